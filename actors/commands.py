@@ -1,0 +1,379 @@
+"""What can be asked of the system, and what it answers: the one interface between the HTTP API and the actors.
+
+A command is a frozen struct; `Command[R]` names the type of its answer. They cross a socket as MessagePack
+(`actors.client`, `actors.gateway`). Times are Unix milliseconds. Pages hold an opaque cursor, or None at the end.
+Every command may raise any error of `domain.errors`; those of another account's things raise `NotFound`.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Generic, TypeVar
+
+import msgspec
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Command(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
+    """A request whose answer is an `R_co`."""
+
+
+# --- answers -----------------------------------------------------------------------------------------------------
+
+
+class Account(msgspec.Struct, frozen=True, kw_only=True):
+    no: int
+    id: str
+    name: str
+
+
+class Loop(msgspec.Struct, frozen=True, kw_only=True):
+    """A feedback loop as its owner sees it. `secret` only where it was made just now."""
+
+    id: str
+    url: str
+    triggers: list[str]
+    state: str
+    disabled_reason: str | None
+    format: str
+    tags: list[str]
+    databases: list[str]
+    collections: list[str]
+    rate_limit: float | None
+    max_concurrency: int
+    ordered: bool
+    signature: str
+    description: str
+    created_at_ms: int
+    verified_at_ms: int | None
+    verification_token: str
+    secret: str | None = None
+
+
+class LoopPage(msgspec.Struct, frozen=True, kw_only=True):
+    data: list[Loop]
+    next: str | None
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """What was found at one place where the proof was looked for."""
+
+    #: A URL, or `dns:<name>`.
+    location: str
+    matched: bool
+    #: One plain sentence.
+    found: str
+
+
+class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
+    verified: bool
+    loop: Loop
+    findings: list[Finding]
+
+
+class TestResult(msgspec.Struct, frozen=True, kw_only=True):
+    loop_id: str
+    status: int | None
+    duration_ms: int
+    response_excerpt: str
+    error: str | None
+
+
+class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+    no: int
+    at_ms: int
+    duration_ms: int
+    status: int | None
+    error: str | None
+    response_excerpt: str
+    address: str | None
+
+
+class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+    id: str
+    event: str
+    type: str
+    #: `pending`, `delivered` or `dead`.
+    state: str
+    created_at_ms: int
+    #: None when no attempt is to come.
+    next_attempt_at_ms: int | None
+    attempts: list[AttemptView]
+
+
+class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+    data: list[DeliveryView]
+    next: str | None
+
+
+class EventView(msgspec.Struct, frozen=True, kw_only=True):
+    """`fields` are the POST's fields, as JSON text."""
+
+    id: str
+    type: str
+    time_ms: int
+    fields: msgspec.Raw
+
+
+class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+    data: list[EventView]
+    next: str | None
+
+
+class MessageSpec(msgspec.Struct, frozen=True, kw_only=True):
+    """A message to register. `id` None: one is made."""
+
+    recipient: str
+    id: str | None = None
+    tags: list[str] = []
+    mailing: str | None = None
+    database: str | None = None
+    profile: str | None = None
+    #: Distinct original URLs to be tracked.
+    links: list[str] = []
+
+
+class RegisteredMessage(msgspec.Struct, frozen=True, kw_only=True):
+    """`key` and `account_no` are what its tracking tokens hold."""
+
+    id: str
+    key: int
+    account_no: int
+
+
+class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+    """Why one of many was not taken. `error` is a class name of `domain.errors`."""
+
+    error: str
+    detail: str
+    problems: list[tuple[str, str]] = []
+
+
+class MessageResult(msgspec.Struct, frozen=True, kw_only=True):
+    """Exactly one of the two is set."""
+
+    message: RegisteredMessage | None = None
+    rejection: Rejection | None = None
+
+
+class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+    key: int
+    account_no: int
+    id: str
+    recipient: str
+    tags: list[str]
+    mailing: str | None
+    database: str | None
+    profile: str | None
+    links: list[str]
+    created_at_ms: int
+    history: list[EventView]
+
+
+class Profile(msgspec.Struct, frozen=True, kw_only=True):
+    database: str
+    id: str
+    #: JSON text of an object of scalars, lists and maps.
+    fields: msgspec.Raw
+    interests: list[str]
+    created_at_ms: int
+    modified_at_ms: int
+    #: True when a PUT made it.
+    created: bool = False
+
+
+class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer that a request with this Idempotency-Key got before."""
+
+    status: int
+    content_type: str
+    body: bytes
+
+
+class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+    """`problems` is empty when the service can carry an event from hit to handler."""
+
+    problems: list[str]
+
+
+# --- accounts ----------------------------------------------------------------------------------------------------
+
+
+class CreateAccount(Command[Account], frozen=True, kw_only=True):
+    name: str
+    #: SHA-256 of the API key, hex.
+    key_hash: str
+
+
+class Authenticate(Command[Account | None], frozen=True, kw_only=True):
+    key_hash: str
+
+
+# --- feedback loops ----------------------------------------------------------------------------------------------
+
+
+class CreateLoop(Command[Loop], frozen=True, kw_only=True):
+    """The URL was validated by the caller; whether its address is allowed is checked here."""
+
+    account: Account
+    url: str
+    triggers: list[str]
+    format: str = "form"
+    tags: list[str] = []
+    databases: list[str] = []
+    collections: list[str] = []
+    rate_limit: float | None = None
+    max_concurrency: int = 16
+    ordered: bool = False
+    signature: str = "none"
+    description: str = ""
+    #: From the Idempotency-Key: the same seed makes the same loop once.
+    seed: str | None = None
+
+
+class ListLoops(Command[LoopPage], frozen=True, kw_only=True):
+    account: Account
+    limit: int = 50
+    cursor: str | None = None
+
+
+class GetLoop(Command[Loop], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+
+
+class ChangeLoop(Command[Loop], frozen=True, kw_only=True):
+    """`changes` maps a name of `CreateLoop`'s attributes to its new value; what is absent stays."""
+
+    account: Account
+    loop_id: str
+    changes: dict[str, Any]
+
+
+class DeleteLoop(Command[None], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+
+
+class VerifyLoop(Command[VerificationReport], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+
+
+class PauseLoop(Command[Loop], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+
+
+class ResumeLoop(Command[Loop], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+
+
+class RotateSecret(Command[Loop], frozen=True, kw_only=True):
+    """The answer holds the new secret; the old one signs beside it for 24 h."""
+
+    account: Account
+    loop_id: str
+
+
+class GetSecret(Command[str], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+
+
+class TestLoop(Command[TestResult], frozen=True, kw_only=True):
+    """Sends one sample event now. `data` overrides the sample's fields."""
+
+    account: Account
+    loop_id: str
+    type: str
+    data: dict[str, Any] = {}
+
+
+class CheckLoops(Command[list[TestResult]], frozen=True, kw_only=True):
+    """Tests every active loop of the account."""
+
+    account: Account
+
+
+class ListDeliveries(Command[DeliveryPage], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+    state: str | None = None
+    type: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+# --- messages, profiles, events ----------------------------------------------------------------------------------
+
+
+class RegisterMessages(Command[list[MessageResult]], frozen=True, kw_only=True):
+    """One result for each spec, in order. An id registered before with the same content answers as it did then."""
+
+    account: Account
+    messages: list[MessageSpec]
+
+
+class GetMessage(Command[MessageView], frozen=True, kw_only=True):
+    account: Account
+    message_id: str
+
+
+class PutProfile(Command[Profile], frozen=True, kw_only=True):
+    account: Account
+    database: str
+    profile_id: str
+    #: A JSON object.
+    fields: msgspec.Raw
+    interests: list[str]
+
+
+class GetProfile(Command[Profile], frozen=True, kw_only=True):
+    account: Account
+    database: str
+    profile_id: str
+
+
+class ListEvents(Command[EventPage], frozen=True, kw_only=True):
+    """Newest first."""
+
+    account: Account
+    type: str | None = None
+    message_id: str | None = None
+    recipient: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
+# --- the service itself ------------------------------------------------------------------------------------------
+
+
+class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
+    """Claims an Idempotency-Key for a request. None: go ahead. Raises `IdempotencyConflict`.
+
+    A claim whose request died is free again after `lease_s`.
+    """
+
+    scope: str
+    key: str
+    #: A hash of method, path and body.
+    fingerprint: str
+    lease_s: int = 60
+
+
+class KeepAnswer(Command[None], frozen=True, kw_only=True):
+    """Keeps the answer of a claimed key for 24 h; None frees the key (the request had no effect)."""
+
+    scope: str
+    key: str
+    answer: StoredAnswer | None
+
+
+class CheckReadiness(Command[Readiness], frozen=True, kw_only=True):
+    pass

@@ -1,0 +1,120 @@
+"""What the cores need of the world, as small protocols next to nothing else. Tests pass fakes, bootstrap the real ones."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from eventsourcing.persistence import StoredEvent
+
+from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.tracking import EventToRecord, RecordedEvents
+
+
+class Clock(Protocol):
+    """Time of day and a time that only grows."""
+
+    def now_ms(self) -> int:
+        """Unix time, milliseconds."""
+        ...
+
+    def monotonic_s(self) -> float: ...
+
+
+class LedgerWriter(Protocol):
+    """The only way anything is written. Each call is durable when it returns; calls from anywhere share commits."""
+
+    async def append(self, events: Sequence[StoredEvent]) -> None:
+        """Appends events of aggregates and brings the read models up to them, in one transaction.
+
+        Raises:
+            ConcurrentWrite: a version or a unique id is taken; nothing was written.
+            StoreUnavailable: retry.
+        """
+        ...
+
+    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
+        """Stores events with one delivery for each loop, all or nothing; an event that is there already is left as it is.
+
+        Raises:
+            StaleRoutes, FirstTaken: nothing was written, enrich again.
+            StoreUnavailable: retry.
+        """
+        ...
+
+    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+        """Records attempts and moves their deliveries on. Idempotent by (delivery, attempt number).
+
+        Raises:
+            StoreUnavailable: retry.
+        """
+        ...
+
+
+class Lanes(Protocol):
+    """The way from enrichment to the feedback loops."""
+
+    def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
+        """Hands recorded deliveries to a loop at once; never blocks, may drop them (the outbox has them)."""
+        ...
+
+    def nudge(self, loop_id: str) -> None:
+        """Tells a loop that its outbox may hold deliveries it was not offered; never blocks."""
+        ...
+
+
+class HttpRequest(NamedTuple):
+    """One POST to a handler."""
+
+    url: str
+    headers: list[tuple[str, str]]
+    body: bytes
+    #: Seconds for the whole attempt: connect, send, answer and body.
+    timeout_s: float
+
+
+class HttpAnswer(NamedTuple):
+    """What a handler answered, or why there is no answer. Never an exception: a bad handler is an ordinary thing."""
+
+    #: None when there was no answer.
+    status: int | None
+    #: A word of `AttemptOutcome.error`, or None when a status came.
+    error: str | None
+    #: For people: what went wrong in one sentence, or "".
+    detail: str
+    #: The first KiB of the body.
+    body_start: bytes
+    #: The `Retry-After` header's value, or None.
+    retry_after: str | None
+    #: IP address connected to, or None.
+    address: str | None
+    duration_s: float
+
+
+class Sender(Protocol):
+    """POSTs to handlers. Checks the address it connects to (I6), follows no redirect, bounds what it reads."""
+
+    async def post(self, request: HttpRequest) -> HttpAnswer: ...
+
+    async def close(self) -> None: ...
+
+
+class Fetched(NamedTuple):
+    """What lies at a place where a verification file or record may be."""
+
+    #: The content, at most 4 KiB + 1 byte; None when there is none.
+    body: bytes | None
+    #: One plain sentence on what was found ("404 Not Found", "the address 10.0.0.1 is not allowed", …).
+    found: str
+
+
+class Prover(Protocol):
+    """Looks for the proof that a server is its owner's."""
+
+    async def fetch_file(self, url: str) -> Fetched:
+        """GETs `url`; follows no redirect; only a 200 has a body. Never raises."""
+        ...
+
+    async def fetch_txt(self, name: str) -> list[Fetched]:
+        """One entry per TXT string set of the DNS name, or a single one without body. Never raises."""
+        ...

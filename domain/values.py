@@ -1,0 +1,134 @@
+"""The vocabulary: enumerations, identifiers and validated values. Source: the contract, section 1."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Final
+from urllib.parse import SplitResult, urlsplit
+from uuid import UUID
+
+from domain.errors import InvalidInput
+
+
+class Trigger(StrEnum):
+    """An event type that a loop can subscribe to."""
+
+    OPEN = "open"
+    CLICK = "click"
+    DELIVERY = "delivery"
+    BOUNCE = "bounce"
+    FAILURE = "failure"
+    ABUSE = "abuse"
+    UNSUBSCRIBE = "unsubscribe"
+    CREATE = "create"
+    UPDATE = "update"
+    DELETE = "delete"
+
+
+#: The trigger's number in the ledger's tables; never renumbered.
+TRIGGER_CODES: Final[dict[str, int]] = {t.value: n for n, t in enumerate(Trigger, start=1)}
+TRIGGER_NAMES: Final[dict[int, str]] = {n: t for t, n in TRIGGER_CODES.items()}
+
+
+class LoopState(StrEnum):
+    """Where a feedback loop stands."""
+
+    UNVERIFIED = "unverified"
+    ACTIVE = "active"
+    PAUSED = "paused"
+    DISABLED = "disabled"
+
+
+class PayloadFormat(StrEnum):
+    """How the fields of an event are written into the POST's body."""
+
+    FORM = "form"
+    JSON = "json"
+
+
+class SignatureScheme(StrEnum):
+    """The signature a loop wants beside Standard Webhooks' own."""
+
+    NONE = "none"
+    CAVAGE = "cavage"
+    RFC9421 = "rfc9421"
+
+
+class DeliveryState(IntEnum):
+    """Where a delivery stands; the number is stored."""
+
+    PENDING = 0
+    DELIVERED = 1
+    DEAD = 2
+
+
+def id_text(prefix: str, value: UUID | bytes) -> str:
+    """An identifier as the outside sees it: `fl_0190…` (prefix, underscore, 32 hex digits)."""
+    return f"{prefix}_{value.hex() if isinstance(value, bytes) else value.hex}"
+
+
+def id_uuid(prefix: str, text: str) -> UUID | None:
+    """The UUID behind `id_text`, or None when `text` is not such an identifier."""
+    match = re.fullmatch(rf"{prefix}_([0-9a-f]{{32}})", text)
+    return UUID(hex=match[1]) if match else None
+
+
+MAX_URL_CHARS: Final = 2048
+
+
+@dataclass(frozen=True, slots=True)
+class HandlerUrl:
+    """The http(s) URL of a customer's handler: absolute, with a host, without credentials or fragment."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if problem := _url_problem(self.text):
+            raise InvalidInput(f"url {problem}", [("/url", problem)])
+
+    @property
+    def parts(self) -> SplitResult:
+        return urlsplit(self.text)
+
+    @property
+    def host(self) -> str:
+        """Host name or address, lower case, without brackets."""
+        return self.parts.hostname or ""
+
+
+def _url_problem(text: str) -> str | None:
+    if not text.isascii() or not text.isprintable() or " " in text:
+        return "must be printable ASCII; write an international name as xn--… and other characters as %XX"
+    if len(text) > MAX_URL_CHARS:
+        return f"is longer than {MAX_URL_CHARS} characters"
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as exc:
+        return f"is not a URL: {exc}"
+    if parts.scheme not in {"http", "https"}:
+        return "must start with http:// or https://"
+    if not parts.hostname:
+        return "has no host"
+    if port == 0:
+        return "has port 0"
+    if parts.username is not None or parts.password is not None:
+        return "must not hold a user name or password"
+    return "must not hold a fragment (#…)" if parts.fragment else None
+
+
+_EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
+
+
+@dataclass(frozen=True, slots=True)
+class EmailAddress:
+    """One recipient's address, as given; nothing but its shape is checked, the mail server decides the rest."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not _EMAIL.fullmatch(self.text):
+            problem = "is not an e-mail address (local@domain)"
+            raise InvalidInput(f"recipient {problem}", [("/recipient", problem)])
