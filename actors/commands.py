@@ -1,6 +1,6 @@
 """What can be asked of the system, and what it answers: the one interface between the HTTP API and the actors.
 
-A command is a frozen struct; `Command[R]` names the type of its answer. They cross a socket as MessagePack
+A command is a frozen struct; `Command[R]` names the type of its answer. They cross a socket as JSON
 (`actors.client`, `actors.gateway`). Times are Unix milliseconds. Pages hold an opaque cursor, or None at the end.
 Every command may raise any error of `domain.errors`; those of another account's things raise `NotFound`.
 """
@@ -71,7 +71,7 @@ class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
     findings: list[Finding]
 
 
-class TestResult(msgspec.Struct, frozen=True, kw_only=True):
+class SampleResult(msgspec.Struct, frozen=True, kw_only=True):
     loop_id: str
     status: int | None
     duration_ms: int
@@ -282,7 +282,7 @@ class GetSecret(Command[str], frozen=True, kw_only=True):
     loop_id: str
 
 
-class TestLoop(Command[TestResult], frozen=True, kw_only=True):
+class SendSample(Command[SampleResult], frozen=True, kw_only=True):
     """Sends one sample event now. `data` overrides the sample's fields."""
 
     account: Account
@@ -291,7 +291,7 @@ class TestLoop(Command[TestResult], frozen=True, kw_only=True):
     data: dict[str, Any] = {}
 
 
-class CheckLoops(Command[list[TestResult]], frozen=True, kw_only=True):
+class CheckLoops(Command[list[SampleResult]], frozen=True, kw_only=True):
     """Tests every active loop of the account."""
 
     account: Account

@@ -1,4 +1,4 @@
-"""What the cores need of the world, as small protocols next to nothing else. Tests pass fakes, bootstrap the real ones."""
+"""What the cores need of the world, as small protocols. Tests pass fakes, bootstrap passes the real ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class LedgerWriter(Protocol):
         ...
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        """Stores events with one delivery for each loop, all or nothing; an event that is there already is left as it is.
+        """Stores events with one delivery for each loop, all or nothing; what is there already is left as it is.
 
         Raises:
             StaleRoutes, FirstTaken: nothing was written, enrich again.

@@ -1,4 +1,4 @@
-"""What the actors read of the ledger. Synchronous and quick (indexed look-ups); call it in a thread where it may block."""
+"""What the actors read of the ledger. Synchronous and quick (indexed look-ups); an event loop calls it in a thread."""
 
 from __future__ import annotations
 

@@ -1,0 +1,262 @@
+"""One kept-alive HTTP/1.1 connection to a handler: writes a request, reads one answer, and bounds both.
+
+Written for its cost: a POST takes a third of the CPU it takes in a general client (benchmarks/bench_sender.py).
+llhttp, Node.js's parser, reads the answer (by way of httptools), strictly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+import httptools
+
+MAX_HEAD_BYTES: Final = 32 * 1024
+MAX_BODY_BYTES: Final = 64 * 1024
+#: Chunks of one byte with long extensions are an answer, too: this bounds what is read of any.
+MAX_ANSWER_BYTES: Final = 2 * (MAX_HEAD_BYTES + MAX_BODY_BYTES)
+BODY_START_BYTES: Final = 1024
+
+
+class RawAnswer(NamedTuple):
+    """What was read of an answer."""
+
+    status: int
+    body_start: bytes
+    retry_after: str | None
+
+
+class ExchangeError(Exception):
+    """An exchange has no answer."""
+
+
+class Broken(ExchangeError):
+    """There is no answer. `word` is one of `AttemptOutcome.error`; the text is a sentence for people."""
+
+    def __init__(self, word: str, detail: str, address: str | None = None) -> None:
+        super().__init__(detail)
+        self.word = word
+        self.address = address
+
+
+class Stale(ExchangeError):
+    """The connection had been kept alive and was gone before a byte of the answer came: try on a fresh one."""
+
+
+class HandlerConnection(asyncio.Protocol):
+    """A connection that carries one exchange at a time. `is_reusable` tells if another may follow."""
+
+    # The answer so far; see `_begin_answer`. A status of 0: none yet.
+    _status: int
+    _received_bytes: int
+    _head_bytes: int
+    _body_bytes: int
+    _body_start: bytes
+    _retry_after: bytes | None
+    _is_delimited: bool
+    _is_complete: bool
+    _keeps_alive: bool
+    _spoilt: bool
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, address: str, on_lost: Callable[[HandlerConnection], None]
+    ) -> None:
+        self.address = address
+        self.is_reusable = False
+        self.opened_s = loop.time()
+        self._loop = loop
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[RawAnswer] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._ends_s = 0.0
+        self._timer_s = 0.0
+        self._timeout_s = 0.0
+        self._exchanges = 0
+        self._parser = httptools.HttpResponseParser(self)
+        self._begin_answer()
+
+    # --- for the sender
+
+    async def exchange(self, data: bytes, ends_s: float, timeout_s: float) -> RawAnswer:
+        """Sends a whole request and gives its answer; by loop time `ends_s` at the latest (`timeout_s`, for the words).
+
+        Cancelled, it closes the connection.
+
+        Raises:
+            Broken: there is no answer.
+            Stale: a kept-alive connection was gone already.
+        """
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            raise Stale
+        self._begin_answer()
+        self._exchanges += 1
+        self.is_reusable = False
+        self._timeout_s = timeout_s
+        waiter: asyncio.Future[RawAnswer] = self._loop.create_future()
+        self._waiter = waiter
+        self._end_at(ends_s)
+        transport.write(data)
+        try:
+            return await waiter
+        except asyncio.CancelledError:
+            self.abort()
+            raise
+
+    def rest(self, until_s: float) -> None:
+        """Keeps the connection for another exchange, until loop time `until_s`."""
+        self._end_at(until_s)
+
+    def abort(self) -> None:
+        """Closes at once."""
+        self.is_reusable = False
+        if self._transport is not None:
+            self._transport.abort()
+
+    # --- for the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = transport  # type: ignore[assignment]
+
+    def data_received(self, data: bytes) -> None:
+        if self._waiter is None:
+            self.abort()  # nobody asked
+            return
+        self._received_bytes += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail("protocol", "the handler switched protocols, which was not asked for")
+        except httptools.HttpParserError as exc:
+            # What follows a complete answer spoils the connection, not the answer.
+            self._spoilt = True
+            if not self._is_complete:
+                self._fail("protocol", f"the answer is not HTTP/1.1: {exc}")
+        self._take_stock()
+
+    def eof_received(self) -> None:
+        """Lets the transport close; `connection_lost` follows."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.is_reusable = False
+        self._transport = None
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._waiter is not None:
+            self._end_of_stream(exc)
+        self._on_lost(self)
+
+    # --- for the parser
+
+    def on_message_begin(self) -> None:
+        self._spoilt = self._is_complete
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + 4
+        length = len(name)
+        if length == 11 and name.lower() == b"retry-after":
+            self._retry_after = value
+        elif length == 14 and name.lower() == b"content-length":
+            self._is_delimited = True
+        elif length == 17 and name.lower() == b"transfer-encoding":
+            self._is_delimited = b"chunked" in value.lower()
+
+    def on_headers_complete(self) -> None:
+        if not self._is_complete:
+            status = self._parser.get_status_code()
+            self._status = status if status >= 200 else 0
+
+    def on_body(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        missing = BODY_START_BYTES - len(self._body_start)
+        if missing > 0 and not self._is_complete:
+            self._body_start += data[:missing]
+
+    def on_message_complete(self) -> None:
+        if self._status:
+            self._is_complete = True
+            self._keeps_alive = self._parser.should_keep_alive()
+        else:  # 100 and 103 announce the answer, and are not it
+            self._retry_after = None
+            self._is_delimited = False
+
+    # --- its own
+
+    def _begin_answer(self) -> None:
+        self._status = 0
+        self._received_bytes = 0
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._body_start = b""
+        self._retry_after = None
+        self._is_delimited = False
+        self._is_complete = False
+        self._keeps_alive = False
+        self._spoilt = False
+
+    def _take_stock(self) -> None:
+        """After each piece: is it all there, or too much?"""
+        if self._waiter is None:
+            return
+        if self._head_bytes > MAX_HEAD_BYTES or (not self._status and self._received_bytes > MAX_HEAD_BYTES):
+            self._fail("too_large", f"the answer's headers are longer than {MAX_HEAD_BYTES // 1024} KiB")
+        elif self._is_complete:
+            self._answer()
+        elif self._body_bytes > MAX_BODY_BYTES or self._received_bytes > MAX_ANSWER_BYTES:
+            self._spoilt = True  # the rest is not read
+            self._answer()
+
+    def _answer(self) -> None:
+        transport, waiter = self._transport, self._waiter
+        self._waiter = None
+        self.is_reusable = (
+            self._keeps_alive and not self._spoilt and transport is not None and not transport.get_write_buffer_size()
+        )
+        if not self.is_reusable:
+            self.abort()
+        if waiter is not None and not waiter.done():
+            retry_after = None if self._retry_after is None else self._retry_after.decode("latin-1")
+            waiter.set_result(RawAnswer(self._status, self._body_start, retry_after))
+
+    def _fail(self, word: str, detail: str) -> None:
+        self._raise(Broken(word, detail, self.address))
+
+    def _raise(self, exc: Exception) -> None:
+        waiter, self._waiter = self._waiter, None
+        self.abort()
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(exc)
+
+    def _end_of_stream(self, exc: Exception | None) -> None:
+        if self._status and not self._is_delimited and exc is None:
+            self._answer()  # RFC 9112 6.3: the body lasts until the connection closes
+        elif self._exchanges > 1 and not self._received_bytes:
+            self._raise(Stale())
+        elif self._received_bytes:
+            self._fail("disconnect", "the connection was lost in the middle of the answer")
+        else:
+            self._fail("disconnect", "the connection was lost before an answer came")
+
+    def _end_at(self, ends_s: float) -> None:
+        """Sets the time of the end. The timer is moved only when it would ring too late: seldom, in a row of posts."""
+        self._ends_s = ends_s
+        if self._timer is None or self._timer_s > ends_s:
+            self._wind(ends_s)
+
+    def _wind(self, at_s: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_s = at_s
+        self._timer = self._loop.call_at(at_s, self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        if self._ends_s > self._loop.time():
+            self._wind(self._ends_s)
+        elif self._waiter is None:
+            self.abort()
+        else:
+            missing = "rest of the answer" if self._received_bytes else "answer"
+            self._fail("timeout", f"the {missing} did not come within {self._timeout_s:g} s")

@@ -1,0 +1,141 @@
+"""Enrichment: turns hits into events, decides which loops are owed them, has both recorded, and fans out."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from actors.ledger.reader_port import LedgerReader
+from actors.ports import Lanes, LedgerWriter
+from domain import enrichment
+from domain.bots import bot_reason
+from domain.delivery import OfferedDelivery
+from domain.errors import FirstTaken, StaleRoutes
+from domain.tracking import EventToRecord, MessageFacts, RecordedEvents, Route, RoutingTable, TrackingHit
+
+log = logging.getLogger(__name__)
+
+#: Each pass loses only to somebody else's progress; this many in a row means that something is broken.
+MAX_PASSES: Final = 50
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Enricher:
+    """Carries batches of hits into the ledger and to the loops. Batches may overlap; each is all or nothing.
+
+    When `record_hits` returns, every hit is an event in the ledger, with one delivery for each loop that was subscribed
+    when it was written, or its message is not known. A batch that was recorded before changes nothing, and loops that
+    may have missed it are told to look into the outbox.
+    """
+
+    def __init__(self, ledger: LedgerWriter, reader: LedgerReader, lanes: Lanes) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        self._lanes = lanes
+        self._table = RoutingTable(-1, [])
+        self._by_account: dict[int, list[Route]] = {}
+        self._loop_ids: dict[int, str] = {}
+        #: Hits whose message is not in the ledger (erased, or of another installation's back-up).
+        self.unknown_messages = 0
+
+    async def record_hits(self, hits: Sequence[TrackingHit]) -> None:
+        """Enriches, records and fans out.
+
+        Raises:
+            StoreUnavailable: the hits may or may not have been recorded; send them again.
+        """
+        for _ in range(MAX_PASSES):
+            events = self._enrich(hits)
+            if not events:
+                return
+            try:
+                recorded = await self._ledger.record_events(self._table.version, events)
+            except StaleRoutes:
+                self._load_routes()
+            except FirstTaken:
+                continue
+            else:
+                self._fan_out(events, recorded)
+                return
+        raise RuntimeError(f"{MAX_PASSES} passes over one batch, each overtaken")
+
+    def _load_routes(self) -> None:
+        self._table = self._reader.routing_table()
+        self._by_account = {}
+        self._loop_ids = {}
+        for route in self._table.routes:
+            self._by_account.setdefault(route.account_no, []).append(route)
+            self._loop_ids[route.loop_no] = route.loop_id
+
+    def _enrich(self, hits: Sequence[TrackingHit]) -> list[EventToRecord]:
+        if self._table.version < 0:
+            self._load_routes()
+        messages = self._reader.messages({h.message_key for h in hits})
+        profiles = self._reader.profiles(
+            {(m.account_no, m.database, m.profile) for m in messages.values() if m.database and m.profile}
+        )
+        firsts = [enrichment.first_key(h.kind, h.target) for h in hits]
+        taken = self._reader.taken_firsts(
+            {(h.message_key, f) for h, f in zip(hits, firsts, strict=True) if f is not None}
+        )
+        events = []
+        for hit, first_key in zip(hits, firsts, strict=True):
+            message = messages.get(hit.message_key)
+            if message is None or message.account_no != hit.account_no:
+                self._note_unknown(hit)
+                continue
+            is_first = first_key is not None and (hit.message_key, first_key) not in taken
+            if is_first and first_key is not None:
+                taken.add((hit.message_key, first_key))
+            profile = profiles.get((message.account_no, message.database or "", message.profile or ""))
+            bot = bot_reason(hit.useragent, hit.purpose) if first_key is not None else None
+            fields = enrichment.event_fields(hit, message, profile, is_first, bot)
+            events.append(
+                EventToRecord(
+                    event_id=hit.event_id,
+                    account_no=hit.account_no,
+                    type=hit.kind,
+                    message_key=hit.message_key,
+                    first_key=first_key if is_first else None,
+                    time_ms=hit.time_ms,
+                    fields=_encode(fields),
+                    loop_nos=self._owed(hit, message),
+                )
+            )
+        return events
+
+    def _owed(self, hit: TrackingHit, message: MessageFacts) -> list[int]:
+        return [
+            route.loop_no
+            for route in self._by_account.get(hit.account_no, ())
+            if enrichment.is_owed(route, hit.account_no, hit.kind, message.tags, message.database)
+        ]
+
+    def _note_unknown(self, hit: TrackingHit) -> None:
+        self.unknown_messages += 1
+        log.warning(
+            "a hit's message is not in the ledger", extra={"event": str(UUID(bytes=hit.event_id)), "kind": hit.kind}
+        )
+
+    def _fan_out(self, events: Sequence[EventToRecord], recorded: RecordedEvents) -> None:
+        offers: dict[int, list[OfferedDelivery]] = {}
+        for event, delivery_ids in zip(events, recorded.delivery_ids, strict=True):
+            for loop_no, delivery_id in zip(event.loop_nos, delivery_ids, strict=False):
+                offers.setdefault(loop_no, []).append(
+                    OfferedDelivery(delivery_id, event.event_id, event.type, event.fields, 0, event.time_ms)
+                )
+        for loop_no, deliveries in offers.items():
+            if loop_id := self._loop_ids.get(loop_no):  # else it was deleted meanwhile
+                self._lanes.offer(loop_id, deliveries)
+        if recorded.duplicates:
+            self._nudge([events[n].event_id for n in recorded.duplicates])
+
+    def _nudge(self, event_ids: Sequence[bytes]) -> None:
+        for loop_no in self._reader.loops_owed(event_ids):
+            if loop_id := self._loop_ids.get(loop_no):
+                self._lanes.nudge(loop_id)

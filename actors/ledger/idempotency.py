@@ -1,0 +1,70 @@
+"""Idempotency keys: which requests are in progress, and the answers that finished ones got."""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from domain.errors import IdempotencyConflict
+
+#: How long an answer is kept for the request to be repeated.
+KEPT_MS: Final = 24 * 3600 * 1000
+#: Expired rows removed with each claim: more than a claim adds, so they cannot pile up, and never a long delete.
+_SWEEP: Final = 10
+
+
+def claim(cursor: sqlite3.Cursor, command: ClaimKey, now_ms: int) -> StoredAnswer | None:
+    """Claims the key for a request; None when the request may go ahead, its answer when it was answered before.
+
+    Raises:
+        IdempotencyConflict: the request is in progress, or the key was used for another one.
+    """
+    cursor.execute(
+        "DELETE FROM idempotency WHERE rowid IN"
+        " (SELECT rowid FROM idempotency WHERE kept_until_ms <= ? ORDER BY kept_until_ms LIMIT ?)",
+        (now_ms, _SWEEP),
+    )
+    found = cursor.execute(
+        "SELECT fingerprint, leased_until_ms, kept_until_ms, status, content_type, body"
+        " FROM idempotency WHERE scope = ? AND key = ?",
+        (command.scope, command.key),
+    ).fetchone()
+    if found is None:
+        _take(cursor, command, now_ms)
+        return None
+    fingerprint, leased_until_ms, kept_until_ms, status, content_type, body = found
+    free_from_ms = leased_until_ms if status is None else kept_until_ms
+    if free_from_ms <= now_ms:
+        _take(cursor, command, now_ms)
+        return None
+    if fingerprint != command.fingerprint:
+        raise IdempotencyConflict(
+            "The Idempotency-Key was used for another request; use a new key for each request.", False
+        )
+    if status is None:
+        raise IdempotencyConflict("A request with this Idempotency-Key is in progress; repeat it in a moment.", True)
+    return StoredAnswer(status=status, content_type=content_type, body=body)
+
+
+def _take(cursor: sqlite3.Cursor, command: ClaimKey, now_ms: int) -> None:
+    cursor.execute(
+        "INSERT OR REPLACE INTO idempotency (scope, key, fingerprint, leased_until_ms, kept_until_ms)"
+        " VALUES (?, ?, ?, ?, ?)",
+        (command.scope, command.key, command.fingerprint, now_ms + command.lease_s * 1000, now_ms + KEPT_MS),
+    )
+
+
+def keep(cursor: sqlite3.Cursor, command: KeepAnswer, now_ms: int) -> None:
+    """Keeps the answer of a claimed key, or frees the key. A key that has its answer, or is not claimed, stays so."""
+    if command.answer is None:
+        cursor.execute(
+            "DELETE FROM idempotency WHERE scope = ? AND key = ? AND status IS NULL", (command.scope, command.key)
+        )
+        return
+    answer = command.answer
+    cursor.execute(
+        "UPDATE idempotency SET status = ?, content_type = ?, body = ?, kept_until_ms = ?"
+        " WHERE scope = ? AND key = ? AND status IS NULL",
+        (answer.status, answer.content_type, answer.body, now_ms + KEPT_MS, command.scope, command.key),
+    )

@@ -1,0 +1,86 @@
+"""A feedback loop's read model: what its events amount to, as one JSON document in the table `loops`."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple, Self, cast
+
+import msgspec
+
+from actors.ledger.reader_port import LoopRow
+from domain.feedback_loop import FeedbackLoop
+from domain.tracking import Route
+from domain.values import LoopState
+
+#: States in which a loop is owed events.
+ROUTED_STATES: Final = (LoopState.ACTIVE, LoopState.PAUSED)
+
+
+class LoopKey(NamedTuple):
+    """What identifies a loop; columns of its own beside the document."""
+
+    no: int
+    id: str
+    account_no: int
+
+
+class LoopDocument(msgspec.Struct, kw_only=True):
+    """The attributes of `domain.feedback_loop.FeedbackLoop` that its owner sees or that decide its routes."""
+
+    account_id: str
+    url: str
+    triggers: list[str]
+    format: str
+    tags: list[str]
+    databases: list[str]
+    collections: list[str]
+    rate_limit: float | None
+    max_concurrency: int
+    ordered: bool
+    signature: str
+    description: str
+    verification_token: str
+    created_at_ms: int
+    state: LoopState = LoopState.UNVERIFIED
+    verified_at_ms: int | None = None
+    disabled_reason: str | None = None
+    is_deleted: bool = False
+
+    @classmethod
+    def registered(cls, event: FeedbackLoop.Registered) -> Self:
+        """The document of a new loop."""
+        given = {name: value for name, value in vars(event).items() if name in cls.__struct_fields__}
+        return cls(**given, created_at_ms=event.at_ms)
+
+    @classmethod
+    def from_text(cls, text: str) -> Self:
+        return msgspec.json.decode(text, type=cls)
+
+    def to_text(self) -> str:
+        return msgspec.json.encode(self).decode()
+
+    def apply(self, event: FeedbackLoop.Event) -> None:
+        """Takes one more event in, just as the aggregate does: the document has its attributes."""
+        event.apply(cast(FeedbackLoop, self))
+
+    @property
+    def is_routed(self) -> bool:
+        return self.state in ROUTED_STATES and not self.is_deleted
+
+    def route(self, key: LoopKey) -> Route | None:
+        """What enrichment must know of the loop, or None while it is owed nothing."""
+        if not self.is_routed:
+            return None
+        return Route(*key, self.triggers, self.tags, self.databases, self.collections)
+
+    def row(self, key: LoopKey) -> LoopRow:
+        """What the owner sees of the loop, with its number and account."""
+        return LoopRow(
+            no=key.no,
+            id=key.id,
+            account_no=key.account_no,
+            deleted=self.is_deleted,
+            **{name: getattr(self, name) for name in _SHOWN},
+        )
+
+
+_SHOWN: Final = tuple(name for name in LoopDocument.__struct_fields__ if name != "is_deleted")

@@ -1,0 +1,16 @@
+"""The ledger's reader on SQLite."""
+
+from __future__ import annotations
+
+from actors.ledger.history_views import HistoryViews
+from actors.ledger.queries import DeliveryQueries, EnrichmentQueries
+from actors.ledger.views import ConfigurationViews
+
+
+class SQLiteLedgerReader(EnrichmentQueries, DeliveryQueries, ConfigurationViews, HistoryViews):
+    """`LedgerReader` on one SQLite file, beside the writer in any process.
+
+    Made with the file's path, it opens it when first asked. Any threads may use it; they take turns. It sees what was
+    committed before each call. When the file cannot be read, or is not there yet, calls raise `StoreUnavailable` and
+    work again when it can be; a file of a newer program's is a `StoreError`.
+    """

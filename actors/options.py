@@ -1,0 +1,52 @@
+"""Names and Ray options of every actor, a reason per value."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+#: All actors of an installation live here; one installation per Ray cluster.
+NAMESPACE: Final = "feedback-loops"
+LEDGER: Final = "ledger"
+SUPERVISOR: Final = "supervisor"
+
+
+def enricher_name(number: int) -> str:
+    """Name of the enrichment actor `number`, from 0."""
+    return f"enricher/{number}"
+
+
+def loop_name(loop_id: str) -> str:
+    """Name of a feedback loop's actor."""
+    return f"feedback-loop/{loop_id}"
+
+
+_COMMON: Final[dict[str, Any]] = {
+    "namespace": NAMESPACE,
+    # Detached, named and created if absent: a gateway that is restarted finds the actors where they were.
+    "lifetime": "detached",
+    "get_if_exists": True,
+    # Ray runs the constructor again after any death; each rebuilds itself from the ledger. Nobody else restarts them.
+    "max_restarts": -1,
+    # A call may have run when its actor died; callers decide, every write is idempotent.
+    "max_task_retries": 0,
+    # They wait far more than they compute, and Ray would refuse the third on two cores.
+    "num_cpus": 0,
+}
+
+
+def ledger() -> dict[str, Any]:
+    """The one writer."""
+    return _COMMON | {"name": LEDGER, "max_concurrency": 4096}
+
+
+def supervisor() -> dict[str, Any]:
+    return _COMMON | {"name": SUPERVISOR, "max_concurrency": 1000}
+
+
+def enricher(number: int) -> dict[str, Any]:
+    return _COMMON | {"name": enricher_name(number), "max_concurrency": 256}
+
+
+def feedback_loop(loop_id: str) -> dict[str, Any]:
+    """`max_pending_calls` bounds what an enricher holds for a loop that hangs: what is dropped is in the outbox."""
+    return _COMMON | {"name": loop_name(loop_id), "max_concurrency": 1000, "max_pending_calls": 64}

@@ -1,0 +1,86 @@
+"""Calls to Ray actors by name: finds handles, keeps them, and turns Ray's errors into ours."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import msgspec
+import ray
+from ray.exceptions import PendingCallsLimitExceeded, RayError
+
+from actors import options
+from domain.errors import FeedbackLoopsError, Overloaded, Unavailable, from_wire, to_wire
+
+
+class Answer(msgspec.Struct, array_like=True, frozen=True):
+    """What crosses back: Ray wraps exceptions in classes of its own, so ours travel as values."""
+
+    value: Any
+    error: tuple[str, list[Any]] | None = None
+
+
+async def answering(work: Awaitable[Any]) -> Answer:
+    """Awaits the work of an actor's method; an error of ours becomes part of the answer."""
+    try:
+        return Answer(await work)
+    except FeedbackLoopsError as exc:
+        return Answer(None, to_wire(exc))
+
+
+class Actors:
+    """Named actors of this installation. Handles outlive an actor's restarts, so each is looked up once."""
+
+    def __init__(self) -> None:
+        self._handles: dict[str, Any] = {}
+
+    def handle(self, name: str) -> Any:
+        """The actor's handle.
+
+        Raises:
+            Unavailable: there is no such actor (now).
+        """
+        if (known := self._handles.get(name)) is not None:
+            return known
+        try:
+            found = ray.get_actor(name, namespace=options.NAMESPACE)
+        except ValueError as exc:
+            raise Unavailable(f"the actor {name} is not running") from exc
+        except RayError as exc:
+            raise Unavailable(f"Ray does not answer: {exc}") from exc
+        self._handles[name] = found
+        return found
+
+    def forget(self, name: str) -> None:
+        """Looks the actor up anew next time."""
+        self._handles.pop(name, None)
+
+    async def ask(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
+        """Calls a method that answers with an `Answer`, and gives its value.
+
+        Raises:
+            FeedbackLoopsError: the actor's own; or `Unavailable`, and the call may have run; or `Overloaded`.
+        """
+        try:
+            async with asyncio.timeout(timeout_s):
+                answer: Answer = await getattr(self.handle(name), method).remote(*args)
+        except PendingCallsLimitExceeded as exc:
+            raise Overloaded(f"the actor {name} is busy") from exc
+        except RayError as exc:
+            self.forget(name)
+            raise Unavailable(f"the actor {name} is away: {type(exc).__name__}", True) from exc
+        except TimeoutError as exc:
+            raise Unavailable(f"the actor {name} did not answer within {timeout_s:.0f} s", True) from exc
+        if answer.error is not None:
+            raise from_wire(*answer.error)
+        return answer.value
+
+    def tell(self, name: str, method: str, *args: Any) -> None:
+        """Calls a method and forgets about it; what cannot be sent now is dropped."""
+        try:
+            getattr(self.handle(name), method).remote(*args)
+        except PendingCallsLimitExceeded:
+            return
+        except (Unavailable, RayError):
+            self.forget(name)

@@ -1,0 +1,142 @@
+"""Every actor, as Ray runs it: thin shells that unpack, delegate to a plain core, and pack.
+
+Ray runs the constructor again after any death of the process: it builds the core from the ledger.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import Any
+
+import ray
+
+from actors import bootstrap, ray_ports
+from actors.commands import ClaimKey, KeepAnswer
+from actors.gateway_protocol import read_hits
+from actors.ray_calls import Answer, answering
+
+
+class LedgerActor:
+    """The only writer of the store. Each call is durable when it answers."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._core = bootstrap.ledger(settings)
+
+    async def append(self, events: list[ray_ports.StoredTuple]) -> Answer:
+        return await answering(self._core.append(ray_ports.stored_events(events)))
+
+    async def record_events(self, routes_version: int, events: bytes) -> Answer:
+        async def record() -> bytes:
+            return ray_ports.pack_recorded(
+                await self._core.record_events(routes_version, ray_ports.unpack_events(events))
+            )
+
+        return await answering(record())
+
+    async def record_outcomes(self, outcomes: bytes) -> Answer:
+        return await answering(self._core.record_outcomes(ray_ports.unpack_outcomes(outcomes)))
+
+    async def claim_key(self, command: ClaimKey) -> Answer:
+        return await answering(self._core.claim_key(command))
+
+    async def keep_answer(self, command: KeepAnswer) -> Answer:
+        return await answering(self._core.keep_answer(command))
+
+    async def ping(self) -> Answer:
+        return Answer(None)
+
+    async def stop(self) -> Answer:
+        return await answering(self._core.close())
+
+
+class SupervisorActor:
+    """Keeps the loops that should run running."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._core = bootstrap.supervisor(settings)
+        self._core.start()
+
+    async def ensure(self, loop_id: str) -> Answer:
+        return await answering(self._core.ensure(loop_id))
+
+    async def release(self, loop_id: str) -> Answer:
+        return await answering(self._core.release(loop_id))
+
+    async def ping(self) -> Answer:
+        return Answer(None)
+
+    async def stop(self) -> Answer:
+        return await answering(self._core.stop())
+
+
+class EnricherActor:
+    """Enriches batches of hits, has them recorded, fans out. A batch may be sent again, to any enricher."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._core = bootstrap.enricher(settings)
+
+    async def record_hits(self, body: bytes) -> Answer:
+        async def record() -> None:
+            await self._core.record_hits(read_hits(body))
+
+        return await answering(record())
+
+    async def ping(self) -> Answer:
+        return Answer(None)
+
+
+class FeedbackLoopActor:
+    """One feedback loop: its verification state, its subscription set and its delivery lane."""
+
+    def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
+        self._core = bootstrap.feedback_loop(settings, loop_id)
+        # Ray runs constructors of asynchronous actors inside their event loop.
+        self._started = asyncio.create_task(self._core.start(), name="start")
+
+    async def _do(self, work: Awaitable[Any]) -> Answer:
+        await asyncio.shield(self._started)
+        return await answering(work)
+
+    async def offer(self, deliveries: bytes) -> None:
+        self._core.offer(ray_ports.unpack_offers(deliveries))
+
+    async def nudge(self) -> None:
+        self._core.nudge()
+
+    async def verify(self) -> Answer:
+        return await self._do(self._core.verify())
+
+    async def pause(self) -> Answer:
+        return await self._do(self._core.pause())
+
+    async def resume(self) -> Answer:
+        return await self._do(self._core.resume())
+
+    async def change(self, changes: dict[str, Any]) -> Answer:
+        return await self._do(self._core.change(changes))
+
+    async def rotate_secret(self) -> Answer:
+        return await self._do(self._core.rotate_secret())
+
+    async def secret(self) -> Answer:
+        return await self._do(self._core.secret())
+
+    async def delete(self) -> Answer:
+        return await self._do(self._core.delete())
+
+    async def send_sample(self, trigger: str, data: dict[str, Any]) -> Answer:
+        return await self._do(self._core.send_sample(trigger, data))
+
+    async def ping(self) -> Answer:
+        await asyncio.shield(self._started)
+        return Answer(None)
+
+    async def stop(self, drain_s: float) -> Answer:
+        return await self._do(self._core.stop(drain_s))
+
+
+Ledger: Any = ray.remote(LedgerActor)
+Supervisor: Any = ray.remote(SupervisorActor)
+Enricher: Any = ray.remote(EnricherActor)
+FeedbackLoop: Any = ray.remote(FeedbackLoopActor)

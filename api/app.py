@@ -1,0 +1,149 @@
+"""The front end: tracking URLs go straight to their application, everything else is the configuration API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final, Protocol
+from urllib.parse import quote
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from actors.client import Client
+from actors.settings import Settings
+from api.auth import Authenticator
+from api.endpoint import Endpoint
+from api.idempotency import KeptAnswers
+from api.operation import JournalHealth, Operation, Services
+from api.problems import INTERNAL, NOT_FOUND, Problem, problem_of
+from api.reply import Reply
+from api.routes.documents import with_documents
+from api.routes.table import OPERATIONS
+from api.tracking_urls import TrackingUrls
+from domain.tokens import TrackingTokens
+
+#: Seconds for hits to reach the ledger at the stop; the rest stays in the journal for the next start.
+DRAIN_S: Final = 3.0
+
+
+class ConnectedClient(Client, Protocol):
+    """A client with a connection to open and close."""
+
+    async def start(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+class OpenJournal(JournalHealth, Protocol):
+    """The edge journal, opened by whoever made it."""
+
+    async def close(self) -> None: ...
+
+
+class HitForwarder(Protocol):
+    """What brings the journal's hits to the ledger."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self, drain_s: float) -> None: ...
+
+
+class TrackingPaths(Protocol):
+    """The ASGI application of tracking URLs."""
+
+    def handles(self, path: str) -> bool:
+        """Whether a request for this path is for it."""
+        ...
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
+
+
+def create_app(
+    settings: Settings,
+    client: ConnectedClient,
+    tokens: TrackingTokens,
+    tracking: TrackingPaths,
+    journal: OpenJournal,
+    forwarder: HitForwarder,
+) -> ASGIApp:
+    """The front end as an ASGI application. Its lifespan starts and stops the client and the forwarder, and closes the
+    journal, in the order that loses nothing.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(journal.close)
+            await client.start()
+            stack.push_async_callback(client.close)
+            await forwarder.start()
+            stack.push_async_callback(forwarder.stop, DRAIN_S)
+            yield
+
+    services = Services(client=client, urls=TrackingUrls(settings.public_url, tokens), journal=journal)
+    authenticator = Authenticator(client, str(settings.admin_key))
+    kept_answers = KeptAnswers(client, settings.master_key)
+    operations = with_documents(OPERATIONS, _version())
+    api = Starlette(
+        routes=[
+            Route(path, Endpoint(by_method, services, authenticator, kept_answers))
+            for path, by_method in _by_path(operations).items()
+        ],
+        exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
+        lifespan=lifespan,
+    )
+    return FrontEnd(api, tracking)
+
+
+class FrontEnd:
+    """Tells tracking URLs from the rest with one look at the path."""
+
+    def __init__(self, api: Starlette, tracking: TrackingPaths) -> None:
+        self.api = api
+        self._tracking = tracking
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            if self._tracking.handles(scope["path"]):
+                await self._tracking(scope, receive, send)
+                return
+            # Routed as it was written: an id may hold a `/`, as %2F. Endpoints decode what they take from the path.
+            raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
+            scope = {**scope, "path": raw_path.decode("latin-1")}
+        await self.api(scope, receive, send)
+
+
+def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]:
+    found: dict[str, dict[str, Operation]] = {}
+    for operation in operations:
+        found.setdefault(operation.path, {})[operation.method] = operation
+    return found
+
+
+def _version() -> str:
+    try:
+        return version("feedback-loops")
+    except PackageNotFoundError:
+        return "0"
+
+
+async def _http_problem(request: Request, error: Exception) -> Response:
+    """What the router itself refuses: a path that nothing is at."""
+    status = error.status_code if isinstance(error, HTTPException) else 500
+    if status == NOT_FOUND.status:
+        return _response(Problem(kind=NOT_FOUND, detail=f"nothing is at {request.url.path[:200]}; see /docs").reply())
+    return _response(Problem(kind=INTERNAL, detail=f"the router answered {status}").reply())
+
+
+async def _unexpected(_request: Request, error: Exception) -> Response:
+    return _response(problem_of(error).reply())
+
+
+def _response(reply: Reply) -> Response:
+    return Response(reply.body, reply.status, dict(reply.headers), reply.content_type)

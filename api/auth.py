@@ -1,0 +1,86 @@
+"""Who is calling: API keys and the admin key, as `Authorization: Bearer KEY` (RFC 6750)."""
+
+from __future__ import annotations
+
+import hmac
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+from actors.client import Client
+from actors.commands import Account, Authenticate
+from api.operation import Access
+from api.problems import UNAUTHORIZED, Refused
+
+#: Seconds for which a key that was let in is let in unasked.
+CACHE_TTL_S: Final = 5.0
+CACHE_SIZE: Final = 10_000
+_MAX_KEY_CHARS: Final = 512
+
+#: Stands for callers that have no account: the admin, and anybody where no key is needed.
+NOBODY: Final = Account(no=0, id="", name="")
+
+
+def key_hash(key: str) -> str:
+    """What is stored of an API key: its SHA-256, hex. A key has 256 random bits, so no slower hash is called for."""
+    return sha256(key.encode()).hexdigest()
+
+
+class Authenticator:
+    """Finds the account behind a request. Known keys are remembered for a few seconds, unknown ones never."""
+
+    def __init__(self, client: Client, admin_key: str, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._admin_hash = key_hash(admin_key)
+        self._monotonic_s = monotonic_s
+        self._known: OrderedDict[str, tuple[float, Account]] = OrderedDict()
+
+    async def account_for(self, access: Access, authorization: str | None) -> Account:
+        """The account whose key was sent; `NOBODY` where another key, or none, is the right one.
+
+        Raises:
+            Refused: 401.
+            FeedbackLoopsError: the key could not be looked up.
+        """
+        if access is Access.ANYBODY:
+            return NOBODY
+        hashed = key_hash(_bearer(authorization, access))
+        if access is Access.ADMIN:
+            # Hashes are compared, so not even the length of the key shows in the time it takes.
+            if not hmac.compare_digest(hashed, self._admin_hash):
+                raise _refused("the key is not the admin key, which this path needs", was_sent=True)
+            return NOBODY
+        account = self._remembered(hashed) or await self._client.call(Authenticate(key_hash=hashed))
+        if account is None:
+            raise _refused("the API key is not known; send one that POST /v1/accounts gave", was_sent=True)
+        self._remember(hashed, account)
+        return account
+
+    def _remembered(self, hashed: str) -> Account | None:
+        until_s, account = self._known.get(hashed, (0.0, None))
+        return account if self._monotonic_s() < until_s else None
+
+    def _remember(self, hashed: str, account: Account) -> None:
+        if self._remembered(hashed) is None:
+            self._known[hashed] = (self._monotonic_s() + CACHE_TTL_S, account)
+            self._known.move_to_end(hashed)
+            if len(self._known) > CACHE_SIZE:
+                self._known.popitem(last=False)
+
+
+def _bearer(authorization: str | None, access: Access) -> str:
+    which = "the admin key" if access is Access.ADMIN else "an API key"
+    if authorization is None:
+        raise _refused(f"send {which} in the header `Authorization: Bearer KEY`", was_sent=False)
+    scheme, _, key = authorization.partition(" ")
+    key = key.strip()
+    if scheme.lower() != "bearer" or not 0 < len(key) <= _MAX_KEY_CHARS or not key.isascii():
+        raise _refused(f"the header `Authorization` must be `Bearer KEY` with {which}", was_sent=True)
+    return key
+
+
+def _refused(detail: str, *, was_sent: bool) -> Refused:
+    challenge = 'Bearer realm="feedback-loops"' + (', error="invalid_token"' if was_sent else "")
+    return Refused(UNAUTHORIZED, detail, headers=(("WWW-Authenticate", challenge),))

@@ -1,0 +1,103 @@
+"""Callers' input against a wire type: either the model, or every error at once with its JSON pointer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from domain.errors import InvalidInput
+
+M = TypeVar("M", bound=BaseModel)
+
+_MAX_PARAMETERS: Final = 50
+_MAX_PROBLEMS: Final = 100
+
+#: What pydantic found, in this API's words; `{…}` are pydantic's own facts. Others keep pydantic's message.
+_WORDS: Final[Mapping[str, str]] = {
+    "missing": "is required",
+    "extra_forbidden": "is not known here; remove it or correct its name",
+    "string_type": "must be a string",
+    "string_unicode": "must be a string of valid Unicode",
+    "string_too_short": "must be at least {min_length} character(s) long",
+    "string_too_long": "must be at most {max_length} characters long",
+    "int_type": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_parsing_size": "must be a smaller whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list",
+    "dict_type": "must be an object",
+    "model_type": "must be an object",
+    "literal_error": "must be {expected}",
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must hold at least {min_length} item(s)",
+    "too_long": "must hold at most {max_length} items",
+}
+
+
+def checked(model: type[M], value: object) -> M:
+    """The value as the model.
+
+    Raises:
+        InvalidInput: with every field that is wrong.
+    """
+    try:
+        return model.model_validate(value)
+    except ValidationError as exc:
+        found = exc.errors(include_url=False, include_input=False)
+        raise invalid([(_pointer(error["loc"]), _words(error)) for error in found[:_MAX_PROBLEMS]]) from None
+
+
+def checked_query(model: type[M], query: bytes) -> M:
+    """The query string as the model.
+
+    Raises:
+        InvalidInput: with every parameter that is wrong, unknown or given twice.
+    """
+    values = _parameters(query)
+    try:
+        return checked(model, values)
+    except InvalidInput as exc:
+        known = ", ".join(model.model_fields) or "none"
+        problems = [(p, f"query parameter {d} (known here: {known})" if "not known" in d else d) for p, d in exc.problems]
+        raise invalid(problems) from None
+
+
+def invalid(problems: list[tuple[str, str]]) -> InvalidInput:
+    """One error for all problems; its detail tells the first."""
+    pointer, what = problems[0]
+    more = f" (and {len(problems) - 1} more, see errors)" if len(problems) > 1 else ""
+    return InvalidInput(f"{pointer.removeprefix('/') or 'the body'} {what}{more}", problems)
+
+
+def _parameters(query: bytes) -> dict[str, str]:
+    try:
+        text = query.decode("ascii")
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
+    except ValueError:
+        raise invalid([("", f"has a query string that is not UTF-8 or has over {_MAX_PARAMETERS} parts")]) from None
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        raise invalid([(_pointer((name,)), "must be given once") for name in twice])
+    return values
+
+
+def _pointer(location: tuple[int | str, ...]) -> str:
+    """RFC 6901: `~` is written `~0`, and `/` is written `~1`."""
+    return "".join(f"/{str(part).replace('~', '~0').replace('/', '~1')}" for part in location)
+
+
+def _words(error: ErrorDetails) -> str:
+    facts: dict[str, Any] = error.get("ctx", {})
+    template = _WORDS.get(error["type"])
+    return template.format(**facts) if template else error["msg"]

@@ -1,0 +1,79 @@
+"""Which address a request came from, behind proxies or not."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import Final
+
+Header = tuple[bytes, bytes]
+_FOR: Final = re.compile(r'(?:^|;)\s*for\s*=\s*("(?:[^"\\]|\\.)*"|[^;\s]*)', re.IGNORECASE)
+_WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\w+)?|([0-9.]+):\w+")
+
+
+class ClientAddresses:
+    """Finds a request's client. A proxy's word is taken only when the proxy's address is in a trusted network.
+
+    `X-Forwarded-For` (the one that most proxies set) goes before `Forwarded` (RFC 7239): a proxy should drop the one
+    it does not set. Entries are walked from the right, trusted proxies skipped; the first other one is the client. An
+    entry that is not an address (`unknown`, `_hidden`) ends the walk at the last address known.
+    """
+
+    def __init__(self, trusted_proxies: Sequence[IPv4Network | IPv6Network]) -> None:
+        self._trusted = tuple(trusted_proxies)
+        self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
+
+    def of(self, peer: str, headers: Iterable[Header]) -> str:
+        """The client's address, in its usual spelling. `peer` is who is connected; an empty one stays empty."""
+        client = usual_spelling(peer) or peer
+        if not self._trusted or not self._is_trusted(client):
+            return client
+        for entry in reversed(_forwarded_addresses(headers)):
+            address = usual_spelling(entry)
+            if address is None:
+                return client
+            client = address
+            if not self._is_trusted(address):
+                return client
+        return client
+
+    def _look_up(self, address: str) -> bool:
+        try:
+            ip = ipaddress.ip_address(address)
+        except ValueError:
+            return False
+        return any(ip in network for network in self._trusted)
+
+
+@lru_cache(maxsize=4096)
+def usual_spelling(text: str) -> str | None:
+    """An IP address as it is usually written: no port, brackets or zone, IPv4 inside IPv6 as IPv4. None: no address."""
+    if match := _WITH_PORT.fullmatch(text):
+        text = match[1] or match[2] or ""
+    try:
+        ip: IPv4Address | IPv6Address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None
+    mapped = ip.ipv4_mapped if isinstance(ip, IPv6Address) else None
+    return str(mapped or ip)
+
+
+def _forwarded_addresses(headers: Iterable[Header]) -> list[str]:
+    """What proxies say, in the order they say it; several headers of a name count as one."""
+    said: dict[bytes, list[str]] = {b"x-forwarded-for": [], b"forwarded": []}
+    for name, value in headers:
+        if name in said:
+            said[name].append(value.decode("latin-1"))
+    if said[b"x-forwarded-for"]:
+        return [entry.strip() for entry in ",".join(said[b"x-forwarded-for"]).split(",")]
+    if said[b"forwarded"]:
+        return [_for_of(element) for element in ",".join(said[b"forwarded"]).split(",")]
+    return []
+
+
+def _for_of(element: str) -> str:
+    match = _FOR.search(element)
+    return match[1].strip('"') if match else ""

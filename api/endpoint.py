@@ -1,0 +1,138 @@
+"""From a request to its answer: key, path, query, body, Idempotency-Key, handler; in this order, each checked.
+
+Everything about the request itself is checked before an Idempotency-Key is claimed, so a mistake uses up no key.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.types import Receive, Scope, Send
+
+from api.auth import Authenticator
+from api.checked_input import checked_query, invalid
+from api.idempotency import KeptAnswers, checked_key, claim_for
+from api.limits import read_body
+from api.operation import NO_BODY, Access, BodyType, Call, Operation, Services
+from api.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused, problem_of
+from api.reply import Reply, send_reply
+from domain.checks import text_problem
+
+_UTF_8 = re.compile(r'charset="?utf-?8"?', re.IGNORECASE)
+
+
+class Endpoint:
+    """All operations at one path, as an ASGI application. Every error is answered as a problem."""
+
+    def __init__(
+        self,
+        operations: Mapping[str, Operation],
+        services: Services,
+        authenticator: Authenticator,
+        kept_answers: KeptAnswers,
+    ) -> None:
+        """`operations` by their method."""
+        self._operations = operations
+        self._services = services
+        self._authenticator = authenticator
+        self._kept_answers = kept_answers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            reply = await self._reply(scope, receive)
+        except ClientDisconnect:
+            return
+        except Exception as exc:  # noqa: BLE001 - the last line of defence: nobody is left without an answer
+            reply = problem_of(exc).reply()
+        await send_reply(send, reply, without_body=scope["method"] == "HEAD")
+
+    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+        operation = self._operation(scope["method"])
+        headers = Headers(scope=scope)
+        account = await self._authenticator.account_for(operation.access, headers.get("authorization"))
+        path = _path_parameters(scope)
+        query = checked_query(operation.query, scope["query_string"])
+        key = checked_key(headers.getlist("idempotency-key")) if operation.has_idempotency else None
+        body_type, raw = await _body(operation, headers, receive)
+        body = body_type.read(raw)
+        call: Call[Any, Any] = Call(services=self._services, account=account, path=path, query=query, body=body)
+        if key is None:
+            return await operation.handler(call)
+        claim = claim_for(
+            "admin" if operation.access is Access.ADMIN else account.id,
+            key,
+            operation.method,
+            scope["path"],
+            scope["query_string"].decode("ascii"),
+            body_type.media_type,
+            raw,
+        )
+        return await self._kept_answers.once(claim, lambda: operation.handler(_with_seed(call, claim.seed)))
+
+    def _operation(self, method: str) -> Operation:
+        operation = self._operations.get("GET" if method == "HEAD" else method)
+        if operation is None:
+            allowed = ", ".join(sorted({*self._operations} | ({"HEAD"} if "GET" in self._operations else set())))
+            raise Refused(METHOD_NOT_ALLOWED, f"this path knows {allowed}, not {method}", headers=(("Allow", allowed),))
+        return operation
+
+
+def _with_seed(call: Call[Any, Any], seed: str) -> Call[Any, Any]:
+    return Call(
+        services=call.services, account=call.account, path=call.path, query=call.query, body=call.body, seed=seed
+    )
+
+
+def _path_parameters(scope: Scope) -> dict[str, str]:
+    """Decoded here and not before routing, so that an id may hold a `/` (as %2F)."""
+    found, problems = {}, []
+    for name, raw in scope["path_params"].items():
+        try:
+            found[name] = unquote_to_bytes(raw).decode()
+            problem = text_problem(found[name])
+        except UnicodeDecodeError:
+            problem = "must be UTF-8, percent-encoded"
+        if problem is not None:
+            problems.append((f"/{name}", f"in the path {problem}"))
+    if problems:
+        raise invalid(problems)
+    return found
+
+
+async def _body(operation: Operation, headers: Headers, receive: Receive) -> tuple[BodyType, bytes]:
+    if operation.method in {"GET", "DELETE"}:
+        return NO_BODY, b""
+    bodies = operation.bodies or (NO_BODY,)
+    _check_encoding(headers)
+    content_type = headers.get("content-type", "")
+    wanted = next((b for b in bodies if b.media_type == _media_type(content_type)), None)
+    if wanted is None and operation.bodies:
+        raise _unsupported(content_type, operation.bodies)
+    raw = await read_body(headers.get("content-length"), receive)
+    if wanted is None and raw.strip():
+        raise _unsupported(content_type, bodies)
+    return wanted or NO_BODY, raw
+
+
+def _media_type(content_type: str) -> str:
+    """The media type in lower case, or nothing where a charset other than UTF-8 is named (RFC 8259 section 8.1)."""
+    media_type, *parameters = (part.strip() for part in content_type.split(";"))
+    charsets = [p for p in parameters if p.lower().startswith("charset=")]
+    return media_type.lower() if all(_UTF_8.fullmatch(charset) for charset in charsets) else ""
+
+
+def _check_encoding(headers: Headers) -> None:
+    encoding = headers.get("content-encoding", "identity")
+    if encoding.lower() != "identity":
+        raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding[:40]} is not supported; send the body as it is")
+
+
+def _unsupported(content_type: str, bodies: tuple[BodyType, ...]) -> Refused:
+    known = " or ".join(b.media_type for b in bodies)
+    sent = f"not {content_type[:80]}" if content_type else "and it is missing"
+    return Refused(UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {known} in UTF-8, {sent}")

@@ -1,0 +1,175 @@
+"""From the journal to the ledger: batches in the background, sent until they are acknowledged, then dropped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+
+from actors.client import Client
+from api.journal import Journal
+from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken
+
+log = logging.getLogger(__name__)
+
+Hits = list[tuple[int, bytes]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForwarderLimits:
+    """How much is under way at once, and how long the forwarder waits."""
+
+    batch_hits: int = 256
+    #: Below what Ray copies into a call (100 KB); a single larger hit still goes, alone.
+    batch_bytes: int = 90_000
+    #: Batches sent and not acknowledged, at most.
+    in_flight: int = 4
+    #: While something is in flight, a batch waits for this many hits…
+    pool_hits: int = 64
+    #: …for at most this long, in seconds.
+    pool_s: float = 0.005
+    #: Seconds before a batch is sent again, doubling from the first to the second; each is spread by ±50 %.
+    first_backoff_s: float = 0.05
+    last_backoff_s: float = 1.0
+
+
+class Forwarder:
+    """Brings every hit of the journal to the ledger at least once, in no particular order.
+
+    With nothing in flight a hit is sent at once; otherwise hits pool, so batches grow with the load. A batch that is
+    not acknowledged is sent again for ever. A hit that nobody can decode is set aside in the journal, and stops no
+    other.
+    """
+
+    def __init__(
+        self,
+        journal: Journal,
+        client: Client,
+        limits: ForwarderLimits | None = None,
+        jitter: Callable[[], float] = random.random,
+    ) -> None:
+        """`jitter` gives numbers in [0, 1)."""
+        self._journal = journal
+        self._client = client
+        self._limits = limits or ForwarderLimits()
+        self._jitter = jitter
+        self._cursor = 0
+        self._slots = asyncio.Semaphore(self._limits.in_flight)
+        self._batches: set[asyncio.Task[None]] = set()
+        self._batch_over = asyncio.Event()
+        self._runner: asyncio.Task[None] | None = None
+        self._problem: str | None = None
+
+    @property
+    def problem(self) -> str | None:
+        """Why the latest batch was not acknowledged, in one sentence; None while all is well."""
+        return self._problem
+
+    @property
+    def in_flight(self) -> int:
+        """Batches sent and not acknowledged."""
+        return len(self._batches)
+
+    async def start(self) -> None:
+        """Begins to forward, with what the journal holds from before. Returns at once."""
+        if self._runner is None:
+            self._cursor = 0
+            self._slots = asyncio.Semaphore(self._limits.in_flight)
+            self._runner = asyncio.create_task(self._run(), name="forwarder")
+
+    async def stop(self, drain_s: float) -> None:
+        """Forwards on until the journal is empty, for at most `drain_s` seconds; the rest stays in the journal."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(drain_s):
+                await self._drained()
+        tasks = [task for task in (self._runner, *self._batches) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        self._runner = None
+
+    async def _drained(self) -> None:
+        while self._runner is not None and self._journal.depth:
+            self._batch_over.clear()
+            await self._batch_over.wait()
+
+    async def _run(self) -> None:
+        while True:
+            await self._slots.acquire()
+            try:
+                hits = await self._next_batch()
+            except Exception:
+                log.exception("the journal failed in an unforeseen way", extra={"action": "journal_read_failed"})
+                self._slots.release()
+                await asyncio.sleep(self._limits.last_backoff_s)
+                continue
+            self._cursor = hits[-1][0]
+            batch = asyncio.create_task(self._forward(hits), name="forwarder batch")
+            self._batches.add(batch)
+            batch.add_done_callback(self._over)
+
+    async def _next_batch(self) -> Hits:
+        journal, limits = self._journal, self._limits
+        while True:
+            await journal.wait_for_more(self._cursor)
+            if self._batches:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(limits.pool_s):
+                        await journal.wait_for_more(self._cursor + limits.pool_hits - 1)
+            if hits := journal.read(self._cursor, limits.batch_hits, limits.batch_bytes):
+                return hits
+            # The disk cannot be read now; the journal tries again by itself.
+            await asyncio.sleep(limits.first_backoff_s)
+
+    def _over(self, batch: asyncio.Task[None]) -> None:
+        self._batches.discard(batch)
+        self._slots.release()
+        self._batch_over.set()
+
+    async def _forward(self, hits: Hits) -> None:
+        await self._record(hits)
+        self._journal.discard(hits[0][0], hits[-1][0])
+
+    async def _record(self, hits: Hits) -> None:
+        """Returns when each hit is in the ledger, or set aside."""
+        try:
+            await self._record_all([hit for _, hit in hits])
+        except (InvalidInput, InvalidToken) as exc:
+            if len(hits) == 1:
+                self._set_aside(*hits[0], exc)
+                return
+            middle = len(hits) // 2
+            await self._record(hits[:middle])
+            await self._record(hits[middle:])
+
+    async def _record_all(self, hits: list[bytes]) -> None:
+        """Sends until acknowledged; only a batch that can never be recorded raises."""
+        backoff_s = self._limits.first_backoff_s
+        while True:
+            try:
+                await self._client.record_hits(hits)
+            except (InvalidInput, InvalidToken):
+                raise
+            except FeedbackLoopsError as exc:
+                self._note(f"{type(exc).__name__}: {exc}")
+            except Exception as exc:
+                log.exception("a batch failed in an unforeseen way", extra={"action": "batch_failed"})
+                self._note(f"{type(exc).__name__}: {exc}")
+            else:
+                self._note(None)
+                return
+            await asyncio.sleep(backoff_s * (0.5 + self._jitter()))
+            backoff_s = min(2 * backoff_s, self._limits.last_backoff_s)
+
+    def _set_aside(self, seq: int, hit: bytes, exc: FeedbackLoopsError) -> None:
+        log.error("a hit was set aside", extra={"action": "hit_set_aside", "seq": seq, "error": str(exc)})
+        self._journal.set_aside(seq, hit)
+
+    def _note(self, problem: str | None) -> None:
+        if (problem is None) != (self._problem is None):
+            action = "forwarding_recovered" if problem is None else "forwarding_failed"
+            log.warning("forwarding has changed", extra={"action": action, "problem": problem})
+        self._problem = problem

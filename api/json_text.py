@@ -1,0 +1,91 @@
+"""JSON as callers send it, read more strictly than usual: what is ambiguous is refused, not guessed at.
+
+Refused: other encodings than UTF-8, repeated names (RFC 8259 section 4 leaves their meaning open), NaN and Infinity,
+numbers that 64 bits cannot hold, half surrogate pairs, and nesting beyond `MAX_DEPTH`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from math import isfinite
+from typing import Any, Final, NoReturn
+
+from api.problems import MALFORMED, Refused
+
+MAX_DEPTH: Final = 32
+_INT_BOUND: Final = 2**63
+
+
+def read_json(body: bytes) -> Any:
+    """The value in `body`.
+
+    Raises:
+        Refused: 400, saying where and why it cannot be read.
+    """
+    try:
+        text = body.decode()
+    except UnicodeDecodeError as exc:
+        raise _refused(f"byte {exc.start} is not UTF-8") from None
+    try:
+        value = _decoder.decode(text)
+        if "\\ud" in text or "\\uD" in text:
+            json.dumps(value, ensure_ascii=False).encode()
+    except json.JSONDecodeError as exc:
+        raise _refused(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from None
+    except UnicodeEncodeError:
+        raise _refused("a \\u escape is half of a surrogate pair") from None
+    except ValueError as exc:
+        raise _refused(str(exc)) from None
+    except RecursionError:
+        raise _too_deep() from None
+    # Most bodies have few brackets in all, so they need not be measured.
+    if text.count("{") + text.count("[") > MAX_DEPTH and _is_too_deep(value):
+        raise _too_deep()
+    return value
+
+
+def _refused(what: str) -> Refused:
+    return Refused(MALFORMED, f"the body is not acceptable JSON: {what}")
+
+
+def _too_deep() -> Refused:
+    return _refused(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def _is_too_deep(value: object) -> bool:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        containers = [v for v in level if isinstance(v, dict | list)]
+        if not containers:
+            return False
+        level = [item for v in containers for item in (v.values() if isinstance(v, dict) else v)]
+    return any(isinstance(v, dict | list) for v in level)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        repeated = next(name for name, count in counts.items() if count > 1)
+        raise ValueError(f"the name {repeated[:80]!a} is in one object twice")
+    return found
+
+
+def _constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON; leave the field out or send null")
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20 or not -_INT_BOUND <= (number := int(digits)) < _INT_BOUND:
+        raise ValueError(f"the number {digits[:24]}… is beyond 64 bits; send it as a string")
+    return number
+
+
+def _float(text: str) -> float:
+    if not isfinite(number := float(text)):
+        raise ValueError(f"the number {text[:24]} is too large; send it as a string")
+    return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique, parse_constant=_constant, parse_int=_whole, parse_float=_float)

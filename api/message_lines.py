@@ -1,0 +1,186 @@
+"""Messages on their way in: from one body or many lines to commands, and back to tracking URLs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from itertools import islice
+from typing import Final
+
+import msgspec
+
+from actors.commands import MessageResult, MessageSpec, RegisteredMessage, Rejection
+from api.checked_input import checked, invalid
+from api.html_links import links_in, rewrite_html
+from api.json_text import read_json
+from api.problems import Refused, problem_of
+from api.reply import json_bytes
+from api.schemas.messages import NewMessage, TrackedMessage
+from api.tracking_urls import TrackingUrls
+from domain.errors import FeedbackLoopsError, InvalidInput, from_wire
+from domain.message import MAX_LINKS, link_problem
+
+MAX_LINES: Final = 20_000
+#: Messages in one command; the ledger writes them in one transaction.
+CHUNK: Final = 500
+#: Commands at the same time: while one is being written the next is prepared, and memory stays bounded.
+IN_FLIGHT: Final = 2
+#: How long the event loop may be kept from answering tracking hits in between.
+_TURN_S: Final = 0.002
+
+Register = Callable[[list[MessageSpec]], Awaitable[list[MessageResult]]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreparedMessage:
+    """A message that was checked: what to register, and the HTML to rewrite afterwards."""
+
+    spec: MessageSpec
+    html: str | None
+
+
+def prepare(message: NewMessage, urls: TrackingUrls, seed: str | None, number: int) -> PreparedMessage:
+    """What to register for a message, the links in its HTML included.
+
+    A message without an id gets one made from `seed` and `number`, if there is a seed.
+
+    Raises:
+        InvalidInput: its HTML has too many links, or one that cannot be tracked.
+    """
+    sent = message.model_fields_set
+    html = message.html if "html" in sent else None
+    links = list(dict.fromkeys(message.links))
+    if html is not None:
+        links = _with_links_of(html, links, urls.prefixes)
+    profile = message.profile if "profile" in sent else None
+    spec = MessageSpec(
+        recipient=message.recipient,
+        id=message.id if "id" in sent else _made_id(seed, number),
+        tags=message.tags,
+        mailing=message.mailing if "mailing" in sent else None,
+        database=profile.database if profile else None,
+        profile=profile.id if profile else None,
+        links=links,
+    )
+    return PreparedMessage(spec=spec, html=html)
+
+
+def _made_id(seed: str | None, number: int) -> str | None:
+    return f"msg_{sha256(f'{seed}/{number}'.encode()).hexdigest()[:32]}" if seed else None
+
+
+def _with_links_of(html: str, links: list[str], tracked: tuple[str, ...]) -> list[str]:
+    found = links_in(html, tracked)
+    for link in found:
+        if problem := link_problem(link):
+            raise invalid([("/html", f"holds a link that cannot be tracked: {link[:80]}… {problem}")])
+    links = list(dict.fromkeys([*links, *found]))
+    if len(links) > MAX_LINKS:
+        raise invalid([("/html", f"must hold, together with links, at most {MAX_LINKS} different links")])
+    return links
+
+
+def tracked(prepared: PreparedMessage, registered: RegisteredMessage, urls: TrackingUrls) -> TrackedMessage:
+    """The message's tracking URLs, and its HTML with them in place."""
+    no, key = registered.account_no, registered.key
+    links = {link: urls.link_url(no, key, link) for link in prepared.spec.links}
+    open_url = urls.open_url(no, key)
+    answer = TrackedMessage(
+        id=registered.id, open_url=open_url, unsubscribe_url=urls.unsubscribe_url(no, key), links=links
+    )
+    if prepared.html is None:
+        return answer
+    html = rewrite_html(prepared.html, links.__getitem__, open_url, urls.prefixes)
+    return answer.model_copy(update={"html": html})
+
+
+def error_of(rejection: Rejection) -> FeedbackLoopsError:
+    """The error that kept a message from being registered."""
+    if rejection.error == InvalidInput.__name__:
+        return InvalidInput(rejection.detail, rejection.problems)
+    return from_wire(rejection.error, [rejection.detail])
+
+
+def read_lines(body: bytes) -> list[bytes]:
+    """The lines of an NDJSON body; blank ones are nothing.
+
+    Raises:
+        InvalidInput: there is none, or there are more than `MAX_LINES`.
+    """
+    if body.count(b"\n") > MAX_LINES:
+        raise invalid([("", f"must hold at most {MAX_LINES} lines; split it into several requests")])
+    lines = [line for line in body.split(b"\n") if line.strip()]
+    if not lines:
+        raise invalid([("", "must hold at least one line, each a message as JSON")])
+    return lines
+
+
+class LinesRegistrar:
+    """Registers the messages of an NDJSON body and answers a line per line, in order.
+
+    A line that is wrong is answered by a problem, and the others are taken. An error that concerns all lines ends the
+    request: sent again with the same Idempotency-Key it registers nothing twice.
+    """
+
+    def __init__(self, register: Register, urls: TrackingUrls, seed: str | None) -> None:
+        self._register = register
+        self._urls = urls
+        self._seed = seed
+        self._turn_began_s = time.perf_counter()
+
+    async def answer(self, lines: Sequence[bytes]) -> bytes:
+        """The answers' lines.
+
+        Raises:
+            FeedbackLoopsError: not everything was registered.
+        """
+        answers: list[bytes] = []
+        numbered = iter(enumerate(lines))
+        under_way: list[asyncio.Task[list[bytes]]] = []
+        try:
+            while chunk := list(islice(numbered, CHUNK)):
+                if len(under_way) == IN_FLIGHT:
+                    answers += await under_way.pop(0)
+                prepared = [await self._prepared(number, line) for number, line in chunk]
+                under_way.append(asyncio.create_task(self._chunk_answers(prepared)))
+            while under_way:
+                answers += await under_way.pop(0)
+        finally:
+            for task in under_way:
+                task.cancel()
+            await asyncio.gather(*under_way, return_exceptions=True)
+        return b"\n".join([*answers, b""])
+
+    async def _prepared(self, number: int, line: bytes) -> PreparedMessage | bytes:
+        """The message of a line, or the problem to answer it with."""
+        await self._give_way()
+        try:
+            return prepare(checked(NewMessage, read_json(line)), self._urls, self._seed, number)
+        except (InvalidInput, Refused) as exc:
+            return _problem_line(exc)
+
+    async def _chunk_answers(self, prepared: list[PreparedMessage | bytes]) -> list[bytes]:
+        specs = [p.spec for p in prepared if isinstance(p, PreparedMessage)]
+        results = iter(await self._register(specs) if specs else [])
+        return [p if isinstance(p, bytes) else await self._answer(p, results) for p in prepared]
+
+    async def _answer(self, prepared: PreparedMessage, results: Iterator[MessageResult]) -> bytes:
+        await self._give_way()
+        result = next(results)
+        if result.message is not None:
+            return json_bytes(tracked(prepared, result.message, self._urls))
+        if result.rejection is None:
+            raise FeedbackLoopsError("a message was neither registered nor rejected")
+        return _problem_line(error_of(result.rejection))
+
+    async def _give_way(self) -> None:
+        if time.perf_counter() - self._turn_began_s > _TURN_S:
+            await asyncio.sleep(0)
+            self._turn_began_s = time.perf_counter()
+
+
+def _problem_line(error: Exception) -> bytes:
+    return msgspec.json.encode(problem_of(error).document())

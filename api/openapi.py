@@ -1,0 +1,160 @@
+"""The OpenAPI 3.1 document, made from the operations and their models; there is no second description to keep in step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
+
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from api import problems as p
+from api.operation import Access, Answer, BodyType, Operation
+from api.problems import PROBLEM_JSON, Kind
+from api.schemas.service import Problem
+
+Schema = dict[str, Any]
+
+_REF: Final = "#/components/schemas/{model}"
+_ABOUT: Final = """\
+Real-time e-mail events, POSTed to your own script.
+
+Every request carries `Authorization: Bearer KEY`. Errors are `application/problem+json` (RFC 9457): `type` names the kind \
+and leads to an explanation, `detail` says what was wrong, `errors` names every field that is. Lists are \
+`{"data": [...], "next": cursor or null}`. Times are RFC 3339 in UTC. Unknown fields and query parameters are errors (422). \
+Every POST honours `Idempotency-Key`: sent again with the same key within 24 hours, it is answered as before (with the \
+header `Idempotency-Replayed: true`) and carried out once."""
+_SECURITY: Final[dict[Access, list[dict[str, list[str]]]]] = {
+    Access.ANYBODY: [],
+    Access.ACCOUNT: [{"apiKey": []}],
+    Access.ADMIN: [{"adminKey": []}],
+}
+_IDEMPOTENCY_KEY: Final[Schema] = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "description": "Makes it safe to send the request again: any text that no other request of yours has.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
+}
+_RETRY_AFTER: Final[Schema] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
+
+
+def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
+    """The document: every operation, every model they name, every problem they may answer."""
+    paths: dict[str, Schema] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "feedback-loops", "version": version, "description": _ABOUT, "license": _LICENSE},
+        "servers": [{"url": "/"}],
+        "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
+        "paths": paths,
+        "components": {"schemas": _schemas(operations), "securitySchemes": _SECURITY_SCHEMES},
+    }
+
+
+_LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
+_SECURITY_SCHEMES: Final[Schema] = {
+    "apiKey": {"type": "http", "scheme": "bearer", "description": "The API key that POST /v1/accounts gave."},
+    "adminKey": {"type": "http", "scheme": "bearer", "description": "The service's admin key."},
+}
+
+
+def _schemas(operations: Iterable[Operation]) -> Schema:
+    models: dict[type[BaseModel], None] = {Problem: None}
+    for operation in operations:
+        models |= dict.fromkeys(body.model for body in operation.bodies)
+        models |= {answer.model: None for answer in operation.answers if answer.model}
+        if operation.problem_model:
+            models[operation.problem_model[1]] = None
+    _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    schemas: Schema = definitions["$defs"]
+    return dict(sorted(schemas.items()))
+
+
+def _operation(operation: Operation) -> Schema:
+    found: Schema = {
+        "operationId": operation.id,
+        "tags": [operation.tag],
+        "summary": operation.summary,
+        "description": operation.description,
+        "security": _SECURITY[operation.access],
+        "parameters": _parameters(operation),
+        "requestBody": _request_body(operation.bodies) if operation.bodies else None,
+        "responses": _responses(operation),
+    }
+    return {name: value for name, value in found.items() if value not in (None, "") and (value or name == "security")}
+
+
+def _parameters(operation: Operation) -> list[Schema]:
+    names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
+    found: list[Schema] = [
+        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 200}}
+        for name in names
+    ]
+    schema = operation.query.model_json_schema(ref_template=_REF)
+    for name, field in schema.get("properties", {}).items():
+        description = field.pop("description", "")
+        found.append({"name": name, "in": "query", "description": description, "schema": _without_null(field)})
+    return [*found, _IDEMPOTENCY_KEY] if operation.has_idempotency else found
+
+
+def _without_null(field: Schema) -> Schema:
+    """A parameter is there or not, but never null."""
+    kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
+    rest = {name: value for name, value in field.items() if name != "anyOf" and not (name == "default" and value is None)}
+    return {**rest, **kinds[0]} if len(kinds) == 1 else field
+
+
+def _request_body(bodies: Iterable[BodyType]) -> Schema:
+    content = {body.media_type: _content(body.model, is_lines=body.is_lines) for body in bodies}
+    return {"required": True, "content": content}
+
+
+def _content(model: type[BaseModel] | None, *, is_lines: bool) -> Schema:
+    if model is None:
+        return {"schema": {"type": "string"}}
+    ref = _REF.format(model=model.__name__)
+    if is_lines:
+        # OpenAPI has no word for the schema of a line before 3.2, where it is `itemSchema`.
+        return {"schema": {"type": "string", "description": f"One {model.__name__} per line."}, "x-itemSchema": {"$ref": ref}}
+    return {"schema": {"$ref": ref}}
+
+
+def _responses(operation: Operation) -> Schema:
+    found: Schema = {}
+    for answer in operation.answers:
+        response = found.setdefault(str(answer.status), {"description": answer.description, "content": {}})
+        if answer.status != 204:
+            response["content"][answer.media_type] = _answer_content(answer)
+    for kind in problems_of(operation):
+        found.setdefault(str(kind.status), _problem_response(operation, kind.status))
+    return {status: {k: v for k, v in response.items() if v} for status, response in sorted(found.items())}
+
+
+def _answer_content(answer: Answer) -> Schema:
+    return _content(answer.model, is_lines=answer.is_lines)
+
+
+def problems_of(operation: Operation) -> list[Kind]:
+    """Every kind of problem that the operation may answer."""
+    found = [*operation.problems, p.INTERNAL, p.INVALID_INPUT]
+    if operation.access is not Access.ANYBODY:
+        found += [p.UNAUTHORIZED, p.STORE_UNAVAILABLE, p.UNAVAILABLE, p.OVERLOADED]
+    if operation.method not in {"GET", "DELETE"}:
+        found += [p.MALFORMED, p.TOO_LARGE, p.UNSUPPORTED_MEDIA_TYPE, p.CONCURRENT_WRITE]
+    if operation.has_idempotency:
+        found += [p.KEY_IN_PROGRESS, p.KEY_REUSED]
+    return [kind for kind in p.KINDS.values() if kind in found]
+
+
+def _problem_response(operation: Operation, status: int) -> Schema:
+    kinds = [kind for kind in problems_of(operation) if kind.status == status]
+    model: type[BaseModel] = Problem
+    if operation.problem_model and operation.problem_model[0] == status:
+        model = operation.problem_model[1]
+    return {
+        "description": " ".join(f"{kind.title} (`{kind.type}`)." for kind in kinds),
+        "headers": _RETRY_AFTER if any(kind.retry for kind in kinds) and status != 500 else {},
+        "content": {PROBLEM_JSON: {"schema": {"$ref": _REF.format(model=model.__name__)}}},
+    }

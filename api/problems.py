@@ -1,0 +1,220 @@
+"""Every error the API answers, as RFC 9457 `application/problem+json`: one table from errors to problems.
+
+A problem's `type` is `/problems/<slug>`, which is served and says what to do.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import msgspec
+
+from api.reply import Reply
+from domain import errors as e
+
+log = logging.getLogger(__name__)
+
+PROBLEM_JSON: Final = "application/problem+json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A kind of problem. `retry`: the same request may succeed a moment later, and changed nothing that matters."""
+
+    slug: str
+    status: int
+    title: str
+    #: What the caller is to do; shown at the problem's `type`.
+    advice: str
+    retry: bool = False
+
+    @property
+    def type(self) -> str:
+        return f"/problems/{self.slug}"
+
+
+MALFORMED = Kind(
+    slug="malformed-request",
+    status=400,
+    title="The request cannot be read",
+    advice="Correct the syntax that `detail` names: the body must be JSON in UTF-8, without repeated names or NaN.",
+)
+UNAUTHORIZED = Kind(
+    slug="unauthorized",
+    status=401,
+    title="A valid key is needed",
+    advice="Send `Authorization: Bearer KEY`: the account's API key, or the admin key for /v1/accounts.",
+)
+NOT_FOUND = Kind(
+    slug="not-found",
+    status=404,
+    title="There is no such thing",
+    advice="Check the path and the id; things of other accounts are not found either.",
+)
+METHOD_NOT_ALLOWED = Kind(
+    slug="method-not-allowed",
+    status=405,
+    title="The method is not allowed here",
+    advice="Use one of the methods in the `Allow` header.",
+)
+CONFLICT = Kind(
+    slug="conflict",
+    status=409,
+    title="The state of the thing forbids this",
+    advice="`detail` says which state it is in and what to do first.",
+)
+KEY_IN_PROGRESS = Kind(
+    slug="idempotency-key-in-progress",
+    status=409,
+    title="A request with this Idempotency-Key is in progress",
+    advice="Wait for the first request, then send the same request again to get its answer.",
+    retry=True,
+)
+CONCURRENT_WRITE = Kind(
+    slug="concurrent-write",
+    status=409,
+    title="Somebody else changed the same thing at the same time",
+    advice="Nothing was written. Send the request again.",
+    retry=True,
+)
+TOO_LARGE = Kind(
+    slug="body-too-large",
+    status=413,
+    title="The body is too large",
+    advice="Split the request into several.",
+)
+UNSUPPORTED_MEDIA_TYPE = Kind(
+    slug="unsupported-media-type",
+    status=415,
+    title="The body's media type is not supported",
+    advice="Set `Content-Type` to one that `detail` names.",
+)
+INVALID_INPUT = Kind(
+    slug="invalid-input",
+    status=422,
+    title="The input is not valid",
+    advice="Correct every field in `errors`: `pointer` is its place (RFC 6901), `detail` what it must be.",
+)
+KEY_REUSED = Kind(
+    slug="idempotency-key-reused",
+    status=422,
+    title="This Idempotency-Key belongs to another request",
+    advice="Use a new key for a new request; a key goes only with the very same method, path, query and body.",
+)
+NOT_VERIFIED = Kind(
+    slug="not-verified",
+    status=422,
+    title="The proof was not found",
+    advice="Place the verification file at one of the `locations`, or the DNS record, and verify again.",
+)
+INTERNAL = Kind(
+    slug="internal-error",
+    status=500,
+    title="Something went wrong inside the service",
+    advice="Try again; if it goes on, report it with the time: the cause is in the service's log.",
+    retry=True,
+)
+STORE_UNAVAILABLE = Kind(
+    slug="store-unavailable",
+    status=503,
+    title="The store is away",
+    advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
+    retry=True,
+)
+UNAVAILABLE = Kind(
+    slug="unavailable",
+    status=503,
+    title="A part of the service is being restarted",
+    advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
+    retry=True,
+)
+OVERLOADED = Kind(
+    slug="overloaded",
+    status=503,
+    title="The service has more to do than it can take",
+    advice="Try again after `Retry-After` seconds, and more slowly.",
+    retry=True,
+)
+NOT_READY = Kind(
+    slug="not-ready",
+    status=503,
+    title="The service is not ready",
+    advice="Wait; `problems` lists what is missing.",
+    retry=True,
+)
+
+#: By slug, in the order of their status.
+KINDS: Final[dict[str, Kind]] = {kind.slug: kind for kind in list(vars().values()) if isinstance(kind, Kind)}
+
+#: The one table from errors to problems; an error that is not here is looked up by its base class.
+BY_ERROR: Final[dict[type[e.FeedbackLoopsError], Kind]] = {
+    e.InvalidInput: INVALID_INPUT,
+    e.InvalidToken: NOT_FOUND,
+    e.NotFound: NOT_FOUND,
+    e.Conflict: CONFLICT,
+    e.IdempotencyConflict: KEY_REUSED,
+    e.DomainError: CONFLICT,
+    e.ConcurrentWrite: CONCURRENT_WRITE,
+    e.StoreError: STORE_UNAVAILABLE,
+    e.Overloaded: OVERLOADED,
+    e.Unavailable: UNAVAILABLE,
+    e.FeedbackLoopsError: INTERNAL,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One problem as it is answered. `errors` are `(JSON pointer, what is wrong)`; `members` further ones."""
+
+    kind: Kind
+    detail: str
+    errors: Sequence[tuple[str, str]] | None = None
+    members: Mapping[str, Any] = field(default_factory=dict)
+    headers: tuple[tuple[str, str], ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """The members of the problem document, RFC 9457 section 3.1."""
+        kind = self.kind
+        found: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": self.detail}
+        if self.errors is not None:
+            found["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in self.errors]
+        return found | dict(self.members)
+
+    def reply(self) -> Reply:
+        body = msgspec.json.encode(self.document())
+        return Reply(status=self.kind.status, body=body, content_type=PROBLEM_JSON, headers=self.headers)
+
+
+class Refused(Exception):
+    """The API refuses a request by itself: `problem` is what it answers."""
+
+    def __init__(self, kind: Kind, detail: str, **more: Any) -> None:
+        self.problem = Problem(kind=kind, detail=detail, **more)
+        super().__init__(detail)
+
+
+def problem_of(error: Exception) -> Problem:
+    """The problem that answers `error`; one that nobody foresaw is logged and tells nothing of the inside."""
+    if isinstance(error, Refused):
+        return error.problem
+    if not isinstance(error, e.FeedbackLoopsError):
+        log.error("a request failed unexpectedly", exc_info=error)
+        return Problem(kind=INTERNAL, detail="An unexpected error, which was logged. Try again.")
+    kind = _kind_of(error)
+    errors = error.problems if isinstance(error, e.InvalidInput) else None
+    headers = (("Retry-After", _retry_after(error)),) if kind.retry and kind is not INTERNAL else ()
+    return Problem(kind=kind, detail=str(error) or kind.advice, errors=errors, headers=headers)
+
+
+def _kind_of(error: e.FeedbackLoopsError) -> Kind:
+    if isinstance(error, e.IdempotencyConflict) and error.in_progress:
+        return KEY_IN_PROGRESS
+    return next(BY_ERROR[cls] for cls in type(error).__mro__ if cls in BY_ERROR)
+
+
+def _retry_after(error: e.FeedbackLoopsError) -> str:
+    wait_s = error.retry_after_s if isinstance(error, e.Overloaded) else 1.0
+    return str(max(1, round(wait_s)))

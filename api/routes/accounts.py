@@ -1,0 +1,36 @@
+"""Accounts: opened with the admin key."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Final
+
+from actors.commands import CreateAccount
+from api.auth import key_hash
+from api.operation import Access, Answer, Call, Operation, json_body
+from api.reply import Reply
+from api.schemas.base import NoQuery
+from api.schemas.service import Account, NewAccount
+
+
+async def create_account(call: Call[NewAccount, NoQuery]) -> Reply:
+    """Opens an account; its key is made here and leaves no trace but its hash."""
+    api_key = f"flk_{secrets.token_urlsafe(32)}"
+    account = await call.services.client.call(CreateAccount(name=call.body.name, key_hash=key_hash(api_key)))
+    return Reply.of(Account(id=account.id, name=account.name, api_key=api_key), 201)
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="createAccount",
+        method="POST",
+        path="/v1/accounts",
+        tag="Accounts",
+        summary="Open an account",
+        description="The answer holds the account's API key, which is shown this once only.",
+        access=Access.ADMIN,
+        handler=create_account,
+        bodies=(json_body(NewAccount),),
+        answers=(Answer(status=201, description="The account and its key.", model=Account),),
+    ),
+)

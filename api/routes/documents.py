@@ -1,0 +1,89 @@
+"""What the API says of itself: the OpenAPI document, the page for people, the explanation of each problem."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from api.docs_page import HEADERS, docs_page, problem_page
+from api.openapi import openapi_document
+from api.operation import Access, Answer, Call, Operation
+from api.problems import KINDS, NOT_FOUND
+from api.reply import Reply
+from api.schemas.base import EmptyBody, NoQuery
+from domain.errors import NotFound
+
+_HTML = "text/html; charset=utf-8"
+
+
+def with_documents(operations: Sequence[Operation], version: str) -> tuple[Operation, ...]:
+    """The operations and those that describe them all, themselves included."""
+    documents = _Documents()
+    found = (*operations, *documents.operations())
+    documents.describe(found, version)
+    return found
+
+
+class _Documents:
+    """Answers that are made once and never change while the process lives."""
+
+    def __init__(self) -> None:
+        self._openapi = Reply()
+        self._page = Reply()
+
+    def describe(self, operations: Sequence[Operation], version: str) -> None:
+        document = openapi_document(operations, version)
+        self._openapi = Reply(body=msgspec.json.encode(document))
+        self._page = _page(docs_page(document))
+
+    async def openapi(self, _call: Call[EmptyBody, NoQuery]) -> Reply:
+        return self._openapi
+
+    async def page(self, _call: Call[EmptyBody, NoQuery]) -> Reply:
+        return self._page
+
+    async def problem(self, call: Call[EmptyBody, NoQuery]) -> Reply:
+        kind = KINDS.get(call.path["kind"])
+        if kind is None:
+            raise NotFound(f"there is no problem of this kind; the kinds are {', '.join(KINDS)}")
+        return _page(problem_page(kind))
+
+    def operations(self) -> tuple[Operation, ...]:
+        return (
+            Operation(
+                id="getOpenApi",
+                method="GET",
+                path="/openapi.json",
+                tag="Service",
+                summary="This document",
+                access=Access.ANYBODY,
+                handler=self.openapi,
+                answers=(Answer(description="OpenAPI 3.1.", media_type="application/json"),),
+            ),
+            Operation(
+                id="getDocs",
+                method="GET",
+                path="/docs",
+                tag="Service",
+                summary="This document as a page",
+                access=Access.ANYBODY,
+                handler=self.page,
+                answers=(Answer(description="The page.", media_type=_HTML),),
+            ),
+            Operation(
+                id="getProblem",
+                method="GET",
+                path="/problems/{kind}",
+                tag="Service",
+                summary="What a kind of problem means",
+                access=Access.ANYBODY,
+                handler=self.problem,
+                answers=(Answer(description="The explanation.", media_type=_HTML),),
+                problems=(NOT_FOUND,),
+            ),
+        )
+
+
+def _page(html: str) -> Reply:
+    return Reply(body=html.encode(), content_type=_HTML, headers=HEADERS)

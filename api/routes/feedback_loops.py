@@ -1,0 +1,118 @@
+"""Feedback loops: set up, listed, read, changed, deleted."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors import commands as c
+from api.operation import Answer, Call, Operation, json_body
+from api.problems import CONFLICT, NOT_FOUND
+from api.reply import Reply
+from api.schemas.base import EmptyBody, NoQuery, PageQuery
+from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, LoopFilters, NewLoop
+from api.views import loop_view
+
+COLLECTION: Final = "/v1/feedback-loops"
+ITEM: Final = f"{COLLECTION}/{{id}}"
+TAG: Final = "Feedback loops"
+
+#: Settings whose names are the same in the command and on the wire.
+_PLAIN: Final = ("url", "triggers", "format", "rate_limit", "max_concurrency", "ordered", "signature", "description")
+
+
+async def create_loop(call: Call[NewLoop, NoQuery]) -> Reply:
+    """Sets a loop up, unverified."""
+    settings: dict[str, Any] = {name: getattr(call.body, name) for name in _PLAIN} | call.body.filters.model_dump()
+    loop = await call.services.client.call(c.CreateLoop(account=call.account, seed=call.seed, **settings))
+    return Reply.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
+
+
+async def list_loops(call: Call[EmptyBody, PageQuery]) -> Reply:
+    """One page of the account's loops."""
+    query = c.ListLoops(account=call.account, limit=call.query.limit, cursor=call.query.cursor)
+    page = await call.services.client.call(query)
+    return Reply.of(FeedbackLoopList(data=[loop_view(loop) for loop in page.data], next=page.next))
+
+
+async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """One loop."""
+    return Reply.of(loop_view(await call.services.client.call(c.GetLoop(account=call.account, loop_id=call.path["id"]))))
+
+
+async def change_loop(call: Call[LoopChange, NoQuery]) -> Reply:
+    """Changes what was sent and nothing else."""
+    body = call.body
+    changes = {name: getattr(body, name) for name in _PLAIN if name in body.model_fields_set}
+    if "filters" in body.model_fields_set:
+        changes |= _sent(body.filters)
+    command = c.ChangeLoop(account=call.account, loop_id=call.path["id"], changes=changes)
+    return Reply.of(loop_view(await call.services.client.call(command)))
+
+
+def _sent(filters: LoopFilters) -> dict[str, Any]:
+    return filters.model_dump(exclude_unset=True)
+
+
+async def delete_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Ends a loop."""
+    await call.services.client.call(c.DeleteLoop(account=call.account, loop_id=call.path["id"]))
+    return Reply(status=204)
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="createFeedbackLoop",
+        method="POST",
+        path=COLLECTION,
+        tag=TAG,
+        summary="Set up a feedback loop",
+        description="The loop gets events once it is verified: place its verification file or DNS record, then verify.",
+        handler=create_loop,
+        bodies=(json_body(NewLoop),),
+        answers=(Answer(status=201, description="The loop, `unverified`, with its secret.", model=FeedbackLoop),),
+    ),
+    Operation(
+        id="listFeedbackLoops",
+        method="GET",
+        path=COLLECTION,
+        tag=TAG,
+        summary="List feedback loops",
+        handler=list_loops,
+        query=PageQuery,
+        answers=(Answer(description="One page.", model=FeedbackLoopList),),
+    ),
+    Operation(
+        id="getFeedbackLoop",
+        method="GET",
+        path=ITEM,
+        tag=TAG,
+        summary="Read a feedback loop",
+        handler=get_loop,
+        answers=(Answer(description="The loop.", model=FeedbackLoop),),
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        id="changeFeedbackLoop",
+        method="PATCH",
+        path=ITEM,
+        tag=TAG,
+        summary="Change a feedback loop",
+        description="What is left out stays as it is, within `filters` too (RFC 7396 without removal by null). "
+        "A changed `url` makes the loop `unverified`, with a new verification file.",
+        handler=change_loop,
+        bodies=(json_body(LoopChange), json_body(LoopChange, "application/merge-patch+json")),
+        answers=(Answer(description="The loop as it is now.", model=FeedbackLoop),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        id="deleteFeedbackLoop",
+        method="DELETE",
+        path=ITEM,
+        tag=TAG,
+        summary="Delete a feedback loop",
+        description="Its backlog is not delivered any more.",
+        handler=delete_loop,
+        answers=(Answer(status=204, description="It is gone."),),
+        problems=(NOT_FOUND,),
+    ),
+)

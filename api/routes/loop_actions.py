@@ -1,0 +1,207 @@
+"""What can be done with a feedback loop: prove, test, pause, resume, its secret, its deliveries."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from actors import commands as c
+from api.operation import Answer, Call, Operation, json_body
+from api.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, Refused
+from api.reply import Reply
+from api.routes.feedback_loops import COLLECTION, ITEM, TAG
+from api.schemas.base import EmptyBody, NoQuery
+from api.schemas.deliveries import DeliveryList, DeliveryQuery
+from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
+from api.schemas.service import VerificationProblem
+from api.views import check_view, delivery_view, loop_view, sample_view
+from domain import verification
+
+
+async def verification_file(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """The file to place, under its name."""
+    loop = await call.services.client.call(c.GetLoop(account=call.account, loop_id=call.path["id"]))
+    token = loop.verification_token
+    disposition = f'attachment; filename="{verification.file_name(token)}"'
+    return Reply(
+        body=verification.file_content(token).encode(),
+        content_type="text/plain; charset=utf-8",
+        headers=(("Content-Disposition", disposition),),
+    )
+
+
+async def verify(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Looks for the proof; when it is nowhere, says what was found at each place."""
+    report = await call.services.client.call(c.VerifyLoop(account=call.account, loop_id=call.path["id"]))
+    if report.verified:
+        return Reply.of(loop_view(report.loop))
+    raise Refused(
+        NOT_VERIFIED,
+        f"the proof was not found at any of {len(report.findings)} locations; place the file or the DNS record, "
+        "see `verification` of the loop, and verify again",
+        errors=[(f.location, f.found) for f in report.findings],
+        members={"locations": [msgspec.structs.asdict(f) for f in report.findings]},
+    )
+
+
+async def send_sample(call: Call[Sample, NoQuery]) -> Reply:
+    """Sends a sample event now."""
+    command = c.SendSample(
+        account=call.account, loop_id=call.path["id"], type=call.body.type, data=call.body.data
+    )
+    return Reply.of(sample_view(await call.services.client.call(command)))
+
+
+async def check_loops(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Sends a sample event to every active loop."""
+    results = await call.services.client.call(c.CheckLoops(account=call.account))
+    return Reply.of(LoopCheckList(data=[check_view(result) for result in results], next=None))
+
+
+async def pause(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Holds deliveries back."""
+    command = c.PauseLoop(account=call.account, loop_id=call.path["id"])
+    return Reply.of(loop_view(await call.services.client.call(command)))
+
+
+async def resume(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Lets deliveries go on."""
+    command = c.ResumeLoop(account=call.account, loop_id=call.path["id"])
+    return Reply.of(loop_view(await call.services.client.call(command)))
+
+
+async def rotate_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Makes a new secret."""
+    command = c.RotateSecret(account=call.account, loop_id=call.path["id"])
+    return Reply.of(loop_view(await call.services.client.call(command)))
+
+
+async def get_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """The current secret."""
+    secret = await call.services.client.call(c.GetSecret(account=call.account, loop_id=call.path["id"]))
+    return Reply.of(LoopSecret(secret=secret))
+
+
+async def list_deliveries(call: Call[EmptyBody, DeliveryQuery]) -> Reply:
+    """One page of the loop's deliveries with their attempts."""
+    query = call.query
+    command = c.ListDeliveries(
+        account=call.account,
+        loop_id=call.path["id"],
+        state=query.state,
+        type=query.type,
+        since_ms=query.since,
+        until_ms=query.until,
+        limit=query.limit,
+        cursor=query.cursor,
+    )
+    page = await call.services.client.call(command)
+    return Reply.of(DeliveryList(data=[delivery_view(d) for d in page.data], next=page.next))
+
+
+#: Before those of one loop: `check` is no id.
+COLLECTION_OPERATIONS: Final = (
+    Operation(
+        id="checkFeedbackLoops",
+        method="POST",
+        path=f"{COLLECTION}/check",
+        tag=TAG,
+        summary="Test every active loop now",
+        handler=check_loops,
+        answers=(Answer(description="What each handler answered.", model=LoopCheckList),),
+    ),
+)
+
+OPERATIONS: Final = (
+    Operation(
+        id="getVerificationFile",
+        method="GET",
+        path=f"{ITEM}/verification-file",
+        tag=TAG,
+        summary="Download the verification file",
+        description="Place it, under the name it has, beside the script or at the server's root.",
+        handler=verification_file,
+        answers=(Answer(description="The file.", media_type="text/plain; charset=utf-8"),),
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        id="verifyFeedbackLoop",
+        method="POST",
+        path=f"{ITEM}/verify",
+        tag=TAG,
+        summary="Verify a feedback loop",
+        description="Looks for the file beside the script, then at the root, and for the DNS record. "
+        "An unverified loop becomes active; a paused or disabled one stays so, with a newer `verified_at`.",
+        handler=verify,
+        answers=(Answer(description="The loop, verified.", model=FeedbackLoop),),
+        problems=(NOT_FOUND, CONFLICT, NOT_VERIFIED),
+        problem_model=(422, VerificationProblem),
+    ),
+    Operation(
+        id="testFeedbackLoop",
+        method="POST",
+        path=f"{ITEM}/test",
+        tag=TAG,
+        summary="Send a sample event",
+        description="The loop must be verified: nothing is ever POSTed to a handler that is not.",
+        handler=send_sample,
+        bodies=(json_body(Sample),),
+        answers=(Answer(description="What the handler answered.", model=SampleResult),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        id="pauseFeedbackLoop",
+        method="POST",
+        path=f"{ITEM}/pause",
+        tag=TAG,
+        summary="Pause an active loop",
+        description="Its backlog is kept, and grows.",
+        handler=pause,
+        answers=(Answer(description="The loop, paused.", model=FeedbackLoop),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        id="resumeFeedbackLoop",
+        method="POST",
+        path=f"{ITEM}/resume",
+        tag=TAG,
+        summary="Resume a paused or disabled loop",
+        handler=resume,
+        answers=(Answer(description="The loop, active.", model=FeedbackLoop),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        id="rotateSecret",
+        method="POST",
+        path=f"{ITEM}/rotate-secret",
+        tag=TAG,
+        summary="Rotate the signing secret",
+        description="The old secret keeps signing beside the new one for 24 hours.",
+        handler=rotate_secret,
+        answers=(Answer(description="The loop with its new secret.", model=FeedbackLoop),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        id="getSecret",
+        method="GET",
+        path=f"{ITEM}/secret",
+        tag=TAG,
+        summary="Read the signing secret",
+        handler=get_secret,
+        answers=(Answer(description="The current secret.", model=LoopSecret),),
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        id="listDeliveries",
+        method="GET",
+        path=f"{ITEM}/deliveries",
+        tag=TAG,
+        summary="List a loop's deliveries",
+        description="Each with its attempts, newest first.",
+        handler=list_deliveries,
+        query=DeliveryQuery,
+        answers=(Answer(description="One page.", model=DeliveryList),),
+        problems=(NOT_FOUND,),
+    ),
+)

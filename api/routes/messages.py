@@ -1,0 +1,87 @@
+"""Messages: registered before they are sent, looked at afterwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from actors import commands as c
+from api.message_lines import LinesRegistrar, error_of, prepare, read_lines, tracked
+from api.operation import Answer, BodyType, Call, Operation, json_body
+from api.problems import CONFLICT, NOT_FOUND
+from api.reply import NDJSON, Reply
+from api.schemas.base import EmptyBody, NoQuery
+from api.schemas.messages import Message, NewMessage, TrackedMessage
+from api.views import message_view
+from domain.errors import FeedbackLoopsError
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """An NDJSON body, cut into lines."""
+
+    lines: list[bytes]
+
+
+async def register_messages(call: Call[NewMessage | Lines, NoQuery]) -> Reply:
+    """Registers one message, or one per line."""
+    if isinstance(call.body, Lines):
+        registrar = LinesRegistrar(lambda specs: _register(call, specs), call.services.urls, call.seed)
+        return Reply(status=201, body=await registrar.answer(call.body.lines), content_type=NDJSON)
+    prepared = prepare(call.body, call.services.urls, call.seed, 0)
+    (result,) = await _register(call, [prepared.spec])
+    if result.rejection is not None:
+        raise error_of(result.rejection)
+    if result.message is None:
+        raise FeedbackLoopsError("a message was neither registered nor rejected")
+    return Reply.of(tracked(prepared, result.message, call.services.urls), 201)
+
+
+async def _register(call: Call[NewMessage | Lines, NoQuery], specs: list[c.MessageSpec]) -> list[c.MessageResult]:
+    return await call.services.client.call(c.RegisterMessages(account=call.account, messages=specs))
+
+
+async def get_message(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """The message and what became of it."""
+    message = await call.services.client.call(c.GetMessage(account=call.account, message_id=call.path["id"]))
+    return Reply.of(message_view(message, call.services.urls))
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="registerMessages",
+        method="POST",
+        path="/v1/messages",
+        tag="Messages",
+        summary="Register messages to track",
+        description="One as JSON, or many as NDJSON: at most 20,000 lines, answered by a line per line, in order. "
+        "There a line that is wrong gets a problem object, and the others are registered.",
+        handler=register_messages,
+        bodies=(
+            json_body(NewMessage),
+            BodyType(media_type=NDJSON, model=NewMessage, read=lambda body: Lines(read_lines(body)), is_lines=True),
+        ),
+        answers=(
+            Answer(status=201, description="The message's tracking URLs.", model=TrackedMessage),
+            Answer(
+                status=201,
+                description="A line per line: tracking URLs, or a problem.",
+                model=TrackedMessage,
+                media_type=NDJSON,
+                is_lines=True,
+            ),
+        ),
+        problems=(CONFLICT,),
+    ),
+    Operation(
+        id="getMessage",
+        method="GET",
+        path="/v1/messages/{id}",
+        tag="Messages",
+        summary="Read a message and its history",
+        description="Write a `/` in the id as `%2F`.",
+        handler=get_message,
+        answers=(Answer(description="The message.", model=Message),),
+        problems=(NOT_FOUND,),
+    ),
+)

@@ -1,0 +1,64 @@
+"""Profiles: what goes with the events of a message that names one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from actors import commands as c
+from api.operation import Answer, Call, Operation, json_body
+from api.problems import CONCURRENT_WRITE, NOT_FOUND
+from api.reply import Reply
+from api.schemas.base import EmptyBody, NoQuery
+from api.schemas.messages import Profile, ProfileData
+from api.views import profile_view
+
+_ITEM: Final = "/v1/databases/{db}/profiles/{id}"
+
+
+async def put_profile(call: Call[ProfileData, NoQuery]) -> Reply:
+    """Makes a profile, or replaces its data."""
+    command = c.PutProfile(
+        account=call.account,
+        database=call.path["db"],
+        profile_id=call.path["id"],
+        fields=msgspec.Raw(msgspec.json.encode(call.body.fields)),
+        interests=call.body.interests,
+    )
+    profile = await call.services.client.call(command)
+    return Reply.of(profile_view(profile), 201 if profile.created else 200)
+
+
+async def get_profile(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """A profile's data."""
+    command = c.GetProfile(account=call.account, database=call.path["db"], profile_id=call.path["id"])
+    return Reply.of(profile_view(await call.services.client.call(command)))
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="putProfile",
+        method="PUT",
+        path=_ITEM,
+        tag="Profiles",
+        summary="Make a profile or replace its data",
+        handler=put_profile,
+        bodies=(json_body(ProfileData),),
+        answers=(
+            Answer(status=201, description="It was made.", model=Profile),
+            Answer(status=200, description="Its data was replaced.", model=Profile),
+        ),
+        problems=(CONCURRENT_WRITE,),
+    ),
+    Operation(
+        id="getProfile",
+        method="GET",
+        path=_ITEM,
+        tag="Profiles",
+        summary="Read a profile",
+        handler=get_profile,
+        answers=(Answer(description="The profile.", model=Profile),),
+        problems=(NOT_FOUND,),
+    ),
+)

@@ -1,0 +1,1 @@
+"""What crosses the HTTP API, as pydantic models: they check requests, shape answers and make the OpenAPI document."""

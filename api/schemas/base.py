@@ -1,0 +1,123 @@
+"""What all wire types share: strictness, times, pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
+
+#: The default of a request's field that may be left out but not be null; never read, as only fields that were sent are.
+ABSENT: Final[Any] = None
+
+TriggerName = Literal[
+    "open", "click", "delivery", "bounce", "failure", "abuse", "unsubscribe", "create", "update", "delete"
+]
+
+
+def _tidy_schema(schema: dict[str, Any]) -> None:
+    """Takes out what pydantic adds for `ABSENT` and for names that repeat the field's."""
+    schema.pop("title", None)
+    for field in schema.get("properties", {}).values():
+        field.pop("title", None)
+        if "default" in field and field["default"] is None and {"type": "null"} not in field.get("anyOf", []):
+            del field["default"]
+
+
+def _tidy_answer_schema(schema: dict[str, Any]) -> None:
+    _tidy_schema(schema)
+    # A later version may add fields to its answers, which no client may take for an error.
+    schema.pop("additionalProperties", None)
+
+
+class RequestModel(BaseModel):
+    """A body that callers send: types are not converted, unknown fields are errors."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, json_schema_extra=_tidy_schema)
+
+
+class QueryModel(BaseModel):
+    """Query parameters: texts are converted, unknown parameters are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_tidy_schema)
+
+
+class AnswerModel(BaseModel):
+    """A body that we send. A field that was not set is left out."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_tidy_answer_schema)
+
+
+class EmptyBody(RequestModel):
+    """Nothing needs to be sent; an empty object is taken too."""
+
+
+class NoQuery(QueryModel):
+    """No query parameters."""
+
+
+def rule(problem_with: Callable[[Any], str | None]) -> AfterValidator:
+    """A check by one of the domain's functions, which say what is wrong or None."""
+
+    def check(value: Any) -> Any:
+        if problem := problem_with(value):
+            raise PydanticCustomError("rule", "{problem}", {"problem": problem})
+        return value
+
+    return AfterValidator(check)
+
+
+Time = Annotated[
+    str,
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "description": "RFC 3339, UTC.", "examples": ["2026-03-01T09:30:00.000Z"]}
+    ),
+]
+
+
+def time_text(unix_ms: int) -> str:
+    """RFC 3339 in UTC with milliseconds: `2026-03-01T09:30:00.000Z`."""
+    seconds, ms = divmod(unix_ms, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+
+
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_TIME_HELP: Final = "must be an RFC 3339 time such as 2026-03-01T09:30:00Z (in a query, write + as %2B)"
+
+
+def _time_ms(text: str) -> int:
+    try:
+        if not _RFC_3339.fullmatch(text):
+            raise ValueError(text)
+        # Python 3.11 reads up to six decimals; finer ones say nothing to a clock of milliseconds.
+        moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.upper()))
+        return (moment - datetime(1970, 1, 1, tzinfo=UTC)) // _MILLISECOND
+    except (ValueError, OverflowError):
+        raise PydanticCustomError("rule", "{problem}", {"problem": _TIME_HELP}) from None
+
+
+_MILLISECOND = datetime.resolution * 1000
+
+#: An RFC 3339 time in a query, given to the handler as Unix milliseconds.
+QueryTime = Annotated[
+    Any,
+    AfterValidator(_time_ms),
+    WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T09:30:00Z"]}),
+]
+
+
+class PageQuery(QueryModel):
+    """Which part of a list is wanted."""
+
+    limit: int = Field(default=50, ge=1, le=200, description="How many items at most.")
+    cursor: str | None = Field(
+        default=None, min_length=1, max_length=2000, description="`next` of the page before; none for the first page."
+    )
+
+
+Next = Annotated[
+    str | None, Field(description="Give it as `cursor` to get the next page; null when this is the last one.")
+]

@@ -1,0 +1,195 @@
+"""The routes that mail recipients' programs ask for: the pixel, tracked links, one-click unsubscribing.
+
+An ASGI application without a framework: this is the hot path. An answer needs the token and the journal alone (I2).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from ipaddress import IPv4Network, IPv6Network
+from typing import Any, Final, Protocol
+from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+
+from api.client_address import ClientAddresses
+from api.journal import Journal
+from api.tracking_hits import TrackingHits
+from api.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
+from domain.errors import InvalidToken
+from domain.tokens import TrackingToken, TrackingTokens
+
+Scope = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+Headers = list[tuple[bytes, bytes]]
+
+#: The smallest transparent GIF.
+PIXEL: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
+MAX_BODY_BYTES: Final = 4096
+
+_KINDS: Final = {"/o/": "open", "/c/": "click", "/u/": "unsubscribe"}
+#: Every hit must reach us: nothing on the way may keep an answer. `Pragma` and `Expires` are for HTTP/1.0 caches.
+_NO_STORE: Final[Headers] = [
+    (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
+    (b"pragma", b"no-cache"),
+    (b"expires", b"Thu, 01 Jan 1970 00:00:00 GMT"),
+]
+_PLAIN_ASCII: Final = re.compile(r"[!-~]+")
+_ALL_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
+
+
+def _headers(content_type: bytes, body: bytes, *more: tuple[bytes, bytes]) -> Headers:
+    about_body = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
+    return [*about_body, *_NO_STORE, (b"x-content-type-options", b"nosniff"), *more]
+
+
+_PIXEL_HEADERS: Final = _headers(b"image/gif", PIXEL)
+_REDIRECT_HEADERS: Final[Headers] = [(b"content-length", b"0"), *_NO_STORE]
+_TEXT: Final = b"text/plain; charset=utf-8"
+#: The address of these pages is a key to unsubscribe somebody: it goes to nobody, and into no search engine.
+_PAGE_HEADERS: Final[Headers] = [
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-robots-tag", b"noindex, nofollow"),
+]
+
+
+class Clock(Protocol):
+    """The time of day."""
+
+    def now_ms(self) -> int:
+        """Unix time, milliseconds."""
+        ...
+
+
+class TrackingApp:
+    """Answers tracking URLs; a genuine hit is in the journal before its answer goes out.
+
+    HEAD answers like GET and records nothing. A token that is not ours: 404, no redirect, nothing recorded.
+    """
+
+    def __init__(
+        self,
+        tokens: TrackingTokens,
+        journal: Journal,
+        trusted_proxies: Sequence[IPv4Network | IPv6Network],
+        clock: Clock,
+    ) -> None:
+        self._tokens = tokens
+        self._journal = journal
+        self._hits = TrackingHits(clock.now_ms, ClientAddresses(trusted_proxies))
+        self._routes = {"open": self._open, "click": self._click, "unsubscribe": self._unsubscribe}
+
+    def handles(self, path: str) -> bool:
+        """Whether a request for this path is for this application."""
+        return path[:3] in _KINDS
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"tracking answers HTTP alone, not {scope['type']}")
+        path: str = scope["path"]
+        kind = _KINDS.get(path[:3])
+        if kind is None:
+            await _answer_not_found(scope, send)
+            return
+        method = scope["method"]
+        if method not in {"GET", "HEAD"} and not (method == "POST" and kind == "unsubscribe"):
+            await _answer_not_allowed(scope, send, b"GET, HEAD, POST" if kind == "unsubscribe" else b"GET, HEAD")
+            return
+        try:
+            token = self._tokens.read(kind, path[3:])
+        except InvalidToken:
+            await _answer_not_found(scope, send)
+            return
+        await self._routes[kind](token, scope, receive, send)
+
+    async def _open(self, token: TrackingToken, scope: Scope, _: Receive, send: Send) -> None:
+        if scope["method"] == "GET":
+            await self._record(token, scope)
+        await _answer(scope, send, 200, _PIXEL_HEADERS, PIXEL)
+
+    async def _click(self, token: TrackingToken, scope: Scope, _: Receive, send: Send) -> None:
+        location = location_of(token.target)
+        if location is None:
+            await _answer_not_found(scope, send)
+            return
+        if scope["method"] == "GET":
+            await self._record(token, scope)
+        await _answer(scope, send, 302, [(b"location", location), *_REDIRECT_HEADERS], b"")
+
+    async def _unsubscribe(self, token: TrackingToken, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "POST":
+            await _answer_page(scope, send, 200, ASK_PAGE)
+            return
+        body = await _read_body(receive)
+        if body is None:
+            await _answer_text(scope, send, 413, b"The body of the request is too long.\n")
+        elif not asks_to_unsubscribe(body):
+            await _answer_page(scope, send, 400, ASK_PAGE)
+        else:
+            await self._record(token, scope)
+            await _answer_page(scope, send, 200, DONE_PAGE)
+
+    async def _record(self, token: TrackingToken, scope: Scope) -> None:
+        client = scope.get("client")
+        await self._journal.append(self._hits.encode(token, client[0] if client else "", scope["headers"]))
+
+
+def location_of(target: str) -> bytes | None:
+    """The `Location` header for a link's target: printable ASCII, an IRI as its URI. None: not an http(s) URL."""
+    if not target[:8].lower().startswith(("http://", "https://")):
+        return None
+    if _PLAIN_ASCII.fullmatch(target):
+        return target.encode()
+    try:
+        parts = urlsplit(target)
+        # Programs that follow redirects look the name up as it stands; a name in Unicode has a spelling in ASCII.
+        target = urlunsplit(parts._replace(netloc=parts.netloc.encode("idna").decode()))
+    except ValueError:
+        pass
+    return quote(target, safe=_ALL_ASCII).encode()
+
+
+def asks_to_unsubscribe(body: bytes) -> bool:
+    """Whether a POST's body asks to unsubscribe: RFC 8058's pair, as a form of either kind, or nothing at all."""
+    name, value = ONE_CLICK
+    if b"form-data" in body and b'name="' + name + b'"' in body:
+        return re.search(rb"\r?\n\r?\n" + value + rb"\r?\n", body) is not None
+    pairs = parse_qsl(body.strip(), keep_blank_values=True, max_num_fields=100) if body.count(b"&") < 100 else []
+    return not body.strip() or (name, value) in pairs
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The request's body; None when it is longer than 4 KiB, or the client went away."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part: bytes = message.get("body", b"")
+        body += part
+        if len(body) > MAX_BODY_BYTES:
+            return None
+        if not message.get("more_body", False):
+            return body
+
+
+async def _answer(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
+
+
+async def _answer_text(scope: Scope, send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
+    await _answer(scope, send, status, _headers(_TEXT, body, *more), body)
+
+
+async def _answer_page(scope: Scope, send: Send, status: int, page: bytes) -> None:
+    await _answer(scope, send, status, _headers(b"text/html; charset=utf-8", page, *_PAGE_HEADERS), page)
+
+
+async def _answer_not_found(scope: Scope, send: Send) -> None:
+    await _answer_text(scope, send, 404, b"This link is not complete, or was changed on its way.\n")
+
+
+async def _answer_not_allowed(scope: Scope, send: Send, allowed: bytes) -> None:
+    await _answer_text(scope, send, 405, b"This method is not allowed here.\n", (b"allow", allowed))

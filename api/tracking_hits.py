@@ -1,0 +1,63 @@
+"""From a request to the bytes that the journal keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from api.client_address import ClientAddresses, Header
+from api.uuid7 import UUID7s
+from domain.tokens import TrackingToken
+from domain.tracking import TrackingHit
+
+#: Characters of a header that are kept.
+MAX_HEADER_CHARS: Final = 1024
+
+_PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
+
+
+class TrackingHits:
+    """Makes a `TrackingHit`, in MessagePack, of a request whose token is genuine. Gives the event its id (I3)."""
+
+    def __init__(self, now_ms: Callable[[], int], addresses: ClientAddresses) -> None:
+        """`now_ms` is Unix time in milliseconds."""
+        self._now_ms = now_ms
+        self._addresses = addresses
+        self._ids = UUID7s()
+        self._encode = msgspec.msgpack.Encoder().encode
+
+    def encode(self, token: TrackingToken, peer: str, headers: Iterable[Header]) -> bytes:
+        """The hit as an array. `peer` is the address connected to us; `headers` have lower-case names (ASGI)."""
+        useragent = referer = purpose = b""
+        for name, value in headers:
+            if name == b"user-agent":
+                useragent = value
+            elif name == b"referer":
+                referer = value
+            elif name in _PURPOSE:
+                purpose = purpose or value
+        now_ms = self._now_ms()
+        return self._encode(
+            TrackingHit(
+                self._ids.next(now_ms),
+                token.kind,
+                token.account_no,
+                token.message_key,
+                now_ms,
+                token.target,
+                self._addresses.of(peer, headers),
+                header_text(useragent),
+                header_text(referer),
+                header_text(purpose).lower(),
+            )
+        )
+
+
+def header_text(value: bytes) -> str:
+    """A header's value, at most 1024 characters: UTF-8, or ISO 8859-1 where it is not (RFC 9110, section 5.5)."""
+    try:
+        return value.decode()[:MAX_HEADER_CHARS]
+    except UnicodeDecodeError:
+        return value.decode("latin-1")[:MAX_HEADER_CHARS]

@@ -1,0 +1,55 @@
+"""Hits that are in memory alone, with their numbers, within bounds."""
+
+from __future__ import annotations
+
+from itertools import islice
+
+
+class UnsavedHits:
+    """Hits not known to be on disk, in the order of their numbers: at most `max_hits`, of `max_bytes` together."""
+
+    def __init__(self, max_hits: int, max_bytes: int) -> None:
+        self._max_hits = max_hits
+        self._max_bytes = max_bytes
+        self._hits: dict[int, bytes] = {}
+        self._bytes = 0
+        self._last_seq = 0
+
+    def __len__(self) -> int:
+        return len(self._hits)
+
+    def has_room_for(self, hit: bytes) -> bool:
+        return len(self._hits) < self._max_hits and self._bytes + len(hit) <= self._max_bytes
+
+    def add(self, seq: int, hit: bytes) -> None:
+        """`seq` is greater than any before."""
+        self._hits[seq] = hit
+        self._bytes += len(hit)
+        self._last_seq = seq
+
+    def forget(self, seq: int) -> None:
+        """Does nothing when there is no such hit."""
+        hit = self._hits.pop(seq, None)
+        if hit is not None:
+            self._bytes -= len(hit)
+
+    def first(self, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
+        """The first hits: at most `limit`, and `max_bytes` unless the first alone is longer."""
+        if self._bytes <= max_bytes:
+            return list(islice(self._hits.items(), limit))
+        hits: list[tuple[int, bytes]] = []
+        self.extend(hits, 0, limit, max_bytes)
+        return hits
+
+    def extend(self, hits: list[tuple[int, bytes]], after_seq: int, limit: int, max_bytes: int) -> None:
+        """Adds hits after `after_seq` to `hits` while those are at most `limit`, and `max_bytes` or a single one."""
+        size = sum(len(hit) for _, hit in hits)
+        # By number and not by iteration: a reader who is far ahead must not walk over all that it has read.
+        for seq in range(max(after_seq + 1, next(iter(self._hits), self._last_seq + 1)), self._last_seq + 1):
+            hit = self._hits.get(seq)
+            if hit is None:
+                continue
+            size += len(hit)
+            if len(hits) >= limit or (hits and size > max_bytes):
+                return
+            hits.append((seq, hit))

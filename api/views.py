@@ -1,0 +1,126 @@
+"""What the actors answer, as it goes over the wire."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import msgspec
+
+from actors import commands as c
+from api.schemas import deliveries, loops, messages
+from api.schemas.base import time_text
+from api.tracking_urls import TrackingUrls
+from domain import verification
+
+
+def _time_or_none(unix_ms: int | None) -> str | None:
+    return None if unix_ms is None else time_text(unix_ms)
+
+
+def loop_view(loop: c.Loop) -> loops.FeedbackLoop:
+    """A loop with its verification block; with its secret only where it was made just now."""
+    fields: dict[str, Any] = {
+        "id": loop.id,
+        "url": loop.url,
+        "triggers": loop.triggers,
+        "state": loop.state,
+        "disabled_reason": loop.disabled_reason,
+        "format": loop.format,
+        "filters": loops.Filters(tags=loop.tags, databases=loop.databases, collections=loop.collections),
+        "rate_limit": loop.rate_limit,
+        "max_concurrency": loop.max_concurrency,
+        "ordered": loop.ordered,
+        "signature": loop.signature,
+        "description": loop.description,
+        "created_at": time_text(loop.created_at_ms),
+        "verified_at": _time_or_none(loop.verified_at_ms),
+        "verification": _verification(loop.url, loop.verification_token),
+    }
+    return loops.FeedbackLoop(**fields, **({} if loop.secret is None else {"secret": loop.secret}))
+
+
+def _verification(url: str, token: str) -> loops.Verification:
+    return loops.Verification(
+        file_name=verification.file_name(token),
+        file_content=verification.file_content(token),
+        locations=verification.file_locations(url, token),
+        dns=loops.DnsProof(name=verification.dns_name(url), type="TXT", value=verification.dns_value(token)),
+    )
+
+
+def sample_view(result: c.SampleResult) -> loops.SampleResult:
+    """What a sample event met with."""
+    return loops.SampleResult(
+        status=result.status,
+        duration_ms=result.duration_ms,
+        response_excerpt=result.response_excerpt,
+        error=result.error,
+    )
+
+
+def check_view(result: c.SampleResult) -> loops.LoopCheck:
+    """What a sample event met with, and at which loop."""
+    return loops.LoopCheck(feedback_loop=result.loop_id, **sample_view(result).model_dump())
+
+
+def delivery_view(delivery: c.DeliveryView) -> deliveries.Delivery:
+    """A delivery with its attempts."""
+    fields: dict[str, Any] = {"type": delivery.type, "state": delivery.state}
+    return deliveries.Delivery(
+        id=delivery.id,
+        event=delivery.event,
+        created_at=time_text(delivery.created_at_ms),
+        next_attempt_at=_time_or_none(delivery.next_attempt_at_ms),
+        attempts=[_attempt(attempt) for attempt in delivery.attempts],
+        **fields,
+    )
+
+
+def _attempt(attempt: c.AttemptView) -> deliveries.Attempt:
+    return deliveries.Attempt(
+        number=attempt.no,
+        time=time_text(attempt.at_ms),
+        status=attempt.status,
+        duration_ms=attempt.duration_ms,
+        error=attempt.error,
+        response_excerpt=attempt.response_excerpt,
+        address=attempt.address,
+    )
+
+
+def event_view(event: c.EventView) -> messages.Event:
+    """A recorded event with the fields that handlers get."""
+    fields: dict[str, Any] = {"type": event.type, "fields": msgspec.json.decode(event.fields)}
+    return messages.Event(id=event.id, time=time_text(event.time_ms), **fields)
+
+
+def message_view(message: c.MessageView, urls: TrackingUrls) -> messages.Message:
+    """A message, its tracking URLs made again, and its history."""
+    no, key = message.account_no, message.key
+    profile = None
+    if message.profile is not None:
+        profile = messages.ProfileName(database=message.database or "", id=message.profile)
+    return messages.Message(
+        id=message.id,
+        recipient=message.recipient,
+        tags=message.tags,
+        mailing=message.mailing,
+        profile=profile,
+        open_url=urls.open_url(no, key),
+        unsubscribe_url=urls.unsubscribe_url(no, key),
+        links={link: urls.link_url(no, key, link) for link in message.links},
+        created_at=time_text(message.created_at_ms),
+        history=[event_view(event) for event in message.history],
+    )
+
+
+def profile_view(profile: c.Profile) -> messages.Profile:
+    """A profile's data."""
+    return messages.Profile(
+        database=profile.database,
+        id=profile.id,
+        fields=cast(dict[str, Any], msgspec.json.decode(profile.fields)),
+        interests=profile.interests,
+        created_at=time_text(profile.created_at_ms),
+        modified_at=time_text(profile.modified_at_ms),
+    )

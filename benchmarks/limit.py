@@ -1,0 +1,71 @@
+"""The limit to compare with: one process that answers a click and POSTs it, and keeps nothing.
+
+    python -m benchmarks.limit --port 8081 --handler http://127.0.0.1:9000/hook
+
+Starlette on uvicorn (uvloop, httptools) and aiohttp. No token, no journal, no ledger, no enrichment, no signature, no
+retry: a click that is in its memory when it dies is gone. Nothing that keeps its promises can be faster with the same libraries.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from urllib.parse import urlencode
+
+import aiohttp
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+WORKERS = 16
+
+
+def create_app(handler: str) -> Starlette:
+    queue: asyncio.Queue[bytes] = asyncio.Queue()
+
+    async def click(request: Request) -> Response:
+        target = request.query_params["url"]
+        fields = {
+            "type": "click",
+            "original": target,
+            "ip": request.client.host if request.client else "",
+            "useragent": request.headers.get("user-agent", ""),
+        }
+        queue.put_nowait(urlencode(fields).encode())
+        return RedirectResponse(target, 302)
+
+    async def post_forever(session: aiohttp.ClientSession) -> None:
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        while True:
+            body = await queue.get()
+            async with session.post(handler, data=body, headers=headers, allow_redirects=False) as answer:
+                await answer.read()
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        async with aiohttp.ClientSession() as session:
+            tasks = [asyncio.create_task(post_forever(session)) for _ in range(WORKERS)]
+            yield
+            for task in tasks:
+                task.cancel()
+
+    return Starlette(routes=[Route("/c", click)], lifespan=lifespan)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--handler", required=True)
+    arguments = parser.parse_args()
+    uvicorn.run(
+        create_app(arguments.handler),
+        port=arguments.port,
+        loop="uvloop",
+        http="httptools",
+        access_log=False,
+        log_level="warning",
+    )

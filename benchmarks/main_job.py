@@ -1,0 +1,158 @@
+"""The main job: clicks answered, stored and POSTed a second, against a limit measured in the same run; and its latency.
+
+    python -m benchmarks.main_job [--clicks 30000] [--rounds 3] [--rate 300] [--seconds 20] [--out benchmarks/results]
+
+The limit (`benchmarks/limit.py`) and the service do the same load in turn, on the same machine, with the same load
+generator and the same handler, each a process of its own. A rate is clicks divided by the time from the first request to the last POST.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from array import array
+from pathlib import Path
+from typing import Any
+
+from tests.service import ROOT, Account, Service, Sink, eventually, free_port
+
+
+def machine() -> dict[str, Any]:
+    """What the figures were measured on."""
+    model = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
+    memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
+    return {
+        "cpu": model,
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory_kb / 2**20, 1),
+        "kernel": platform.release(),
+        "python": platform.python_version(),
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def send(port: int, paths: list[str], folder: Path, rate: float = 0, connections: int = 64) -> dict[str, Any]:
+    """One run of the load generator; adds `times`, when each request was due."""
+    listing, times = folder / "paths.txt", folder / "times.bin"
+    listing.write_text("\n".join(paths))
+    command = [sys.executable, "-m", "benchmarks.load", "--port", str(port), "--paths", str(listing)]
+    command += ["--times", str(times), "--rate", str(rate), "--connections", str(connections)]
+    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
+    result: dict[str, Any] = json.loads(run.stdout)
+    result["times"] = array("q", times.read_bytes())
+    if result["status"] != {"302": len(paths)}:
+        raise RuntimeError(f"not every click was redirected: {result['status']}")
+    return result
+
+
+def rate_of(sink: Sink, port: int, paths: list[str], folder: Path) -> float:
+    """Clicks a second from the first request to the last POST."""
+    sink.tell("reset")
+    result = send(port, paths, folder)
+    eventually(lambda: sink.stats()["unique"] >= len(paths), 120, "every click was POSTed", 0.2)
+    seconds = (sink.stats()["last_ns"] - result["first_ns"]) / 1e9
+    return len(paths) / seconds
+
+
+def limit_rate(sink: Sink, clicks: int, folder: Path) -> float:
+    """The limit's rate."""
+    port = free_port()
+    command = [sys.executable, "-m", "benchmarks.limit", "--port", str(port), "--handler", sink.url]
+    process = subprocess.Popen(command, cwd=ROOT)
+    try:
+        eventually(lambda: _listens(port), 10, "the limit listens")
+        paths = [f"/c?url=https://shop.example/products%3Fn%3D{n}" for n in range(clicks)]
+        return rate_of(sink, port, paths, folder)
+    finally:
+        process.kill()
+        process.wait()
+
+
+def _listens(port: int) -> bool:
+    import socket  # noqa: PLC0415
+
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def latency(account: Account, sink: Sink, rate: float, seconds: float, first: int, folder: Path) -> dict[str, float]:
+    """From the time a click was due to the arrival of its POST, open loop, in milliseconds."""
+    paths = account.click_paths(int(rate * seconds), first=first)
+    sink.tell("reset")
+    result = send(account.service.port, paths, folder, rate)
+    eventually(lambda: sink.stats()["unique"] >= len(paths), 60, "every click was POSTed", 0.2)
+    arrivals = sink.arrivals()
+    took = sorted((arrivals[first + n] - due) / 1e6 for n, due in enumerate(result["times"]))
+    return {
+        "rate": rate,
+        "clicks": len(paths),
+        "p50_ms": round(took[len(took) // 2], 2),
+        "p90_ms": round(took[len(took) * 90 // 100], 2),
+        "p99_ms": round(took[len(took) * 99 // 100], 2),
+        "max_ms": round(took[-1], 2),
+        "answer_p50_ms": round(result["answer_p50_ms"], 2),
+        "answer_p99_ms": round(result["answer_p99_ms"], 2),
+    }
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    sink = Sink().start()
+    service = Service(folder / "data")
+    limits, rates = [limit_rate(sink, arguments.clicks, folder)], []
+    try:
+        service.start()
+        account = service.account()
+        account.loop(sink, max_concurrency=arguments.concurrency)
+        warm_up = account.click_paths(2000)
+        rate_of(sink, service.port, warm_up, folder)
+        for number in range(arguments.rounds):
+            paths = account.click_paths(arguments.clicks, first=2000 + number * arguments.clicks)
+            rates.append(rate_of(sink, service.port, paths, folder))
+            print(f"round {number + 1}: {rates[-1]:,.0f} clicks/s", flush=True)
+        first = 2000 + arguments.rounds * arguments.clicks
+        took = latency(account, sink, arguments.rate, arguments.seconds, first, folder)
+    finally:
+        service.kill()
+        limits.append(limit_rate(sink, arguments.clicks, folder))
+        sink.stop()
+    rate, limit = statistics.median(rates), statistics.median(limits)
+    return {
+        "machine": machine(),
+        "command": f"python -m benchmarks.main_job --clicks {arguments.clicks} --rounds {arguments.rounds}",
+        "limit_per_s": [round(x) for x in limits],
+        "service_per_s": [round(x) for x in rates],
+        "ratio": round(rate / limit, 3),
+        "latency": took,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clicks", type=int, default=30_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=300)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--concurrency", type=int, default=16)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
+        result = measure(arguments, Path(folder))
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "main_job.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

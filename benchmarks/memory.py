@@ -1,0 +1,89 @@
+"""Memory while events wait for a handler that is dead: it must not grow with the backlog.
+
+    python -m benchmarks.memory [--events 200000] [--out benchmarks/results]
+
+Prints, for each process of the service, its private memory when a tenth of the events waits and when all do. Exits with 1 when
+one grew by more than `--allowed-mb`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.main_job import machine, send
+from tests.service import ROLES, Service, Sink, eventually, marked
+
+BATCH = 20_000
+
+
+def private_mb(service: Service) -> dict[str, float]:
+    """Private memory of each process, by role and pid, in MB."""
+    found = {}
+    for process in marked(service.mark):
+        try:
+            command = " ".join(process.cmdline())
+            role = next((name for name, sign in ROLES.items() if sign in command), "other")
+            found[f"{role} {process.pid}"] = process.memory_full_info().uss / 1e6
+        except psutil.Error:
+            continue
+    return found
+
+
+def waiting(account: Any, loop_id: str) -> int:
+    """How many events are in the account's log, counted by the ledger's newest delivery."""
+    page = account.call("GET", f"/v1/feedback-loops/{loop_id}/deliveries", params={"limit": 1}).json()
+    return int(page["data"][0]["id"].removeprefix("dlv_")) if page["data"] else 0
+
+
+def measure(events: int, folder: Path) -> dict[str, Any]:
+    sink = Sink().start()
+    service = Service(folder / "data")
+    samples: list[dict[str, float]] = []
+    try:
+        service.start()
+        account = service.account()
+        loop = account.loop(sink)
+        paths = account.click_paths(BATCH)
+        sink.stop()  # the handler is dead from here on: connections are refused
+        for done in range(BATCH, events + 1, BATCH):
+            send(service.port, paths, folder)
+            eventually(lambda done=done: waiting(account, loop["id"]) >= done, 300, f"{done} events wait", 0.5)
+            samples.append(private_mb(service))
+            print(f"{done:,} events wait, {sum(samples[-1].values()):,.0f} MB in all", flush=True)
+    finally:
+        sink.stop()
+        service.kill()
+    grown = {name: round(samples[-1][name] - mb, 1) for name, mb in samples[0].items() if name in samples[-1]}
+    return {
+        "machine": machine(),
+        "events": events,
+        "total_mb": [round(sum(sample.values())) for sample in samples],
+        "private_mb": {name: round(mb, 1) for name, mb in samples[-1].items()},
+        "grown_mb": grown,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=200_000)
+    parser.add_argument("--allowed-mb", type=float, default=30)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
+        result = measure(arguments.events, Path(folder))
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out:
+        (arguments.out / "memory.json").write_text(text + "\n")
+    sys.exit(max(result["grown_mb"].values()) > arguments.allowed_mb)
+
+
+if __name__ == "__main__":
+    main()

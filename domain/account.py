@@ -1,0 +1,68 @@
+"""An account: a tenant, which owns everything else and has API keys."""
+
+from __future__ import annotations
+
+import re
+from typing import Self
+from uuid import UUID
+
+from eventsourcing.domain import AggregateCreated
+
+from domain.aggregate import EventSourced
+from domain.checks import Problems, text_problem
+from domain.errors import InvalidInput
+
+_SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+class Account(EventSourced):
+    """A tenant. Keys themselves are never here, only their SHA-256."""
+
+    TOPIC = "account"
+
+    class Event(EventSourced.Event):
+        """An event of an account."""
+
+    class Opened(Event, AggregateCreated):
+        """The account began."""
+
+        TOPIC = "account.opened"
+        name: str
+
+    class ApiKeyIssued(Event):
+        """A key was made that opens this account."""
+
+        TOPIC = "account.api-key-issued"
+        key_hash: str
+
+        def apply(self, aggregate: Account) -> None:
+            aggregate.key_hashes.append(self.key_hash)
+
+    def __init__(self, name: str, at_ms: int) -> None:
+        self.name = name
+        self.created_at_ms = at_ms
+        self.key_hashes: list[str] = []
+
+    @classmethod
+    def open(cls, account_id: UUID, name: str, at_ms: int) -> Self:
+        """A new account.
+
+        Raises:
+            InvalidInput: the name is empty, longer than 200 characters or holds control characters.
+        """
+        problems = Problems()
+        problems.add("/name", text_problem(name))
+        problems.raise_if_any()
+        return cls._create(cls.Opened, id=account_id, name=name, at_ms=at_ms)
+
+    def issue_api_key(self, key_hash: str, at_ms: int) -> None:
+        """Lets the key with this SHA-256 (64 lower-case hex digits) in; one that is in already changes nothing.
+
+        Raises:
+            InvalidInput: `key_hash` is not such a hash.
+        """
+        if not _SHA256_HEX.fullmatch(key_hash):
+            problem = "must be the SHA-256 of the key, 64 lower-case hex digits"
+            raise InvalidInput(f"key_hash {problem}", [("/key_hash", problem)])
+        if key_hash not in self.key_hashes:
+            self.trigger_event(self.ApiKeyIssued, key_hash=key_hash, at_ms=at_ms)

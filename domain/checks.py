@@ -1,0 +1,61 @@
+"""Checks of what callers send, gathered so that one answer names everything that is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from domain.errors import InvalidInput
+
+#: Control characters, which no database, header or log line wants, and lone surrogates, which no UTF-8 can hold.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_UNFIT_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+MAX_NAME_CHARS: Final = 200
+MAX_TAG_CHARS: Final = 100
+
+
+def text_problem(
+    value: object, max_chars: int = MAX_NAME_CHARS, *, min_chars: int = 1, lines: bool = False
+) -> str | None:
+    """What is wrong with `value` as a text of that length, or None. `lines` lets tabs and line breaks through."""
+    if not isinstance(value, str):
+        return "must be a string"
+    if len(value) < min_chars:
+        return "must not be empty"
+    if len(value) > max_chars:
+        return f"must be at most {max_chars} characters long"
+    unfit = (_UNFIT_IN_LINES if lines else _UNFIT).search(value)
+    return f"must not hold the character U+{ord(unfit[0]):04X}" if unfit else None
+
+
+class Problems:
+    """What is wrong with one request, each with the JSON pointer of the field."""
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, str]] = []
+
+    def add(self, pointer: str, problem: str | None) -> None:
+        """Notes a problem; None is none."""
+        if problem is not None:
+            self._found.append((pointer, problem))
+
+    def add_texts(self, pointer: str, values: object, max_items: int, max_chars: int = MAX_TAG_CHARS) -> None:
+        """Notes what is wrong with a list of at most `max_items` texts, item by item."""
+        if not isinstance(values, list):
+            self.add(pointer, "must be a list of strings")
+        elif len(values) > max_items:
+            self.add(pointer, f"must hold at most {max_items} items")
+        else:
+            for n, value in enumerate(values):
+                self.add(f"{pointer}/{n}", text_problem(value, max_chars))
+
+    def add_all_of(self, error: InvalidInput) -> None:
+        """Notes what another check has found."""
+        self._found.extend(error.problems)
+
+    def raise_if_any(self) -> None:
+        """Raises one `InvalidInput` for all that was noted; its detail is the first."""
+        if self._found:
+            pointer, problem = self._found[0]
+            raise InvalidInput(f"{pointer.removeprefix('/') or 'the input'} {problem}", self._found)

@@ -1,0 +1,106 @@
+"""What a hit becomes: the fields of an event, whether it may be a first, and who is owed it.
+
+Source: the contract, section 5, for names, meaning and order of the fields.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from hashlib import blake2b
+from typing import Final
+
+from domain.aggregate import instant
+from domain.tracking import MessageFacts, ProfileFacts, Route, TrackingHit
+from domain.values import Trigger, id_text
+
+OPEN_KEY: Final = 0
+_63_BITS: Final = 2**63 - 1
+
+
+def first_key(type: str, target: str) -> int | None:  # noqa: A002 - the contract's name
+    """What an event may be its message's first of, as a number: the open, or the click of one link; None for the rest.
+
+    A link's number is a hash of its URL, 1 to 2^63 - 1.
+    """
+    if type == Trigger.OPEN:
+        return OPEN_KEY
+    if type != Trigger.CLICK:
+        return None
+    digest = blake2b(target.encode("utf-8", "surrogatepass"), digest_size=8).digest()
+    # 0 is the open's.
+    return (int.from_bytes(digest, "big") & _63_BITS) or 1
+
+
+def event_fields(
+    hit: TrackingHit,
+    message: MessageFacts,
+    profile: ProfileFacts | None,
+    first: bool,
+    bot: str | None,
+) -> dict[str, object]:
+    """The fields of the POST for a hit. What is not known, or not so, is left out.
+
+    `bot` is `domain.bots.bot_reason`'s answer. Neither it nor `first` is told of an unsubscription.
+    """
+    fields = message_fields(hit.event_id, hit.kind, hit.time_ms, message)
+    fields |= {k: v for k, v in (("ip", hit.ip), ("useragent", hit.useragent), ("referer", hit.referer)) if v}
+    if hit.kind == Trigger.CLICK:
+        fields["original"] = hit.target
+    if hit.kind != Trigger.UNSUBSCRIBE:
+        if bot is not None:
+            fields |= {"bot": 1, "bot_reason": bot}
+        if first:
+            fields["first"] = 1
+    return fields | profile_fields(message, profile)
+
+
+def message_fields(event_id: bytes, type: str, time_ms: int, message: MessageFacts) -> dict[str, object]:  # noqa: A002
+    """The fields that every event of a message begins with."""
+    fields: dict[str, object] = {"id": message.id} | time_fields(event_id, type, time_ms)
+    fields["recipient"] = message.recipient
+    fields["tags"] = message.tags
+    if message.mailing is not None:
+        fields["mailing"] = message.mailing
+    return fields
+
+
+def time_fields(event_id: bytes, type: str, time_ms: int) -> dict[str, object]:  # noqa: A002
+    """The fields of all events: id, type and time."""
+    return {
+        "event": id_text("evt", event_id),
+        "type": type,
+        "timestamp": instant(time_ms).strftime("%Y-%m-%d %H:%M:%S"),
+        "time": time_ms // 1000,
+    }
+
+
+def profile_fields(message: MessageFacts, profile: ProfileFacts | None) -> dict[str, object]:
+    """The fields on a message's profile: which it is, and its data when there is such a profile now."""
+    if message.database is None:
+        return {}
+    fields: dict[str, object] = {"database": message.database, "profile": message.profile}
+    if profile is not None:
+        fields |= {"fields": profile.fields, "interests": profile.interests}
+    return fields
+
+
+def is_owed(
+    route: Route,
+    account_no: int,
+    type: str,  # noqa: A002
+    tags: Collection[str],
+    database: str | None,
+    collection: str | None = None,
+) -> bool:
+    """Whether a loop is owed an event: it is its account's, subscribed to, and passes every filter that is set.
+
+    Tags pass with any in common. A filter of databases keeps out what has no profile. One of collections judges events
+    of subprofiles alone, for nothing else has a collection.
+    """
+    if route.account_no != account_no or type not in route.triggers:
+        return False
+    if route.tags and not any(tag in route.tags for tag in tags):
+        return False
+    if route.databases and database not in route.databases:
+        return False
+    return not (route.collections and collection is not None and collection not in route.collections)

@@ -1,0 +1,330 @@
+"""A feedback loop: a handler's subscription to events, with its proof of ownership and its secret.
+
+    unverified ──verify──▶ active ◀──resume── paused, disabled
+                           active ──pause──▶ paused
+                           active, paused ──disable──▶ disabled
+    any ──change of URL──▶ unverified          any ──delete──▶ gone: every command raises NotFound
+
+Verifying again is allowed in every state: it makes an active loop's proof newer and leaves a paused or disabled one
+where it is. A command that the state forbids raises `Conflict`, whose text says what to do instead.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
+from uuid import UUID
+
+from eventsourcing.domain import AggregateCreated
+
+from domain.aggregate import EventSourced
+from domain.errors import Conflict, NotFound
+from domain.loop_settings import check_settings
+from domain.values import HandlerUrl, LoopState
+
+#: How long a secret that was replaced keeps signing beside the new one.
+SECRET_OVERLAP_MS: Final = 24 * 3600 * 1000
+#: No POST carries more signatures than this, however often the secret is rotated.
+MAX_SIGNING_VERSIONS: Final = 4
+
+
+class FeedbackLoop(EventSourced):
+    """One loop. Settings are those of `domain.loop_settings`; times are Unix milliseconds."""
+
+    TOPIC = "feedback-loop"
+
+    class Event(EventSourced.Event):
+        """An event of a feedback loop."""
+
+    class Registered(Event, AggregateCreated):
+        """The loop was set up, not verified yet."""
+
+        TOPIC = "feedback-loop.registered"
+        account_no: int
+        account_id: str
+        url: str
+        triggers: list[str]
+        format: str
+        tags: list[str]
+        databases: list[str]
+        collections: list[str]
+        rate_limit: float | None
+        max_concurrency: int
+        ordered: bool
+        signature: str
+        description: str
+        verification_token: str
+
+    class Changed(Event):
+        """Settings took new values; `changes` is a JSON object of them."""
+
+        TOPIC = "feedback-loop.changed"
+        changes: str
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            for name, value in json.loads(self.changes).items():
+                setattr(aggregate, name, value)
+
+    class UrlChanged(Event):
+        """The loop points elsewhere, and what was proved of the old place is void."""
+
+        TOPIC = "feedback-loop.url-changed"
+        url: str
+        verification_token: str
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.url = self.url
+            aggregate.verification_token = self.verification_token
+            aggregate.state = LoopState.UNVERIFIED
+            aggregate.verified_at_ms = None
+            aggregate.disabled_reason = None
+
+    class VerificationAttempted(Event):
+        """The proof was looked for; `findings` is a JSON list of `[location, matched, found]`."""
+
+        TOPIC = "feedback-loop.verification-attempted"
+        succeeded: bool
+        findings: str
+
+    class Verified(Event):
+        """The proof was found at `location`."""
+
+        TOPIC = "feedback-loop.verified"
+        location: str
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.verified_at_ms = self.at_ms
+            if aggregate.state is LoopState.UNVERIFIED:
+                aggregate.state = LoopState.ACTIVE
+
+    class Paused(Event):
+        """The owner holds deliveries back; the backlog is kept."""
+
+        TOPIC = "feedback-loop.paused"
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.state = LoopState.PAUSED
+
+    class Resumed(Event):
+        """Deliveries go on."""
+
+        TOPIC = "feedback-loop.resumed"
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.state = LoopState.ACTIVE
+            aggregate.disabled_reason = None
+
+    class Disabled(Event):
+        """The service gave up on the handler, for a reason that its owner is shown."""
+
+        TOPIC = "feedback-loop.disabled"
+        reason: str
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.state = LoopState.DISABLED
+            aggregate.disabled_reason = self.reason
+
+    class SecretRotated(Event):
+        """A new version of the secret began; the secret itself is derived, never stored."""
+
+        TOPIC = "feedback-loop.secret-rotated"
+        version: int
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.secret_version = self.version
+            aggregate.secret_rotations_ms.append(self.at_ms)
+
+    class Deleted(Event):
+        """The loop ended."""
+
+        TOPIC = "feedback-loop.deleted"
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.is_deleted = True
+
+    def __init__(
+        self,
+        account_no: int,
+        account_id: str,
+        url: str,
+        triggers: list[str],
+        format: str,  # noqa: A002 - the contract's name
+        tags: list[str],
+        databases: list[str],
+        collections: list[str],
+        rate_limit: float | None,
+        max_concurrency: int,
+        ordered: bool,
+        signature: str,
+        description: str,
+        verification_token: str,
+        at_ms: int,
+    ) -> None:
+        self.account_no = account_no
+        self.account_id = account_id
+        self.url = url
+        self.triggers = triggers
+        self.format = format
+        self.tags = tags
+        self.databases = databases
+        self.collections = collections
+        self.rate_limit = rate_limit
+        self.max_concurrency = max_concurrency
+        self.ordered = ordered
+        self.signature = signature
+        self.description = description
+        self.verification_token = verification_token
+        self.created_at_ms = at_ms
+        self.state = LoopState.UNVERIFIED
+        self.verified_at_ms: int | None = None
+        self.disabled_reason: str | None = None
+        self.secret_version = 1
+        #: When version 2, 3, … began.
+        self.secret_rotations_ms: list[int] = []
+        self.is_deleted = False
+
+    @classmethod
+    def register(
+        cls,
+        loop_id: UUID,
+        account_no: int,
+        account_id: str,
+        url: str,
+        triggers: Sequence[str],
+        format: str,  # noqa: A002 - the contract's name
+        tags: Sequence[str],
+        databases: Sequence[str],
+        collections: Sequence[str],
+        rate_limit: float | None,
+        max_concurrency: int,
+        ordered: bool,
+        signature: str,
+        description: str,
+        verification_token: str,
+        at_ms: int,
+    ) -> Self:
+        """A new loop, unverified. Whether the URL's address is allowed is `domain.handler_policy`'s to say.
+
+        Raises:
+            InvalidInput: with every setting that is wrong.
+        """
+        HandlerUrl(url)
+        settings: dict[str, Any] = {
+            "triggers": list(triggers),
+            "format": format,
+            "tags": list(tags),
+            "databases": list(databases),
+            "collections": list(collections),
+            "rate_limit": rate_limit,
+            "max_concurrency": max_concurrency,
+            "ordered": ordered,
+            "signature": signature,
+            "description": description,
+        }
+        check_settings(settings)
+        return cls._create(
+            cls.Registered,
+            id=loop_id,
+            account_no=account_no,
+            account_id=account_id,
+            url=url,
+            verification_token=verification_token,
+            at_ms=at_ms,
+            **settings,
+        )
+
+    def change(self, changes: Mapping[str, object], at_ms: int) -> None:
+        """Gives settings new values; the URL is not one of them. Values that are the same already change nothing.
+
+        Raises:
+            InvalidInput: with every setting that is wrong; nothing was changed.
+        """
+        self._must_exist()
+        check_settings(changes)
+        new = {name: value for name, value in changes.items() if getattr(self, name) != value}
+        if new:
+            self.trigger_event(self.Changed, changes=json.dumps(new), at_ms=at_ms)
+
+    def change_url(self, url: str, verification_token: str, at_ms: int) -> None:
+        """Points the loop elsewhere, where it must be verified anew with the new token. The same URL changes nothing.
+
+        Raises:
+            InvalidInput: the URL is not one a handler can have.
+        """
+        self._must_exist()
+        HandlerUrl(url)
+        if url != self.url:
+            self.trigger_event(self.UrlChanged, url=url, verification_token=verification_token, at_ms=at_ms)
+
+    def note_attempt(self, succeeded: bool, findings: Sequence[tuple[str, bool, str]], at_ms: int) -> None:
+        """Keeps what a search for the proof has found, in any state. A success is followed by `verify`."""
+        self._must_exist()
+        as_json = json.dumps([list(finding) for finding in findings])
+        self.trigger_event(self.VerificationAttempted, succeeded=succeeded, findings=as_json, at_ms=at_ms)
+
+    def verify(self, location: str, at_ms: int) -> None:
+        """Takes the proof found at `location`: an unverified loop becomes active, others stay what they are."""
+        self._must_exist()
+        self.trigger_event(self.Verified, location=location, at_ms=at_ms)
+
+    def pause(self, at_ms: int) -> None:
+        """Holds deliveries back and keeps them. From active only."""
+        self._must_be({LoopState.ACTIVE}, "Only an active loop can be paused")
+        self.trigger_event(self.Paused, at_ms=at_ms)
+
+    def resume(self, at_ms: int) -> None:
+        """Lets deliveries go on. From paused or disabled only."""
+        self._must_be({LoopState.PAUSED, LoopState.DISABLED}, "Only a paused or disabled loop can be resumed")
+        self.trigger_event(self.Resumed, at_ms=at_ms)
+
+    def disable(self, reason: str, at_ms: int) -> None:
+        """Stops a loop whose handler is past hope, for a reason in words for its owner. From active or paused only."""
+        self._must_be({LoopState.ACTIVE, LoopState.PAUSED}, "Only an active or paused loop can be disabled")
+        self.trigger_event(self.Disabled, reason=reason, at_ms=at_ms)
+
+    def rotate_secret(self, at_ms: int) -> None:
+        """Begins the next version of the secret; the one before keeps signing for 24 h."""
+        self._must_exist()
+        self.trigger_event(self.SecretRotated, version=self.secret_version + 1, at_ms=at_ms)
+
+    def delete(self, at_ms: int) -> None:
+        """Ends the loop, from any state."""
+        self._must_exist()
+        self.trigger_event(self.Deleted, at_ms=at_ms)
+
+    @property
+    def may_receive(self) -> bool:
+        """Whether events may be POSTed to the handler now (I6)."""
+        return self.state is LoopState.ACTIVE and not self.is_deleted
+
+    @property
+    def secret_rotated_at_ms(self) -> int | None:
+        """When the current secret began, or None when it is the first."""
+        return self.secret_rotations_ms[-1] if self.secret_rotations_ms else None
+
+    def signing_versions(self, now_ms: int) -> list[int]:
+        """The secret's versions that sign now, newest first: the current one and those replaced less than 24 h ago."""
+        versions = [self.secret_version]
+        for replaced_at_ms in reversed(self.secret_rotations_ms):
+            if now_ms - replaced_at_ms >= SECRET_OVERLAP_MS or len(versions) == MAX_SIGNING_VERSIONS:
+                break
+            versions.append(versions[-1] - 1)
+        return versions
+
+    def _must_exist(self) -> None:
+        if self.is_deleted:
+            raise NotFound("The feedback loop was deleted.")
+
+    def _must_be(self, allowed: set[LoopState], rule: str) -> None:
+        self._must_exist()
+        if self.state not in allowed:
+            raise Conflict(f"{rule}; this one is {self.state}. {_WHAT_TO_DO[self.state]}")
+
+
+_WHAT_TO_DO: Final[dict[LoopState, str]] = {
+    LoopState.UNVERIFIED: "Place its verification file or DNS record, and verify it first.",
+    LoopState.ACTIVE: "It receives events; there is nothing to do.",
+    LoopState.PAUSED: "Resume it first.",
+    LoopState.DISABLED: "Repair its handler, and resume it first.",
+}

@@ -1,0 +1,66 @@
+"""The body of a POST: the fields of an event as a form or as JSON. Source: the contract, section 5."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from typing import Final
+from urllib.parse import quote_plus
+
+from domain.values import PayloadFormat
+
+#: The `Content-Type` of each format's body.
+CONTENT_TYPES: Final[dict[str, str]] = {
+    PayloadFormat.FORM: "application/x-www-form-urlencoded",
+    PayloadFormat.JSON: "application/json",
+}
+
+
+def encode_form(fields: Mapping[str, object]) -> bytes:
+    """The fields as PHP's `$_POST` reads them back: `tags[]=a&fields[name]=John&fields[children][0][name]=Ann`.
+
+    Text is UTF-8, true and false are `1` and `0`, null is empty, numbers keep their decimals. An empty list or map has
+    nothing to say and is left out. A list that holds lists or maps is numbered. Keys are escaped, but PHP unescapes
+    before it looks for brackets: a key with `]` in it is cut there, as in any form. Half a surrogate pair becomes `?`.
+
+    Raises:
+        TypeError: a value is none of JSON's.
+    """
+    return "&".join(f"{name}={value}" for name, value in _pairs(fields)).encode("ascii")
+
+
+def encode_json(fields: Mapping[str, object]) -> bytes:
+    """The fields as one JSON object in UTF-8, without white space. Half a surrogate pair becomes `?`."""
+    return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
+
+
+def _pairs(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+    # A stack in place of recursion: how deep a customer's data is nested must not be able to end a process.
+    stack = [(_quoted(name), value) for name, value in reversed(list(fields.items()))]
+    while stack:
+        name, value = stack.pop()
+        if isinstance(value, Mapping):
+            stack.extend((f"{name}[{_quoted(str(key))}]", item) for key, item in reversed(list(value.items())))
+        elif isinstance(value, list | tuple):
+            is_nested = any(isinstance(item, Mapping | list | tuple) for item in value)
+            indexes = [str(n) if is_nested else "" for n in range(len(value))]
+            stack.extend((f"{name}[{index}]", item) for index, item in zip(indexes[::-1], value[::-1], strict=True))
+        else:
+            yield name, _quoted(_scalar(name, value))
+
+
+def _scalar(name: str, value: object) -> str:
+    match value:
+        case None:
+            return ""
+        case bool():
+            return "1" if value else "0"
+        case str():
+            return value
+        case int() | float():
+            return repr(value)
+    raise TypeError(f"{name} is a {type(value).__name__}, which a form cannot hold")
+
+
+def _quoted(text: str) -> str:
+    return quote_plus(text, errors="replace")

@@ -1,0 +1,148 @@
+"""A profile: what an account knows of a person, in one of its databases."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Final, Self
+from uuid import UUID, uuid5
+
+from eventsourcing.domain import AggregateCreated
+
+from domain.aggregate import EventSourced
+from domain.checks import MAX_NAME_CHARS, Problems, text_problem
+
+MAX_FIELDS_BYTES: Final = 64 * 1024
+MAX_DEPTH: Final = 16
+MAX_INTERESTS: Final = 1000
+
+
+class Profile(EventSourced):
+    """One profile. `fields_json` is the text of a JSON object."""
+
+    TOPIC = "profile"
+
+    class Event(EventSourced.Event):
+        """An event of a profile."""
+
+    class Created(Event, AggregateCreated):
+        """The profile was put where there was none."""
+
+        TOPIC = "profile.created"
+        account_no: int
+        database: str
+        profile_id: str
+        fields_json: str
+        interests: list[str]
+
+    class Updated(Event):
+        """The profile's data was replaced."""
+
+        TOPIC = "profile.updated"
+        fields_json: str
+        interests: list[str]
+
+        def apply(self, aggregate: Profile) -> None:
+            aggregate.fields_json = self.fields_json
+            aggregate.interests = self.interests
+            aggregate.modified_at_ms = self.at_ms
+
+    def __init__(
+        self,
+        account_no: int,
+        database: str,
+        profile_id: str,
+        fields_json: str,
+        interests: list[str],
+        at_ms: int,
+    ) -> None:
+        self.account_no = account_no
+        self.database = database
+        self.profile_id = profile_id
+        self.fields_json = fields_json
+        self.interests = interests
+        self.created_at_ms = at_ms
+        self.modified_at_ms = at_ms
+
+    @staticmethod
+    def create_id(account_id: UUID, database: str, profile_id: str) -> UUID:
+        """The one originator id that this profile can have; the length keeps `a` + `b:c` apart from `a:b` + `c`."""
+        return uuid5(account_id, f"profile:{len(database)}:{database}:{profile_id}")
+
+    @classmethod
+    def create(
+        cls,
+        account_id: UUID,
+        account_no: int,
+        database: str,
+        profile_id: str,
+        fields_json: str,
+        interests: Sequence[str],
+        at_ms: int,
+    ) -> Self:
+        """A new profile.
+
+        Raises:
+            InvalidInput: with everything that is wrong.
+        """
+        problems = Problems()
+        problems.add("/database", text_problem(database))
+        problems.add("/id", text_problem(profile_id))
+        _check_data(problems, fields_json, interests)
+        problems.raise_if_any()
+        return cls._create(
+            cls.Created,
+            id=cls.create_id(account_id, database, profile_id),
+            account_no=account_no,
+            database=database,
+            profile_id=profile_id,
+            fields_json=fields_json,
+            interests=list(interests),
+            at_ms=at_ms,
+        )
+
+    def update(self, fields_json: str, interests: Sequence[str], at_ms: int) -> None:
+        """Replaces the profile's data, even by the same: the time of the last change is a fact too.
+
+        Raises:
+            InvalidInput: with everything that is wrong; nothing was changed.
+        """
+        problems = Problems()
+        _check_data(problems, fields_json, interests)
+        problems.raise_if_any()
+        self.trigger_event(self.Updated, fields_json=fields_json, interests=list(interests), at_ms=at_ms)
+
+
+def _check_data(problems: Problems, fields_json: str, interests: Sequence[str]) -> None:
+    problems.add("/fields", _fields_problem(fields_json))
+    problems.add_texts("/interests", list(interests), MAX_INTERESTS, MAX_NAME_CHARS)
+
+
+def _fields_problem(text: str) -> str | None:
+    try:
+        if len(text.encode()) > MAX_FIELDS_BYTES:
+            return f"must be at most {MAX_FIELDS_BYTES} bytes of JSON"
+        fields = json.loads(text, parse_constant=_refuse_constant)
+        json.dumps(fields, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return "must not hold half of a surrogate pair"
+    except ValueError as exc:
+        return f"must be JSON: {exc}"
+    except RecursionError:
+        return f"must not be nested deeper than {MAX_DEPTH} levels"
+    if not isinstance(fields, dict):
+        return "must be an object"
+    return None if _depth(fields) <= MAX_DEPTH else f"must not be nested deeper than {MAX_DEPTH} levels"
+
+
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is not JSON")
+
+
+def _depth(value: object) -> int:
+    """Levels of objects and lists."""
+    depth, level = 0, [value]
+    while level := [v for v in level if isinstance(v, dict | list)]:
+        depth += 1
+        level = [item for v in level for item in (v.values() if isinstance(v, dict) else v)]
+    return depth

@@ -1,0 +1,121 @@
+"""What follows an attempt: delivered, dead, or once more and when. Source: the contract, section 5."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Final, NamedTuple, Self
+
+from domain.aggregate import instant
+from domain.errors import InvalidInput
+from domain.values import DeliveryState
+
+#: A delay is spread over 10 % to either side, so that what failed together does not come back together.
+JITTER: Final = 0.1
+MAX_RETRY_AFTER_S: Final = 24 * 3600.0
+MAX_DELAY_S: Final = 30 * 24 * 3600.0
+MAX_RETRIES: Final = 100
+_GONE: Final = 410
+_ASKS_TO_WAIT: Final = frozenset({429, 503})
+_NUMBER = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
+_SECONDS = re.compile(r"\d+", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class RetrySchedule:
+    """The delays, in seconds, before each retry. Without any there is one attempt and no more."""
+
+    delays_s: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        fits = all(isfinite(delay) and 0 <= delay <= MAX_DELAY_S for delay in self.delays_s)
+        if not fits or len(self.delays_s) > MAX_RETRIES:
+            problem = f"must be at most {MAX_RETRIES} delays of 0 to {MAX_DELAY_S:.0f} seconds"
+            raise InvalidInput(f"retry_schedule {problem}", [("/retry_schedule", problem)])
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """The schedule written as `5,300,1800`: seconds, separated by commas.
+
+        Raises:
+            InvalidInput: says which part is no number of seconds, or that there are too many.
+        """
+        parts = [part.strip() for part in text.split(",")]
+        for n, part in enumerate(parts, start=1):
+            if not _NUMBER.fullmatch(part):
+                problem = f"must be seconds separated by commas, like 5,300,1800; number {n} is {part[:40]!r}"
+                raise InvalidInput(f"retry_schedule {problem}", [("/retry_schedule", problem)])
+        return cls(tuple(float(part) for part in parts))
+
+    def __str__(self) -> str:
+        return ",".join(f"{delay:.6f}".rstrip("0").rstrip(".") for delay in self.delays_s)
+
+    def delay_s(self, attempt_no: int, jitter: float) -> float | None:
+        """Seconds to wait after failed attempt `attempt_no` (from 1), or None when it was the last.
+
+        `jitter` in [0, 1) picks the place in the spread: 0 is 10 % early, 0.5 on time, towards 1 10 % late.
+        """
+        if not 1 <= attempt_no <= len(self.delays_s):
+            return None
+        return self.delays_s[attempt_no - 1] * (1 - JITTER + 2 * JITTER * jitter)
+
+
+class Decision(NamedTuple):
+    """What becomes of a delivery after an attempt."""
+
+    state: DeliveryState
+    #: Unix time, milliseconds, of the next attempt; 0 when there is none.
+    due_at_ms: int
+    #: Whether the handler asked never to be called again.
+    disable: bool
+
+
+def decide(
+    answer_status: int | None,
+    error: str | None,
+    retry_after: str | None,
+    attempt_no: int,
+    now_ms: int,
+    schedule: RetrySchedule,
+    jitter: float,
+) -> Decision:
+    """What follows attempt `attempt_no` (from 1), which ended at `now_ms` with a status or an error.
+
+    2xx is delivered. 410 is dead, and disables the loop. All else is retried on the schedule until it is exhausted;
+    with 429 and 503 not before `Retry-After`, which counts for at most 24 h and does not add attempts.
+    """
+    if answer_status is not None and error is None and 200 <= answer_status < 300:
+        return Decision(DeliveryState.DELIVERED, 0, disable=False)
+    if answer_status == _GONE:
+        return Decision(DeliveryState.DEAD, 0, disable=True)
+    delay_s = schedule.delay_s(attempt_no, jitter)
+    if delay_s is None:
+        return Decision(DeliveryState.DEAD, 0, disable=False)
+    if answer_status in _ASKS_TO_WAIT and retry_after is not None:
+        asked_s = retry_after_s(retry_after, now_ms) or 0.0
+        # Spread upwards only: never earlier than asked.
+        delay_s = max(delay_s, min(asked_s * (1 + JITTER * jitter), MAX_RETRY_AFTER_S))
+    return Decision(DeliveryState.PENDING, now_ms + round(delay_s * 1000), disable=False)
+
+
+def retry_after_s(value: str, now_ms: int) -> float | None:
+    """The seconds that a `Retry-After` header asks for (RFC 9110 10.2.3), 0 to 24 h; None when it makes no sense."""
+    text = value.strip()
+    if _SECONDS.fullmatch(text):
+        # float() of thousands of digits is infinite, or slow.
+        return MAX_RETRY_AFTER_S if len(text.lstrip("0")) > 9 else min(float(text), MAX_RETRY_AFTER_S)
+    at = _http_date(text)
+    if at is None:
+        return None
+    return min(max((at - instant(now_ms)).total_seconds(), 0.0), MAX_RETRY_AFTER_S)
+
+
+def _http_date(text: str) -> datetime | None:
+    try:
+        at = parsedate_to_datetime(text[:64])
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)

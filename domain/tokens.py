@@ -1,0 +1,191 @@
+"""Tokens of tracking URLs: what a hit is about, and the proof that we said so. Nothing has to be looked up (I2).
+
+A token is base64url without padding of
+
+    header          1 byte: version 1 in the high half; bit 0: the key is fixed; bit 1: the target is deflated
+    account number  varint (LEB128)
+    message key     varint, or 8 bytes big-endian where that is shorter
+    target          what is left: the URL's UTF-8, or its raw deflate with a preset dictionary where that is shorter
+    tag             10 bytes: BLAKE2s of all the above, keyed, personalised by the kind
+
+A token has one spelling: padding, other alphabets and stray bits of the last character are refused.
+"""
+
+from __future__ import annotations
+
+import zlib
+from binascii import Error as Base64Error
+from binascii import a2b_base64, b2a_base64
+from hashlib import blake2s
+from hmac import compare_digest
+from typing import Final, NamedTuple
+
+from domain.errors import InvalidInput, InvalidToken
+
+#: Bytes of UTF-8. Longer URLs are refused when a link is made, and no token unpacks to more.
+MAX_TARGET_BYTES: Final = 8192
+#: Nothing longer is looked at: the largest payload with its tag, in base64.
+MAX_TOKEN_CHARS: Final = 11_000
+MAX_NUMBER: Final = 2**63 - 1
+
+_VERSION: Final = 0x10
+_KEY_IS_FIXED: Final = 0x01
+_TARGET_IS_DEFLATED: Final = 0x02
+_KEY_BYTES: Final = 8
+_TAG_BYTES: Final = 10
+_MIN_BYTES: Final = 1 + 1 + 1 + _TAG_BYTES
+#: BLAKE2s takes 8 bytes of personalisation, so kinds have short names here. Never changed: sent mail holds them.
+_PERSONS: Final = {"open": b"open", "click": b"click", "unsubscribe": b"unsub"}
+_RAW_DEFLATE: Final = -15
+#: Parts of URLs, the most frequent last. Never changed: sent mail was packed with it. Another one is another version.
+_DICTIONARY: Final = (
+    b".aspx.php.html?q=&page=&lang=en&token=&hash=&user=&email=&ref=&uid=&cid=&mid=&id="
+    b"/images/account/login/article/articles/blog/shop/product/products/category/news/newsletter/unsubscribe/index"
+    b"&gclid=&fbclid=&mc_cid=&mc_eid=&utm_id=&utm_term=&utm_content=&utm_campaign=newsletter&utm_medium=email"
+    b"?utm_source=newsletter&utm_medium=email&utm_campaign=.co.uk/.io/.eu/.fr/.de/.nl/.org/.net/.com/"
+    b"http://www.https://https://www."
+)
+_TO_URL: Final = bytes.maketrans(b"+/", b"-_")
+_FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
+
+
+class TrackingToken(NamedTuple):
+    """What a genuine token says. `target` is empty but for a click."""
+
+    kind: str
+    account_no: int
+    message_key: int
+    target: str
+
+
+class TrackingTokens:
+    """Makes tokens and reads them back, with one key."""
+
+    def __init__(self, key: bytes) -> None:
+        """`key` is 1 to 32 bytes, from `domain.keys.derive`."""
+        if not key:
+            raise ValueError("the key of tracking tokens must not be empty")
+        self._tags = {
+            kind: blake2s(digest_size=_TAG_BYTES, key=key, person=person) for kind, person in _PERSONS.items()
+        }
+
+    def open(self, account_no: int, message_key: int) -> str:
+        """The token of a message's pixel."""
+        return self._make("open", account_no, message_key, "")
+
+    def click(self, account_no: int, message_key: int, target: str) -> str:
+        """The token of a link to `target`.
+
+        Raises:
+            InvalidInput: the target is longer than 8192 bytes, or no UTF-8.
+        """
+        return self._make("click", account_no, message_key, target)
+
+    def unsubscribe(self, account_no: int, message_key: int) -> str:
+        """The token of a one-click unsubscription (RFC 8058)."""
+        return self._make("unsubscribe", account_no, message_key, "")
+
+    def read(self, kind: str, token: str) -> TrackingToken:
+        """What `token` says, if it was made here for this kind of hit. Takes any text whatever.
+
+        Raises:
+            InvalidToken: it is forged, cut, changed, of another kind or of another key.
+        """
+        keyed = self._tags.get(kind)
+        data = _decoded(token)
+        if keyed is None or data is None:
+            raise InvalidToken("not a tracking token")
+        payload = data[:-_TAG_BYTES]
+        tag = keyed.copy()
+        tag.update(payload)
+        if not compare_digest(tag.digest(), data[-_TAG_BYTES:]):
+            raise InvalidToken("the tracking token was not made here, or was changed")
+        try:
+            return _unpack(kind, payload)
+        except (IndexError, ValueError, zlib.error) as exc:
+            raise InvalidToken("the tracking token is of a version that is not known here") from exc
+
+    def _make(self, kind: str, account_no: int, message_key: int, target: str) -> str:
+        payload = _pack(account_no, message_key, target)
+        tag = self._tags[kind].copy()
+        tag.update(payload)
+        return b2a_base64(payload + tag.digest(), newline=False).translate(_TO_URL).rstrip(b"=").decode()
+
+
+def _decoded(token: str) -> bytes | None:
+    """The token's bytes; None for what is no token of ours by its looks."""
+    if len(token) > MAX_TOKEN_CHARS or not token.isascii():
+        return None
+    text = token.encode()
+    try:
+        data = a2b_base64(text.translate(_FROM_URL) + b"==="[: -len(text) % 4])
+    except Base64Error:
+        return None
+    # The decoder skips what is no base64 and drops stray bits; only a token that comes out the same is one of ours.
+    canonical = b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
+    return data if canonical == text and len(data) >= _MIN_BYTES else None
+
+
+def _pack(account_no: int, message_key: int, target: str) -> bytes:
+    if not (0 <= account_no <= MAX_NUMBER and 0 <= message_key <= MAX_NUMBER):
+        raise ValueError(f"account_no {account_no} and message_key {message_key} must be 0 to 2^63 - 1")
+    flags, key = 0, _varint(message_key)
+    if len(key) > _KEY_BYTES:
+        flags, key = _KEY_IS_FIXED, message_key.to_bytes(_KEY_BYTES, "big")
+    packed_target = raw_target = _target_bytes(target)
+    deflated = _deflate(raw_target)
+    if len(deflated) < len(raw_target):
+        flags, packed_target = flags | _TARGET_IS_DEFLATED, deflated
+    return bytes([_VERSION | flags]) + _varint(account_no) + key + packed_target
+
+
+def _target_bytes(target: str) -> bytes:
+    try:
+        data = target.encode()
+    except UnicodeEncodeError:
+        problem = "holds half of a surrogate pair, which no URL can"
+    else:
+        if len(data) <= MAX_TARGET_BYTES:
+            return data
+        problem = f"is longer than {MAX_TARGET_BYTES} bytes"
+    raise InvalidInput(f"link {problem}", [("/links", problem)])
+
+
+def _deflate(data: bytes) -> bytes:
+    packer = zlib.compressobj(9, zlib.DEFLATED, _RAW_DEFLATE, zdict=_DICTIONARY)
+    return packer.compress(data) + packer.flush()
+
+
+def _unpack(kind: str, payload: bytes) -> TrackingToken:
+    header = payload[0]
+    if header & ~(_KEY_IS_FIXED | _TARGET_IS_DEFLATED) != _VERSION:
+        raise ValueError(header)
+    account_no, at = _read_varint(payload, 1)
+    if header & _KEY_IS_FIXED:
+        message_key = int.from_bytes(payload[at : at + _KEY_BYTES], "big")
+        at += _KEY_BYTES
+    else:
+        message_key, at = _read_varint(payload, at)
+    target = payload[at:]
+    if header & _TARGET_IS_DEFLATED:
+        target = zlib.decompressobj(_RAW_DEFLATE, zdict=_DICTIONARY).decompress(target, MAX_TARGET_BYTES)
+    return TrackingToken(kind, account_no, message_key, target.decode())
+
+
+def _varint(number: int) -> bytes:
+    """LEB128: seven bits a byte, the lowest first, the high bit says that more follow."""
+    out = bytearray()
+    while number > 0x7F:
+        out.append(number & 0x7F | 0x80)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def _read_varint(data: bytes, at: int) -> tuple[int, int]:
+    number = shift = 0
+    while (byte := data[at]) > 0x7F:
+        number |= (byte & 0x7F) << shift
+        shift += 7
+        at += 1
+    return number | byte << shift, at + 1

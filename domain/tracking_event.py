@@ -1,0 +1,36 @@
+"""The event that a tracking hit or a mail server's report becomes in the ledger."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+from uuid import UUID
+
+from eventsourcing.utils import register_topic
+
+
+@dataclass(frozen=True)
+class TrackingEventRecorded:
+    """An enriched fact. It stands alone: its event id is its originator id, its version is always 1.
+
+    Its stored state is exactly the JSON object of its attributes without originator id and version:
+    `{"account_no": int, "type": str, "message_key": int, "time_ms": int, "fields": str}`. So a writer of many may
+    encode it with any JSON encoder and never build this object; the ledger's mapper reads it back.
+    """
+
+    TOPIC: ClassVar[str] = "tracking-event.recorded"
+
+    originator_id: UUID
+    originator_version: int
+    account_no: int
+    #: A trigger's name.
+    type: str
+    #: 0 where no message is concerned.
+    message_key: int
+    #: Unix time, milliseconds.
+    time_ms: int
+    #: The POST's fields: the text of one JSON object.
+    fields: str
+
+
+register_topic(TrackingEventRecorded.TOPIC, TrackingEventRecorded)

@@ -1,0 +1,206 @@
+"""Facts to put into a ledger under test, and the harness that a store brings to the contract suite."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+from uuid import UUID, uuid4
+
+from eventsourcing.persistence import StoredEvent
+
+from actors import commands as c
+from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.ports import LedgerWriter
+from domain.account import Account
+from domain.aggregate import EventSourced
+from domain.delivery import AttemptOutcome
+from domain.feedback_loop import FeedbackLoop
+from domain.ledger import event_mapper
+from domain.message import Message
+from domain.profile import Profile
+from domain.tracking import EventToRecord, RecordedEvents
+from domain.values import DeliveryState, id_text
+
+NOW_MS = 1_770_000_000_000
+T = TypeVar("T")
+_mapper = event_mapper()
+
+
+@dataclass
+class FakeClock:
+    """A clock that tests set."""
+
+    ms: int = NOW_MS
+
+    def now_ms(self) -> int:
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        return self.ms / 1000
+
+
+class Writer(LedgerWriter, Protocol):
+    """`LedgerWriter`, Idempotency-Keys and the end."""
+
+    async def claim_key(self, command: c.ClaimKey) -> c.StoredAnswer | None: ...
+    async def keep_answer(self, command: c.KeepAnswer) -> None: ...
+    async def close(self) -> None: ...
+
+
+@dataclass
+class Store:
+    """A ledger under test: one writer, one reader, and what only a test asks of the store."""
+
+    writer: Writer
+    reader: LedgerReader
+    clock: FakeClock
+    #: All stored events in the order of the log.
+    log: Callable[[], list[StoredEvent]]
+    #: All rows of the tables that can be rebuilt from the log, by table.
+    read_models: Callable[[], dict[str, list[tuple[Any, ...]]]]
+    #: Another store, empty.
+    another: Callable[[], Store]
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run(work)
+
+    def append(self, *aggregates: EventSourced) -> None:
+        self.run(self.writer.append(stored(*aggregates)))
+
+    def record(self, *events: EventToRecord) -> RecordedEvents:
+        """Records with the current routes."""
+        return self.run(self.writer.record_events(self.reader.routes_version(), events))
+
+    def outcomes(self, *outcomes: AttemptOutcome) -> None:
+        self.run(self.writer.record_outcomes(outcomes))
+
+    def account(self) -> Tenant:
+        """A new account in the store."""
+        account_id = uuid4()
+        key_hash = uuid4().hex * 2
+        opened = Account.open(account_id, "Acme", NOW_MS)
+        opened.issue_api_key(key_hash, NOW_MS)
+        self.append(opened)
+        view = self.reader.account_by_key(key_hash)
+        assert view is not None
+        return Tenant(account_id, view)
+
+    def active_loop(self, tenant: Tenant, **settings: Any) -> LoopRow:
+        """A new loop in the store, verified."""
+        loop = tenant.loop(**settings)
+        loop.verify("https://example.com/proof.txt", NOW_MS + 1)
+        self.append(loop)
+        row = self.reader.loop(id_text("fl", loop.id))
+        assert row is not None
+        return row
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """An account and what it owns."""
+
+    uuid: UUID
+    view: c.Account
+    keys: list[int] = field(default_factory=list)
+
+    @property
+    def no(self) -> int:
+        return self.view.no
+
+    def loop(self, **settings: Any) -> FeedbackLoop:
+        given: dict[str, Any] = {
+            "triggers": ["click", "open"],
+            "format": "form",
+            "tags": [],
+            "databases": [],
+            "collections": [],
+            "rate_limit": None,
+            "max_concurrency": 16,
+            "ordered": False,
+            "signature": "none",
+            "description": "",
+            "at_ms": NOW_MS,
+        } | settings
+        return FeedbackLoop.register(
+            uuid4(),
+            account_no=self.no,
+            account_id=self.view.id,
+            url="https://example.com/hook",
+            verification_token="t" * 32,
+            **given,
+        )
+
+    def message(self, key: int, **facts: Any) -> Message:
+        given: dict[str, Any] = {
+            "message_id": f"m-{key}",
+            "recipient": "john@example.com",
+            "tags": ["spring"],
+            "mailing": None,
+            "database": None,
+            "profile": None,
+            "links": ["https://example.com/a"],
+            "at_ms": NOW_MS,
+        } | facts
+        return Message.register(self.uuid, self.no, key=key, **given)
+
+    def profile(self, database: str, profile_id: str, fields: dict[str, Any]) -> Profile:
+        return Profile.create(self.uuid, self.no, database, profile_id, json.dumps(fields), ["golf"], NOW_MS)
+
+
+def stored(*aggregates: EventSourced) -> list[StoredEvent]:
+    """The pending events of aggregates, as they are appended."""
+    return [_mapper.to_stored_event(event) for aggregate in aggregates for event in aggregate.collect_events()]
+
+
+def event_id(at_ms: int = NOW_MS) -> bytes:
+    """A UUIDv7 of that time."""
+    tail = bytearray(uuid4().bytes[6:])
+    tail[0] = 0x70 | tail[0] & 0x0F
+    return at_ms.to_bytes(6, "big") + bytes(tail)
+
+
+def event(tenant: Tenant, message_key: int = 0, loop_nos: Sequence[int] = (), **given: Any) -> EventToRecord:
+    """An enriched open."""
+    at_ms = given.pop("time_ms", NOW_MS)
+    id_ = given.pop("event_id", None) or event_id(at_ms)
+    kind = given.pop("type", "open")
+    fields = {"event": id_text("evt", id_), "type": kind, "name": 'Ünïcode "quoted"'} | given.pop("fields", {})
+    first_key = given.pop("first_key", None)
+    assert not given
+    body = json.dumps(fields, ensure_ascii=False).encode()
+    return EventToRecord(id_, tenant.no, kind, message_key, first_key, at_ms, body, list(loop_nos))
+
+
+def outcome(delivery_id: int, attempt_no: int = 1, **given: Any) -> AttemptOutcome:
+    """An attempt that succeeded."""
+    return AttemptOutcome(
+        **{
+            "delivery_id": delivery_id,
+            "attempt_no": attempt_no,
+            "at_ms": NOW_MS,
+            "duration_ms": 12,
+            "status": 200,
+            "error": None,
+            "excerpt": "thanks",
+            "address": "203.0.113.9",
+            "state": DeliveryState.DELIVERED,
+            "due_at_ms": 0,
+        }
+        | given
+    )
+
+
+def failed(delivery_id: int, attempt_no: int, due_at_ms: int) -> AttemptOutcome:
+    """An attempt that failed, with another to come."""
+    return outcome(
+        delivery_id,
+        attempt_no,
+        status=503,
+        error="status",
+        excerpt="",
+        state=DeliveryState.PENDING,
+        due_at_ms=due_at_ms,
+    )

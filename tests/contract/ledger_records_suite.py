@@ -1,0 +1,148 @@
+"""What any ledger does with attempts and Idempotency-Keys. A store joins by subclassing with a fixture `store`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors import commands as c
+from domain.delivery import AttemptOutcome
+from domain.errors import IdempotencyConflict
+from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
+
+
+class OutcomesSuite:
+    """`LedgerWriter.record_outcomes`."""
+
+    @pytest.fixture
+    def owed(self, store: Store) -> tuple[Store, int, Any]:
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        [[delivery_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+
+        def view() -> c.DeliveryView:
+            [found] = store.reader.list_deliveries(loop.no, c.ListDeliveries(account=tenant.view, loop_id=loop.id)).data
+            return found
+
+        return store, delivery_id, view
+
+    def test_a_success_ends_the_delivery(self, owed: tuple[Store, int, Any]) -> None:
+        """A delivered delivery is not due any more and shows its attempt."""
+        store, delivery_id, view = owed
+        store.outcomes(outcome(delivery_id))
+
+        assert view().state == "delivered"
+        assert view().next_attempt_at_ms is None
+        assert [(a.no, a.status, a.response_excerpt, a.address) for a in view().attempts] == [
+            (1, 200, "thanks", "203.0.113.9")
+        ]
+
+    def test_the_same_attempt_twice_is_one(self, owed: tuple[Store, int, Any]) -> None:
+        """What was recorded first of an attempt stays."""
+        store, delivery_id, view = owed
+        store.outcomes(failed(delivery_id, 1, NOW_MS + 5000))
+        before = view()
+        store.outcomes(failed(delivery_id, 1, NOW_MS + 9000), outcome(delivery_id, 1))
+
+        assert before == view()
+        assert view().next_attempt_at_ms == NOW_MS + 5000
+
+    @pytest.mark.parametrize("late", [failed(1, 1, NOW_MS + 1), outcome(1, 1)])
+    def test_a_late_attempt_moves_nothing_back(self, owed: tuple[Store, int, Any], late: AttemptOutcome) -> None:
+        """An earlier attempt that is recorded later is shown, and the delivery stays where it was."""
+        store, delivery_id, view = owed
+        store.outcomes(failed(delivery_id, 2, NOW_MS + 70_000))
+        store.outcomes(late._replace(delivery_id=delivery_id))
+
+        assert (view().state, view().next_attempt_at_ms) == ("pending", NOW_MS + 70_000)
+        assert [a.no for a in view().attempts] == [1, 2]
+
+    def test_delivered_is_for_good(self, owed: tuple[Store, int, Any]) -> None:
+        """A failure after the success, of two lanes at once, does not send it again."""
+        store, delivery_id, view = owed
+        store.outcomes(outcome(delivery_id, 1))
+        store.outcomes(failed(delivery_id, 2, NOW_MS))
+
+        assert view().state == "delivered"
+
+    def test_an_outcome_of_nothing_is_dropped(self, owed: tuple[Store, int, Any]) -> None:
+        """An attempt of a delivery that is not there is no error and leaves no row."""
+        store, delivery_id, view = owed
+        store.outcomes(outcome(delivery_id + 999), outcome(delivery_id))
+
+        assert view().state == "delivered"
+
+
+class IdempotencySuite:
+    """Claims of Idempotency-Keys."""
+
+    CLAIM = c.ClaimKey(scope="acc_1", key="k", fingerprint="f", lease_s=60)
+    ANSWER = c.StoredAnswer(status=201, content_type="application/json", body=b"\x00cipher")
+
+    def keep(self, store: Store, answer: c.StoredAnswer | None) -> None:
+        store.run(store.writer.keep_answer(c.KeepAnswer(scope="acc_1", key="k", answer=answer)))
+
+    def claim(self, store: Store, fingerprint: str = "f", scope: str = "acc_1") -> c.StoredAnswer | None:
+        return store.run(store.writer.claim_key(c.ClaimKey(scope=scope, key="k", fingerprint=fingerprint, lease_s=60)))
+
+    def test_an_answered_request_gets_its_answer_again(self, store: Store) -> None:
+        """The second request with a key gets the first one's answer, byte for byte, for 24 h."""
+        assert self.claim(store) is None
+        self.keep(store, self.ANSWER)
+        store.clock.ms += 24 * 3600 * 1000 - 1
+        assert self.claim(store) == self.ANSWER
+
+        store.clock.ms += 1
+        assert self.claim(store) is None
+
+    def test_a_request_in_progress_is_a_conflict(self, store: Store) -> None:
+        """A key is held while its request runs, and in no other scope."""
+        self.claim(store)
+
+        with pytest.raises(IdempotencyConflict) as refused:
+            self.claim(store)
+        assert refused.value.in_progress
+        assert self.claim(store, scope="acc_2") is None
+
+    def test_a_key_is_of_one_request(self, store: Store) -> None:
+        """The same key with another request is refused, in progress or answered."""
+        self.claim(store)
+        for _ in range(2):
+            with pytest.raises(IdempotencyConflict) as refused:
+                self.claim(store, fingerprint="other")
+            assert not refused.value.in_progress
+            self.keep(store, self.ANSWER)
+
+    def test_a_freed_key_is_free(self, store: Store) -> None:
+        """A request without effect frees its key for any other."""
+        self.claim(store)
+        self.keep(store, None)
+
+        assert self.claim(store, fingerprint="other") is None
+
+    def test_a_dead_requests_lease_ends(self, store: Store) -> None:
+        """A claim whose request died is free again after its lease, and not before."""
+        self.claim(store)
+        store.clock.ms += 59_999
+        with pytest.raises(IdempotencyConflict):
+            self.claim(store)
+        store.clock.ms += 1
+        assert self.claim(store) is None
+
+    def test_an_answer_after_the_lease_is_kept(self, store: Store) -> None:
+        """A request that took longer than its lease still has its answer kept."""
+        self.claim(store)
+        store.clock.ms += 3_600_000
+        self.keep(store, self.ANSWER)
+
+        assert self.claim(store) == self.ANSWER
+
+    def test_an_answer_is_not_replaced(self, store: Store) -> None:
+        """Neither another answer nor a release changes one that is kept."""
+        self.claim(store)
+        self.keep(store, self.ANSWER)
+        self.keep(store, c.StoredAnswer(status=500, content_type="text/plain", body=b""))
+        self.keep(store, None)
+
+        assert self.claim(store) == self.ANSWER

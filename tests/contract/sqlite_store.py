@@ -1,0 +1,54 @@
+"""The SQLite ledger as a store under test."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
+from itertools import count
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from actors.ledger.reader import SQLiteLedgerReader
+from actors.ledger.writer import SQLiteLedger
+from tests.contract.ledger_facts import FakeClock, Store
+
+#: The tables that follow from the log alone.
+READ_MODELS = ("accounts", "api_keys", "loops", "messages", "profiles", "events", "first_hits", "meta")
+
+
+@contextmanager
+def sqlite_stores(directory: Path) -> Iterator[Store]:
+    """A store in a directory, and as many others as it is asked for."""
+    numbers = count()
+    with ExitStack() as stack:
+
+        def another() -> Store:
+            path = directory / f"ledger-{next(numbers)}.sqlite"
+            clock = FakeClock()
+            writer = SQLiteLedger(path, clock)
+            stack.callback(lambda: asyncio.run(writer.close()))
+            reader = SQLiteLedgerReader(path)
+            stack.callback(reader.close)
+            return Store(writer, reader, clock, lambda: read_log(path), lambda: read_models(path), another)
+
+        yield another()
+
+
+def read_log(path: Path) -> list[StoredEvent]:
+    """All stored events of the file, in order."""
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT originator_id, originator_version, topic, state FROM stored_events ORDER BY rowid"
+        )
+        return [StoredEvent(UUID(row[0]), *row[1:]) for row in rows]
+
+
+def read_models(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the read models in the file."""
+    with closing(sqlite3.connect(path)) as connection:
+        return {table: sorted(connection.execute(f"SELECT * FROM {table}")) for table in READ_MODELS}

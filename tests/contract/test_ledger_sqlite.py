@@ -1,0 +1,52 @@
+"""The contract of the ledger, on SQLite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.ledger_facts import Store
+from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
+from tests.contract.ledger_suite import AppendSuite, EventsSuite
+from tests.contract.ledger_views_suite import LookUpSuite, RebuildSuite, RoutesSuite, ViewsSuite
+from tests.contract.sqlite_store import sqlite_stores
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_stores(tmp_path) as made:
+        yield made
+
+
+class TestAppend(AppendSuite):
+    """On SQLite."""
+
+
+class TestEvents(EventsSuite):
+    """On SQLite."""
+
+
+class TestOutcomes(OutcomesSuite):
+    """On SQLite."""
+
+
+class TestIdempotency(IdempotencySuite):
+    """On SQLite."""
+
+
+class TestRoutes(RoutesSuite):
+    """On SQLite."""
+
+
+class TestLookUps(LookUpSuite):
+    """On SQLite."""
+
+
+class TestViews(ViewsSuite):
+    """On SQLite."""
+
+
+class TestRebuild(RebuildSuite):
+    """On SQLite."""

@@ -1,0 +1,35 @@
+"""One real service for all end-to-end tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.handler import Handler
+from tests.service import Account, Service
+
+
+@pytest.fixture(scope="session")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A ready service; every process of it is gone afterwards."""
+    folder: Path = tmp_path_factory.mktemp("service")
+    running = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2,0.2,0.2")
+    try:
+        yield running.start()
+    finally:
+        running.kill()
+
+
+@pytest.fixture
+def account(service: Service) -> Account:
+    """A fresh account."""
+    return service.account()
+
+
+@pytest.fixture
+def handler() -> Iterator[Handler]:
+    """A fresh handler."""
+    with Handler() as made:
+        yield made

@@ -1,0 +1,222 @@
+"""Enrichment on a real SQLite ledger: what is recorded, who is owed it, and who is told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from actors import commands as c
+from actors.enricher import Enricher
+from domain.delivery import OfferedDelivery
+from domain.enrichment import first_key
+from domain.errors import StoreUnavailable
+from domain.message import Message
+from domain.profile import Profile
+from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
+from tests.contract.ledger_facts import NOW_MS, Store, Tenant
+from tests.contract.sqlite_store import sqlite_stores
+
+KEY = 4711
+
+
+class KeptLanes:
+    """Keeps what was offered and who was nudged."""
+
+    def __init__(self) -> None:
+        self.offers: list[tuple[str, OfferedDelivery]] = []
+        self.nudged: list[str] = []
+
+    def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
+        self.offers += [(loop_id, delivery) for delivery in deliveries]
+
+    def nudge(self, loop_id: str) -> None:
+        self.nudged.append(loop_id)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A real ledger."""
+    with sqlite_stores(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def lanes() -> KeptLanes:
+    return KeptLanes()
+
+
+@pytest.fixture
+def enricher(store: Store, lanes: KeptLanes) -> Enricher:
+    return Enricher(store.writer, store.reader, lanes)
+
+
+def register(store: Store, tenant: Tenant, key: int = KEY, **facts: Any) -> None:
+    """A message of the tenant, in the ledger."""
+    spec: dict[str, Any] = {
+        "recipient": "john@example.com",
+        "tags": ["a"],
+        "mailing": None,
+        "database": None,
+        "profile": None,
+        "links": [],
+    }
+    message = Message.register(
+        account_id=tenant.uuid,
+        account_no=tenant.view.no,
+        message_id=f"m-{key}",
+        key=key,
+        at_ms=NOW_MS,
+        **(spec | facts),
+    )
+    store.append(message)
+
+
+def hit(tenant: Tenant, kind: str = "click", key: int = KEY, target: str = "https://a.example/") -> TrackingHit:
+    """A fresh hit on a message."""
+    return TrackingHit(uuid4().bytes, kind, tenant.view.no, key, NOW_MS, target, "192.0.2.1", "Firefox", "", "")
+
+
+def record(enricher: Enricher, *hits: TrackingHit) -> None:
+    asyncio.run(enricher.record_hits(hits))
+
+
+def fields(offer: tuple[str, OfferedDelivery]) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(offer[1].fields)
+    return found
+
+
+def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:
+    """The event carries message and profile, is in the log, and its delivery is in the outbox."""
+    tenant = store.account()
+    loop = store.active_loop(tenant, triggers=["click"])
+    profile = Profile.create(
+        account_id=tenant.uuid,
+        account_no=tenant.view.no,
+        database="1",
+        profile_id="p",
+        fields_json='{"name": "John"}',
+        interests=["jam"],
+        at_ms=NOW_MS,
+    )
+    store.append(profile)
+    register(store, tenant, database="1", profile="p")
+
+    record(enricher, hit(tenant))
+
+    (offer,) = lanes.offers
+    assert offer[0] == loop.id
+    assert fields(offer)["recipient"] == "john@example.com"
+    assert fields(offer)["fields"] == {"name": "John"}
+    assert fields(offer)["first"] == 1
+    (due,) = store.reader.due_deliveries(loop.no, store.clock.now_ms(), 10, ())
+    assert (due.delivery_id, due.fields) == (offer[1].delivery_id, offer[1].fields)
+    assert len(store.reader.list_events(c.ListEvents(account=tenant.view)).data) == 1
+
+
+def test_a_batch_sent_again_is_stored_once_and_the_loop_is_nudged(
+    store: Store, enricher: Enricher, lanes: KeptLanes
+) -> None:
+    """I3: the second time nothing is offered, and the loop is told to look into the outbox."""
+    tenant = store.account()
+    loop = store.active_loop(tenant, triggers=["click"])
+    register(store, tenant)
+    hits = [hit(tenant), hit(tenant)]
+
+    record(enricher, *hits)
+    record(enricher, *hits)
+
+    assert len(lanes.offers) == 2
+    assert lanes.nudged == [loop.id]
+    assert len(store.reader.list_events(c.ListEvents(account=tenant.view)).data) == 2
+
+
+def test_only_the_first_is_first(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:
+    """Of many clicks of one link, in one batch or several, one alone is the first; another link has its own."""
+    tenant = store.account()
+    store.active_loop(tenant, triggers=["click", "open"])
+    register(store, tenant)
+
+    record(enricher, hit(tenant), hit(tenant), hit(tenant, target="https://b.example/"))
+    record(enricher, hit(tenant), hit(tenant, kind="open", target=""))
+
+    assert [fields(offer).get("first") for offer in lanes.offers] == [1, None, 1, None, 1]
+
+
+def test_a_loop_verified_a_moment_ago_gets_the_next_hit(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:
+    """An enricher with an old routing table routes again: no event falls between verified and routed."""
+    tenant = store.account()
+    register(store, tenant)
+    record(enricher, hit(tenant))
+    assert lanes.offers == []
+    loop = store.active_loop(tenant, triggers=["click"])
+
+    record(enricher, hit(tenant))
+
+    assert [offer[0] for offer in lanes.offers] == [loop.id]
+
+
+def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
+    store: Store, enricher: Enricher, lanes: KeptLanes
+) -> None:
+    """A token whose message is gone, or belongs to another account, records nothing and holds back no other hit."""
+    tenant, stranger = store.account(), store.account()
+    store.active_loop(tenant, triggers=["click"])
+    register(store, tenant)
+
+    record(enricher, hit(tenant, key=1), hit(stranger), hit(tenant))
+
+    assert len(lanes.offers) == 1
+    assert enricher.unknown_messages == 2
+
+
+def test_an_enricher_that_loses_a_race_for_first_looks_again(
+    store: Store, enricher: Enricher, lanes: KeptLanes
+) -> None:
+    """When another enricher records the first between look-up and commit, the event is recorded, and is not first."""
+    tenant = store.account()
+    store.active_loop(tenant, triggers=["click"])
+    register(store, tenant)
+    rival = Enricher(store.writer, store.reader, KeptLanes())
+    overtaken = Overtaken(store.writer, lambda: rival.record_hits([hit(tenant)]))
+
+    record(Enricher(overtaken, store.reader, lanes), hit(tenant))
+
+    assert fields(lanes.offers[0]).get("first") is None
+    assert store.reader.taken_firsts([(KEY, first_key("click", "https://a.example/") or 0)])
+
+
+def test_a_store_that_is_away_is_said_so(store: Store, enricher: Enricher) -> None:
+    """The batch fails as a whole, for the front end to send again."""
+    tenant = store.account()
+    register(store, tenant)
+    store.run(store.writer.close())
+
+    with pytest.raises(StoreUnavailable):
+        record(enricher, hit(tenant))
+
+
+class Overtaken:
+    """A ledger that lets somebody else go first, once."""
+
+    def __init__(self, ledger: Any, rival: Any) -> None:
+        self._ledger = ledger
+        self._rival = rival
+
+    async def append(self, events: Any) -> None:
+        await self._ledger.append(events)
+
+    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
+        if self._rival is not None:
+            rival, self._rival = self._rival, None
+            await rival()
+        recorded: RecordedEvents = await self._ledger.record_events(routes_version, events)
+        return recorded
+
+    async def record_outcomes(self, outcomes: Any) -> None:
+        await self._ledger.record_outcomes(outcomes)

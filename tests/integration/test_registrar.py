@@ -1,0 +1,178 @@
+"""Registering messages and profiles on a real SQLite ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from eventsourcing.persistence import StoredEvent
+
+from actors import commands as c
+from actors.registrar import Registrar
+from domain.errors import InvalidInput
+from tests.contract.ledger_facts import Store, Tenant
+from tests.contract.sqlite_store import sqlite_stores
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    """A real ledger."""
+    with sqlite_stores(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def registrar(store: Store) -> Registrar:
+    return Registrar(store.writer, store.reader, store.clock, os.urandom)
+
+
+def register(registrar: Registrar, tenant: Tenant, *specs: c.MessageSpec) -> Sequence[c.MessageResult]:
+    return asyncio.run(registrar.register_messages(c.RegisterMessages(account=tenant.view, messages=list(specs))))
+
+
+def put(registrar: Registrar, tenant: Tenant, fields: str, *interests: str) -> c.Profile:
+    command = c.PutProfile(
+        account=tenant.view,
+        database="1",
+        profile_id="p",
+        fields=msgspec.Raw(fields.encode()),
+        interests=list(interests),
+    )
+    return asyncio.run(registrar.put_profile(command))
+
+
+def test_messages_can_be_read_back(store: Store, registrar: Registrar) -> None:
+    """Each gets a key and an id, its own or a made one, and is in the ledger as it was given."""
+    tenant = store.account()
+    results = register(
+        registrar,
+        tenant,
+        c.MessageSpec(recipient="a@example.com", id="m-1", tags=["x"]),
+        c.MessageSpec(recipient="b@x.org"),
+    )
+
+    first, second = (result.message for result in results)
+    assert first is not None
+    assert second is not None
+    assert first.id == "m-1"
+    assert second.id.startswith("msg_")
+    assert first.key != second.key
+    known = store.reader.message(tenant.no, "m-1")
+    assert known is not None
+    assert (known.key, known.recipient, known.tags) == (first.key, "a@example.com", ["x"])
+
+
+def test_the_same_message_again_answers_the_same(store: Store, registrar: Registrar) -> None:
+    """A registration can be repeated, whole or in part: the same key, and one event in the log."""
+    tenant = store.account()
+    spec = c.MessageSpec(recipient="a@example.com", id="m-1")
+    (first,) = register(registrar, tenant, spec)
+    before = len(store.log())
+
+    again, twin, new = register(registrar, tenant, spec, spec, c.MessageSpec(recipient="b@example.com", id="m-2"))
+
+    assert again == twin == first
+    assert new.message is not None
+    assert len(store.log()) == before + 1
+
+
+def test_another_message_under_a_taken_id_is_a_conflict_and_holds_back_no_other(
+    store: Store, registrar: Registrar
+) -> None:
+    """The rejection names what differs; the others of the call are registered."""
+    tenant = store.account()
+    register(registrar, tenant, c.MessageSpec(recipient="a@example.com", id="m-1"))
+
+    taken, fine = register(
+        registrar,
+        tenant,
+        c.MessageSpec(recipient="other@example.com", id="m-1", tags=["x"]),
+        c.MessageSpec(recipient="c@example.com", id="m-3"),
+    )
+
+    assert taken.rejection is not None
+    assert taken.rejection.error == "Conflict"
+    assert "recipient, tags" in taken.rejection.detail
+    assert fine.message is not None
+
+
+def test_a_bad_message_is_rejected_with_its_field(store: Store, registrar: Registrar) -> None:
+    """What the domain refuses is told with the field, and the others of the call are registered."""
+    tenant = store.account()
+
+    bad, fine = register(registrar, tenant, c.MessageSpec(recipient="nobody"), c.MessageSpec(recipient="a@example.com"))
+
+    assert bad.rejection is not None
+    assert bad.rejection.problems[0][0] == "/recipient"
+    assert fine.message is not None
+
+
+def test_ids_are_an_account_s_own(store: Store, registrar: Registrar) -> None:
+    """Two accounts may use the same message id."""
+    results = [
+        register(registrar, store.account(), c.MessageSpec(recipient=f"{name}@example.com", id="m-1"))[0]
+        for name in ("a", "b")
+    ]
+
+    assert all(result.message for result in results)
+
+
+def test_a_profile_is_made_and_then_replaced(store: Store, registrar: Registrar) -> None:
+    """The first PUT creates, the second replaces all of the data."""
+    tenant = store.account()
+    made = put(registrar, tenant, '{"name": "John", "age": 3}', "jam")
+    changed = put(registrar, tenant, '{"name": "Jane"}')
+
+    assert made.created
+    assert not changed.created
+    assert msgspec.json.decode(changed.fields) == {"name": "Jane"}
+    assert changed.interests == []
+
+
+def test_a_profile_changed_by_two_at_once_keeps_both_changes_in_its_history(store: Store, registrar: Registrar) -> None:
+    """A writer that is overtaken reads again and writes after the other."""
+    tenant = store.account()
+    put(registrar, tenant, '{"n": 0}')
+    slow = Registrar(Overtaken(store, registrar, tenant), store.reader, store.clock, os.urandom)
+
+    assert msgspec.json.decode(put(slow, tenant, '{"n": 2}').fields) == {"n": 2}
+    assert [e.originator_version for e in store.log() if e.topic.startswith("profile.")] == [1, 2, 3]
+
+
+def test_fields_that_are_no_object_are_refused(store: Store, registrar: Registrar) -> None:
+    """The field is named."""
+    with pytest.raises(InvalidInput) as refused:
+        put(registrar, store.account(), "[1]")
+
+    assert refused.value.problems[0][0] == "/fields"
+
+
+class Overtaken:
+    """A ledger in which another writer changes the profile first, once."""
+
+    def __init__(self, store: Store, rival: Registrar, tenant: Tenant) -> None:
+        self._store = store
+        self._rival: Registrar | None = rival
+        self._tenant = tenant
+
+    async def append(self, events: Sequence[StoredEvent]) -> None:
+        if self._rival is not None:
+            rival, self._rival = self._rival, None
+            await rival.put_profile(
+                c.PutProfile(
+                    account=self._tenant.view,
+                    database="1",
+                    profile_id="p",
+                    fields=msgspec.Raw(b'{"n": 1}'),
+                    interests=[],
+                )
+            )
+        await self._store.writer.append(events)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store.writer, name)

@@ -1,0 +1,128 @@
+"""`domain.feedback_loop`: a model of a few lines against the aggregate, and the aggregate against its history."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from eventsourcing.persistence import StoredEvent
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from domain.errors import Conflict, DomainError, NotFound
+from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
+from domain.ledger import domain_events, event_mapper
+from domain.values import Trigger
+from tests.loops import URL, a_loop
+
+MAPPER = event_mapper()
+CHANGES: dict[str, st.SearchStrategy[Any]] = {
+    "triggers": st.lists(st.sampled_from([t.value for t in Trigger]), min_size=1, unique=True),
+    "format": st.sampled_from(["form", "json"]),
+    "tags": st.lists(st.text(st.characters(categories=["L", "N", "S"]), min_size=1, max_size=9), max_size=3),
+    "rate_limit": st.one_of(st.none(), st.floats(0.01, 1000)),
+    "max_concurrency": st.integers(1, 1000),
+    "description": st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=20),
+}
+
+
+class LoopMachine(RuleBasedStateMachine):
+    """Any commands in any order."""
+
+    @initialize()
+    def register(self) -> None:
+        self.now_ms = 1
+        self.loop = a_loop(self.now_ms)
+        self.stored: list[StoredEvent] = []
+        self.model: dict[str, Any] = {"state": "unverified", "url": URL, "verified_at_ms": None, "reason": None}
+        self.settings: dict[str, Any] = {}
+        self.rotations: list[int] = []
+        self.is_deleted = False
+
+    def command(self, name: str, *args: Any, allowed: set[str] | None = None, **effects: Any) -> bool:
+        """Gives the loop a command and says whether the model expects it to be obeyed."""
+        self.now_ms += 1
+        error: type[DomainError] | None = None
+        if self.is_deleted:
+            error = NotFound
+        elif allowed is not None and self.model["state"] not in allowed:
+            error = Conflict
+        if error is not None:
+            with pytest.raises(error):
+                getattr(self.loop, name)(*args, self.now_ms)
+            return False
+        getattr(self.loop, name)(*args, self.now_ms)
+        self.model |= effects
+        return True
+
+    @rule()
+    def verify(self) -> None:
+        effects = {"state": "active"} if self.model["state"] == "unverified" else {}
+        if self.command("verify", URL, **effects):
+            self.model["verified_at_ms"] = self.now_ms
+
+    @rule()
+    def pause(self) -> None:
+        self.command("pause", allowed={"active"}, state="paused")
+
+    @rule()
+    def resume(self) -> None:
+        self.command("resume", allowed={"paused", "disabled"}, state="active", reason=None)
+
+    @rule(reason=st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=9))
+    def disable(self, reason: str) -> None:
+        self.command("disable", reason, allowed={"active", "paused"}, state="disabled", reason=reason)
+
+    @rule(path=st.sampled_from(["", "a", "b/c"]))
+    def change_url(self, path: str) -> None:
+        url = f"https://example.org/{path}"
+        moved = {"state": "unverified", "url": url, "verified_at_ms": None, "reason": None}
+        self.command("change_url", url, f"token-{path}", **(moved if url != self.model["url"] else {}))
+
+    @rule(changes=st.fixed_dictionaries({}, optional=CHANGES))
+    def change(self, changes: dict[str, Any]) -> None:
+        if self.command("change", changes):
+            self.settings |= changes
+
+    @rule(succeeded=st.booleans(), found=st.text(max_size=9))
+    def note_attempt(self, succeeded: bool, found: str) -> None:
+        self.command("note_attempt", succeeded, [(URL, succeeded, found)])
+
+    @rule(wait_ms=st.sampled_from([0, 1000, SECRET_OVERLAP_MS]))
+    def rotate_secret(self, wait_ms: int) -> None:
+        self.now_ms += wait_ms
+        if self.command("rotate_secret"):
+            self.rotations.append(self.now_ms)
+
+    @rule(sure=st.sampled_from([False, False, False, True]))
+    def delete(self, sure: bool) -> None:
+        if sure:
+            self.is_deleted = self.command("delete") or self.is_deleted
+
+    @invariant()
+    def is_what_the_model_says(self) -> None:
+        """State, proof, settings and secrets are the model's; only an active loop gets events."""
+        loop = self.loop
+        seen = {
+            "state": loop.state,
+            "url": loop.url,
+            "verified_at_ms": loop.verified_at_ms,
+            "reason": loop.disabled_reason,
+        }
+        assert seen == self.model
+        assert {name: getattr(loop, name) for name in self.settings} == self.settings
+        assert loop.is_deleted == self.is_deleted
+        assert loop.may_receive == (self.model["state"] == "active" and not self.is_deleted)
+        recent = sum(self.now_ms - at_ms < SECRET_OVERLAP_MS for at_ms in self.rotations)
+        newest = len(self.rotations) + 1
+        assert loop.signing_versions(self.now_ms) == list(range(newest, newest - min(recent, 3) - 1, -1))
+
+    @invariant()
+    def is_what_its_history_amounts_to(self) -> None:
+        """Stored and loaded again, all events fold into an equal aggregate."""
+        self.stored.extend(MAPPER.to_stored_event(event) for event in self.loop.collect_events())
+        assert [event.originator_version for event in self.stored] == list(range(1, len(self.stored) + 1))
+        assert FeedbackLoop.from_events(domain_events(MAPPER, self.stored)) == self.loop
+
+
+TestLoops = LoopMachine.TestCase

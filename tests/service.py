@@ -1,0 +1,262 @@
+"""The real service as real processes, for end-to-end tests, fault tests and benchmarks."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+ROOT = Path(__file__).parent.parent
+MARK = "FEEDBACK_LOOPS_TEST_RUN"
+
+#: What tells a kind of process from its command line.
+ROLES = {
+    "front": "api.serve_front",
+    "gateway": "actors.gateway_main",
+    "ledger": "ray::LedgerActor",
+    "supervisor": "ray::SupervisorActor",
+    "enricher": "ray::EnricherActor",
+    "loop": "ray::FeedbackLoopActor",
+    "raylet": "raylet/raylet",
+    "gcs": "gcs/gcs_server",
+    "keeper": "serve",
+}
+
+
+def free_port() -> int:
+    """A port on 127.0.0.1 that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def eventually(check: Callable[[], Any], timeout_s: float, what: str, interval_s: float = 0.05) -> Any:
+    """Polls until `check` gives something true, and gives that."""
+    deadline = time.monotonic() + timeout_s
+    while True:
+        if found := check():
+            return found
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {timeout_s:.0f} s: {what}")
+        time.sleep(interval_s)
+
+
+def marked(mark: str) -> list[psutil.Process]:
+    """Every live process that carries `mark` in its environment: a run's whole tree, orphans too."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if process.status() != psutil.STATUS_ZOMBIE and process.environ().get(MARK) == mark:
+                found.append(process)
+    return found
+
+
+class Service:
+    """One `feedback-loops serve` on a data directory. `stop` and `kill` end every process it ever started."""
+
+    def __init__(self, data_dir: Path, **environment: str) -> None:
+        self.data_dir = data_dir
+        self.port = free_port()
+        self.mark = uuid.uuid4().hex
+        self.log = data_dir.parent / f"{data_dir.name}.log"
+        self.environment = {
+            "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "127.0.0.0/8",
+            "FEEDBACK_LOOPS_ADMIN_KEY": "test-admin-key",
+            **environment,
+        }
+        self.keeper: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
+
+    def start(self, *, wait: bool = True) -> Service:
+        """Starts `serve`; with `wait`, returns when `/readyz` says so."""
+        command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(self.port)]
+        with self.log.open("ab") as log:
+            self.keeper = subprocess.Popen(
+                [*command, "--data-dir", str(self.data_dir)],
+                cwd=ROOT,
+                env={**os.environ, **self.environment, MARK: self.mark},
+                stdout=log,
+                stderr=log,
+            )
+        if wait:
+            self.wait_ready()
+        return self
+
+    def is_ready(self) -> bool:
+        try:
+            return self.http.get("/readyz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def wait_ready(self, timeout_s: float = 60) -> float:
+        """Seconds until ready."""
+        began = time.monotonic()
+        try:
+            eventually(self.is_ready, timeout_s, "the service is ready")
+        except AssertionError:
+            sys.stderr.write(self.log.read_text()[-6000:])
+            raise
+        return time.monotonic() - began
+
+    def stop(self, timeout_s: float = 15) -> float:
+        """SIGTERM; gives the seconds until it ended. Leaves nothing behind."""
+        began = time.monotonic()
+        try:
+            if self.keeper is not None and self.keeper.poll() is None:
+                self.keeper.send_signal(signal.SIGTERM)
+                self.keeper.wait(timeout_s)
+            return time.monotonic() - began
+        finally:
+            self.kill()
+
+    def kill(self) -> None:
+        """kill -9 of the whole tree."""
+        for _ in range(50):
+            processes = marked(self.mark)
+            if not processes:
+                break
+            for process in processes:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
+            psutil.wait_procs(processes, timeout=0.2)
+        if self.keeper is not None:
+            self.keeper.wait(5)
+
+    def processes(self, role: str) -> list[psutil.Process]:
+        """The live processes of one of `ROLES`."""
+        sign = ROLES[role]
+        if role == "keeper":
+            return [psutil.Process(self.keeper.pid)] if self.keeper and self.keeper.poll() is None else []
+        return [p for p in marked(self.mark) if sign in _command_line(p)]
+
+    # --- the API, as a person would use it
+
+    def account(self) -> Account:
+        answer = self.http.post(
+            "/v1/accounts", json={"name": "Test"}, headers={"Authorization": "Bearer test-admin-key"}
+        )
+        assert answer.status_code == 201, answer.text
+        return Account(self, answer.json()["api_key"])
+
+
+def _command_line(process: psutil.Process) -> str:
+    with contextlib.suppress(psutil.Error):
+        return " ".join(process.cmdline())
+    return ""
+
+
+class Account:
+    """An account of the service and its key."""
+
+    def __init__(self, service: Service, key: str) -> None:
+        self.service = service
+        self.key = key
+        self.headers = {"Authorization": f"Bearer {key}"}
+
+    def call(self, method: str, path: str, **arguments: Any) -> httpx.Response:
+        return self.service.http.request(method, path, headers=self.headers | arguments.pop("headers", {}), **arguments)
+
+    def loop(self, sink: Sink, **settings: Any) -> dict[str, Any]:
+        """A verified loop to the sink."""
+        answer = self.call(
+            "POST", "/v1/feedback-loops", json={"url": sink.url, "triggers": ["click", "open"], **settings}
+        )
+        assert answer.status_code == 201, answer.text
+        loop: dict[str, Any] = answer.json()
+        sink.place(loop["verification"]["file_name"], loop["verification"]["file_content"])
+        verified = self.call("POST", f"/v1/feedback-loops/{loop['id']}/verify")
+        assert verified.status_code == 200, verified.text
+        return loop
+
+    def messages(self, specs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Registers many messages as NDJSON."""
+        lines = "\n".join(json.dumps(spec) for spec in specs)
+        answer = self.call("POST", "/v1/messages", content=lines, headers={"Content-Type": "application/x-ndjson"})
+        assert answer.status_code == 201, answer.text
+        return [json.loads(line) for line in answer.text.splitlines()]
+
+    def click_paths(self, count: int, per_call: int = 5000, first: int = 0) -> list[str]:
+        """Paths of `count` tracked links, each of a message of its own, whose targets hold the numbers from `first`."""
+        paths = []
+        for start in range(first, first + count, per_call):
+            specs = (
+                {
+                    "recipient": f"person{n}@example.com",
+                    "tags": ["welcome", "spring"],
+                    "links": [f"https://shop.example/products?n={n}"],
+                }
+                for n in range(start, min(start + per_call, first + count))
+            )
+            for message in self.messages(specs):
+                (link,) = message["links"].values()
+                paths.append(httpx.URL(link).raw_path.decode())
+        return paths
+
+
+class Sink:
+    """The benchmarks' cheap handler, as a process of its own."""
+
+    def __init__(self) -> None:
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.process: subprocess.Popen[bytes] | None = None
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
+
+    def start(self) -> Sink:
+        command = [sys.executable, "-m", "benchmarks.sink", "--port", str(self.port)]
+        self.process = subprocess.Popen(command, cwd=ROOT)
+        eventually(self._answers, 10, "the sink answers")
+        return self
+
+    def _answers(self) -> bool:
+        try:
+            return self.http.get("/stats").status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def stop(self) -> None:
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+
+    def place(self, name: str, content: str) -> None:
+        self.http.put(f"/{name}", content=content)
+
+    def tell(self, what: str) -> None:
+        """`reset`, `refuse` or `accept`."""
+        self.http.post(f"/{what}")
+
+    def stats(self) -> dict[str, int]:
+        stats: dict[str, int] = self.http.get("/stats").json()
+        return stats
+
+    def arrivals(self) -> list[int]:
+        """For each number the monotonic time (ns) of its first arrival, 0 where it never came."""
+        return list(memoryview(self.http.get("/arrivals").content).cast("q"))
+
+
+@contextlib.contextmanager
+def running(data_dir: Path, **environment: str) -> Iterator[tuple[Service, Sink]]:
+    """A ready service and a sink; both and all their processes are gone afterwards."""
+    sink = Sink()
+    service = Service(data_dir, **environment)
+    try:
+        sink.start()
+        service.start()
+        yield service, sink
+    finally:
+        sink.stop()
+        service.kill()

@@ -1,0 +1,69 @@
+"""`domain.errors`: every class crosses processes whole."""
+
+from __future__ import annotations
+
+import copy
+import json
+import pickle
+from typing import Any
+
+import pytest
+
+from domain import errors
+from domain.errors import FeedbackLoopsError, from_wire, to_wire
+
+#: What each class takes after the detail.
+SAMPLES: dict[str, list[Any]] = {
+    "FeedbackLoopsError": [],
+    "DomainError": [],
+    "InvalidInput": [[("/a", "is wrong"), ("/b/0", "is worse")]],
+    "InvalidToken": [],
+    "NotFound": [],
+    "Conflict": [],
+    "IdempotencyConflict": [True],
+    "StoreError": [],
+    "ConcurrentWrite": [],
+    "StaleRoutes": [7],
+    "FirstTaken": [],
+    "StoreUnavailable": [],
+    "Overloaded": [2.5],
+    "Unavailable": [True],
+}
+
+
+def sample(name: str) -> FeedbackLoopsError:
+    error = getattr(errors, name)("what went wrong", *SAMPLES[name])
+    assert isinstance(error, FeedbackLoopsError)
+    return error
+
+
+def assert_same(error: FeedbackLoopsError, other: FeedbackLoopsError) -> None:
+    assert type(other) is type(error)
+    assert (str(other), other.args, vars(other)) == (str(error), error.args, vars(error))
+
+
+def test_every_class_has_a_sample() -> None:
+    """No error class escapes these tests."""
+    classes = {n for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, FeedbackLoopsError)}
+    assert classes == set(SAMPLES)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_it_survives_pickling(name: str) -> None:
+    """Ray hands on the same error, with its attributes."""
+    assert_same(sample(name), pickle.loads(pickle.dumps(sample(name))))
+    assert_same(sample(name), copy.copy(sample(name)))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_it_survives_the_wire(name: str) -> None:
+    """The gateway's socket hands on the same error, through JSON too."""
+    wire = json.loads(json.dumps(to_wire(sample(name))))
+    assert_same(sample(name), from_wire(*wire))
+
+
+def test_an_unknown_class_becomes_the_root() -> None:
+    """An error of a newer peer is still an error of ours, with its text."""
+    error = from_wire("FromTheFuture", ["what went wrong", 1])
+    assert type(error) is FeedbackLoopsError
+    assert str(error) == "what went wrong"

@@ -1,0 +1,85 @@
+"""`domain.ledger`, on eventsourcing's store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from eventsourcing.persistence import IntegrityError, TranscodingNotRegisteredError
+
+from domain.account import Account
+from domain.ledger import AGGREGATES, Ledger, event_mapper, event_topics
+from domain.message import Message
+from domain.profile import Profile
+from domain.tracking_event import TrackingEventRecorded
+from tests.loops import a_loop
+
+IN_MEMORY = {"PERSISTENCE_MODULE": "eventsourcing.popo"}
+ACCOUNT = UUID(int=1)
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with Ledger(IN_MEMORY) as ledger:
+        yield ledger
+
+
+def test_every_aggregate_comes_back(ledger: Ledger) -> None:
+    """Each kind of aggregate is saved and loaded equal, next to events that belong to none."""
+    account = Account.open(ACCOUNT, "Acme", 1)
+    loop = a_loop()
+    loop.verify("https://example.com/x", 2)
+    message = Message.register(ACCOUNT, 1, "m", 1, "a@b.example", [], None, None, None, [], 3)
+    profile = Profile.create(ACCOUNT, 1, "1", "2", '{"_type_":"uuid_hex","_data_":"no"}', [], 4)
+    saved = (account, loop, message, profile)
+    assert {type(aggregate) for aggregate in saved} == set(AGGREGATES)
+    ledger.save(*saved, TrackingEventRecorded(UUID(int=9), 1, 1, "open", 1, 5, "{}"))
+    for aggregate in saved:
+        assert ledger.repository.get(aggregate.id) == aggregate
+
+
+def test_an_event_is_recorded_once(ledger: Ledger) -> None:
+    """The same tracking event cannot be stored twice (I3)."""
+    event = TrackingEventRecorded(UUID(int=9), 1, 1, "open", 1, 5, "{}")
+    ledger.save(event)
+    with pytest.raises(IntegrityError):
+        ledger.save(event)
+
+
+def test_the_mapper_without_a_store_is_the_ledgers(ledger: Ledger) -> None:
+    """Events written with either mapper are the same bytes."""
+    for event in a_loop().collect_events():
+        assert event_mapper().to_stored_event(event) == ledger.mapper.to_stored_event(event)
+
+
+def test_the_process_environment_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the caller passes is all there is: a stray variable cannot redirect or encrypt the ledger."""
+    monkeypatch.setenv("PERSISTENCE_MODULE", "no.such.module")
+    monkeypatch.setenv("LEDGER_COMPRESSOR_TOPIC", "zlib")
+    with Ledger(IN_MEMORY) as ledger:
+        assert ledger.mapper.compressor is None
+
+
+def test_an_attribute_that_is_no_primitive_fails_at_once() -> None:
+    """A value that JSON has not is refused when it is stored, not found when it is loaded."""
+    event = TrackingEventRecorded(UUID(int=9), 1, 1, "open", 1, 5, Decimal(1))  # type: ignore[arg-type]
+    with pytest.raises(TranscodingNotRegisteredError):
+        event_mapper().to_stored_event(event)
+
+
+def test_topics_are_the_architectures() -> None:
+    """The topics in code are the ones that docs/explanation/architecture.md lists."""
+    loops = (
+        "registered changed url-changed verification-attempted verified paused resumed disabled secret-rotated deleted"
+    )
+    assert set(event_topics()) == {
+        "account.opened",
+        "account.api-key-issued",
+        *(f"feedback-loop.{name}" for name in loops.split()),
+        "message.registered",
+        "profile.created",
+        "profile.updated",
+        "tracking-event.recorded",
+    }

@@ -1,0 +1,92 @@
+"""`domain.message`."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from domain.errors import InvalidInput
+from domain.message import Message
+
+ACCOUNT = UUID(int=1)
+
+
+def a_message(**changes: Any) -> Message:
+    ordinary: dict[str, Any] = {
+        "account_id": ACCOUNT,
+        "account_no": 1,
+        "message_id": "m-1",
+        "key": 7,
+        "recipient": "john@example.com",
+        "tags": ["a"],
+        "mailing": None,
+        "database": None,
+        "profile": None,
+        "links": ["https://example.com/"],
+        "at_ms": 5,
+    }
+    return Message.register(**(ordinary | changes))
+
+
+def test_a_message_keeps_what_it_was_given() -> None:
+    """Registration takes every attribute as it is."""
+    message = a_message(mailing="may", database="1", profile="123")
+    assert (message.message_id, message.key, message.recipient) == ("m-1", 7, "john@example.com")
+    assert (message.tags, message.links, message.mailing) == (["a"], ["https://example.com/"], "may")
+    assert (message.database, message.profile, message.created_at_ms) == ("1", "123", 5)
+
+
+def test_an_id_is_unique_in_its_account() -> None:
+    """The same id in the same account is the same aggregate, so it cannot be stored twice; elsewhere it is another."""
+    assert a_message().id == a_message(recipient="jane@example.com").id == Message.create_id(ACCOUNT, "m-1")
+    assert len({a_message().id, a_message(message_id="m-2").id, a_message(account_id=UUID(int=2)).id}) == 3
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"message_id": ""}, "/id"),
+        ({"message_id": "x" * 201}, "/id"),
+        ({"message_id": "a\nb"}, "/id"),
+        ({"message_id": "\ud800"}, "/id"),
+        ({"key": 0}, "/key"),
+        ({"key": 2**63}, "/key"),
+        ({"recipient": "john"}, "/recipient"),
+        ({"recipient": ""}, "/recipient"),
+        ({"recipient": "j\ud800@example.com"}, "/recipient"),
+        ({"tags": [""]}, "/tags/0"),
+        ({"tags": ["a", "x" * 101]}, "/tags/1"),
+        ({"tags": ["a"] * 51}, "/tags"),
+        ({"mailing": ""}, "/mailing"),
+        ({"database": "1"}, "/profile"),
+        ({"profile": "1"}, "/profile"),
+        ({"database": "", "profile": "1"}, "/profile/database"),
+        ({"database": "1", "profile": "\n"}, "/profile/id"),
+        ({"links": ["https://a.example/", "mailto:x@example.com"]}, "/links/1"),
+        ({"links": ["javascript:alert(1)"]}, "/links/0"),
+        ({"links": ["https://example.com/\r\nSet-Cookie: a=b"]}, "/links/0"),
+        ({"links": ["https://example.com/" + "x" * 8192]}, "/links/0"),
+        ({"links": ["https://example.com/" + "é" * 5000]}, "/links/0"),
+        ({"links": ["https://example.com/"] * 1001}, "/links"),
+    ],
+)
+def test_what_is_wrong_is_named(changes: dict[str, Any], pointer: str) -> None:
+    """A wrong attribute keeps the message from being registered, at the pointer of the API's field."""
+    with pytest.raises(InvalidInput) as caught:
+        a_message(**changes)
+    assert [p for p, _ in caught.value.problems] == [pointer]
+
+
+def test_all_that_is_wrong_is_named_together() -> None:
+    """One answer lists every attribute that is wrong."""
+    with pytest.raises(InvalidInput) as caught:
+        a_message(message_id="", recipient="", tags=[""], links=["x"])
+    assert [p for p, _ in caught.value.problems] == ["/id", "/recipient", "/tags/0", "/links/0"]
+
+
+def test_ordinary_links_pass() -> None:
+    """Links in capitals, with spaces or other scripts are browsers' business, not ours."""
+    links = ["HTTPS://EXAMPLE.COM/", "http://example.com/a b", "https://example.com/é?x=[1]"]
+    assert a_message(links=links).links == links

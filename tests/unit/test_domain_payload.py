@@ -1,0 +1,59 @@
+"""`domain.payload`: the spellings that the contract shows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from domain.payload import CONTENT_TYPES, encode_form, encode_json
+from domain.values import PayloadFormat
+
+
+@pytest.mark.parametrize(
+    ("fields", "body"),
+    [
+        ({}, b""),
+        ({"tags": ["a", "b"]}, b"tags[]=a&tags[]=b"),
+        ({"fields": {"name": "John"}}, b"fields[name]=John"),
+        ({"fields": {"a": {"b": 1}}}, b"fields[a][b]=1"),
+        ({"fields": {"a": [{"x": 1, "y": 2}, {"x": 3}]}}, b"fields[a][0][x]=1&fields[a][0][y]=2&fields[a][1][x]=3"),
+        ({"fields": {"a": [1, [2, 3]]}}, b"fields[a][0]=1&fields[a][1][]=2&fields[a][1][]=3"),
+        ({"price": 1.5, "whole": 2.0, "big": 1e22}, b"price=1.5&whole=2.0&big=1e%2B22"),
+        ({"yes": True, "no": False, "nothing": None}, b"yes=1&no=0&nothing="),
+        ({"empty": [], "also": {}, "deep": {"a": []}, "x": ""}, b"x="),
+        ({"fields": {"a&b=c [d": "e&f=g+h i"}}, b"fields[a%26b%3Dc+%5Bd]=e%26f%3Dg%2Bh+i"),
+        ({"name": "Zoë 😀"}, b"name=Zo%C3%AB+%F0%9F%98%80"),
+        ({"half": "\ud800"}, b"half=%3F"),
+    ],
+)
+def test_a_form_is_spelled_as_the_contract_shows(fields: dict[str, Any], body: bytes) -> None:
+    """Lists, maps, numbers, truth, emptiness and other letters each have one spelling."""
+    assert body == encode_form(fields)
+
+
+def test_depth_is_no_danger() -> None:
+    """Fields nested far deeper than Python recurses are encoded all the same."""
+    value: object = "x"
+    for _ in range(5000):
+        value = {"a": value}
+    assert encode_form({"deep": value}) == b"deep" + b"[a]" * 5000 + b"=x"
+
+
+def test_what_is_not_json_is_named() -> None:
+    """A value that no JSON can hold raises, and the error names the field."""
+    with pytest.raises(TypeError, match=r"fields\[when\] is a bytes"):
+        encode_form({"fields": {"when": b"now"}})
+
+
+def test_json_is_compact_utf8() -> None:
+    """JSON has no white space and no escapes that UTF-8 can do without."""
+    assert (
+        encode_json({"name": "Zoë", "tags": ["a"], "half": "\ud800"})
+        == '{"name":"Zoë","tags":["a"],"half":"?"}'.encode()
+    )
+
+
+def test_every_format_has_a_content_type() -> None:
+    """No format is without its `Content-Type`."""
+    assert set(CONTENT_TYPES) == set(PayloadFormat)

@@ -1,0 +1,85 @@
+"""`domain.values`."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+
+from domain.errors import InvalidInput
+from domain.values import TRIGGER_CODES, TRIGGER_NAMES, EmailAddress, HandlerUrl, id_text, id_uuid
+
+
+def test_ids_are_read_back() -> None:
+    """An id's text and its UUID are the same thing, from bytes as from a UUID."""
+    value = UUID(int=255)
+    assert id_text("fl", value) == id_text("fl", value.bytes) == "fl_" + "0" * 30 + "ff"
+    assert id_uuid("fl", id_text("fl", value)) == value
+
+
+@pytest.mark.parametrize(
+    "text", ["", "fl_", "acc_" + "0" * 32, "fl_" + "0" * 31, "fl_" + "G" * 32, "fl_" + "0" * 32 + "\n"]
+)
+def test_what_is_no_id_is_none(text: str) -> None:
+    """Another prefix, length or alphabet is no id."""
+    assert id_uuid("fl", text) is None
+
+
+def test_trigger_codes_never_change() -> None:
+    """The numbers are stored, so each trigger keeps its own."""
+    names = "open click delivery bounce failure abuse unsubscribe create update delete".split()
+    assert dict(enumerate(names, start=1)) == TRIGGER_NAMES
+    assert {name: n for n, name in TRIGGER_NAMES.items()} == TRIGGER_CODES
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.com", "http://Example.com:8080/a?b=c", "http://[::1]/x", "https://xn--e1aybc.example/"]
+)
+def test_a_handlers_url_is_absolute(text: str) -> None:
+    """Both schemes, ports, queries and literal addresses are URLs a handler can have."""
+    assert HandlerUrl(text).text == text
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("", "must start with"),
+        ("example.com/x", "must start with"),
+        ("ftp://example.com/", "must start with"),
+        ("https:///x", "has no host"),
+        ("https://example.com:99999/", "is not a URL"),
+        ("https://example.com:0/", "port 0"),
+        ("https://[::1/", "is not a URL"),
+        ("https://u:p@example.com/", "user name or password"),
+        ("https://u@example.com/", "user name or password"),
+        ("https://example.com/#x", "fragment"),
+        ("https://exämple.com/", "printable ASCII"),
+        ("https://example.com/a b", "printable ASCII"),
+        ("https://example.com/\r\nX: y", "printable ASCII"),
+        ("https://example.com/" + "x" * 2048, "longer than 2048"),
+    ],
+)
+def test_what_no_handler_can_have_is_refused(text: str, problem: str) -> None:
+    """The error says what is wrong with the URL, at its pointer."""
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        HandlerUrl(text)
+    assert caught.value.problems[0][0] == "/url"
+
+
+def test_a_host_is_lower_case_without_brackets() -> None:
+    """The host is ready to be looked up or parsed as an address."""
+    assert [HandlerUrl(u).host for u in ("https://Example.COM/x", "http://[::1]:81/")] == ["example.com", "::1"]
+
+
+@pytest.mark.parametrize("text", ["john@example.com", "j.o+hn@localhost", "zoë@exämple.com"])
+def test_an_address_has_the_shape_of_one(text: str) -> None:
+    """Local part, @ and domain are all that is asked for."""
+    assert EmailAddress(text).text == text
+
+
+@pytest.mark.parametrize("text", ["", "john", "@example.com", "john@", "a@b@c", "a b@example.com", "a@example.com\n"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    """Anything else is refused at its pointer."""
+    with pytest.raises(InvalidInput) as caught:
+        EmailAddress(text)
+    assert caught.value.problems[0][0] == "/recipient"

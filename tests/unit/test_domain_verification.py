@@ -1,0 +1,78 @@
+"""`domain.verification`."""
+
+from __future__ import annotations
+
+import pytest
+
+from domain.verification import dns_name, dns_value, file_content, file_locations, file_name, proves
+
+TOKEN = "0123456789abcdef"
+
+
+@pytest.mark.parametrize(
+    ("url", "folders"),
+    [
+        ("https://example.com/dir/script.php", ["https://example.com/dir/", "https://example.com/"]),
+        ("https://example.com/a/b/c", ["https://example.com/a/b/", "https://example.com/"]),
+        ("https://example.com/dir/", ["https://example.com/dir/", "https://example.com/"]),
+        ("https://example.com/script.php", ["https://example.com/"]),
+        ("https://example.com/", ["https://example.com/"]),
+        ("https://example.com", ["https://example.com/"]),
+        ("http://example.com:8080/x/y?next=/z/#f", ["http://example.com:8080/x/", "http://example.com:8080/"]),
+        ("http://[::1]:81/x/y", ["http://[::1]:81/x/", "http://[::1]:81/"]),
+    ],
+)
+def test_the_file_is_looked_for_beside_the_script_and_at_the_root(url: str, folders: list[str]) -> None:
+    """Beside the script first, then at the root, on the same server and port, without query and without repeats."""
+    assert file_locations(url, TOKEN) == [f"{folder}feedback-loops-{TOKEN}.txt" for folder in folders]
+
+
+def test_name_and_content_are_the_loops_own() -> None:
+    """Another token has another file name and content, and the content is not to be read off the name."""
+    assert file_name(TOKEN) == f"feedback-loops-{TOKEN}.txt"
+    assert file_name("other") != file_name(TOKEN)
+    assert file_content("other") != file_content(TOKEN)
+    assert TOKEN not in file_content(TOKEN)
+    assert file_content(TOKEN).isprintable()
+
+
+@pytest.mark.parametrize("space", [b"", b"\n", b"\r\n", b" \t\n\n"])
+def test_white_space_around_the_content_does_not_matter(space: bytes) -> None:
+    """An editor's line breaks, before or after, leave the proof a proof."""
+    content = file_content(TOKEN).encode()
+    assert proves(content + space, TOKEN)
+    assert proves(space + content, TOKEN)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\n",
+        file_content(TOKEN).encode()[:-1],
+        file_content(TOKEN).encode() + b".",
+        b"<html>" + file_content(TOKEN).encode() + b"</html>",
+        file_content(TOKEN).encode() * 2,
+        file_content("other").encode(),
+        file_name(TOKEN).encode(),
+        file_content(TOKEN).encode().upper(),
+        b"\xff\xfe",
+    ],
+)
+def test_anything_else_proves_nothing(content: bytes) -> None:
+    """Less, more, another loop's or an echo of the request is no proof."""
+    assert not proves(content, TOKEN)
+
+
+def test_a_file_of_more_than_4_kib_proves_nothing() -> None:
+    """White space counts towards the size that is read."""
+    content = file_content(TOKEN).encode()
+    assert proves(content.ljust(4096), TOKEN)
+    assert not proves(content.ljust(4097), TOKEN)
+
+
+def test_the_dns_record_proves_the_same() -> None:
+    """The record is named after the host alone, and its value passes as the file's content does."""
+    assert dns_name("https://Example.com:8443/dir/script.php?x=1") == "_feedback-loops.example.com"
+    assert dns_name("https://example.com./x") == "_feedback-loops.example.com"
+    assert proves(dns_value(TOKEN).encode(), TOKEN)

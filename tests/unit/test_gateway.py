@@ -1,0 +1,149 @@
+"""The gateway's socket: what goes in at a front end comes out at the service, and its answer or error comes back."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors import commands as c
+from actors import gateway_protocol as wire
+from actors.gateway import Gateway
+from actors.gateway_client import GatewayClient
+from domain.errors import InvalidInput, StoreUnavailable, Unavailable
+from domain.tracking import TrackingHit
+
+HIT = TrackingHit(b"\x01" * 16, "click", 1, 2, 3, "https://a.example/?n=é", "192.0.2.1", "UA", "", "")
+
+
+async def refuse_hits(_body: bytes) -> None:
+    raise StoreUnavailable("the ledger is away")
+
+
+def client_and_gateway(tmp_path: Path, record: Any, handle: Any) -> tuple[GatewayClient, Gateway, Path]:
+    path = tmp_path / "gateway.sock"
+    return GatewayClient(str(path)), Gateway(record, handle), path
+
+
+def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
+    """Each command class can be found by its name, and its answer type can be decoded."""
+    for name, cls in wire.COMMANDS.items():
+        assert cls.__name__ == name
+        msgspec.json.Decoder(wire._answer_types[cls])
+
+
+def test_a_batch_of_hits_is_decoded_as_it_was_encoded() -> None:
+    """Joining encoded hits under one array header gives a readable batch."""
+    hit = msgspec.msgpack.encode(HIT)
+
+    assert wire.read_hits(wire.hits_body([hit] * 200)) == [HIT] * 200
+
+
+def test_a_batch_with_a_broken_hit_is_refused() -> None:
+    """A hit that cannot be read makes the batch invalid, with a reason."""
+    with pytest.raises(InvalidInput, match="cannot be read"):
+        wire.read_hits(wire.hits_body([b"\x91\x01"]))
+
+
+def test_answers_and_errors_come_back(tmp_path: Path) -> None:
+    """A call gives the service's answer typed, or raises its error with attributes."""
+
+    async def handle(command: c.Command[Any]) -> object:
+        if isinstance(command, c.CreateAccount):
+            return c.Account(no=7, id="acc_1", name=command.name)
+        raise InvalidInput("bad", [("/url", "is bad")])
+
+    async def scenario() -> None:
+        client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
+        await gateway.start(path)
+        await client.start()
+        account = await client.call(c.CreateAccount(name="Ada", key_hash="00"))
+        assert account == c.Account(no=7, id="acc_1", name="Ada")
+        with pytest.raises(InvalidInput) as refused:
+            await client.call(c.ListLoops(account=account))
+        assert refused.value.problems == [("/url", "is bad")]
+        with pytest.raises(StoreUnavailable):
+            await client.record_hits([msgspec.msgpack.encode(HIT)])
+        await client.close()
+        await gateway.stop(0.1)
+
+    asyncio.run(scenario())
+
+
+def test_calls_overlap(tmp_path: Path) -> None:
+    """A slow call does not hold back a quick one on the same connection."""
+    release = asyncio.Event()
+
+    async def handle(command: c.Command[Any]) -> object:
+        if isinstance(command, c.CheckReadiness):
+            await release.wait()
+            return c.Readiness(problems=[])
+        return None
+
+    async def scenario() -> None:
+        client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
+        await gateway.start(path)
+        await client.start()
+        slow = asyncio.create_task(client.call(c.CheckReadiness()))
+        assert await client.call(c.Authenticate(key_hash="")) is None
+        assert not slow.done()
+        release.set()
+        assert (await slow).problems == []
+        await client.close()
+        await gateway.stop(0.1)
+
+    asyncio.run(scenario())
+
+
+def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) -> None:
+    """Calls in flight raise Unavailable when the connection breaks; later ones reach the next gateway."""
+    entered = asyncio.Event()
+
+    async def hang(_command: c.Command[Any]) -> object:
+        entered.set()
+        await asyncio.Event().wait()
+        return None
+
+    async def answer(_command: c.Command[Any]) -> object:
+        return None
+
+    async def scenario() -> None:
+        path = tmp_path / "gateway.sock"
+        client = GatewayClient(str(path))
+        await client.start()
+        first = await asyncio.start_unix_server(Gateway(refuse_hits, hang)._serve, path)
+        call = asyncio.create_task(client.call(c.Authenticate(key_hash="")))
+        await entered.wait()
+        first.close()
+        assert client._writer is not None
+        client._writer.transport.abort()
+        with pytest.raises(Unavailable) as lost:
+            await call
+        assert lost.value.may_have_run
+        second = Gateway(refuse_hits, answer)
+        await second.start(path)
+        assert await client.call(c.Authenticate(key_hash="")) is None
+        await client.close()
+        await second.stop(0.1)
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    asyncio.run(scenario())
+
+
+def test_without_a_gateway_a_call_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that finds no gateway within its patience raises Unavailable, and has not run."""
+    monkeypatch.setattr("actors.gateway_client.PATIENCE_S", 0.05)
+
+    async def scenario() -> None:
+        client = GatewayClient(str(tmp_path / "none.sock"))
+        await client.start()
+        with pytest.raises(Unavailable) as lost:
+            await client.call(c.Authenticate(key_hash=""))
+        assert not lost.value.may_have_run
+        await client.close()
+
+    asyncio.run(scenario())

@@ -1,0 +1,224 @@
+"""The resolver gives permitted addresses and no others (I6)."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from actors.adapters import resolver as module
+from actors.adapters.resolver import AddressNotAllowed, HandlerResolver, NameNotResolved
+from domain.errors import InvalidInput
+from domain.handler_policy import HandlerPolicy, parse_networks
+
+
+class NameServer:
+    """Gives each look-up its next answer, the last one for ever."""
+
+    def __init__(self, *answers: list[str] | Exception) -> None:
+        self.answers = list(answers)
+        self.asked: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def __call__(self, host: str) -> list[str]:
+        self.asked.append(host)
+        await self.gate.wait()
+        answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+
+class Time:
+    now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+def resolver(*answers: list[str] | Exception, allowed: str = "", time: Time | None = None) -> tuple[HandlerResolver, NameServer]:
+    names = NameServer(*answers)
+    return HandlerResolver(HandlerPolicy(parse_networks(allowed)), names, time or Time()), names
+
+
+def test_public_addresses_are_given_in_order() -> None:
+    """A public host's addresses come as the name server orders them, each once."""
+
+    async def main() -> None:
+        made, _ = resolver(["93.184.216.34", "2606:4700::1111", "93.184.216.34"])
+
+        assert await made.addresses("example.com") == ["93.184.216.34", "2606:4700::1111"]
+
+    asyncio.run(main())
+
+
+def test_banned_addresses_are_left_out() -> None:
+    """Of a host with public and private addresses only the public ones are given."""
+
+    async def main() -> None:
+        made, _ = resolver(["10.0.0.1", "93.184.216.34", "::1"])
+
+        assert await made.addresses("example.com") == ["93.184.216.34"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        "127.0.0.1",
+        "127.1",
+        "0x7f.1",
+        "0x7f000001",
+        "2130706433",
+        "017700000001",
+        "0",
+        "::1",
+        "::ffff:127.0.0.1",
+        "::ffff:7f00:1",
+        "169.254.169.254",
+        "10.1.2.3",
+        "localhost",
+        "64:ff9b::7f00:1",
+        "fe80::1",
+    ],
+)
+def test_literal_addresses_are_judged_in_every_spelling(host: str) -> None:
+    """A private address is refused however it is written, by the real look-up."""
+
+    async def main() -> None:
+        made = HandlerResolver(HandlerPolicy(()))
+
+        with pytest.raises((AddressNotAllowed, NameNotResolved)):
+            await made.addresses(host)
+
+    asyncio.run(main())
+
+
+def test_refusal_names_the_address_and_the_setting() -> None:
+    """The sentence says which address, and which setting would allow it."""
+
+    async def main() -> None:
+        made, _ = resolver(["10.0.0.1"])
+
+        with pytest.raises(AddressNotAllowed, match=r"shop\.example: the address 10\.0\.0\.1 .*FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS.*10\.0\.0\.1/32"):
+            await made.addresses("shop.example")
+
+    asyncio.run(main())
+
+
+def test_allowed_networks_are_excepted() -> None:
+    """A network in the setting lifts the ban for its addresses alone."""
+
+    async def main() -> None:
+        made, _ = resolver(["10.0.0.1", "192.168.0.1"], allowed="10.0.0.0/24")
+
+        assert await made.addresses("shop.example") == ["10.0.0.1"]
+
+    asyncio.run(main())
+
+
+def test_answers_are_kept_for_a_while() -> None:
+    """A second look-up within the TTL asks nobody; one after it does, and is judged anew."""
+
+    async def main() -> None:
+        time = Time()
+        made, names = resolver(["93.184.216.34"], ["127.0.0.1"], time=time)
+        await made.addresses("example.com")
+        time.now_s += module.TTL_S - 0.1
+        await made.addresses("example.com")
+
+        assert names.asked == ["example.com"]
+
+        time.now_s += 0.2
+        with pytest.raises(AddressNotAllowed):
+            await made.addresses("example.com")
+
+    asyncio.run(main())
+
+
+def test_look_ups_of_one_host_are_shared() -> None:
+    """Many at once for the same host are one question, and a caller that gives up does not spoil it for the rest."""
+
+    async def main() -> None:
+        made, names = resolver(["93.184.216.34"])
+        names.gate.clear()
+        tasks = [asyncio.create_task(made.addresses("example.com")) for _ in range(5)]
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        tasks[0].cancel()
+        names.gate.set()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert results[1:] == [["93.184.216.34"]] * 4
+        assert len(names.asked) == 1
+
+    asyncio.run(main())
+
+
+def test_failures_are_sentences_and_soon_forgotten() -> None:
+    """A name that does not resolve says so, and is asked for again a moment later."""
+
+    async def main() -> None:
+        time = Time()
+        made, _ = resolver(OSError(-2, "Name or service not known"), ["93.184.216.34"], time=time)
+        with pytest.raises(NameNotResolved, match=r"example\.com does not resolve: Name or service not known"):
+            await made.addresses("example.com")
+        time.now_s += module.FAILURE_TTL_S
+
+        assert await made.addresses("example.com") == ["93.184.216.34"]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["a" * 64 + ".example", "..", "a..b"])
+def test_impossible_names_do_not_resolve(host: str) -> None:
+    """A host that no DNS name can be is a name that does not resolve, not a crash."""
+
+    async def main() -> None:
+        with pytest.raises(NameNotResolved):
+            await HandlerResolver(HandlerPolicy(())).addresses(host)
+
+    asyncio.run(main())
+
+
+def test_no_address_is_a_failure() -> None:
+    """An empty answer does not resolve."""
+
+    async def main() -> None:
+        made, _ = resolver([])
+
+        with pytest.raises(NameNotResolved, match="has no address"):
+            await made.addresses("example.com")
+
+    asyncio.run(main())
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest hosts are forgotten when there are many."""
+
+    async def main() -> None:
+        monkeypatch.setattr(module, "MAX_HOSTS", 3)
+        made, _ = resolver(["93.184.216.34"])
+        for number in range(10):
+            await made.addresses(f"h{number}.example")
+
+        assert len(made._known) == 3
+
+    asyncio.run(main())
+
+
+def test_check_url() -> None:
+    """A URL at a banned address is invalid input of /url; one that does not resolve now passes."""
+
+    async def main() -> None:
+        made, _ = resolver(["10.0.0.1"], OSError("no"), ["93.184.216.34"])
+        with pytest.raises(InvalidInput) as caught:
+            await made.check_url("https://inside.example/x")
+        await made.check_url("https://unknown.example/x")
+        await made.check_url("https://example.com/x")
+
+        assert caught.value.problems[0][0] == "/url"
+
+    asyncio.run(main())

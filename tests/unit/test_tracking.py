@@ -1,0 +1,361 @@
+"""Tracking routes: what they answer and what they record, in-process and on a real server."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable
+from ipaddress import ip_network
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import pytest
+import uvicorn
+
+from api.journal import Journal
+from api.tracking import PIXEL, TrackingApp, asks_to_unsubscribe, location_of
+from api.tracking_urls import TrackingUrls
+from domain.tokens import TrackingTokens
+from domain.tracking import TrackingHit
+
+TOKENS = TrackingTokens(b"k" * 32)
+URLS = TrackingUrls("http://track.test/", TOKENS)
+TARGET = "https://example.com/shop?item=1&utm_source=mail#top"
+KEY = 7_000_000_000_000_000
+NO_STORE = "no-store, no-cache, must-revalidate, private, max-age=0"
+ONE_CLICK = {"List-Unsubscribe": "One-Click"}
+
+
+class Clock:
+    def now_ms(self) -> int:
+        return 1_700_000_000_123
+
+
+class Edge:
+    """The application, a client of it, and what it has recorded."""
+
+    def __init__(self, journal: Journal, app: TrackingApp, client: httpx.AsyncClient) -> None:
+        self.journal, self.app, self.client = journal, app, client
+
+    async def get(self, url: str, **kwargs: Any) -> httpx.Response:
+        return await self.client.get(url, **kwargs)
+
+    @property
+    def hits(self) -> list[TrackingHit]:
+        return [msgspec.msgpack.decode(hit, type=TrackingHit) for _, hit in self.journal.read(0, 1000)]
+
+
+def run(path: Path, body: Callable[[Edge], Awaitable[None]], trusted: str = "", peer: str = "192.0.2.1") -> None:
+    """Runs `body` with an application whose every request comes from `peer`."""
+
+    async def main() -> None:
+        journal = Journal.open(path / "j", 1 << 22)
+        app = TrackingApp(TOKENS, journal, [ip_network(text) for text in trusted.split()], Clock())
+        transport = httpx.ASGITransport(app, client=(peer, 1234))  # type: ignore[arg-type]
+        async with httpx.AsyncClient(transport=transport) as client:
+            await body(Edge(journal, app, client))
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_an_open_gets_the_pixel_and_is_recorded(tmp_path: Path) -> None:
+    """The pixel is a GIF of 43 bytes that nobody may keep; the hit holds all that is known of the request."""
+
+    async def body(edge: Edge) -> None:
+        headers = {"User-Agent": "Mozilla/5.0 é", "Referer": "https://mail.example/", "Sec-Purpose": "Prefetch;x"}
+        answer = await edge.get(URLS.open_url(3, KEY), headers=[(k, v.encode()) for k, v in headers.items()])
+        assert (answer.status_code, answer.content, len(answer.content)) == (200, PIXEL, 43)
+        assert answer.content.startswith(b"GIF89a")
+        assert answer.headers["content-type"] == "image/gif"
+        assert answer.headers["content-length"] == "43"
+        assert answer.headers["cache-control"] == NO_STORE
+        assert {"pragma", "expires"} <= set(answer.headers)
+        [hit] = edge.hits
+        assert hit._replace(event_id=b"") == TrackingHit(
+            b"",
+            "open",
+            3,
+            KEY,
+            Clock().now_ms(),
+            "",
+            "192.0.2.1",
+            "Mozilla/5.0 é",
+            "https://mail.example/",
+            "prefetch;x",
+        )
+        assert len(hit.event_id) == 16
+        assert int.from_bytes(hit.event_id[:6], "big") == Clock().now_ms()
+
+    run(tmp_path, body)
+
+
+def test_a_click_is_redirected_and_recorded(tmp_path: Path) -> None:
+    """The redirect goes to the original URL, exactly, and nobody may keep it."""
+
+    async def body(edge: Edge) -> None:
+        answer = await edge.get(URLS.link_url(3, KEY, TARGET))
+        assert (answer.status_code, answer.content) == (302, b"")
+        assert answer.headers["location"] == TARGET
+        assert answer.headers["cache-control"] == NO_STORE
+        assert [(hit.kind, hit.target, hit.account_no) for hit in edge.hits] == [("click", TARGET, 3)]
+
+    run(tmp_path, body)
+
+
+def test_each_hit_has_an_id_of_its_own(tmp_path: Path) -> None:
+    """The same request made many times at once is as many events, in the order of their ids."""
+
+    async def body(edge: Edge) -> None:
+        url = URLS.open_url(1, KEY)
+        await asyncio.gather(*(edge.get(url) for _ in range(50)))
+        ids = [hit.event_id for hit in edge.hits]
+        assert ids == sorted(set(ids))
+        assert len(ids) == 50
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize("kind", ["o", "c", "u"])
+def test_head_answers_like_get_and_records_nothing(tmp_path: Path, kind: str) -> None:
+    """HEAD has GET's status and headers, no body, and leaves no trace."""
+    url = {"o": URLS.open_url(1, KEY), "c": URLS.link_url(1, KEY, TARGET), "u": URLS.unsubscribe_url(1, KEY)}[kind]
+
+    async def body(edge: Edge) -> None:
+        head = await edge.client.head(url)
+        assert (head.content, edge.hits) == (b"", [])
+        get = await edge.get(url)
+        assert (head.status_code, head.headers) == (get.status_code, get.headers)
+
+    run(tmp_path, body)
+
+
+def test_a_token_that_is_not_ours_goes_nowhere(tmp_path: Path) -> None:
+    """Forged, cut, changed, of another kind or none at all: 404, no Location, nothing recorded, for any method."""
+    click = TOKENS.click(1, KEY, TARGET)
+    forged = TrackingTokens(b"other" * 6).click(1, KEY, TARGET)
+    flipped = click[:9] + ("A" if click[9] != "A" else "B") + click[10:]
+    bad = [forged, click[:-1], click[1:], flipped, click + "A", click + "=", TOKENS.open(1, KEY), "", "%ff", "é", "a/b"]
+
+    async def body(edge: Edge) -> None:
+        for token in bad:
+            for kind in "ocu" if token != TOKENS.open(1, KEY) else "cu":
+                for method in ("GET", "HEAD") + (("POST",) if kind == "u" else ()):
+                    answer = await edge.client.request(method, f"http://track.test/{kind}/{token}", data=ONE_CLICK)
+                    assert answer.status_code == 404, (kind, token, method)
+                    assert "location" not in answer.headers
+                    assert answer.headers["content-type"].startswith("text/plain")
+        assert edge.hits == []
+
+    run(tmp_path, body)
+
+
+def test_other_methods_are_not_allowed(tmp_path: Path) -> None:
+    """405 says which methods are, and records nothing."""
+
+    async def body(edge: Edge) -> None:
+        for method in ("POST", "PUT", "DELETE", "OPTIONS"):
+            answer = await edge.client.request(method, URLS.open_url(1, KEY))
+            assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD")
+        answer = await edge.client.put(URLS.unsubscribe_url(1, KEY))
+        assert (answer.status_code, answer.headers["allow"]) == (405, "GET, HEAD, POST")
+        assert edge.hits == []
+
+    run(tmp_path, body)
+
+
+def test_looking_at_the_unsubscribe_page_unsubscribes_nobody(tmp_path: Path) -> None:
+    """GET shows a form to the same URL, that loads and runs nothing, and records nothing."""
+
+    async def body(edge: Edge) -> None:
+        answer = await edge.get(URLS.unsubscribe_url(1, KEY))
+        assert (answer.status_code, edge.hits) == (200, [])
+        page = answer.text
+        assert '<html lang="en">' in page
+        assert '<form method="post">' in page
+        assert re.search(r"<button[^>]*>Unsubscribe</button>", page)
+        assert not re.search(r"src=|href=|url\(|<script|@import|action=", page)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'none'; style-src 'sha256-")
+        assert "form-action 'self'" in policy
+        assert answer.headers["referrer-policy"] == "no-referrer"
+
+    run(tmp_path, body)
+
+
+def test_one_click_unsubscribes(tmp_path: Path) -> None:
+    """RFC 8058's POST, as a form of either kind, and the page's button are recorded and answered with a page."""
+
+    async def body(edge: Edge) -> None:
+        url = URLS.unsubscribe_url(5, KEY)
+        for sent in ({"data": ONE_CLICK}, {"files": {"List-Unsubscribe": (None, "One-Click")}}, {}):
+            answer = await edge.client.post(url, **sent)
+            assert answer.status_code == 200
+            assert "You have been unsubscribed" in answer.text
+        assert [(hit.kind, hit.account_no, hit.message_key) for hit in edge.hits] == [("unsubscribe", 5, KEY)] * 3
+
+    run(tmp_path, body)
+
+
+def test_a_post_of_something_else_unsubscribes_nobody(tmp_path: Path) -> None:
+    """Another form gets the page with the button again, a large body is not read to its end; nothing is recorded."""
+
+    async def body(edge: Edge) -> None:
+        url = URLS.unsubscribe_url(5, KEY)
+        other = await edge.client.post(url, data={"List-Unsubscribe": "No"})
+        assert (other.status_code, "<form" in other.text) == (400, True)
+        large = await edge.client.post(url, content=b"List-Unsubscribe=One-Click&x=" + b"x" * 5000)
+        assert large.status_code == 413
+        assert edge.hits == []
+
+    run(tmp_path, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b"List-Unsubscribe=One-Click", True),
+        (b"List-Unsubscribe=One-Click\r\n", True),
+        (b"a=b&List-Unsubscribe=One%2DClick", True),
+        (b"", True),
+        (b"List-Unsubscribe=One-Click-Not", False),
+        (b"x=List-Unsubscribe=One-Click", False),
+        (b"\xff\xfe&&&==", False),
+        (b"&" * 4000, False),
+        (b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--', True),
+        (b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nNo\r\n--b--', False),
+    ],
+)
+def test_what_asks_to_unsubscribe(body: bytes, expected: bool) -> None:
+    """The pair of RFC 8058 in either encoding, or an empty body, and nothing else."""
+    assert asks_to_unsubscribe(body) is expected
+
+
+@pytest.mark.parametrize(
+    ("target", "location"),
+    [
+        ("https://example.com/a%20b?x=1&y=%C3%A9#f", b"https://example.com/a%20b?x=1&y=%C3%A9#f"),
+        ("HTTP://example.com", b"HTTP://example.com"),
+        ("https://bücher.example:8443/ä b?ö=ü", b"https://xn--bcher-kva.example:8443/%C3%A4%20b?%C3%B6=%C3%BC"),
+        ("https://example.com/\r\nSet-Cookie: a=b", b"https://example.com/Set-Cookie:%20a=b"),
+        ("https://" + "ä" * 80 + ".example/", b"https://" + b"%C3%A4" * 80 + b".example/"),
+        ("javascript:alert(1)", None),
+        ("//example.com", None),
+        ("", None),
+    ],
+)
+def test_a_location_is_an_http_url_in_ascii(target: str, location: bytes | None) -> None:
+    """A target in ASCII is sent as it is, an IRI as its URI; no target can end the header or leave http(s)."""
+    assert location_of(target) == location
+
+
+def test_a_link_to_something_else_than_the_web_goes_nowhere(tmp_path: Path) -> None:
+    """A genuine token for another scheme is not followed."""
+
+    async def body(edge: Edge) -> None:
+        answer = await edge.get(URLS.link_url(1, KEY, "javascript:alert(1)"))
+        assert (answer.status_code, "location" in answer.headers, edge.hits) == (404, False, [])
+
+    run(tmp_path, body)
+
+
+def test_long_headers_are_cut(tmp_path: Path) -> None:
+    """At most 1024 characters of a header are kept; bytes that are no UTF-8 are read as ISO 8859-1."""
+
+    async def body(edge: Edge) -> None:
+        await edge.get(URLS.open_url(1, KEY), headers={"User-Agent": b"\xe9" * 2000, "Referer": "é".encode() * 2000})
+        [hit] = edge.hits
+        assert (hit.useragent, hit.referer) == ("é" * 1024, "é" * 1024)
+
+    run(tmp_path, body)
+
+
+PROXIES = "10.0.0.0/8 2001:db8:1::/48"
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "expected"),
+    [
+        ("192.0.2.1", [("X-Forwarded-For", "203.0.113.9")], "192.0.2.1"),
+        ("10.0.0.1", [], "10.0.0.1"),
+        ("10.0.0.1", [("X-Forwarded-For", "203.0.113.9")], "203.0.113.9"),
+        ("10.0.0.1", [("X-Forwarded-For", "1.1.1.1, 203.0.113.9, 10.2.3.4")], "203.0.113.9"),
+        ("10.0.0.1", [("X-Forwarded-For", "1.1.1.1"), ("X-Forwarded-For", "203.0.113.9")], "203.0.113.9"),
+        ("10.0.0.1", [("X-Forwarded-For", "10.9.9.9, 10.2.3.4")], "10.9.9.9"),
+        ("10.0.0.1", [("X-Forwarded-For", "203.0.113.9, unknown, 10.2.3.4")], "10.2.3.4"),
+        ("10.0.0.1", [("X-Forwarded-For", "garbage")], "10.0.0.1"),
+        ("10.0.0.1", [("X-Forwarded-For", "203.0.113.9:5555")], "203.0.113.9"),
+        ("::ffff:10.0.0.1", [("X-Forwarded-For", "::FFFF:203.0.113.9")], "203.0.113.9"),
+        ("2001:db8:1::5", [("Forwarded", 'for="[2001:DB8:0::17]:4711";proto=https;by=10.0.0.1')], "2001:db8::17"),
+        (
+            "10.0.0.1",
+            [("Forwarded", "for=1.1.1.1, For=203.0.113.9;by=10.0.0.9, proto=http;for=10.2.3.4")],
+            "203.0.113.9",
+        ),
+        ("10.0.0.1", [("Forwarded", "for=203.0.113.9, for=_hidden, for=10.2.3.4")], "10.2.3.4"),
+        ("10.0.0.1", [("Forwarded", "by=1.2.3.4")], "10.0.0.1"),
+        ("10.0.0.1", [("Forwarded", "for=1.1.1.1"), ("X-Forwarded-For", "203.0.113.9")], "203.0.113.9"),
+    ],
+)
+def test_the_client_address_behind_proxies(
+    tmp_path: Path, peer: str, headers: list[tuple[str, str]], expected: str
+) -> None:
+    """Proxies are believed from the right, as far as they are trusted, and nobody else is."""
+
+    async def body(edge: Edge) -> None:
+        await edge.get(URLS.open_url(1, KEY), headers=headers)
+        assert [hit.ip for hit in edge.hits] == [expected]
+
+    run(tmp_path, body, trusted=PROXIES, peer=peer)
+
+
+def test_it_says_which_paths_are_its_own(tmp_path: Path) -> None:
+    """`handles` is true for the three kinds of tracking URL and nothing else; others get a 404 all the same."""
+
+    async def body(edge: Edge) -> None:
+        paths = ["/o/x", "/c/", "/u/a/b", "/", "/v1/x", "/o", "/ox/", ""]
+        assert [edge.app.handles(path) for path in paths] == [True] * 3 + [False] * 5
+        assert (await edge.get("http://track.test/v1/x")).status_code == 404
+
+    run(tmp_path, body)
+
+
+def test_on_a_real_server(tmp_path: Path) -> None:
+    """uvicorn serves pixel, redirect and HEAD over one kept connection, and the peer's address is recorded."""
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path / "j", 1 << 22)
+        app = TrackingApp(TOKENS, journal, [], Clock())
+        config = uvicorn.Config(app, port=0, lifespan="off", log_level="error", proxy_headers=False)  # type: ignore[arg-type]
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        urls = TrackingUrls(f"http://127.0.0.1:{port}", TOKENS)
+        async with httpx.AsyncClient() as client:
+            for _ in range(2):
+                assert (await client.get(urls.open_url(1, KEY))).content == PIXEL
+                assert (await client.head(urls.open_url(1, KEY))).headers["content-length"] == "43"
+                assert (await client.get(urls.link_url(1, KEY, TARGET))).headers["location"] == TARGET
+                assert (await client.post(urls.unsubscribe_url(1, KEY), data=ONE_CLICK)).status_code == 200
+        recorded = [msgspec.msgpack.decode(hit, type=TrackingHit) for _, hit in journal.read(0, 100)]
+        assert [(hit.kind, hit.ip) for hit in recorded] == [
+            (kind, "127.0.0.1") for kind in ["open", "click", "unsubscribe"] * 2
+        ]
+        server.should_exit = True
+        await serving
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_urls_are_below_the_public_url() -> None:
+    """Tracking URLs are the public URL, the kind and the token; links that begin with one are known as tracked."""
+    urls = TrackingUrls("https://track.example/base/", TOKENS)
+    assert urls.open_url(1, KEY) == f"https://track.example/base/o/{TOKENS.open(1, KEY)}"
+    assert urls.link_url(1, KEY, TARGET) == f"https://track.example/base/c/{TOKENS.click(1, KEY, TARGET)}"
+    assert urls.unsubscribe_url(1, KEY) == f"https://track.example/base/u/{TOKENS.unsubscribe(1, KEY)}"
+    assert urls.link_url(1, KEY, TARGET).startswith(urls.prefixes)
