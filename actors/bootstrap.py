@@ -6,6 +6,8 @@ import os
 import random
 from typing import Any
 
+import ray
+
 from actors import options
 from actors.adapters.clock import SystemClock
 from actors.adapters.prover import HttpProver
@@ -13,13 +15,15 @@ from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.enricher import Enricher
 from actors.feedback_loop import FeedbackLoopCore
+from actors.frame_server import Answer
 from actors.ledger.reader import SQLiteLedgerReader
 from actors.ledger.reader_port import LedgerReader
 from actors.ledger.writer import SQLiteLedger
+from actors.links import Door, Links, link_token
 from actors.loops import LoopDirectory, RayLauncher
 from actors.pipeline import Pipeline
 from actors.ray_calls import Actors
-from actors.ray_ports import RayLanes, RayLedger
+from actors.ray_ports import RemoteLanes, RemoteLedger
 from actors.service import Service
 from actors.settings import Settings
 from actors.supervisor import Supervisor
@@ -40,23 +44,36 @@ def reader(settings: Settings) -> LedgerReader:
     return SQLiteLedgerReader(settings.data_dir / "ledger.sqlite")
 
 
+def links(settings: Settings, actors: Actors) -> Links:
+    """A process's links to the actors."""
+    return Links(actors, link_token(settings.master_key))
+
+
+def door(plain: dict[str, Any], answer: Answer) -> Door:
+    """The server of frames of an actor. On a cluster it listens where the other nodes reach this one."""
+    settings = _settings(plain)
+    host = "127.0.0.1" if settings.ray_address is None else str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
+    return Door(answer, link_token(settings.master_key), host)
+
+
 def _resolver(settings: Settings) -> HandlerResolver:
     return HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
 
 
 def enricher(plain: dict[str, Any]) -> Enricher:
     """The core of an enrichment actor."""
-    actors = Actors()
-    return Enricher(RayLedger(actors), reader(_settings(plain)), RayLanes(actors))
+    settings, actors = _settings(plain), Actors()
+    connections = links(settings, actors)
+    return Enricher(RemoteLedger(actors, connections), reader(settings), RemoteLanes(connections))
 
 
 def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
     """The core of a loop's actor."""
     settings = _settings(plain)
-    resolver = _resolver(settings)
+    resolver, actors = _resolver(settings), Actors()
     return FeedbackLoopCore(
         loop_id=loop_id,
-        ledger=RayLedger(Actors()),
+        ledger=RemoteLedger(actors, links(settings, actors)),
         reader=reader(settings),
         sender=HttpSender(resolver),
         prover=HttpProver(resolver, nameserver=settings.nameserver),
@@ -65,6 +82,7 @@ def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
         master_key=settings.master_key,
         retry_schedule=settings.retry_schedule,
         delivery_timeout_s=settings.delivery_timeout_s,
+        disable_after_s=settings.disable_after_s,
         random=random.SystemRandom(),
     )
 
@@ -81,10 +99,10 @@ def supervisor(plain: dict[str, Any]) -> Supervisor:
 
 def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     """What the gateway hands commands to."""
-    ray_ledger = RayLedger(actors)
+    ledger = RemoteLedger(actors, links(settings, actors))
     return Service(
-        ledger=ray_ledger,
-        keys=ray_ledger,
+        ledger=ledger,
+        keys=ledger,
         reader=reader(settings),
         loops=LoopDirectory(actors),
         url_check=_resolver(settings),

@@ -11,9 +11,9 @@ import msgspec
 
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Lanes, LedgerWriter
-from domain import enrichment
 from domain.bots import bot_reason
 from domain.delivery import OfferedDelivery
+from domain.enrichment import event_fields, first_key, is_owed
 from domain.errors import FirstTaken, StaleRoutes
 from domain.tracking import EventToRecord, MessageFacts, RecordedEvents, Route, RoutingTable, TrackingHit
 
@@ -79,29 +79,29 @@ class Enricher:
         profiles = self._reader.profiles(
             {(m.account_no, m.database, m.profile) for m in messages.values() if m.database and m.profile}
         )
-        firsts = [enrichment.first_key(h.kind, h.target) for h in hits]
+        firsts = [first_key(h.kind, h.target) for h in hits]
         taken = self._reader.taken_firsts(
             {(h.message_key, f) for h, f in zip(hits, firsts, strict=True) if f is not None}
         )
         events = []
-        for hit, first_key in zip(hits, firsts, strict=True):
+        for hit, first in zip(hits, firsts, strict=True):
             message = messages.get(hit.message_key)
             if message is None or message.account_no != hit.account_no:
                 self._note_unknown(hit)
                 continue
-            is_first = first_key is not None and (hit.message_key, first_key) not in taken
-            if is_first and first_key is not None:
-                taken.add((hit.message_key, first_key))
+            is_first = first is not None and (hit.message_key, first) not in taken
+            if first is not None:
+                taken.add((hit.message_key, first))
             profile = profiles.get((message.account_no, message.database or "", message.profile or ""))
-            bot = bot_reason(hit.useragent, hit.purpose) if first_key is not None else None
-            fields = enrichment.event_fields(hit, message, profile, is_first, bot)
+            bot = bot_reason(hit.useragent, hit.purpose) if first is not None else None
+            fields = event_fields(hit, message, profile, is_first, bot)
             events.append(
                 EventToRecord(
                     event_id=hit.event_id,
                     account_no=hit.account_no,
                     type=hit.kind,
                     message_key=hit.message_key,
-                    first_key=first_key if is_first else None,
+                    first_key=first if is_first else None,
                     time_ms=hit.time_ms,
                     fields=_encode(fields),
                     loop_nos=self._owed(hit, message),
@@ -113,7 +113,7 @@ class Enricher:
         return [
             route.loop_no
             for route in self._by_account.get(hit.account_no, ())
-            if enrichment.is_owed(route, hit.account_no, hit.kind, message.tags, message.database)
+            if is_owed(route, hit.account_no, hit.kind, message.tags, message.database)
         ]
 
     def _note_unknown(self, hit: TrackingHit) -> None:

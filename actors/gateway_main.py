@@ -19,7 +19,9 @@ import ray
 import uvloop
 
 from actors import bootstrap, options, remote
+from actors.frame_server import FrameServer
 from actors.gateway import Gateway
+from actors.log_lines import configure
 from actors.pipeline import Pipeline
 from actors.ray_calls import Actors
 from actors.settings import Settings
@@ -65,13 +67,13 @@ async def serve(settings: Settings) -> None:
     # The ledger makes the store: only when it answers is there one to read.
     await actors.ask(options.LEDGER, "ping", timeout_s=START_TIMEOUT_S)
     await asyncio.to_thread(create_readers, plain, settings.enrichers)
-    pipeline = Pipeline(actors, settings.enrichers)
+    pipeline = Pipeline(actors, bootstrap.links(settings, actors), settings.enrichers)
     service = bootstrap.service(settings, actors, pipeline)
-    gateway = Gateway(pipeline.record_hits, service.handle)
-    await gateway.start(settings.gateway_socket)
+    server = FrameServer(Gateway(pipeline.record_hits, service.handle).answer)
+    await server.listen_at(settings.gateway_socket)
     log.info("the gateway serves")
     await stopping.wait()
-    await gateway.stop(DRAIN_S)
+    await server.stop(DRAIN_S)
     if settings.ray_address is None:  # a cluster that was there before us goes on without us
         await stop_actors(actors)
 
@@ -81,10 +83,10 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--ray-address", required=True)
     arguments = parser.parse_args()
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    plain: dict[str, Any] = json.loads(arguments.settings.read_text())
+    settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
+    configure(settings.log_level, "gateway")
     ray.init(arguments.ray_address, namespace=options.NAMESPACE, log_to_driver=False, configure_logging=False)
-    uvloop.run(serve(Settings.from_dict(plain)))
+    uvloop.run(serve(settings))
 
 
 if __name__ == "__main__":

@@ -1,67 +1,31 @@
-"""The frames between a front end and its gateway, over a Unix socket.
+"""What goes through the gateway's socket, as bodies of frames (`actors.frames`).
 
-    frame = length (4 bytes, little endian, of what follows the header) · kind (1) · request id (8) · body
-
-`HITS` bodies are a MessagePack array of `TrackingHit`s, passed on to Ray unopened. `CALL` bodies are the JSON array
-`[command's name, command]`; JSON, because commands and answers embed the JSON that users sent and will get.
-An `OK` body is the answer's JSON, an `ERROR` body the JSON of `domain.errors.to_wire`.
+`HITS` bodies are a MessagePack array of `TrackingHit`s, passed on to an enricher unopened; the answer is empty. `CALL`
+bodies are the JSON array `[command's name, command]`, answered by the answer's JSON; JSON, because commands and answers
+embed the JSON that users sent and will get.
 """
 
 from __future__ import annotations
 
-import asyncio
-import struct
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import Any, Final, NamedTuple, get_args
+from typing import Any, Final, get_args
 
 import msgspec
 
 from actors import commands
-from domain.errors import FeedbackLoopsError, InvalidInput, from_wire, to_wire
+from domain.errors import InvalidInput
 from domain.tracking import TrackingHit
 
-HEADER: Final = struct.Struct("<IBQ")
-MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-#: One Ray call stays below the size at which Ray puts arguments into its object store.
+#: One batch stays small enough to be answered quickly.
 MAX_HITS: Final = 256
 
 
 class Kind(IntEnum):
-    """What a frame is."""
+    """What a front end asks of its gateway, and the gateway of an enricher."""
 
-    HITS = 1
-    CALL = 2
-    OK = 3
-    ERROR = 4
-
-
-class Frame(NamedTuple):
-    """One message, either way."""
-
-    kind: int
-    request_id: int
-    body: bytes
-
-
-def frame_bytes(kind: Kind, request_id: int, body: bytes) -> bytes:
-    """The frame as it goes over the socket."""
-    return HEADER.pack(len(body), kind, request_id) + body
-
-
-async def read_frame(reader: asyncio.StreamReader) -> Frame | None:
-    """The next frame, or None at the end of the stream.
-
-    Raises:
-        ConnectionError: the peer sent something else.
-    """
-    try:
-        length, kind, request_id = HEADER.unpack(await reader.readexactly(HEADER.size))
-        if length > MAX_FRAME_BYTES:
-            raise ConnectionError(f"a frame of {length} bytes")
-        return Frame(kind, request_id, await reader.readexactly(length))
-    except asyncio.IncompleteReadError:
-        return None
+    HITS = 10
+    CALL = 11
 
 
 def hits_body(hits: Sequence[bytes]) -> bytes:
@@ -107,9 +71,10 @@ def read_call(body: bytes) -> commands.Command[Any]:
     """
     try:
         name, raw = msgspec.json.decode(body, type=tuple[str, msgspec.Raw])
-        return msgspec.json.decode(raw, type=COMMANDS[name])
+        command: commands.Command[Any] = msgspec.json.decode(raw, type=COMMANDS[name])
     except (msgspec.MsgspecError, KeyError) as exc:
         raise InvalidInput(f"a command cannot be read: {exc}") from exc
+    return command
 
 
 def answer_body(answer: object) -> bytes:
@@ -120,14 +85,3 @@ def answer_body(answer: object) -> bytes:
 def read_answer(command: commands.Command[Any], body: bytes) -> Any:
     """The answer to `command`, typed as the command says."""
     return msgspec.json.decode(body, type=_answer_types[type(command)])
-
-
-def error_body(error: FeedbackLoopsError) -> bytes:
-    """The body of an `ERROR` frame."""
-    return msgspec.json.encode(to_wire(error))
-
-
-def read_error(body: bytes) -> FeedbackLoopsError:
-    """The error of an `ERROR` body."""
-    name, args = msgspec.json.decode(body)
-    return from_wire(name, args)

@@ -27,6 +27,7 @@ class InHand:
         self._bytes = 0
         self._attempts_done: dict[int, int] = {}
         self._released_in_read: set[int] | None = None
+        self._is_strict = False
 
     def __len__(self) -> int:
         return len(self._sizes)
@@ -39,8 +40,8 @@ class InHand:
     def is_reading(self) -> bool:
         return self._released_in_read is not None
 
-    def take(self, delivery: OfferedDelivery, rank: int) -> bool:
-        """Queues a delivery, those of the lowest rank first, then by id. False: there is no room for it now."""
+    def take(self, delivery: OfferedDelivery) -> bool:
+        """Queues a delivery. False: there is no room for it now."""
         delivery_id, size = delivery.delivery_id, len(delivery.fields)
         if delivery_id in self._sizes:
             return True
@@ -48,7 +49,7 @@ class InHand:
             return False
         self._sizes[delivery_id] = size
         self._bytes += size
-        heappush(self.queue, (rank, delivery_id, delivery))
+        heappush(self.queue, (self._rank(delivery), delivery_id, delivery))
         return True
 
     def pop(self) -> OfferedDelivery:
@@ -67,10 +68,14 @@ class InHand:
             self.release(delivery_id)
         self.queue.clear()
 
-    def rank_anew(self, *, ordered: bool) -> None:
-        """Sorts the queue by another rule."""
-        self.queue = [(rank_of(item[2], ordered=ordered), item[1], item[2]) for item in self.queue]
+    def order(self, *, strictly: bool) -> None:
+        """Queues what was recorded sooner (the ids tell) sooner, or else what is due sooner."""
+        self._is_strict = strictly
+        self.queue = [(self._rank(delivery), delivery_id, delivery) for _, delivery_id, delivery in self.queue]
         heapify(self.queue)
+
+    def _rank(self, delivery: OfferedDelivery) -> int:
+        return 0 if self._is_strict else delivery.due_at_ms
 
     def remember(self, delivery_id: int, attempts: int) -> None:
         """Keeps for a while how many attempts of a delivery are recorded."""
@@ -90,8 +95,3 @@ class InHand:
         """Ids released since `begin_read`."""
         released, self._released_in_read = self._released_in_read or set(), None
         return released
-
-
-def rank_of(delivery: OfferedDelivery, *, ordered: bool) -> int:
-    """What is due sooner goes sooner; in an ordered lane what was recorded sooner (the ids tell), due or not."""
-    return 0 if ordered else delivery.due_at_ms

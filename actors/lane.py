@@ -9,24 +9,19 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.in_hand import InHand, rank_of
+from actors.backlog import Backlog
+from actors.in_hand import InHand
 from actors.ledger.reader_port import LedgerReader
 from actors.outcomes import OutcomeRecorder, error_word, excerpt
 from actors.ports import Clock, HttpAnswer, LedgerWriter, Sender
 from actors.posts import LaneConfig, Posts
 from domain.delivery import AttemptOutcome, OfferedDelivery
-from domain.errors import FeedbackLoopsError
 from domain.retry import RetrySchedule, decide
 from domain.values import DeliveryState
 
 log = logging.getLogger(__name__)
 
 MAX_IN_HAND: Final = 1000
-READ_AT_ONCE: Final = 250
-#: The outbox is looked into this often even when nobody said that there is something in it.
-SWEEP_S: Final = 1.0
-#: Retries that fall due one after the other are read together.
-MIN_READ_GAP_S: Final = 0.02
 #: A worker that waits looks up this often: a pause, a new rate or a record may have changed what it waits for.
 MAX_WAIT_S: Final = 0.5
 RECORD_WAIT_S: Final = 0.02
@@ -61,8 +56,6 @@ class Lane:
         on_disable: Callable[[str], None],
         max_in_hand: int = MAX_IN_HAND,
     ) -> None:
-        self._loop_no = loop_no
-        self._reader = reader
         self._sender = sender
         self._clock = clock
         self._rng = rng
@@ -74,9 +67,10 @@ class Lane:
         self._posts = Posts(config, timeout_s)
         self._recorder = OutcomeRecorder(ledger, self._recorded)
         self._in_hand = InHand(max_in_hand)
-        self._has_backlog = True
+        self._backlog = Backlog(loop_no, reader, clock, self._in_hand, self._dispatch)
         self._is_paused = True
         self._is_stopping = False
+        self._in_hand.order(strictly=config.ordered)
         self._has_given_up = False
         self._failing_since_ms: int | None = None
         self._next_start_s = 0.0
@@ -87,10 +81,6 @@ class Lane:
         self._idle: list[asyncio.Future[None]] = []
         self._under_way = 0
         self._landed = asyncio.Event()
-        self._reading: asyncio.Task[None] | None = None
-        self._read_now = asyncio.Event()
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_ms = 0
 
     @property
     def in_hand(self) -> int:
@@ -100,32 +90,31 @@ class Lane:
     def start(self) -> None:
         """Begins to work, in the running event loop; paused."""
         self._recorder.start()
-        self._reading = asyncio.create_task(self._read_forever(), name="read-outbox")
+        self._backlog.start()
 
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None:
         """Takes recorded deliveries that are due, as far as there is room; never blocks."""
         if self._is_paused:
             return
-        if self._config.ordered and (self._has_backlog or self._in_hand.is_reading):
-            self.nudge()  # what is in the outbox goes first
+        if self._config.ordered and self._backlog.may_hold_more:
+            self._backlog.nudge()  # what is in the outbox goes first
             return
         now_ms = self._clock.now_ms()
         for delivery in deliveries:
             if delivery.due_at_ms > now_ms:
-                self._read_by(delivery.due_at_ms)
-            elif not self._in_hand.is_outdated(delivery):
-                self._has_backlog |= not self._in_hand.take(delivery, rank_of(delivery, ordered=self._config.ordered))
+                self._backlog.read_by(delivery.due_at_ms)
+            elif not (self._in_hand.is_outdated(delivery) or self._in_hand.take(delivery)):
+                self._backlog.note()
         self._dispatch()
 
     def nudge(self) -> None:
         """Looks into the outbox soon; never blocks."""
-        self._has_backlog = True
-        self._read_now.set()
+        self._backlog.nudge()
 
     def update(self, config: LaneConfig) -> None:
         """Delivers as `config` says, from the next attempt on."""
         if config.ordered != self._config.ordered:
-            self._in_hand.rank_anew(ordered=config.ordered)
+            self._in_hand.order(strictly=config.ordered)
             self._drop_head()
         self._config = config
         self._posts = Posts(config, self._timeout_s)
@@ -136,7 +125,7 @@ class Lane:
     def pause(self) -> None:
         """Begins no attempt any more; those under way are finished and recorded. What was queued is in the outbox."""
         self._is_paused = True
-        self._has_backlog = True
+        self._backlog.pause()
         self._in_hand.release_queue()
         self._drop_head()
 
@@ -146,7 +135,7 @@ class Lane:
             self._is_paused = False
             self._has_given_up = False
             self._failing_since_ms = None
-            self.nudge()
+            self._backlog.resume()
 
     async def stop(self, drain_s: float) -> None:
         """Begins no attempt any more, and lets those under way land and be recorded, for about `drain_s` seconds.
@@ -158,13 +147,11 @@ class Lane:
         self.pause()
         if self._under_way:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._landed.wait(), max(drain_s - RECORDING_S, drain_s / 2))
-        tasks = [*self._workers, *([self._reading] if self._reading else [])]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        if self._alarm is not None:
-            self._alarm.cancel()
+                async with asyncio.timeout(max(drain_s - RECORDING_S, drain_s / 2)):
+                    await self._landed.wait()
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(self._backlog.stop(), *self._workers, return_exceptions=True)
         await self._recorder.close(max(ends_s - self._clock.monotonic_s(), 0.0))
 
     # --- workers
@@ -200,6 +187,8 @@ class Lane:
                 await asyncio.sleep(min(wait_s, MAX_WAIT_S))
             else:
                 await self._attempt(self._next())
+        # At once, not when the task is done: the next one to look must not go as well.
+        self._workers.discard(asyncio.current_task())
 
     def _wait_s(self) -> float:
         """Seconds before another attempt may begin."""
@@ -281,8 +270,6 @@ class Lane:
             self._in_hand.release(self._head.delivery_id)
         self._head = None
 
-    # --- the outbox
-
     def _recorded(self, outcomes: Sequence[AttemptOutcome]) -> None:
         for outcome in outcomes:
             self._in_hand.remember(outcome.delivery_id, outcome.attempt_no)
@@ -291,63 +278,5 @@ class Lane:
                 continue
             self._in_hand.release(outcome.delivery_id)
             if outcome.state == DeliveryState.PENDING:
-                self._read_by(outcome.due_at_ms)
-        if self._has_backlog and self._is_low():
-            self._read_now.set()
-
-    def _is_low(self) -> bool:
-        return len(self._in_hand) <= self._in_hand.capacity // 2
-
-    def _read_by(self, due_at_ms: int) -> None:
-        """Sees to it that the outbox is read when a delivery falls due."""
-        if self._alarm is None or due_at_ms < self._alarm_ms:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm_ms = due_at_ms
-            in_s = max(due_at_ms - self._clock.now_ms(), 0) / 1000
-            self._alarm = asyncio.get_running_loop().call_later(in_s, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        self.nudge()
-
-    async def _read_forever(self) -> None:
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._read_now.wait(), SWEEP_S)
-            self._read_now.clear()
-            try:
-                while not self._is_paused and self._is_low() and await self._read():
-                    pass
-            except FeedbackLoopsError as exc:
-                log.warning("the outbox cannot be read now", extra={"loop_no": self._loop_no, "error": str(exc)})
-            except Exception:  # the sweep must go on: it is what finds deliveries that nobody offered
-                log.exception("reading the outbox failed", extra={"loop_no": self._loop_no})
-            await asyncio.sleep(MIN_READ_GAP_S)
-
-    async def _read(self) -> bool:
-        """Takes what is due out of the outbox. True: there was more than fits, and there is room again."""
-        limit = min(self._in_hand.capacity - len(self._in_hand), READ_AT_ONCE)
-        self._has_backlog = False
-        self._in_hand.begin_read()
-        try:
-            due, next_due_ms = await asyncio.to_thread(self._look, self._in_hand.ids, limit)
-        except BaseException:
-            self._has_backlog = True
-            raise
-        finally:
-            released = self._in_hand.end_read()
-        if self._is_paused:
-            self._has_backlog = True
-            return False
-        ordered = self._config.ordered
-        taken = [d.delivery_id in released or self._in_hand.take(d, rank_of(d, ordered=ordered)) for d in due]
-        self._has_backlog |= len(due) == limit or not all(taken)
-        if next_due_ms is not None and next_due_ms > self._clock.now_ms():
-            self._read_by(next_due_ms)
-        self._dispatch()
-        return len(due) == limit and all(taken)
-
-    def _look(self, skip: Sequence[int], limit: int) -> tuple[list[OfferedDelivery], int | None]:
-        due = self._reader.due_deliveries(self._loop_no, self._clock.now_ms(), limit, skip)
-        return due, self._reader.next_due_ms(self._loop_no)
+                self._backlog.read_by(outcome.due_at_ms)
+        self._backlog.hasten()

@@ -48,5 +48,4 @@ def enricher(number: int) -> dict[str, Any]:
 
 
 def feedback_loop(loop_id: str) -> dict[str, Any]:
-    """`max_pending_calls` bounds what an enricher holds for a loop that hangs: what is dropped is in the outbox."""
-    return _COMMON | {"name": loop_name(loop_id), "max_concurrency": 1000, "max_pending_calls": 64}
+    return _COMMON | {"name": loop_name(loop_id), "max_concurrency": 1000}

@@ -7,6 +7,8 @@ import itertools
 from typing import Final
 
 from actors import options
+from actors.gateway_protocol import Kind
+from actors.links import Links
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError
 
@@ -16,14 +18,15 @@ READY_TIMEOUT_S: Final = 2.0
 class Pipeline:
     """Hands each batch to one enricher, in turn. A batch that fails is the front end's to send again."""
 
-    def __init__(self, actors: Actors, enrichers: int) -> None:
+    def __init__(self, actors: Actors, links: Links, enrichers: int) -> None:
         self._actors = actors
+        self._links = links
         self._names = [options.enricher_name(n) for n in range(enrichers)]
         self._turn = itertools.cycle(self._names)
 
     async def record_hits(self, body: bytes) -> None:
         """Returns when the hits of a `HITS` body are in the ledger."""
-        await self._actors.ask(next(self._turn), "record_hits", body)
+        await self._links.ask(next(self._turn), Kind.HITS, body)
 
     async def problems(self) -> list[str]:
         """What keeps the service from carrying a hit to a handler now; empty when nothing does."""

@@ -75,12 +75,3 @@ class Actors:
         if answer.error is not None:
             raise from_wire(*answer.error)
         return answer.value
-
-    def tell(self, name: str, method: str, *args: Any) -> None:
-        """Calls a method and forgets about it; what cannot be sent now is dropped."""
-        try:
-            getattr(self.handle(name), method).remote(*args)
-        except PendingCallsLimitExceeded:
-            return
-        except (Unavailable, RayError):
-            self.forget(name)

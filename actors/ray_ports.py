@@ -1,9 +1,13 @@
-"""The ports of the cores, over Ray: the ledger actor as a `LedgerWriter`, the loops' actors as `Lanes`."""
+"""The ports of the cores as other actors implement them: the ledger's actor as a `LedgerWriter`, the loops' as `Lanes`.
+
+What comes with every event goes over links, what comes now and then is a Ray call.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Sequence
+from enum import IntEnum
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -11,13 +15,27 @@ from eventsourcing.persistence import StoredEvent
 
 from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.links import Links
 from actors.ray_calls import Actors
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
 from domain.tracking import EventToRecord, RecordedEvents
 
+T = TypeVar("T")
+
+
+class Kind(IntEnum):
+    """What goes over links between actors."""
+
+    RECORD_EVENTS = 20
+    RECORD_OUTCOMES = 21
+    OFFER = 30
+    NUDGE = 31
+
+
 _pack = msgspec.msgpack.Encoder().encode
-unpack_events = msgspec.msgpack.Decoder(list[EventToRecord]).decode
+#: A request to record events: the version of the routing table, and the events.
+unpack_events = msgspec.msgpack.Decoder(tuple[int, list[EventToRecord]]).decode
 unpack_outcomes = msgspec.msgpack.Decoder(list[AttemptOutcome]).decode
 unpack_offers = msgspec.msgpack.Decoder(list[OfferedDelivery]).decode
 _unpack_recorded = msgspec.msgpack.Decoder(RecordedEvents).decode
@@ -40,46 +58,49 @@ def stored_events(tuples: Sequence[StoredTuple]) -> list[StoredEvent]:
     return [StoredEvent(UUID(bytes=i), version, topic, state) for i, version, topic, state in tuples]
 
 
-class RayLedger:
+class RemoteLedger:
     """`LedgerWriter` by way of the ledger's actor. A ledger that is away is `StoreUnavailable`: retry."""
 
-    def __init__(self, actors: Actors) -> None:
+    def __init__(self, actors: Actors, links: Links) -> None:
         self._actors = actors
+        self._links = links
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
-        await self._ask("append", stored_tuples(events))
+        await self._call("append", stored_tuples(events))
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        return _unpack_recorded(await self._ask("record_events", routes_version, _pack(events)))
+        body = _pack((routes_version, events))
+        return _unpack_recorded(await _store(self._links.ask(options.LEDGER, Kind.RECORD_EVENTS, body)))
 
     async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
-        await self._ask("record_outcomes", _pack(outcomes))
+        await _store(self._links.ask(options.LEDGER, Kind.RECORD_OUTCOMES, _pack(outcomes)))
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None:
-        answer: StoredAnswer | None = await self._ask("claim_key", command)
+        answer: StoredAnswer | None = await self._call("claim_key", command)
         return answer
 
     async def keep_answer(self, command: KeepAnswer) -> None:
-        await self._ask("keep_answer", command)
+        await self._call("keep_answer", command)
 
-    async def ping(self) -> None:
-        await self._ask("ping")
-
-    async def _ask(self, method: str, *args: Any) -> Any:
-        try:
-            return await self._actors.ask(options.LEDGER, method, *args)
-        except (Unavailable, Overloaded) as exc:
-            raise StoreUnavailable(str(exc)) from exc
+    async def _call(self, method: str, *args: Any) -> Any:
+        return await _store(self._actors.ask(options.LEDGER, method, *args))
 
 
-class RayLanes:
+async def _store(work: Awaitable[T]) -> T:
+    try:
+        return await work
+    except (Unavailable, Overloaded) as exc:
+        raise StoreUnavailable(str(exc)) from exc
+
+
+class RemoteLanes:
     """`Lanes` by way of the loops' actors."""
 
-    def __init__(self, actors: Actors) -> None:
-        self._actors = actors
+    def __init__(self, links: Links) -> None:
+        self._links = links
 
     def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
-        self._actors.tell(options.loop_name(loop_id), "offer", _pack(deliveries))
+        self._links.tell(options.loop_name(loop_id), Kind.OFFER, _pack(deliveries))
 
     def nudge(self, loop_id: str) -> None:
-        self._actors.tell(options.loop_name(loop_id), "nudge")
+        self._links.tell(options.loop_name(loop_id), Kind.NUDGE, b"")

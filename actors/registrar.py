@@ -38,10 +38,20 @@ class Registrar:
         self._clock = clock
         self._random_bytes = random_bytes
         self._mapper = event_mapper()
+        self._last_key = 0
 
     def _new_key(self) -> int:
-        """A message key: 42 bits of milliseconds, 21 random ones; neighbours in time are neighbours in the table."""
-        return (self._clock.now_ms() << 21) | (int.from_bytes(self._random_bytes(3), "big") & 0x1FFFFF)
+        """A message key: 42 bits of milliseconds, 21 random ones; neighbours in time are neighbours in the table.
+
+        Keys of one registrar only grow, in small random steps where the random bits would not; another registrar's may
+        collide with them, which the ledger refuses and the caller tries again.
+        """
+        random = int.from_bytes(self._random_bytes(3), "big")
+        key = (self._clock.now_ms() << 21) | (random & 0x1FFFFF)
+        if key <= self._last_key:
+            key = self._last_key + 1 + random % 16
+        self._last_key = key
+        return key
 
     async def register_messages(self, command: c.RegisterMessages) -> list[c.MessageResult]:
         """Registers all in one commit; where that fails because one is there already, one by one."""

@@ -15,27 +15,27 @@ from actors import bootstrap, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway_protocol import read_hits
 from actors.ray_calls import Answer, answering
+from actors.ray_ports import Kind
 
 
 class LedgerActor:
-    """The only writer of the store. Each call is durable when it answers."""
+    """The only writer of the store. Each call and each frame is durable when it is answered."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._core = bootstrap.ledger(settings)
+        self._door = bootstrap.door(settings, self._answer)
+
+    async def _answer(self, kind: int, body: bytes) -> bytes:
+        if kind == Kind.RECORD_EVENTS:
+            return ray_ports.pack_recorded(await self._core.record_events(*ray_ports.unpack_events(body)))
+        await self._core.record_outcomes(ray_ports.unpack_outcomes(body))
+        return b""
+
+    async def address(self) -> Answer:
+        return await answering(self._door.address())
 
     async def append(self, events: list[ray_ports.StoredTuple]) -> Answer:
         return await answering(self._core.append(ray_ports.stored_events(events)))
-
-    async def record_events(self, routes_version: int, events: bytes) -> Answer:
-        async def record() -> bytes:
-            return ray_ports.pack_recorded(
-                await self._core.record_events(routes_version, ray_ports.unpack_events(events))
-            )
-
-        return await answering(record())
-
-    async def record_outcomes(self, outcomes: bytes) -> Answer:
-        return await answering(self._core.record_outcomes(ray_ports.unpack_outcomes(outcomes)))
 
     async def claim_key(self, command: ClaimKey) -> Answer:
         return await answering(self._core.claim_key(command))
@@ -75,12 +75,14 @@ class EnricherActor:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._core = bootstrap.enricher(settings)
+        self._door = bootstrap.door(settings, self._answer)
 
-    async def record_hits(self, body: bytes) -> Answer:
-        async def record() -> None:
-            await self._core.record_hits(read_hits(body))
+    async def _answer(self, _kind: int, body: bytes) -> bytes:
+        await self._core.record_hits(read_hits(body))
+        return b""
 
-        return await answering(record())
+    async def address(self) -> Answer:
+        return await answering(self._door.address())
 
     async def ping(self) -> Answer:
         return Answer(None)
@@ -91,6 +93,7 @@ class FeedbackLoopActor:
 
     def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
         self._core = bootstrap.feedback_loop(settings, loop_id)
+        self._door = bootstrap.door(settings, self._answer)
         # Ray runs constructors of asynchronous actors inside their event loop.
         self._started = asyncio.create_task(self._core.start(), name="start")
 
@@ -98,11 +101,15 @@ class FeedbackLoopActor:
         await asyncio.shield(self._started)
         return await answering(work)
 
-    async def offer(self, deliveries: bytes) -> None:
-        self._core.offer(ray_ports.unpack_offers(deliveries))
+    async def _answer(self, kind: int, body: bytes) -> bytes:
+        if kind == Kind.OFFER:
+            self._core.offer(ray_ports.unpack_offers(body))
+        else:
+            self._core.nudge()
+        return b""
 
-    async def nudge(self) -> None:
-        self._core.nudge()
+    async def address(self) -> Answer:
+        return await self._do(self._door.address())
 
     async def verify(self) -> Answer:
         return await self._do(self._core.verify())

@@ -15,7 +15,7 @@ from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.ports import Clock, LedgerWriter
 from actors.registrar import Registrar
 from domain.account import Account
-from domain.errors import FeedbackLoopsError, NotFound
+from domain.errors import Conflict, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
 from domain.signing import loop_secret, secret_text
@@ -137,6 +137,8 @@ class Service:
         loop_uuid = uuid5(UUID(account.id.removeprefix("acc_")), f"loop/{command.seed}") if command.seed else uuid4()
         loop_id = id_text("fl", loop_uuid)
         row = await self._read(self._reader.loop, loop_id)
+        if row is not None and row.deleted:
+            raise Conflict("the feedback loop made with this Idempotency-Key was deleted; use a new key for a new one")
         if row is None:
             await self._register_loop(loop_uuid, command)
             await self._loops.begin(loop_id)

@@ -16,7 +16,6 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
-from actors.settings import Settings
 from api.auth import Authenticator
 from api.endpoint import Endpoint
 from api.idempotency import KeptAnswers
@@ -30,6 +29,23 @@ from domain.tokens import TrackingTokens
 
 #: Seconds for hits to reach the ledger at the stop; the rest stays in the journal for the next start.
 DRAIN_S: Final = 3.0
+
+
+class FrontEndSettings(Protocol):
+    """What the front end must be told; `actors.settings.Settings` has it."""
+
+    @property
+    def public_url(self) -> str:
+        """Base of the tracking URLs that are handed out."""
+        ...
+
+    @property
+    def admin_key(self) -> object:
+        """The bearer key of /v1/accounts, in something whose `str()` is the key."""
+        ...
+
+    @property
+    def master_key(self) -> bytes: ...
 
 
 class ConnectedClient(Client, Protocol):
@@ -65,15 +81,17 @@ class TrackingPaths(Protocol):
 
 
 def create_app(
-    settings: Settings,
+    settings: FrontEndSettings,
     client: ConnectedClient,
     tokens: TrackingTokens,
     tracking: TrackingPaths,
     journal: OpenJournal,
     forwarder: HitForwarder,
 ) -> ASGIApp:
-    """The front end as an ASGI application. Its lifespan starts and stops the client and the forwarder, and closes the
-    journal, in the order that loses nothing.
+    """The front end as an ASGI application.
+
+    Its lifespan starts the client and the forwarder; at the end it stops both and closes the journal, in the order that
+    loses nothing.
     """
 
     @asynccontextmanager
@@ -98,6 +116,8 @@ def create_app(
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
         lifespan=lifespan,
     )
+    # A path with a slash too many is another path; a redirect would lose the body and hide the mistake.
+    api.router.redirect_slashes = False
     return FrontEnd(api, tracking)
 
 

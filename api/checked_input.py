@@ -67,7 +67,9 @@ def checked_query(model: type[M], query: bytes) -> M:
         return checked(model, values)
     except InvalidInput as exc:
         known = ", ".join(model.model_fields) or "none"
-        problems = [(p, f"query parameter {d} (known here: {known})" if "not known" in d else d) for p, d in exc.problems]
+        problems = [
+            (p, f"query parameter {d} (known here: {known})" if "not known" in d else d) for p, d in exc.problems
+        ]
         raise invalid(problems) from None
 
 

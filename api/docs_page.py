@@ -25,11 +25,13 @@ th, td { border-bottom: 1px solid var(--line); padding: 0.3rem 0.6rem; text-alig
 """
 _STYLE_HASH: Final = base64.b64encode(sha256(_STYLE.encode()).digest()).decode()
 
+_UNFRAMED: Final = "frame-ancestors 'none'"
+
 #: Nothing may be loaded, run, framed or sent; the style is known by its hash.
 HEADERS: Final = (
     (
         "Content-Security-Policy",
-        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+        f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; form-action 'none'; {_UNFRAMED}",
     ),
     ("Referrer-Policy", "no-referrer"),
 )
@@ -67,7 +69,9 @@ def problem_page(kind: Kind) -> str:
 
 def _page(title: str, body: Iterable[str]) -> str:
     head = f'<meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{escape(title)}</title>'
-    return f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{"".join(body)}</body></html>'
+    return (
+        f'<!doctype html><html lang="en"><head>{head}<style>{_STYLE}</style></head><body>{"".join(body)}</body></html>'
+    )
 
 
 def _paragraph(text: str) -> str:
@@ -98,8 +102,8 @@ def _operation(path: str, method: str, operation: Schema) -> str:
         parts.append(_table(("parameter", "in", "type", ""), rows))
     if body := operation.get("requestBody"):
         parts += [f"<p>Body: {_contents_of(body)}</p>"]
-    rows = ((status, _prose(r["description"]), _contents_of(r)) for status, r in operation["responses"].items())
-    return "".join([*parts, _table(("status", "", "body"), rows), "</section>"])
+    answers = ((status, _prose(r["description"]), _contents_of(r)) for status, r in operation["responses"].items())
+    return "".join([*parts, _table(("status", "", "body"), answers), "</section>"])
 
 
 def _key(operation: Schema) -> str:

@@ -66,11 +66,11 @@ class Endpoint:
         claim = claim_for(
             "admin" if operation.access is Access.ADMIN else account.id,
             key,
-            operation.method,
-            scope["path"],
-            scope["query_string"].decode("ascii"),
-            body_type.media_type,
-            raw,
+            method=operation.method,
+            path=scope["path"],
+            query=scope["query_string"].decode("ascii"),
+            content_type=body_type.media_type,
+            body=raw,
         )
         return await self._kept_answers.once(claim, lambda: operation.handler(_with_seed(call, claim.seed)))
 
@@ -129,7 +129,9 @@ def _media_type(content_type: str) -> str:
 def _check_encoding(headers: Headers) -> None:
     encoding = headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
-        raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding[:40]} is not supported; send the body as it is")
+        raise Refused(
+            UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding[:40]} is not supported; send the body as it is"
+        )
 
 
 def _unsupported(content_type: str, bodies: tuple[BodyType, ...]) -> Refused:

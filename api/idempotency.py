@@ -66,7 +66,7 @@ def checked_key(values: list[str]) -> str | None:
     return values[0]
 
 
-def claim_for(scope: str, key: str, method: str, path: str, query: str, content_type: str, body: bytes) -> Claim:
+def claim_for(scope: str, key: str, *, method: str, path: str, query: str, content_type: str, body: bytes) -> Claim:
     """The claim of one request under its key."""
     fingerprint = _digest(method, path, query, content_type, sha256(body).hexdigest())
     return Claim(scope=scope, key=key, fingerprint=fingerprint, lease_s=_LEASE_S + len(body) // _BYTES_PER_LEASE_S)
@@ -107,7 +107,7 @@ class KeptAnswers:
         try:
             await self._client.call(KeepAnswer(scope=claim.scope, key=claim.key, answer=answer))
         except FeedbackLoopsError as exc:
-            # What was asked for is done. A retry after the lease carries it out again, with ids made from the same seed.
+            # What was asked for is done. A retry after the lease does it again, with ids made from the same seed.
             log.warning("an answer was not kept for its Idempotency-Key", extra={"action": "keep", "problem": str(exc)})
 
     def _sealed(self, reply: Reply) -> StoredAnswer | None:

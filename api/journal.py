@@ -12,6 +12,7 @@ import queue
 import threading
 import time
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -95,7 +96,7 @@ class Journal:
         A corrupt one is renamed to `<path>.corrupt-<time>`, loudly, and a new one begun.
 
         Raises:
-            StoreUnavailable: the directory cannot be made, read or written.
+            StoreUnavailable: another process has it open, or the directory cannot be made, read or written.
         """
         return cls(JournalStore(path, max_bytes), limits or JournalLimits())
 
@@ -173,7 +174,7 @@ class Journal:
         After a crash before that they are read again.
         """
         if last_seq > self._saved_seq:
-            for seq in range(first_seq, last_seq + 1):
+            for seq in range(max(first_seq, self._saved_seq + 1), min(last_seq, self._last_seq) + 1):
                 self._unsaved.forget(seq)
         handed_seq = self._job.hits[-1][0] if self._job and self._job.hits else self._saved_seq
         if first_seq <= handed_seq:
@@ -188,7 +189,7 @@ class Journal:
         return self._store.set_aside_hits()
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Saves what is kept in memory, if the disk lets it, and closes the files. Nothing may be appended any more."""
+        """Saves what is kept in memory, if the disk lets it, and closes the files. Hits after that count as lost."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._settle()
@@ -197,10 +198,10 @@ class Journal:
         self._cancel_timers()
         if self._unsaved:
             log.error("hits are lost with the stop", extra={"action": "hit_lost", "lost": len(self._unsaved)})
+        self._unsaved = UnsavedHits(0, 0)
+        self._jobs.put(None)
         if self._job is None:
-            self._jobs.put(None)
             await asyncio.to_thread(self._thread.join)
-            self._store.close()
 
     async def _settle(self) -> None:
         """Commits until nothing is left, or the disk refuses."""
@@ -234,10 +235,10 @@ class Journal:
     def _carry_out_jobs(self) -> None:
         while (job := self._jobs.get()) is not None:
             outcome = self._store.write(job.next_seq, job.hits, job.removals)
-            try:
+            # The loop may be closed when the disk was stuck at the stop.
+            with suppress(RuntimeError):
                 job.loop.call_soon_threadsafe(self._committed, job, outcome)
-            except RuntimeError:  # the loop was closed without `close`; the hits are on disk
-                return
+        self._store.close()
 
     def _committed(self, job: _Job, outcome: Outcome) -> None:
         self._job = None

@@ -5,13 +5,14 @@ Synchronous. `write` belongs to one thread; `read` may be called from any.
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import struct
 import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, BinaryIO, Final, NamedTuple
 
 import lmdb
 
@@ -55,20 +56,20 @@ class JournalStore:
         """Opens the journal at `path`; one that is corrupt is moved aside and a new one begun.
 
         Raises:
-            StoreUnavailable: the directory cannot be made, read or written.
+            StoreUnavailable: another process has it open, or the directory cannot be made, read or written.
         """
         self._path = path
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._is_broken = False
+        self._owner_file: BinaryIO | None = None
         try:
-            self._open()
-        except _CORRUPTION as exc:
-            self._replace(exc)
+            self._owner_file = _owned(path)
+            self._open_or_replace()
         except (OSError, lmdb.Error) as exc:
-            raise StoreUnavailable(
-                f"the journal {path} cannot be opened: {exc}; check the disk and permissions"
-            ) from exc
+            self._disown()
+            problem = f"the journal {path} cannot be opened ({exc}); check the disk and the permissions"
+            raise StoreUnavailable(problem) from exc
 
     @property
     def entries(self) -> int:
@@ -125,6 +126,11 @@ class JournalStore:
     def close(self) -> None:
         with self._lock:
             self._env.close()
+        self._disown()
+
+    def _disown(self) -> None:
+        if self._owner_file is not None:
+            self._owner_file.close()
 
     def _write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> Outcome:
         with self._env.begin(write=True) as txn:
@@ -183,7 +189,7 @@ class JournalStore:
         )
 
     def _open(self) -> None:
-        self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._path.mkdir(mode=0o700, exist_ok=True)
         map_bytes = 2 * self._max_bytes + _SPARE_BYTES
         env = lmdb.open(str(self._path), map_size=map_bytes, max_dbs=3, mode=0o600, max_spare_txns=2)
         try:
@@ -202,10 +208,13 @@ class JournalStore:
         """Opens the environment anew. Numbers go on: the caller gives them."""
         with self._lock:
             self._env.close()
-            try:
-                self._open()
-            except _CORRUPTION as exc:
-                self._replace(exc)
+            self._open_or_replace()
+
+    def _open_or_replace(self) -> None:
+        try:
+            self._open()
+        except _CORRUPTION as exc:
+            self._replace(exc)
 
     def _replace(self, exc: Exception) -> None:
         aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time_ns()}")
@@ -215,6 +224,21 @@ class JournalStore:
             extra={"action": "journal_moved_aside", "path": str(aside), "error": str(exc)},
         )
         self._open()
+
+
+def _owned(path: Path) -> BinaryIO:
+    """The locked file beside the journal: two writers would overwrite each other's hits. The lock ends with us."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = path.with_name(f"{path.name}.lock").open("wb")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        raise StoreUnavailable(f"the journal {path} is open in another process; stop that one first") from None
+    except BaseException:
+        file.close()
+        raise
+    return file
 
 
 def _check_length(env: Any, path: Path) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import islice
-from typing import Final
+from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 
@@ -31,6 +31,11 @@ IN_FLIGHT: Final = 2
 #: How long the event loop may be kept from answering tracking hits in between.
 _TURN_S: Final = 0.002
 
+#: HTML takes some 100 ns a character; longer than this it goes into a thread, beside which hits are answered.
+_LONG_HTML_CHARS: Final = 20_000
+
+P = ParamSpec("P")
+T = TypeVar("T")
 Register = Callable[[list[MessageSpec]], Awaitable[list[MessageResult]]]
 
 
@@ -42,7 +47,7 @@ class PreparedMessage:
     html: str | None
 
 
-def prepare(message: NewMessage, urls: TrackingUrls, seed: str | None, number: int) -> PreparedMessage:
+async def prepare(message: NewMessage, urls: TrackingUrls, seed: str | None, number: int) -> PreparedMessage:
     """What to register for a message, the links in its HTML included.
 
     A message without an id gets one made from `seed` and `number`, if there is a seed.
@@ -50,6 +55,10 @@ def prepare(message: NewMessage, urls: TrackingUrls, seed: str | None, number: i
     Raises:
         InvalidInput: its HTML has too many links, or one that cannot be tracked.
     """
+    return await _in_turn(message.html, _prepare, message, urls, seed, number)
+
+
+def _prepare(message: NewMessage, urls: TrackingUrls, seed: str | None, number: int) -> PreparedMessage:
     sent = message.model_fields_set
     html = message.html if "html" in sent else None
     links = list(dict.fromkeys(message.links))
@@ -83,8 +92,12 @@ def _with_links_of(html: str, links: list[str], tracked: tuple[str, ...]) -> lis
     return links
 
 
-def tracked(prepared: PreparedMessage, registered: RegisteredMessage, urls: TrackingUrls) -> TrackedMessage:
+async def tracked(prepared: PreparedMessage, registered: RegisteredMessage, urls: TrackingUrls) -> TrackedMessage:
     """The message's tracking URLs, and its HTML with them in place."""
+    return await _in_turn(prepared.html, _tracked, prepared, registered, urls)
+
+
+def _tracked(prepared: PreparedMessage, registered: RegisteredMessage, urls: TrackingUrls) -> TrackedMessage:
     no, key = registered.account_no, registered.key
     links = {link: urls.link_url(no, key, link) for link in prepared.spec.links}
     open_url = urls.open_url(no, key)
@@ -95,6 +108,12 @@ def tracked(prepared: PreparedMessage, registered: RegisteredMessage, urls: Trac
         return answer
     html = rewrite_html(prepared.html, links.__getitem__, open_url, urls.prefixes)
     return answer.model_copy(update={"html": html})
+
+
+async def _in_turn(html: str | None, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    if html is not None and len(html) > _LONG_HTML_CHARS:
+        return await asyncio.to_thread(work, *args, **kwargs)
+    return work(*args, **kwargs)
 
 
 def error_of(rejection: Rejection) -> FeedbackLoopsError:
@@ -158,7 +177,7 @@ class LinesRegistrar:
         """The message of a line, or the problem to answer it with."""
         await self._give_way()
         try:
-            return prepare(checked(NewMessage, read_json(line)), self._urls, self._seed, number)
+            return await prepare(checked(NewMessage, read_json(line)), self._urls, self._seed, number)
         except (InvalidInput, Refused) as exc:
             return _problem_line(exc)
 
@@ -171,7 +190,7 @@ class LinesRegistrar:
         await self._give_way()
         result = next(results)
         if result.message is not None:
-            return json_bytes(tracked(prepared, result.message, self._urls))
+            return json_bytes(await tracked(prepared, result.message, self._urls))
         if result.rejection is None:
             raise FeedbackLoopsError("a message was neither registered nor rejected")
         return _problem_line(error_of(result.rejection))

@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and their models; there is no second description to keep in step."""
+"""The OpenAPI 3.1 document, made from the operations and their models: no second description to keep in step."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 from api import problems as p
 from api.operation import Access, Answer, BodyType, Operation
 from api.problems import PROBLEM_JSON, Kind
+from api.reply import JSON
 from api.schemas.service import Problem
 
 Schema = dict[str, Any]
@@ -19,9 +20,12 @@ _REF: Final = "#/components/schemas/{model}"
 _ABOUT: Final = """\
 Real-time e-mail events, POSTed to your own script.
 
-Every request carries `Authorization: Bearer KEY`. Errors are `application/problem+json` (RFC 9457): `type` names the kind \
-and leads to an explanation, `detail` says what was wrong, `errors` names every field that is. Lists are \
-`{"data": [...], "next": cursor or null}`. Times are RFC 3339 in UTC. Unknown fields and query parameters are errors (422). \
+Every request carries `Authorization: Bearer KEY`. Lists are `{"data": [...], "next": cursor or null}`. Times are \
+RFC 3339 in UTC. Unknown fields and query parameters are errors.
+
+Errors are `application/problem+json` (RFC 9457): `type` names the kind and leads to an explanation, `detail` says \
+what was wrong, and `errors` names every field that is.
+
 Every POST honours `Idempotency-Key`: sent again with the same key within 24 hours, it is answered as before (with the \
 header `Idempotency-Replayed: true`) and carried out once."""
 _SECURITY: Final[dict[Access, list[dict[str, list[str]]]]] = {
@@ -102,7 +106,9 @@ def _parameters(operation: Operation) -> list[Schema]:
 def _without_null(field: Schema) -> Schema:
     """A parameter is there or not, but never null."""
     kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
-    rest = {name: value for name, value in field.items() if name != "anyOf" and not (name == "default" and value is None)}
+    rest = {
+        name: value for name, value in field.items() if name != "anyOf" and not (name == "default" and value is None)
+    }
     return {**rest, **kinds[0]} if len(kinds) == 1 else field
 
 
@@ -111,13 +117,14 @@ def _request_body(bodies: Iterable[BodyType]) -> Schema:
     return {"required": True, "content": content}
 
 
-def _content(model: type[BaseModel] | None, *, is_lines: bool) -> Schema:
-    if model is None:
-        return {"schema": {"type": "string"}}
+def _content(model: type[BaseModel], *, is_lines: bool) -> Schema:
     ref = _REF.format(model=model.__name__)
     if is_lines:
         # OpenAPI has no word for the schema of a line before 3.2, where it is `itemSchema`.
-        return {"schema": {"type": "string", "description": f"One {model.__name__} per line."}, "x-itemSchema": {"$ref": ref}}
+        return {
+            "schema": {"type": "string", "description": f"One {model.__name__} per line."},
+            "x-itemSchema": {"$ref": ref},
+        }
     return {"schema": {"$ref": ref}}
 
 
@@ -133,6 +140,8 @@ def _responses(operation: Operation) -> Schema:
 
 
 def _answer_content(answer: Answer) -> Schema:
+    if answer.model is None:
+        return {"schema": {"type": "object" if answer.media_type == JSON else "string"}}
     return _content(answer.model, is_lines=answer.is_lines)
 
 

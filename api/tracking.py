@@ -9,7 +9,7 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, Protocol
-from urllib.parse import parse_qsl, quote, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
 
 from api.client_address import ClientAddresses
 from api.journal import Journal
@@ -155,8 +155,8 @@ def asks_to_unsubscribe(body: bytes) -> bool:
     name, value = ONE_CLICK
     if b"form-data" in body and b'name="' + name + b'"' in body:
         return re.search(rb"\r?\n\r?\n" + value + rb"\r?\n", body) is not None
-    pairs = parse_qsl(body.strip(), keep_blank_values=True, max_num_fields=100) if body.count(b"&") < 100 else []
-    return not body.strip() or (name, value) in pairs
+    pairs = (pair.partition(b"=") for pair in body.strip().split(b"&"))
+    return not body.strip() or any((unquote_to_bytes(n), unquote_to_bytes(v)) == (name, value) for n, _, v in pairs)
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -36,7 +36,9 @@ def loop_view(loop: c.Loop) -> loops.FeedbackLoop:
         "verified_at": _time_or_none(loop.verified_at_ms),
         "verification": _verification(loop.url, loop.verification_token),
     }
-    return loops.FeedbackLoop(**fields, **({} if loop.secret is None else {"secret": loop.secret}))
+    if loop.secret is not None:
+        fields["secret"] = loop.secret
+    return loops.FeedbackLoop(**fields)
 
 
 def _verification(url: str, token: str) -> loops.Verification:

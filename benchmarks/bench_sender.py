@@ -1,9 +1,9 @@
-"""What one POST costs: our own client, aiohttp's, and httpx over aiohttp; CPU and rate, and the lane's share.
+"""What one POST costs: our own client, aiohttp's, and httpx over aiohttp; CPU and rate.
 
 Run:  python -m benchmarks.bench_sender [--posts 20000] [--concurrency 32]
 
 The handler is a bare asyncio.Protocol in a process of its own that answers 200 to each piece it reads. CPU is this
-process's alone (user + system, `time.process_time`), so the handler's does not count, but both share the machine's cores.
+process's alone (user + system, `time.process_time`): the handler's does not count, but both share the machine's cores.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ HEADERS = [
     ("webhook-timestamp", "1767268800"),
     ("webhook-signature", "v1,K5oZfzN95Z9UVu1EsfQmfVNQhnkZ2pj9o9NDN/H/pI4="),
 ]
-ANSWER = b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 12:00:00 GMT\r\nServer: x\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n\r\nok"
+ANSWER = (
+    b"HTTP/1.1 200 OK\r\nDate: Thu, 01 Jan 2026 12:00:00 GMT\r\nServer: x\r\nContent-Type: text/plain\r\n"
+    b"Content-Length: 2\r\n\r\nok"
+)
 
 Post = Callable[[], Awaitable[None]]
 
@@ -51,7 +54,7 @@ class Handler(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
 
-    def data_received(self, data: bytes) -> None:
+    def data_received(self, _data: bytes) -> None:
         self.transport.write(ANSWER)
 
 

@@ -39,10 +39,10 @@ def _pairs(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     stack = [(_quoted(name), value) for name, value in reversed(list(fields.items()))]
     while stack:
         name, value = stack.pop()
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             stack.extend((f"{name}[{_quoted(str(key))}]", item) for key, item in reversed(list(value.items())))
-        elif isinstance(value, list | tuple):
-            is_nested = any(isinstance(item, Mapping | list | tuple) for item in value)
+        elif isinstance(value, (list, tuple)):
+            is_nested = any(isinstance(item, (dict, list, tuple)) for item in value)
             indexes = [str(n) if is_nested else "" for n in range(len(value))]
             stack.extend((f"{name}[{index}]", item) for index, item in zip(indexes[::-1], value[::-1], strict=True))
         else:
@@ -63,4 +63,5 @@ def _scalar(name: str, value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    return quote_plus(text, errors="replace")
+    # Names and many values need no escapes, and the library's function takes ten times as long to find that out.
+    return text if text.isalnum() and text.isascii() else quote_plus(text, errors="replace")

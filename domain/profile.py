@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import isfinite
 from typing import Final, Self
 from uuid import UUID, uuid5
 
@@ -122,7 +123,7 @@ def _fields_problem(text: str) -> str | None:
     try:
         if len(text.encode()) > MAX_FIELDS_BYTES:
             return f"must be at most {MAX_FIELDS_BYTES} bytes of JSON"
-        fields = json.loads(text, parse_constant=_refuse_constant)
+        fields = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
         json.dumps(fields, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return "must not hold half of a surrogate pair"
@@ -137,6 +138,13 @@ def _fields_problem(text: str) -> str | None:
 
 def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(text: str) -> float:
+    # Python reads 1e999 as infinity; other readers of the same text refuse all of it.
+    if not isfinite(number := float(text)):
+        raise ValueError(f"{text[:20]} is out of range")
+    return number
 
 
 def _depth(value: object) -> int:

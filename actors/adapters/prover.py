@@ -60,7 +60,7 @@ class HttpProver:
         except (httpx.HTTPError, httpx.InvalidURL, httpcore.ConnectError, ssl.SSLError, OSError, ValueError) as exc:
             return Fetched(None, _failure_sentence(exc))
         finally:
-            # One look is all: nothing is gained by keeping a connection, and what a handler left unread is not waited for.
+            # What one server sets must not be sent to it, or to a neighbour of it, the next time.
             self._client.cookies.clear()
         return Fetched(body, _body_sentence(body))
 

@@ -10,7 +10,9 @@ from domain.errors import ConcurrentWrite, StoreError, StoreUnavailable
 
 #: Pages (of 4 KiB) in the write-ahead log before a commit copies them into the file; SQLite's 1000 does so too often.
 WAL_PAGES: Final = 4000
-CACHE_KIB: Final = 64 * 1024
+WRITER_CACHE_KIB: Final = 64 * 1024
+#: Small, for each loop's process has a reader; what it misses is in the operating system's cache.
+READER_CACHE_KIB: Final = 4 * 1024
 #: A log that a long read let grow is cut back to this when it starts anew.
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
@@ -19,14 +21,14 @@ _WRITER_PRAGMAS: Final = (
     "synchronous = FULL",  # every commit is fsynced: what was answered survives a power cut
     "secure_delete = OFF",
     "temp_store = MEMORY",
-    f"cache_size = -{CACHE_KIB}",
+    f"cache_size = -{WRITER_CACHE_KIB}",
     f"wal_autocheckpoint = {WAL_PAGES}",
     f"journal_size_limit = {WAL_LIMIT_BYTES}",
 )
 _READER_PRAGMAS: Final = (
     "query_only = ON",
     "temp_store = MEMORY",
-    f"cache_size = -{CACHE_KIB // 4}",
+    f"cache_size = -{READER_CACHE_KIB}",
 )
 
 

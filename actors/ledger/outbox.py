@@ -16,7 +16,7 @@ from domain.values import TRIGGER_CODES
 
 
 class TrackingEventState(msgspec.Struct):
-    """The stored state of a `domain.tracking_event.TrackingEventRecorded`, byte for byte what the mapper makes."""
+    """The stored state of a `domain.tracking_event.TrackingEventRecorded`, as its mapper reads it."""
 
     account_no: int
     type: str
@@ -27,7 +27,7 @@ class TrackingEventState(msgspec.Struct):
 
 _encode_state: Final = msgspec.json.Encoder().encode
 
-_KNOWN: Final = (
+KNOWN: Final = (
     "SELECT originator_id FROM stored_events"
     " WHERE originator_id IN (SELECT value FROM json_each(?)) AND originator_version = 1"
 )
@@ -78,7 +78,7 @@ def _check_routes(cursor: sqlite3.Cursor, routes_version: int) -> None:
 
 
 def _duplicates(cursor: sqlite3.Cursor, hexes: Sequence[str]) -> list[int]:
-    seen = {row[0] for row in cursor.execute(_KNOWN, (msgspec.json.encode(hexes).decode(),))}
+    seen = {row[0] for row in cursor.execute(KNOWN, (msgspec.json.encode(hexes).decode(),))}
     if not seen and len(set(hexes)) == len(hexes):
         return []
     duplicates = []

@@ -43,7 +43,7 @@ class Projector:
             sqlite3.IntegrityError: something that must be unique is not; the caller rolls back.
         """
         for stored in stored_events:
-            if handler := _HANDLERS.get(stored.topic):
+            if handler := HANDLERS.get(stored.topic):
                 handler(cursor, self._mapper.to_domain_event(stored))
 
 
@@ -154,7 +154,8 @@ def _loop_changed(cursor: sqlite3.Cursor, event: FeedbackLoop.Event) -> None:
         cursor.execute("UPDATE meta SET value = value + 1 WHERE name = 'routes_version'")
 
 
-_HANDLERS: Final[dict[str, Callable[[sqlite3.Cursor, Any], None]]] = {
+#: By topic. What is not here changes nothing that is looked up: attempts to verify, and secrets' versions.
+HANDLERS: Final[dict[str, Callable[[sqlite3.Cursor, Any], None]]] = {
     Account.Opened.TOPIC: _account_opened,
     Account.ApiKeyIssued.TOPIC: _api_key_issued,
     Message.Registered.TOPIC: _message_registered,

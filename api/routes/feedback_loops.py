@@ -17,7 +17,16 @@ ITEM: Final = f"{COLLECTION}/{{id}}"
 TAG: Final = "Feedback loops"
 
 #: Settings whose names are the same in the command and on the wire.
-_PLAIN: Final = ("url", "triggers", "format", "rate_limit", "max_concurrency", "ordered", "signature", "description")
+_PLAIN: Final[tuple[str, ...]] = (
+    "url",
+    "triggers",
+    "format",
+    "rate_limit",
+    "max_concurrency",
+    "ordered",
+    "signature",
+    "description",
+)
 
 
 async def create_loop(call: Call[NewLoop, NoQuery]) -> Reply:
@@ -36,7 +45,9 @@ async def list_loops(call: Call[EmptyBody, PageQuery]) -> Reply:
 
 async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
     """One loop."""
-    return Reply.of(loop_view(await call.services.client.call(c.GetLoop(account=call.account, loop_id=call.path["id"]))))
+    return Reply.of(
+        loop_view(await call.services.client.call(c.GetLoop(account=call.account, loop_id=call.path["id"])))
+    )
 
 
 async def change_loop(call: Call[LoopChange, NoQuery]) -> Reply:

@@ -26,9 +26,7 @@ async def readyz(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Whether an event can go all the way from hit to handler."""
     problems = await _problems(call.services)
     if problems:
-        raise Refused(
-            NOT_READY, "; ".join(problems), members={"problems": problems}, headers=(("Retry-After", "1"),)
-        )
+        raise Refused(NOT_READY, "; ".join(problems), members={"problems": problems}, headers=(("Retry-After", "1"),))
     return Reply.of(Ready(status="ready"))
 
 

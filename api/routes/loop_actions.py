@@ -47,9 +47,7 @@ async def verify(call: Call[EmptyBody, NoQuery]) -> Reply:
 
 async def send_sample(call: Call[Sample, NoQuery]) -> Reply:
     """Sends a sample event now."""
-    command = c.SendSample(
-        account=call.account, loop_id=call.path["id"], type=call.body.type, data=call.body.data
-    )
+    command = c.SendSample(account=call.account, loop_id=call.path["id"], type=call.body.type, data=call.body.data)
     return Reply.of(sample_view(await call.services.client.call(command)))
 
 

@@ -28,13 +28,13 @@ async def register_messages(call: Call[NewMessage | Lines, NoQuery]) -> Reply:
     if isinstance(call.body, Lines):
         registrar = LinesRegistrar(lambda specs: _register(call, specs), call.services.urls, call.seed)
         return Reply(status=201, body=await registrar.answer(call.body.lines), content_type=NDJSON)
-    prepared = prepare(call.body, call.services.urls, call.seed, 0)
+    prepared = await prepare(call.body, call.services.urls, call.seed, 0)
     (result,) = await _register(call, [prepared.spec])
     if result.rejection is not None:
         raise error_of(result.rejection)
     if result.message is None:
         raise FeedbackLoopsError("a message was neither registered nor rejected")
-    return Reply.of(tracked(prepared, result.message, call.services.urls), 201)
+    return Reply.of(await tracked(prepared, result.message, call.services.urls), 201)
 
 
 async def _register(call: Call[NewMessage | Lines, NoQuery], specs: list[c.MessageSpec]) -> list[c.MessageResult]:

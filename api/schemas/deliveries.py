@@ -28,7 +28,7 @@ class Attempt(AnswerModel):
     status: int | None = Field(description="HTTP status; null when there was no answer.")
     duration_ms: int
     error: str | None = Field(
-        description="`timeout`, `connect`, `tls`, `address`, `redirect`, `status` or `protocol`; null when all went well."
+        description="`timeout`, `connect`, `tls`, `address`, `redirect`, `status`, `protocol`; null when all went well."
     )
     response_excerpt: str
     address: str | None = Field(description="The IP address connected to.")

@@ -82,7 +82,9 @@ class LoopFilters(RequestModel):
     """Which events pass. An empty list lets all through; what is left out of a PATCH stays as it is."""
 
     tags: FilterItems = Field(default=[], description="Events of messages with at least one of these tags.")
-    databases: FilterItems = Field(default=[], description="Events of messages with a profile in one of these databases.")
+    databases: FilterItems = Field(
+        default=[], description="Events of messages with a profile in one of these databases."
+    )
     collections: FilterItems = Field(default=[], description="Events of subprofiles in one of these collections.")
 
 
@@ -119,7 +121,9 @@ class Sample(RequestModel):
 
     type: TriggerName = Field(description="The sample's trigger.")
     data: dict[str, Any] = Field(
-        default={}, description="Fields that take the place of the sample's own.", examples=[{"recipient": "j@example.com"}]
+        default={},
+        description="Fields that take the place of the sample's own.",
+        examples=[{"recipient": "j@example.com"}],
     )
 
 

@@ -13,7 +13,7 @@ from domain.message import MAX_LINKS, MAX_TAGS, link_problem
 from domain.profile import MAX_INTERESTS
 from domain.values import EmailAddress
 
-MAX_HTML_CHARS: Final = 4_000_000
+MAX_HTML_CHARS: Final = 2_000_000
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
 
@@ -122,7 +122,9 @@ class EventQuery(PageQuery):
 class ProfileData(RequestModel):
     """A profile's data; a PUT replaces all of it."""
 
-    fields: dict[str, Any] = Field(description="Scalars, lists and maps, at most 64 KiB as JSON.", examples=[{"name": "John"}])
+    fields: dict[str, Any] = Field(
+        description="Scalars, lists and maps, at most 64 KiB as JSON.", examples=[{"name": "John"}]
+    )
     interests: list[Name] = Field(default=[], max_length=MAX_INTERESTS)
 
 

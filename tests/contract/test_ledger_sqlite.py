@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.contract.ledger_facts import Store
+from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
 from tests.contract.ledger_suite import AppendSuite, EventsSuite
-from tests.contract.ledger_views_suite import LookUpSuite, RebuildSuite, RoutesSuite, ViewsSuite
+from tests.contract.ledger_views_suite import ViewsSuite
 from tests.contract.sqlite_store import sqlite_stores
 
 

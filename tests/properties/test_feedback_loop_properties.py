@@ -57,9 +57,10 @@ class LoopMachine(RuleBasedStateMachine):
 
     @rule()
     def verify(self) -> None:
-        effects = {"state": "active"} if self.model["state"] == "unverified" else {}
-        if self.command("verify", URL, **effects):
+        if self.command("verify", URL):
             self.model["verified_at_ms"] = self.now_ms
+            if self.model["state"] == "unverified":
+                self.model["state"] = "active"
 
     @rule()
     def pause(self) -> None:
@@ -76,8 +77,8 @@ class LoopMachine(RuleBasedStateMachine):
     @rule(path=st.sampled_from(["", "a", "b/c"]))
     def change_url(self, path: str) -> None:
         url = f"https://example.org/{path}"
-        moved = {"state": "unverified", "url": url, "verified_at_ms": None, "reason": None}
-        self.command("change_url", url, f"token-{path}", **(moved if url != self.model["url"] else {}))
+        if self.command("change_url", url, f"token-{path}") and url != self.model["url"]:
+            self.model = {"state": "unverified", "url": url, "verified_at_ms": None, "reason": None}
 
     @rule(changes=st.fixed_dictionaries({}, optional=CHANGES))
     def change(self, changes: dict[str, Any]) -> None:

@@ -57,7 +57,7 @@ def test_a_topic_is_one_events() -> None:
 
 def test_topics_say_whose_they_are() -> None:
     """Every event's topic begins with its aggregate's, and there is no other in the ledger."""
-    names = {aggregate.TOPIC for aggregate in AGGREGATES} | {TrackingEventRecorded.TOPIC.partition(".")[0]}
+    names = {vars(aggregate)["TOPIC"] for aggregate in AGGREGATES} | {TrackingEventRecorded.TOPIC.partition(".")[0]}
     assert {topic.partition(".")[0] for topic in event_topics()} == names
 
 

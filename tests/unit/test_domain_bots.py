@@ -1,5 +1,7 @@
 """`domain.bots`."""
 
+# ruff: noqa: E501 - user agents are as long as they are
+
 from __future__ import annotations
 
 import pytest

@@ -59,6 +59,8 @@ def test_a_place_holds_one_profile() -> None:
         ('"text"', "must be an object"),
         ('{"a": NaN}', "NaN is not JSON"),
         ('{"a": Infinity}', "Infinity is not JSON"),
+        ('{"a": 1e999}', "1e999 is out of range"),
+        ('{"a": -1e999}', "-1e999 is out of range"),
         ('{"a": "\\ud800"}', "surrogate"),
         ('{"a": "\ud800"}', "surrogate"),
         ('{"a": ' + "9" * 5000 + "}", "must be JSON"),

@@ -27,7 +27,7 @@ def test_what_is_no_id_is_none(text: str) -> None:
 
 def test_trigger_codes_never_change() -> None:
     """The numbers are stored, so each trigger keeps its own."""
-    names = "open click delivery bounce failure abuse unsubscribe create update delete".split()
+    names = ["open", "click", "delivery", "bounce", "failure", "abuse", "unsubscribe", "create", "update", "delete"]
     assert dict(enumerate(names, start=1)) == TRIGGER_NAMES
     assert {name: n for n, name in TRIGGER_NAMES.items()} == TRIGGER_CODES
 

@@ -11,6 +11,7 @@ import pytest
 
 from actors import commands as c
 from actors import gateway_protocol as wire
+from actors.frame_server import FrameServer
 from actors.gateway import Gateway
 from actors.gateway_client import GatewayClient
 from domain.errors import InvalidInput, StoreUnavailable, Unavailable
@@ -23,9 +24,9 @@ async def refuse_hits(_body: bytes) -> None:
     raise StoreUnavailable("the ledger is away")
 
 
-def client_and_gateway(tmp_path: Path, record: Any, handle: Any) -> tuple[GatewayClient, Gateway, Path]:
+def client_and_gateway(tmp_path: Path, record: Any, handle: Any) -> tuple[GatewayClient, FrameServer, Path]:
     path = tmp_path / "gateway.sock"
-    return GatewayClient(str(path)), Gateway(record, handle), path
+    return GatewayClient(str(path)), FrameServer(Gateway(record, handle).answer), path
 
 
 def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
@@ -58,7 +59,7 @@ def test_answers_and_errors_come_back(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
-        await gateway.start(path)
+        await gateway.listen_at(path)
         await client.start()
         account = await client.call(c.CreateAccount(name="Ada", key_hash="00"))
         assert account == c.Account(no=7, id="acc_1", name="Ada")
@@ -85,7 +86,7 @@ def test_calls_overlap(tmp_path: Path) -> None:
 
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
-        await gateway.start(path)
+        await gateway.listen_at(path)
         await client.start()
         slow = asyncio.create_task(client.call(c.CheckReadiness()))
         assert await client.call(c.Authenticate(key_hash="")) is None
@@ -111,20 +112,18 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
         return None
 
     async def scenario() -> None:
-        path = tmp_path / "gateway.sock"
-        client = GatewayClient(str(path))
-        await client.start()
-        first = await asyncio.start_unix_server(Gateway(refuse_hits, hang)._serve, path)
+        client, gateway, path = client_and_gateway(tmp_path, refuse_hits, hang)
+        await gateway.listen_at(path)
         call = asyncio.create_task(client.call(c.Authenticate(key_hash="")))
         await entered.wait()
-        first.close()
-        assert client._writer is not None
-        client._writer.transport.abort()
+        await gateway.stop(0)
+        assert client._link._protocol is not None
+        client._link._protocol.close()
         with pytest.raises(Unavailable) as lost:
             await call
         assert lost.value.may_have_run
-        second = Gateway(refuse_hits, answer)
-        await second.start(path)
+        second = FrameServer(Gateway(refuse_hits, answer).answer)
+        await second.listen_at(path)
         assert await client.call(c.Authenticate(key_hash="")) is None
         await client.close()
         await second.stop(0.1)
@@ -136,7 +135,7 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
 
 def test_without_a_gateway_a_call_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that finds no gateway within its patience raises Unavailable, and has not run."""
-    monkeypatch.setattr("actors.gateway_client.PATIENCE_S", 0.05)
+    monkeypatch.setattr("actors.link.PATIENCE_S", 0.05)
 
     async def scenario() -> None:
         client = GatewayClient(str(tmp_path / "none.sock"))

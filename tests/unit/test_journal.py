@@ -508,3 +508,26 @@ def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(StoreUnavailable, match="file/j cannot be opened"):
         Journal.open(tmp_path / "file" / "j", MIB)
+
+
+def test_a_journal_has_one_writer(tmp_path: Path) -> None:
+    """A journal that is open cannot be opened again until it is closed: two writers would overwrite each other."""
+
+    async def body(_: Journal) -> None:
+        with pytest.raises(StoreUnavailable, match="open in another process"):
+            Journal.open(tmp_path / "j", MIB)
+
+    run(tmp_path / "j", body)
+    run(tmp_path / "j", lambda journal: journal.append(b"again"))
+
+
+def test_an_append_after_the_close_holds_nobody_up(tmp_path: Path) -> None:
+    """A hit that comes too late is lost, counted, and answered at once."""
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path / "j", MIB)
+        await journal.close()
+        await asyncio.wait_for(journal.append(b"late"), 1)
+        assert journal.lost == 1
+
+    asyncio.run(main())

@@ -37,7 +37,9 @@ class Time:
         return self.now_s
 
 
-def resolver(*answers: list[str] | Exception, allowed: str = "", time: Time | None = None) -> tuple[HandlerResolver, NameServer]:
+def resolver(
+    *answers: list[str] | Exception, allowed: str = "", time: Time | None = None
+) -> tuple[HandlerResolver, NameServer]:
     names = NameServer(*answers)
     return HandlerResolver(HandlerPolicy(parse_networks(allowed)), names, time or Time()), names
 
@@ -102,7 +104,10 @@ def test_refusal_names_the_address_and_the_setting() -> None:
     async def main() -> None:
         made, _ = resolver(["10.0.0.1"])
 
-        with pytest.raises(AddressNotAllowed, match=r"shop\.example: the address 10\.0\.0\.1 .*FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS.*10\.0\.0\.1/32"):
+        with pytest.raises(
+            AddressNotAllowed,
+            match=r"shop\.example: the address 10\.0\.0\.1 .*FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS.*10\.0\.0\.1/32",
+        ):
             await made.addresses("shop.example")
 
     asyncio.run(main())

@@ -53,7 +53,7 @@ def run(path: Path, body: Callable[[Edge], Awaitable[None]], trusted: str = "", 
     async def main() -> None:
         journal = Journal.open(path / "j", 1 << 22)
         app = TrackingApp(TOKENS, journal, [ip_network(text) for text in trusted.split()], Clock())
-        transport = httpx.ASGITransport(app, client=(peer, 1234))  # type: ignore[arg-type]
+        transport = httpx.ASGITransport(app, client=(peer, 1234))
         async with httpx.AsyncClient(transport=transport) as client:
             await body(Edge(journal, app, client))
         await journal.close()
@@ -328,7 +328,7 @@ def test_on_a_real_server(tmp_path: Path) -> None:
     async def main() -> None:
         journal = Journal.open(tmp_path / "j", 1 << 22)
         app = TrackingApp(TOKENS, journal, [], Clock())
-        config = uvicorn.Config(app, port=0, lifespan="off", log_level="error", proxy_headers=False)  # type: ignore[arg-type]
+        config = uvicorn.Config(app, port=0, lifespan="off", log_level="error", proxy_headers=False)
         server = uvicorn.Server(config)
         serving = asyncio.create_task(server.serve())
         while not server.started:

@@ -1,0 +1,109 @@
+"""Frames: requests and answers between processes, over a stream socket, any number of them under way at once.
+
+    frame = length of the body (4 bytes, little endian) · kind (1) · request id (8) · body
+
+A request's answer bears its id and is of kind `OK` or `ERROR`; a request with id 0 wants no answer. What other kinds
+there are is between the two ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import struct
+from collections.abc import Callable
+from typing import Final, cast
+
+import msgspec
+
+from domain.errors import FeedbackLoopsError, from_wire, to_wire
+
+HEADER: Final = struct.Struct("<IBQ")
+MAX_BODY_BYTES: Final = 64 * 1024 * 1024
+OK: Final = 0
+ERROR: Final = 1
+#: What a client says first where the socket is not guarded by file permissions.
+HELLO: Final = 2
+
+OnFrame = Callable[[int, int, bytes], None]
+
+
+def frame_bytes(kind: int, request_id: int, body: bytes) -> bytes:
+    """The frame as it goes over the socket."""
+    return HEADER.pack(len(body), kind, request_id) + body
+
+
+def error_body(error: FeedbackLoopsError) -> bytes:
+    """The body of an `ERROR` frame."""
+    return msgspec.json.encode(to_wire(error))
+
+
+def read_error(body: bytes) -> FeedbackLoopsError:
+    """The error of an `ERROR` body."""
+    name, args = msgspec.json.decode(body)
+    return from_wire(name, args)
+
+
+class FrameProtocol(asyncio.Protocol):
+    """Cuts what arrives into frames. `on_frame` gets kind, request id and body of each; `on_lost` hears the end."""
+
+    def __init__(self, on_frame: OnFrame, on_lost: Callable[[], None]) -> None:
+        self._on_frame = on_frame
+        self._on_lost = on_lost
+        self._buffer = bytearray()
+        self._transport: asyncio.Transport | None = None
+        self._may_write = asyncio.Event()
+        self._may_write.set()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def data_received(self, data: bytes) -> None:
+        buffer = self._buffer
+        buffer += data
+        at = 0
+        while len(buffer) - at >= HEADER.size:
+            length, kind, request_id = HEADER.unpack_from(buffer, at)
+            if length > MAX_BODY_BYTES:
+                self.close()
+                return
+            end = at + HEADER.size + length
+            if len(buffer) < end:
+                break
+            body = bytes(buffer[at + HEADER.size : end])
+            at = end
+            self._on_frame(kind, request_id, body)
+        del buffer[:at]
+
+    def pause_writing(self) -> None:
+        self._may_write.clear()
+
+    def resume_writing(self) -> None:
+        self._may_write.set()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  why it ended changes nothing
+        self._transport = None
+        self._may_write.set()
+        self._on_lost()
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None
+
+    @property
+    def unsent_bytes(self) -> int:
+        """What the other end has not taken yet."""
+        return self._transport.get_write_buffer_size() if self._transport is not None else 0
+
+    def send(self, kind: int, request_id: int, body: bytes) -> None:
+        """Sends a frame, unless the connection has ended."""
+        if self._transport is not None:
+            self._transport.write(frame_bytes(kind, request_id, body))
+
+    async def drained(self) -> None:
+        """Returns when the other end takes frames."""
+        await self._may_write.wait()
+
+    def close(self) -> None:
+        """Ends the connection."""
+        if self._transport is not None:
+            self._transport.close()

@@ -1,0 +1,37 @@
+"""Looking for a loop's proof at every place where it may be."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import NamedTuple
+
+from actors.commands import Finding
+from actors.ports import Fetched, Prover
+from domain.verification import dns_name, file_locations, proves
+
+
+class Search(NamedTuple):
+    """What was found, a finding for each place that was looked at; and the first place with the proof, or None."""
+
+    findings: list[Finding]
+    location: str | None
+
+
+async def look_for_proof(prover: Prover, url: str, token: str) -> Search:
+    """Looks for the file beside the script and at the root, and for the DNS record when there is no such file."""
+    locations = file_locations(url, token)
+    files = await asyncio.gather(*map(prover.fetch_file, locations))
+    findings = [_finding(location, [fetched], token) for location, fetched in zip(locations, files, strict=True)]
+    if not any(finding.matched for finding in findings):
+        name = dns_name(url)
+        findings.append(_finding(f"dns:{name}", await prover.fetch_txt(name), token))
+    return Search(findings, next((finding.location for finding in findings if finding.matched), None))
+
+
+def _finding(location: str, fetched: list[Fetched], token: str) -> Finding:
+    matched = any(one.body is not None and proves(one.body, token) for one in fetched)
+    if matched:
+        return Finding(location=location, matched=True, found="the proof")
+    found = "; ".join(one.found for one in fetched)
+    has_content = any(one.body is not None for one in fetched)
+    return Finding(location=location, matched=False, found=f"{found}, which is not the proof" if has_content else found)

@@ -1,0 +1,67 @@
+"""`feedback-loops`: the command line. A command's code is loaded when it is asked for, so help is there at once."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Final
+
+#: Each is a module of `api.cli` with a `run(arguments, environment) -> exit code`.
+COMMANDS: Final = {
+    "demo": "show the main job, from a click in a mail to your script, in half a minute",
+    "serve": "run the service",
+    "listen": "run a sample handler that shows the events it gets",
+    "bench": "send clicks to a running service, and say how it did",
+}
+
+DESCRIPTION: Final = (
+    "Self-hosted, real-time e-mail event webhooks: opens, clicks and bounces, enriched and POSTed to your own script."
+)
+
+
+def _version() -> str:
+    try:
+        return version("feedback-loops")
+    except PackageNotFoundError:  # run from a checkout that was not installed
+        return "not installed"
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of everything up to the command's name."""
+    width = max(map(len, COMMANDS))
+    listing = "\n".join(f"  {name:{width}}  {what}" for name, what in COMMANDS.items())
+    made = argparse.ArgumentParser(
+        prog="feedback-loops",
+        usage="feedback-loops [--version] COMMAND …",
+        description=DESCRIPTION,
+        epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` tells more of each. New here? Try the demo.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        add_help=True,
+    )
+    made.add_argument("--version", action="version", version=f"feedback-loops {_version()}")
+    made.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    return made
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Runs a command and exits with its code: 0 all went well, 1 it failed, 2 it was asked for wrongly."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given:
+        parser().print_help()
+        sys.exit(2)
+    # Up to the command alone: what follows is the command's own.
+    at = next((n for n, word in enumerate(given) if not word.startswith("-")), len(given))
+    command = parser().parse_args(given[: at + 1]).command
+    try:
+        code = import_module(f"api.cli.{command}").run(given[at + 1 :], os.environ)
+    except KeyboardInterrupt:
+        code = 130
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,67 @@
+"""`feedback-loops serve`: its options are the table of settings."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from actors import keeper, log_lines
+from actors.settings import OPTIONS, Settings
+from domain.errors import FeedbackLoopsError, InvalidInput
+
+DESCRIPTION: Final = """\
+Runs the service: hits are answered at once, GET /readyz answers 200 when events can go all the way to handlers.
+SIGTERM or Ctrl-C stops it within 10 seconds, a second one at once. Nothing that was answered is lost either way.
+"""
+
+EPILOG: Final = """\
+Every option is also an environment variable, its name in brackets; the option wins. Secrets have a variable only:
+every user of the machine can see the options of a process.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """One option per row of the table."""
+    made = argparse.ArgumentParser(
+        prog="feedback-loops serve",
+        description=DESCRIPTION,
+        epilog=EPILOG + "\n" + _secrets(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="feedback-loops serve [OPTION …]",
+    )
+    for option in OPTIONS:
+        if option.flag is not None:
+            default = f"Default: {option.default_text.replace('`', '') or 'none'}."
+            made.add_argument(
+                option.flag,
+                metavar=option.metavar,
+                dest=option.name,
+                # argparse formats its help with %.
+                help=f"{option.help} {default} [{option.variable}]".replace("%", "%%"),
+            )
+    return made
+
+
+def _secrets() -> str:
+    lines = [f"  {o.variable}\n      {o.help} Default: {o.default_text}." for o in OPTIONS if o.is_secret]
+    return "variables without an option:\n" + "\n".join(lines).replace("`", "")
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Serves until it is stopped."""
+    flags = vars(parser().parse_args(arguments))
+    try:
+        settings = Settings.from_env(environment, **flags)
+    except InvalidInput as exc:
+        for _, problem in exc.problems:
+            sys.stderr.write(f"feedback-loops serve: {problem}\n")
+        return 2
+    log_lines.configure(settings.log_level, "keeper")
+    try:
+        keeper.serve(settings, environment)
+    except FeedbackLoopsError as exc:
+        sys.stderr.write(f"feedback-loops serve: {exc}\n")
+        return 1
+    return 0

@@ -1,0 +1,104 @@
+"""The front end's process: answers HTTP on the keeper's socket.
+
+    python -m api.serve_front --settings FILE --fd N
+
+It needs neither Ray nor the gateway to start and to answer hits (I2).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import socket
+import sys
+import time
+from pathlib import Path
+from typing import Final
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from actors.gateway_client import GatewayClient
+from actors.log_lines import configure
+from actors.settings import Settings
+from api.app import create_app
+from api.forwarder import Forwarder
+from api.journal import Journal
+from api.tracking import TrackingApp
+from domain.errors import FeedbackLoopsError
+from domain.keys import derive
+from domain.tokens import TrackingTokens
+
+log = logging.getLogger(__name__)
+
+BACKLOG: Final = 4096
+#: Longer than the 60 s of common proxies: they close first, and never send into a connection that we are closing.
+KEEP_ALIVE_S: Final = 75
+#: Seconds that requests in progress have at the stop; streams are cut then.
+GRACE_S: Final = 1
+
+
+class WallClock:
+    """The time of day."""
+
+    def now_ms(self) -> int:
+        """Unix time, milliseconds."""
+        return time.time_ns() // 1_000_000
+
+
+def tracking_tokens(master_key: bytes) -> TrackingTokens:
+    """The tokens of this installation. The purpose is never changed: sent mail depends on it."""
+    return TrackingTokens(derive(master_key, "tracking-tokens"))
+
+
+def build(settings: Settings) -> ASGIApp:
+    """The front end, wired.
+
+    Raises:
+        StoreUnavailable: the journal cannot be opened.
+    """
+    tokens = tracking_tokens(settings.master_key)
+    journal = Journal.open(settings.data_dir / "journal", settings.journal_max_bytes)
+    client = GatewayClient(str(settings.gateway_socket))
+    tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock())
+    return create_app(settings, client, tokens, tracking, journal, Forwarder(journal, client))
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> None:
+    """Serves until SIGTERM; then takes no more connections, and finishes what is in progress."""
+    config = uvicorn.Config(
+        app,
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        backlog=BACKLOG,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=GRACE_S,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the application decides itself whom to believe
+        log_config=None,
+    )
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--settings", type=Path, required=True)
+    parser.add_argument("--fd", type=int, required=True)
+    arguments = parser.parse_args()
+    settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
+    configure(settings.log_level, "front")
+    try:
+        app = build(settings)
+    except FeedbackLoopsError as exc:
+        log.critical("cannot start", extra={"action": "front_end_failed", "problem": str(exc)})
+        sys.exit(1)
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, log.getEffectiveLevel()))
+    serve(app, socket.socket(fileno=arguments.fd))
+
+
+if __name__ == "__main__":
+    main()

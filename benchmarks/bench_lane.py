@@ -1,0 +1,151 @@
+"""What one delivery costs from the lane's queue to the recorded outcome: encode, sign, POST, decide, gather.
+
+Run:  python -m benchmarks.bench_lane [--deliveries 20000] [--concurrency 16] [--profile]
+
+The handler runs in a process of its own. The ledger takes outcomes and does nothing with them: what it costs is
+bench_ledger's to say. CPU is this process's alone (`time.process_time`).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import cProfile
+import multiprocessing
+import pstats
+import random
+import statistics
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from actors.adapters.clock import SystemClock
+from actors.adapters.resolver import HandlerResolver
+from actors.adapters.sender import HttpSender
+from actors.lane import Lane
+from actors.ledger.reader import SQLiteLedgerReader
+from actors.posts import LaneConfig, SigningSecret
+from benchmarks.bench_sender import serve
+from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.handler_policy import HandlerPolicy, parse_networks
+from domain.retry import RetrySchedule
+
+FIELDS = {
+    "id": "msg_0190f3c07b8a7c1e8f3a5d2b4c6e8f01",
+    "event": "evt_0190f3c07b8a7c1e8f3a5d2b4c6e8f02",
+    "type": "click",
+    "timestamp": "2026-01-01 12:00:00",
+    "time": 1767268800,
+    "recipient": "john.doe@example.com",
+    "tags": ["newsletter", "january"],
+    "mailing": "4711",
+    "ip": "203.0.113.7",
+    "useragent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+    "referer": "https://mail.example.com/",
+    "original": "https://example.com/offer?id=1&utm_source=newsletter",
+    "first": 1,
+    "database": "1",
+    "profile": "123",
+    "fields": {"firstname": "John", "lastname": "Doe", "city": "Amsterdam"},
+    "interests": ["sailing", "music"],
+}
+
+
+class IdleLedger:
+    """Takes outcomes, and counts them."""
+
+    recorded = 0
+
+    async def append(self, events: object) -> None: ...
+
+    async def record_events(self, routes_version: int, events: object) -> None: ...
+
+    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+        assert all(outcome.status == 200 for outcome in outcomes)
+        self.recorded += len(outcomes)
+
+
+class EmptyOutbox(SQLiteLedgerReader):
+    """Holds nothing: all is offered."""
+
+    def due_deliveries(self, *_: object, **__: object) -> list[OfferedDelivery]:
+        return []
+
+    def next_due_ms(self, *_: object, **__: object) -> int | None:
+        return None
+
+
+async def measure(url: str, form: str, options: argparse.Namespace) -> None:
+    ledger = IdleLedger()
+    clock = SystemClock()
+    lane = Lane(
+        loop_no=1,
+        config=LaneConfig(
+            "fl_" + "0" * 32,
+            "acc_" + "0" * 32,
+            url,
+            form,
+            (SigningSecret(b"0" * 24, None),),
+            max_concurrency=options.concurrency,
+        ),
+        ledger=ledger,  # type: ignore[arg-type]
+        reader=EmptyOutbox(Path("unused")),
+        sender=HttpSender(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8")))),
+        clock=clock,
+        rng=random.SystemRandom(),
+        retry_schedule=RetrySchedule.parse("5,300"),
+        timeout_s=15.0,
+        disable_after_s=1e6,
+        on_disable=print,
+    )
+    lane.start()
+    lane.resume()
+    await asyncio.sleep(0.1)
+    fields = msgspec.json.encode(FIELDS)
+    cpu_us, rates, number = [], [], 0
+    for round_no in range(6):
+        cpu, wall, before = time.process_time(), time.perf_counter(), number
+        while number - before < options.deliveries:
+            now_ms = clock.now_ms()
+            count = 900 - lane.in_hand
+            if count > 100:
+                offers = [OfferedDelivery(number + n + 1, b"e" * 16, "click", fields, 0, now_ms) for n in range(count)]
+                lane.offer(offers)
+                number += count
+            await asyncio.sleep(0.002)
+        while ledger.recorded < number:
+            await asyncio.sleep(0.002)
+        if round_no:
+            cpu_us.append((time.process_time() - cpu) / (number - before) * 1e6)
+            rates.append((number - before) / (time.perf_counter() - wall))
+    await lane.stop(1.0)
+    print(f"{form:5} {statistics.median(cpu_us):6.1f} us CPU (best {min(cpu_us):5.1f}) {max(rates):8,.0f} deliveries/s")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--deliveries", type=int, default=20_000)
+    arguments.add_argument("--concurrency", type=int, default=16)
+    arguments.add_argument("--profile", action="store_true")
+    options = arguments.parse_args()
+    here, there = multiprocessing.Pipe()
+    handler = multiprocessing.get_context("spawn").Process(target=serve, args=(there,), daemon=True)
+    handler.start()
+    url = f"http://127.0.0.1:{here.recv()}/dir/script.php"
+    profile = cProfile.Profile()
+    for form in ("form", "json"):
+        if options.profile:
+            profile.enable()
+        uvloop.run(measure(url, form, options))
+        profile.disable()
+        if options.profile:
+            pstats.Stats(profile).sort_stats("tottime").print_stats(22)
+            break
+    handler.terminate()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,168 @@
+"""Look-ups in any ledger, and that each follows from the log. A store joins by a subclass with a fixture `store`."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from domain.enrichment import first_key
+from domain.tracking import MessageFacts, ProfileFacts, Route
+from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
+
+
+class RoutesSuite:
+    """The routing table follows the loops, and its version every change of it."""
+
+    def test_a_loop_is_routed_while_it_is_active_or_paused(self, store: Store) -> None:
+        """Each step of a loop's life changes the routes and their version together, or neither."""
+        tenant = store.account()
+        loop = tenant.loop(tags=["a"], databases=["1"], collections=["c"])
+        steps: list[tuple[Any, bool, bool]] = [
+            (lambda: None, False, False),
+            (lambda: loop.verify("x", NOW_MS), True, True),
+            (lambda: loop.verify("x", NOW_MS), True, False),
+            (lambda: loop.pause(NOW_MS), True, False),
+            (lambda: loop.resume(NOW_MS), True, False),
+            (lambda: loop.change({"description": "new"}, NOW_MS), True, False),
+            (lambda: loop.change({"triggers": ["click"]}, NOW_MS), True, True),
+            (lambda: loop.rotate_secret(NOW_MS), True, False),
+            (lambda: loop.disable("gone", NOW_MS), False, True),
+            (lambda: loop.change({"tags": []}, NOW_MS), False, False),
+            (lambda: loop.resume(NOW_MS), True, True),
+            (lambda: loop.change_url("https://example.org/", "u" * 32, NOW_MS), False, True),
+            (lambda: loop.verify("x", NOW_MS), True, True),
+            (lambda: loop.delete(NOW_MS), False, True),
+        ]
+        for number, (step, is_routed, moves_on) in enumerate(steps):
+            before = store.reader.routes_version()
+            step()
+            store.append(loop)
+            table = store.reader.routing_table()
+
+            assert (number, is_routed, moves_on) == (number, bool(table.routes), table.version > before)
+            assert table.version == store.reader.routes_version()
+
+    def test_a_route_has_what_enrichment_needs(self, store: Store) -> None:
+        """A route has the loop's number, id, account, triggers and filters."""
+        tenant = store.account()
+        row = store.active_loop(tenant, tags=["a"], databases=["1"], collections=["c"])
+
+        expected = Route(row.no, row.id, tenant.no, ["click", "open"], ["a"], ["1"], ["c"])
+        assert [expected] == store.reader.routing_table().routes
+
+
+class LookUpSuite:
+    """What enrichment and lanes look up."""
+
+    def test_messages_by_key(self, store: Store) -> None:
+        """Known messages come with their facts, unknown keys are left out."""
+        tenant = store.account()
+        store.append(tenant.message(2**63 - 1), tenant.message(8, database="1", profile="p", mailing="m", tags=[]))
+
+        assert {
+            2**63 - 1: MessageFacts(
+                2**63 - 1, tenant.no, f"m-{2**63 - 1}", "john@example.com", ["spring"], None, None, None
+            ),
+            8: MessageFacts(8, tenant.no, "m-8", "john@example.com", [], "m", "1", "p"),
+        } == store.reader.messages([8, 2**63 - 1, 77])
+
+    def test_profiles_follow_their_updates(self, store: Store) -> None:
+        """A profile is as it was last put, user maps that look like eventsourcing's own included."""
+        tenant = store.account()
+        profile = tenant.profile("1", "a'b", {"name": "John", "odd": {"_type_": "uuid_hex", "_data_": "x"}})
+        store.append(profile)
+        key = (tenant.no, "1", "a'b")
+        found = store.reader.profiles([key, (tenant.no, "1", "nobody"), (tenant.no + 1, "1", "a'b")])
+        fields: dict[str, object] = {"name": "John", "odd": {"_type_": "uuid_hex", "_data_": "x"}}
+        assert {key: ProfileFacts("1", "a'b", fields, ["golf"])} == found
+
+        profile.update('{"name": "Jane"}', [], NOW_MS + 9)
+        store.append(profile)
+        assert {key: ProfileFacts("1", "a'b", {"name": "Jane"}, [])} == store.reader.profiles([key])
+        shown = store.reader.profile(*key)
+        assert shown is not None
+        assert (
+            shown.created_at_ms,
+            shown.modified_at_ms,
+            json.loads(bytes(shown.fields)),
+        ) == (NOW_MS, NOW_MS + 9, {"name": "Jane"})
+
+    def test_looking_up_nothing_finds_nothing(self, store: Store) -> None:
+        """Empty questions have empty answers."""
+        reader = store.reader
+        assert ({}, {}, set(), []) == (
+            reader.messages([]),
+            reader.profiles([]),
+            reader.taken_firsts([]),
+            reader.loops_owed([]),
+        )
+
+    def test_due_deliveries_come_soonest_first(self, store: Store) -> None:
+        """What is due comes in the order of due time and id, without the skipped, up to the limit, payload and all."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        events = [event(tenant, loop_nos=[loop.no, other.no]) for _ in range(6)]
+        ids = [of_event[0] for of_event in store.record(*events).delivery_ids]
+        store.outcomes(failed(ids[0], 1, NOW_MS + 10), failed(ids[3], 1, NOW_MS - 10), outcome(ids[2]))
+
+        due = store.reader.due_deliveries(loop.no, NOW_MS + 9, 10, [ids[4]])
+        assert [ids[3], ids[1], ids[5]] == [d.delivery_id for d in due]
+        assert (events[3].event_id, "open", events[3].fields, 1, NOW_MS - 10) == due[0][1:]
+        assert ids[3:4] == [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS, 1, [])]
+        assert ids[0] in [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS + 10, 10, [])]
+
+    def test_the_next_due_time(self, store: Store) -> None:
+        """The soonest pending delivery's time, or None when nothing is pending."""
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        assert store.reader.next_due_ms(loop.no) is None
+
+        [[delivery_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+        assert store.reader.next_due_ms(loop.no) == NOW_MS
+        store.outcomes(failed(delivery_id, 1, NOW_MS + 5))
+        assert store.reader.next_due_ms(loop.no) == NOW_MS + 5
+        store.outcomes(outcome(delivery_id, 2))
+        assert store.reader.next_due_ms(loop.no) is None
+
+    def test_loops_owed(self, store: Store) -> None:
+        """Only loops with a pending delivery of the events asked for, however many are asked for."""
+        tenant = store.account()
+        a, b, d = (store.active_loop(tenant).no for _ in range(3))
+        asked, done, another = (event(tenant, loop_nos=[no]) for no in (a, b, d))
+        _, [delivered], _ = store.record(asked, done, another).delivery_ids
+        store.outcomes(outcome(delivered))
+        unknown = [event(tenant).event_id for _ in range(1200)]
+
+        assert [a] == store.reader.loops_owed([*unknown, asked.event_id, done.event_id])
+
+
+class RebuildSuite:
+    """Read models are nothing but the log, folded."""
+
+    def test_the_log_alone_rebuilds_every_read_model(self, store: Store) -> None:
+        """Projecting the log into an empty store, in one go or event by event, gives equal rows."""
+        tenant, _ = store.account(), store.account()
+        loop = tenant.loop()
+        loop.verify("x", NOW_MS)
+        profile = tenant.profile("1", "p", {"a": [1, {"b": None}]})
+        store.append(loop, profile, tenant.message(1), tenant.message(2, links=[]))
+        profile.update("{}", ["x"], NOW_MS + 1)
+        loop.change({"tags": ["spring"]}, NOW_MS)
+        store.append(profile, loop)
+        click = {"original": "https://example.com/a", "first": 1}
+        store.record(event(tenant, 1, fields={"first": 1}, first_key=0), event(tenant, 1), event(tenant))
+        store.record(
+            event(tenant, 1, type="click", fields=click, first_key=first_key("click", "https://example.com/a"))
+        )
+        loop.delete(NOW_MS)
+        store.append(loop)
+
+        log = store.log()
+        at_once, one_by_one = store.another(), store.another()
+        at_once.run(at_once.writer.append(log))
+        for stored_event in log:
+            one_by_one.run(one_by_one.writer.append([stored_event]))
+
+        assert store.read_models() == at_once.read_models()
+        assert store.read_models() == one_by_one.read_models()
+        assert all(store.read_models().values())

@@ -1,0 +1,214 @@
+"""Collaborators for tests of cores: real ones where that is possible, and switches on them."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from actors.adapters.clock import SystemClock
+from actors.ledger.reader import SQLiteLedgerReader
+from actors.ledger.writer import SQLiteLedger
+from actors.ports import Fetched, HttpAnswer, HttpRequest
+from domain.account import Account
+from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.errors import StoreUnavailable
+from domain.ledger import event_mapper
+from domain.tracking import EventToRecord, RecordedEvents
+from domain.values import id_text
+from tests.loops import LOOP_ID, a_loop
+
+ACCOUNT_ID = UUID(int=0xACC)
+DELIVERED = HttpAnswer(200, None, "", b"ok", None, "127.0.0.1", 0.001)
+
+
+def failed(status: int | None = 500, error: str | None = None, retry_after: str | None = None) -> HttpAnswer:
+    """An answer that is no success."""
+    return HttpAnswer(status, error, "", b"", retry_after, "127.0.0.1", 0.001)
+
+
+class FixedRandom(random.Random):
+    """Jitter that spreads nothing: every delay is the schedule's own."""
+
+    def random(self) -> float:
+        return 0.5
+
+
+class ScriptedSender:
+    """A `Sender` that keeps every request, and answers as `answer` says when the gate is open."""
+
+    def __init__(self) -> None:
+        self.requests: list[HttpRequest] = []
+        self.answer: Callable[[HttpRequest], HttpAnswer] = lambda _: DELIVERED
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.under_way = 0
+        self.most_under_way = 0
+        self.is_closed = False
+
+    async def post(self, request: HttpRequest) -> HttpAnswer:
+        self.requests.append(request)
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            await self.gate.wait()
+            return self.answer(request)
+        finally:
+            self.under_way -= 1
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    @property
+    def events(self) -> list[str]:
+        """The `webhook-id` of each request, in order."""
+        return [header(request, "webhook-id") for request in self.requests]
+
+
+def header(request: HttpRequest, name: str) -> str:
+    """The header's value; it is there once."""
+    (value,) = (v for k, v in request.headers if k == name)
+    return value
+
+
+class ScriptedProver:
+    """A `Prover` that finds what it is told to."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.records: dict[str, list[bytes]] = {}
+        self.asked: list[str] = []
+        self.gate = asyncio.Event()
+        self.gate.set()
+
+    async def fetch_file(self, url: str) -> Fetched:
+        self.asked.append(url)
+        await self.gate.wait()
+        body = self.files.get(url)
+        return Fetched(None, "404 Not Found") if body is None else Fetched(body, "a file")
+
+    async def fetch_txt(self, name: str) -> list[Fetched]:
+        self.asked.append(f"dns:{name}")
+        records = self.records.get(name, [])
+        return [Fetched(r, "a TXT record") for r in records] or [Fetched(None, "no TXT record")]
+
+
+class SwitchedLedger:
+    """The real ledger, with switches that make it fail as it may."""
+
+    def __init__(self, ledger: SQLiteLedger) -> None:
+        self._ledger = ledger
+        self.is_away = False
+        #: Writes, and then says that it is not known whether it did.
+        self.loses_answers = False
+        self.before_append: Callable[[], Any] | None = None
+        self.recorded: list[AttemptOutcome] = []
+        self.batches: list[int] = []
+
+    async def append(self, events: Sequence[StoredEvent]) -> None:
+        self._fail_if_away()
+        if self.before_append is not None:
+            first, self.before_append = self.before_append, None
+            await first()
+        await self._ledger.append(events)
+        if self.loses_answers:
+            raise StoreUnavailable("the answer was lost")
+
+    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
+        self._fail_if_away()
+        return await self._ledger.record_events(routes_version, events)
+
+    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+        self._fail_if_away()
+        await self._ledger.record_outcomes(outcomes)
+        self.recorded.extend(outcomes)
+        self.batches.append(len(outcomes))
+
+    def _fail_if_away(self) -> None:
+        if self.is_away:
+            raise StoreUnavailable("the ledger is away")
+
+
+class WatchedReader(SQLiteLedgerReader):
+    """The real reader, which can be held up between reading the outbox and answering."""
+
+    is_away = False
+    after_read: Callable[[], None] | None = None
+    reads = 0
+
+    def due_deliveries(self, loop_no: int, now_ms: int, limit: int, skip: Collection[int]) -> list[OfferedDelivery]:
+        if self.is_away:
+            raise StoreUnavailable("the ledger cannot be read")
+        self.reads += 1
+        found = super().due_deliveries(loop_no, now_ms, limit, skip)
+        if self.after_read is not None:
+            self.after_read()
+        return found
+
+    def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
+        if self.is_away:
+            raise StoreUnavailable("the ledger cannot be read")
+        return super().events_of(originator_id)
+
+
+@dataclass
+class World:
+    """A real ledger with one account and one loop in it, and the rest of what a core needs."""
+
+    ledger: SwitchedLedger
+    reader: WatchedReader
+    loop_no: int
+    loop_id: str
+    clock: SystemClock = field(default_factory=SystemClock)
+    sender: ScriptedSender = field(default_factory=ScriptedSender)
+    prover: ScriptedProver = field(default_factory=ScriptedProver)
+    events: int = 0
+
+    async def owe(self, count: int = 1, fields: bytes = b'{"type":"open","tags":["a","b"]}') -> list[OfferedDelivery]:
+        """Records events that the loop is owed, and gives them as enrichment would offer them."""
+        now_ms = self.clock.now_ms()
+        events = []
+        for _ in range(count):
+            self.events += 1
+            event_id = (now_ms << 80 | self.events).to_bytes(16, "big")
+            events.append(EventToRecord(event_id, 1, "open", 0, None, now_ms, fields, [self.loop_no]))
+        recorded = await self.ledger.record_events(self.reader.routes_version(), events)
+        return [
+            OfferedDelivery(delivery_id, event.event_id, "open", fields, 0, now_ms)
+            for event, (delivery_id,) in zip(events, recorded.delivery_ids, strict=True)
+        ]
+
+    def pending(self) -> int:
+        """Deliveries of the loop that are not delivered or dead, as the ledger has it."""
+        far_ms = self.clock.now_ms() + 10**12
+        return len(SQLiteLedgerReader.due_deliveries(self.reader, self.loop_no, far_ms, 10**6, []))
+
+
+@asynccontextmanager
+async def a_world(directory: Path, **settings: Any) -> AsyncIterator[World]:
+    """Opens it in `directory`; `settings` are the loop's."""
+    path = directory / "ledger.sqlite"
+    ledger = SQLiteLedger(path)
+    reader = WatchedReader(path)
+    mapper = event_mapper()
+    now_ms = time.time_ns() // 1_000_000
+    account = Account.open(ACCOUNT_ID, "Shop", now_ms)
+    await ledger.append([mapper.to_stored_event(event) for event in account.collect_events()])
+    loop = a_loop(now_ms, account_id=id_text("acc", ACCOUNT_ID), **settings)
+    await ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
+    loop_id = id_text("fl", LOOP_ID)
+    row = reader.loop(loop_id)
+    assert row is not None
+    try:
+        yield World(SwitchedLedger(ledger), reader, row.no, loop_id)
+    finally:
+        reader.close()
+        await ledger.close()

@@ -1,0 +1,207 @@
+"""The SQLite ledger under kills, locks and full disks."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors.ledger.connection import open_writer
+from actors.ledger.reader import SQLiteLedgerReader
+from actors.ledger.writer import Connect, SQLiteLedger
+from domain.errors import StoreUnavailable
+from domain.tracking import EventToRecord
+from tests.contract.ledger_facts import FakeClock, Store, Tenant, event
+from tests.contract.sqlite_store import read_log, read_models
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "ledger.sqlite"
+
+
+@contextmanager
+def ledger(path: Path, connect: Connect = open_writer) -> Iterator[Store]:
+    writer = SQLiteLedger(path, FakeClock(), connect)
+    reader = SQLiteLedgerReader(path)
+
+    def another() -> Store:
+        raise NotImplementedError("one is enough here")
+
+    yield Store(writer, reader, FakeClock(), partial(read_log, path), partial(read_models, path), another)
+    asyncio.run(writer.close())
+    reader.close()
+
+
+def big_event(tenant: Tenant) -> EventToRecord:
+    return event(tenant, fields={"filler": "x" * 20_000})
+
+
+@pytest.mark.parametrize("acknowledged", [1, 40])
+def test_a_kill_loses_nothing_acknowledged(path: Path, acknowledged: int) -> None:
+    """After kill -9 in the midst of writing, all that was answered is there; a batch is whole or not there (I1)."""
+    command = [sys.executable, "-m", "tests.integration.write_until_killed", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        lines = [child.stdout.readline() for _ in range(acknowledged)]
+        child.send_signal(signal.SIGKILL)
+        lines += child.stdout.readlines()
+    promised = {event_id for line in lines if line.endswith("\n") for event_id in line.split()}
+
+    with ledger(path), closing(sqlite3.connect(path)) as connection:
+        kept = [o.hex() for (o,) in connection.execute("SELECT event_id FROM events")]
+        owed = [o.hex() for (o,) in connection.execute("SELECT event_id FROM deliveries")]
+        stored = [o for (o,) in connection.execute("SELECT originator_id FROM stored_events")]
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    assert promised
+    assert promised <= set(kept)
+    assert sorted(kept) == sorted(owed) == sorted(stored)
+    assert len(kept) % 10 == 0
+
+
+def test_a_locked_file_is_unavailable_until_it_is_free(path: Path) -> None:
+    """While another process holds the write lock calls raise `StoreUnavailable`; afterwards they work."""
+    with ledger(path, partial(open_writer, lock_timeout_s=0.05)) as store, closing(open_writer(path)) as other:
+        tenant = store.account()
+        made = event(tenant)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable) as refused:
+            store.record(made)
+        assert isinstance(refused.value.__cause__, sqlite3.OperationalError)
+        other.execute("ROLLBACK")
+
+        assert store.record(made).duplicates == []
+
+
+def test_a_file_that_is_locked_at_the_start_is_unavailable(path: Path) -> None:
+    """A ledger cannot be started on a locked file, and can when it is free."""
+    with closing(open_writer(path)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(StoreUnavailable):
+            SQLiteLedger(path, connect=partial(open_writer, lock_timeout_s=0.05))
+        other.execute("ROLLBACK")
+    with ledger(path) as store:
+        assert store.log() == []
+
+
+def test_a_full_disk_loses_nothing(path: Path) -> None:
+    """When no page is left all callers are told so; what was answered stays, and writing goes on once there is room."""
+    pages = 200
+
+    def limited(path: Path) -> sqlite3.Connection:
+        connection = open_writer(path)
+        connection.execute(f"PRAGMA max_page_count = {pages}")
+        return connection
+
+    with ledger(path, limited) as store:
+        tenant = store.account()
+        made = [big_event(tenant) for _ in range(1000)]
+        kept: list[EventToRecord] = []
+        with pytest.raises(StoreUnavailable, match="full"):
+            record_until_it_fails(store, made, kept)
+        assert kept
+        assert len(store.log()) == 2 + len(kept)
+        pages = 100_000
+
+        assert store.record(*made[: len(kept) + 9]).duplicates == list(range(len(kept)))
+
+
+def record_until_it_fails(store: Store, made: list[EventToRecord], kept: list[EventToRecord]) -> None:
+    for one in made:
+        store.record(one)
+        kept.append(one)
+
+
+def test_a_commit_that_fails_is_nobodys(path: Path) -> None:
+    """When the file cannot grow at the commit itself, all who shared it are told, and none of it is there."""
+    with ledger(path) as store:
+        tenant = store.account()
+        before = store.log()
+        version = store.reader.routes_version()
+        batches = [[event(tenant)] for _ in range(5)]
+
+        async def all_at_once() -> list[Any]:
+            requests = [store.writer.record_events(version, batch) for batch in batches]
+            return await asyncio.gather(*requests, return_exceptions=True)
+
+        with no_file_longer_than(path.with_name("ledger.sqlite-wal").stat().st_size):
+            answers = store.run(all_at_once())
+        assert [type(answer) for answer in answers] == [StoreUnavailable] * 5
+        assert store.log() == before
+
+        assert [a.duplicates for a in store.run(all_at_once())] == [[]] * 5
+
+
+@contextmanager
+def no_file_longer_than(size_bytes: int) -> Iterator[None]:
+    """Within it a write beyond the size fails for this process, as it does on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_a_reader_waits_for_its_file(path: Path) -> None:
+    """A reader made before the ledger is unavailable, makes no file, and reads as soon as there is one."""
+    reader = SQLiteLedgerReader(path)
+    with pytest.raises(StoreUnavailable):
+        reader.running_loops()
+    assert not path.exists()
+
+    with ledger(path) as store:
+        loop = store.active_loop(store.account())
+        assert reader.running_loops() == [loop.id]
+    reader.close()
+    with pytest.raises(StoreUnavailable, match="closed"):
+        reader.running_loops()
+
+
+def test_a_reader_cannot_write(path: Path) -> None:
+    """Whatever is asked of a reader's connection, it changes nothing."""
+    with ledger(path) as store, pytest.raises(StoreUnavailable, match="readonly"):
+        store.reader.rows("DELETE FROM meta")  # type: ignore[attr-defined]
+    assert read_models(path)["meta"]
+
+
+def test_a_reader_is_for_many_threads(path: Path) -> None:
+    """Threads share one reader while the writer writes, and each sees whole commits."""
+    with ledger(path) as store:
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        version = store.reader.routes_version()
+
+        def read(_: int) -> bool:
+            due = store.reader.due_deliveries(loop.no, 2**60, 1000, [])
+            return len(due) % 10 == 0 and store.reader.routing_table().version == version
+
+        async def write() -> None:
+            for _ in range(30):
+                batch = [event(tenant, loop_nos=[loop.no]) for _ in range(10)]
+                await store.writer.record_events(version, batch)
+
+        with ThreadPoolExecutor(4) as threads:
+            seen = threads.map(read, range(100))
+            store.run(write())
+            assert all(seen)
+        assert len(store.reader.due_deliveries(loop.no, 2**60, 1000, [])) == 300
+
+
+def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
+    """A file of something else is refused, not overwritten."""
+    path.write_bytes(b"not a database at all" * 100)
+    with pytest.raises(StoreUnavailable):
+        SQLiteLedger(path)
+    assert path.read_bytes().startswith(b"not a database")

@@ -1,0 +1,28 @@
+"""Writes batches to the ledger named on the command line, and prints each batch's event ids once it is answered."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from actors.ledger.writer import SQLiteLedger
+from domain.tracking import EventToRecord
+from tests.contract.ledger_facts import NOW_MS, event_id
+
+
+async def main(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    await asyncio.gather(*(write(ledger) for _ in range(4)))
+
+
+async def write(ledger: SQLiteLedger) -> None:
+    while True:
+        ids = [event_id() for _ in range(10)]
+        batch = [EventToRecord(i, 1, "open", 0, None, NOW_MS, b"{}", [1]) for i in ids]
+        await ledger.record_events(1, batch)
+        print(*(i.hex() for i in ids), flush=True)
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

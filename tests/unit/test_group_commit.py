@@ -1,0 +1,255 @@
+"""The thread that writes for everybody."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import pytest
+
+from actors.ledger.connection import open_writer
+from actors.ledger.group_commit import GroupCommit
+from domain.errors import ConcurrentWrite, NotFound, StoreError, StoreUnavailable
+
+Work = Callable[[sqlite3.Cursor], Any]
+
+
+class Bench:
+    """A file with a table of unique numbers, and what was done to it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.statements: list[str] = []
+        self.connections = 0
+        with open_writer(path) as connection:
+            connection.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT")
+        connection.close()
+
+    def connect(self) -> sqlite3.Connection:
+        connection = open_writer(self.path)
+        connection.set_trace_callback(self.statements.append)
+        self.connections += 1
+        return connection
+
+    def committed(self) -> list[int]:
+        connection = sqlite3.connect(self.path)
+        try:
+            return [n for (n,) in connection.execute("SELECT n FROM numbers ORDER BY n")]
+        finally:
+            connection.close()
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path / "numbers.sqlite")
+
+
+def insert(n: object) -> Work:
+    return lambda cursor: cursor.execute("INSERT INTO numbers VALUES (?) RETURNING n", (n,)).fetchone()[0]
+
+
+def failing(error: Exception) -> Work:
+    def work(cursor: sqlite3.Cursor) -> None:
+        insert(99)(cursor)
+        raise error
+
+    return work
+
+
+async def behind_a_slow_one(commits: GroupCommit, requests: list[tuple[Work, int]]) -> list[Any]:
+    """Runs requests that all arrive while one that was there before is being written."""
+    started, go_on = Event(), Event()
+
+    def slow(_: sqlite3.Cursor) -> None:
+        started.set()
+        assert go_on.wait(10)
+
+    first = asyncio.create_task(commits.run(slow, 1))
+    await asyncio.to_thread(started.wait, 10)
+    tasks = [asyncio.create_task(commits.run(work, rows)) for work, rows in requests]
+    await asyncio.sleep(0)
+    go_on.set()
+    await first
+    return await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def test_requests_that_wait_share_a_commit(bench: Bench) -> None:
+    """Whatever arrives during a commit is written by the next one, in order, and each gets its own answer."""
+
+    async def scenario() -> list[Any]:
+        commits = GroupCommit(bench.connect)
+        answers = await behind_a_slow_one(commits, [(insert(n), 1) for n in range(50)])
+        await commits.close()
+        return answers
+
+    assert asyncio.run(scenario()) == list(range(50))
+    assert bench.statements.count("COMMIT") == 2
+    assert bench.committed() == list(range(50))
+
+
+def test_a_commit_is_bounded(bench: Bench) -> None:
+    """No more rows than allowed share a commit, unless one request alone has more."""
+
+    async def scenario() -> None:
+        commits = GroupCommit(bench.connect, max_commit_rows=10)
+        await behind_a_slow_one(commits, [(insert(n), rows) for n, rows in enumerate([4, 6, 5, 30, 5])])
+        await commits.close()
+
+    asyncio.run(scenario())
+
+    assert bench.statements.count("COMMIT") == 1 + 4
+
+
+def test_what_may_wait_is_bounded(bench: Bench) -> None:
+    """A request that would make too many rows wait is refused at once; those that wait are written."""
+
+    async def scenario() -> list[Any]:
+        commits = GroupCommit(bench.connect, max_waiting_rows=10)
+        answers = await behind_a_slow_one(commits, [(insert(1), 50), (insert(2), 1)])
+        answers += await behind_a_slow_one(commits, [(insert(3), 5), (insert(4), 5), (insert(5), 1)])
+        await commits.close()
+        return answers
+
+    answers = asyncio.run(scenario())
+
+    assert [type(a) for a in answers] == [int, StoreUnavailable, int, int, StoreUnavailable]
+    assert bench.committed() == [1, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (NotFound("no such thing"), NotFound),
+        (KeyError("bug"), KeyError),
+        (sqlite3.IntegrityError("UNIQUE"), ConcurrentWrite),
+        (sqlite3.DataError("too big"), StoreError),
+        (sqlite3.ProgrammingError("type not supported"), StoreError),
+    ],
+)
+def test_a_request_fails_alone(bench: Bench, error: Exception, told: type[Exception]) -> None:
+    """What a request raises of its own undoes that request, and nothing of those in the same commit."""
+
+    async def scenario() -> list[Any]:
+        commits = GroupCommit(bench.connect)
+        answers = await behind_a_slow_one(commits, [(insert(1), 1), (failing(error), 1), (insert(2), 1)])
+        await commits.close()
+        return answers
+
+    first, second, third = asyncio.run(scenario())
+
+    assert (first, type(second), third) == (1, told, 2)
+    assert error in (second, second.__cause__)
+    assert bench.committed() == [1, 2]
+    assert bench.connections == 1
+
+
+@pytest.mark.parametrize(
+    "error",
+    [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("malformed"), sqlite3.InternalError("?")],
+)
+def test_a_failing_store_fails_everyone(bench: Bench, error: Exception) -> None:
+    """When the store itself fails nothing of the commit is written, all are told to retry, on a new connection."""
+
+    async def scenario() -> list[Any]:
+        commits = GroupCommit(bench.connect)
+        answers = await behind_a_slow_one(commits, [(insert(1), 1), (failing(error), 1), (insert(2), 1)])
+        answers.append(await commits.run(insert(3), 1))
+        await commits.close()
+        return answers
+
+    *refused, later = asyncio.run(scenario())
+
+    assert [StoreUnavailable] * 3 == [type(e) for e in refused]
+    assert [error] * 3 == [e.__cause__ for e in refused]
+    assert later == 3
+    assert bench.committed() == [3]
+    assert bench.connections == 2
+
+
+def test_a_store_that_cannot_be_opened_again_is_tried_again(bench: Bench) -> None:
+    """While no connection can be made requests are refused, and served as soon as one can."""
+    broken = False
+
+    def connect() -> sqlite3.Connection:
+        if broken:
+            raise sqlite3.OperationalError("unable to open database file")
+        return bench.connect()
+
+    async def scenario() -> list[Any]:
+        nonlocal broken
+        commits = GroupCommit(connect)
+        broken = True
+        answers = [
+            (await asyncio.gather(commits.run(work, 1), return_exceptions=True))[0]
+            for work in (failing(sqlite3.OperationalError("gone")), insert(1))
+        ]
+        broken = False
+        answers.append(await commits.run(insert(2), 1))
+        await commits.close()
+        return answers
+
+    answers = asyncio.run(scenario())
+
+    assert [type(a) for a in answers] == [StoreUnavailable, StoreUnavailable, int]
+
+
+def test_a_cancelled_caller_disturbs_nobody(bench: Bench) -> None:
+    """A caller that goes away while it waits leaves the others their answers."""
+
+    async def scenario() -> tuple[Any, ...]:
+        commits = GroupCommit(bench.connect)
+        go_on = Event()
+        slow = asyncio.create_task(commits.run(lambda _: go_on.wait(10), 1))
+        leaver, stayer = (asyncio.create_task(commits.run(insert(n), 1)) for n in (1, 2))
+        await asyncio.sleep(0)
+        leaver.cancel()
+        go_on.set()
+        answers = await asyncio.gather(slow, leaver, stayer, return_exceptions=True)
+        await commits.close()
+        return answers
+
+    slow, leaver, stayer = asyncio.run(scenario())
+
+    assert (slow, stayer) == (True, 2)
+    assert isinstance(leaver, asyncio.CancelledError)
+
+
+def test_close_writes_what_was_taken(bench: Bench) -> None:
+    """Closing lets everything that waits be written, then refuses; closing again is nothing."""
+
+    async def scenario() -> list[Any]:
+        commits = GroupCommit(bench.connect)
+        tasks = [asyncio.create_task(commits.run(insert(n), 1)) for n in range(20)]
+        await asyncio.sleep(0)
+        await asyncio.gather(commits.close(), commits.close())
+        with pytest.raises(StoreUnavailable):
+            await commits.run(insert(99), 1)
+        return await asyncio.gather(*tasks)
+
+    assert asyncio.run(scenario()) == list(range(20))
+    assert bench.committed() == list(range(20))
+
+
+def test_an_ended_event_loop_disturbs_nobody(bench: Bench) -> None:
+    """Answers to an event loop that has ended are dropped, and other loops are served on."""
+    go_on = Event()
+    commits = GroupCommit(bench.connect)
+
+    async def leave() -> None:
+        task = asyncio.create_task(commits.run(lambda _: go_on.wait(10), 1))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(leave())
+    go_on.set()
+
+    async def stay() -> int:
+        answer: int = await commits.run(insert(7), 1)
+        await commits.close()
+        return answer
+
+    assert asyncio.run(stay()) == 7

@@ -1,0 +1,123 @@
+"""Frames and links: requests find their answers, tellings arrive, and nobody gets in without the token."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors import frames
+from actors.frame_server import FrameServer
+from actors.frames import FrameProtocol, frame_bytes
+from actors.link import MAX_UNSENT_BYTES, Link
+from domain.errors import NotFound, Unavailable
+
+TOKEN = b"t" * 32
+
+
+def link_to(address: tuple[str, int], token: bytes | None = TOKEN) -> Link:
+    async def connect(protocol: Callable[[], FrameProtocol]) -> None:
+        await asyncio.get_running_loop().create_connection(protocol, *address)
+
+    return Link("the test server", connect, token)
+
+
+async def echo(kind: int, body: bytes) -> bytes:
+    if kind == 99:
+        raise NotFound("there is no such thing")
+    return bytes([kind]) + body
+
+
+@given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**63), st.binary(max_size=300))), st.data())
+def test_frames_are_cut_wherever_the_stream_is(sent: list[tuple[int, int, bytes]], data: Any) -> None:
+    """Any division of the stream into pieces gives the same frames."""
+    stream = b"".join(frame_bytes(*frame) for frame in sent)
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
+    got: list[tuple[int, int, bytes]] = []
+    protocol = FrameProtocol(lambda *frame: got.append(frame), lambda: None)
+    for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
+        protocol.data_received(stream[start:end])
+
+    assert got == sent
+
+
+def test_a_request_gets_its_answer_or_its_error() -> None:
+    """Many requests at once get each its own answer; an error comes back as itself."""
+
+    async def scenario() -> None:
+        server = FrameServer(echo, TOKEN)
+        link = link_to(await server.listen_on("127.0.0.1"))
+        answers = await asyncio.gather(*(link.ask(n, b"x" * n, 5) for n in range(50)))
+        assert answers == [bytes([n]) + b"x" * n for n in range(50)]
+        with pytest.raises(NotFound, match="no such thing"):
+            await link.ask(99, b"", 5)
+        await link.close()
+        await server.stop(0.1)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("token", [None, b"", b"w" * 32])
+def test_without_the_token_nothing_is_carried_out(token: bytes | None) -> None:
+    """A client that does not say the token is cut off before its request is looked at."""
+    asked: list[int] = []
+
+    async def note(kind: int, body: bytes) -> bytes:
+        asked.append(kind)
+        return body
+
+    async def scenario() -> None:
+        server = FrameServer(note, TOKEN)
+        link = link_to(await server.listen_on("127.0.0.1"), token)
+        with pytest.raises(Unavailable):
+            await link.ask(5, b"", 5)
+        await link.close()
+        await server.stop(0.1)
+
+    asyncio.run(scenario())
+    assert asked == []
+
+
+def test_what_is_told_while_there_is_no_connection_arrives_afterwards() -> None:
+    """Tellings are kept up to a bound until the connection stands, and come in order."""
+    told: list[bytes] = []
+    arrived = asyncio.Event()
+
+    async def keep(_kind: int, body: bytes) -> bytes:
+        told.append(body)
+        if len(told) == 2:
+            arrived.set()
+        return b""
+
+    async def scenario() -> None:
+        server = FrameServer(keep, TOKEN)
+        link = link_to(await server.listen_on("127.0.0.1"))
+        link.tell(1, b"first")
+        link.tell(1, b"second")
+        link.tell(1, b"x" * MAX_UNSENT_BYTES)
+        async with asyncio.timeout(5):
+            await arrived.wait()
+        await link.close()
+        await server.stop(0.1)
+
+    asyncio.run(scenario())
+    assert told[:2] == [b"first", b"second"]
+
+
+def test_an_oversized_frame_ends_the_connection() -> None:
+    """A length beyond the bound is not waited for."""
+
+    async def scenario() -> None:
+        server = FrameServer(echo, None)
+        reader, writer = await asyncio.open_connection(*await server.listen_on("127.0.0.1"))
+        writer.write(frames.HEADER.pack(frames.MAX_BODY_BYTES + 1, 1, 1))
+        async with asyncio.timeout(5):
+            assert await reader.read() == b""
+        writer.close()
+        await server.stop(0.1)
+
+    asyncio.run(scenario())

@@ -1,0 +1,356 @@
+"""The prover, against real HTTP and DNS servers on 127.0.0.1."""
+
+from __future__ import annotations
+
+import asyncio
+import gzip
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import dns.message
+import dns.rcode
+import dns.rrset
+import pytest
+
+from actors.adapters.prover import HttpProver
+from actors.adapters.resolver import HandlerResolver
+from actors.ports import Fetched
+from actors.proofs import look_for_proof
+from domain.handler_policy import HandlerPolicy, parse_networks
+from domain.verification import file_content, file_name
+from tests.raw_handler import OK, RawHandler, Script, answering, make_certificates, raw_handler, read_request
+
+LOCAL = HandlerPolicy(parse_networks("127.0.0.0/8"))
+
+
+def file(body: bytes, head: bytes = b"HTTP/1.1 200 OK") -> bytes:
+    return head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+
+
+def fetched(script: Script, timeout_s: float = 5.0, path: str = "/dir/proof.txt") -> tuple[Fetched, RawHandler]:
+    """What the prover says of a server that follows the script."""
+    results: list[Any] = []
+
+    async def main() -> None:
+        async with raw_handler(script) as handler:
+            prover = HttpProver(HandlerResolver(LOCAL), timeout_s=timeout_s)
+            results.extend([await prover.fetch_file(handler.url(path)), handler])
+            await prover.close()
+
+    asyncio.run(main())
+    return results[0], results[1]
+
+
+# --- files
+
+
+def test_a_file() -> None:
+    """A file's content comes as it is, with a sentence that shows it."""
+    got, handler = fetched(answering(file(b"the proof\n")))
+
+    assert got == (b"the proof\n", 'a file: "the proof"')
+    assert handler.requests[0].startswith(b"GET /dir/proof.txt HTTP/1.1\r\n")
+    assert b"ser-Agent: feedback-loops/" in handler.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("answer", "found"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nproo", "404 Not Found"),
+        (b"HTTP/1.1 206 Partial Content\r\nContent-Length: 0\r\n\r\n", "206 Partial Content"),
+        (file(b""), "an empty file"),
+        (b"garbage\r\n\r\n", "the answer is not HTTP"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: https://x.example/y\r\nContent-Length: 0\r\n\r\n",
+            '302 Found: a redirect to "https://x.example/y", and redirects are not followed',
+        ),
+    ],
+)
+def test_what_is_no_file(answer: bytes, found: str) -> None:
+    """Anything but a 200 has no body, and a sentence that says what there is."""
+    got, handler = fetched(answering(answer))
+
+    assert got.found.startswith(found)
+    assert not got.body
+    assert len(handler.requests) == 1
+
+
+def test_long_files_are_cut() -> None:
+    """One byte more than may be is read of a file, even of one that never ends."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            writer.write(b"x" * 1000)
+            await writer.drain()
+
+    got, _ = fetched(script)
+
+    assert got == (b"x" * 4097, "a file of more than 4096 bytes")
+
+
+def test_compressed_files_are_not_inflated() -> None:
+    """A compressed file is what was sent: it cannot grow in memory, and proves nothing."""
+    packed = gzip.compress(b"y" * 1_000_000)[:4000]
+    got, _ = fetched(answering(file(packed, b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip")))
+
+    assert got.body == packed
+
+
+@pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
+def test_slow_servers(start: bytes) -> None:
+    """A server that hangs, before or within its answer, costs the time-out."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+        await read_request(reader)
+        writer.write(start)
+        while True:
+            writer.write(b"x" if start else b"")
+            await asyncio.sleep(0.05)
+
+    got, _ = fetched(script, timeout_s=0.3)
+
+    assert got == (None, "no answer came within 0.3 s")
+
+
+def test_broken_connections() -> None:
+    """A server that hangs up, and one that is not there, are sentences."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")
+
+    async def main() -> None:
+        async with raw_handler(script) as handler:
+            prover = HttpProver(HandlerResolver(LOCAL))
+            broken = await prover.fetch_file(handler.url())
+        gone = await prover.fetch_file(handler.url())
+
+        assert broken.body is None
+        assert broken.found
+        assert gone.body is None
+        assert gone.found.startswith("no connection could be made")
+
+    asyncio.run(main())
+
+
+def test_what_is_shown_is_harmless() -> None:
+    """A sentence shows no more than the start of a file, on one line, without control characters."""
+    got, _ = fetched(answering(file(b"\x1b[31m<b>\r\n\xff" + b"z" * 300)))
+
+    assert got.found.isprintable()
+    assert len(got.found) < 150
+
+
+def test_no_cookies_are_kept() -> None:
+    """A cookie that a server sets is not sent the next time."""
+
+    async def main() -> None:
+        async with raw_handler(answering(file(b"x", b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b"))) as handler:
+            prover = HttpProver(HandlerResolver(LOCAL))
+            for _ in range(2):
+                await prover.fetch_file(handler.url())
+
+            assert handler.connections == 2
+            assert b"ookie" not in handler.requests[1]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"])
+def test_banned_addresses(host: str) -> None:
+    """A banned address is never connected to, and the sentence names it."""
+
+    async def main() -> None:
+        async with raw_handler(answering(OK)) as handler:
+            got = await HttpProver(HandlerResolver(HandlerPolicy(()))).fetch_file(handler.url(host=host))
+
+            assert got.body is None
+            assert "is not allowed" in got.found
+            assert handler.connections == 0
+
+    asyncio.run(main())
+
+
+def test_a_redirect_to_a_banned_address_is_not_followed() -> None:
+    """A redirect inwards leads nowhere."""
+
+    async def main() -> None:
+        async with raw_handler(answering(OK)) as inner:
+            location = f"HTTP/1.1 301 Moved\r\nLocation: {inner.url()}\r\nContent-Length: 0\r\n\r\n".encode()
+            async with raw_handler(answering(location)) as outer:
+                got = await HttpProver(HandlerResolver(LOCAL)).fetch_file(outer.url())
+
+            assert got.body is None
+            assert inner.connections == 0
+
+    asyncio.run(main())
+
+
+def test_names_are_resolved_by_our_resolver_alone() -> None:
+    """The connection goes to the first permitted address to answer, with the name in Host; unknown names are said."""
+
+    async def main() -> None:
+        async def look_up(host: str) -> list[str]:
+            if host == "shop.example":
+                return ["10.0.0.1", "127.0.0.2", "127.0.0.1"]
+            raise OSError(-2, "Name or service not known")
+
+        async with raw_handler(answering(file(b"x"))) as handler:
+            prover = HttpProver(HandlerResolver(LOCAL, look_up))
+            got = await prover.fetch_file(handler.url(host="shop.example"))
+            unknown = await prover.fetch_file(handler.url(host="gone.example"))
+
+            assert got.body == b"x"
+            assert b"ost: shop.example:%d\r\n" % handler.port in handler.requests[0]
+            assert unknown == (None, "gone.example does not resolve: Name or service not known")
+
+    asyncio.run(main())
+
+
+def test_tls(tmp_path: Path) -> None:
+    """Over https the certificate must be the name's, though the connection is made to an address."""
+
+    async def main() -> None:
+        certificates = make_certificates(tmp_path, "shop.example")
+
+        async def look_up(_host: str) -> list[str]:
+            return ["127.0.0.1"]
+
+        async with raw_handler(answering(file(b"x")), tls=certificates.server) as handler:
+            prover = HttpProver(HandlerResolver(LOCAL, look_up), tls=certificates.client)
+            good = await prover.fetch_file(handler.url(host="shop.example", scheme="https"))
+            misnamed = await prover.fetch_file(handler.url(host="other.example", scheme="https"))
+
+            assert good.body == b"x"
+            assert misnamed.body is None
+            assert "other.example" in misnamed.found
+
+    asyncio.run(main())
+
+
+# --- DNS
+
+
+class NameServer(asyncio.DatagramProtocol):
+    """A name server on UDP that knows a few TXT records."""
+
+    def __init__(self, records: dict[str, list[str]]) -> None:
+        self.records = records
+        self.is_silent = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport: asyncio.DatagramTransport = transport  # type: ignore[assignment]
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        if self.is_silent:
+            return
+        query = dns.message.from_wire(data)
+        answer = dns.message.make_response(query)
+        name = str(query.question[0].name).rstrip(".")
+        if name not in self.records:
+            answer.set_rcode(dns.rcode.NXDOMAIN)
+        elif self.records[name]:
+            answer.answer.append(dns.rrset.from_text(f"{name}.", 60, "IN", "TXT", *self.records[name]))
+        self.transport.sendto(answer.to_wire(), addr)
+
+
+@asynccontextmanager
+async def name_server(**records: list[str]) -> AsyncIterator[tuple[NameServer, str]]:
+    """A name server and its `host:port`; `__` in a keyword stands for a dot."""
+    known = {name.replace("__", "."): texts for name, texts in records.items()}
+    transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
+        lambda: NameServer(known), ("127.0.0.1", 0)
+    )
+    try:
+        yield server, f"127.0.0.1:{transport.get_extra_info('sockname')[1]}"
+    finally:
+        transport.close()
+
+
+def test_txt_records() -> None:
+    """Each TXT record is an entry, its strings joined; one that does not exist is a sentence."""
+
+    async def main() -> None:
+        async with name_server(a__example=['"one" "two"', '"three"'], empty__example=[]) as (_, address):
+            prover = HttpProver(HandlerResolver(LOCAL), nameserver=address)
+            found = await prover.fetch_txt("a.example")
+
+            assert sorted(f.body or b"" for f in found) == [b"onetwo", b"three"]
+            assert await prover.fetch_txt("no.example") == [Fetched(None, "the name no.example does not exist")]
+            assert await prover.fetch_txt("empty.example") == [
+                Fetched(None, "the name empty.example has no TXT record")
+            ]
+
+    asyncio.run(main())
+
+
+def test_a_silent_name_server() -> None:
+    """A name server that does not answer costs the time-out."""
+
+    async def main() -> None:
+        async with name_server() as (server, address):
+            server.is_silent = True
+            prover = HttpProver(HandlerResolver(LOCAL), nameserver=address, timeout_s=0.3)
+
+            assert await prover.fetch_txt("a.example") == [
+                Fetched(None, "the name servers did not answer within 0.3 s")
+            ]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("name", ["a" * 64 + ".example", "a..b"])
+def test_impossible_names(name: str) -> None:
+    """A name that cannot be one is a sentence."""
+
+    async def main() -> None:
+        async with name_server() as (_, address):
+            (found,) = await HttpProver(HandlerResolver(LOCAL), nameserver=address).fetch_txt(name)
+
+            assert found.body is None
+            assert "could not be looked up" in found.found
+
+    asyncio.run(main())
+
+
+# --- the whole search
+
+
+def test_search() -> None:
+    """The file is looked for beside the script and at the root; DNS is asked only when neither proves it."""
+
+    async def main() -> None:
+        token = "t1"
+        served = {f"GET /{file_name(token)} ".encode(): file_content(token).encode()}
+
+        async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+            request = await read_request(reader)
+            content = [body for start, body in served.items() if request.startswith(start)]
+            writer.write(file(content[0] if content else b"something else"))
+            await writer.drain()
+
+        async def look_up(_host: str) -> list[str]:
+            return ["127.0.0.1"]
+
+        records = {"_feedback-loops__shop__example": [f'"{file_content(token)}"', '"other"']}
+        async with raw_handler(script) as handler, name_server(**records) as (names, address):
+            prover = HttpProver(HandlerResolver(LOCAL, look_up), nameserver=address)
+            url = handler.url("/dir/x.php", host="shop.example")
+            by_file = await look_for_proof(prover, url, token)
+            served.clear()
+            by_name = await look_for_proof(prover, url, token)
+            names.records = {}
+            nowhere = await look_for_proof(prover, url, token)
+
+            assert [f.matched for f in by_file.findings] == [False, True]
+            assert by_file.location == handler.url(f"/{file_name(token)}", host="shop.example")
+            assert by_file.findings[0].found == 'a file: "something else", which is not the proof'
+            assert [f.matched for f in by_name.findings] == [False, False, True]
+            assert by_name.location == "dns:_feedback-loops.shop.example"
+            assert (nowhere.location, len(nowhere.findings)) == (None, 3)
+
+    asyncio.run(main())
