@@ -52,7 +52,8 @@ class Link:
         try:
             protocol = self._protocol
             if protocol is None:
-                protocol = await asyncio.wait_for(self._connected(), PATIENCE_S)
+                async with asyncio.timeout(PATIENCE_S):
+                    protocol = await self._connected()
         except TimeoutError:
             raise Unavailable(f"{self._name} is away; it is being restarted, try again shortly") from None
         request_id = next(self._ids)

@@ -122,7 +122,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         first = 2000 + arguments.rounds * arguments.clicks
         took = latency(account, sink, arguments.rate, arguments.seconds, first, folder)
     finally:
-        service.kill()
+        service.end()
         limits.append(limit_rate(sink, arguments.clicks, folder))
         sink.stop()
     rate, limit = statistics.median(rates), statistics.median(limits)

@@ -59,7 +59,7 @@ def measure(events: int, folder: Path) -> dict[str, Any]:
             print(f"{done:,} events wait, {sum(samples[-1].values()):,.0f} MB in all", flush=True)
     finally:
         sink.stop()
-        service.kill()
+        service.end()
     grown = {name: round(samples[-1][name] - mb, 1) for name, mb in samples[0].items() if name in samples[-1]}
     return {
         "machine": machine(),

@@ -120,7 +120,12 @@ class Service:
                 self.keeper.wait(timeout_s)
             return time.monotonic() - began
         finally:
-            self.kill()
+            self.end()
+
+    def end(self) -> None:
+        """Ends every process and closes what this holds; for the end of a test."""
+        self.kill()
+        self.http.close()
 
     def kill(self) -> None:
         """kill -9 of the whole tree."""
@@ -228,6 +233,7 @@ class Sink:
             return False
 
     def stop(self) -> None:
+        self.http.close()
         if self.process is not None:
             self.process.kill()
             self.process.wait()
@@ -259,4 +265,4 @@ def running(data_dir: Path, **environment: str) -> Iterator[tuple[Service, Sink]
         yield service, sink
     finally:
         sink.stop()
-        service.kill()
+        service.end()

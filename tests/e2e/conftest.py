@@ -19,7 +19,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     try:
         yield running.start()
     finally:
-        running.kill()
+        running.end()
 
 
 @pytest.fixture

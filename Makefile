@@ -1,0 +1,61 @@
+# Needs Python 3.11, pip and make.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+BIN := .venv/bin
+STAMP := .venv/installed
+PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
+
+.PHONY: setup demo serve test lint fmt bench chaos lock clean php help
+
+setup: $(STAMP)  ## install everything into .venv, from the lock and by its hashes
+
+# Without its own pip: a Python without ensurepip will do, and pip installs into it from outside.
+$(STAMP): pyproject.toml requirements.lock
+	rm -rf .venv
+	$(PYTHON) -m venv --without-pip .venv
+	$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	touch $@
+
+demo: setup  ## show the main job, from a click in a mail to a handler
+	@$(BIN)/feedback-loops demo
+
+serve: setup  ## run the service on 127.0.0.1:8080, with its data in ./var
+	@$(BIN)/feedback-loops serve
+
+test: setup lint php  ## run everything that CI runs
+	$(BIN)/python -m pytest
+
+lint: setup  ## check style, types and the direction of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fmt: setup  ## format the code, and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench: setup  ## measure; results go to benchmarks/results
+	$(BIN)/python -m benchmarks.run
+
+chaos: setup  ## kill processes under load, for long, and count what was promised
+	$(BIN)/python -m tests.chaos.storm
+
+lock: setup  ## choose the newest versions that pyproject.toml allows (needs uv)
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
+	  --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
+
+clean:  ## remove what these commands made; data in ./var stays
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# One test has PHP read what we send; without PHP it is skipped.
+php:
+	@command -v php >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends php-cli; } \
+	  >/dev/null 2>&1; } || echo "PHP is not here: its tests are skipped"
+
+help:  ## show this
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,39 @@
+"""The reference page of all options, made from their table.
+
+python -m actors.settings_page > docs/reference/settings.md
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from actors.settings_table import OPTIONS, Option
+
+INTRODUCTION: Final = """\
+# Settings
+
+Every option of `feedback-loops serve` is a flag and an environment variable; the flag wins. Secrets have a variable only,
+because every user of a machine can see the flags of a process. An empty variable counts as not set. All that is wrong is
+reported at once, before anything starts.
+
+This page is made from the table in `actors/settings_table.py`.
+
+| flag | variable | meaning | default |
+|---|---|---|---|
+"""
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    return INTRODUCTION + "".join(map(_row, OPTIONS))
+
+
+def _row(option: Option) -> str:
+    flag = f"`{option.flag} {option.metavar}`" if option.flag else ""
+    default = option.unset if option.default is None else f"`{option.default}`" if option.default else "none"
+    return f"| {flag} | `{option.variable}` | {option.help} | {default} |\n"
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
