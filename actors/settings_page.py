@@ -13,9 +13,9 @@ from actors.settings_table import OPTIONS, Option
 INTRODUCTION: Final = """\
 # Settings
 
-Every option of `feedback-loops serve` is a flag and an environment variable; the flag wins. Secrets have a variable only,
-because every user of a machine can see the flags of a process. An empty variable counts as not set. All that is wrong is
-reported at once, before anything starts.
+Every option of `feedback-loops serve` is a flag and an environment variable; the flag wins. Secrets have a variable
+only, because every user of a machine can see the flags of a process. An empty variable counts as not set. All that is
+wrong is reported at once, before anything starts.
 
 This page is made from the table in `actors/settings_table.py`.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import secrets
 import shutil
 import signal
@@ -206,5 +207,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if options.svg is not None:
-        console.save_svg(str(options.svg), title="make demo")
+        # Without the fonts that rich would have the reader's program fetch.
+        picture = re.sub(r"@font-face \{[^}]*\}", "", console.export_svg(title="make demo"))
+        options.svg.write_text(picture, encoding="utf-8")
     return 0

@@ -142,7 +142,7 @@ class Storm:
         while True:
             query = {"type": "click", "limit": 200} | ({"cursor": cursor} if cursor else {})
             page = self.account.call("GET", "/v1/events", params=query).json()
-            numbers = [int(parse_qs(urlsplit(event["original"]).query)["n"][0]) for event in page["data"]]
+            numbers = [int(parse_qs(urlsplit(event["fields"]["original"]).query)["n"][0]) for event in page["data"]]
             yield from (n for n in numbers if lowest <= n <= highest)
             cursor = page["next"]
             if cursor is None or (numbers and max(numbers) < lowest):

@@ -1,0 +1,172 @@
+"""Options: what they default to, what is refused, and that the docs say so."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import fields
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
+
+import pytest
+
+from actors.settings import Secret, Settings
+from actors.settings_page import page
+from actors.settings_table import OPTIONS, text_of
+from api.cli import serve
+from domain.errors import InvalidInput
+from domain.retry import RetrySchedule
+
+ROOT = Path(__file__).parents[2]
+KEYS = {"FEEDBACK_LOOPS_MASTER_KEY": "ab" * 32, "FEEDBACK_LOOPS_ADMIN_KEY": "an-admin-key"}
+
+
+def problems(env: dict[str, str], **flags: object) -> dict[str, str]:
+    with pytest.raises(InvalidInput) as caught:
+        Settings.from_env(env, **flags)
+    return dict(caught.value.problems)
+
+
+def test_the_defaults_are_the_contract_s() -> None:
+    """With nothing given, the settings are those that the contract promises."""
+    settings = Settings.from_env({})
+
+    assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 8080, "http://127.0.0.1:8080")
+    assert settings.data_dir == Path("var").absolute()
+    assert settings.retry_schedule == RetrySchedule((5, 300, 1800, 7200, 18000, 36000, 36000))
+    assert (settings.delivery_timeout_s, settings.disable_after_s) == (15, 432000)
+    assert settings.allowed_handler_networks == settings.trusted_proxies == ()
+    assert (settings.store, settings.ray_address, settings.nameserver) == (None, None, None)
+
+
+def test_a_flag_wins_over_the_environment() -> None:
+    """A flag is taken before the variable, the variable before the default; an empty variable is none."""
+    env = {"FEEDBACK_LOOPS_PORT": "1", "FEEDBACK_LOOPS_HOST": "::1", "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": ""}
+    settings = Settings.from_env(env, port=2, host=None)
+
+    assert (settings.port, settings.host, settings.delivery_timeout_s) == (2, "::1", 15)
+    assert settings.public_url == "http://[::1]:2"
+
+
+def test_everything_wrong_is_reported_at_once() -> None:
+    """All wrong options are named together, by variable and flag, each with what it must be."""
+    env = {"FEEDBACK_LOOPS_RETRY_SCHEDULE": "5,soon", "FEEDBACK_LOOPS_TRUSTED_PROXIES": "proxy"}
+    found = problems(env, port="http")
+
+    assert list(found) == ["/port", "/retry_schedule", "/trusted_proxies"]
+    assert found["/port"] == "FEEDBACK_LOOPS_PORT (--port) must be a whole number from 0 to 65535"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("HOST", "a b"),
+        ("PORT", "65536"),
+        ("STORE", "mysql://x/y"),
+        ("RAY_ADDRESS", "auto"),
+        ("PUBLIC_URL", "track.example.com"),
+        ("PUBLIC_URL", "https://a.example/?x=1"),
+        ("PUBLIC_URL", "https://a.example:0/"),
+        ("ADMIN_KEY", "short"),
+        ("MASTER_KEY", "abc"),
+        ("DELIVERY_TIMEOUT", "nan"),
+        ("DISABLE_AFTER", "0"),
+        ("ENRICHERS", "0"),
+        ("NAMESERVER", "dns.example:53"),
+        ("JOURNAL_MAX_BYTES", "1"),
+        ("LOG_LEVEL", "loud"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(name: str, text: str) -> None:
+    """A value that cannot work is refused before anything starts, and not repeated when it is a secret."""
+    (found,) = problems({f"FEEDBACK_LOOPS_{name}": text}).values()
+
+    assert found.startswith(f"FEEDBACK_LOOPS_{name}")
+    assert "must be" in found
+    if name.endswith("KEY"):
+        assert text not in found
+
+
+def test_settings_cross_to_another_process_whole() -> None:
+    """`from_dict` gives back exactly what `to_dict` took apart, keys included."""
+    env = KEYS | {
+        "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "10.0.0.0/8, fd00::/8",
+        "FEEDBACK_LOOPS_RETRY_SCHEDULE": "0.25,1",
+        "FEEDBACK_LOOPS_STORE": "postgresql://u:p@h/d",
+        "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": "0.30000000000000004",
+    }
+    settings = Settings.from_env(env)
+
+    assert Settings.from_dict(settings.to_dict()) == settings
+    assert settings.allowed_handler_networks == (IPv4Network("10.0.0.0/8"), IPv6Network("fd00::/8"))
+    assert settings.master_key == bytes.fromhex("ab" * 32)
+
+
+def test_no_process_starts_without_keys() -> None:
+    """Settings without the installation's keys cannot be handed on."""
+    with pytest.raises(ValueError, match="no keys"):
+        Settings.from_env({}).to_dict()
+
+
+def test_secrets_do_not_show_themselves() -> None:
+    """Neither `repr` nor a log line of the settings holds a key or the store's password."""
+    settings = Settings.from_env(KEYS | {"FEEDBACK_LOOPS_STORE": "postgresql://u:secret-word@h/d"})
+    shown = (
+        f"{settings!r} {settings} {[settings]} {logging.LogRecord('', 0, '', 0, '%s', (settings,), None).getMessage()}"
+    )
+
+    for hidden in ("ab" * 32, "an-admin-key", "secret-word", repr(settings.master_key)):
+        assert hidden not in shown
+    assert str(settings.admin_key) == "an-admin-key"
+    assert Secret("x") != "x"
+
+
+def test_a_free_port_goes_into_the_default_public_url_alone() -> None:
+    """The port that was taken for 0 is in the public URL, unless one was given."""
+    assert Settings.from_env({}, port=0).bound_to(4711).public_url == "http://127.0.0.1:4711"
+    given = Settings.from_env({}, port=0, public_url="https://t.example/").bound_to(4711)
+    assert (given.port, given.public_url) == (4711, "https://t.example")
+
+
+def test_the_gateway_s_socket_has_a_path_that_unix_takes() -> None:
+    """However long the data directory's path is, the socket's fits; for another directory it is another."""
+    near = Settings.from_env({}, data_dir="/srv/data").gateway_socket
+    far, other = (Settings.from_env({}, data_dir=f"/srv/{'long' * 40}/{n}").gateway_socket for n in (1, 2))
+
+    assert near == Path("/srv/data/run/gateway.sock")
+    assert len(bytes(far)) < 104
+    assert far != other
+
+
+def test_the_table_and_the_settings_are_one() -> None:
+    """Each row of the table is an attribute of `Settings`, in the same order, and each default is read without complaint."""
+    assert [option.attribute for option in OPTIONS] == [field.name for field in fields(Settings)]
+    for option in OPTIONS:
+        assert option.default is None or option.problem_with(option.default) is None
+        assert option.default is not None or option.unset
+        assert option.help.endswith(".")
+
+
+def test_the_reference_page_is_what_the_table_says() -> None:
+    """docs/reference/settings.md is current; `python -m actors.settings_page` writes it."""
+    assert (ROOT / "docs/reference/settings.md").read_text() == page()
+
+
+def test_help_explains_every_option() -> None:
+    """`serve --help` has each flag, each variable and each default."""
+    text = " ".join(serve.parser().format_help().split())
+
+    for option in OPTIONS:
+        assert option.variable in text.replace("- ", "-")
+        if option.flag:
+            assert f"{option.flag} {option.metavar}" in text
+        if option.default:
+            assert option.default in text
+
+
+def test_text_of_is_read_back() -> None:
+    """The text of a value is read as the same value."""
+    schedule = RetrySchedule((0.000001, 2592000.0))
+
+    assert RetrySchedule.parse(text_of(schedule) or "") == schedule
+    assert text_of(()) == ""
+    assert text_of(None) is None
