@@ -8,6 +8,7 @@ import os
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,6 +16,15 @@ from typing import Final
 
 from actors.settings_table import KEY_BYTES, Secret, bearer_key, key
 from domain.errors import Conflict, StoreUnavailable
+
+#: Seconds that what a dead service started has to end.
+ORPHANS_TIMEOUT_S: Final = 3.0
+#: Any of these makes a directory one of ours, a restored one too.
+_OURS: Final = frozenset({"lock", "master.key", "admin.key", "ledger.sqlite"})
+_HARMLESS: Final = frozenset({"lost+found"})
+#: The longest socket of Ray's below it needs 76 more of the 107 bytes that there are.
+_MAX_SHORT_BYTES: Final = 31
+_POLL_S: Final = 0.02
 
 
 class DataDir:
@@ -27,20 +37,22 @@ class DataDir:
 
     @classmethod
     @contextmanager
-    def open(cls, path: Path) -> Iterator[DataDir]:
+    def open(cls, path: Path, patience_s: float = ORPHANS_TIMEOUT_S) -> Iterator[DataDir]:
         """Makes the directory where there is none (mode 0700), and holds its lock.
 
+        When the service that held the lock has died, waits up to `patience_s` for what it has started to end too.
+
         Raises:
-            Conflict: another service uses it.
+            Conflict: another service uses it, or it is a directory of something else.
             StoreUnavailable: it cannot be made or used.
         """
         try:
-            path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make_private(path)
             lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as exc:
             raise StoreUnavailable(f"the data directory {path} cannot be used: {exc.strerror or exc}") from exc
         try:
-            _lock(lock_fd, path)
+            _lock(lock_fd, path, time.monotonic() + patience_s)
             yield cls(path, lock_fd)
         finally:
             os.close(lock_fd)
@@ -95,15 +107,43 @@ def _new_admin_key() -> str:
     return f"fla_{secrets.token_urlsafe(32)}"
 
 
-def _lock(lock_fd: int, path: Path) -> None:
+def _make_private(path: Path) -> None:
+    """Makes the directory, or closes to others one that is empty or ours already; another's stays as it is."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    names = {entry.name for entry in path.iterdir()}
+    if names - _HARMLESS and not names & _OURS:
+        raise Conflict(f"{path} holds files that are not this service's: name a new or empty directory with --data-dir")
+    path.chmod(0o700)
+
+
+def _lock(lock_fd: int, path: Path, deadline_s: float) -> None:
+    while not _try_lock(lock_fd):
+        owner = os.pread(lock_fd, 32, 0).decode(errors="replace").strip() or "unknown"
+        if _is_alive(owner) or time.monotonic() > deadline_s:
+            what = "another service" if _is_alive(owner) else "what a service that has died had started"
+            detail = f"{path} is in use by {what} (process {owner}): stop that one, or choose another --data-dir"
+            raise Conflict(detail)
+        time.sleep(_POLL_S)
+    os.ftruncate(lock_fd, 0)
+    os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+
+
+def _try_lock(lock_fd: int) -> bool:
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        owner = os.pread(lock_fd, 32, 0).decode(errors="replace").strip() or "unknown"
-        detail = f"{path} is in use by another service (process {owner}): stop that one, or choose another --data-dir"
-        raise Conflict(detail) from None
-    os.ftruncate(lock_fd, 0)
-    os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
+        return False
+    return True
+
+
+def _is_alive(pid: str) -> bool:
+    try:
+        os.kill(int(pid), 0)
+    except (ValueError, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_private(path: Path, content: str) -> None:
@@ -126,7 +166,8 @@ def write_private(path: Path, content: str) -> None:
 def short_dir(data_dir: Path) -> Path:
     """A directory with a short path for what a data directory's path may be too long: sockets. Always the same one."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-    return Path(tempfile.gettempdir()) / f"fl-{os.getuid()}-{name}"
+    path = Path(tempfile.gettempdir()) / f"fl-{os.getuid()}-{name}"
+    return path if len(os.fsencode(path)) <= _MAX_SHORT_BYTES else Path("/tmp", path.name)  # noqa: S108
 
 
 def make_own(path: Path) -> None:

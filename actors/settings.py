@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Self
@@ -23,8 +23,8 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 #: A Unix socket's path has at most 107 bytes.
 MAX_SOCKET_PATH_BYTES: Final = 107
-#: Variables of ours that are no options: marks by which processes are found.
-MARKS: Final = frozenset({f"{ENV_PREFIX}RAY", f"{ENV_PREFIX}TEST_RUN"})
+#: Variables of ours that are no options: marks by which processes are found, and the key that `bench` uses.
+MARKS: Final = frozenset({f"{ENV_PREFIX}RAY", f"{ENV_PREFIX}TEST_RUN", f"{ENV_PREFIX}API_KEY"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +34,13 @@ class Settings:
     host: str
     port: int
     data_dir: Path
-    store: str | None
+    #: May hold a password.
+    store: str | None = field(repr=False)
     ray_address: str | None
     public_url: str
     #: None, and empty, until `with_keys`.
     admin_key: Secret | None
-    master_key: bytes
+    master_key: bytes = field(repr=False)
     allowed_handler_networks: Networks
     retry_schedule: RetrySchedule
     delivery_timeout_s: float
@@ -70,7 +71,13 @@ class Settings:
         return cls._read(plain, [])
 
     def to_dict(self) -> dict[str, str | None]:
-        """The options' texts by name, secrets included: how settings reach this installation's other processes."""
+        """The options' texts by name, secrets included: how settings reach this installation's other processes.
+
+        Raises:
+            ValueError: before `with_keys`; no process may work without keys.
+        """
+        if not self.master_key or not self.admin_key:
+            raise ValueError("the settings have no keys yet: the keeper takes them from the data directory")
         return {option.name: text_of(getattr(self, option.attribute)) for option in OPTIONS}
 
     def with_keys(self, master_key: bytes, admin_key: Secret) -> Self:

@@ -3,7 +3,7 @@
     python -m benchmarks.limit --port 8081 --handler http://127.0.0.1:9000/hook
 
 Starlette on uvicorn (uvloop, httptools) and aiohttp. No token, no journal, no ledger, no enrichment, no signature, no
-retry: a click that is in its memory when it dies is gone. Nothing that keeps its promises can be faster with the same libraries.
+retry: a click that is in its memory when it dies is gone. What keeps its promises has all of that to do besides.
 """
 
 from __future__ import annotations

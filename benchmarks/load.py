@@ -3,8 +3,8 @@
     python -m benchmarks.load --port 8080 --paths FILE --connections 64            # closed loop: as fast as it goes
     python -m benchmarks.load --port 8080 --paths FILE --connections 64 --rate 300 # open loop: on a fixed timetable
 
-Prints one JSON object: answered, status counts, first and last time (monotonic ns), and with `--times FILE` writes the time
-at which each path's request was due (open loop) or sent (closed loop), 8 bytes each.
+Prints one JSON object: answered, status counts, first and last time (monotonic ns), and with `--times FILE` writes the
+time at which each path's request was due (open loop) or sent (closed loop), 8 bytes each.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from collections import Counter, deque
 from pathlib import Path
 
 import uvloop
-
 
 AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"

@@ -3,7 +3,8 @@
     python -m benchmarks.main_job [--clicks 30000] [--rounds 3] [--rate 300] [--seconds 20] [--out benchmarks/results]
 
 The limit (`benchmarks/limit.py`) and the service do the same load in turn, on the same machine, with the same load
-generator and the same handler, each a process of its own. A rate is clicks divided by the time from the first request to the last POST.
+generator and the same handler, each a process of its own. A rate is clicks divided by the time from the first request
+to the last POST.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ ROLES = {
     "loop": "ray::FeedbackLoopActor",
     "raylet": "raylet/raylet",
     "gcs": "gcs/gcs_server",
-    "keeper": "serve",
+    "keeper": "api.cli.main serve",
 }
 
 
@@ -65,7 +65,7 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 class Service:
-    """One `feedback-loops serve` on a data directory. `stop` and `kill` end every process it ever started."""
+    """One `feedback-loops serve` on a data directory. `end` ends every process it ever started."""
 
     def __init__(self, data_dir: Path, **environment: str) -> None:
         self.data_dir = data_dir
@@ -111,16 +111,13 @@ class Service:
             raise
         return time.monotonic() - began
 
-    def stop(self, timeout_s: float = 15) -> float:
-        """SIGTERM; gives the seconds until it ended. Leaves nothing behind."""
+    def terminate(self, timeout_s: float = 15) -> float:
+        """SIGTERM; gives the seconds until it ended."""
         began = time.monotonic()
-        try:
-            if self.keeper is not None and self.keeper.poll() is None:
-                self.keeper.send_signal(signal.SIGTERM)
-                self.keeper.wait(timeout_s)
-            return time.monotonic() - began
-        finally:
-            self.end()
+        if self.keeper is not None and self.keeper.poll() is None:
+            self.keeper.send_signal(signal.SIGTERM)
+            self.keeper.wait(timeout_s)
+        return time.monotonic() - began
 
     def end(self) -> None:
         """Ends every process and closes what this holds; for the end of a test."""

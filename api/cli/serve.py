@@ -55,8 +55,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     try:
         settings = Settings.from_env(environment, **flags)
     except InvalidInput as exc:
-        for _, problem in exc.problems:
-            sys.stderr.write(f"feedback-loops serve: {problem}\n")
+        for option, problem in exc.problems:
+            sys.stderr.write(f"feedback-loops serve: {option} {problem}\n")
         return 2
     log_lines.configure(settings.log_level, "keeper")
     try:

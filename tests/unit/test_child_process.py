@@ -84,7 +84,17 @@ def test_stopping_asks_first_and_then_kills(tmp_path: Path) -> None:
 
 def test_a_child_that_is_asked_to_may_finish(tmp_path: Path) -> None:
     """SIGTERM lets a child end by itself within its time."""
-    code = "import signal; signal.signal(15, lambda *_: print('bye', flush=True) or exit()); print('up', flush=True); signal.pause()"
+    code = """
+import signal, sys
+
+def finish(*_):
+    print("bye", flush=True)
+    sys.exit()
+
+signal.signal(signal.SIGTERM, finish)
+print("up", flush=True)
+signal.pause()
+"""
 
     async def work() -> None:
         child = await ChildProcess.start(program(tmp_path, code))
@@ -136,7 +146,13 @@ def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     """kill -9 of the parent ends the child at once, although it ignores SIGTERM."""
     child = wrapped([sys.executable, "-I", "-S", "-c", STUBBORN], signal.SIGKILL)
     # The number after the script's path is that of the process that will be the parent.
-    code = f"import os, subprocess; c = {child!r}; c[4] = str(os.getpid()); print(subprocess.Popen(c).pid, flush=True); os.kill(os.getpid(), 19)"
+    code = f"""
+import os, subprocess
+command = {child!r}
+command[4] = str(os.getpid())
+print(subprocess.Popen(command).pid, flush=True)
+os.kill(os.getpid(), 19)
+"""
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as parent:
         assert parent.stdout is not None
         lines = sorted([parent.stdout.readline().strip(), parent.stdout.readline().strip()])

@@ -15,17 +15,23 @@ from actors.settings import Secret
 from domain.errors import Conflict, StoreUnavailable
 
 HOLD = """
-import sys, time
+import sys
 from pathlib import Path
 from actors.data_dir import DataDir
-data = DataDir.open(Path(sys.argv[1]))
-print("held", flush=True)
-sys.stdin.read()
+with DataDir.open(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
 """
 
 
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
+
+
+def use(path: Path, patience_s: float = 3) -> None:
+    """Takes the directory and frees it again."""
+    with DataDir.open(path, patience_s):
+        pass
 
 
 def test_what_is_made_is_its_owner_s_alone(tmp_path: Path) -> None:
@@ -34,10 +40,11 @@ def test_what_is_made_is_its_owner_s_alone(tmp_path: Path) -> None:
     try:
         with DataDir.open(tmp_path / "a" / "data") as data:
             data.master_key(b"")
-            data.admin_key(Secret(""))
+            data.admin_key(None)
             data.folder("logs")
-            assert mode(data.path) == mode(data.path / "logs") == 0o700
-            assert {mode(data.path / name) for name in ("master.key", "admin.key", "lock")} == {0o600}
+            path = tmp_path / "a" / "data"
+            assert mode(path) == mode(path / "logs") == 0o700
+            assert {mode(path / name) for name in ("master.key", "admin.key", "lock")} == {0o600}
     finally:
         os.umask(old)
 
@@ -45,24 +52,24 @@ def test_what_is_made_is_its_owner_s_alone(tmp_path: Path) -> None:
 def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
     """The next start finds the keys of the first; two directories have different ones."""
     with DataDir.open(tmp_path / "one") as data:
-        made = data.master_key(b""), data.admin_key(Secret(""))
+        made = data.master_key(b""), data.admin_key(None)
     with DataDir.open(tmp_path / "one") as data:
-        assert (data.master_key(b""), data.admin_key(Secret(""))) == made
+        assert (data.master_key(b""), data.admin_key(None)) == made
     with DataDir.open(tmp_path / "two") as data:
         assert data.master_key(b"") != made[0]
-        assert data.admin_key(Secret("")) != made[1]
+        assert data.admin_key(None) != made[1]
     assert len(made[0]) == 32
-    assert str(made[1]).startswith("flk_")
+    assert str(made[1]).startswith("fla_")
 
 
 def test_given_keys_are_taken(tmp_path: Path) -> None:
-    """A given admin key is used and not stored; a given master key is stored, and another one refused from then on."""
+    """A given admin key is used and not stored; a given master key is stored, and another refused from then on."""
     key = bytes(range(32))
     with DataDir.open(tmp_path / "data") as data:
         assert data.admin_key(Secret("given-key")) == Secret("given-key")
-        assert not (data.path / "admin.key").exists()
+        assert not (tmp_path / "data" / "admin.key").exists()
         assert data.master_key(key) == data.master_key(b"") == key
-        with pytest.raises(Conflict, match=r"master\.key"):
+        with pytest.raises(StoreUnavailable, match=r"master\.key"):
             data.master_key(bytes(32))
 
 
@@ -70,10 +77,11 @@ def test_given_keys_are_taken(tmp_path: Path) -> None:
 def test_a_damaged_key_is_never_replaced(tmp_path: Path, damage: bytes) -> None:
     """A cut or broken key file stops the start with what to do; it is not overwritten."""
     with DataDir.open(tmp_path / "data") as data:
-        (data.path / "master.key").write_bytes(damage)
+        path = tmp_path / "data" / "master.key"
+        path.write_bytes(damage)
         with pytest.raises(StoreUnavailable, match=r"master\.key"):
             data.master_key(b"")
-        assert (data.path / "master.key").read_bytes() == damage
+        assert path.read_bytes() == damage
 
 
 def test_a_second_service_is_refused_by_name(tmp_path: Path) -> None:
@@ -84,33 +92,33 @@ def test_a_second_service_is_refused_by_name(tmp_path: Path) -> None:
     ) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
-        with pytest.raises(Conflict, match=f"in use by process {holder.pid}"):
-            DataDir.open(tmp_path / "data")
+        with pytest.raises(Conflict, match=rf"in use by another service \(process {holder.pid}\)"):
+            use(tmp_path / "data")
         holder.kill()
         holder.wait()
-        DataDir.open(tmp_path / "data").close()
+        use(tmp_path / "data")
 
 
 def test_what_a_dead_service_left_running_keeps_the_directory(tmp_path: Path) -> None:
     """The lock lives on in a child that inherited it: a new service waits for its end, and is refused when it stays."""
     with DataDir.open(tmp_path / "data") as data:
         child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=[data.lock_fd])
-        (data.path / "lock").write_text("999999999\n")
+        (tmp_path / "data" / "lock").write_text("999999999\n")
     try:
-        with pytest.raises(Conflict, match="still in use by what process 999999999 started"):
-            DataDir.open(tmp_path / "data", patience_s=0.1)
+        with pytest.raises(Conflict, match=r"has died had started \(process 999999999\)"):
+            use(tmp_path / "data", patience_s=0.1)
     finally:
         child.kill()
         child.communicate()
-    DataDir.open(tmp_path / "data", patience_s=0.1).close()
+    use(tmp_path / "data", patience_s=0.1)
 
 
 def test_somebody_else_s_directory_is_left_alone(tmp_path: Path) -> None:
     """A directory with other files is refused, and its mode stays; an empty one and a restored one are taken."""
     tmp_path.chmod(0o755)
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(Conflict, match="not empty"):
-        DataDir.open(tmp_path)
+    with pytest.raises(Conflict, match="not this service's"):
+        use(tmp_path)
     assert mode(tmp_path) == 0o755
 
     restored = tmp_path / "restored"
@@ -126,13 +134,13 @@ def test_a_directory_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
     """A path through a file is refused with the path and the reason."""
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="file/data cannot be used"):
-        DataDir.open(tmp_path / "file" / "data")
+        use(tmp_path / "file" / "data")
 
 
 def test_private_files_are_whole(tmp_path: Path) -> None:
     """A write replaces the file at once, also over the leftover of a crash, and leaves nothing beside it."""
     path = tmp_path / "key"
-    (tmp_path / f".key.{os.getpid()}").write_text("left by a crash")
+    (tmp_path / "key.new").write_text("left by a crash")
     write_private(path, "one")
     write_private(path, "two")
 
@@ -142,12 +150,12 @@ def test_private_files_are_whole(tmp_path: Path) -> None:
 
 
 def test_the_short_directory_is_short_and_our_own(tmp_path: Path) -> None:
-    """Its path leaves room for sockets; one that others may write into is refused."""
+    """Its path leaves room for sockets; what somebody else put there is refused."""
     assert short_dir(tmp_path) != short_dir(tmp_path / "other")
-    assert len(bytes(short_dir(tmp_path))) <= 30
-    (tmp_path / "open").mkdir()
-    (tmp_path / "open").chmod(0o777)
-    with pytest.raises(Conflict, match="somebody else"):
-        make_own(tmp_path / "open")
+    assert len(bytes(short_dir(tmp_path))) <= 31
+    (tmp_path / "ours").mkdir(mode=0o755)
     make_own(tmp_path / "ours")
-    make_own(tmp_path / "ours")
+    assert mode(tmp_path / "ours") == 0o700
+    (tmp_path / "link").symlink_to(tmp_path / "ours")
+    with pytest.raises(StoreUnavailable, match="is not ours"):
+        make_own(tmp_path / "link")

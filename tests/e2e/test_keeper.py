@@ -1,0 +1,192 @@
+"""The process model: what is restarted, what waits, and that nothing is ever left behind. Real processes, real Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from actors.data_dir import short_dir
+from tests.service import ROOT, Service, eventually, marked
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A ready service whose children the tests may kill."""
+    service = Service(tmp_path_factory.mktemp("kept") / "data")
+    try:
+        yield service.start()
+    finally:
+        service.kill()
+        service.http.close()
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    """A service that is not started yet."""
+    service = Service(tmp_path / "data")
+    try:
+        yield service
+    finally:
+        service.kill()
+        service.http.close()
+
+
+def the_one(service: Service, role: str) -> psutil.Process:
+    (process,) = eventually(lambda: service.processes(role), 30, f"there is a {role}")
+    found: psutil.Process = process
+    return found
+
+
+def kill(process: psutil.Process) -> None:
+    process.kill()
+    process.wait(5)
+
+
+def answers(service: Service) -> bool:
+    try:
+        return service.http.get("/healthz").status_code == 200
+    except httpx.HTTPError:
+        return False
+
+
+def test_the_front_end_answers_before_ray_is_there(service: Service) -> None:
+    """Hits are answered while Ray and the actors are still starting."""
+    service.start(wait=False)
+    eventually(lambda: answers(service), 10, "the front end answers")
+
+    assert not service.is_ready()
+    assert service.http.get("/c/forged").status_code == 404
+    assert service.processes("ledger") == []
+
+
+def test_requests_wait_while_the_front_end_is_started_again(kept: Service) -> None:
+    """A request that comes after kill -9 of the front end waits in the keeper's socket, and is answered."""
+    for _ in range(3):
+        kill(the_one(kept, "front"))
+        with httpx.Client(trust_env=False, timeout=20) as http:
+            assert http.get(f"http://127.0.0.1:{kept.port}/healthz").status_code == 200
+    eventually(kept.is_ready, 30, "the service is ready again")
+
+
+def test_the_gateway_is_started_again(kept: Service) -> None:
+    """After kill -9 of the gateway another one joins the same Ray, with the same actors."""
+    ledger, gateway = the_one(kept, "ledger"), the_one(kept, "gateway")
+    kill(gateway)
+    eventually(kept.is_ready, 30, "the service is ready again")
+
+    assert the_one(kept, "gateway").pid != gateway.pid
+    assert the_one(kept, "ledger").pid == ledger.pid
+
+
+@pytest.mark.parametrize("role", ["gcs", "raylet"])
+def test_a_broken_ray_is_replaced_whole(kept: Service, role: str) -> None:
+    """After kill -9 of a part of Ray, all of that Ray goes, and another one carries the service; hits go on."""
+    front = the_one(kept, "front")
+    old = [p for p in marked(kept.mark) if p.pid not in {front.pid, the_one(kept, "keeper").pid}]
+    kill(the_one(kept, role))
+    eventually(lambda: not any(map(is_live, old)), 10, "nothing of the old Ray is left")
+    kept.wait_ready(60)
+
+    assert the_one(kept, "front").pid == front.pid
+    assert len(kept.processes("raylet")) == len(kept.processes("gateway")) == 1
+
+
+def test_a_second_service_is_refused(kept: Service) -> None:
+    """`serve` on a data directory in use ends with 1 and names the process that uses it."""
+    command = [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(kept.data_dir)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
+
+    assert done.returncode == 1
+    assert f"process {the_one(kept, 'keeper').pid}" in done.stderr
+
+
+def test_everything_is_private(kept: Service) -> None:
+    """Nobody else can read anything in the data directory, nor what Ray keeps in the system's."""
+    for path in (kept.data_dir, short_dir(kept.data_dir)):
+        assert path.stat().st_mode & 0o077 == 0
+    for path in kept.data_dir.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_ray_asks_for_its_token(kept: Service, tmp_path: Path) -> None:
+    """Whoever cannot read the token file cannot join the service's Ray."""
+    gateway = the_one(kept, "gateway")
+    address = gateway.cmdline()[gateway.cmdline().index("--ray-address") + 1]
+    environment = {n: v for n, v in gateway.environ().items() if not n.startswith("RAY_AUTH")}
+    (tmp_path / "token").write_text("0" * 64)
+    code = f"import ray; ray.init({address!r}, log_to_driver=False); print('joined')"
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**environment, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(tmp_path / "token")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "joined" not in done.stdout
+
+
+def test_sigterm_ends_everything_in_time(service: Service) -> None:
+    """Ten seconds after SIGTERM nothing runs any more, and the system's directory has nothing of ours; the data stays."""
+    service.start()
+    keeper = the_one(service, "keeper")
+    began_s = time.monotonic()
+    keeper.send_signal(signal.SIGTERM)
+    assert keeper.wait(15) in {0, None}
+
+    assert time.monotonic() - began_s < 10
+    assert [process.cmdline() for process in marked(service.mark)] == []
+    assert not short_dir(service.data_dir).exists()
+    assert (service.data_dir / "master.key").exists()
+    assert not (service.data_dir / "run" / "gateway.sock").exists()
+
+
+def test_kill_9_of_the_keeper_leaves_nothing_running(service: Service) -> None:
+    """Its children end with it, Ray's workers too, and the next `serve` on the same directory and port starts."""
+    service.start()
+    keeper = the_one(service, "keeper")
+    keeper.kill()
+    assert service.keeper is not None
+    service.keeper.wait(5)
+    service.start(wait=False)
+    eventually(lambda: answers(service), 10, "the front end answers")
+    service.wait_ready(60)
+
+    assert len(service.processes("front")) == len(service.processes("raylet")) == len(service.processes("ledger")) == 1
+
+
+def test_a_second_signal_ends_it_at_once(service: Service) -> None:
+    """A request in progress holds up the first SIGTERM; the second does not wait for it."""
+    service.start(wait=False)
+    eventually(lambda: answers(service), 10, "the front end answers")
+    keeper = the_one(service, "keeper")
+    thread = threading.Thread(target=keeper.wait, args=(15,))
+    thread.start()
+    keeper.send_signal(signal.SIGTERM)
+    keeper.send_signal(signal.SIGINT)
+    began_s = time.monotonic()
+    thread.join(15)
+
+    assert time.monotonic() - began_s < 4
+    eventually(lambda: marked(service.mark) == [], 5, "nothing is left")
+
+
+def is_live(process: psutil.Process) -> bool:
+    with contextlib.suppress(psutil.Error):
+        return bool(process.status() != psutil.STATUS_ZOMBIE and process.is_running())
+    return False

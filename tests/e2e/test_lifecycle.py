@@ -1,0 +1,113 @@
+"""Starting and stopping the real service."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.chaos.clicks import Clicks
+from tests.service import ROOT, Service, Sink, eventually, marked
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A handler."""
+    made = Sink()
+    try:
+        yield made.start()
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Service]:
+    """A service that has not been started; its processes are gone afterwards."""
+    made = Service(tmp_path / "data")
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Service, sink: Sink) -> None:
+    """Ready within 15 s; SIGTERM ends everything within 10 s; what was answered is delivered after a restart."""
+    fresh.start(wait=False)
+    assert fresh.wait_ready() < 15
+    account = fresh.account()
+    account.loop(sink)
+    paths = account.click_paths(600)
+    clicks = Clicks(fresh.port, paths, 0, 200).start()
+    eventually(lambda: sink.stats()["unique"] > 100, 20, "clicks arrive")
+
+    took_s = fresh.terminate()
+    left = marked(fresh.mark)
+    done = clicks.stop()
+    answered = {click.number for click in done if click.status == 302}
+
+    assert took_s < 10
+    assert left == []
+    assert all(click.status in {302, None} for click in done)
+    fresh.start()
+    eventually(lambda: not [n for n in answered if not sink.arrivals()[n]], 20, "every answered click was delivered")
+
+
+def test_a_second_service_on_the_same_data_is_refused(fresh: Service) -> None:
+    """The second one says who is in the way and what to do, changes nothing, and the first goes on."""
+    fresh.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(fresh.data_dir)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert second.returncode != 0
+    assert "in use" in second.stderr
+    assert "--data-dir" in second.stderr
+    assert fresh.is_ready()
+
+
+def test_a_taken_port_is_said_so(fresh: Service) -> None:
+    """The message names the port and the option."""
+    fresh.start()
+    second = subprocess.run(
+        [sys.executable, "-m", "api.cli.main", "serve", "--port", str(fresh.port), "--data-dir", f"{fresh.data_dir}-2"],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=30,
+    )
+
+    assert second.returncode != 0
+    assert str(fresh.port) in second.stderr
+    assert "--port" in second.stderr
+
+
+def test_clicks_are_answered_with_no_ray_to_be_found(fresh: Service, sink: Sink) -> None:
+    """I2: before Ray is up, links sent by an earlier run redirect; the hits are delivered when Ray is there."""
+    fresh.start()
+    account = fresh.account()
+    account.loop(sink)
+    (path,) = account.click_paths(1)
+    fresh.terminate()
+
+    fresh.start(wait=False)
+
+    def redirected() -> bool:
+        try:
+            return fresh.http.get(path).status_code == 302
+        except httpx.TransportError:  # the front end does not listen yet
+            return False
+
+    eventually(redirected, 15, "the click redirects")
+    assert not fresh.is_ready()
+    fresh.wait_ready()
+    eventually(lambda: sink.stats()["unique"] == 1, 10, "the click was delivered")

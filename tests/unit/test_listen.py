@@ -1,0 +1,256 @@
+"""The sample handler: verification files, signatures, and what it shows."""
+
+from __future__ import annotations
+
+import http.client
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+from standardwebhooks import Webhook
+
+from api.cli import listen
+from api.cli.event_text import ReceivedEvent, rendered
+from api.cli.form_fields import read_form
+from api.cli.signature_check import TOLERANCE_S, read_secret, signature_problem
+from domain.payload import encode_form, encode_json
+from domain.signing import secret_text, standard_webhooks_signature
+
+SECRET = b"0123456789abcdef01234567"
+OTHER = b"another-secret-of-24-byt"
+EVENT: dict[str, object] = {
+    "type": "click",
+    "event": "evt_1",
+    "recipient": "zoë@example.com",
+    "tags": ["spring", "a&b"],
+    "fields": {"name": "Zoë", "address": {"city": "Amsterdam"}},
+}
+
+
+def signed(body: bytes, *secrets: bytes, at_s: int | None = None) -> dict[str, str]:
+    at = int(time.time()) if at_s is None else at_s
+    signature = standard_webhooks_signature(secrets, "evt_1", at, body)
+    return {"webhook-id": "evt_1", "webhook-timestamp": str(at), "webhook-signature": signature}
+
+
+@contextmanager
+def listening(
+    shown: list[ReceivedEvent],
+    secrets: Callable[[], list[bytes]] = list,
+    files: dict[str, str] | None = None,
+    folder: Path | None = None,
+    status: int = 200,
+) -> Iterator[http.client.HTTPConnection]:
+    """A server, and one connection to it."""
+    server = listen.server("127.0.0.1", 0, listen.SampleHandler(secrets, files or {}, folder, status, shown.append))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    try:
+        yield connection
+    finally:
+        connection.close()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def ask(
+    connection: http.client.HTTPConnection, method: str, path: str, body: bytes = b"", **headers: str
+) -> tuple[int, bytes]:
+    connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
+    answer = connection.getresponse()
+    return answer.status, answer.read()
+
+
+def post(connection: http.client.HTTPConnection, body: bytes, kind: str, headers: dict[str, str]) -> int:
+    return ask(connection, "POST", "/dir/script.php", body, Content_Type=kind, **headers)[0]
+
+
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json"])
+def test_events_are_shown_as_they_were_sent(kind: str) -> None:
+    """A form and a JSON body give the same fields; a good signature is said to be good."""
+    body = encode_json(EVENT) if kind.endswith("json") else encode_form(EVENT)
+    shown: list[ReceivedEvent] = []
+    with listening(shown, lambda: [SECRET]) as connection:
+        assert post(connection, body, kind, signed(body, SECRET)) == 200
+
+    (event,) = shown
+    assert event.fields == EVENT
+    assert (event.path, event.signature) == ("/dir/script.php", "ok")
+    assert ReceivedEvent.from_json(event.to_json()) == event
+
+
+def test_a_bad_signature_is_refused_and_shown() -> None:
+    """An event signed with another secret, or not at all, gets 400; without a secret nothing is checked."""
+    body = encode_form(EVENT)
+    shown: list[ReceivedEvent] = []
+    with listening(shown, lambda: [SECRET]) as connection:
+        assert post(connection, body, "application/x-www-form-urlencoded", signed(body, OTHER)) == 400
+        assert post(connection, body, "application/x-www-form-urlencoded", {}) == 400
+    with listening(shown) as connection:
+        assert post(connection, body, "application/x-www-form-urlencoded", {}) == 200
+
+    assert [event.signature for event in shown] == [
+        "the signature is not made with this secret",
+        "not signed: a webhook-… header is missing",
+        None,
+    ]
+
+
+def test_broken_requests_do_no_harm() -> None:
+    """A body that cannot be read gets 400, one without length 411, and the next event is taken."""
+    shown: list[ReceivedEvent] = []
+    with listening(shown) as connection:
+        assert post(connection, b"[1]", "application/json", {}) == 400
+        assert post(connection, b"a=%ff", "application/x-www-form-urlencoded", {}) == 400
+        connection.request("POST", "/", iter([b"chunked"]), encode_chunked=True)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()[:6]) == (411, b"send a")
+        assert post(connection, b"type=open", "application/x-www-form-urlencoded", {}) == 200
+    assert shown[-1].fields == {"type": "open"}
+
+
+def test_verification_files_are_found_by_name(tmp_path: Path) -> None:
+    """A verification file given or lying in the folder is served in any directory; nothing else of the folder is."""
+    (tmp_path / "feedback-loops-a.txt").write_text("content a")
+    (tmp_path / "secret").write_text("secret")
+    with listening([], files={"feedback-loops-b.txt": "content b"}, folder=tmp_path) as connection:
+        assert ask(connection, "GET", "/dir/feedback-loops-a.txt?x=1") == (200, b"content a")
+        assert ask(connection, "GET", "/feedback-loops-b.txt") == (200, b"content b")
+        assert ask(connection, "HEAD", "/feedback-loops-b.txt") == (200, b"")
+        for path in (
+            "/feedback-loops-c.txt",
+            "/secret",
+            "/",
+            "/feedback-loops-%2e%2e%2fsecret",
+            "/feedback-loops-%00.txt",
+        ):
+            assert ask(connection, "GET", path)[0] == 404, path
+
+
+def test_the_status_is_what_was_asked_for() -> None:
+    """`--status 503` makes a handler that fails."""
+    with listening([], status=503) as connection:
+        assert post(connection, b"type=open", "application/x-www-form-urlencoded", {}) == 503
+
+
+def test_the_secret_may_come_later(tmp_path: Path) -> None:
+    """The secret's file is read at each event: it may be missing at first, and change."""
+    file = tmp_path / "secret"
+    assert listen.secrets_of([OTHER], file) == [OTHER]
+    file.write_text(f"{secret_text(SECRET)}\n")
+    assert listen.secrets_of([], file) == [SECRET]
+    file.write_text("whsec_half…")
+    assert listen.secrets_of([], file) == []
+
+
+def test_options_say_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """A secret or verification file of another shape is refused with what it must be."""
+    for arguments, complaint in (
+        (["--secret", "abc"], "a secret is whsec_ and base64"),
+        (["--verification", "x=y"], "must be feedback-loops-"),
+        ([], "--port"),
+    ):
+        with pytest.raises(SystemExit):
+            listen.parser().parse_args(arguments)
+        assert complaint in capsys.readouterr().err
+
+
+def test_a_taken_port_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
+    """Where something listens already, the command ends with 1 and names the port."""
+    with listening([]) as connection:
+        assert listen.run(["--port", str(connection.port)], {}) == 1
+        assert f"port {connection.port}" in capsys.readouterr().err
+
+
+def test_our_check_agrees_with_the_reference() -> None:
+    """What Standard Webhooks' own library signs is good, and what we find good is good to it."""
+    body = encode_json({"type": "open"})
+    reference = Webhook(secret_text(SECRET))
+    headers = signed(body, OTHER, SECRET)
+
+    assert signature_problem([SECRET], headers, body, int(time.time())) is None
+    assert reference.verify(body, headers) == {"type": "open"}
+    assert read_secret(secret_text(SECRET)) == SECRET
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        ({"webhook-timestamp": "soon"}, "not a time"),
+        ({"webhook-timestamp": "9" * 30}, "not a time"),
+        ({"webhook-id": "evt_2"}, "not made with this secret"),
+        ({"webhook-signature": "v1,é v1a,x"}, "not made with this secret"),
+    ],
+)
+def test_changed_headers_are_noticed(change: dict[str, str], complaint: str) -> None:
+    """Any change of what is signed is found, whatever stands there instead."""
+    headers = signed(b"body", SECRET) | change
+
+    assert complaint in (signature_problem([SECRET], headers, b"body", int(time.time())) or "")
+
+
+@pytest.mark.parametrize("offset_s", [-TOLERANCE_S - 1, TOLERANCE_S + 1])
+def test_old_and_early_posts_are_noticed(offset_s: int) -> None:
+    """A POST signed too long ago, or in the future, may be a replay."""
+    headers = signed(b"body", SECRET, at_s=1_000_000)
+
+    assert signature_problem([SECRET], headers, b"body", 1_000_000) is None
+    assert "signed" in (signature_problem([SECRET], headers, b"body", 1_000_000 + offset_s) or "")
+
+
+TEXT = st.text(st.characters(exclude_characters="[]\0", exclude_categories=["Cs"]), min_size=1, max_size=8)
+WORD = st.from_regex(r"[a-z]{1,6}", fullmatch=True)
+LEAF = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=8)
+VALUE = st.recursive(
+    LEAF, lambda inner: st.lists(inner, min_size=1, max_size=3) | st.dictionaries(WORD, inner, min_size=1, max_size=3)
+)
+
+
+@given(fields=st.dictionaries(WORD, VALUE, max_size=4))
+def test_forms_are_read_back(fields: dict[str, Any]) -> None:
+    """Reading a form gives back the text, lists and maps that were written."""
+    assert read_form(encode_form(fields)) == fields
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        (b"", {}),
+        (b"a=1&a=2", {"a": "2"}),
+        (b"a=1&a[b]=2", {"a": {"b": "2"}}),
+        (b"a[5]=x&a[]=y", {"a": {"5": "x", "6": "y"}}),
+        (b"[x]=1&a[=2", {"[x]": "1", "a[": "2"}),
+        (b"a[\xc2\xb2]=x&a[]=y", {"a": {"²": "x", "0": "y"}}),
+    ],
+)
+def test_odd_forms_are_read_like_php(body: bytes, fields: dict[str, Any]) -> None:
+    """Repeated, mixed and unfinished names give what is in them, and never an error."""
+    assert read_form(body) == fields
+
+
+def test_deep_forms_are_refused() -> None:
+    """Nesting that could exhaust the stack is refused."""
+    with pytest.raises(ValueError, match="nested"):
+        read_form(b"a" + b"[b]" * 1000 + b"=1")
+
+
+def test_what_is_shown_can_be_read() -> None:
+    """The terminal shows the trigger, the recipient, the verdict and every field; markup in values stays text."""
+    event = ReceivedEvent(at_ns=1, path="/", fields=EVENT | {"description": "[red]x[/]"}, signature="ok")
+    text = io.StringIO()
+    Console(file=text, width=100).print(rendered(event))
+
+    for part in ("click", "zoë@example.com", "signature ok", "spring, a&b", '"city": "Amsterdam"', "[red]x[/]"):
+        assert part in text.getvalue()
+    assert json.loads(event.to_json())["fields"]["tags"] == ["spring", "a&b"]
