@@ -24,7 +24,7 @@ from actors.cluster import Actors, GivenRay, OwnRay
 from actors.data_dir import DataDir, make_own, short_dir, write_private
 from actors.ray_node import RayNode
 from actors.settings import OPTIONS, Settings
-from domain.errors import Conflict
+from domain.errors import Conflict, InvalidInput
 
 log = logging.getLogger(__name__)
 
@@ -41,9 +41,15 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     """Runs the service until SIGTERM, SIGINT or SIGHUP, then stops it; a second signal ends it at once.
 
     Raises:
+        InvalidInput: a setting asks for what this version does not have.
         Conflict: the data directory or the port is in use.
         StoreUnavailable: the data directory cannot be used.
     """
+    if settings.store is not None:
+        problem = (
+            "is not supported by this version, which keeps the ledger on SQLite in the data directory; leave it out"
+        )
+        raise InvalidInput(f"--store {problem}", [("--store", problem)])
     os.umask(0o077)
     with DataDir.open(settings.data_dir) as data_dir, listener(settings.host, settings.port) as listening:
         settings = settings.bound_to(listening.getsockname()[1]).with_keys(

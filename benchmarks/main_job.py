@@ -61,7 +61,7 @@ def rate_of(sink: Sink, port: int, paths: list[str], folder: Path) -> float:
     sink.tell("reset")
     result = send(port, paths, folder)
     eventually(lambda: sink.stats()["unique"] >= len(paths), 120, "every click was POSTed", 0.2)
-    seconds = (sink.stats()["last_ns"] - result["first_ns"]) / 1e9
+    seconds: float = (sink.stats()["last_ns"] - result["first_ns"]) / 1e9
     return len(paths) / seconds
 
 

@@ -13,6 +13,7 @@ import argparse
 import json
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,10 @@ def waiting(account: Any, loop_id: str) -> int:
     return int(page["data"][0]["id"].removeprefix("dlv_")) if page["data"] else 0
 
 
+def _waits(account: Any, loop_id: str, count: int) -> bool:
+    return waiting(account, loop_id) >= count
+
+
 def measure(events: int, folder: Path) -> dict[str, Any]:
     sink = Sink().start()
     service = Service(folder / "data")
@@ -55,7 +60,7 @@ def measure(events: int, folder: Path) -> dict[str, Any]:
         sink.stop()  # the handler is dead from here on: connections are refused
         for done in range(BATCH, events + 1, BATCH):
             send(service.port, paths, folder)
-            eventually(lambda done=done: waiting(account, loop["id"]) >= done, 300, f"{done} events wait", 0.5)
+            eventually(partial(_waits, account, loop["id"], done), 300, f"{done} events wait", 0.5)
             samples.append(private_mb(service))
             print(f"{done:,} events wait, {sum(samples[-1].values()):,.0f} MB in all", flush=True)
     finally:

@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from actors import commands as c
+from actors import frames
 from actors import gateway_protocol as wire
 from api.app import create_app
 from domain.account import Account
@@ -91,7 +92,7 @@ class FakeClient:
                 raise self.failures[kind].pop(0)
             answer = self._handlers[kind](wire.read_call(wire.call_body(command)))
         except FeedbackLoopsError as exc:
-            raise wire.read_error(wire.error_body(exc)) from None
+            raise frames.read_error(frames.error_body(exc)) from None
         finally:
             self.running[kind] -= 1
         return cast(R, wire.read_answer(command, wire.answer_body(answer)))
