@@ -23,7 +23,7 @@ demo: setup  ## show the main job, from a click in a mail to a handler
 serve: setup  ## run the service on 127.0.0.1:8080, with its data in ./var
 	@$(BIN)/feedback-loops serve
 
-test: setup lint php  ## run everything that CI runs
+test: setup lint php  ## run everything that CI runs, some minutes
 	$(BIN)/python -m pytest
 
 lint: setup  ## check style, types and the direction of imports
@@ -39,8 +39,8 @@ fmt: setup  ## format the code, and mend what can be mended
 bench: setup  ## measure; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.run
 
-chaos: setup  ## kill processes under load, for long, and count what was promised
-	$(BIN)/python -m tests.chaos.storm
+chaos: setup  ## have everything fail under load, each in turn, and count what was promised
+	$(BIN)/python -m tests.chaos.matrix
 
 lock: setup  ## choose the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
@@ -50,10 +50,10 @@ clean:  ## remove what these commands made; data in ./var stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# One test has PHP read what we send; without PHP it is skipped.
+# Some tests have PHP read what we send; without PHP they are skipped. Root of a Debian gets it installed.
 php:
 	@command -v php >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing PHP for its tests" && \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends php-cli; } \
 	  >/dev/null 2>&1; } || echo "PHP is not here: its tests are skipped"
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 import random
+from collections.abc import Callable
 from typing import Any
 
 import ray
 
-from actors import options
 from actors.adapters.clock import SystemClock
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
@@ -24,6 +24,7 @@ from actors.loops import LoopDirectory, RayLauncher
 from actors.pipeline import Pipeline
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger
+from actors.retention import Retention
 from actors.service import Service
 from actors.settings import Settings
 from actors.supervisor import Supervisor
@@ -37,6 +38,18 @@ def _settings(plain: dict[str, Any]) -> Settings:
 def ledger(plain: dict[str, Any]) -> SQLiteLedger:
     """The writer, for the ledger's actor."""
     return SQLiteLedger(_settings(plain).data_dir / "ledger.sqlite")
+
+
+def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
+    """What keeps the ledger's disk use level, beside its writer."""
+    settings = _settings(plain)
+    return Retention(
+        core,
+        SystemClock(),
+        deliveries_days=settings.keep_deliveries_days,
+        attempts_days=settings.keep_attempts_days,
+        events_days=settings.keep_events_days,
+    )
 
 
 def reader(settings: Settings) -> LedgerReader:
@@ -87,14 +100,9 @@ def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
     )
 
 
-def supervisor(plain: dict[str, Any]) -> Supervisor:
-    """The core of the supervisor's actor."""
-    from actors import remote  # noqa: PLC0415  remote imports this module: the two meet only inside a process of Ray's
-
-    def create(loop_id: str) -> None:
-        remote.FeedbackLoop.options(**options.feedback_loop(loop_id)).remote(plain, loop_id)
-
-    return Supervisor(reader(_settings(plain)), RayLauncher(Actors(), create))
+def supervisor(plain: dict[str, Any], create_loop: Callable[[str], Any]) -> Supervisor:
+    """The core of the supervisor's actor. `create_loop` makes a loop's actor, or finds it."""
+    return Supervisor(reader(_settings(plain)), RayLauncher(Actors(), create_loop))
 
 
 def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:

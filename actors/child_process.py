@@ -12,11 +12,14 @@ from asyncio.subprocess import DEVNULL, Process
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from actors.die_with_parent import wrapped
 
 log = logging.getLogger(__name__)
+
+#: Seconds within which a process that ends has probably never worked.
+YOUNG_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +35,8 @@ class Program:
     pass_fds: tuple[int, ...] = ()
     #: Where its output goes; None: to our own stderr.
     output: Path | None = None
+    #: What to look at when it ends within `YOUNG_S`, for the log.
+    advice: str | None = None
 
 
 class ChildProcess:
@@ -135,6 +140,8 @@ class KeptRunning:
     async def _pause(self, ending: object, uptime_s: float) -> None:
         delay_s = self._backoff.delay_s(uptime_s)
         facts = {"child": self._program.name, "ending": ending, "uptime_s": f"{uptime_s:.1f}", "restart_s": delay_s}
+        if uptime_s < YOUNG_S:
+            facts["advice"] = self._program.advice
         log.error("ended by itself and is started again", extra={"action": "child_died", **facts})
         await asyncio.sleep(delay_s)
 

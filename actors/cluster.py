@@ -38,10 +38,12 @@ class Actors(Protocol):
         ...
 
 
-def gateway_program(settings_file: Path, ray_address: str, environment: Mapping[str, str]) -> Program:
+def gateway_program(
+    settings_file: Path, ray_address: str, environment: Mapping[str, str], advice: str | None = None
+) -> Program:
     """The gateway's process."""
     command = (sys.executable, "-m", GATEWAY, "--settings", str(settings_file), "--ray-address", ray_address)
-    return Program(name="gateway", command=command, environment=environment)
+    return Program(name="gateway", command=command, environment=environment, advice=advice)
 
 
 class OwnRay:
@@ -100,11 +102,18 @@ class OwnRay:
         self._node.kill()
 
 
+def _joining_advice(address: str) -> str:
+    return (
+        f"cannot join the Ray at {address}? It must run, with the same versions of Ray and Python; when it asks for a "
+        "token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH must be set for this service too"
+    )
+
+
 class GivenRay:
     """The gateway to a Ray that somebody else runs, and that goes on without us."""
 
     def __init__(self, address: str, settings_file: Path, environment: Mapping[str, str]) -> None:
-        self._gateway = KeptRunning(gateway_program(settings_file, address, environment))
+        self._gateway = KeptRunning(gateway_program(settings_file, address, environment, _joining_advice(address)))
 
     async def run(self) -> None:
         """See `Actors.run`."""

@@ -27,6 +27,17 @@ class Account(msgspec.Struct, frozen=True, kw_only=True):
     name: str
 
 
+class Health(msgspec.Struct, frozen=True, kw_only=True):
+    """`domain.delivery.LaneHealth`, as the API tells it."""
+
+    breaker: str = "closed"
+    failing_since_ms: int | None = None
+    last_success_ms: int | None = None
+    last_failure_ms: int | None = None
+    failures: int = 0
+    next_probe_ms: int | None = None
+
+
 class Loop(msgspec.Struct, frozen=True, kw_only=True):
     """A feedback loop as its owner sees it. `secret` only where it was made just now."""
 
@@ -47,7 +58,26 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
     verified_at_ms: int | None
     verification_token: str
+    health: Health = Health()
     secret: str | None = None
+
+
+class Replay(msgspec.Struct, frozen=True, kw_only=True):
+    """`domain.delivery.ReplayProgress`, as the API tells it. `id` is `rpl_<number>`."""
+
+    id: str
+    state: str
+    which: str
+    since_ms: int
+    until_ms: int
+    count: int
+    done: int
+    created_at_ms: int
+
+
+class ReplayPage(msgspec.Struct, frozen=True, kw_only=True):
+    data: list[Replay]
+    next: str | None
 
 
 class LoopPage(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +117,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
     response_excerpt: str
     address: str | None
+    response_bytes: int = 0
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -308,6 +339,55 @@ class ListDeliveries(Command[DeliveryPage], frozen=True, kw_only=True):
     cursor: str | None = None
 
 
+class StartReplay(Command[Replay], frozen=True, kw_only=True):
+    """Has deliveries created from `since_ms` up to (not including) `until_ms` (None: now) delivered again.
+
+    `which`: `dead`, or `all` (delivered ones too; what is pending is left alone). It goes on in the background, through
+    restarts, and gives way to live traffic. One replay at a time for a loop: a second is a Conflict.
+    """
+
+    account: Account
+    loop_id: str
+    since_ms: int
+    until_ms: int | None = None
+    which: str = "dead"
+
+
+class ListReplays(Command[ReplayPage], frozen=True, kw_only=True):
+    """Newest first."""
+
+    account: Account
+    loop_id: str
+    limit: int = 50
+    cursor: str | None = None
+
+
+class GetReplay(Command[Replay], frozen=True, kw_only=True):
+    account: Account
+    loop_id: str
+    replay_id: str
+
+
+class CancelReplay(Command[Replay], frozen=True, kw_only=True):
+    """What was given back to the lane already is still delivered. Cancelling what has ended changes nothing."""
+
+    account: Account
+    loop_id: str
+    replay_id: str
+
+
+class GetDelivery(Command[DeliveryView], frozen=True, kw_only=True):
+    account: Account
+    delivery_id: str
+
+
+class RetryDelivery(Command[DeliveryView], frozen=True, kw_only=True):
+    """Makes a delivery due now, whatever its state; its retry schedule begins anew. Conflict while an attempt is on."""
+
+    account: Account
+    delivery_id: str
+
+
 # --- messages, profiles, events ----------------------------------------------------------------------------------
 
 
@@ -339,9 +419,11 @@ class GetProfile(Command[Profile], frozen=True, kw_only=True):
 
 
 class ListEvents(Command[EventPage], frozen=True, kw_only=True):
-    """Newest first."""
+    """Newest first; with `after`, oldest first."""
 
     account: Account
+    #: An event's id: only events with greater ids.
+    after: str | None = None
     type: str | None = None
     message_id: str | None = None
     recipient: str | None = None

@@ -14,19 +14,19 @@ import msgspec
 from actors import commands as c
 from actors.lane import Lane
 from actors.ledger.reader_port import LedgerReader
-from actors.outcomes import error_word, excerpt
-from actors.ports import Clock, LedgerWriter, Prover, Sender
+from actors.loop_views import health_view, loop_view, replay_view
+from actors.ports import Clock, LedgerWriter, Prover, ReplayLedger, Sender
 from actors.posts import LaneConfig, Posts, SigningSecret
 from actors.proofs import look_for_proof
-from actors.samples import sample_fields
+from actors.replaying import Replaying
+from actors.sample_posts import sample_request, sample_result
 from actors.stored_loop import StoredLoop, persistently
-from domain.delivery import OfferedDelivery
+from domain.delivery import LaneHealth, OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
 from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
-from domain.payload import encode_json
 from domain.retry import RetrySchedule
 from domain.signing import loop_secret, secret_text
-from domain.values import Trigger
+from domain.values import LoopState, Trigger
 
 log = logging.getLogger(__name__)
 
@@ -41,18 +41,23 @@ class UrlCheck(Protocol):
         ...
 
 
+class LoopLedger(LedgerWriter, ReplayLedger, Protocol):
+    """What a loop writes."""
+
+
 class FeedbackLoopCore:
     """One loop: alone in changing it, and in delivering to it.
 
     Commands are carried out one after the other, and answered when they are in the ledger. The lane follows the ledger:
-    it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands.
+    it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. So does the
+    loop's replay.
     """
 
     def __init__(
         self,
         *,
         loop_id: str,
-        ledger: LedgerWriter,
+        ledger: LoopLedger,
         reader: LedgerReader,
         sender: Sender,
         prover: Prover,
@@ -77,7 +82,9 @@ class FeedbackLoopCore:
         self._random = random
         self._disable_after_s = disable_after_s
         self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
+        self._loop_no = 0
         self._lane: Lane | None = None
+        self._replaying: Replaying | None = None
         self._giving_up: asyncio.Task[None] | None = None
 
     # --- life
@@ -94,6 +101,7 @@ class FeedbackLoopCore:
         row = await asyncio.to_thread(self._reader.loop, self._loop_id)
         if row is None:
             raise NotFound(f"there is no feedback loop {self._loop_id}")
+        self._loop_no = row.no
         self._lane = Lane(
             loop_no=row.no,
             config=await self._stored.change(self._lane_config),
@@ -106,8 +114,12 @@ class FeedbackLoopCore:
             timeout_s=self._timeout_s,
             disable_after_s=self._disable_after_s,
             on_disable=self._give_up,
+            health=await asyncio.to_thread(self._reader.health, row.no),
+            newest_before=await asyncio.to_thread(self._reader.newest_delivery_id),
         )
+        self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge)
         self._lane.start()
+        self._replaying.start()
         await self._stored.change(lambda _: None)
 
     async def stop(self, drain_s: float) -> None:
@@ -115,6 +127,8 @@ class FeedbackLoopCore:
         self._stored.close()
         if self._giving_up is not None:
             self._giving_up.cancel()
+        if self._replaying is not None:
+            await self._replaying.stop()
         if self._lane is not None:
             await self._lane.stop(drain_s)
         await self._sender.close()
@@ -153,6 +167,8 @@ class FeedbackLoopCore:
             return self._view(loop)
 
         view = await self._stored.change(note)
+        if sought.state is LoopState.UNVERIFIED and search.location is not None:
+            view = self._forgiven(view)
         return c.VerificationReport(verified=search.location is not None, loop=view, findings=search.findings)
 
     async def pause(self) -> c.Loop:
@@ -160,8 +176,8 @@ class FeedbackLoopCore:
         return await self._do(lambda loop: loop.pause(self._clock.now_ms()))
 
     async def resume(self) -> c.Loop:
-        """Lets deliveries go on. Raises Conflict when the loop is neither paused nor disabled."""
-        return await self._do(lambda loop: loop.resume(self._clock.now_ms()))
+        """Lets deliveries go on, the handler's failures forgotten. Raises Conflict when neither paused nor disabled."""
+        return self._forgiven(await self._do(lambda loop: loop.resume(self._clock.now_ms())))
 
     async def disable(self, reason: str) -> c.Loop:
         """Gives up on the handler. Raises Conflict when the loop is neither active nor paused."""
@@ -204,6 +220,38 @@ class FeedbackLoopCore:
         """Ends the loop. What is under way lands; nothing else is delivered any more."""
         await self._do(lambda loop: loop.delete(self._clock.now_ms()))
 
+    # --- once more
+
+    async def replay(self, which: str, since_ms: int, until_ms: int) -> c.Replay:
+        """Has the deliveries of that time (`which`: `dead` or `all`) delivered again, in the background.
+
+        Raises:
+            Conflict: another replay of the loop is running.
+        """
+        await self._stored.change(_existing)
+        progress = await self._ledger.start_replay(self._loop_no, which, since_ms, until_ms)
+        if self._replaying is not None:
+            self._replaying.nudge()
+        return replay_view(progress)
+
+    async def cancel_replay(self, replay_id: int) -> c.Replay:
+        """Ends a replay; what was given back already is delivered all the same. One that has ended stays as it is."""
+        return replay_view(await self._ledger.cancel_replay(replay_id))
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        """Makes a delivery due now, whatever its state; its retry schedule begins anew.
+
+        Raises:
+            Conflict: an attempt of it is under way.
+        """
+        if self._lane is not None and self._lane.is_begun(delivery_id):
+            raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
+        await self._ledger.retry_delivery(delivery_id)
+        if self._lane is not None:
+            self._lane.renew(delivery_id)
+
+    # --- samples
+
     async def send_sample(self, type: str, data: dict[str, Any]) -> c.SampleResult:  # noqa: A002  the contract's name
         """POSTs one sample event now; it is recorded nowhere. `data` takes the place of the sample's fields.
 
@@ -219,21 +267,9 @@ class FeedbackLoopCore:
             raise InvalidInput(f"type {problem}", [("/type", problem)])
         now_ms = self._clock.now_ms()
         event_id = self._new_event_id(now_ms)
-        fields = sample_fields(Trigger(type), event_id, now_ms, data)
-        try:
-            posts = Posts(self._lane_config(loop), self._timeout_s)
-            request = posts.request(event_id, encode_json(fields), now_ms)
-        except (msgspec.MsgspecError, ValueError, TypeError) as exc:
-            raise InvalidInput(f"data is not JSON: {exc}", [("/data", f"is not JSON: {exc}")]) from exc
-        answer = await self._sender.post(request)
-        word = error_word(answer)
-        return c.SampleResult(
-            loop_id=self._loop_id,
-            status=answer.status,
-            duration_ms=round(answer.duration_s * 1000),
-            response_excerpt=excerpt(answer.body_start),
-            error=f"{word}: {answer.detail}" if answer.detail else word,
-        )
+        posts = Posts(self._lane_config(loop), self._timeout_s)
+        request = sample_request(posts, Trigger(type), event_id, now_ms, data)
+        return sample_result(self._loop_id, await self._sender.post(request))
 
     async def _do(self, act: Callable[[FeedbackLoop], None]) -> c.Loop:
         def acted(loop: FeedbackLoop) -> c.Loop:
@@ -245,17 +281,25 @@ class FeedbackLoopCore:
     # --- what follows
 
     def _follow(self, loop: FeedbackLoop) -> None:
-        if self._lane is None:
+        if self._lane is None or self._replaying is None:
             return
         self._lane.update(self._lane_config(loop))
         if loop.may_receive:
             self._lane.resume()
+            self._replaying.resume()
         else:
-            self._lane.pause()
+            self._doubt()
 
     def _doubt(self) -> None:
-        if self._lane is not None:
+        if self._lane is not None and self._replaying is not None:
             self._lane.pause()
+            self._replaying.pause()
+
+    def _forgiven(self, view: c.Loop) -> c.Loop:
+        if self._lane is None:
+            return view
+        self._lane.forgive()
+        return msgspec.structs.replace(view, health=health_view(self._lane.health))
 
     def _give_up(self, reason: str) -> None:
         self._giving_up = asyncio.create_task(self._disable_in_the_end(reason), name="disable")
@@ -294,26 +338,8 @@ class FeedbackLoopCore:
         return value.to_bytes(16, "big")
 
     def _view(self, loop: FeedbackLoop, secret: str | None = None) -> c.Loop:
-        return c.Loop(
-            id=self._loop_id,
-            url=loop.url,
-            triggers=list(loop.triggers),
-            state=str(loop.state),
-            disabled_reason=loop.disabled_reason,
-            format=loop.format,
-            tags=list(loop.tags),
-            databases=list(loop.databases),
-            collections=list(loop.collections),
-            rate_limit=loop.rate_limit,
-            max_concurrency=loop.max_concurrency,
-            ordered=loop.ordered,
-            signature=loop.signature,
-            description=loop.description,
-            created_at_ms=loop.created_at_ms,
-            verified_at_ms=loop.verified_at_ms,
-            verification_token=loop.verification_token,
-            secret=secret,
-        )
+        health = LaneHealth() if self._lane is None else self._lane.health
+        return loop_view(self._loop_id, loop, health, secret)
 
 
 def _existing(loop: FeedbackLoop) -> FeedbackLoop:

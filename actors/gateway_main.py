@@ -30,8 +30,12 @@ from domain.errors import FeedbackLoopsError
 log = logging.getLogger("feedback_loops.gateway")
 
 START_TIMEOUT_S: Final = 60.0
-DRAIN_S: Final = 1.5
-STOP_TIMEOUT_S: Final = 4.0
+#: For all of the stop, but for the interpreter's own: the keeper kills what takes longer (`keeper.GATEWAY_STOP_S`).
+STOP_S: Final = 3.0
+#: Of that, for the answers under way; the front end is gone by then, and waits for none.
+DRAIN_S: Final = 0.5
+#: Of that, kept back for the ledger, however long the loops take.
+LEDGER_STOP_S: Final = 0.8
 
 
 def create_ledger(plain: dict[str, Any]) -> None:
@@ -46,13 +50,18 @@ def create_readers(plain: dict[str, Any], enrichers: int) -> None:
         remote.Enricher.options(**options.enricher(number)).remote(plain)
 
 
-async def stop_actors(actors: Actors) -> None:
-    """Lets the loops record what they have in hand, then closes the ledger."""
-    for name in (options.SUPERVISOR, options.LEDGER):
-        try:
-            await actors.ask(name, "stop", timeout_s=STOP_TIMEOUT_S)
-        except FeedbackLoopsError as exc:
-            log.warning("%s did not stop as asked: %s", name, exc)
+async def stop_actors(actors: Actors, ends_s: float) -> None:
+    """Lets the loops record what they have in hand, then closes the ledger; all by loop time `ends_s`."""
+    await _stop_actor(actors, options.SUPERVISOR, ends_s - LEDGER_STOP_S)
+    await _stop_actor(actors, options.LEDGER, ends_s)
+
+
+async def _stop_actor(actors: Actors, name: str, ends_s: float) -> None:
+    left_s = max(ends_s - asyncio.get_running_loop().time(), 0.0)
+    try:
+        await actors.ask(name, "stop", timeout_s=left_s)
+    except FeedbackLoopsError as exc:
+        log.warning("%s did not stop as asked: %s", name, exc)
 
 
 async def serve(settings: Settings) -> None:
@@ -73,9 +82,10 @@ async def serve(settings: Settings) -> None:
     await server.listen_at(settings.gateway_socket)
     log.info("the gateway serves")
     await stopping.wait()
+    ends_s = loop.time() + STOP_S
     await server.stop(DRAIN_S)
     if settings.ray_address is None:  # a cluster that was there before us goes on without us
-        await stop_actors(actors)
+        await stop_actors(actors, ends_s)
 
 
 def main() -> None:

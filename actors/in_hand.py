@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Collection
 from heapq import heapify, heappop, heappush
 from typing import Final
@@ -13,69 +14,141 @@ MAX_BYTES: Final = 64 * 1024 * 1024
 MAX_REMEMBERED: Final = 8192
 
 
-class InHand:
-    """Deliveries queued, under way, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
+class _Share:
+    """One half of what is in hand: how much of it there is, queued, under way or waiting to be recorded."""
 
-    A delivery that is larger than that is still taken when it is the only one.
-    """
+    __slots__ = ("bytes", "capacity", "sizes")
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.queue: list[tuple[int, int, OfferedDelivery]] = []
         #: Delivery id -> bytes of its fields.
-        self._sizes: dict[int, int] = {}
-        self._bytes = 0
+        self.sizes: dict[int, int] = {}
+        self.bytes = 0
+
+    def has_room(self, size: int) -> bool:
+        """Whether a delivery fits. One that is larger than the bound does when it is the only one."""
+        sizes = self.sizes
+        return not sizes or (len(sizes) < self.capacity and self.bytes + size <= MAX_BYTES // 2)
+
+
+class InHand:
+    """Deliveries queued, under way, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
+
+    Half of that is for live events, as they are offered, and half for what comes out of the outbox: the old, retries
+    and replays. When both have something queued they go in turns, so that neither waits for the end of the other.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._live = _Share(max(capacity // 2, 1))
+        self._old = _Share(max(capacity // 2, 1))
+        self._live_queue: deque[OfferedDelivery] = deque()
+        #: By rank, then by id.
+        self._old_queue: list[tuple[int, int, OfferedDelivery]] = []
+        self._is_old_next = False
         self._attempts_done: dict[int, int] = {}
         self._released_in_read: set[int] | None = None
-        self._is_strict = False
 
     def __len__(self) -> int:
-        return len(self._sizes)
+        return len(self._live.sizes) + len(self._old.sizes)
+
+    @property
+    def queued(self) -> int:
+        """Deliveries that wait for an attempt."""
+        return len(self._live_queue) + len(self._old_queue)
 
     @property
     def ids(self) -> list[int]:
-        return list(self._sizes)
+        return [*self._live.sizes, *self._old.sizes]
+
+    @property
+    def room_for_old(self) -> int:
+        """How many more the outbox may give."""
+        return self._old.capacity - len(self._old.sizes)
+
+    @property
+    def is_low(self) -> bool:
+        """Whether at most half of what the outbox may give is there."""
+        return 2 * len(self._old.sizes) <= self._old.capacity
 
     @property
     def is_reading(self) -> bool:
         return self._released_in_read is not None
 
-    def take(self, delivery: OfferedDelivery) -> bool:
-        """Queues a delivery. False: there is no room for it now."""
+    def is_begun(self, delivery_id: int) -> bool:
+        """Whether an attempt of a delivery is under way, or waits to be recorded. Looks through all that is queued."""
+        is_here = delivery_id in self._live.sizes or delivery_id in self._old.sizes
+        return is_here and not self._is_queued(delivery_id)
+
+    def _is_queued(self, delivery_id: int) -> bool:
+        return any(d.delivery_id == delivery_id for d in self._live_queue) or any(
+            i == delivery_id for _, i, _ in self._old_queue
+        )
+
+    def take_live(self, delivery: OfferedDelivery) -> bool:
+        """Queues a delivery that was offered, behind the others. False: there is no room for it now."""
         delivery_id, size = delivery.delivery_id, len(delivery.fields)
-        if delivery_id in self._sizes:
+        live = self._live
+        if delivery_id in live.sizes or delivery_id in self._old.sizes:
             return True
-        if self._sizes and (len(self._sizes) >= self.capacity or self._bytes + size > MAX_BYTES):
+        if not live.has_room(size):
             return False
-        self._sizes[delivery_id] = size
-        self._bytes += size
-        heappush(self.queue, (self._rank(delivery), delivery_id, delivery))
+        live.sizes[delivery_id] = size
+        live.bytes += size
+        self._live_queue.append(delivery)
         return True
 
+    def take_old(self, delivery: OfferedDelivery, rank: int) -> bool:
+        """Queues a delivery out of the outbox: the lower its rank, then its id, the sooner. False: there is no room."""
+        delivery_id, size = delivery.delivery_id, len(delivery.fields)
+        old = self._old
+        if delivery_id in old.sizes or delivery_id in self._live.sizes:
+            return True
+        if not old.has_room(size):
+            return False
+        old.sizes[delivery_id] = size
+        old.bytes += size
+        heappush(self._old_queue, (rank, delivery_id, delivery))
+        return True
+
+    def take_back(self, delivery: OfferedDelivery) -> None:
+        """Queues a delivery that was tried and is in hand still, before what came out of the outbox (if not by id)."""
+        heappush(self._old_queue, (0, delivery.delivery_id, delivery))
+
+    def first(self) -> OfferedDelivery:
+        """What came out of the outbox and is next."""
+        return self._old_queue[0][2]
+
     def pop(self) -> OfferedDelivery:
-        """The first of the queue, which stays in hand until it is released."""
-        return heappop(self.queue)[2]
+        """The next of the queues, which stays in hand until it is released."""
+        if self._live_queue and not (self._is_old_next and self._old_queue):
+            self._is_old_next = True
+            return self._live_queue.popleft()
+        self._is_old_next = False
+        return heappop(self._old_queue)[2]
 
     def release(self, delivery_id: int) -> None:
         """Lets go of a delivery: what is to become of it is in the ledger."""
-        self._bytes -= self._sizes.pop(delivery_id, 0)
+        share = self._live if delivery_id in self._live.sizes else self._old
+        share.bytes -= share.sizes.pop(delivery_id, 0)
         if self._released_in_read is not None:
             self._released_in_read.add(delivery_id)
 
-    def release_queue(self) -> None:
-        """Lets go of all that was not begun."""
-        for _, delivery_id, _ in self.queue:
+    def release_queued(self, delivery_id: int) -> None:
+        """Lets go of a delivery if it waits for an attempt. Looks through all that is queued."""
+        if self._is_queued(delivery_id):
+            self._live_queue = deque(d for d in self._live_queue if d.delivery_id != delivery_id)
+            self._old_queue = [entry for entry in self._old_queue if entry[1] != delivery_id]
+            heapify(self._old_queue)
             self.release(delivery_id)
-        self.queue.clear()
 
-    def order(self, *, strictly: bool) -> None:
-        """Queues what was recorded sooner (the ids tell) sooner, or else what is due sooner."""
-        self._is_strict = strictly
-        self.queue = [(self._rank(delivery), delivery_id, delivery) for _, delivery_id, delivery in self.queue]
-        heapify(self.queue)
-
-    def _rank(self, delivery: OfferedDelivery) -> int:
-        return 0 if self._is_strict else delivery.due_at_ms
+    def release_queue(self) -> None:
+        """Lets go of all that waits for an attempt."""
+        for delivery in self._live_queue:
+            self.release(delivery.delivery_id)
+        for _, delivery_id, _ in self._old_queue:
+            self.release(delivery_id)
+        self._live_queue.clear()
+        self._old_queue.clear()
 
     def remember(self, delivery_id: int, attempts: int) -> None:
         """Keeps for a while how many attempts of a delivery are recorded."""

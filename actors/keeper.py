@@ -24,6 +24,7 @@ from actors.cluster import Actors, GivenRay, OwnRay
 from actors.data_dir import DataDir, make_own, short_dir, write_private
 from actors.ray_node import RayNode
 from actors.settings import OPTIONS, Settings
+from actors.short_place import held, remove_leftovers
 from domain.errors import Conflict, InvalidInput
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,13 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         )
         raise InvalidInput(f"--store {problem}", [("--store", problem)])
     os.umask(0o077)
-    with DataDir.open(settings.data_dir) as data_dir, listener(settings.host, settings.port) as listening:
+    place = short_dir(settings.data_dir)
+    with (
+        DataDir.open(settings.data_dir) as data_dir,
+        held(place),
+        listener(settings.host, settings.port) as listening,
+    ):
+        remove_leftovers(place)
         settings = settings.bound_to(listening.getsockname()[1]).with_keys(
             data_dir.master_key(settings.master_key), data_dir.admin_key(settings.admin_key)
         )
@@ -65,7 +72,7 @@ class Keeper:
         self, settings: Settings, data_dir: DataDir, listening: socket.socket, environment: Mapping[str, str]
     ) -> None:
         run_dir = data_dir.folder("run")
-        settings_file = run_dir / "settings.json"
+        settings_file = self._settings_file = run_dir / "settings.json"
         if settings.gateway_socket.parent != run_dir:
             make_own(settings.gateway_socket.parent)
         write_private(settings_file, json.dumps(settings.to_dict()))
@@ -103,7 +110,7 @@ class Keeper:
         await _cancelled(front_end)
         await _cancelled(actors_side)
         await self._actors.stop(GATEWAY_STOP_S, RAY_STOP_S)
-        self._remove_sockets()
+        self._remove_what_runs()
         stop.cancel()
         log.info("stopped", extra={"action": "stopped"})
         for task in (front_end, actors_side):
@@ -121,7 +128,9 @@ class Keeper:
             self._front_end.kill()
             self._actors.kill()
 
-    def _remove_sockets(self) -> None:
+    def _remove_what_runs(self) -> None:
+        # It holds secrets, which may have been given by the environment to be on no disk.
+        self._settings_file.unlink(missing_ok=True)
         self._settings.gateway_socket.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
             short_dir(self._settings.data_dir).rmdir()

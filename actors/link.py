@@ -10,7 +10,7 @@ from functools import partial
 from typing import Final
 
 from actors import frames
-from domain.errors import Unavailable
+from domain.errors import FeedbackLoopsError, Unavailable
 
 #: How long a request waits for a process that is being restarted before it gives up.
 PATIENCE_S: Final = 2.0
@@ -18,7 +18,7 @@ RECONNECT_S: Final = 0.05
 #: What is told to a process that does not take it now is kept up to this size, and dropped beyond.
 MAX_UNSENT_BYTES: Final = 4 * 1024 * 1024
 
-#: Opens a connection for the protocol that it is given. Raises OSError or `Unavailable`.
+#: Opens a connection for the protocol that it is given. Raises OSError or an error of `domain.errors`.
 Connect = Callable[[Callable[[], frames.FrameProtocol]], Awaitable[None]]
 
 
@@ -56,6 +56,8 @@ class Link:
                     protocol = await self._connected()
         except TimeoutError:
             raise Unavailable(f"{self._name} is away; it is being restarted, try again shortly") from None
+        if not protocol.is_open:  # it was lost before this task had its turn: nobody would ever answer
+            raise Unavailable(f"{self._name} went away")
         request_id = next(self._ids)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting[request_id] = answer
@@ -106,7 +108,7 @@ class Link:
             protocol = frames.FrameProtocol(self._on_frame, self._lost)
             try:
                 await self._connect(partial(_same, protocol))
-            except (OSError, Unavailable):
+            except (OSError, FeedbackLoopsError):
                 await asyncio.sleep(RECONNECT_S)
                 continue
             if not protocol.is_open:  # it was accepted, and ended at once

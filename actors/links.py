@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from actors import options
 from actors.frame_server import Answer, FrameServer
 from actors.frames import FrameProtocol
 from actors.link import Link
@@ -68,5 +69,5 @@ class Links:
             host, port = await self._actors.ask(name, "address", timeout_s=ADDRESS_TIMEOUT_S)
             await asyncio.get_running_loop().create_connection(protocol, host, port)
 
-        made = self._links[name] = Link(f"the actor {name}", connect, self._token)
+        made = self._links[name] = Link(options.words_for(name), connect, self._token)
         return made

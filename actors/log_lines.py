@@ -29,7 +29,9 @@ class LineFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        facts |= {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        # Ray adds private facts to every record of a process that has imported it.
+        own = (name for name in vars(record) if name not in _STANDARD and not name.startswith("_"))
+        facts |= {name: getattr(record, name) for name in own}
         if record.exc_info:
             facts["exception"] = self.formatException(record.exc_info)
         return " ".join(f"{name}={_quoted(str(value))}" for name, value in facts.items() if value is not None)

@@ -13,7 +13,7 @@ from ray.util import list_named_actors
 
 from actors import options
 from actors.ray_calls import Actors
-from domain.errors import Unavailable
+from domain.errors import InternalError, Unavailable
 
 #: What a lane may spend on recording what it has in hand before its process ends.
 DRAIN_S: Final = 2.0
@@ -70,12 +70,12 @@ class LoopDirectory:
         task.add_done_callback(self._starting.discard)
 
     async def _begin(self, loop_id: str) -> None:
-        with contextlib.suppress(Unavailable):  # the supervisor's next round starts it
+        with contextlib.suppress(Unavailable, InternalError):  # the supervisor's next round starts it
             await self._ensure(loop_id)
 
     async def _ensure(self, loop_id: str) -> None:
         await self._actors.ask(options.SUPERVISOR, "ensure", loop_id, timeout_s=START_TIMEOUT_S)
 
     async def release(self, loop_id: str) -> None:
-        with contextlib.suppress(Unavailable):  # the supervisor's next round ends it
+        with contextlib.suppress(Unavailable, InternalError):  # the supervisor's next round ends it
             await self._actors.ask(options.SUPERVISOR, "release", loop_id)

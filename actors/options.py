@@ -20,6 +20,14 @@ def loop_name(loop_id: str) -> str:
     return f"feedback-loop/{loop_id}"
 
 
+def words_for(name: str) -> str:
+    """An actor as people know it, who need not know that there are actors."""
+    kind, _, which = name.partition("/")
+    if kind == "feedback-loop":
+        return f"feedback loop {which}"
+    return f"the {kind}" if not which else f"{kind} {which}"
+
+
 _COMMON: Final[dict[str, Any]] = {
     "namespace": NAMESPACE,
     # Detached, named and created if absent: a gateway that is restarted finds the actors where they were.

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from actors.ports import HttpAnswer, LedgerWriter
-from domain.delivery import AttemptOutcome
+from domain.delivery import AttemptOutcome, LaneHealth
 
 log = logging.getLogger(__name__)
 
@@ -18,17 +18,29 @@ BATCH: Final = 256
 GATHER_S: Final = 0.01
 FIRST_BACKOFF_S: Final = 0.05
 MAX_BACKOFF_S: Final = 5.0
+#: A success later than the one on record is news when it is later by this.
+SUCCESS_NEWS_MS: Final = 1000
 
 
 class OutcomeRecorder:
     """Hands outcomes to the ledger, and says which are recorded. One that cannot be recorded is tried again for ever.
 
-    Recording is idempotent, so a batch whose fate is not known is simply sent again.
+    Recording is idempotent, so a batch whose fate is not known is simply sent again. How the handler does (`health`)
+    goes with a batch when it has changed; that it did well once more is worth a record now and then.
     """
 
-    def __init__(self, ledger: LedgerWriter, on_recorded: Callable[[Sequence[AttemptOutcome]], None]) -> None:
+    def __init__(
+        self,
+        loop_no: int,
+        ledger: LedgerWriter,
+        health: Callable[[], LaneHealth],
+        on_recorded: Callable[[Sequence[AttemptOutcome]], None],
+    ) -> None:
+        self._loop_no = loop_no
         self._ledger = ledger
+        self._health = health
         self._on_recorded = on_recorded
+        self._recorded_health = health()
         self._waiting: list[AttemptOutcome] = []
         self._wake = asyncio.Event()
         self._is_hurried = False
@@ -41,6 +53,10 @@ class OutcomeRecorder:
     def add(self, outcome: AttemptOutcome) -> None:
         """Takes an outcome; never blocks."""
         self._waiting.append(outcome)
+        self._wake.set()
+
+    def note_health(self) -> None:
+        """Has the health recorded when it has changed, outcomes or not; never blocks."""
         self._wake.set()
 
     async def close(self, within_s: float) -> None:
@@ -61,24 +77,32 @@ class OutcomeRecorder:
             if len(self._waiting) < BATCH and not self._is_hurried:
                 await asyncio.sleep(GATHER_S)
             batch = self._waiting[:BATCH]
-            if batch:
-                await self._record(batch)
-                del self._waiting[: len(batch)]
-                self._on_recorded(batch)
+            await self._record(batch)
+            del self._waiting[: len(batch)]
+            self._on_recorded(batch)
             if not self._waiting and not self._is_hurried:
                 self._wake.clear()
 
     async def _record(self, batch: Sequence[AttemptOutcome]) -> None:
         backoff_s = FIRST_BACKOFF_S
-        while True:
+        health = self._health()
+        changed = (self._loop_no, health) if self._has_news(health) else None
+        while batch or changed:
             try:
-                await self._ledger.record_outcomes(batch)
+                await self._ledger.record_outcomes(batch, changed)
             except Exception as exc:  # noqa: BLE001  whatever it is: an outcome forgotten is an event POSTed twice
                 log.warning("outcomes cannot be recorded now", extra={"count": len(batch), "error": repr(exc)})
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
             else:
+                self._recorded_health = health if changed else self._recorded_health
                 return
+
+    def _has_news(self, health: LaneHealth) -> bool:
+        known = self._recorded_health
+        if health._replace(last_success_ms=known.last_success_ms) != known:
+            return True
+        return abs((health.last_success_ms or 0) - (known.last_success_ms or 0)) >= SUCCESS_NEWS_MS
 
 
 def error_word(answer: HttpAnswer) -> str | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple, Protocol
 
 from eventsourcing.persistence import StoredEvent
 
-from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents
 
 
@@ -42,11 +42,66 @@ class LedgerWriter(Protocol):
         """
         ...
 
-    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+    async def record_outcomes(
+        self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
+    ) -> None:
         """Records attempts and moves their deliveries on. Idempotent by (delivery, attempt number).
+
+        `health`: a loop's number and how its handler does now, kept beside them.
 
         Raises:
             StoreUnavailable: retry.
+        """
+        ...
+
+
+class ReplayLedger(Protocol):
+    """The writes of replays: few and small, so that live traffic goes on between them."""
+
+    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
+        """Counts what there is to replay and notes the replay, running.
+
+        Raises:
+            Conflict: another replay of this loop is running.
+            StoreUnavailable: retry.
+        """
+        ...
+
+    async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
+        """Makes the next deliveries of a running replay (at most `limit`) pending and due, and notes how far it came.
+
+        In one transaction, so a crash repeats none and forgets none. One that has ended stays as it is.
+        """
+        ...
+
+    async def cancel_replay(self, replay_id: int) -> ReplayProgress:
+        """Ends a running replay; one that has ended stays as it is."""
+        ...
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        """Makes one delivery pending and due now, with its attempts so far forgiven."""
+        ...
+
+
+class RetentionLimits(NamedTuple):
+    """What may be dropped: everything created before these Unix times (milliseconds); None keeps it for ever."""
+
+    #: Delivered and dead deliveries, with their attempts.
+    deliveries_before_ms: int | None
+    #: Attempts of deliveries that are kept.
+    attempts_before_ms: int | None
+    #: Tracking events, but those that a delivery still needs.
+    events_before_ms: int | None
+
+
+class RetentionLedger(Protocol):
+    """Dropping what is old, a little at a time."""
+
+    async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
+        """Drops at most about `limit` rows in one transaction, oldest first, and gives how many; 0: nothing is left.
+
+        Raises:
+            StoreUnavailable: retry later.
         """
         ...
 
@@ -89,6 +144,8 @@ class HttpAnswer(NamedTuple):
     #: IP address connected to, or None.
     address: str | None
     duration_s: float
+    #: Bytes of the body that were read.
+    response_bytes: int = 0
 
 
 class Sender(Protocol):

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 from email.utils import formatdate
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
 from actors.ports import HttpRequest
 from actors.user_agent import USER_AGENT
-from domain.payload import CONTENT_TYPES, encode_form
+from domain.payload import CONTENT_TYPES, encode_form, form_bytes
 from domain.signing import standard_webhooks_signature
 from domain.values import PayloadFormat
 
+#: What handlers, and the servers in front of them, take at most without being told to.
+MAX_BODY_BYTES: Final = 1024 * 1024
+#: Fields up to this length are no form beyond `MAX_BODY_BYTES`: the worst is about the square of it, by three eighths.
+_SMALL_BYTES: Final = 1024
 _decode = msgspec.json.Decoder(dict[str, object]).decode
+
+
+class EventTooLarge(Exception):
+    """An event is larger than any POST may be. The text is a sentence for people."""
 
 
 class SigningSecret(NamedTuple):
@@ -63,8 +71,10 @@ class Posts:
 
         Raises:
             msgspec.DecodeError: `fields` is no JSON object.
+            EventTooLarge: it would have more than `MAX_BODY_BYTES`.
         """
-        body = encode_form(_decode(fields)) if self._is_form else fields
+        body = _form(fields) if self._is_form else fields
+        _check_length(len(body))
         second = now_ms // 1000
         if second != self._second:
             self._begin_second(second, now_ms)
@@ -81,3 +91,15 @@ class Posts:
         date = formatdate(second, usegmt=True)
         self._headers = [*self._static, ("Date", date), ("webhook-timestamp", str(second))]
         self._secrets = [s for s, until_ms in self._config.secrets if until_ms is None or now_ms < until_ms]
+
+
+def _form(fields: bytes) -> bytes:
+    decoded = _decode(fields)
+    if len(fields) > _SMALL_BYTES:  # counting costs about as much as encoding
+        _check_length(form_bytes(decoded))
+    return encode_form(decoded)
+
+
+def _check_length(length: int) -> None:
+    if length > MAX_BODY_BYTES:
+        raise EventTooLarge(f"the event is {length} bytes long in the loop's format; {MAX_BODY_BYTES} can be sent")

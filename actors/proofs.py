@@ -18,12 +18,15 @@ class Search(NamedTuple):
 
 
 async def look_for_proof(prover: Prover, url: str, token: str) -> Search:
-    """Looks for the file beside the script and at the root, and for the DNS record when there is no such file."""
+    """Looks for the file beside the script and at the root, and for the DNS record when there is no such file.
+
+    A host that is an address has no such record.
+    """
     locations = file_locations(url, token)
     files = await asyncio.gather(*map(prover.fetch_file, locations))
     findings = [_finding(location, [fetched], token) for location, fetched in zip(locations, files, strict=True)]
-    if not any(finding.matched for finding in findings):
-        name = dns_name(url)
+    name = dns_name(url)
+    if name is not None and not any(finding.matched for finding in findings):
         findings.append(_finding(f"dns:{name}", await prover.fetch_txt(name), token))
     return Search(findings, next((finding.location for finding in findings if finding.matched), None))
 

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Awaitable
 from typing import Any
 
 import msgspec
 import ray
-from ray.exceptions import PendingCallsLimitExceeded, RayError
+from ray.exceptions import PendingCallsLimitExceeded, RayError, RayTaskError
 
 from actors import options
-from domain.errors import FeedbackLoopsError, Overloaded, Unavailable, from_wire, to_wire
+from domain.errors import FeedbackLoopsError, InternalError, Overloaded, Unavailable, from_wire, to_wire
+
+log = logging.getLogger(__name__)
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):
@@ -46,9 +49,10 @@ class Actors:
         try:
             found = ray.get_actor(name, namespace=options.NAMESPACE)
         except ValueError as exc:
-            raise Unavailable(f"the actor {name} is not running") from exc
+            raise Unavailable(f"{options.words_for(name)} is not running") from exc
         except RayError as exc:
-            raise Unavailable(f"Ray does not answer: {exc}") from exc
+            log.warning("Ray does not answer", extra={"actor": name, "error": repr(exc)})
+            raise Unavailable(f"{options.words_for(name)} cannot be reached") from exc
         self._handles[name] = found
         return found
 
@@ -60,18 +64,31 @@ class Actors:
         """Calls a method that answers with an `Answer`, and gives its value.
 
         Raises:
-            FeedbackLoopsError: the actor's own; or `Unavailable`, and the call may have run; or `Overloaded`.
+            FeedbackLoopsError: the actor's own; or `Overloaded`; or `Unavailable` or `InternalError`, and the call may
+                have run.
         """
+        who = options.words_for(name)
         try:
             async with asyncio.timeout(timeout_s):
                 answer: Answer = await getattr(self.handle(name), method).remote(*args)
         except PendingCallsLimitExceeded as exc:
-            raise Overloaded(f"the actor {name} is busy") from exc
+            raise Overloaded(f"{who} is busy") from exc
+        except RayTaskError as exc:
+            raise _failure(exc, name, method) from exc
         except RayError as exc:
             self.forget(name)
-            raise Unavailable(f"the actor {name} is away: {type(exc).__name__}", True) from exc
+            log.warning("an actor is away", extra={"actor": name, "error": type(exc).__name__})
+            raise Unavailable(f"{who} is away", True) from exc
         except TimeoutError as exc:
-            raise Unavailable(f"the actor {name} did not answer within {timeout_s:.0f} s", True) from exc
+            raise Unavailable(f"{who} did not answer within {timeout_s:.0f} s", True) from exc
         if answer.error is not None:
             raise from_wire(*answer.error)
         return answer.value
+
+
+def _failure(exc: RayTaskError, name: str, method: str) -> FeedbackLoopsError:
+    """What an actor's method that raised is to its caller. The text of Ray's error is the traceback over there."""
+    if isinstance(exc.cause, FeedbackLoopsError):  # raised where nothing was `answering`
+        return exc.cause
+    log.error("an actor failed unexpectedly", exc_info=exc, extra={"actor": name, "method": method})
+    return InternalError(f"Something unexpected happened in {options.words_for(name)}, and was logged. Try again.")

@@ -12,7 +12,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -122,7 +122,9 @@ class RayNode:
             "--no-redirect-output",
         )
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_DISABLE_IMPORT_WARNING": "1"}
-        environment = {**self._environment, **self.credentials, **quiet, MARK: str(self._temp_dir)}
+        # Ray would have all actors give way to everything else on the machine; ours do so by their own lights.
+        fair = {"RAY_worker_niceness": "0"}
+        environment = {**self._environment, **self.credentials, **quiet, **fair, MARK: str(self._temp_dir)}
         environment.pop("RAY_ADDRESS", None)
         return Program(name="ray", command=command, environment=environment, output=self._log)
 
@@ -192,10 +194,24 @@ async def gone(pid: int) -> None:
 def marked_pids(mark: str) -> list[int]:
     """The processes that have `mark`, a NAME=value, in their environment and have not ended (Linux)."""
     sign = mark.encode()
-    found = []
+    return [pid for pid, environment in _environments() if sign in environment]
+
+
+def temp_dirs_in_use() -> set[Path] | None:
+    """The temporary directories of all Rays of ours that have a process running; None where it cannot be known."""
+    if not Path("/proc/self/environ").exists():
+        return None
+    sign = f"{MARK}=".encode()
+    return {
+        Path(os.fsdecode(entry.removeprefix(sign)))
+        for _, environment in _environments()
+        for entry in environment
+        if entry.startswith(sign)
+    }
+
+
+def _environments() -> Iterator[tuple[int, list[bytes]]]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             # What has ended and waits for its parent has no environment any more.
-            if sign in (entry / "environ").read_bytes().split(b"\0"):
-                found.append(int(entry.name))
-    return found
+            yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")

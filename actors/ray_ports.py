@@ -17,7 +17,7 @@ from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from actors.links import Links
 from actors.ray_calls import Actors
-from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
 from domain.tracking import EventToRecord, RecordedEvents
 
@@ -36,7 +36,8 @@ class Kind(IntEnum):
 _pack = msgspec.msgpack.Encoder().encode
 #: A request to record events: the version of the routing table, and the events.
 unpack_events = msgspec.msgpack.Decoder(tuple[int, list[EventToRecord]]).decode
-unpack_outcomes = msgspec.msgpack.Decoder(list[AttemptOutcome]).decode
+#: A request to record outcomes: the outcomes, and their loop's number with how its handler does.
+unpack_outcomes = msgspec.msgpack.Decoder(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None]).decode
 unpack_offers = msgspec.msgpack.Decoder(list[OfferedDelivery]).decode
 _unpack_recorded = msgspec.msgpack.Decoder(RecordedEvents).decode
 
@@ -59,7 +60,7 @@ def stored_events(tuples: Sequence[StoredTuple]) -> list[StoredEvent]:
 
 
 class RemoteLedger:
-    """`LedgerWriter` by way of the ledger's actor. A ledger that is away is `StoreUnavailable`: retry."""
+    """`LedgerWriter` and `ReplayLedger` by way of the ledger's actor. One that is away is `StoreUnavailable`: retry."""
 
     def __init__(self, actors: Actors, links: Links) -> None:
         self._actors = actors
@@ -72,8 +73,25 @@ class RemoteLedger:
         body = _pack((routes_version, events))
         return _unpack_recorded(await _store(self._links.ask(options.LEDGER, Kind.RECORD_EVENTS, body)))
 
-    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
-        await _store(self._links.ask(options.LEDGER, Kind.RECORD_OUTCOMES, _pack(outcomes)))
+    async def record_outcomes(
+        self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
+    ) -> None:
+        await _store(self._links.ask(options.LEDGER, Kind.RECORD_OUTCOMES, _pack((outcomes, health))))
+
+    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
+        progress: ReplayProgress = await self._call("start_replay", loop_no, which, since_ms, until_ms)
+        return progress
+
+    async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
+        progress: ReplayProgress = await self._call("advance_replay", replay_id, limit)
+        return progress
+
+    async def cancel_replay(self, replay_id: int) -> ReplayProgress:
+        progress: ReplayProgress = await self._call("cancel_replay", replay_id)
+        return progress
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        await self._call("retry_delivery", delivery_id)
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None:
         answer: StoredAnswer | None = await self._call("claim_key", command)

@@ -6,16 +6,20 @@ Ray runs the constructor again after any death of the process: it builds the cor
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, Final
 
 import ray
 
-from actors import bootstrap, ray_ports
+from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway_protocol import read_hits
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
+
+#: Of the processes of loops, above that of all others (`nice(1)`).
+LOOP_NICENESS: Final = 5
 
 
 class LedgerActor:
@@ -23,12 +27,14 @@ class LedgerActor:
 
     def __init__(self, settings: dict[str, Any]) -> None:
         self._core = bootstrap.ledger(settings)
+        self._retention = bootstrap.retention(settings, self._core)
+        self._retention.start()
         self._door = bootstrap.door(settings, self._answer)
 
     async def _answer(self, kind: int, body: bytes) -> bytes:
         if kind == Kind.RECORD_EVENTS:
             return ray_ports.pack_recorded(await self._core.record_events(*ray_ports.unpack_events(body)))
-        await self._core.record_outcomes(ray_ports.unpack_outcomes(body))
+        await self._core.record_outcomes(*ray_ports.unpack_outcomes(body))
         return b""
 
     async def address(self) -> Answer:
@@ -36,6 +42,18 @@ class LedgerActor:
 
     async def append(self, events: list[ray_ports.StoredTuple]) -> Answer:
         return await answering(self._core.append(ray_ports.stored_events(events)))
+
+    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> Answer:
+        return await answering(self._core.start_replay(loop_no, which, since_ms, until_ms))
+
+    async def advance_replay(self, replay_id: int, limit: int) -> Answer:
+        return await answering(self._core.advance_replay(replay_id, limit))
+
+    async def cancel_replay(self, replay_id: int) -> Answer:
+        return await answering(self._core.cancel_replay(replay_id))
+
+    async def retry_delivery(self, delivery_id: int) -> Answer:
+        return await answering(self._core.retry_delivery(delivery_id))
 
     async def claim_key(self, command: ClaimKey) -> Answer:
         return await answering(self._core.claim_key(command))
@@ -47,6 +65,7 @@ class LedgerActor:
         return Answer(None)
 
     async def stop(self) -> Answer:
+        await self._retention.stop()
         return await answering(self._core.close())
 
 
@@ -54,7 +73,10 @@ class SupervisorActor:
     """Keeps the loops that should run running."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._core = bootstrap.supervisor(settings)
+        def create_loop(loop_id: str) -> Any:
+            return FeedbackLoop.options(**options.feedback_loop(loop_id)).remote(settings, loop_id)
+
+        self._core = bootstrap.supervisor(settings, create_loop)
         self._core.start()
 
     async def ensure(self, loop_id: str) -> Answer:
@@ -92,6 +114,8 @@ class FeedbackLoopActor:
     """One feedback loop: its verification state, its subscription set and its delivery lane."""
 
     def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
+        # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
+        os.nice(LOOP_NICENESS)
         self._core = bootstrap.feedback_loop(settings, loop_id)
         self._door = bootstrap.door(settings, self._answer)
         # Ray runs constructors of asynchronous actors inside their event loop.
@@ -134,6 +158,15 @@ class FeedbackLoopActor:
 
     async def send_sample(self, trigger: str, data: dict[str, Any]) -> Answer:
         return await self._do(self._core.send_sample(trigger, data))
+
+    async def replay(self, which: str, since_ms: int, until_ms: int) -> Answer:
+        return await self._do(self._core.replay(which, since_ms, until_ms))
+
+    async def cancel_replay(self, replay_id: int) -> Answer:
+        return await self._do(self._core.cancel_replay(replay_id))
+
+    async def retry_delivery(self, delivery_id: int) -> Answer:
+        return await self._do(self._core.retry_delivery(delivery_id))
 
     async def ping(self) -> Answer:
         await asyncio.shield(self._started)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 from domain.enrichment import time_fields
+from domain.errors import InvalidInput
+from domain.own_fields import json_problem
 from domain.values import Trigger
 
 _RECIPIENT: Final = "john.doe@example.com"
@@ -66,6 +69,22 @@ _FIELDS: Final[dict[Trigger, dict[str, Any]]] = {
 
 
 def sample_fields(trigger: Trigger, event_id: bytes, time_ms: int, data: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a sample. Those of `data` come in place of its own, but for `event` and `type`, which are true."""
+    """The fields of a sample. Those of `data` come in place of its own, but for `event` and `type`, which are true.
+
+    Raises:
+        InvalidInput: `data` holds what no profile may hold, or more of it.
+    """
+    if problem := _data_problem(data):
+        raise InvalidInput(f"data {problem}", [("/data", problem)])
     begin = time_fields(event_id, trigger, time_ms)
     return begin | _FIELDS[trigger] | data | {"event": begin["event"], "type": begin["type"]}
+
+
+def _data_problem(data: dict[str, Any]) -> str | None:
+    try:
+        text = json.dumps(data, ensure_ascii=False)
+    except (TypeError, ValueError) as exc:
+        return f"is not JSON: {exc}"
+    except RecursionError:
+        return "is nested too deep"
+    return json_problem(text)

@@ -11,6 +11,7 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
+from actors.delivery_service import DeliveryService
 from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.ports import Clock, LedgerWriter
 from actors.registrar import Registrar
@@ -81,6 +82,7 @@ class Service:
         self._problems = problems
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
+        deliveries = DeliveryService(reader, loops, clock, self._own_row)
         self._handlers: dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]] = {
             c.CreateAccount: self._create_account,
             c.Authenticate: self._authenticate,
@@ -96,7 +98,13 @@ class Service:
             c.GetSecret: self._get_secret,
             c.SendSample: lambda x: self._ask_loop(x, "send_sample", x.type, x.data),
             c.CheckLoops: self._check_loops,
-            c.ListDeliveries: self._list_deliveries,
+            c.ListDeliveries: deliveries.list_deliveries,
+            c.GetDelivery: deliveries.get_delivery,
+            c.RetryDelivery: deliveries.retry_delivery,
+            c.StartReplay: deliveries.start_replay,
+            c.ListReplays: deliveries.list_replays,
+            c.GetReplay: deliveries.get_replay,
+            c.CancelReplay: deliveries.cancel_replay,
             c.RegisterMessages: self._registrar.register_messages,
             c.GetMessage: self._get_message,
             c.PutProfile: self._registrar.put_profile,
@@ -206,10 +214,6 @@ class Service:
         except FeedbackLoopsError as exc:  # one loop's trouble must not hide how the others are
             return c.SampleResult(loop_id=loop.id, status=None, duration_ms=0, response_excerpt="", error=str(exc))
         return result
-
-    async def _list_deliveries(self, command: c.ListDeliveries) -> c.DeliveryPage:
-        row = await self._own_row(command.account, command.loop_id)
-        return await self._read(self._reader.list_deliveries, row.no, command)
 
     # --- messages, profiles
 

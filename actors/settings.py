@@ -23,8 +23,9 @@ Networks = tuple[IPv4Network | IPv6Network, ...]
 
 #: A Unix socket's path has at most 107 bytes.
 MAX_SOCKET_PATH_BYTES: Final = 107
-#: Variables of ours that are no options: marks by which processes are found, and the key that `bench` uses.
-MARKS: Final = frozenset({f"{ENV_PREFIX}RAY", f"{ENV_PREFIX}TEST_RUN", f"{ENV_PREFIX}API_KEY"})
+#: Variables of ours that are no options: marks by which processes are found, and what the commands that talk to a
+#: running service are told.
+MARKS: Final = frozenset(ENV_PREFIX + name for name in ("RAY", "TEST_RUN", "URL", "API_KEY"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,6 +50,9 @@ class Settings:
     enrichers: int
     nameserver: str | None
     journal_max_bytes: int
+    keep_deliveries_days: float
+    keep_attempts_days: float
+    keep_events_days: float
     log_level: str
 
     @classmethod

@@ -74,10 +74,15 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         except ValueError:
             value = float("nan")
         if not (isfinite(value) and low <= value <= high):
-            raise ValueError(f"must be seconds from {low:g} to {high:g}")
+            raise ValueError(f"must be a number from {low:g} to {high:g}")
         return value
 
     return read
+
+
+def days(text: str) -> float:
+    """A duration in days."""
+    return seconds(0, 36_500)(text)
 
 
 def directory(text: str) -> Path:
@@ -221,7 +226,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="SQLite in the data directory",
         read=store,
-        help="The ledger's database, as postgresql://user:password@host/database.",
+        help="Not in this version: leave it out.",
     ),
     Option(
         name="ray_address",
@@ -229,7 +234,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="a Ray of its own, on this machine",
         read=address,
-        help="A running Ray cluster to join.",
+        help="A running Ray to join. When it asks for a token, as it should, set Ray's own variables "
+        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH (a file with the token) for this service too.",
     ),
     Option(
         name="public_url",
@@ -315,6 +321,30 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="1073741824",
         read=integer(16 << 20, 1 << 40),
         help="How large the journal of answered hits may grow while they cannot be stored.",
+    ),
+    Option(
+        name="keep_deliveries",
+        unit="_days",
+        metavar="DAYS",
+        default="30",
+        read=days,
+        help="Days that delivered and dead deliveries are kept; 0: for ever.",
+    ),
+    Option(
+        name="keep_attempts",
+        unit="_days",
+        metavar="DAYS",
+        default="30",
+        read=days,
+        help="Days that attempts are kept; 0: as long as their deliveries.",
+    ),
+    Option(
+        name="keep_events",
+        unit="_days",
+        metavar="DAYS",
+        default="365",
+        read=days,
+        help="Days that events are kept; 0: for ever. One that a kept delivery needs stays with it.",
     ),
     Option(
         name="log_level",

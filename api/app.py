@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
@@ -19,8 +20,9 @@ from actors.client import Client
 from api.auth import Authenticator
 from api.endpoint import Endpoint
 from api.idempotency import KeptAnswers
-from api.operation import JournalHealth, Operation, Services
+from api.operation import Operation, Services
 from api.problems import INTERNAL, NOT_FOUND, Problem, problem_of
+from api.readiness import JournalHealth, Readiness
 from api.reply import Reply
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
@@ -102,9 +104,12 @@ def create_app(
             stack.push_async_callback(client.close)
             await forwarder.start()
             stack.push_async_callback(forwarder.stop, DRAIN_S)
+            announcing = asyncio.create_task(readiness.announce(settings.public_url), name="announce")
+            stack.callback(announcing.cancel)
             yield
 
-    services = Services(client=client, urls=TrackingUrls(settings.public_url, tokens), journal=journal)
+    readiness = Readiness(client, journal)
+    services = Services(client=client, urls=TrackingUrls(settings.public_url, tokens), readiness=readiness)
     authenticator = Authenticator(client, str(settings.admin_key))
     kept_answers = KeptAnswers(client, settings.master_key)
     operations = with_documents(OPERATIONS, _version())

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
+from collections import Counter
 from collections.abc import Iterable
 from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
-from api.problems import KINDS, Kind
+from api.problems import KINDS, PROBLEM_JSON, Kind
 
 Schema = dict[str, Any]
+#: Statuses and their descriptions.
+Usual = set[tuple[str, str]]
+
+#: A problem of so many calls is said once.
+MANY: Final = 8
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8881; }
 body { font: 16px/1.5 system-ui, sans-serif; margin: 0 auto; max-width: 62rem; padding: 1rem 1.5rem 6rem; }
+pre { background: var(--soft); border-radius: 4px; overflow-x: auto; padding: 0.5em; }
 code { font: 0.9em ui-monospace, monospace; background: var(--soft); border-radius: 4px; padding: 0.1em 0.3em; }
 nav ul { columns: 18rem; list-style: none; padding: 0; }
 section { border-top: 1px solid var(--line); margin-top: 2rem; padding-top: 0.5rem; }
@@ -42,12 +50,17 @@ def docs_page(document: Schema) -> str:
     operations = [
         (path, method, operation) for path, item in document["paths"].items() for method, operation in item.items()
     ]
+    usual = _usual_problems(operation for _, _, operation in operations)
     body = [
         f"<h1>{escape(document['info']['title'])} {escape(document['info']['version'])}</h1>",
         *(_paragraph(part) for part in document["info"]["description"].split("\n\n")),
+        "<p>Any call may also be answered by one of these problems; others are said beside the call.</p>",
+        _table(("status", ""), ((status, _prose(what)) for status, what in sorted(usual))),
         '<p>The same for programs: <a href="/openapi.json">openapi.json</a>.</p>',
         _contents(operations),
-        *(_operation(*operation) for operation in operations),
+        *(_operation(*operation, usual) for operation in operations),
+        '<h2 id="webhooks">What a handler gets</h2>',
+        *(_webhook(event, item["post"]) for event, item in document["webhooks"].items()),
         "<h2>Models</h2>",
         *(_model(name, schema) for name, schema in document["components"]["schemas"].items()),
         "<h2>Problems</h2>",
@@ -91,7 +104,18 @@ def _contents(operations: Iterable[tuple[str, str, Schema]]) -> str:
     return f"<nav><ul>{''.join(links)}</ul></nav>"
 
 
-def _operation(path: str, method: str, operation: Schema) -> str:
+def _usual_problems(operations: Iterable[Schema]) -> Usual:
+    """The problems that so many calls may answer that they are said once."""
+    found = Counter(
+        (status, response["description"])
+        for operation in operations
+        for status, response in operation["responses"].items()
+        if PROBLEM_JSON in response.get("content", {})
+    )
+    return {problem for problem, count in found.items() if count >= MANY}
+
+
+def _operation(path: str, method: str, operation: Schema, usual: Usual) -> str:
     parts = [
         f'<section id="{operation["operationId"]}"><h3>{escape(operation["summary"])}</h3>',
         f'<p><code><span class="method">{method.upper()}</span> {escape(path)}</code> {_key(operation)}</p>',
@@ -101,9 +125,34 @@ def _operation(path: str, method: str, operation: Schema) -> str:
         rows = ((_code(p["name"]), p["in"], _type(p["schema"]), _prose(p.get("description", ""))) for p in parameters)
         parts.append(_table(("parameter", "in", "type", ""), rows))
     if body := operation.get("requestBody"):
-        parts += [f"<p>Body: {_contents_of(body)}</p>"]
-    answers = ((status, _prose(r["description"]), _contents_of(r)) for status, r in operation["responses"].items())
+        parts += [f"<p>Body: {_contents_of(body)}</p>", _example(body)]
+    answers = (
+        (status, _prose(r["description"]), _contents_of(r))
+        for status, r in operation["responses"].items()
+        if (status, r["description"]) not in usual
+    )
     return "".join([*parts, _table(("status", "", "body"), answers), "</section>"])
+
+
+def _webhook(event: str, operation: Schema) -> str:
+    headers = ((_code(p["name"]), _prose(p["description"])) for p in operation["parameters"])
+    answers = ((status, _prose(r["description"])) for status, r in operation["responses"].items())
+    return "".join(
+        [
+            f'<section id="{operation["operationId"]}"><h3>{escape(event)}</h3>',
+            _paragraph(operation["description"]),
+            f"<p>Body: {_contents_of(operation['requestBody'])}</p>",
+            _table(("header", ""), headers),
+            _table(("answer", "what it means"), answers),
+            "</section>",
+        ]
+    )
+
+
+def _example(body: Schema) -> str:
+    """The first example, where it says anything."""
+    example = next(iter(body["content"].values())).get("example")
+    return f"<pre>{escape(json.dumps(example, indent=2))}</pre>" if example else ""
 
 
 def _key(operation: Schema) -> str:

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
@@ -17,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from api.auth import Authenticator
 from api.checked_input import checked_query, invalid
 from api.idempotency import KeptAnswers, checked_key, claim_for
-from api.limits import read_body
+from api.limits import beside_the_loop, read_body
 from api.operation import NO_BODY, Access, BodyType, Call, Operation, Services
 from api.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused, problem_of
 from api.reply import Reply, send_reply
@@ -49,7 +51,8 @@ class Endpoint:
             return
         except Exception as exc:  # noqa: BLE001 - the last line of defence: nobody is left without an answer
             reply = problem_of(exc).reply()
-        await send_reply(send, reply, without_body=scope["method"] == "HEAD")
+        with suppress(ClientDisconnect):
+            await send_reply(scope, receive, send, reply)
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         operation = self._operation(scope["method"])
@@ -59,11 +62,15 @@ class Endpoint:
         query = checked_query(operation.query, scope["query_string"])
         key = checked_key(headers.getlist("idempotency-key")) if operation.has_idempotency else None
         body_type, raw = await _body(operation, headers, receive)
-        body = body_type.read(raw)
-        call: Call[Any, Any] = Call(services=self._services, account=account, path=path, query=query, body=body)
+        body = await beside_the_loop(len(raw), body_type.read, raw)
+        call: Call[Any, Any] = Call(
+            services=self._services, account=account, path=path, query=query, body=body, headers=headers
+        )
         if key is None:
             return await operation.handler(call)
-        claim = claim_for(
+        claim = await beside_the_loop(
+            len(raw),
+            claim_for,
             "admin" if operation.access is Access.ADMIN else account.id,
             key,
             method=operation.method,
@@ -72,7 +79,7 @@ class Endpoint:
             content_type=body_type.media_type,
             body=raw,
         )
-        return await self._kept_answers.once(claim, lambda: operation.handler(_with_seed(call, claim.seed)))
+        return await self._kept_answers.once(claim, lambda: operation.handler(replace(call, seed=claim.seed)))
 
     def _operation(self, method: str) -> Operation:
         operation = self._operations.get("GET" if method == "HEAD" else method)
@@ -80,12 +87,6 @@ class Endpoint:
             allowed = ", ".join(sorted({*self._operations} | ({"HEAD"} if "GET" in self._operations else set())))
             raise Refused(METHOD_NOT_ALLOWED, f"this path knows {allowed}, not {method}", headers=(("Allow", allowed),))
         return operation
-
-
-def _with_seed(call: Call[Any, Any], seed: str) -> Call[Any, Any]:
-    return Call(
-        services=call.services, account=call.account, path=call.path, query=call.query, body=call.body, seed=seed
-    )
 
 
 def _path_parameters(scope: Scope) -> dict[str, str]:
@@ -113,7 +114,7 @@ async def _body(operation: Operation, headers: Headers, receive: Receive) -> tup
     wanted = next((b for b in bodies if b.media_type == _media_type(content_type)), None)
     if wanted is None and operation.bodies:
         raise _unsupported(content_type, operation.bodies)
-    raw = await read_body(headers.get("content-length"), receive)
+    raw = await read_body(headers.get("content-length"), receive, (wanted or NO_BODY).max_bytes)
     if wanted is None and raw.strip():
         raise _unsupported(content_type, bodies)
     return wanted or NO_BODY, raw

@@ -16,7 +16,8 @@ from actors.commands import MessageResult, MessageSpec, RegisteredMessage, Rejec
 from api.checked_input import checked, invalid
 from api.html_links import links_in, rewrite_html
 from api.json_text import read_json
-from api.problems import Refused, problem_of
+from api.limits import MAX_MESSAGE_MARKS, MIB, beside_the_loop, check_marks, size_text
+from api.problems import TOO_LARGE, Refused, problem_of
 from api.reply import json_bytes
 from api.schemas.messages import NewMessage, TrackedMessage
 from api.tracking_urls import TrackingUrls
@@ -24,6 +25,8 @@ from domain.errors import FeedbackLoopsError, InvalidInput, from_wire
 from domain.message import MAX_LINKS, link_problem
 
 MAX_LINES: Final = 20_000
+#: Of one message, alone or as a line.
+MAX_MESSAGE_BYTES: Final = 3 * MIB
 #: Messages in one command; the ledger writes them in one transaction.
 CHUNK: Final = 500
 #: Commands at the same time: while one is being written the next is prepared, and memory stays bounded.
@@ -137,6 +140,13 @@ def read_lines(body: bytes) -> list[bytes]:
     return lines
 
 
+def _read_line(line: bytes) -> NewMessage:
+    if len(line) > MAX_MESSAGE_BYTES:
+        raise Refused(TOO_LARGE, f"the line is larger than {size_text(MAX_MESSAGE_BYTES)}, the limit of a message")
+    check_marks(line, MAX_MESSAGE_MARKS)
+    return checked(NewMessage, read_json(line))
+
+
 class LinesRegistrar:
     """Registers the messages of an NDJSON body and answers a line per line, in order.
 
@@ -177,7 +187,8 @@ class LinesRegistrar:
         """The message of a line, or the problem to answer it with."""
         await self._give_way()
         try:
-            return await prepare(checked(NewMessage, read_json(line)), self._urls, self._seed, number)
+            message = await beside_the_loop(len(line), _read_line, line)
+            return await prepare(message, self._urls, self._seed, number)
         except (InvalidInput, Refused) as exc:
             return _problem_line(exc)
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from api import handler_events
 from api import problems as p
+from api.limits import size_text
 from api.operation import Access, Answer, BodyType, Operation
 from api.problems import PROBLEM_JSON, Kind
 from api.reply import JSON
@@ -53,6 +56,7 @@ def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
+        "webhooks": handler_events.webhooks(_REF),
         "components": {"schemas": _schemas(operations), "securitySchemes": _SECURITY_SCHEMES},
     }
 
@@ -73,7 +77,7 @@ def _schemas(operations: Iterable[Operation]) -> Schema:
             models[operation.problem_model[1]] = None
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas: Schema = definitions["$defs"]
-    return dict(sorted(schemas.items()))
+    return dict(sorted((schemas | handler_events.models()).items()))
 
 
 def _operation(operation: Operation) -> Schema:
@@ -100,6 +104,9 @@ def _parameters(operation: Operation) -> list[Schema]:
     for name, field in schema.get("properties", {}).items():
         description = field.pop("description", "")
         found.append({"name": name, "in": "query", "description": description, "schema": _without_null(field)})
+    for header in operation.headers:
+        schema = {"type": "string", "pattern": header.pattern}
+        found.append({"name": header.name, "in": "header", "description": header.description, "schema": schema})
     return [*found, _IDEMPOTENCY_KEY] if operation.has_idempotency else found
 
 
@@ -113,8 +120,18 @@ def _without_null(field: Schema) -> Schema:
 
 
 def _request_body(bodies: Iterable[BodyType]) -> Schema:
-    content = {body.media_type: _content(body.model, is_lines=body.is_lines) for body in bodies}
-    return {"required": True, "content": content}
+    limits = ", ".join(f"{size_text(body.max_bytes)} as `{body.media_type}`" for body in bodies)
+    content = {
+        body.media_type: {**_content(body.model, is_lines=body.is_lines), "example": _example(body)} for body in bodies
+    }
+    return {"description": f"At most {limits}; else 413.", "required": True, "content": content}
+
+
+def _example(body: BodyType) -> Any:
+    """What the model's own fields give as examples; of lines, one line as text."""
+    fields = body.model.model_json_schema().get("properties", {})
+    example = {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
+    return json.dumps(example) if body.is_lines else example
 
 
 def _content(model: type[BaseModel], *, is_lines: bool) -> Schema:

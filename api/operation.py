@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from pydantic import BaseModel
+from starlette.datastructures import Headers
 
 from actors.client import Client
 from actors.commands import Account
 from api.checked_input import checked
+from api.event_stream import StreamCount
 from api.json_text import read_json
+from api.limits import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks
 from api.problems import Kind
+from api.readiness import Readiness
 from api.reply import JSON, Reply
 from api.schemas.base import EmptyBody, NoQuery, QueryModel, RequestModel
 from api.tracking_urls import TrackingUrls
@@ -31,22 +35,14 @@ class Access(Enum):
     ADMIN = "admin"
 
 
-class JournalHealth(Protocol):
-    """What readiness asks of the edge journal."""
-
-    @property
-    def problem(self) -> str | None:
-        """Why it is not well, in one sentence, or None."""
-        ...
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
     """What handlers work with."""
 
     client: Client
     urls: TrackingUrls
-    journal: JournalHealth
+    readiness: Readiness
+    streams: StreamCount = field(default_factory=StreamCount)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,6 +55,7 @@ class Call(Generic[BodyT, QueryT]):
     path: dict[str, str]
     query: QueryT
     body: BodyT
+    headers: Headers
     #: With an Idempotency-Key: a text that the same request alone has, from which ids are made that come out the same
     #: when it is repeated; so a request that died half-way does nothing twice.
     seed: str | None = None
@@ -71,6 +68,7 @@ class BodyType:
     media_type: str
     model: type[RequestModel]
     read: Callable[[bytes], Any]
+    max_bytes: int = SMALL_BODY_BYTES
     #: One `model` per line.
     is_lines: bool = False
 
@@ -84,6 +82,15 @@ class Answer:
     model: type[BaseModel] | None = None
     media_type: str = JSON
     is_lines: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """A header of the request that an operation heeds."""
+
+    name: str
+    description: str
+    pattern: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +108,7 @@ class Operation:
     handler: Callable[[Any], Awaitable[Reply]]
     bodies: tuple[BodyType, ...] = ()
     query: type[QueryModel] = NoQuery
+    headers: tuple[Header, ...] = ()
     answers: tuple[Answer, ...]
     problems: tuple[Kind, ...] = ()
     problem_model: tuple[int, type[BaseModel]] | None = None
@@ -111,12 +119,26 @@ class Operation:
         return self.method == "POST" and self.access is not Access.ANYBODY
 
 
-def json_body(model: type[ModelT], media_type: str = JSON) -> BodyType:
-    """A body that is one JSON value of the model."""
-    return BodyType(media_type=media_type, model=model, read=lambda body: checked(model, read_json(body)))
+def json_body(
+    model: type[ModelT],
+    media_type: str = JSON,
+    *,
+    max_bytes: int = SMALL_BODY_BYTES,
+    max_marks: int = MAX_JSON_MARKS,
+) -> BodyType:
+    """A body that is one JSON value of the model; `max_marks` as in `limits.check_marks`."""
+
+    def read(body: bytes) -> ModelT:
+        check_marks(body, max_marks)
+        return checked(model, read_json(body))
+
+    return BodyType(media_type=media_type, model=model, read=read, max_bytes=max_bytes)
+
+
+def _nothing(body: bytes) -> EmptyBody:
+    check_marks(body)
+    return checked(EmptyBody, read_json(body) if body.strip() else {})
 
 
 #: Of a POST that needs no body: none, or an empty object.
-NO_BODY = BodyType(
-    media_type=JSON, model=EmptyBody, read=lambda body: checked(EmptyBody, read_json(body) if body.strip() else {})
-)
+NO_BODY = BodyType(media_type=JSON, model=EmptyBody, read=_nothing)

@@ -80,11 +80,17 @@ CONCURRENT_WRITE = Kind(
     advice="Nothing was written. Send the request again.",
     retry=True,
 )
+TOO_SLOW = Kind(
+    slug="request-too-slow",
+    status=408,
+    title="The request did not come in time",
+    advice="Send the head and the body of a request without long pauses; `detail` names the time there is.",
+)
 TOO_LARGE = Kind(
     slug="body-too-large",
     status=413,
     title="The body is too large",
-    advice="Split the request into several.",
+    advice="Send less, or split the request into several; `detail` names the limit.",
 )
 UNSUPPORTED_MEDIA_TYPE = Kind(
     slug="unsupported-media-type",
@@ -109,6 +115,12 @@ NOT_VERIFIED = Kind(
     status=422,
     title="The proof was not found",
     advice="Place the verification file at one of the `locations`, or the DNS record, and verify again.",
+)
+HEAD_TOO_LARGE = Kind(
+    slug="head-too-large",
+    status=431,
+    title="The URL and the headers are too large",
+    advice="Send fewer or shorter headers and a shorter URL; `detail` names the limit.",
 )
 INTERNAL = Kind(
     slug="internal-error",
@@ -161,6 +173,7 @@ BY_ERROR: Final[dict[type[e.FeedbackLoopsError], Kind]] = {
     e.StoreError: STORE_UNAVAILABLE,
     e.Overloaded: OVERLOADED,
     e.Unavailable: UNAVAILABLE,
+    e.InternalError: INTERNAL,
     e.FeedbackLoopsError: INTERNAL,
 }
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from pydantic import BaseModel
-from starlette.types import Send
+from starlette.responses import StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
@@ -18,12 +20,13 @@ _COMMON_HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-opt
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One whole answer; bodies are bounded, so none is streamed."""
+    """One answer. Its body is whole, and bounded; or `stream` follows, for as long as the client listens."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    stream: AsyncIterator[bytes] | None = None
 
     @classmethod
     def of(cls, model: BaseModel, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
@@ -36,11 +39,18 @@ def json_bytes(model: BaseModel) -> bytes:
     return msgspec.json.encode(model.model_dump(exclude_unset=True))
 
 
-async def send_reply(send: Send, reply: Reply, *, without_body: bool) -> None:
-    """Sends the answer; `without_body` is HEAD's way: the same headers alone."""
+async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
+    """Sends the answer: to HEAD its headers alone; a stream until it ends or the client has gone away."""
+    without_body = scope["method"] == "HEAD"
     headers = [*_COMMON_HEADERS, *((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers)]
     if reply.status != 204:
         headers.append((b"content-type", reply.content_type.encode()))
+    if reply.stream is not None and not without_body:
+        response = StreamingResponse(reply.stream, reply.status)
+        response.raw_headers = headers
+        await response(scope, receive, send)
+        return
+    if reply.status != 204 and reply.stream is None:
         headers.append((b"content-length", str(len(reply.body)).encode()))
     await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": b"" if without_body else reply.body})

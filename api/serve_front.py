@@ -24,6 +24,7 @@ from actors.log_lines import configure
 from actors.settings import Settings
 from api.app import create_app
 from api.forwarder import Forwarder
+from api.http_limits import LimitedHttpProtocol
 from api.journal import Journal
 from api.tracking import TrackingApp
 from domain.errors import FeedbackLoopsError
@@ -65,12 +66,12 @@ def build(settings: Settings) -> ASGIApp:
     return create_app(settings, client, tokens, tracking, journal, Forwarder(journal, client))
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Serves until SIGTERM; then takes no more connections, and finishes what is in progress."""
-    config = uvicorn.Config(
+def server_config(app: ASGIApp) -> uvicorn.Config:
+    """How the front end is served."""
+    return uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=LimitedHttpProtocol,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,
@@ -81,7 +82,11 @@ def serve(app: ASGIApp, listening: socket.socket) -> None:
         proxy_headers=False,  # the application decides itself whom to believe
         log_config=None,
     )
-    uvicorn.Server(config).run(sockets=[listening])
+
+
+def serve(app: ASGIApp, listening: socket.socket) -> None:
+    """Serves until SIGTERM; then takes no more connections, and finishes what is in progress."""
+    uvicorn.Server(server_config(app)).run(sockets=[listening])
 
 
 def main() -> None:

@@ -9,9 +9,10 @@ import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from typing import Any, Final, Protocol
-from urllib.parse import quote, unquote_to_bytes, urlsplit, urlunsplit
+from urllib.parse import quote, unquote_to_bytes
 
 from api.client_address import ClientAddresses
+from api.host_names import ascii_host
 from api.journal import Journal
 from api.tracking_hits import TrackingHits
 from api.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
@@ -34,6 +35,13 @@ _NO_STORE: Final[Headers] = [
     (b"pragma", b"no-cache"),
     (b"expires", b"Thu, 01 Jan 1970 00:00:00 GMT"),
 ]
+#: The host of a URL: between the last `@` before its path and the port.
+_HOST: Final = re.compile(r"https?://(?>(?:[^/?#\\]*@)?)([^/?#\\@:]+)", re.IGNORECASE)
+#: A part of a multipart form, its lines ended by \n: the field's header, no file's name, an empty line, the value.
+_ONE_CLICK_PART: Final = re.compile(
+    rb'(?:\n[^\n]+)*\n(?i:content-disposition:[ \t]*form-data)[ \t]*;[ \t]*(?i:name)="?%b"?[ \t]*(?:\n[^\n]+)*\n\n%b'
+    % ONE_CLICK
+)
 _PLAIN_ASCII: Final = re.compile(r"[!-~]+")
 _ALL_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -141,22 +149,22 @@ def location_of(target: str) -> bytes | None:
         return None
     if _PLAIN_ASCII.fullmatch(target):
         return target.encode()
-    try:
-        parts = urlsplit(target)
+    if found := _HOST.match(target):
         # Programs that follow redirects look the name up as it stands; a name in Unicode has a spelling in ASCII.
-        target = urlunsplit(parts._replace(netloc=parts.netloc.encode("idna").decode()))
-    except ValueError:
-        pass
+        target = f"{target[: found.start(1)]}{ascii_host(found[1])}{target[found.end(1) :]}"
     return quote(target, safe=_ALL_ASCII).encode()
 
 
 def asks_to_unsubscribe(body: bytes) -> bool:
-    """Whether a POST's body asks to unsubscribe: RFC 8058's pair, as a form of either kind, or nothing at all."""
+    """Whether a POST's body holds RFC 8058's pair, name and value together, as a form of either kind."""
     name, value = ONE_CLICK
-    if b"form-data" in body and b'name="' + name + b'"' in body:
-        return re.search(rb"\r?\n\r?\n" + value + rb"\r?\n", body) is not None
-    pairs = (pair.partition(b"=") for pair in body.strip().split(b"&"))
-    return not body.strip() or any((unquote_to_bytes(n), unquote_to_bytes(v)) == (name, value) for n, _, v in pairs)
+    body = body.strip()
+    if body.startswith(b"--"):
+        delimiter = body.split(b"\n", 1)[0].rstrip()
+        parts = body.replace(b"\r\n", b"\n").split(b"\n" + delimiter)
+        return any(_ONE_CLICK_PART.fullmatch(part.removeprefix(delimiter)) for part in parts)
+    pairs = (pair.partition(b"=") for pair in body.split(b"&"))
+    return any((unquote_to_bytes(n), unquote_to_bytes(v)) == (name, value) for n, _, v in pairs)
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -34,6 +34,7 @@ def loop_view(loop: c.Loop) -> loops.FeedbackLoop:
         "description": loop.description,
         "created_at": time_text(loop.created_at_ms),
         "verified_at": _time_or_none(loop.verified_at_ms),
+        "health": _health(loop.health),
         "verification": _verification(loop.url, loop.verification_token),
     }
     if loop.secret is not None:
@@ -41,12 +42,25 @@ def loop_view(loop: c.Loop) -> loops.FeedbackLoop:
     return loops.FeedbackLoop(**fields)
 
 
+def _health(health: c.Health) -> loops.LoopHealth:
+    breaker: Any = health.breaker
+    return loops.LoopHealth(
+        breaker=breaker,
+        failing_since=_time_or_none(health.failing_since_ms),
+        last_success_at=_time_or_none(health.last_success_ms),
+        last_failure_at=_time_or_none(health.last_failure_ms),
+        failures=health.failures,
+        next_probe_at=_time_or_none(health.next_probe_ms),
+    )
+
+
 def _verification(url: str, token: str) -> loops.Verification:
+    name = verification.dns_name(url)
     return loops.Verification(
         file_name=verification.file_name(token),
         file_content=verification.file_content(token),
         locations=verification.file_locations(url, token),
-        dns=loops.DnsProof(name=verification.dns_name(url), type="TXT", value=verification.dns_value(token)),
+        dns=None if name is None else loops.DnsProof(name=name, type="TXT", value=verification.dns_value(token)),
     )
 
 
@@ -86,7 +100,22 @@ def _attempt(attempt: c.AttemptView) -> deliveries.Attempt:
         duration_ms=attempt.duration_ms,
         error=attempt.error,
         response_excerpt=attempt.response_excerpt,
+        response_bytes=attempt.response_bytes,
         address=attempt.address,
+    )
+
+
+def replay_view(replay: c.Replay) -> deliveries.Replay:
+    """A replay and how far it has come."""
+    fields: dict[str, Any] = {"state": replay.state, "which": replay.which}
+    return deliveries.Replay(
+        id=replay.id,
+        since=time_text(replay.since_ms),
+        until=time_text(replay.until_ms),
+        count=replay.count,
+        done=replay.done,
+        created_at=time_text(replay.created_at_ms),
+        **fields,
     )
 
 

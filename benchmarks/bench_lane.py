@@ -63,7 +63,7 @@ class IdleLedger:
 
     async def record_events(self, routes_version: int, events: object) -> None: ...
 
-    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome], _health: object = None) -> None:
         assert all(outcome.status == 200 for outcome in outcomes)
         self.recorded += len(outcomes)
 

@@ -4,7 +4,10 @@
 
 `GET /NAME` serves a verification file set by `PUT /NAME`; `GET /stats` gives counts; `POST /reset` forgets;
 `GET /arrivals` gives the arrival time of each number (monotonic ns, 8 bytes each, 0 where it never came).
-`POST /refuse` makes it answer 503 from then on, `POST /accept` ends that.
+
+It misbehaves when it is told to, until `POST /accept`: `POST /refuse` (answers 503), `/fail` (500), `/babble` (what is
+no HTTP), `/hang` (nothing), `/break` (resets the connection), `/part` (takes POSTs, and closes after each), `/vanish`
+(closes the port, which needs `--control-port N`: all calls but the hook work there too).
 """
 
 from __future__ import annotations
@@ -12,14 +15,29 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import re
+import socket
+import struct
 import time
 from array import array
+from collections.abc import Callable
+from typing import Final
 
 import uvloop
 
 NUMBER = re.compile(rb"n(?:%3D|=)(\d+)")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
+TAKEN: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
+TAKEN_AND_CLOSED: Final = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+#: What it answers in place of taking a POST.
+FAULTS: Final = {
+    b"/refuse": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
+    b"/fail": b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
+    b"/babble": b"\x00\xffnone of this is HTTP\r\n\r\n",
+    b"/hang": b"",
+}
+BEHAVIOURS: Final = {*FAULTS, b"/accept", b"/break", b"/part", b"/vanish"}
 
 
 class State:
@@ -27,7 +45,7 @@ class State:
 
     def __init__(self) -> None:
         self.files: dict[bytes, bytes] = {}
-        self.is_refusing = False
+        self.behaviour = b"/accept"
         self.reset()
 
     def reset(self) -> None:
@@ -47,15 +65,50 @@ class State:
                 self.unique += 1
 
 
+class Door:
+    """The handler's port, which can be closed, with every connection through it, and opened again."""
+
+    def __init__(self, port: int, make: Callable[[], asyncio.Protocol]) -> None:
+        self._port = port
+        self._make = make
+        self._server: asyncio.Server | None = None
+        self.inside: set[asyncio.Transport] = set()
+
+    def open(self) -> None:
+        """Connections are accepted from now on."""
+        if self._server is None:
+            listening = socket.create_server(("127.0.0.1", self._port), backlog=1024)
+            self._opening = asyncio.get_running_loop().create_task(self._serve(listening))
+
+    async def _serve(self, listening: socket.socket) -> None:
+        self._server = await asyncio.get_running_loop().create_server(self._make, sock=listening)
+
+    def close(self) -> None:
+        """What was answered is still sent."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+        for transport in list(self.inside):
+            transport.close()
+
+
 class SinkProtocol(asyncio.Protocol):
     """Just enough HTTP/1.1."""
 
-    def __init__(self, state: State) -> None:
+    def __init__(self, state: State, door: Door | None, inside: set[asyncio.Transport] | None) -> None:
         self.state = state
+        self.door = door
+        self.inside = inside
         self.buffer = b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
+        if self.inside is not None:
+            self.inside.add(self.transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  why it ended changes nothing
+        if self.inside is not None:
+            self.inside.discard(self.transport)
 
     def data_received(self, data: bytes) -> None:
         self.buffer = self.buffer + data if self.buffer else data
@@ -72,20 +125,35 @@ class SinkProtocol(asyncio.Protocol):
     def answer(self, head: bytes, body: bytes) -> None:
         method, path, _ = head.split(b" ", 2)
         if method == b"POST" and path == b"/hook":
-            if self.state.is_refusing:
-                self.transport.write(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n")
-                return
+            self.take(body)
+        else:
+            self.control(method, path, body)
+
+    def take(self, body: bytes) -> None:
+        behaviour = self.state.behaviour
+        if behaviour == b"/accept":
             self.state.note(body)
-            self.transport.write(b"HTTP/1.1 204 No Content\r\n\r\n")
-            return
-        self.control(method, path, body)
+            self.transport.write(TAKEN)
+        elif behaviour == b"/part":
+            self.state.note(body)
+            self.transport.write(TAKEN_AND_CLOSED)
+            self.transport.close()
+        elif behaviour in FAULTS:
+            self.transport.write(FAULTS[behaviour])
+        else:  # broken, or vanished while this was on its way
+            self.reset()
+
+    def reset(self) -> None:
+        with socket.socket(fileno=os.dup(self.transport.get_extra_info("socket").fileno())) as sock:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.transport.abort()
 
     def control(self, method: bytes, path: bytes, body: bytes) -> None:
         state, reply, status = self.state, b"", b"200 OK"
         if path == b"/reset":
             state.reset()
-        elif path in {b"/refuse", b"/accept"}:
-            state.is_refusing = path == b"/refuse"
+        elif path in BEHAVIOURS:
+            self.behave(path)
         elif path == b"/stats":
             reply = json.dumps({"posts": state.posts, "unique": state.unique, "last_ns": state.last_ns}).encode()
         elif path == b"/arrivals":
@@ -98,14 +166,27 @@ class SinkProtocol(asyncio.Protocol):
             status = b"404 Not Found"
         self.transport.write(b"HTTP/1.1 %s\r\nContent-Length: %d\r\n\r\n%s" % (status, len(reply), reply))
 
+    def behave(self, behaviour: bytes) -> None:
+        self.state.behaviour = behaviour
+        if self.door is not None and behaviour == b"/vanish":
+            self.door.close()
+        elif self.door is not None:
+            self.door.open()
 
-async def serve(port: int) -> None:
+
+async def serve(port: int, control_port: int | None) -> None:
     state = State()
-    server = await asyncio.get_running_loop().create_server(lambda: SinkProtocol(state), "127.0.0.1", port)
-    await server.serve_forever()
+    door = Door(port, lambda: SinkProtocol(state, None, door.inside))
+    door.open()
+    if control_port is not None:
+        control = lambda: SinkProtocol(state, door, None)  # noqa: E731
+        await asyncio.get_running_loop().create_server(control, "127.0.0.1", control_port)
+    await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
-    uvloop.run(serve(parser.parse_args().port))
+    parser.add_argument("--control-port", type=int)
+    arguments = parser.parse_args()
+    uvloop.run(serve(arguments.port, arguments.control_port))

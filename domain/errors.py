@@ -13,7 +13,8 @@
     │   ├── FirstTaken              another event was first: look again and retry
     │   └── StoreUnavailable        nothing was written, or it is not known: retry
     ├── Overloaded                  a bounded queue is full: come back later
-    └── Unavailable                 a process is away; the request may have been carried out
+    ├── Unavailable                 a process is away; the request may have been carried out
+    └── InternalError               a fault of ours, which was logged; the request may have been carried out
 
 Every class survives pickling (Ray) and `to_wire`/`from_wire` (the gateway's socket) with its attributes.
 """
@@ -104,6 +105,10 @@ class Unavailable(FeedbackLoopsError):
     def __init__(self, detail: str, may_have_run: bool = False) -> None:
         self.may_have_run = bool(may_have_run)
         super().__init__(detail, self.may_have_run)
+
+
+class InternalError(FeedbackLoopsError):
+    """Something nobody foresaw, in another process. It is in the log; the detail tells nothing of the inside."""
 
 
 def _subclasses(cls: type[FeedbackLoopsError]) -> dict[str, type[FeedbackLoopsError]]:

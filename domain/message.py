@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final, Self
 from uuid import UUID, uuid5
@@ -18,6 +19,8 @@ MAX_LINKS: Final = 1000
 #: Bytes of UTF-8; what a tracking token can carry.
 MAX_LINK_BYTES: Final = 8192
 _MAX_KEY: Final = 2**63 - 1
+#: Up to the first character of the host, after user and password.
+_WITH_HOST: Final = re.compile(r"https?://(?>(?:[^/?#\\]*@)?)[^/?#\\@:\s]", re.IGNORECASE)
 
 
 class Message(EventSourced):
@@ -149,9 +152,11 @@ def _check_links(problems: Problems, links: Sequence[str]) -> None:
 
 
 def link_problem(link: str) -> str | None:
-    """What keeps `link` from being tracked, or None: any http or https link is; the browser judges the rest."""
+    """What keeps `link` from being tracked, or None: any http(s) link to a host is; the browser judges the rest."""
     if problem := text_problem(link, MAX_LINK_BYTES):
         return problem
     if len(link.encode()) > MAX_LINK_BYTES:
         return f"must be at most {MAX_LINK_BYTES} bytes long"
-    return None if link[:8].lower().startswith(("http://", "https://")) else "must start with http:// or https://"
+    if not link[:8].lower().startswith(("http://", "https://")):
+        return "must start with http:// or https://"
+    return None if _WITH_HOST.match(link) else "must name a host, such as https://example.com/"

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from math import isfinite
 from typing import Final, Self
 from uuid import UUID, uuid5
 
@@ -12,9 +10,8 @@ from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
 from domain.checks import MAX_NAME_CHARS, Problems, text_problem
+from domain.own_fields import form_problem, json_problem
 
-MAX_FIELDS_BYTES: Final = 64 * 1024
-MAX_DEPTH: Final = 16
 MAX_INTERESTS: Final = 1000
 
 
@@ -115,42 +112,6 @@ class Profile(EventSourced):
 
 
 def _check_data(problems: Problems, fields_json: str, interests: Sequence[str]) -> None:
-    problems.add("/fields", _fields_problem(fields_json))
+    problems.add("/fields", json_problem(fields_json, "fields"))
     problems.add_texts("/interests", list(interests), MAX_INTERESTS, MAX_NAME_CHARS)
-
-
-def _fields_problem(text: str) -> str | None:
-    try:
-        if len(text.encode()) > MAX_FIELDS_BYTES:
-            return f"must be at most {MAX_FIELDS_BYTES} bytes of JSON"
-        fields = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
-        json.dumps(fields, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return "must not hold half of a surrogate pair"
-    except ValueError as exc:
-        return f"must be JSON: {exc}"
-    except RecursionError:
-        return f"must not be nested deeper than {MAX_DEPTH} levels"
-    if not isinstance(fields, dict):
-        return "must be an object"
-    return None if _depth(fields) <= MAX_DEPTH else f"must not be nested deeper than {MAX_DEPTH} levels"
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    # Python reads 1e999 as infinity; other readers of the same text refuse all of it.
-    if not isfinite(number := float(text)):
-        raise ValueError(f"{text[:20]} is out of range")
-    return number
-
-
-def _depth(value: object) -> int:
-    """Levels of objects and lists."""
-    depth, level = 0, [value]
-    while level := [v for v in level if isinstance(v, dict | list)]:
-        depth += 1
-        level = [item for v in level for item in (v.values() if isinstance(v, dict) else v)]
-    return depth
+    problems.add("/interests", form_problem({"interests": [text for text in interests if isinstance(text, str)]}))

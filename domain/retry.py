@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Final, NamedTuple, Self
 
 from domain.aggregate import instant
+from domain.delivery import EVENT_TOO_LARGE
 from domain.errors import InvalidInput
 from domain.values import DeliveryState
 
@@ -84,14 +85,15 @@ def decide(
 ) -> Decision:
     """What follows attempt `attempt_no` (from 1), which ended at `now_ms` with a status or an error.
 
-    2xx is delivered. 410 is dead, and disables the loop. All else is retried on the schedule until it is exhausted;
-    with 429 and 503 not before `Retry-After`, which counts for at most 24 h and does not add attempts.
+    2xx is delivered. 410 is dead, and disables the loop. An event too large to be sent is dead. All else is retried on
+    the schedule until it is exhausted; with 429 and 503 not before `Retry-After`, which counts for at most 24 h and
+    does not add attempts.
     """
     if answer_status is not None and error is None and 200 <= answer_status < 300:
         return Decision(DeliveryState.DELIVERED, 0, disable=False)
     if answer_status == _GONE:
         return Decision(DeliveryState.DEAD, 0, disable=True)
-    delay_s = schedule.delay_s(attempt_no, jitter)
+    delay_s = None if error == EVENT_TOO_LARGE else schedule.delay_s(attempt_no, jitter)
     if delay_s is None:
         return Decision(DeliveryState.DEAD, 0, disable=False)
     if answer_status in _ASKS_TO_WAIT and retry_after is not None:

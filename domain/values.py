@@ -76,11 +76,13 @@ def id_uuid(prefix: str, text: str) -> UUID | None:
 
 
 MAX_URL_CHARS: Final = 2048
+#: RFC 3986 3.3; servers and clients on the way may take them out (5.2.4).
+_DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerUrl:
-    """The http(s) URL of a customer's handler: absolute, with a host, without credentials or fragment."""
+    """The http(s) URL of a customer's handler: absolute, with a host, without credentials, fragment or dot segments."""
 
     text: str
 
@@ -116,6 +118,11 @@ def _url_problem(text: str) -> str | None:
         return "has port 0"
     if parts.username is not None or parts.password is not None:
         return "must not hold a user name or password"
+    if _DOT_SEGMENT.search(parts.path):
+        return (
+            "must not hold the path segments . or .. (nor %2e): servers resolve them, and the verification file would "
+            "not be where it is looked for; write the path that they lead to"
+        )
     return "must not hold a fragment (#…)" if parts.fragment else None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hashlib import sha256
+from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -33,9 +34,18 @@ def file_locations(url: str, token: str) -> list[str]:
     return list(dict.fromkeys([beside, f"{server}/{file_name(token)}"]))
 
 
-def dns_name(url: str) -> str:
-    """The name whose TXT record proves the same as the file."""
-    return f"_feedback-loops.{HandlerUrl(url).host.rstrip('.')}"
+def dns_name(url: str) -> str | None:
+    """The name whose TXT record proves the same as the file; None where the host is an address, which has no names."""
+    host = HandlerUrl(url).host.rstrip(".")
+    return None if _is_address(host) else f"_feedback-loops.{host}"
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host.strip("[]"))
+    except ValueError:
+        return False
+    return True
 
 
 def dns_value(token: str) -> str:

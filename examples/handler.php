@@ -1,6 +1,11 @@
 <?php
 // A handler in one file: checks the signature, drops repeats, and reads the event from $_POST.
-// Put the loop's secret (whsec_…) into the environment variable FEEDBACK_LOOP_SECRET.
+// Put it on your web server, with the loop's secret (whsec_…) in the environment variable FEEDBACK_LOOP_SECRET, and the
+// loop's verification file beside it. To try it, in its folder:
+//
+//     FEEDBACK_LOOP_SECRET=whsec_… php -S 127.0.0.1:9000
+//
+// The loop's URL is then http://127.0.0.1:9000/handler.php.
 
 function signature_is_good(string $secret, string $body): bool
 {
@@ -26,8 +31,13 @@ if ($secret === false || !signature_is_good($secret, file_get_contents('php://in
     exit('the signature is not good');
 }
 
-// The same event may come twice; its id is the same on every attempt.
-$seen = sys_get_temp_dir() . '/' . basename($_POST['event']);
+// The same event may come twice; its id is the same on every attempt. A real handler keeps the ids in a table with a
+// unique column, written in one transaction with the work; here an empty file for each has to do.
+$folder = sys_get_temp_dir() . '/feedback-loop-events';
+if (!is_dir($folder)) {
+    @mkdir($folder, 0700);
+}
+$seen = $folder . '/' . basename($_POST['event']);
 if (file_exists($seen)) {
     exit('known already');
 }

@@ -1,19 +1,24 @@
 """A handler in one file, with Python's standard library alone: checks the signature, drops repeats, reads the event.
 
 FEEDBACK_LOOP_SECRET=whsec_… python handler.py 9000
+
+The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
 """
 
 import base64
 import hashlib
 import hmac
 import os
+import re
 import sys
 import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from urllib.parse import parse_qs
 
 KEY = base64.b64decode(os.environ["FEEDBACK_LOOP_SECRET"].removeprefix("whsec_"))
-#: Of a real handler: a table with a unique column. The same event may come twice, with the same id.
+FOLDER = Path(__file__).parent
+#: The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
 seen = set()
 
 
@@ -29,6 +34,12 @@ def signature_is_good(headers, body):
 
 
 class Handler(BaseHTTPRequestHandler):
+    def do_GET(self):
+        """The verification file, asked for when the loop is verified, and nothing else of the folder."""
+        name = self.path.rpartition("/")[2]
+        is_there = re.fullmatch(r"feedback-loops-[0-9a-f]+\.txt", name) and (FOLDER / name).is_file()
+        self.answer(200 if is_there else 404, (FOLDER / name).read_bytes() if is_there else b"not here")
+
     def do_POST(self):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if not signature_is_good(self.headers, body):

@@ -19,7 +19,7 @@ from actors.ledger.reader import SQLiteLedgerReader
 from actors.ledger.writer import SQLiteLedger
 from actors.ports import Fetched, HttpAnswer, HttpRequest
 from domain.account import Account
-from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import StoreUnavailable
 from domain.ledger import event_mapper
 from domain.tracking import EventToRecord, RecordedEvents
@@ -27,7 +27,7 @@ from domain.values import id_text
 from tests.loops import LOOP_ID, a_loop
 
 ACCOUNT_ID = UUID(int=0xACC)
-DELIVERED = HttpAnswer(200, None, "", b"ok", None, "127.0.0.1", 0.001)
+DELIVERED = HttpAnswer(200, None, "", b"ok", None, "127.0.0.1", 0.001, 2)
 
 
 def failed(status: int | None = 500, error: str | None = None, retry_after: str | None = None) -> HttpAnswer:
@@ -126,11 +126,29 @@ class SwitchedLedger:
         self._fail_if_away()
         return await self._ledger.record_events(routes_version, events)
 
-    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+    async def record_outcomes(
+        self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
+    ) -> None:
         self._fail_if_away()
-        await self._ledger.record_outcomes(outcomes)
+        await self._ledger.record_outcomes(outcomes, health)
         self.recorded.extend(outcomes)
         self.batches.append(len(outcomes))
+
+    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
+        self._fail_if_away()
+        return await self._ledger.start_replay(loop_no, which, since_ms, until_ms)
+
+    async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
+        self._fail_if_away()
+        return await self._ledger.advance_replay(replay_id, limit)
+
+    async def cancel_replay(self, replay_id: int) -> ReplayProgress:
+        self._fail_if_away()
+        return await self._ledger.cancel_replay(replay_id)
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        self._fail_if_away()
+        await self._ledger.retry_delivery(delivery_id)
 
     def _fail_if_away(self) -> None:
         if self.is_away:
@@ -144,11 +162,13 @@ class WatchedReader(SQLiteLedgerReader):
     after_read: Callable[[], None] | None = None
     reads = 0
 
-    def due_deliveries(self, loop_no: int, now_ms: int, limit: int, skip: Collection[int]) -> list[OfferedDelivery]:
+    def due_deliveries(
+        self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
+    ) -> list[OfferedDelivery]:
         if self.is_away:
             raise StoreUnavailable("the ledger cannot be read")
         self.reads += 1
-        found = super().due_deliveries(loop_no, now_ms, limit, skip)
+        found = super().due_deliveries(loop_no, now_ms, limit, skip, in_order=in_order)
         if self.after_read is not None:
             self.after_read()
         return found

@@ -5,18 +5,21 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import httpx
 import psutil
+
+from actors.data_dir import short_dir
 
 ROOT = Path(__file__).parent.parent
 MARK = "FEEDBACK_LOOPS_TEST_RUN"
@@ -67,8 +70,10 @@ def marked(mark: str) -> list[psutil.Process]:
 class Service:
     """One `feedback-loops serve` on a data directory. `end` ends every process it ever started."""
 
-    def __init__(self, data_dir: Path, **environment: str) -> None:
+    def __init__(self, data_dir: Path, *, wrapper: Sequence[str] = (), **environment: str) -> None:
+        """`wrapper` is a command that runs the command after it in its own place."""
         self.data_dir = data_dir
+        self.wrapper = wrapper
         self.port = free_port()
         self.mark = uuid.uuid4().hex
         self.log = data_dir.parent / f"{data_dir.name}.log"
@@ -85,7 +90,7 @@ class Service:
         command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self.keeper = subprocess.Popen(
-                [*command, "--data-dir", str(self.data_dir)],
+                [*self.wrapper, *command, "--data-dir", str(self.data_dir)],
                 cwd=ROOT,
                 env={**os.environ, **self.environment, MARK: self.mark},
                 stdout=log,
@@ -120,9 +125,10 @@ class Service:
         return time.monotonic() - began
 
     def end(self) -> None:
-        """Ends every process and closes what this holds; for the end of a test."""
+        """Ends every process, closes what this holds and removes what it left; for the end of a test."""
         self.kill()
         self.http.close()
+        shutil.rmtree(short_dir(self.data_dir), ignore_errors=True)
 
     def kill(self) -> None:
         """kill -9 of the whole tree."""
@@ -173,9 +179,8 @@ class Account:
 
     def loop(self, sink: Sink, **settings: Any) -> dict[str, Any]:
         """A verified loop to the sink."""
-        answer = self.call(
-            "POST", "/v1/feedback-loops", json={"url": sink.url, "triggers": ["click", "open"], **settings}
-        )
+        settings = {"url": sink.url, "triggers": ["click", "open"], **settings}
+        answer = self.call("POST", "/v1/feedback-loops", json=settings)
         assert answer.status_code == 201, answer.text
         loop: dict[str, Any] = answer.json()
         sink.place(loop["verification"]["file_name"], loop["verification"]["file_content"])
@@ -213,13 +218,14 @@ class Sink:
 
     def __init__(self) -> None:
         self.port = free_port()
+        self.control_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}/hook"
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=10, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.control_port}", timeout=10, trust_env=False)
 
     def start(self) -> Sink:
         command = [sys.executable, "-m", "benchmarks.sink", "--port", str(self.port)]
-        self.process = subprocess.Popen(command, cwd=ROOT)
+        self.process = subprocess.Popen([*command, "--control-port", str(self.control_port)], cwd=ROOT)
         eventually(self._answers, 10, "the sink answers")
         return self
 
@@ -239,8 +245,8 @@ class Sink:
         self.http.put(f"/{name}", content=content)
 
     def tell(self, what: str) -> None:
-        """`reset`, `refuse` or `accept`."""
-        self.http.post(f"/{what}")
+        """`reset`, `accept`, or one of the faults that `benchmarks.sink` lists."""
+        self.http.post(f"/{what}").raise_for_status()
 
     def stats(self) -> dict[str, int]:
         stats: dict[str, int] = self.http.get("/stats").json()
@@ -252,10 +258,10 @@ class Sink:
 
 
 @contextlib.contextmanager
-def running(data_dir: Path, **environment: str) -> Iterator[tuple[Service, Sink]]:
+def running(data_dir: Path, *, wrapper: Sequence[str] = (), **environment: str) -> Iterator[tuple[Service, Sink]]:
     """A ready service and a sink; both and all their processes are gone afterwards."""
     sink = Sink()
-    service = Service(data_dir, **environment)
+    service = Service(data_dir, wrapper=wrapper, **environment)
     try:
         sink.start()
         service.start()

@@ -25,6 +25,8 @@ class RawAnswer(NamedTuple):
     status: int
     body_start: bytes
     retry_after: str | None
+    #: Bytes of the body that were read.
+    body_bytes: int
 
 
 class ExchangeError(Exception):
@@ -169,9 +171,11 @@ class HandlerConnection(asyncio.Protocol):
             self._status = status if status >= 200 else 0
 
     def on_body(self, data: bytes) -> None:
+        if self._is_complete:
+            return  # what follows the answer is none of it
         self._body_bytes += len(data)
         missing = BODY_START_BYTES - len(self._body_start)
-        if missing > 0 and not self._is_complete:
+        if missing > 0:
             self._body_start += data[:missing]
 
     def on_message_complete(self) -> None:
@@ -218,7 +222,7 @@ class HandlerConnection(asyncio.Protocol):
             self.abort()
         if waiter is not None and not waiter.done():
             retry_after = None if self._retry_after is None else self._retry_after.decode("latin-1")
-            waiter.set_result(RawAnswer(self._status, self._body_start, retry_after))
+            waiter.set_result(RawAnswer(self._status, self._body_start, retry_after, self._body_bytes))
 
     def _fail(self, word: str, detail: str) -> None:
         self._raise(Broken(word, detail, self.address))
@@ -258,5 +262,9 @@ class HandlerConnection(asyncio.Protocol):
         elif self._waiter is None:
             self.abort()
         else:
-            missing = "rest of the answer" if self._received_bytes else "answer"
-            self._fail("timeout", f"the {missing} did not come within {self._timeout_s:g} s")
+            self._fail("timeout", f"{self._missing()} within {self._timeout_s:g} s")
+
+    def _missing(self) -> str:
+        if not self._received_bytes:
+            return "no byte of an answer came"
+        return f"the {'rest' if self._status else 'headers'} of the answer did not come"

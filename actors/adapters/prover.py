@@ -3,30 +3,39 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 import dns.asyncresolver
 import dns.exception
 import dns.resolver
 import httpcore
-import httpx
 from dns.rdtypes.ANY.TXT import TXT
 
 from actors.adapters.resolver import HandlerResolver, ResolveError
+from actors.adapters.sender import host_header
 from actors.ports import Fetched
 from actors.user_agent import USER_AGENT
 from domain.verification import MAX_CONTENT_BYTES
 
+log = logging.getLogger(__name__)
+
 TIMEOUT_S: Final = 10.0
 #: More records than these on one name prove nothing, and fill a report.
 MAX_RECORDS: Final = 20
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+_UNEXPECTED: Final = "it could not be looked for: an unexpected error, which was logged"
 
 
 class HttpProver:
-    """`Prover` on httpx and dnspython. Connects to permitted addresses alone (I6), each time anew."""
+    """`Prover` on httpcore and dnspython. Connects to permitted addresses alone (I6), each time anew.
+
+    A URL is asked for just as deliveries ask for it: hosts that other clients find ill-formed are looked up like any.
+    """
 
     def __init__(
         self,
@@ -38,30 +47,32 @@ class HttpProver:
         """`nameserver` is `host:port` with a literal address; None for the system's own."""
         self._timeout_s = timeout_s
         self._names = _stub_resolver(nameserver, timeout_s)
-        self._client = httpx.AsyncClient(
-            transport=_PinnedTransport(resolver, tls or ssl.create_default_context()),
-            trust_env=False,
-            follow_redirects=False,
-            timeout=timeout_s,
-            headers={"User-Agent": USER_AGENT, "Accept": "text/plain, */*", "Accept-Encoding": "identity"},
+        self._pool = httpcore.AsyncConnectionPool(
+            ssl_context=tls or ssl.create_default_context(),
+            max_keepalive_connections=0,
+            network_backend=_PinnedBackend(resolver),
         )
 
     async def fetch_file(self, url: str) -> Fetched:
         """GETs `url` without following redirects; only a 200 has a body. Never raises."""
         try:
-            async with asyncio.timeout(self._timeout_s), self._client.stream("GET", url) as answer:
-                if answer.status_code != HTTPStatus.OK:
-                    return Fetched(None, _status_sentence(answer))
-                body = await _read_start(answer)
-        except (TimeoutError, httpx.TimeoutException):
+            async with asyncio.timeout(self._timeout_s):
+                return await self._fetch(url)
+        except (TimeoutError, httpcore.TimeoutException):
             return Fetched(None, f"no answer came within {self._timeout_s:g} s")
         except ResolveError as exc:
             return Fetched(None, str(exc))
-        except (httpx.HTTPError, httpx.InvalidURL, httpcore.ConnectError, ssl.SSLError, OSError, ValueError) as exc:
+        except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as exc:
             return Fetched(None, _failure_sentence(exc))
-        finally:
-            # What one server sets must not be sent to it, or to a neighbour of it, the next time.
-            self._client.cookies.clear()
+        except Exception:
+            log.exception("a verification file could not be asked for", extra={"url": url})
+            return Fetched(None, _UNEXPECTED)
+
+    async def _fetch(self, url: str) -> Fetched:
+        async with self._pool.stream(**_request(url)) as answer:
+            if answer.status != HTTPStatus.OK:
+                return Fetched(None, _status_sentence(answer))
+            body = await _read_start(answer)
         return Fetched(body, _body_sentence(body))
 
     async def fetch_txt(self, name: str) -> list[Fetched]:
@@ -76,22 +87,14 @@ class HttpProver:
             return [Fetched(None, f"the name servers did not answer within {self._timeout_s:g} s")]
         except (dns.exception.DNSException, OSError, UnicodeError) as exc:
             return [Fetched(None, f"the name {name} could not be looked up: {exc}")]
+        except Exception:
+            log.exception("a TXT record could not be asked for", extra={"host": name})
+            return [Fetched(None, _UNEXPECTED)]
         return [_record(rdata) for rdata in list(answer)[:MAX_RECORDS]]
 
     async def close(self) -> None:
         """Closes its connections."""
-        await self._client.aclose()
-
-
-class _PinnedTransport(httpx.AsyncHTTPTransport):
-    """httpx's own transport, but for who resolves the names."""
-
-    def __init__(self, resolver: HandlerResolver, tls: ssl.SSLContext) -> None:
-        super().__init__(verify=tls, trust_env=False)
-        # httpx has no parameter for it; its pool is httpcore's, which has.
-        self._pool = httpcore.AsyncConnectionPool(
-            ssl_context=tls, max_keepalive_connections=0, network_backend=_PinnedBackend(resolver)
-        )
+        await self._pool.aclose()
 
 
 class _PinnedBackend(httpcore.AsyncNetworkBackend):
@@ -134,10 +137,30 @@ def _stub_resolver(nameserver: str | None, timeout_s: float) -> dns.asyncresolve
     return names
 
 
-async def _read_start(answer: httpx.Response) -> bytes:
+def _request(url: str) -> dict[str, Any]:
+    """The arguments of httpcore's `stream`: host and target go as they are, without a client's ideas of them."""
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    return {
+        "method": "GET",
+        "url": httpcore.URL(scheme=parts.scheme.encode(), host=host.encode(), port=parts.port, target=target.encode()),
+        "headers": {
+            "Host": host_header(f"{parts.scheme}://{parts.netloc}"),
+            "User-Agent": USER_AGENT,
+            "Accept": "text/plain, */*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+        },
+        # Certificates have no names with a dot at the end.
+        "extensions": {"sni_hostname": host.rstrip(".")},
+    }
+
+
+async def _read_start(answer: httpcore.Response) -> bytes:
     """The first bytes of a body, as they are; one more than may be, to tell what is too long."""
     body = b""
-    async for piece in answer.aiter_raw():
+    async for piece in answer.aiter_stream():
         body += piece
         if len(body) > MAX_CONTENT_BYTES:
             break
@@ -151,10 +174,11 @@ def _record(rdata: Any) -> Fetched:
     return Fetched(text, f"a TXT record: {_shown(text)}")
 
 
-def _status_sentence(answer: httpx.Response) -> str:
-    status = f"{answer.status_code} {answer.reason_phrase}".strip()[:100]
-    if answer.is_redirect:
-        return f"{status}: a redirect to {_shown(answer.headers['location'].encode())}, and redirects are not followed"
+def _status_sentence(answer: httpcore.Response) -> str:
+    status = f"{answer.status} {_harmless(answer.extensions.get('reason_phrase', b''))}".strip()[:100]
+    location = next((value for name, value in answer.headers if name.lower() == b"location"), None)
+    if answer.status in _REDIRECTS and location is not None:
+        return f"{status}: a redirect to {_shown(location)}, and redirects are not followed"
     return status
 
 
@@ -165,17 +189,21 @@ def _body_sentence(body: bytes) -> str:
 
 
 def _shown(content: bytes) -> str:
-    """The start of what a stranger's server sent, on one line and harmless."""
-    text = " ".join(content[:400].decode("utf-8", "replace").split())
-    text = "".join(c if c.isprintable() else "�" for c in text)
+    """The start of what a stranger's server sent, in quotes."""
+    text = _harmless(content[:400])
     return f'"{text[:100]}…"' if len(text) > 100 else f'"{text}"'
 
 
+def _harmless(content: bytes) -> str:
+    """What a stranger's server sent as text on one line, without what steers a terminal."""
+    text = " ".join(content.decode("utf-8", "replace").split())
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
 def _failure_sentence(exc: Exception) -> str:
-    if isinstance(exc, httpx.ConnectError | httpcore.ConnectError):
-        return f"no connection could be made: {exc or 'refused'}"
-    if isinstance(exc, httpx.InvalidURL):
-        return f"the URL cannot be asked for: {exc}"
-    if isinstance(exc, httpx.RemoteProtocolError):
-        return f"the answer is not HTTP: {exc}"
-    return f"the connection broke: {exc or type(exc).__name__}"
+    reason = _harmless(str(exc).encode())[:200]
+    if isinstance(exc, httpcore.ConnectError):
+        return f"no connection could be made: {reason or 'refused'}"
+    if isinstance(exc, httpcore.RemoteProtocolError):
+        return f"the answer is not HTTP: {reason}"
+    return f"the connection broke: {reason or type(exc).__name__}"

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import socket
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from actors.adapters.handler_connection import Broken, HandlerConnection, RawAnswer, Stale
@@ -71,8 +73,9 @@ class HttpSender:
             answer, address = await self._exchange(target.origin, data, ends_s, request.timeout_s)
         except Broken as exc:
             return HttpAnswer(None, exc.word, str(exc), b"", None, exc.address, time.perf_counter() - begun_s)
-        status, body_start, retry_after = answer
-        return HttpAnswer(status, None, "", body_start, retry_after, address, time.perf_counter() - begun_s)
+        status, body_start, retry_after, body_bytes = answer
+        duration_s = time.perf_counter() - begun_s
+        return HttpAnswer(status, None, "", body_start, retry_after, address, duration_s, body_bytes)
 
     async def close(self) -> None:
         """Closes every connection; exchanges under way end as `disconnect`."""
@@ -159,26 +162,46 @@ class HttpSender:
             raise Broken("dns", f"{host} did not resolve in time") from exc
 
     async def _connect_to(self, origin: _Origin, address: str, until_s: float) -> HandlerConnection:
-        loop = asyncio.get_running_loop()
-        connection = HandlerConnection(loop, address, self._connections.discard)
+        connection = HandlerConnection(asyncio.get_running_loop(), address, self._connections.discard)
         where = f"{address} port {origin.port}"
+        sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
+        missing = "connection to"
         try:
             async with asyncio.timeout_at(until_s):
-                await loop.create_connection(
-                    lambda: connection,
-                    address,
-                    origin.port,
-                    ssl=self._tls if origin.is_tls else None,
-                    server_hostname=origin.host.rstrip(".") if origin.is_tls else None,
-                )
+                await _connect_socket(sock, address, origin.port)
+                missing = "TLS with"
+                await self._begin(origin, connection, sock)
         except TimeoutError as exc:
-            raise Broken("timeout", f"no connection to {where} in time", address) from exc
+            raise Broken("timeout", f"no {missing} {where} in time", address) from exc
         except ssl.SSLError as exc:
             raise Broken("tls", f"no TLS with {where}: {_tls_reason(exc)}", address) from exc
         except OSError as exc:
-            raise Broken("connect", f"no connection to {where}: {exc.strerror or exc}", address) from exc
+            raise Broken("connect", f"no {missing} {where}: {exc.strerror or exc}", address) from exc
         self._connections.add(connection)
         return connection
+
+    async def _begin(self, origin: _Origin, connection: HandlerConnection, sock: socket.socket) -> None:
+        """Hands a connected socket over, after the TLS handshake if there is one."""
+        tls = self._tls if origin.is_tls else None
+        name = origin.host.rstrip(".") if origin.is_tls else None
+        with _closed_on_failure(sock):
+            loop = asyncio.get_running_loop()
+            await loop.create_connection(lambda: connection, sock=sock, ssl=tls, server_hostname=name)
+
+
+async def _connect_socket(sock: socket.socket, address: str, port: int) -> None:
+    with _closed_on_failure(sock):
+        sock.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(sock, (address, port))
+
+
+@contextlib.contextmanager
+def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        sock.close()
+        raise
 
 
 def host_header(url: str) -> str:

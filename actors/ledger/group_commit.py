@@ -21,6 +21,8 @@ R = TypeVar("R")
 MAX_WAITING_ROWS: Final = 50_000
 #: Rows in one transaction, unless a single request has more. Bounds how long a request waits for the ones before it.
 MAX_COMMIT_ROWS: Final = 4_000
+#: Milliseconds that the last checkpoint waits for those who read.
+LAST_CHECKPOINT_MS: Final = 1_000
 
 
 class Request(NamedTuple):
@@ -103,6 +105,7 @@ class GroupCommit:
     def _run(self) -> None:
         while requests := self._take():
             _announce(requests, self._settle(requests))
+        self._empty_log()
         self._disconnect()
 
     def _take(self) -> list[Request]:
@@ -134,6 +137,18 @@ class GroupCommit:
         settled = [_attempt(cursor, request) for request in requests]
         cursor.execute("COMMIT")
         return settled
+
+    def _empty_log(self) -> None:
+        """Moves the write-ahead log into the file, which is then the whole store, though others still read it."""
+        if self._connection is None:
+            return
+        try:
+            self._connection.execute(f"PRAGMA busy_timeout = {LAST_CHECKPOINT_MS}")
+            is_busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            if is_busy:
+                log.info("the ledger's log stays beside it: somebody reads", extra={"action": "checkpoint_skipped"})
+        except sqlite3.Error:
+            log.warning("the ledger's log stays beside it", exc_info=True, extra={"action": "checkpoint_failed"})
 
     def _disconnect(self) -> None:
         """Closes the connection, which rolls back what it has not committed."""

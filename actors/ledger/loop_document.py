@@ -6,6 +6,7 @@ from typing import Final, NamedTuple, Self, cast
 
 import msgspec
 
+from actors.commands import Health
 from actors.ledger.reader_port import LoopRow
 from domain.feedback_loop import FeedbackLoop
 from domain.tracking import Route
@@ -72,13 +73,14 @@ class LoopDocument(msgspec.Struct, kw_only=True):
             return None
         return Route(*key, self.triggers, self.tags, self.databases, self.collections)
 
-    def row(self, key: LoopKey) -> LoopRow:
-        """What the owner sees of the loop, with its number and account."""
+    def row(self, key: LoopKey, health: Health) -> LoopRow:
+        """What the owner sees of the loop, with its number and account, and how its handler does."""
         return LoopRow(
             no=key.no,
             id=key.id,
             account_no=key.account_no,
             deleted=self.is_deleted,
+            health=health,
             **{name: getattr(self, name) for name in _SHOWN},
         )
 

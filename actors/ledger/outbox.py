@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from domain.delivery import AttemptOutcome
+from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import TRIGGER_CODES
@@ -34,18 +34,27 @@ KNOWN: Final = (
 _INSERT_STORED: Final = "INSERT INTO stored_events VALUES (?, 1, 'tracking-event.recorded', ?)"
 _INSERT_EVENT: Final = "INSERT INTO events (account_no, event_id, type, message_key) VALUES (?, ?, ?, ?)"
 _INSERT_FIRST: Final = "INSERT INTO first_hits (message_key, first_key) VALUES (?, ?)"
+_TAKE_IDS: Final = "UPDATE delivery_ids SET last_id = last_id + ? RETURNING last_id"
 _INSERT_DELIVERY: Final = (
     "INSERT INTO deliveries (id, loop_no, event_id, type, state, attempts, created_at_ms, due_at_ms)"
     " VALUES (?, ?, ?, ?, 0, 0, ?, ?)"
 )
-# An erased delivery leaves nothing behind, not even an answer that was under way.
+# A delivery that was dropped or erased leaves nothing behind, not even an answer that was under way.
 _INSERT_ATTEMPT: Final = (
-    "INSERT OR IGNORE INTO attempts (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address)"
-    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)"
+    "INSERT OR IGNORE INTO attempts"
+    " (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)"
 )
-# 1 is DELIVERED: what arrived has arrived, whatever another attempt comes to.
+# What arrived (1) has arrived, whatever another attempt comes to; what is dead (2) can only be found to have arrived.
+# A replay makes either pending again, and counts its attempts: only a later one moves it on.
 _MOVE_ON: Final = (
-    "UPDATE deliveries SET state = ?3, attempts = ?2, due_at_ms = ?4 WHERE id = ?1 AND attempts < ?2 AND state <> 1"
+    "UPDATE deliveries SET state = ?3, attempts = ?2, due_at_ms = ?4, forgiven = max(forgiven, ?5)"
+    " WHERE id = ?1 AND attempts < ?2 AND (state = 0 OR state = 2 AND ?3 = 1)"
+)
+_SET_HEALTH: Final = (
+    "INSERT OR REPLACE INTO loop_health"
+    " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -117,8 +126,11 @@ def _claim_firsts(cursor: sqlite3.Cursor, firsts: Sequence[tuple[int, int | None
 
 def _owe(cursor: sqlite3.Cursor, events: Sequence[EventToRecord], now_ms: int) -> list[list[int]]:
     """Inserts the deliveries of new events, and gives their ids: consecutive, in the order of events and loops."""
-    (highest,) = cursor.execute("SELECT max(id) FROM deliveries").fetchone()
-    ids = count((highest or 0) + 1)
+    total = sum(len(event.loop_nos) for event in events)
+    if not total:
+        return [[] for _ in events]
+    [(last_id,)] = cursor.execute(_TAKE_IDS, (total,)).fetchall()
+    ids = count(last_id - total + 1)
     owed = [[next(ids) for _ in event.loop_nos] for event in events]
     cursor.executemany(
         _INSERT_DELIVERY,
@@ -131,13 +143,30 @@ def _owe(cursor: sqlite3.Cursor, events: Sequence[EventToRecord], now_ms: int) -
     return owed
 
 
-def record_outcomes(cursor: sqlite3.Cursor, outcomes: Sequence[AttemptOutcome]) -> None:
-    """Records attempts, and moves each delivery on unless it is further already. What is there already stays."""
+def record_outcomes(
+    cursor: sqlite3.Cursor, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None
+) -> None:
+    """Records attempts, and moves each delivery on unless it is further already. What is there already stays.
+
+    `health`: a loop's number, and what replaces what was known of how its handler does.
+    """
     cursor.executemany(
         _INSERT_ATTEMPT,
         [
-            (o.delivery_id, o.attempt_no, o.at_ms, o.duration_ms, o.status, o.error, o.excerpt, o.address)
+            (
+                o.delivery_id,
+                o.attempt_no,
+                o.at_ms,
+                o.duration_ms,
+                o.status,
+                o.error,
+                o.excerpt,
+                o.address,
+                o.response_bytes,
+            )
             for o in outcomes
         ],
     )
-    cursor.executemany(_MOVE_ON, [(o.delivery_id, o.attempt_no, o.state, o.due_at_ms) for o in outcomes])
+    cursor.executemany(_MOVE_ON, [(o.delivery_id, o.attempt_no, o.state, o.due_at_ms, o.forgiven) for o in outcomes])
+    if health is not None:
+        cursor.execute(_SET_HEALTH, (health[0], *health[1]))

@@ -120,10 +120,15 @@ def _tracking_event_recorded(cursor: sqlite3.Cursor, event: TrackingEventRecorde
         "INSERT INTO events (account_no, event_id, type, message_key) VALUES (?, ?, ?, ?)",
         (event.account_no, event.originator_id.bytes, TRIGGER_CODES[event.type], event.message_key),
     )
-    fields = json.loads(event.fields)
-    if fields.get("first"):
-        first_key = enrichment.first_key(event.type, fields.get("original", ""))
-        cursor.execute("INSERT INTO first_hits (message_key, first_key) VALUES (?, ?)", (event.message_key, first_key))
+    if first := first_hit(event.message_key, event.type, event.fields):
+        cursor.execute("INSERT INTO first_hits (message_key, first_key) VALUES (?, ?)", first)
+
+
+def first_hit(message_key: int, type_: str, fields_json: str) -> tuple[int, int] | None:
+    """The row of `first_hits` that a tracking event has, or None when it was not the first of its kind."""
+    fields = json.loads(fields_json)
+    key = enrichment.first_key(type_, fields.get("original", "")) if fields.get("first") else None
+    return None if key is None else (message_key, key)
 
 
 # --- feedback loops

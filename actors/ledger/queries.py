@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Final
 from uuid import UUID
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
+from actors.adapters.clock import SystemClock
 from actors.ledger.loop_document import LoopDocument, LoopKey
 from actors.ledger.reading import ReadConnection
-from domain.delivery import OfferedDelivery
+from actors.ports import Clock
+from domain.delivery import LaneHealth, OfferedDelivery
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 from domain.values import TRIGGER_NAMES
 
@@ -41,14 +44,30 @@ TAKEN_FIRSTS: Final = (
 )
 LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND event_id IN ({})"
 DUE_DELIVERIES: Final = (
-    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, s.state FROM"
-    " (SELECT id, event_id, type, attempts, due_at_ms FROM deliveries"
+    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
+    " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries"
     "   WHERE state = 0 AND loop_no = ? AND due_at_ms <= ? AND id NOT IN (SELECT value FROM json_each(?))"
     "   ORDER BY due_at_ms, id LIMIT ?) AS d"
     " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"
     " ORDER BY d.due_at_ms, d.id"
 )
+#: Looks through the index for the lowest ids: SQLite would rather walk all deliveries by id. Ordered loops are few.
+PENDING_IN_ORDER: Final = (
+    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
+    " (SELECT id FROM deliveries INDEXED BY deliveries_due"
+    "   WHERE state = 0 AND loop_no = ? AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?) AS o"
+    " CROSS JOIN deliveries AS d ON d.id = o.id"
+    " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"
+    " ORDER BY d.id"
+)
+NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
 NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = ?"
+PENDING_COUNT: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 AND loop_no = ? AND due_at_ms <= ? LIMIT ?)"
+)
+#: What `LaneHealth` holds, in its order.
+HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms"
+HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = ?"  # noqa: S608 - no value is in it
 
 
 class Recorded(msgspec.Struct):
@@ -123,18 +142,51 @@ class EnrichmentQueries(ReadConnection):
 class DeliveryQueries(ReadConnection):
     """The part of `LedgerReader` that a loop's lane needs."""
 
-    def due_deliveries(self, loop_no: int, now_ms: int, limit: int, skip: Collection[int]) -> list[OfferedDelivery]:
-        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`."""
+    def __init__(self, path: Path, clock: Clock | None = None) -> None:
+        """`clock`: what is due is due by it."""
+        super().__init__(path)
+        self._clock = clock or SystemClock()
+
+    def due_deliveries(
+        self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
+    ) -> list[OfferedDelivery]:
+        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`.
+
+        `in_order`: all that are pending, due or not, by id: what was recorded first comes first.
+        """
+        if in_order:
+            found = self.rows(PENDING_IN_ORDER, (loop_no, json_text(skip), limit))
+        else:
+            found = self.rows(DUE_DELIVERIES, (loop_no, now_ms, json_text(skip), limit))
         return [
             OfferedDelivery(
-                id_, event_id, TRIGGER_NAMES[type_], decode_recorded(state).fields.encode(), attempts, due_at_ms
+                id_,
+                event_id,
+                TRIGGER_NAMES[type_],
+                decode_recorded(state).fields.encode(),
+                attempts,
+                due_at_ms,
+                forgiven,
             )
-            for id_, event_id, type_, attempts, due_at_ms, state in self.rows(
-                DUE_DELIVERIES, (loop_no, now_ms, json_text(skip), limit)
-            )
+            for id_, event_id, type_, attempts, due_at_ms, forgiven, state in found
         ]
 
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""
         [(due_at_ms,)] = self.rows(NEXT_DUE, (loop_no,))
         return None if due_at_ms is None else int(due_at_ms)
+
+    def pending_count(self, loop_no: int, at_most: int) -> int:
+        """Deliveries that are pending and due, counted up to `at_most`: no backlog makes it slow."""
+        [(number,)] = self.rows(PENDING_COUNT, (loop_no, self._clock.now_ms(), at_most))
+        return int(number)
+
+    def newest_delivery_id(self) -> int:
+        """The highest id that any delivery was given so far, of whatever loop; ids only grow."""
+        [(last_id,)] = self.rows(NEWEST_DELIVERY_ID)
+        return int(last_id)
+
+    def health(self, loop_no: int) -> LaneHealth:
+        """How the loop's handler did when its lane last said so; all is well with one that never did."""
+        found = self.row(HEALTH, (loop_no,))
+        return LaneHealth(*found) if found else LaneHealth()

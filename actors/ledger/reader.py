@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from actors.ledger.delivery_views import DeliveryViews
 from actors.ledger.history_views import HistoryViews
 from actors.ledger.queries import DeliveryQueries, EnrichmentQueries
+from actors.ledger.replay_views import ReplayViews
 from actors.ledger.views import ConfigurationViews
 
 
-class SQLiteLedgerReader(EnrichmentQueries, DeliveryQueries, ConfigurationViews, HistoryViews):
+class SQLiteLedgerReader(
+    DeliveryQueries, EnrichmentQueries, ConfigurationViews, HistoryViews, DeliveryViews, ReplayViews
+):
     """`LedgerReader` on one SQLite file, beside the writer in any process.
 
     Made with the file's path, it opens it when first asked. Any threads may use it; they take turns. It sees what was

@@ -9,7 +9,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
-from domain.delivery import OfferedDelivery
+from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 
 
@@ -49,18 +49,49 @@ class LedgerReader(Protocol):
         ...
 
     # delivery
-    def due_deliveries(self, loop_no: int, now_ms: int, limit: int, skip: Collection[int]) -> list[OfferedDelivery]:
-        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`."""
+    def due_deliveries(
+        self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
+    ) -> list[OfferedDelivery]:
+        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`.
+
+        `in_order`: all that are pending, due or not, by id: what was recorded first comes first.
+        """
         ...
 
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""
         ...
 
+    def newest_delivery_id(self) -> int:
+        """The highest id that any delivery was given so far, of whatever loop; ids only grow."""
+        ...
+
+    def health(self, loop_no: int) -> LaneHealth:
+        """How the loop's handler did when its lane last said so."""
+        ...
+
+    def pending_count(self, loop_no: int, at_most: int) -> int:
+        """Deliveries that are pending and due, counted up to `at_most`."""
+        ...
+
+    def running_replay(self, loop_no: int) -> ReplayProgress | None:
+        """The loop's replay that has not ended."""
+        ...
+
+    def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> c.ReplayPage: ...
+    def replay(self, loop_no: int, replay_id: int) -> c.Replay | None: ...
+    def delivery(self, account_no: int, delivery_id: int) -> tuple[int, c.DeliveryView] | None:
+        """The number of its loop (not deleted), and the delivery."""
+        ...
+
     # the API's views; all are limited to one account by `account_no`
     def account_by_key(self, key_hash: str) -> c.Account | None: ...
     def loop(self, loop_id: str) -> LoopRow | None:
         """By id, deleted ones too (`deleted`)."""
+        ...
+
+    def loop_by_no(self, loop_no: int) -> LoopRow | None:
+        """By number, deleted ones too (`deleted`)."""
         ...
 
     def running_loops(self) -> list[str]:

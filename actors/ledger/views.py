@@ -9,7 +9,7 @@ import msgspec
 from actors import commands as c
 from actors.ledger.cursors import Number, decode_cursor, encode_cursor
 from actors.ledger.loop_document import LoopDocument, LoopKey
-from actors.ledger.queries import decode_recorded
+from actors.ledger.queries import HEALTH_COLUMNS, decode_recorded
 from actors.ledger.reader_port import LoopRow
 from actors.ledger.reading import ReadConnection, Row
 from domain.values import TRIGGER_NAMES, id_text
@@ -20,11 +20,13 @@ MAX_HISTORY: Final = 1000
 ACCOUNT_BY_KEY: Final = (
     "SELECT a.no, a.id, a.name FROM api_keys AS k JOIN accounts AS a ON a.no = k.account_no WHERE k.hash = ?"
 )
-LOOP: Final = "SELECT no, id, account_no, doc FROM loops WHERE id = ?"
-RUNNING_LOOPS: Final = "SELECT id FROM loops WHERE deleted = 0 ORDER BY no"
-LOOPS_OF_ACCOUNT: Final = (
-    "SELECT no, id, account_no, doc FROM loops WHERE deleted = 0 AND account_no = ? AND no > ? ORDER BY no LIMIT ?"
+_LOOPS: Final = (
+    f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - no value is in it
 )
+LOOP: Final = f"{_LOOPS} WHERE id = ?"
+LOOP_BY_NO: Final = f"{_LOOPS} WHERE no = ?"
+RUNNING_LOOPS: Final = "SELECT id FROM loops WHERE deleted = 0 ORDER BY no"
+LOOPS_OF_ACCOUNT: Final = f"{_LOOPS} WHERE deleted = 0 AND account_no = ? AND no > ? ORDER BY no LIMIT ?"
 MESSAGE: Final = (
     "SELECT key, account_no, id, recipient, tags, mailing, database, profile, links, created_at_ms FROM messages"
     " WHERE account_no = ? AND id = ?"
@@ -66,6 +68,11 @@ class ConfigurationViews(ReadConnection):
     def loop(self, loop_id: str) -> LoopRow | None:
         """A loop by its id, deleted ones too (`deleted`)."""
         found = self.row(LOOP, (loop_id,))
+        return _loop_row(found) if found else None
+
+    def loop_by_no(self, loop_no: int) -> LoopRow | None:
+        """A loop by its number, deleted ones too (`deleted`)."""
+        found = self.row(LOOP_BY_NO, (loop_no,))
         return _loop_row(found) if found else None
 
     def running_loops(self) -> list[str]:
@@ -125,4 +132,6 @@ class ConfigurationViews(ReadConnection):
 
 
 def _loop_row(row: Row) -> LoopRow:
-    return LoopDocument.from_text(row[3]).row(LoopKey(*row[:3]))
+    no, id_, account_no, doc, *health = row
+    shown = c.Health(**dict(zip(c.Health.__struct_fields__, health, strict=True))) if health[0] else c.Health()
+    return LoopDocument.from_text(doc).row(LoopKey(no, id_, account_no), shown)

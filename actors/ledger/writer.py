@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,20 +13,24 @@ from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.clock import SystemClock
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
-from actors.ledger import idempotency, outbox
+from actors.ledger import idempotency, outbox, replays
 from actors.ledger.connection import open_writer, refusal
 from actors.ledger.group_commit import GroupCommit
+from actors.ledger.reading import ReadConnection
 from actors.ledger.recorder import LedgerRecorder
+from actors.ledger.retention import Sweep
 from actors.ledger.schema import migrate
-from actors.ports import Clock
-from domain.delivery import AttemptOutcome
+from actors.ports import Clock, RetentionLimits
+from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents
 
 Connect = Callable[[Path], sqlite3.Connection]
 
 
 class SQLiteLedger:
-    """`LedgerWriter` on one SQLite file, and the keeper of Idempotency-Keys. One at a time for a file.
+    """`LedgerWriter`, `ReplayLedger` and `RetentionLedger` on one SQLite file, and the keeper of Idempotency-Keys.
+
+    One at a time for a file.
 
     Everything it answers is fsynced. Calls of any number of tasks and event loops share commits, and each stands or
     falls alone. While the file cannot be written calls raise `StoreUnavailable`, and work again when it can be.
@@ -45,6 +50,8 @@ class SQLiteLedger:
             self._commits = GroupCommit(partial(_connect_migrated, path, connect))
         except sqlite3.Error as exc:
             raise refusal(exc) from exc
+        self._reading = ReadConnection(path)
+        self._sweep = Sweep(self._commits, self._reading, self._clock)
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
         """See `LedgerWriter.append`."""
@@ -57,10 +64,43 @@ class SQLiteLedger:
             lambda cursor: outbox.record_events(cursor, routes_version, events, self._clock.now_ms()), len(events)
         )
 
-    async def record_outcomes(self, outcomes: Sequence[AttemptOutcome]) -> None:
+    async def record_outcomes(
+        self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
+    ) -> None:
         """See `LedgerWriter.record_outcomes`."""
-        if outcomes:
-            await self._commits.run(lambda cursor: outbox.record_outcomes(cursor, outcomes), len(outcomes))
+        rows = len(outcomes) + (health is not None)
+        if rows:
+            await self._commits.run(lambda cursor: outbox.record_outcomes(cursor, outcomes, health), rows)
+
+    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
+        """See `ReplayLedger.start_replay`. The writer does not wait for the count.
+
+        Raises:
+            InvalidInput: `which` is neither `dead` nor `all`.
+            Conflict: another replay of this loop is running.
+            StoreUnavailable: retry.
+        """
+        counted = await asyncio.to_thread(replays.count, self._reading, loop_no, which, since_ms, until_ms)
+        asked = (loop_no, which, since_ms, until_ms, counted)
+        return await self._commits.run(lambda cursor: replays.start(cursor, *asked, self._clock.now_ms()), 1)
+
+    async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
+        """See `ReplayLedger.advance_replay`. An unknown replay is `NotFound`."""
+        return await self._commits.run(
+            lambda cursor: replays.advance(cursor, replay_id, limit, self._clock.now_ms()), limit
+        )
+
+    async def cancel_replay(self, replay_id: int) -> ReplayProgress:
+        """See `ReplayLedger.cancel_replay`. An unknown replay is `NotFound`."""
+        return await self._commits.run(lambda cursor: replays.cancel(cursor, replay_id), 1)
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        """See `ReplayLedger.retry_delivery`. An unknown delivery is `NotFound`."""
+        await self._commits.run(lambda cursor: replays.retry(cursor, delivery_id, self._clock.now_ms()), 1)
+
+    async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
+        """See `RetentionLedger.drop_old`. Expired Idempotency-Keys go too. For one caller at a time."""
+        return await self._sweep.drop_old(limits, limit)
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None:
         """Claims an Idempotency-Key; None: go ahead.
@@ -81,6 +121,7 @@ class SQLiteLedger:
 
     async def close(self) -> None:
         """Takes nothing more, and returns when what was taken is written and the file is closed."""
+        await asyncio.to_thread(self._reading.close)
         await self._commits.close()
 
 

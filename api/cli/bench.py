@@ -14,11 +14,16 @@ from typing import Any, Final
 
 import httpx
 
+from api.cli.group import UNREACHABLE
+from api.cli.parser import Parser, whole_number
+
 API_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_API_KEY"
 DESCRIPTION: Final = """\
 Registers messages with one link each, clicks every link once, and waits until the loop's deliveries of these clicks are
 over. It measures from outside, on the machine it runs on: its own work is part of the figures, and on one machine it
 takes the time of the processors from the service. benchmarks/ in the source has the careful measurements.
+
+Use an account for tests: what it registers and records stays there. Its key is read from FEEDBACK_LOOPS_API_KEY.
 """
 PAGE: Final = 100
 SETTLE_S: Final = 0.25
@@ -29,26 +34,25 @@ class BenchFailed(Exception):
     """The service did not answer as it should."""
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="feedback-loops bench",
-        usage=f"{API_KEY_VARIABLE}=… feedback-loops bench --loop fl_… [OPTION …]",
+        usage="feedback-loops bench --loop fl_… [OPTION …]",
         description=DESCRIPTION,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     made.add_argument("--loop", required=True, metavar="fl_…", help="an active loop with the trigger `click`")
     made.add_argument("--url", default="http://127.0.0.1:8080", metavar="URL", help="default: http://127.0.0.1:8080")
-    made.add_argument("--clicks", type=_positive, default=1000, metavar="N", help="how many; default: 1000")
-    made.add_argument("--connections", type=_positive, default=16, metavar="N", help="at a time; default: 16")
-    made.add_argument("--timeout", type=_positive, default=60, metavar="S", help="for the deliveries; default: 60")
+    made.add_argument(
+        "--clicks", type=whole_number(1, 1_000_000), default=1000, metavar="N", help="how many; default: 1000"
+    )
+    made.add_argument(
+        "--connections", type=whole_number(1, 1000), default=16, metavar="N", help="at a time; default: 16"
+    )
+    made.add_argument(
+        "--timeout", type=whole_number(1, 86400), default=60, metavar="S", help="for the deliveries; default: 60"
+    )
     return made
-
-
-def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError("must be a whole number from 1")
-    return int(text)
 
 
 def percentile(values: Sequence[float], share: float) -> float:
@@ -189,7 +193,11 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return 2
     try:
         lines = asyncio.run(_run(options, key))
-    except (BenchFailed, httpx.HTTPError) as exc:
+    except httpx.HTTPError as exc:
+        problem = f"no answer from {options.url} ({exc or type(exc).__name__}); is the service running?"
+        sys.stderr.write(f"feedback-loops bench: {problem}\n")
+        return UNREACHABLE
+    except BenchFailed as exc:
         sys.stderr.write(f"feedback-loops bench: {exc}\n")
         return 1
     print("\n".join(lines))  # noqa: T201 - the command's output

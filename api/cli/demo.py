@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
 import re
 import secrets
 import shutil
 import signal
 import sys
 import tempfile
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final
 
 import httpx
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from actors.keeper import child_environment
+from actors.settings import MARKS
+from actors.settings_table import ENV_PREFIX
 from api.cli.event_text import CHECKED, ReceivedEvent, rendered
+from api.cli.parser import Parser
 from api.cli.processes import OwnProcess, accepts, free_port
 
 BROWSER: Final = {
@@ -33,15 +36,22 @@ HTML: Final = (
 )
 READY_TIMEOUT_S: Final = 60.0
 EVENT_TIMEOUT_S: Final = 10.0
+#: As wide as the picture in the README.
+WIDTH: Final = 80
 
 
 class DemoFailed(Exception):
     """A step did not do what it should; says which and what happened instead."""
 
 
-def parser() -> argparse.ArgumentParser:
+def _own_variables_dropped(environment: Mapping[str, str]) -> dict[str, str]:
+    """The demo is the same for everybody, whatever is set for their own service."""
+    return {name: value for name, value in environment.items() if name in MARKS or not name.startswith(ENV_PREFIX)}
+
+
+def parser() -> Parser:
     """The options."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="feedback-loops demo",
         usage="feedback-loops demo [--svg FILE]",
         description="Starts the service and a sample handler on free ports of this machine, makes a feedback loop, "
@@ -51,13 +61,43 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+class Interruption:
+    """Ctrl-C and SIGTERM. The first one ends the steps; the clean-up is never broken off, a second makes it quick."""
+
+    def __init__(self) -> None:
+        #: The first signal's number, 0 while there was none.
+        self.number = 0
+        #: What the clean-up ends.
+        self.processes: list[OwnProcess] = []
+        #: From here on a signal breaks nothing off.
+        self.is_cleaning_up = False
+
+    def listen(self) -> None:
+        """Takes the signals over."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, _frame: FrameType | None) -> None:
+        is_first, self.number = not self.number, self.number or number
+        if not is_first:
+            for process in self.processes:
+                process.hurry()
+        elif not self.is_cleaning_up:
+            self.is_cleaning_up = True
+            sys.stderr.write("stopping: a few seconds to clean up\n")
+            raise KeyboardInterrupt
+
+
 class Demo:
     """The steps, in order, and what they show."""
 
-    def __init__(self, console: Console, folder: Path, environment: Mapping[str, str]) -> None:
+    def __init__(
+        self, console: Console, folder: Path, environment: Mapping[str, str], interruption: Interruption
+    ) -> None:
         self._console = console
         self._folder = folder
         self._environment = environment
+        self._interruption = interruption
         self._admin_key = secrets.token_urlsafe(24)
         self._port, self._handler_port = free_port(), free_port()
         self._http = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=20, trust_env=False)
@@ -87,14 +127,16 @@ class Demo:
             self._hit(handler, "a mail program loads the pixel", "open", message["open_url"], 200)
             (link,) = message["links"].values()
             self._hit(handler, "the reader clicks the link", "click", link, 302)
+            self._interruption.is_cleaning_up = True
         self._console.print("[bold green]All of it worked.[/] Next: README.md, “Quick start”.")
 
     def _start(self, stack: ExitStack, *arguments: str) -> OwnProcess:
-        environment = child_environment(self._environment) | {
+        environment = child_environment(_own_variables_dropped(self._environment)) | {
             "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "127.0.0.0/8",
             "FEEDBACK_LOOPS_ADMIN_KEY": self._admin_key,
         }
         process = OwnProcess(arguments, environment, self._folder / f"{arguments[0]}.log")
+        self._interruption.processes.append(process)
         stack.callback(process.stop)
         return process
 
@@ -109,7 +151,17 @@ class Demo:
         took = f"{took_s:.1f} s" if took_s >= 1 else f"{1000 * took_s:.0f} ms"
         self._console.print(Text.assemble((f"{self._steps} ", "bold cyan"), (what, "bold"), (f"  {took}", "dim")))
         for note in notes:
-            self._console.print(Text(f"  {note}", style="dim"))
+            self._console.print(Text(self._wrapped(note), style="dim"))
+
+    def _wrapped(self, note: str) -> str:
+        return textwrap.fill(
+            note,
+            self._console.width,
+            initial_indent="  ",
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
 
     def _wait_ready(self, service: OwnProcess) -> None:
         with self._step("start the service and wait for /readyz") as notes:
@@ -177,7 +229,8 @@ class Demo:
                 raise DemoFailed(f"GET {url} answered {answer.status_code}, not {expected}")
             event = self._event(handler, kind)
             notes.append(f"the handler has it {(event.at_ns - hit_ns) / 1e6:.1f} ms after the hit was sent:")
-        self._console.print(Padding(rendered(event), (0, 0, 1, 2)))
+        shown = rendered(event, self._console.width - 2)
+        self._console.print(Text("\n").join(Text("  ").append_text(line) for line in shown.split("\n")), "", sep="\n")
 
     def _event(self, handler: OwnProcess, kind: str) -> ReceivedEvent:
         line = handler.line(EVENT_TIMEOUT_S)
@@ -190,22 +243,29 @@ class Demo:
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the demo; 0 when every step did what it should."""
+    """Runs the demo; 0 when every step did what it should, 130 or 143 after Ctrl-C or SIGTERM."""
     options = parser().parse_args(arguments)
-    console = Console(record=options.svg is not None, soft_wrap=True, highlight=False)
+    width = WIDTH if options.svg is not None else None
+    console = Console(record=options.svg is not None, width=width, soft_wrap=True, highlight=False)
+    interruption = Interruption()
+    interruption.listen()
     folder = Path(tempfile.mkdtemp(prefix="feedback-loops-demo-"))
-    # A SIGTERM cleans up as a Ctrl-C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    failure = None
     try:
-        Demo(console, folder, environment).run()
+        Demo(console, folder, environment, interruption).run()
     except (DemoFailed, httpx.HTTPError) as exc:
-        console.print(Text(f"The demo failed: {exc}", style="bold red"))
-        return 1
+        failure = f"The demo failed: {exc}"
     except KeyboardInterrupt:
-        sys.stderr.write("stopped; everything is cleaned up\n")
-        return 130
+        pass
     finally:
+        interruption.is_cleaning_up = True
         shutil.rmtree(folder, ignore_errors=True)
+    if interruption.number:
+        sys.stderr.write("stopped; everything is cleaned up\n")
+        return 128 + interruption.number
+    if failure is not None:
+        console.print(Text(failure, style="bold red"))
+        return 1
     if options.svg is not None:
         # Without the fonts that rich would have the reader's program fetch.
         picture = re.sub(r"@font-face \{[^}]*\}", "", console.export_svg(title="make demo"))

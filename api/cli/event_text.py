@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, Self
 
-from rich.console import Group, RenderableType
-from rich.table import Table
 from rich.text import Text
+
+from api.cli.screen import json_text, printable
 
 COLOURS: Final = {
     "open": "cyan",
@@ -27,6 +28,8 @@ COLOURS: Final = {
 #: In the headline already.
 _SHOWN: Final = {"type", "recipient"}
 CHECKED: Final = "ok"
+#: Columns of the fields' names.
+_NAMES: Final = 14
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,11 +42,13 @@ class ReceivedEvent:
     fields: Mapping[str, Any]
     #: `ok`, what is wrong, or None: not checked.
     signature: str | None
+    #: Why it was not checked although that was asked for.
+    unchecked: str | None = None
 
     def to_json(self) -> str:
         """As one line."""
-        facts = {"at_ns": self.at_ns, "path": self.path, "signature": self.signature, "fields": self.fields}
-        return json.dumps(facts, ensure_ascii=False)
+        facts = {"at_ns": self.at_ns, "path": self.path, "signature": self.signature, "unchecked": self.unchecked}
+        return json.dumps({**facts, "fields": self.fields}, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, line: str) -> Self:
@@ -51,32 +56,34 @@ class ReceivedEvent:
         return cls(**json.loads(line))
 
 
-def rendered(event: ReceivedEvent) -> RenderableType:
-    """A headline and a row per field."""
-    kind = str(event.fields.get("type", "?"))
+def rendered(event: ReceivedEvent, width: int) -> Text:
+    """A headline and the fields below it, each on as many lines of `width` columns as it needs; harmless to show."""
+    kind = printable(str(event.fields.get("type", "?")))
     at = datetime.fromtimestamp(event.at_ns / 1e9).astimezone()
-    headline = Text.assemble(
+    text = Text.assemble(
         (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}  ", "dim"),
         (kind, f"bold {COLOURS.get(kind, 'white')}"),
-        f"  {event.fields.get('recipient', '')}  ",
-        _signature(event.signature),
+        f"  {printable(str(event.fields.get('recipient', '')))}  ",
+        _signature(event),
     )
-    table = Table.grid(padding=(0, 2))
-    table.add_column(style="dim", min_width=14, justify="right")
-    table.add_column(overflow="fold")
     for name, value in event.fields.items():
         if name not in _SHOWN:
-            table.add_row(Text(name), Text(_value(value)))
-    return Group(headline, table)
+            shown = printable(name)
+            text.append(f"\n{shown:>{_NAMES}}  ", "dim")
+            room = max(width - _NAMES - 2, 20)
+            text.append(f"\n{' ' * (_NAMES + 2)}".join(textwrap.wrap(_value(value), room, break_on_hyphens=False)))
+    return text
 
 
-def _signature(signature: str | None) -> tuple[str, str]:
-    if signature is None:
+def _signature(event: ReceivedEvent) -> tuple[str, str]:
+    if event.signature is None:
+        if event.unchecked is not None:
+            return f"signature not checked: {printable(event.unchecked)}", "yellow"
         return "signature not checked (give --secret)", "dim"
-    return ("signature ok", "green") if signature == CHECKED else (signature, "bold red")
+    return ("signature ok", "green") if event.signature == CHECKED else (printable(event.signature), "bold red")
 
 
 def _value(value: Any) -> str:
     if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
-        return ", ".join(map(str, value))
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list | dict) else str(value)
+        return ", ".join(printable(str(item)) for item in value)
+    return json_text(value) if isinstance(value, list | dict) else printable(str(value))

@@ -9,23 +9,34 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from api.cli.event_text import CHECKED, ReceivedEvent, rendered
 from api.cli.form_fields import read_form
+from api.cli.parser import Parser, whole_number
 from api.cli.signature_check import read_secret, signature_problem
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
+#: Columns of what does not go to a terminal.
+_UNWRAPPED: Final = 1_000_000
 _FILE_PREFIX, _FILE_SUFFIX = "feedback-loops-", ".txt"
 Show = Callable[[ReceivedEvent], None]
+
+
+class Secrets(NamedTuple):
+    """The secrets there are now."""
+
+    keys: list[bytes]
+    #: What is wrong with the file that should have one, or None.
+    problem: str | None = None
 
 
 class SampleHandler:
     """What the server does, without the server."""
 
     def __init__(
-        self, secrets: Callable[[], list[bytes]], files: Mapping[str, str], folder: Path | None, status: int, show: Show
+        self, secrets: Callable[[], Secrets], files: Mapping[str, str], folder: Path | None, status: int, show: Show
     ) -> None:
         """`secrets` is asked at each event; `folder` is where verification files may lie besides `files`."""
         self._secrets = secrets
@@ -49,14 +60,14 @@ class SampleHandler:
     def event(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
         """Shows a POST, and gives the status to answer with. `headers` have names in lower case."""
         at_ns = time.time_ns()
-        secrets = self._secrets()
+        secrets, unchecked = self._secrets()
         problem = signature_problem(secrets, headers, body, at_ns // 1_000_000_000) if secrets else None
         try:
             fields = _fields(headers.get("content-type", ""), body)
         except ValueError as exc:
             fields, problem = {}, f"the body cannot be read: {exc}"
         signature = problem or (CHECKED if secrets else None)
-        self._show(ReceivedEvent(at_ns=at_ns, path=path, fields=fields, signature=signature))
+        self._show(ReceivedEvent(at_ns=at_ns, path=path, fields=fields, signature=signature, unchecked=unchecked))
         return 400 if problem else self._status
 
 
@@ -115,21 +126,24 @@ def server(host: str, port: int, sample: SampleHandler) -> ThreadingHTTPServer:
     return ThreadingHTTPServer((host, port), Requests)
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The options."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="feedback-loops listen",
         usage="feedback-loops listen --port PORT [OPTION …]",
         description="A sample handler: serves verification files, checks signatures, and shows the events it gets.",
-        epilog="Example: feedback-loops listen --port 9000 --dir /tmp/files --secret whsec_…",
+        epilog="Example: feedback-loops listen --port 9000 --dir handler --secret whsec_…",
     )
-    made.add_argument("--port", type=int, required=True, metavar="PORT", help="where to listen")
+    made.add_argument("--port", type=whole_number(0, 65535), required=True, metavar="PORT", help="where to listen")
     made.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen; default: 127.0.0.1")
     made.add_argument(
         "--secret", action="append", default=[], type=_secret, metavar="whsec_…", help="the loop's; can be repeated"
     )
     made.add_argument(
-        "--secret-file", type=Path, metavar="FILE", help="holds the secret, or will: it is read at each event"
+        "--secret-file",
+        type=Path,
+        metavar="FILE",
+        help="holds the secret, or will, as the API or `loops create` gave it: it is read at each event",
     )
     made.add_argument(
         "--dir", type=Path, metavar="DIR", help="where verification files (feedback-loops-….txt) lie, or will"
@@ -142,7 +156,13 @@ def parser() -> argparse.ArgumentParser:
         metavar="NAME=CONTENT",
         help="a verification file, without a file; can be repeated",
     )
-    made.add_argument("--status", type=int, default=200, metavar="STATUS", help="the answer to events; default: 200")
+    made.add_argument(
+        "--status",
+        type=whole_number(200, 599),
+        default=200,
+        metavar="STATUS",
+        help="the answer to events, 200 to 599; default: 200",
+    )
     made.add_argument("--quiet", action="store_true", help="show nothing")
     made.add_argument("--json", action="store_true", help="show each event as a line of JSON")
     return made
@@ -162,13 +182,28 @@ def _verification(text: str) -> tuple[str, str]:
     return name, content
 
 
-def secrets_of(given: Sequence[bytes], file: Path | None) -> list[bytes]:
-    """The secrets given and those in the file, as far as there are any now."""
+def secrets_of(given: Sequence[bytes], file: Path | None) -> Secrets:
+    """The secrets given and those in the file: words, or the API's JSON with a `secret` in it."""
+    if file is None:
+        return Secrets(list(given))
     try:
-        words = [] if file is None else file.read_text().split()
-        return [*given, *map(read_secret, words)]
-    except (OSError, ValueError):
-        return list(given)
+        words = _words(file.read_text())
+        if not words:
+            return Secrets(list(given), f"{file} is empty")
+        return Secrets([*given, *map(read_secret, words)])
+    except FileNotFoundError:
+        return Secrets(list(given), f"{file} is not there")
+    except OSError as exc:
+        return Secrets(list(given), f"{file} cannot be read: {exc.strerror}")
+    except ValueError as exc:
+        return Secrets(list(given), f"{file} holds something else: {exc}")
+
+
+def _words(text: str) -> list[str]:
+    if not text.lstrip().startswith("{"):
+        return text.split()
+    secret = json.loads(text).get("secret")
+    return [str(secret)]
 
 
 def _printer(options: argparse.Namespace) -> Show:
@@ -178,8 +213,9 @@ def _printer(options: argparse.Namespace) -> Show:
         return lambda event: print(event.to_json(), flush=True)  # noqa: T201 - the command's output
     from rich.console import Console  # noqa: PLC0415 - not needed by the others
 
-    console = Console(soft_wrap=True)
-    return lambda event: console.print(rendered(event), "")
+    console = Console(soft_wrap=True, highlight=False)
+    width = console.width if console.is_terminal else _UNWRAPPED
+    return lambda event: console.print(rendered(event, width), "", sep="\n")
 
 
 def run(arguments: Sequence[str], _environment: Mapping[str, str]) -> int:

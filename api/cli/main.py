@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import os
 import sys
 from collections.abc import Sequence
@@ -10,11 +9,19 @@ from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from api.cli.parser import Parser
+
 #: Each is a module of `api.cli` with a `run(arguments, environment) -> exit code`.
 COMMANDS: Final = {
-    "demo": "show the main job, from a click in a mail to your script, in half a minute",
+    "demo": "show all of it at work, on this machine, in half a minute",
     "serve": "run the service",
     "listen": "run a sample handler that shows the events it gets",
+    "accounts": "open an account",
+    "loops": "set up, verify, test, pause and look at feedback loops",
+    "messages": "register messages to track",
+    "events": "show events as they come",
+    "deliveries": "look at deliveries and their attempts, and retry one",
+    "replay": "deliver again what was not taken",
     "bench": "send clicks to a running service, and say how it did",
 }
 
@@ -30,25 +37,26 @@ def _version() -> str:
         return "not installed"
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The parser of everything up to the command's name."""
     width = max(map(len, COMMANDS))
     listing = "\n".join(f"  {name:{width}}  {what}" for name, what in COMMANDS.items())
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="feedback-loops",
         usage="feedback-loops [--version] COMMAND …",
         description=DESCRIPTION,
         epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` tells more of each. New here? Try the demo.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        add_help=True,
     )
-    made.add_argument("--version", action="version", version=f"feedback-loops {_version()}")
+    made.add_argument("--version", action="version", version=f"feedback-loops {_version()}", help="show the version")
     made.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits with its code: 0 all went well, 1 it failed, 2 it was asked for wrongly."""
+    """Runs a command and exits with its code: 0 all went well, 1 it failed, 2 it was asked for wrongly.
+
+    Those that talk to a running service end with 3 when there is none; Ctrl-C is 130.
+    """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         parser().print_help()

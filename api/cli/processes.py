@@ -58,6 +58,10 @@ class OwnProcess:
         """The end of its log."""
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
 
+    def hurry(self) -> None:
+        """SIGTERM once more, which a service takes as: at once. It does not wait."""
+        self._process.terminate()
+
     def stop(self) -> None:
         """SIGTERM, and if that does not help SIGKILL; returns when it has ended."""
         self._process.terminate()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 from actors import keeper, log_lines
 from actors.settings import OPTIONS, Settings
+from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
 
 DESCRIPTION: Final = """\
@@ -22,13 +22,12 @@ every user of the machine can see the options of a process.
 """
 
 
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """One option per row of the table."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="feedback-loops serve",
         description=DESCRIPTION,
         epilog=EPILOG + "\n" + _secrets(),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
         usage="feedback-loops serve [OPTION …]",
     )
     for option in OPTIONS:

@@ -70,7 +70,7 @@ async def delete_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
     return Reply(status=204)
 
 
-OPERATIONS: Final = (
+COLLECTION_OPERATIONS: Final = (
     Operation(
         id="createFeedbackLoop",
         method="POST",
@@ -92,6 +92,9 @@ OPERATIONS: Final = (
         query=PageQuery,
         answers=(Answer(description="One page.", model=FeedbackLoopList),),
     ),
+)
+
+OPERATIONS: Final = (
     Operation(
         id="getFeedbackLoop",
         method="GET",

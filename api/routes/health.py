@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final
 
-from actors.commands import CheckReadiness
-from api.operation import Access, Answer, Call, Operation, Services
+from api.operation import Access, Answer, Call, Operation
 from api.problems import NOT_READY, Refused
 from api.reply import Reply
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.service import Health, ReadinessProblem, Ready
-from domain.errors import FeedbackLoopsError
-
-#: Seconds that the actors have to say how they are; a probe wants its answer soon.
-READINESS_TIMEOUT_S: Final = 3.0
 
 
 async def healthz(_call: Call[EmptyBody, NoQuery]) -> Reply:
@@ -24,21 +18,10 @@ async def healthz(_call: Call[EmptyBody, NoQuery]) -> Reply:
 
 async def readyz(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Whether an event can go all the way from hit to handler."""
-    problems = await _problems(call.services)
+    problems = await call.services.readiness.problems()
     if problems:
         raise Refused(NOT_READY, "; ".join(problems), members={"problems": problems}, headers=(("Retry-After", "1"),))
     return Reply.of(Ready(status="ready"))
-
-
-async def _problems(services: Services) -> list[str]:
-    journal = [] if services.journal.problem is None else [services.journal.problem]
-    try:
-        async with asyncio.timeout(READINESS_TIMEOUT_S):
-            return journal + (await services.client.call(CheckReadiness())).problems
-    except TimeoutError:
-        return [*journal, f"the actors did not answer within {READINESS_TIMEOUT_S:.0f} s"]
-    except FeedbackLoopsError as exc:
-        return [*journal, str(exc)]
 
 
 OPERATIONS: Final = (
@@ -59,6 +42,9 @@ OPERATIONS: Final = (
         path="/readyz",
         tag="Service",
         summary="Readiness",
+        description="Whether an event can go all the way from hit to handler now; answered within a second. This is "
+        "about what all loops share: a loop whose own process is being restarted is not reported, and what it is owed "
+        "waits for it.",
         access=Access.ANYBODY,
         handler=readyz,
         answers=(Answer(description="Ready.", model=Ready),),

@@ -1,4 +1,4 @@
-"""What can be done with a feedback loop: prove, test, pause, resume, its secret, its deliveries."""
+"""What can be done with a feedback loop: prove, test, pause, resume, its secret."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ from api.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, Refused
 from api.reply import Reply
 from api.routes.feedback_loops import COLLECTION, ITEM, TAG
 from api.schemas.base import EmptyBody, NoQuery
-from api.schemas.deliveries import DeliveryList, DeliveryQuery
 from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
 from api.schemas.service import VerificationProblem
-from api.views import check_view, delivery_view, loop_view, sample_view
+from api.views import check_view, loop_view, sample_view
 from domain import verification
 
 
@@ -79,23 +78,6 @@ async def get_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
     """The current secret."""
     secret = await call.services.client.call(c.GetSecret(account=call.account, loop_id=call.path["id"]))
     return Reply.of(LoopSecret(secret=secret))
-
-
-async def list_deliveries(call: Call[EmptyBody, DeliveryQuery]) -> Reply:
-    """One page of the loop's deliveries with their attempts."""
-    query = call.query
-    command = c.ListDeliveries(
-        account=call.account,
-        loop_id=call.path["id"],
-        state=query.state,
-        type=query.type,
-        since_ms=query.since,
-        until_ms=query.until,
-        limit=query.limit,
-        cursor=query.cursor,
-    )
-    page = await call.services.client.call(command)
-    return Reply.of(DeliveryList(data=[delivery_view(d) for d in page.data], next=page.next))
 
 
 #: Before those of one loop: `check` is no id.
@@ -188,18 +170,6 @@ OPERATIONS: Final = (
         summary="Read the signing secret",
         handler=get_secret,
         answers=(Answer(description="The current secret.", model=LoopSecret),),
-        problems=(NOT_FOUND,),
-    ),
-    Operation(
-        id="listDeliveries",
-        method="GET",
-        path=f"{ITEM}/deliveries",
-        tag=TAG,
-        summary="List a loop's deliveries",
-        description="Each with its attempts, newest first.",
-        handler=list_deliveries,
-        query=DeliveryQuery,
-        answers=(Answer(description="One page.", model=DeliveryList),),
         problems=(NOT_FOUND,),
     ),
 )

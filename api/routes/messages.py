@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors import commands as c
-from api.message_lines import LinesRegistrar, error_of, prepare, read_lines, tracked
+from api.limits import MAX_MESSAGE_MARKS, MIB
+from api.message_lines import MAX_MESSAGE_BYTES, LinesRegistrar, error_of, prepare, read_lines, tracked
 from api.operation import Answer, BodyType, Call, Operation, json_body
 from api.problems import CONFLICT, NOT_FOUND
 from api.reply import NDJSON, Reply
@@ -14,6 +15,8 @@ from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Message, NewMessage, TrackedMessage
 from api.views import message_view
 from domain.errors import FeedbackLoopsError
+
+MAX_LINES_BYTES: Final = 16 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +61,14 @@ OPERATIONS: Final = (
         "There a line that is wrong gets a problem object, and the others are registered.",
         handler=register_messages,
         bodies=(
-            json_body(NewMessage),
-            BodyType(media_type=NDJSON, model=NewMessage, read=lambda body: Lines(read_lines(body)), is_lines=True),
+            json_body(NewMessage, max_bytes=MAX_MESSAGE_BYTES, max_marks=MAX_MESSAGE_MARKS),
+            BodyType(
+                media_type=NDJSON,
+                model=NewMessage,
+                read=lambda body: Lines(read_lines(body)),
+                max_bytes=MAX_LINES_BYTES,
+                is_lines=True,
+            ),
         ),
         answers=(
             Answer(status=201, description="The message's tracking URLs.", model=TrackedMessage),

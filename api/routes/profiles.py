@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from actors import commands as c
+from api.limits import KIB
 from api.operation import Answer, Call, Operation, json_body
 from api.problems import CONCURRENT_WRITE, NOT_FOUND
 from api.reply import Reply
@@ -15,6 +16,7 @@ from api.schemas.messages import Profile, ProfileData
 from api.views import profile_view
 
 _ITEM: Final = "/v1/databases/{db}/profiles/{id}"
+MAX_PROFILE_BYTES: Final = 128 * KIB
 
 
 async def put_profile(call: Call[ProfileData, NoQuery]) -> Reply:
@@ -44,7 +46,7 @@ OPERATIONS: Final = (
         tag="Profiles",
         summary="Make a profile or replace its data",
         handler=put_profile,
-        bodies=(json_body(ProfileData),),
+        bodies=(json_body(ProfileData, max_bytes=MAX_PROFILE_BYTES),),
         answers=(
             Answer(status=201, description="It was made.", model=Profile),
             Answer(status=200, description="Its data was replaced.", model=Profile),

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import Final
 
 from api.operation import Operation
-from api.routes import accounts, events, feedback_loops, health, loop_actions, messages, profiles
+from api.routes import accounts, deliveries, events, feedback_loops, health, loop_actions, messages, profiles
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
+    *feedback_loops.COLLECTION_OPERATIONS,
     *loop_actions.COLLECTION_OPERATIONS,
     *feedback_loops.OPERATIONS,
     *loop_actions.OPERATIONS,
+    *deliveries.OPERATIONS,
     *messages.OPERATIONS,
     *profiles.OPERATIONS,
     *events.OPERATIONS,

@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 #: The default of a request's field that may be left out but not be null; never read, as only fields that were sent are.
@@ -95,8 +95,8 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_HELP: Final = "must be an RFC 3339 time such as 2026-03-01T09:30:00Z (in a query, write + as %2B)"
 
 
-def _time_ms(text: str) -> int:
-    if _RFC_3339.fullmatch(text):
+def _time_ms(text: Any) -> int:
+    if isinstance(text, str) and _RFC_3339.fullmatch(text):
         # Python 3.11 reads up to six decimals; finer ones say nothing to a clock of milliseconds.
         with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.upper()))
@@ -104,18 +104,30 @@ def _time_ms(text: str) -> int:
     raise PydanticCustomError("rule", "{problem}", {"problem": _TIME_HELP})
 
 
-#: An RFC 3339 time in a query, given to the handler as Unix milliseconds.
-QueryTime = Annotated[
+#: An RFC 3339 time in a query or a body, given to the handler as Unix milliseconds.
+GivenTime = Annotated[
     Any,
     AfterValidator(_time_ms),
     WithJsonSchema({"type": "string", "format": "date-time", "examples": ["2026-03-01T09:30:00Z"]}),
 ]
 
 
+def _plain_digits(value: Any) -> Any:
+    # Python's own reading of a number takes `1_0`, ` 5` and `5.0` too.
+    if isinstance(value, str) and not _DIGITS.fullmatch(value):
+        raise PydanticCustomError("int_type", "must be a whole number")
+    return value
+
+
+_DIGITS: Final = re.compile(r"-?[0-9]{1,18}")
+#: A whole number in a query, written in digits alone.
+QueryCount = Annotated[int, BeforeValidator(_plain_digits)]
+
+
 class PageQuery(QueryModel):
     """Which part of a list is wanted."""
 
-    limit: int = Field(default=50, ge=1, le=200, description="How many items at most.")
+    limit: QueryCount = Field(default=50, ge=1, le=200, description="How many items at most.")
     cursor: str | None = Field(
         default=None, min_length=1, max_length=2000, description="`next` of the page before; none for the first page."
     )

@@ -2,13 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Final, Literal
 
-from pydantic import Field
+from pydantic import Field, WithJsonSchema
 
-from api.schemas.base import AnswerModel, Next, PageQuery, QueryTime, Time, TriggerName
+from api.schemas.base import ABSENT, AnswerModel, GivenTime, Next, PageQuery, RequestModel, Time, TriggerName
+from domain.delivery import EVENT_TOO_LARGE
 
 DeliveryStateName = Literal["pending", "delivered", "dead"]
+
+ERROR_WORDS: Final = (
+    "timeout",
+    "dns",
+    "address",
+    "connect",
+    "tls",
+    "disconnect",
+    "protocol",
+    "too_large",
+    "redirect",
+    "status",
+    "internal",
+    EVENT_TOO_LARGE,
+)
+#: Told and not checked: an attempt that an older version recorded can be read whatever its word.
+ErrorWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*ERROR_WORDS]})]
 
 
 class DeliveryQuery(PageQuery):
@@ -16,8 +34,8 @@ class DeliveryQuery(PageQuery):
 
     state: DeliveryStateName | None = Field(default=None, description="Only deliveries in this state.")
     type: TriggerName | None = Field(default=None, description="Only deliveries of events of this type.")
-    since: QueryTime = Field(default=None, description="Only deliveries made at this time or later.")
-    until: QueryTime = Field(default=None, description="Only deliveries made before this time.")
+    since: GivenTime = Field(default=None, description="Only deliveries made at this time or later.")
+    until: GivenTime = Field(default=None, description="Only deliveries made before this time.")
 
 
 class Attempt(AnswerModel):
@@ -27,10 +45,9 @@ class Attempt(AnswerModel):
     time: Time
     status: int | None = Field(description="HTTP status; null when there was no answer.")
     duration_ms: int
-    error: str | None = Field(
-        description="`timeout`, `connect`, `tls`, `address`, `redirect`, `status`, `protocol`; null when all went well."
-    )
+    error: ErrorWord | None = Field(description="What went wrong; null when all went well.")
     response_excerpt: str
+    response_bytes: int = Field(description="Bytes of the answer's body that were read.")
     address: str | None = Field(description="The IP address connected to.")
 
 
@@ -50,4 +67,36 @@ class DeliveryList(AnswerModel):
     """Deliveries, newest first."""
 
     data: list[Delivery]
+    next: Next
+
+
+class NewReplay(RequestModel):
+    """What to deliver again."""
+
+    since: GivenTime = Field(description="Deliveries made at this time or later.")
+    until: GivenTime = Field(default=ABSENT, description="Deliveries made before this time; now, when it is left out.")
+    state: Literal["dead", "all"] = Field(
+        default="dead", description="`dead` ones, or `all`: delivered ones too. What is pending is left alone."
+    )
+
+
+class Replay(AnswerModel):
+    """Deliveries being delivered again, and how far that has come."""
+
+    id: str = Field(examples=["rpl_12"])
+    state: Literal["running", "done", "cancelled"]
+    which: Literal["dead", "all"] = Field(description="The state of the deliveries that are replayed.")
+    since: Time
+    until: Time
+    count: int = Field(description="Deliveries to replay, counted at the start.")
+    done: int = Field(
+        description="Deliveries given back to the loop so far; each is then `pending` and soon attempted."
+    )
+    created_at: Time
+
+
+class ReplayList(AnswerModel):
+    """Replays, newest first."""
+
+    data: list[Replay]
     next: Next

@@ -53,7 +53,12 @@ Url = Annotated[
 Triggers = Annotated[
     list[TriggerName],
     rule(_repeat_problem),
-    Field(min_length=1, description="The types of events that are wanted.", json_schema_extra={"uniqueItems": True}),
+    Field(
+        min_length=1,
+        description="The types of events that are wanted.",
+        examples=[["open", "click"]],
+        json_schema_extra={"uniqueItems": True},
+    ),
 ]
 Format = Annotated[
     Literal["form", "json"],
@@ -119,7 +124,7 @@ class LoopChange(RequestModel):
 class Sample(RequestModel):
     """A sample event to send now."""
 
-    type: TriggerName = Field(description="The sample's trigger.")
+    type: TriggerName = Field(description="The sample's trigger.", examples=["open"])
     data: dict[str, Any] = Field(
         default={},
         description="Fields that take the place of the sample's own.",
@@ -149,7 +154,20 @@ class Verification(AnswerModel):
     file_name: str
     file_content: str
     locations: list[str] = Field(description="Where the file is looked for, in this order.")
-    dns: DnsProof
+    dns: DnsProof | None = Field(description="Null when the URL has an address in place of a name.")
+
+
+class LoopHealth(AnswerModel):
+    """How the handler does."""
+
+    breaker: Literal["closed", "open"] = Field(
+        description="`open`: after a run of failures one delivery is tried now and then, and the others wait."
+    )
+    failing_since: Time | None = Field(description="When the run of failures alone began that still goes on.")
+    last_success_at: Time | None
+    last_failure_at: Time | None
+    failures: int = Field(description="Failed attempts in that run.")
+    next_probe_at: Time | None = Field(description="When an open breaker lets the next delivery through.")
 
 
 class FeedbackLoop(AnswerModel):
@@ -169,6 +187,7 @@ class FeedbackLoop(AnswerModel):
     description: str
     created_at: Time
     verified_at: Time | None
+    health: LoopHealth
     verification: Verification
     secret: str = Field(
         default=ABSENT,

@@ -6,7 +6,18 @@ from typing import Annotated, Any, Final
 
 from pydantic import Field
 
-from api.schemas.base import ABSENT, AnswerModel, Next, PageQuery, QueryTime, RequestModel, Time, TriggerName, rule
+from api.schemas.base import (
+    ABSENT,
+    AnswerModel,
+    GivenTime,
+    Next,
+    PageQuery,
+    QueryModel,
+    RequestModel,
+    Time,
+    TriggerName,
+    rule,
+)
 from domain.checks import MAX_NAME_CHARS, MAX_TAG_CHARS
 from domain.errors import InvalidInput
 from domain.message import MAX_LINKS, MAX_TAGS, link_problem
@@ -44,11 +55,16 @@ class NewMessage(RequestModel):
         description="Your id of the message, printable characters; one is made when it is left out. "
         "The same message sent again gets the same answer.",
     )
-    tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)]] = Field(default=[], max_length=MAX_TAGS)
+    tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)]] = Field(
+        default=[], max_length=MAX_TAGS, examples=[["spring", "newsletter"]]
+    )
     mailing: Name = Field(default=ABSENT, description="Your id of the mailing that the message belongs to.")
     profile: ProfileRef = ABSENT
     links: list[Annotated[str, rule(link_problem)]] = Field(
-        default=[], max_length=MAX_LINKS, description="http and https URLs for which tracked ones are wanted."
+        default=[],
+        max_length=MAX_LINKS,
+        description="http and https URLs for which tracked ones are wanted.",
+        examples=[["https://shop.example/"]],
     )
     html: str = Field(
         default=ABSENT,
@@ -105,7 +121,7 @@ class Message(AnswerModel):
     history: list[Event]
 
 
-class EventQuery(PageQuery):
+class StreamQuery(QueryModel):
     """Which events are wanted."""
 
     type: TriggerName | None = Field(default=None, description="Only events of this type.")
@@ -115,15 +131,22 @@ class EventQuery(PageQuery):
     recipient: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
         default=None, description="Only events of messages to this address."
     )
-    since: QueryTime = Field(default=None, description="Only events at this time or later.")
-    until: QueryTime = Field(default=None, description="Only events before this time.")
+
+
+class EventQuery(StreamQuery, PageQuery):
+    """Which events are wanted."""
+
+    since: GivenTime = Field(default=None, description="Only events at this time or later.")
+    until: GivenTime = Field(default=None, description="Only events before this time.")
 
 
 class ProfileData(RequestModel):
     """A profile's data; a PUT replaces all of it."""
 
     fields: dict[str, Any] = Field(
-        description="Scalars, lists and maps, at most 64 KiB as JSON.", examples=[{"name": "John"}]
+        description="Scalars, lists and maps, at most 64 KiB as JSON and 256 KiB as a form, with names of 1 to 200 "
+        "characters.",
+        examples=[{"name": "John"}],
     )
     interests: list[Name] = Field(default=[], max_length=MAX_INTERESTS)
 

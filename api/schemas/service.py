@@ -13,7 +13,7 @@ from domain.checks import MAX_NAME_CHARS, text_problem
 class NewAccount(RequestModel):
     """A tenant to open."""
 
-    name: Annotated[str, rule(text_problem)] = Field(min_length=1, max_length=MAX_NAME_CHARS)
+    name: Annotated[str, rule(text_problem)] = Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["Example"])
 
 
 class Account(AnswerModel):

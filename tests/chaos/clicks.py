@@ -38,6 +38,11 @@ class Clicks:
         self.done: list[Click] = []
         self._threads = [threading.Thread(target=self._person, daemon=True) for _ in range(people)]
 
+    @property
+    def turns(self) -> int:
+        """How many of the paths are used up; some of them, at the end, without a request. For when all is finished."""
+        return min(next(self._turn), len(self._paths))
+
     def start(self) -> Clicks:
         self._began = time.monotonic()
         for thread in self._threads:

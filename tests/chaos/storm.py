@@ -1,175 +1,220 @@
-"""Kills processes of a real service under load, and counts what was promised against what came.
-
-    python -m tests.chaos.storm [--rounds 30] [--seed N]
-
-Each row: what was killed, clicks answered and not, clicks answered but not delivered (lost), events recorded twice,
-repeats at the handler, and the longest that an answered click took to the handler.
-"""
+"""A real service under load, faults one after the other, and what was promised counted against what came."""
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import random
-import sys
-import tempfile
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from datetime import UTC, datetime
+from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
-import psutil
-
 from tests.chaos.clicks import Click, Clicks
-from tests.service import Account, Service, Sink, eventually, running
+from tests.chaos.stage import Stage
+from tests.service import Account, Service, Sink, eventually
 
-#: Seconds within which the service must carry events again after the loss of a process of that kind.
-RECOVERY_S = {
-    "front": 5.0,
-    "gateway": 15.0,
-    "ledger": 5.0,
-    "enricher": 5.0,
-    "loop": 5.0,
-    "supervisor": 5.0,
-    "raylet": 30.0,
-    "gcs": 30.0,
-    "keeper": 60.0,
-    "tree": 60.0,
-}
-#: While these are away clicks cannot be answered.
-STOPS_ANSWERING = {"front", "keeper", "tree"}
+#: Clicks are sent for this long before a fault begins, and after it has ended.
+LEAD_S = (0.3, 1.2)
+TAIL_S = 1.0
+#: Clicks go on for so much longer than a fault lasts by itself, at most.
+MARGIN_S = 25.0
+#: What is not there this long after the bound on recovery counts as lost.
+PATIENCE_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Allowed:
+    """What a fault may lead to. Lost clicks and events recorded twice are never allowed."""
+
+    #: Seconds from the fault's end, in which everything that was answered before or meanwhile arrives.
+    recovery_s: float
+    #: Whether clicks may be without an answer.
+    unanswered: bool = False
+    #: Whether a handler may get an event twice: a process died or stood still between a POST and the record of it.
+    repeats: bool = False
+
+
+class Fault(ABC):
+    """Something that goes wrong, for a while or once."""
+
+    #: Seconds between begin and end.
+    lasts_s: float = 0.0
+
+    def __init__(self, name: str, allowed: Allowed) -> None:
+        self.name = name
+        self.allowed = allowed
+
+    def reason_to_skip(self, storm: Storm) -> str | None:
+        """Why it cannot be tried here, if it cannot."""
+        return None
+
+    def prepare(self, storm: Storm) -> Mapping[int, int]:
+        """What has to be there before the clicks begin. Gives the numbers it is owed besides, and since when (ns)."""
+        return {}
+
+    @abstractmethod
+    def begin(self, storm: Storm) -> None: ...
+
+    def end(self, storm: Storm) -> None:  # noqa: B027
+        """Ends it; called once for each `begin`, even one that failed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one round came to."""
+    """What one fault came to."""
 
-    victim: str
+    fault: str
+    allowed: Allowed
     answered: int
     unanswered: int
+    #: Answered clicks that arrived, and answered ones that did not.
+    delivered: int
     lost: int
-    recorded_twice: int
+    #: POSTs that the handler took beyond the first of each event.
     repeats: int
-    #: The longest that an answered click took to its handler.
+    recorded_twice: int
+    #: The longest that anything owed took, counted from the fault's end when that came later.
     recovery_s: float
+
+    HEAD: ClassVar[str] = (
+        f"{'fault':<18}{'answered':>9}{'unanswered':>11}{'delivered':>10}{'repeated':>9}{'lost':>6}"
+        f"{'recorded twice':>15}{'recovery s':>11}"
+    )
 
     def __str__(self) -> str:
         return (
-            f"{self.victim:>10}  answered {self.answered:5}  unanswered {self.unanswered:4}  lost {self.lost}  "
-            f"recorded twice {self.recorded_twice}  repeats {self.repeats:3}  recovered in {self.recovery_s:5.2f} s"
+            f"{self.fault:<18}{self.answered:>9}{self.unanswered:>11}{self.delivered:>10}{self.repeats:>9}"
+            f"{self.lost:>6}{self.recorded_twice:>15}{self.recovery_s:>11.2f}"
         )
 
     def broken_promises(self) -> list[str]:
-        """What this round shows that must never be."""
+        """What this row shows that must never be."""
         broken = []
         if self.lost:
             broken.append(f"{self.lost} answered clicks were not delivered")
         if self.recorded_twice:
             broken.append(f"{self.recorded_twice} events were recorded twice")
-        if self.unanswered and self.victim not in STOPS_ANSWERING:
+        if self.unanswered and not self.allowed.unanswered:
             broken.append(f"{self.unanswered} clicks were not answered")
-        if self.recovery_s > RECOVERY_S[self.victim]:
-            broken.append(f"took {self.recovery_s:.1f} s, {RECOVERY_S[self.victim]:.0f} s at most")
+        if self.repeats and not self.allowed.repeats:
+            broken.append(f"{self.repeats} events were repeated, though no process had died or stood still")
+        if self.recovery_s > self.allowed.recovery_s:
+            broken.append(f"took {self.recovery_s:.1f} s, {self.allowed.recovery_s:.0f} s at most")
         return broken
 
 
 class Storm:
-    """A service under load, whose processes get killed."""
+    """A service with one loop, under a steady load of clicks."""
 
-    def __init__(self, service: Service, sink: Sink, rng: random.Random, rate: float = 150.0) -> None:
+    def __init__(self, service: Service, sink: Sink, stage: Stage, rng: random.Random, rate: float) -> None:
         self.service = service
         self.sink = sink
+        self.stage = stage
         self.rng = rng
         self.rate = rate
         self.account: Account = service.account()
-        self.account.loop(sink)
-        self._next = 0
+        self.loop_id: str = self.account.loop(sink, url=stage.handler_url(sink))["id"]
+        #: The tracked links, each in the place of its number; the first ones have been clicked.
+        self._paths: list[str] = []
+        self._clicked = 0
 
-    def round(self, victim: str, seconds: float = 4.0) -> Row:
-        """Kills `victim` at a random moment of `seconds` of clicks."""
-        first, count = self._next, int(self.rate * seconds)
-        self._next += count
-        paths = self.account.click_paths(count, first=first)
-        before = self.sink.stats()["posts"]
-        clicks = Clicks(self.service.port, paths, first, self.rate).start()
-        time.sleep(self.rng.uniform(0.2, seconds * 0.75))  # the random moment is the point, no signal stands for it
-        self.kill(victim)
-        done = clicks.finish()
-        return self._settle(victim, done, before)
+    def call(self, method: str, action: str = "", **arguments: Any) -> dict[str, Any]:
+        """A call of the API about the loop, which must succeed."""
+        answer = self.account.call(method, f"/v1/feedback-loops/{self.loop_id}{action}", **arguments)
+        assert answer.is_success, f"{method} {action}: {answer.status_code} {answer.text}"
+        found: dict[str, Any] = answer.json()
+        return found
 
-    def kill(self, victim: str) -> None:
-        """kill -9; the keeper and the whole tree are started again by hand, all else must come back by itself."""
-        if victim == "tree":
-            self.service.kill()
-        else:
-            victims = self.service.processes(victim)
-            if not victims:
-                raise AssertionError(f"there is no process of kind {victim} to kill")
-            with contextlib.suppress(psutil.NoSuchProcess):
-                self.rng.choice(victims).kill()
-        if victim in {"keeper", "tree"}:
-            self.service.kill()
-            self.service.start(wait=False)
+    def click(self, count: int, rate: float) -> Clicks:
+        """Begins to click on `count` links, each once, at `rate` a second."""
+        first = self._clicked
+        missing = first + count - len(self._paths)
+        if missing > 0:
+            self._paths += self.account.click_paths(missing, first=len(self._paths))
+        return Clicks(self.service.port, self._paths[first : first + count], first, rate).start()
 
-    def _settle(self, victim: str, done: list[Click], posts_before: int) -> Row:
-        answered = {c.number for c in done if c.status == 302}
-        self.service.wait_ready(60)
-        with contextlib.suppress(AssertionError):
-            eventually(lambda: not self._missing(answered), 60, "every answered click was delivered", 0.2)
-        arrivals = self.sink.arrivals()
-        sent = {c.number: c.sent_ns for c in done}
-        delivered = [n for n in sent if arrivals[n]]
-        recorded = Counter(self._recorded(min(sent), max(sent)))
+    def note(self, clicks: Clicks, done: list[Click]) -> list[Click]:
+        """Takes note of which links are used up."""
+        self._clicked += clicks.turns
+        return done
+
+    def round(self, fault: Fault) -> Row:
+        """Has the fault begin and end under load, waits until all is well again, and counts."""
+        self.service.wait_ready()
+        owed = dict(fault.prepare(self))
+        before = self.sink.stats()
+        since_ns = self.stage.now_ns()
+        clicks = self.click(int(self.rate * (fault.lasts_s + MARGIN_S)), self.rate)
+        try:
+            time.sleep(self.rng.uniform(*LEAD_S))  # the random moment is the point, no signal stands for it
+            try:
+                fault.begin(self)
+                time.sleep(fault.lasts_s)
+            finally:
+                fault.end(self)
+            ended_ns = time.monotonic_ns()
+            time.sleep(TAIL_S)
+        finally:
+            done = self.note(clicks, clicks.stop())
+        answered = {c.number: c.sent_ns for c in done if c.status == 302}
+        owed |= answered
+        lost = self.missing_in_the_end(owed, fault.allowed.recovery_s + PATIENCE_S)
+        self.service.wait_ready()
+        # A repeat may come after all else: it belongs to this row.
+        eventually(
+            self._nothing_is_pending, fault.allowed.recovery_s + PATIENCE_S, "nothing waits to be delivered", 0.2
+        )
+        arrivals, after = self.sink.arrivals(), self.sink.stats()
+        late_ns = [arrivals[n] - max(sent_ns, ended_ns) for n, sent_ns in owed.items() if arrivals[n]]
+        recorded = Counter(self._recorded({c.number for c in done}, min(since_ns, self.stage.now_ns())))
         return Row(
-            victim=victim,
+            fault=fault.name,
+            allowed=fault.allowed,
             answered=len(answered),
             unanswered=len(done) - len(answered),
-            lost=len(self._missing(answered)),
+            delivered=sum(1 for n in answered if arrivals[n]),
+            lost=lost,
+            repeats=(after["posts"] - before["posts"]) - (after["unique"] - before["unique"]),
             recorded_twice=sum(1 for times in recorded.values() if times > 1),
-            repeats=self.sink.stats()["posts"] - posts_before - len(delivered),
-            recovery_s=max((arrivals[n] - sent[n]) / 1e9 for n in delivered) if delivered else float("inf"),
+            recovery_s=max(0, *late_ns) / 1e9 if late_ns else float("inf"),
         )
 
-    def _missing(self, answered: set[int]) -> list[int]:
-        arrivals = self.sink.arrivals()
-        return [n for n in answered if not arrivals[n]]
+    def missing_in_the_end(self, owed: Collection[int], patience_s: float) -> int:
+        """How many of these numbers the handler never got, after some patience."""
 
-    def _recorded(self, lowest: int, highest: int) -> Iterator[int]:
-        """The number of each click event in the log, newest first, back to the round's first."""
-        cursor: str | None = None
+        def missing() -> int:
+            arrivals = self.sink.arrivals()
+            return sum(1 for n in owed if not arrivals[n])
+
+        with contextlib.suppress(AssertionError):
+            eventually(lambda: not missing(), patience_s, "all arrived", 0.2)
+        return missing()
+
+    def _nothing_is_pending(self) -> bool:
+        path = f"/v1/feedback-loops/{self.loop_id}/deliveries"
+        answer = self.account.call("GET", path, params={"state": "pending", "limit": 1})
+        return answer.status_code == 200 and not answer.json()["data"]
+
+    def _recorded(self, numbers: Container[int], since_ns: int) -> Iterator[int]:
+        """The number of each click event in the log since then, as often as it is there."""
+        query: dict[str, Any] = {"type": "click", "limit": 200, "since": utc_text(since_ns)}
         while True:
-            query = {"type": "click", "limit": 200} | ({"cursor": cursor} if cursor else {})
-            page = self.account.call("GET", "/v1/events", params=query).json()
-            numbers = [int(parse_qs(urlsplit(event["fields"]["original"]).query)["n"][0]) for event in page["data"]]
-            yield from (n for n in numbers if lowest <= n <= highest)
-            cursor = page["next"]
-            if cursor is None or (numbers and max(numbers) < lowest):
+            answer = self.account.call("GET", "/v1/events", params=query)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            for event in page["data"]:
+                number = int(parse_qs(urlsplit(event["fields"]["original"]).query)["n"][0])
+                if number in numbers:
+                    yield number
+            if page["next"] is None:
                 return
+            query["cursor"] = page["next"]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    arguments = parser.parse_args()
-    print(f"seed {arguments.seed}", flush=True)
-    rng = random.Random(arguments.seed)
-    broken: list[str] = []
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-chaos-") as folder:  # noqa: SIM117
-        with running(Path(folder) / "data") as (service, sink):
-            storm = Storm(service, sink, rng)
-            victims = list(RECOVERY_S)
-            for number in range(arguments.rounds):
-                if number % len(victims) == 0:
-                    rng.shuffle(victims)
-                row = storm.round(victims[number % len(victims)])
-                print(row, flush=True)
-                broken += [f"{row.victim}: {promise}" for promise in row.broken_promises()]
-    print("\n".join(broken) or "every promise kept", flush=True)
-    sys.exit(bool(broken))
-
-
-if __name__ == "__main__":
-    main()
+def utc_text(at_ns: int) -> str:
+    """The second of a Unix time as the API reads it."""
+    return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -13,10 +13,10 @@ from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
-from actors.ports import LedgerWriter
+from actors.ports import LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
 from domain.account import Account
 from domain.aggregate import EventSourced
-from domain.delivery import AttemptOutcome
+from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
 from domain.message import Message
@@ -42,8 +42,8 @@ class FakeClock:
         return self.ms / 1000
 
 
-class Writer(LedgerWriter, Protocol):
-    """`LedgerWriter`, Idempotency-Keys and the end."""
+class Writer(LedgerWriter, ReplayLedger, RetentionLedger, Protocol):
+    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, Idempotency-Keys and the end."""
 
     async def claim_key(self, command: c.ClaimKey) -> c.StoredAnswer | None: ...
     async def keep_answer(self, command: c.KeepAnswer) -> None: ...
@@ -63,6 +63,8 @@ class Store:
     read_models: Callable[[], dict[str, list[tuple[Any, ...]]]]
     #: Another store, empty.
     another: Callable[[], Store]
+    #: A writer that takes over what this store's left behind, as after a kill.
+    successor: Callable[[], Writer]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
@@ -74,8 +76,28 @@ class Store:
         """Records with the current routes."""
         return self.run(self.writer.record_events(self.reader.routes_version(), events))
 
-    def outcomes(self, *outcomes: AttemptOutcome) -> None:
-        self.run(self.writer.record_outcomes(outcomes))
+    def outcomes(self, *outcomes: AttemptOutcome, health: tuple[int, LaneHealth] | None = None) -> None:
+        self.run(self.writer.record_outcomes(outcomes, health))
+
+    def replay(self, loop_no: int, which: str = "dead", since_ms: int = 0, until_ms: int = 2**47) -> ReplayProgress:
+        """Starts a replay, of all time unless told otherwise."""
+        return self.run(self.writer.start_replay(loop_no, which, since_ms, until_ms))
+
+    def advance(self, replay_id: int, limit: int) -> ReplayProgress:
+        return self.run(self.writer.advance_replay(replay_id, limit))
+
+    def drop(self, limit: int = 500, **limits: int | None) -> int:
+        """Drops all that is older than the limits (`deliveries`, `attempts`, `events`), and gives how many rows."""
+        names = ("deliveries", "attempts", "events")
+        wanted = RetentionLimits(*(limits.get(name) for name in names))
+
+        async def to_the_end() -> int:
+            total = 0
+            while dropped := await self.writer.drop_old(wanted, limit):
+                total += dropped
+            return total
+
+        return self.run(to_the_end())
 
     def account(self) -> Tenant:
         """A new account in the store."""

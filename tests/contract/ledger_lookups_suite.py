@@ -107,7 +107,7 @@ class LookUpSuite:
 
         due = store.reader.due_deliveries(loop.no, NOW_MS + 9, 10, [ids[4]])
         assert [ids[3], ids[1], ids[5]] == [d.delivery_id for d in due]
-        assert (events[3].event_id, "open", events[3].fields, 1, NOW_MS - 10) == due[0][1:]
+        assert (events[3].event_id, "open", events[3].fields, 1, NOW_MS - 10, 0) == due[0][1:]
         assert ids[3:4] == [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS, 1, [])]
         assert ids[0] in [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS + 10, 10, [])]
 
@@ -123,6 +123,18 @@ class LookUpSuite:
         assert store.reader.next_due_ms(loop.no) == NOW_MS + 5
         store.outcomes(outcome(delivery_id, 2))
         assert store.reader.next_due_ms(loop.no) is None
+
+    def test_what_is_due_is_counted_up_to_a_limit(self, store: Store) -> None:
+        """Pending deliveries of the loop that are due now, and no more than was asked for."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        made = [event(tenant, loop_nos=[loop.no, other.no]) for _ in range(5)]
+        ids = [of_event[0] for of_event in store.record(*made).delivery_ids]
+        store.outcomes(failed(ids[0], 1, NOW_MS + 10), outcome(ids[1]))
+
+        assert [store.reader.pending_count(loop.no, n) for n in (1, 3, 1000)] == [1, 3, 3]
+        store.clock.ms += 10
+        assert store.reader.pending_count(loop.no, 1000) == 4
 
     def test_loops_owed(self, store: Store) -> None:
         """Only loops with a pending delivery of the events asked for, however many are asked for."""

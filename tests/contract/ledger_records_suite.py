@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from actors import commands as c
-from domain.delivery import AttemptOutcome
+from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import IdempotencyConflict
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 
@@ -65,6 +65,48 @@ class OutcomesSuite:
         store.outcomes(failed(delivery_id, 2, NOW_MS))
 
         assert view().state == "delivered"
+
+    def test_what_is_dead_may_have_arrived(self, owed: tuple[Store, int, Any]) -> None:
+        """Of two lanes at once, one's failure cannot make a dead delivery pending again, its success counts."""
+        store, delivery_id, view = owed
+        store.outcomes(outcome(delivery_id, 1, status=410, state=2))
+        store.outcomes(failed(delivery_id, 2, NOW_MS))
+        assert view().state == "dead"
+
+        store.outcomes(outcome(delivery_id, 3))
+        assert view().state == "delivered"
+
+    def test_an_attempt_is_shown_as_it_was_recorded(self, owed: tuple[Store, int, Any]) -> None:
+        """Its bytes are counted, whatever the excerpt."""
+        store, delivery_id, view = owed
+        store.outcomes(outcome(delivery_id, response_bytes=70_000))
+
+        assert [a.response_bytes for a in view().attempts] == [70_000]
+
+    def test_health_is_kept_beside_outcomes(self, store: Store) -> None:
+        """The loop's last health is read back, shown with the loop, and is no other loop's; unknown is well."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        assert store.reader.health(loop.no) == LaneHealth()
+        assert loop.health == c.Health()
+
+        first = LaneHealth("open", NOW_MS, None, NOW_MS + 1, 5, NOW_MS + 9)
+        for health in (first, LaneHealth(last_success_ms=NOW_MS + 10), first):
+            store.outcomes(health=(loop.no, health))
+            assert store.reader.health(loop.no) == health
+        listed = store.reader.list_loops(tenant.no, 9, None).data
+        shown = c.Health(
+            breaker="open", failing_since_ms=NOW_MS, last_failure_ms=NOW_MS + 1, failures=5, next_probe_ms=NOW_MS + 9
+        )
+        assert [shown, c.Health()] == [x.health for x in listed]
+        found = store.reader.loop(loop.id)
+        assert found is not None
+        assert found.health == shown
+        assert store.reader.health(other.no) == LaneHealth()
+
+    def test_recording_nothing_does_nothing(self, store: Store) -> None:
+        """Neither outcomes nor health: no error."""
+        store.outcomes()
 
     def test_an_outcome_of_nothing_is_dropped(self, owed: tuple[Store, int, Any]) -> None:
         """An attempt of a delivery that is not there is no error and leaves no row."""

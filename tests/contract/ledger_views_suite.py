@@ -6,6 +6,7 @@ from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
+import msgspec
 import pytest
 
 from actors import commands as c
@@ -125,6 +126,43 @@ class ViewsSuite:
                 if cursor is None:
                     break
             assert wanted == found
+
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            ({}, range(5, 12)),
+            ({"type": "click"}, (7, 10)),
+            ({"recipient": "A@Example.com"}, (5, 7, 9, 11)),
+            ({"until_ms": NOW_MS + 8}, (5, 6, 7)),
+            ({"since_ms": NOW_MS + 10}, (10, 11)),
+        ],
+    )
+    def test_events_after_one_are_listed_oldest_first(
+        self, history: tuple[Store, Tenant, list[str]], filters: dict[str, Any], expected: Any
+    ) -> None:
+        """With `after` a list goes on from that event, in the order of the ids, page by page."""
+        store, tenant, ids = history
+        for limit in (1, 3, 100):
+            found: list[str] = []
+            query = c.ListEvents(account=tenant.view, after=ids[4], limit=limit, **filters)
+            while True:
+                page = store.reader.list_events(query)
+                found += [e.id for e in page.data]
+                if page.next is None:
+                    break
+                query = msgspec.structs.replace(query, cursor=page.next)
+            assert [ids[n] for n in expected] == found
+        assert store.reader.list_events(c.ListEvents(account=tenant.view, after="evt_" + "f" * 32)).data == []
+        with pytest.raises(InvalidInput) as caught:
+            store.reader.list_events(c.ListEvents(account=tenant.view, after="evt_x"))
+        assert [pointer for pointer, _ in caught.value.problems] == ["/after"]
+
+    def test_a_loop_is_found_by_its_number(self, store: Store) -> None:
+        """As it is by its id."""
+        loop = store.active_loop(store.account())
+
+        assert store.reader.loop_by_no(loop.no) == store.reader.loop(loop.id)
+        assert store.reader.loop_by_no(loop.no + 1) is None
 
     @pytest.fixture
     def deliveries(self, store: Store) -> tuple[Store, Tenant, LoopRow, list[str]]:

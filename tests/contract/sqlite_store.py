@@ -15,7 +15,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors.ledger.reader import SQLiteLedgerReader
 from actors.ledger.writer import SQLiteLedger
-from tests.contract.ledger_facts import FakeClock, Store
+from tests.contract.ledger_facts import FakeClock, Store, Writer
 
 #: The tables that follow from the log alone.
 READ_MODELS = ("accounts", "api_keys", "loops", "messages", "profiles", "events", "first_hits", "meta")
@@ -32,9 +32,16 @@ def sqlite_stores(directory: Path) -> Iterator[Store]:
             clock = FakeClock()
             writer = SQLiteLedger(path, clock)
             stack.callback(lambda: asyncio.run(writer.close()))
-            reader = SQLiteLedgerReader(path)
+            reader = SQLiteLedgerReader(path, clock)
             stack.callback(reader.close)
-            return Store(writer, reader, clock, lambda: read_log(path), lambda: read_models(path), another)
+
+            def successor() -> Writer:
+                asyncio.run(writer.close())
+                taken_over = SQLiteLedger(path, clock)
+                stack.callback(lambda: asyncio.run(taken_over.close()))
+                return taken_over
+
+            return Store(writer, reader, clock, lambda: read_log(path), lambda: read_models(path), another, successor)
 
         yield another()
 

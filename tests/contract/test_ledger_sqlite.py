@@ -10,6 +10,8 @@ import pytest
 from tests.contract.ledger_facts import Store
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
+from tests.contract.ledger_replay_suite import ReplaySuite
+from tests.contract.ledger_retention_suite import RetentionSuite
 from tests.contract.ledger_suite import AppendSuite, EventsSuite
 from tests.contract.ledger_views_suite import ViewsSuite
 from tests.contract.sqlite_store import sqlite_stores
@@ -46,6 +48,14 @@ class TestLookUps(LookUpSuite):
 
 
 class TestViews(ViewsSuite):
+    """On SQLite."""
+
+
+class TestReplays(ReplaySuite):
+    """On SQLite."""
+
+
+class TestRetention(RetentionSuite):
     """On SQLite."""
 
 

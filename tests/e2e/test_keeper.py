@@ -154,6 +154,9 @@ def test_sigterm_ends_everything_in_time(service: Service) -> None:
     assert not short_dir(service.data_dir).exists()
     assert (service.data_dir / "master.key").exists()
     assert not (service.data_dir / "run" / "gateway.sock").exists()
+    assert not (service.data_dir / "run" / "settings.json").exists()
+    assert (service.data_dir / "ledger.sqlite-wal").stat().st_size == 0
+    assert " message=ready " in service.log.read_text()
 
 
 def test_kill_9_of_the_keeper_leaves_nothing_running(service: Service) -> None:

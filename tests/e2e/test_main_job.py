@@ -9,9 +9,11 @@ from typing import Any
 
 import httpx
 import pytest
+from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
-from tests.handler import Handler
+from api.handler_events import HEADERS, fields_of, models
+from tests.handler import Got, Handler
 from tests.service import Account, Service, eventually
 
 BROWSER = {
@@ -98,6 +100,17 @@ def test_from_hit_to_handler(service: Service, account: Account, handler: Handle
     assert second.headers["content-type"] == "application/x-www-form-urlencoded"
     assert second.headers["webhook-id"] == second.fields["event"]
     _check_signature(loop["secret"], second.headers, second.body)
+    for got in (first, second):
+        _check_against_the_reference(got)
+
+
+def _check_against_the_reference(got: Got) -> None:
+    """The POST has the fields and headers of docs/reference/events.md, and no field that is not there."""
+    described = fields_of(got.fields["type"])
+    names = {name.partition("[")[0] for name, _ in got.form}
+    assert names <= {field.name for field in described}
+    assert names >= {field.name for field in described if field.is_always}
+    assert got.headers.keys() >= {header.name.lower() for header in HEADERS}
 
 
 def _check_signature(secret: str, headers: dict[str, str], body: bytes) -> None:
@@ -121,6 +134,7 @@ def test_json_bodies_verify_with_the_standard_library_of_receivers(
     fields = Webhook(loop["secret"]).verify(got.body, got.headers)
     assert fields["tags"] == ["é"]
     assert fields["type"] == "open"
+    Draft202012Validator({**models()["OpenEvent"], "additionalProperties": False}).validate(fields)
 
 
 def test_nothing_is_posted_before_verification(service: Service, account: Account, handler: Handler) -> None:

@@ -218,5 +218,5 @@ class Overtaken:
         recorded: RecordedEvents = await self._ledger.record_events(routes_version, events)
         return recorded
 
-    async def record_outcomes(self, outcomes: Any) -> None:
-        await self._ledger.record_outcomes(outcomes)
+    async def record_outcomes(self, outcomes: Any, health: Any = None) -> None:
+        await self._ledger.record_outcomes(outcomes, health)

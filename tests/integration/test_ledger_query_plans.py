@@ -4,16 +4,28 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 from pathlib import Path
 
 import pytest
 
 from actors import commands as c
-from actors.ledger import history_views, outbox, queries, views
+from actors.ledger import (
+    delivery_views,
+    history_views,
+    outbox,
+    queries,
+    replay_views,
+    replays,
+    retention,
+    stretches,
+    views,
+)
 from actors.ledger.connection import open_writer
+from actors.ledger.cursors import encode_cursor
 from actors.ledger.schema import migrate
+from domain.values import TRIGGER_CODES
 
 ACCOUNT = c.Account(no=1, id="acc", name="Acme")
 #: Not tables: lists of parameters, and sub-queries that a LIMIT holds short.
@@ -28,7 +40,7 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     made.close()
 
 
-def plan(connection: sqlite3.Connection, statement: str, params: Sequence[object]) -> list[str]:
+def plan(connection: sqlite3.Connection, statement: str, params: Sequence[object] | Mapping[str, object]) -> list[str]:
     return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", params)]
 
 
@@ -58,8 +70,23 @@ FIXED = {
     "message": (views.MESSAGE, 2),
     "history": (views.HISTORY, 3),
     "profile": (views.PROFILE, 3),
-    "attempts": (history_views.ATTEMPTS, 1),
+    "attempts": (delivery_views.ATTEMPTS, 1),
+    "delivery": (delivery_views.DELIVERY, 2),
     "known events": (outbox.KNOWN, 1),
+    "pending": (queries.PENDING_COUNT, 3),
+    "health": (queries.HEALTH, 1),
+    "loop by number": (views.LOOP_BY_NO, 1),
+    "running replay": (replay_views.RUNNING, 1),
+    "replay": (replay_views.REPLAY, 2),
+    "replays": (replay_views.REPLAYS, 3),
+    "give back": (replays.GIVE_BACK, 2),
+    "old deliveries": (retention.OLD_DELIVERIES, 4),
+    "drop deliveries": (retention.DROP_DELIVERIES, 1),
+    "drop attempts": (retention.DROP_ATTEMPTS, 1),
+    "old attempts": (retention.OLD_ATTEMPTS, 5),
+    "old events": (retention.OLD_EVENTS, 4),
+    "needed events": (retention.NEEDED.format("?,?"), 2),
+    "expired keys": (retention.EXPIRED_KEYS, 2),
 }
 
 
@@ -101,13 +128,52 @@ def test_events_are_listed_by_index(
         assert ("events_of_type" in step) == (type_ is not None)
 
 
-@pytest.mark.parametrize(("type_", "state"), list(product((None, "open"), (None, "dead", "pending", "delivered"))))
-def test_deliveries_are_listed_by_index(connection: sqlite3.Connection, type_: str | None, state: str | None) -> None:
-    """Each mix of filters reads its stretch of the loop's index, down to the range of time."""
-    query = c.ListDeliveries(account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=2)
-    steps = plan(connection, *history_views.deliveries_statement(1, query))
-    searches = [s for s in steps if s.startswith("SEARCH deliveries")]
+STRETCH = (
+    "SEARCH deliveries USING INDEX deliveries_listed"
+    " (loop_no=? AND state=? AND type=? AND created_at_ms>? AND created_at_ms<?)"
+)
 
-    assert scans(steps) == []
-    assert len(searches) == (1 if state else 3)
-    assert all("loop_no=? AND state=? AND created_at_ms>? AND created_at_ms<?" in s for s in searches)
+
+@pytest.mark.parametrize(("type_", "state"), list(product((None, "open"), (None, "dead", "pending", "delivered"))))
+@pytest.mark.parametrize("cursor", [None, encode_cursor([5, 7])])
+def test_deliveries_are_listed_by_index(
+    connection: sqlite3.Connection, type_: str | None, state: str | None, cursor: str | None
+) -> None:
+    """Each mix of filters merges whole stretches of the loop's index, from where the page begins; nothing is sorted."""
+    query = c.ListDeliveries(
+        account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
+    )
+    statement, params = delivery_views.deliveries_statement(1, query)
+    steps = plan(connection, statement, params)
+    stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
+
+    assert params["until_ms"] == (6 if cursor else 9)
+    assert [step for step in steps if "SEARCH" in step] == [STRETCH] * stretches_read
+    assert {*steps} <= {STRETCH, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
+
+
+@pytest.mark.parametrize("which", ["dead", "all"])
+def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, which: str) -> None:
+    """Each step merges stretches of the loop's index, and counting reads nothing but the index."""
+    params = {"loop_no": 1, "since_ms": 1, "until_ms": 9, "at_ms": 1, "at_id": 0, "limit": 5}
+    covering = STRETCH.replace("INDEX", "COVERING INDEX")
+    steps = plan(connection, replays.next_statement(which), params)
+
+    assert {*steps} <= {covering, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
+    assert plan(connection, stretches.count(replays.STATES[which]), params) == [covering]
+
+
+@pytest.mark.parametrize(
+    ("statement", "by"),
+    [
+        (retention.OLD_DELIVERIES, "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (retention.OLD_ATTEMPTS, "SEARCH attempts USING PRIMARY KEY ((delivery_id,no)>(?,?) AND delivery_id<?)"),
+        (retention.OLD_EVENTS, "(originator_id>? AND originator_id<?)"),
+    ],
+)
+def test_what_is_old_is_read_in_order(connection: sqlite3.Connection, statement: str, by: str) -> None:
+    """Retention reads on from where it was, as far as the step is long; nothing is sorted."""
+    steps = plan(connection, statement, [0] * statement.count("?"))
+
+    assert by in steps[0]
+    assert not [step for step in steps if "TEMP B-TREE" in step]

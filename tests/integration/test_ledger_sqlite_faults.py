@@ -22,7 +22,7 @@ from actors.ledger.reader import SQLiteLedgerReader
 from actors.ledger.writer import Connect, SQLiteLedger
 from domain.errors import StoreUnavailable
 from domain.tracking import EventToRecord
-from tests.contract.ledger_facts import FakeClock, Store, Tenant, event
+from tests.contract.ledger_facts import FakeClock, Store, Tenant, event, outcome
 from tests.contract.sqlite_store import read_log, read_models
 
 
@@ -36,10 +36,10 @@ def ledger(path: Path, connect: Connect = open_writer) -> Iterator[Store]:
     writer = SQLiteLedger(path, FakeClock(), connect)
     reader = SQLiteLedgerReader(path)
 
-    def another() -> Store:
+    def another() -> Any:
         raise NotImplementedError("one is enough here")
 
-    yield Store(writer, reader, FakeClock(), partial(read_log, path), partial(read_models, path), another)
+    yield Store(writer, reader, FakeClock(), partial(read_log, path), partial(read_models, path), another, another)
     asyncio.run(writer.close())
     reader.close()
 
@@ -68,6 +68,33 @@ def test_a_kill_loses_nothing_acknowledged(path: Path, acknowledged: int) -> Non
     assert promised <= set(kept)
     assert sorted(kept) == sorted(owed) == sorted(stored)
     assert len(kept) % 10 == 0
+
+
+@pytest.mark.parametrize("steps", [1, 20])
+def test_a_kill_during_a_replay_repeats_and_forgets_nothing(path: Path, steps: int) -> None:
+    """After kill -9 in the midst of a replay, what was given back and how far it came agree; and it goes on."""
+    with ledger(path) as store:
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        made = [event(tenant, loop_nos=[loop.no]) for _ in range(3000)]
+        ids = [i for of_event in store.record(*made).delivery_ids for i in of_event]
+        store.outcomes(*(outcome(i, state=2, status=500) for i in ids))
+        started = store.replay(loop.no)
+
+    command = [sys.executable, "-m", "tests.integration.replay_until_killed", str(path)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        promised = [child.stdout.readline() for _ in range(steps)][-1]
+        child.send_signal(signal.SIGKILL)
+        child.stdout.read()
+
+    with ledger(path) as store:
+        left = store.reader.running_replay(loop.no)
+        assert left is not None
+        given_back = store.reader.due_deliveries(loop.no, 2**60, 10_000, [])
+        assert int(promised) <= left.done == len(given_back) < 3000
+        assert store.advance(started.id, 3000).done == 3000
+        assert sorted(d.delivery_id for d in store.reader.due_deliveries(loop.no, 2**60, 10_000, [])) == ids
 
 
 def test_a_locked_file_is_unavailable_until_it_is_free(path: Path) -> None:

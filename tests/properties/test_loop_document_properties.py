@@ -11,6 +11,7 @@ from eventsourcing.utils import get_topic
 from hypothesis import given
 from hypothesis import strategies as st
 
+from actors.commands import Health
 from actors.ledger.loop_document import LoopDocument, LoopKey
 from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError
@@ -52,7 +53,7 @@ def test_the_document_is_what_the_aggregate_is(commands: list[Command], is_delet
 
     assert msgspec.structs.asdict(document) == {name: getattr(loop, name) for name in LoopDocument.__struct_fields__}
     assert (document.route(KEY) is not None) == (loop.state in {"active", "paused"} and not is_deleted)
-    row: Any = document.row(KEY)
+    row: Any = document.row(KEY, Health())
     assert (row.no, row.id, row.account_no, row.deleted, row.state) == (7, "fl_1", 3, is_deleted, loop.state)
 
 

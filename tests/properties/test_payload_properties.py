@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.payload import encode_form, encode_json
+from domain.payload import encode_form, encode_json, form_bytes
 from tests.properties.php_form import read_form
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
@@ -42,6 +42,12 @@ def test_php_reads_the_form_back(fields: dict[str, Any]) -> None:
     actual = read_form(encode_form(fields))
     assert expected == actual
     assert list(expected) == list(actual)
+
+
+@given(FIELDS)
+def test_the_length_of_a_form_is_known_before(fields: dict[str, Any]) -> None:
+    """The counted length is the form's, to the byte."""
+    assert form_bytes(fields) == len(encode_form(fields))
 
 
 @given(FIELDS)

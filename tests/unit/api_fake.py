@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections import Counter, defaultdict
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any, Final, Self, TypeVar, cast
 from uuid import UUID, uuid4, uuid5
 
@@ -36,7 +36,7 @@ MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
 NOW_MS: Final = 1_767_225_600_123
 
-_LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state"}]
+_LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
 
 
 def _method_name(command: str) -> str:
@@ -58,6 +58,9 @@ class FakeClient:
         self.proved: set[str] = set()
         self.samples: dict[str, c.SampleResult] = {}
         self.deliveries: defaultdict[str, list[c.DeliveryView]] = defaultdict(list)
+        self.replays: defaultdict[str, list[c.Replay]] = defaultdict(list)
+        self.health: dict[str, c.Health] = {}
+        #: Newest first.
         self.events: list[c.EventView] = []
         self.problems: list[str] = []
         self.is_open = False
@@ -141,7 +144,8 @@ class FakeClient:
         loop = self.loops[loop_id][1]
         fields = {name: getattr(loop, name) for name in _LOOP_FIELDS}
         secret = secret_text(loop_secret(MASTER_KEY, loop_id, loop.secret_version)) if with_secret else None
-        return c.Loop(id=loop_id, state=str(loop.state), secret=secret, **fields)
+        health = self.health.get(loop_id, c.Health())
+        return c.Loop(id=loop_id, state=str(loop.state), health=health, secret=secret, **fields)
 
     def _list_loops(self, x: c.ListLoops) -> c.LoopPage:
         ids = [loop_id for loop_id, (no, loop) in self.loops.items() if no == x.account.no and not loop.is_deleted]
@@ -212,6 +216,62 @@ class FakeClient:
         data, following = _page(wanted, x.limit, x.cursor)
         return c.DeliveryPage(data=data, next=following)
 
+    def _get_delivery(self, x: c.GetDelivery | c.RetryDelivery) -> c.DeliveryView:
+        for loop_id, deliveries in self.deliveries.items():
+            for delivery in deliveries:
+                if delivery.id == x.delivery_id and self.loops[loop_id][0] == x.account.no:
+                    return delivery
+        raise NotFound(f"there is no delivery {x.delivery_id} in this account")
+
+    def _retry_delivery(self, x: c.RetryDelivery) -> c.DeliveryView:
+        delivery = self._get_delivery(x)
+        retried = msgspec.structs.replace(delivery, state="pending", next_attempt_at_ms=NOW_MS)
+        for deliveries in self.deliveries.values():
+            deliveries[:] = [retried if d is delivery else d for d in deliveries]
+        return retried
+
+    # --- replays; they come no further by themselves
+
+    def _start_replay(self, x: c.StartReplay) -> c.Replay:
+        self._loop(x.account, x.loop_id)
+        if any(replay.state == "running" for replay in self.replays[x.loop_id]):
+            raise Conflict("Another replay of this loop is running. Wait for it, or cancel it.")
+        replay = c.Replay(
+            id=f"rpl_{len(self.replays[x.loop_id]) + 1}",
+            state="running",
+            which=x.which,
+            since_ms=x.since_ms,
+            until_ms=NOW_MS if x.until_ms is None else x.until_ms,
+            count=len(self.deliveries[x.loop_id]),
+            done=0,
+            created_at_ms=NOW_MS,
+        )
+        self.replays[x.loop_id].insert(0, replay)
+        return replay
+
+    def _list_replays(self, x: c.ListReplays) -> c.ReplayPage:
+        self._loop(x.account, x.loop_id)
+        data, following = _page(self.replays[x.loop_id], x.limit, x.cursor)
+        return c.ReplayPage(data=data, next=following)
+
+    def _get_replay(self, x: c.GetReplay | c.CancelReplay) -> c.Replay:
+        self._loop(x.account, x.loop_id)
+        for replay in self.replays[x.loop_id]:
+            if replay.id == x.replay_id:
+                return replay
+        raise NotFound(f"there is no replay {x.replay_id} of feedback loop {x.loop_id}")
+
+    def _cancel_replay(self, x: c.CancelReplay) -> c.Replay:
+        return self.advance_replay(x.loop_id, self._get_replay(x).id, state="cancelled")
+
+    def advance_replay(self, loop_id: str, replay_id: str, **changes: Any) -> c.Replay:
+        """Behind the API's back: how far a replay has come."""
+        replays = self.replays[loop_id]
+        (at,) = (n for n, replay in enumerate(replays) if replay.id == replay_id)
+        if replays[at].state == "running":
+            replays[at] = msgspec.structs.replace(replays[at], **changes)
+        return replays[at]
+
     # --- messages, profiles, events
 
     def _register_messages(self, x: c.RegisterMessages) -> list[c.MessageResult]:
@@ -259,7 +319,10 @@ class FakeClient:
         return found
 
     def _list_events(self, x: c.ListEvents) -> c.EventPage:
-        data, following = _page([e for e in self.events if x.type in {None, e.type}], x.limit, x.cursor)
+        wanted = [e for e in self.events if x.type in {None, e.type}]
+        if x.after is not None:
+            wanted = sorted((e for e in wanted if e.id > str(x.after)), key=lambda e: e.id)
+        data, following = _page(wanted, x.limit, x.cursor)
         return c.EventPage(data=data, next=following)
 
     # --- the service itself
@@ -366,6 +429,37 @@ class Api:
         """A request with the test account's key, or another."""
         headers = {"Authorization": f"Bearer {key or self.key}"} | dict(arguments.pop("headers", {}))
         return await self.http.request(method, path, headers=headers, **arguments)
+
+    async def stream(self, path: str, is_enough: Callable[[str], bool], **headers: str) -> httpx.Response:
+        """What a stream gave until it ended, or the client had enough of it and went away."""
+        gone, got = asyncio.Event(), bytearray()
+        start: dict[str, Any] = {}
+        request = httpx.Request("GET", f"http://api.example{path}")
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            start.update(message if message["type"] == "http.response.start" else {})
+            got.extend(message.get("body", b""))
+            if is_enough(got.decode()):
+                gone.set()
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.partition(b"?")[0],
+            "query_string": request.url.query,
+            "headers": [
+                (name.lower().replace("_", "-").encode(), value.encode())
+                for name, value in {"Authorization": f"Bearer {self.key}", **headers}.items()
+            ],
+        }
+        async with asyncio.timeout(10):
+            await self.app(scope, receive, send)
+        return httpx.Response(start["status"], headers=start["headers"], content=bytes(got), request=request)
 
     async def loop(self, *, active: bool = False, **settings: Any) -> dict[str, Any]:
         """A new loop's JSON."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import msgspec
 import pytest
 
 from actors import commands as c
 from domain import verification
 from domain.errors import InvalidInput
 from domain.values import Trigger
-from tests.unit.api_fake import NOW_MS, Api, pointers, problem, run
+from tests.unit.api_fake import Api, pointers, problem, run
 
 LOOPS = "/v1/feedback-loops"
 
@@ -45,6 +44,14 @@ def test_a_new_loop_has_the_contract_s_fields() -> None:
                 "description": "",
                 "created_at": "2026-01-01T00:00:00.123Z",
                 "verified_at": None,
+                "health": {
+                    "breaker": "closed",
+                    "failing_since": None,
+                    "last_success_at": None,
+                    "last_failure_at": None,
+                    "failures": 0,
+                    "next_probe_at": None,
+                },
                 "verification": {
                     "file_name": f"feedback-loops-{token}.txt",
                     "file_content": verification.file_content(token),
@@ -369,80 +376,6 @@ def test_the_secret_is_rotated_and_read() -> None:
     run(scenario())
 
 
-def test_deliveries_are_listed_with_their_attempts() -> None:
-    """Filters reach the command as they were meant; times are RFC 3339 with milliseconds."""
-    attempt = c.AttemptView(
-        no=1, at_ms=NOW_MS, duration_ms=7, status=500, error="status", response_excerpt="no", address="192.0.2.1"
-    )
-    delivery = c.DeliveryView(
-        id="dlv_1",
-        event="evt_1",
-        type="click",
-        state="pending",
-        created_at_ms=NOW_MS,
-        next_attempt_at_ms=NOW_MS + 5000,
-        attempts=[attempt],
-    )
-
-    async def scenario() -> None:
-        async with Api() as api:
-            loop = await api.loop()
-            api.client.deliveries[loop["id"]] = [delivery, msgspec.structs.replace(delivery, id="dlv_2")]
-            query = {
-                "state": "pending",
-                "type": "click",
-                "since": "2026-01-01T01:00:00+01:00",
-                "until": "2026-01-01T00:00:00.1239999Z",
-                "limit": 1,
-            }
-            path = f"{LOOPS}/{loop['id']}/deliveries"
-            none = (await api.call("GET", path, params=query)).json()
-            query["until"] = "2026-01-01T00:00:00.124Z"
-            page = (await api.call("GET", path, params=query)).json()
-
-            command = api.client.called(c.ListDeliveries)[-1]
-            assert (command.since_ms, command.until_ms) == (NOW_MS - 123, NOW_MS + 1)
-            assert none["data"] == []
-            assert page["next"] == "1"
-            assert page["data"] == [
-                {
-                    "id": "dlv_1",
-                    "event": "evt_1",
-                    "type": "click",
-                    "state": "pending",
-                    "created_at": "2026-01-01T00:00:00.123Z",
-                    "next_attempt_at": "2026-01-01T00:00:05.123Z",
-                    "attempts": [
-                        {
-                            "number": 1,
-                            "time": "2026-01-01T00:00:00.123Z",
-                            "status": 500,
-                            "duration_ms": 7,
-                            "error": "status",
-                            "response_excerpt": "no",
-                            "address": "192.0.2.1",
-                        }
-                    ],
-                }
-            ]
-
-    run(scenario())
-
-
-@pytest.mark.parametrize("text", ["2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "1767225600", "x", ""])
-def test_a_time_that_is_not_rfc_3339_is_refused(text: str) -> None:
-    """Without an offset, or with a month that is none, nobody can know which time is meant."""
-
-    async def scenario() -> None:
-        async with Api() as api:
-            path = f"{LOOPS}/{(await api.loop())['id']}/deliveries"
-            answer = await api.call("GET", path, params={"since": text})
-
-            assert pointers(problem(answer, 422, "invalid-input")) == ["/since"]
-
-    run(scenario())
-
-
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
@@ -457,6 +390,10 @@ def test_a_time_that_is_not_rfc_3339_is_refused(text: str) -> None:
         ("POST", "/rotate-secret", {}),
         ("GET", "/secret", None),
         ("GET", "/deliveries", None),
+        ("POST", "/replay", {"since": "2026-01-01T00:00:00Z"}),
+        ("GET", "/replays", None),
+        ("GET", "/replays/rpl_1", None),
+        ("DELETE", "/replays/rpl_1", None),
     ],
 )
 def test_another_account_s_loop_is_not_found(method: str, path: str, body: Any) -> None:

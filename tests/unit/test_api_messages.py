@@ -12,7 +12,7 @@ import pytest
 
 from actors import commands as c
 from api import message_lines
-from api.routes import health
+from api.readiness import STARTING, TIMEOUT_S, Readiness
 from domain.errors import StoreUnavailable, Unavailable
 from tests.unit.api_fake import NOW_MS, Api, pointers, problem, run
 
@@ -431,15 +431,36 @@ def test_readiness_lists_what_is_missing() -> None:
     run(scenario())
 
 
-def test_readiness_does_not_wait_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readiness_does_not_wait_for_long() -> None:
     """Actors that do not answer are a problem, not a hanging probe."""
-    monkeypatch.setattr(health, "READINESS_TIMEOUT_S", 0.01)
 
     async def scenario() -> None:
         async with Api() as api:
             api.client.gates[c.CheckReadiness] = asyncio.Event()
-            found = problem(await api.http.get("/readyz"), 503, "not-ready")
+            readiness = Readiness(api.client, api.journal, timeout_s=0.01)
+            starting, found = await readiness.problems()
 
-            assert "did not answer" in found["detail"]
+            assert "still starting" in starting
+            assert "did not answer" in found
+            assert TIMEOUT_S < 1
 
     run(scenario())
+
+
+def test_it_is_announced_when_it_is_ready(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has one line with the URL as soon as nothing is missing; from then on nothing is said to be starting."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            readiness = Readiness(api.client, api.journal)
+            api.client.problems = ["no supervisor"]
+            assert await readiness.problems() == [STARTING, "no supervisor"]
+            announcing = asyncio.create_task(readiness.announce("http://here"))
+            api.client.problems = []
+            await asyncio.wait_for(announcing, 5)
+            api.client.problems = ["no supervisor"]
+            assert await readiness.problems() == ["no supervisor"]
+
+    with caplog.at_level("INFO", "api.readiness"):
+        run(scenario())
+    assert [(record.message, vars(record)["url"]) for record in caplog.records] == [("ready", "http://here")]

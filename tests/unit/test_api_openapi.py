@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -23,10 +24,12 @@ from api.problems import KINDS
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 from api.schemas.base import TriggerName
+from domain.delivery import EVENT_TOO_LARGE
 from domain.values import Trigger
 from tests.unit.api_fake import ADMIN_KEY, NOW_MS, Api, run
 
 LOOPS = "/v1/feedback-loops"
+ROOT = Path(__file__).parents[2]
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
 
@@ -63,7 +66,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
     """It has what the specification requires of its top, and no member that it does not know."""
     assert document["openapi"] == "3.1.0"
-    assert set(document) == {"openapi", "info", "servers", "tags", "paths", "components"}
+    assert set(document) == {"openapi", "info", "servers", "tags", "paths", "webhooks", "components"}
     assert {"title", "version"} <= set(document["info"])
     assert {tag["name"] for tag in document["tags"]} == {o["tags"][0] for _, _, o in operations(document)}
 
@@ -132,6 +135,20 @@ def test_requests_refuse_unknown_fields_and_answers_may_get_more(document: dict[
     )
     assert "additionalProperties" not in schemas["FeedbackLoop"]
     assert "secret" not in schemas["FeedbackLoop"]["required"]
+
+
+def test_every_body_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    """The example of each body is taken by its model, and says something."""
+    registry: Registry[Any] = Registry().with_resource(
+        "urn:api", Resource.from_contents(document, default_specification=DRAFT202012)
+    )
+    for _, _, operation in operations(document):
+        for content in operation.get("requestBody", {"content": {}})["content"].values():
+            schema = content.get("x-itemSchema", content["schema"])
+            example = json.loads(content["example"]) if "x-itemSchema" in content else content["example"]
+            text = json.dumps(schema).replace("#/components", "urn:api#/components")
+            Draft202012Validator(json.loads(text), registry=registry).validate(example)
+            assert example
 
 
 # --- real answers
@@ -216,6 +233,14 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
             await ask("GET", "/v1/databases/1/profiles/2")
             await ask("GET", "/v1/events")
             await ask("GET", "/v1/events?x=1")
+            checker.check(await api.stream("/v1/events/stream", bool))
+            await ask("GET", "/v1/deliveries/dlv_1")
+            await ask("POST", "/v1/deliveries/dlv_1/retry")
+            for _ in range(2):
+                await ask("POST", f"{item}/replay", json={"since": "2026-01-01T00:00:00Z", "state": "all"})
+            await ask("GET", f"{item}/replays")
+            await ask("GET", f"{item}/replays/rpl_1")
+            await ask("DELETE", f"{item}/replays/rpl_1")
             await ask("DELETE", item)
             for path in ("/healthz", "/readyz", "/openapi.json", "/docs", "/problems/conflict"):
                 await ask("GET", path)
@@ -289,3 +314,21 @@ def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
     others = {link for link in page.links if not link.startswith("#")}
     assert others == {"/openapi.json", *(kind.type for kind in KINDS.values())}
+
+
+def test_every_body_s_limit_is_told(document: dict[str, Any]) -> None:
+    """By media type, where the body is described."""
+    told = document["paths"]["/v1/messages"]["post"]["requestBody"]["description"]
+    assert told == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; else 413."
+    assert all("At most" in o["requestBody"]["description"] for _, _, o in operations(document) if "requestBody" in o)
+
+
+def test_every_word_for_a_failed_attempt_is_told(document: dict[str, Any]) -> None:
+    """Those that the sources of the delivery side name are in the enum of `Attempt.error`."""
+    schema = document["components"]["schemas"]["Attempt"]["properties"]["error"]
+    (told,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
+    sources = [*(ROOT / "actors").glob("*.py"), *(ROOT / "actors" / "adapters").glob("*.py")]
+    text = "\n".join(path.read_text() for path in sources)
+    used = set(re.findall(r'(?:Broken|_fail|HttpAnswer\(None,) ?\(?"([a-z_]+)"', text))
+    assert {"timeout", "dns", "disconnect", "too_large", "internal"} <= used
+    assert used | {"redirect", "status", EVENT_TOO_LARGE} == set(told)

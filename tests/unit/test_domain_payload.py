@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
 
 import pytest
 
-from domain.payload import CONTENT_TYPES, encode_form, encode_json
+from domain.payload import CONTENT_TYPES, encode_form, encode_json, form_bytes
 from domain.values import PayloadFormat
 
 
@@ -30,6 +31,7 @@ from domain.values import PayloadFormat
 def test_a_form_is_spelled_as_the_contract_shows(fields: dict[str, Any], body: bytes) -> None:
     """Lists, maps, numbers, truth, emptiness and other letters each have one spelling."""
     assert body == encode_form(fields)
+    assert form_bytes(fields) == len(body)
 
 
 def test_depth_is_no_danger() -> None:
@@ -38,6 +40,19 @@ def test_depth_is_no_danger() -> None:
     for _ in range(5000):
         value = {"a": value}
     assert encode_form({"deep": value}) == b"deep" + b"[a]" * 5000 + b"=x"
+
+
+def test_a_long_form_is_counted_without_being_made() -> None:
+    """Names that are repeated for each of many values cost no memory until somebody makes the form."""
+    fields = {"fields": {"k" * 40_000: [1] * 10_000}}
+    tracemalloc.start()
+    try:
+        length = form_bytes(fields)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert length == 10_000 * (len("fields[]") + 40_000 + len("[]=1&")) - 1
+    assert peak < 5_000_000
 
 
 def test_what_is_not_json_is_named() -> None:

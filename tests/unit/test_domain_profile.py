@@ -65,6 +65,11 @@ def test_a_place_holds_one_profile() -> None:
         ('{"a": "\ud800"}', "surrogate"),
         ('{"a": ' + "9" * 5000 + "}", "must be JSON"),
         (json.dumps({"a": "x" * 65536}), "at most 65536 bytes"),
+        ('{"": 1}', "empty name"),
+        ('{"a": [{"": 1}]}', "empty name"),
+        (json.dumps({"a": {"k" * 201: 1}}), "names longer than 200 characters: 'kkkkkkkkkkkkkkkkkkkk'… has 201"),
+        (json.dumps({"k" * 40_000: [1] * 1500}), "names longer than 200"),
+        (json.dumps({"k" * 200: [1] * 15_000}), "at most 262144 bytes as a form, and would be 3"),
         (nested(17), "nested deeper than 16"),
         (nested(5000), "nested deeper than 16"),
     ],
@@ -84,6 +89,19 @@ def test_the_deepest_fields_pass() -> None:
     """Sixteen levels are allowed, lists and maps alike."""
     assert a_profile(nested(16)).fields_json == nested(16)
     assert a_profile('{"a":' + "[" * 15 + "]" * 15 + "}").version == 1
+
+
+def test_the_longest_names_pass() -> None:
+    """Two hundred characters are allowed, whatever their length in bytes."""
+    assert a_profile(json.dumps({"é" * 200: {"k" * 200: [1, 2]}})).version == 1
+
+
+def test_interests_fit_a_form() -> None:
+    """Interests that would be larger than a form may be are refused at their pointer, however many there may be."""
+    with pytest.raises(InvalidInput, match="interests must be at most 262144 bytes as a form") as caught:
+        a_profile("{}", ["😀" * 200] * 1000)
+    assert [pointer for pointer, _ in caught.value.problems] == ["/interests"]
+    assert a_profile("{}", ["x" * 200] * 1000).version == 1
 
 
 def test_names_and_interests_are_texts() -> None:

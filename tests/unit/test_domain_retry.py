@@ -30,6 +30,11 @@ def test_2xx_is_delivered(status: int) -> None:
     assert after(status) == DELIVERED
 
 
+def test_an_event_too_large_to_be_sent_is_dead_at_once() -> None:
+    """No attempt at it would do better, and the loop is not disabled for it."""
+    assert after(None, "event_too_large") == DEAD
+
+
 @pytest.mark.parametrize("status", [100, 199, 300, 301, 308, 400, 401, 404, 429, 500, 503, 599])
 def test_any_other_answer_is_retried(status: int) -> None:
     """Redirects, refusals and failures alike are tried again on the schedule."""

@@ -33,7 +33,12 @@ def test_trigger_codes_never_change() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["https://example.com", "http://Example.com:8080/a?b=c", "http://[::1]/x", "https://xn--e1aybc.example/"]
+    "text",
+    ["https://example.com", "http://Example.com:8080/a?b=c", "http://[::1]/x", "https://xn--e1aybc.example/"]
+    + [
+        f"https://example.com/{path}"
+        for path in (".well-known/x", "...", "a..b/x.php", "%2e%2e%2e/", "x?a=/../b", "%2f..x")
+    ],
 )
 def test_a_handlers_url_is_absolute(text: str) -> None:
     """Both schemes, ports, queries and literal addresses are URLs a handler can have."""
@@ -53,6 +58,12 @@ def test_a_handlers_url_is_absolute(text: str) -> None:
         ("https://u:p@example.com/", "user name or password"),
         ("https://u@example.com/", "user name or password"),
         ("https://example.com/#x", "fragment"),
+        ("https://example.com/../x.php", "path segments"),
+        ("https://example.com/a/./x.php", "path segments"),
+        ("https://example.com/a/..", "path segments"),
+        ("https://example.com/.?a=b", "path segments"),
+        ("https://example.com/a/%2E%2e/x.php", "path segments"),
+        ("https://example.com/a/.%2e/x.php", "path segments"),
         ("https://exämple.com/", "printable ASCII"),
         ("https://example.com/a b", "printable ASCII"),
         ("https://example.com/\r\nX: y", "printable ASCII"),

@@ -76,3 +76,9 @@ def test_the_dns_record_proves_the_same() -> None:
     assert dns_name("https://Example.com:8443/dir/script.php?x=1") == "_feedback-loops.example.com"
     assert dns_name("https://example.com./x") == "_feedback-loops.example.com"
     assert proves(dns_value(TOKEN).encode(), TOKEN)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9000/x", "http://[::1]/x", "http://10.0.0.1./x"])
+def test_an_address_has_no_dns_record(url: str) -> None:
+    """Where the host is an address there is no name to put a record at."""
+    assert dns_name(url) is None

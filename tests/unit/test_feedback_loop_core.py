@@ -115,7 +115,7 @@ def test_verify_by_dns(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_core(tmp_path, verified=False) as (core, world):
-            world.prover.records[dns_name(URL)] = [b"v=spf1 -all", dns_value("token-1").encode()]
+            world.prover.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
             report = await core.verify()
 
             assert report.verified

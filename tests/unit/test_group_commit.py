@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -253,3 +254,24 @@ def test_an_ended_event_loop_disturbs_nobody(bench: Bench) -> None:
         return answer
 
     assert asyncio.run(stay()) == 7
+
+
+def test_a_clean_close_leaves_one_whole_file(bench: Bench, tmp_path: Path) -> None:
+    """After the close the file alone has everything, though others have it open: copied without its log it is whole."""
+
+    async def scenario() -> None:
+        commits = GroupCommit(bench.connect)
+        await commits.run(insert(1), 1)
+        await commits.close()
+
+    reader = sqlite3.connect(bench.path)
+    try:
+        reader.execute("SELECT * FROM numbers").fetchall()
+        asyncio.run(scenario())
+        copy = tmp_path / "copy.sqlite"
+        copy.write_bytes(bench.path.read_bytes())
+        with closing(sqlite3.connect(copy)) as copied:
+            assert copied.execute("SELECT n FROM numbers").fetchall() == [(1,)]
+        assert bench.path.with_name(f"{bench.path.name}-wal").stat().st_size == 0
+    finally:
+        reader.close()

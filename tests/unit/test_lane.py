@@ -19,6 +19,7 @@ from actors.lane import Lane
 from actors.ports import HttpAnswer, HttpRequest
 from actors.posts import LaneConfig, SigningSecret
 from actors.user_agent import USER_AGENT
+from domain.breaker import FAILURES_TO_OPEN
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.retry import RetrySchedule
 from domain.signing import secret_text
@@ -122,7 +123,7 @@ def test_a_post(tmp_path: Path) -> None:
             assert (request.url, request.timeout_s) == ("https://example.com/x.php", 5.0)
             assert header(request, "webhook-id").startswith("evt_")
             (outcome,) = world.ledger.recorded
-            assert outcome[1:2] + outcome[4:] == (1, 200, None, "ok", "127.0.0.1", DeliveryState.DELIVERED, 0)
+            assert outcome[1:2] + outcome[4:] == (1, 200, None, "ok", "127.0.0.1", DeliveryState.DELIVERED, 0, 2, 0)
 
     asyncio.run(main())
 
@@ -360,6 +361,28 @@ def test_what_cannot_be_sent(tmp_path: Path) -> None:
                 poison.delivery_id: "internal",
                 good.delivery_id: None,
             }
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("ordered", [False, True])
+def test_what_is_too_large_is_dead_at_once(tmp_path: Path, ordered: bool) -> None:
+    """An event whose form is larger than a POST may be is dead after one attempt, and tells nothing of the handler."""
+    too_large = b'{"fields":{"' + b"k" * 40_000 + b'":[1' + b",1" * 1500 + b"]}}"
+
+    async def main() -> None:
+        async with a_lane(tmp_path, schedule="0.01,0.01", max_concurrency=1, ordered=ordered) as (lane, world, _):
+            poison = await world.owe(FAILURES_TO_OPEN, too_large)
+            [good] = await world.owe()
+            lane.offer([*poison, good])
+            await eventually(lambda: len(world.ledger.recorded) == len(poison) + 1)
+
+            assert {(o.delivery_id, o.error, o.state, o.attempt_no) for o in world.ledger.recorded} == {
+                *((p.delivery_id, "event_too_large", DeliveryState.DEAD, 1) for p in poison),
+                (good.delivery_id, None, DeliveryState.DELIVERED, 1),
+            }
+            assert len(world.sender.requests) == 1
+            assert lane.health.breaker == "closed"
 
     asyncio.run(main())
 
@@ -604,7 +627,7 @@ def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in hand is bounded in bytes, too; an event larger than the bound still goes out, alone."""
 
     async def main() -> None:
-        monkeypatch.setattr(in_hand_module, "MAX_BYTES", 2500)
+        monkeypatch.setattr(in_hand_module, "MAX_BYTES", 5000)
         fields = b'{"mime":"' + b"x" * 1000 + b'"}'
         huge = b'{"mime":"' + b"x" * 5000 + b'"}'
         async with a_lane(tmp_path, max_concurrency=1) as (lane, world, _):

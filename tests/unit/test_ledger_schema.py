@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
+from uuid import UUID
 
+import msgspec
 import pytest
+from eventsourcing.sqlite import SQLiteDatastore
 
+from actors import commands as c
 from actors.ledger.connection import open_writer
+from actors.ledger.outbox import TrackingEventState
 from actors.ledger.reader import SQLiteLedgerReader
+from actors.ledger.recorder import LedgerRecorder
 from actors.ledger.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
@@ -20,7 +28,12 @@ from actors.ledger.schema import (
     split_statements,
 )
 from actors.ledger.writer import SQLiteLedger
+from domain.account import Account
+from domain.delivery import OfferedDelivery
 from domain.errors import StoreError, StoreUnavailable
+from domain.tracking import EventToRecord
+from domain.values import id_text
+from tests.contract.ledger_facts import NOW_MS, FakeClock, Tenant, event, stored
 
 
 @pytest.fixture
@@ -68,6 +81,68 @@ def test_from_every_version_to_the_next(connection: sqlite3.Connection) -> None:
     assert schema_version(connection) == SCHEMA_VERSION + 2
     assert connection.execute("SELECT name, note FROM accounts").fetchall() == [("Acme", "none")]
     assert connection.execute("SELECT x FROM more").fetchall() == [(7,)]
+
+
+def test_a_ledger_of_version_1_goes_on(path: Path) -> None:
+    """A file that version 1 wrote keeps all it has: what was listed is, what was due is, and more can come."""
+    with closing(open_writer(path)) as connection:
+        migrate(connection, MIGRATIONS[:1])
+        tenant, made = write_version_1(connection)
+    reader = SQLiteLedgerReader(path)
+    writer = SQLiteLedger(path, FakeClock())
+
+    page = reader.list_deliveries(1, c.ListDeliveries(account=tenant, loop_id=""))
+    assert [(d.id, d.state, len(d.attempts)) for d in page.data] == [
+        ("dlv_9", "dead", 2),
+        ("dlv_8", "delivered", 1),
+        ("dlv_7", "pending", 0),
+    ]
+    assert {a.response_bytes for d in page.data for a in d.attempts} == {0}
+    assert reader.due_deliveries(1, NOW_MS, 9, []) == [
+        OfferedDelivery(7, made[0].event_id, "open", made[0].fields, 0, NOW_MS)
+    ]
+    [loop] = reader.list_loops(1, 9, None).data
+    assert loop.health == c.Health()
+
+    async def go_on() -> list[list[int]]:
+        new = await writer.record_events(reader.routes_version(), [event(Tenant(UUID(int=1), tenant), loop_nos=[1])])
+        replay = await writer.start_replay(1, "all", 0, 2**47)
+        assert (await writer.advance_replay(replay.id, 10)).done == 2
+        await writer.close()
+        return new.delivery_ids
+
+    assert asyncio.run(go_on()) == [[10]]
+    assert [d.forgiven for d in reader.due_deliveries(1, NOW_MS, 9, [])] == [0, 1, 2, 0]
+    reader.close()
+
+
+def write_version_1(connection: sqlite3.Connection) -> tuple[c.Account, list[EventToRecord]]:
+    """What version 1 wrote: an account with a loop, and three events with their deliveries and attempts."""
+    account = Account.open(UUID(int=1), "Acme", NOW_MS)
+    tenant = Tenant(UUID(int=1), c.Account(no=1, id=id_text("acc", UUID(int=1)), name="Acme"))
+    loop = tenant.loop()
+    loop.verify("https://example.com/proof.txt", NOW_MS)
+    cursor = connection.cursor()
+    cursor.execute("BEGIN")
+    LedgerRecorder(SQLiteDatastore(":memory:")).insert_within(cursor, stored(account, loop))
+    made = [event(tenant) for _ in range(3)]
+    for delivery_id, attempts, one in zip((7, 8, 9), (0, 1, 2), made, strict=True):
+        state = TrackingEventState(1, "open", 0, NOW_MS, one.fields.decode())
+        cursor.execute(
+            "INSERT INTO stored_events VALUES (?, 1, 'tracking-event.recorded', ?)",
+            (one.event_id.hex(), msgspec.json.encode(state)),
+        )
+        cursor.execute("INSERT INTO events VALUES (1, ?, 1, 0)", (one.event_id,))
+        cursor.execute(
+            "INSERT INTO deliveries VALUES (?, 1, ?, 1, ?, ?, ?, ?)",
+            (delivery_id, one.event_id, attempts, attempts, NOW_MS, NOW_MS),
+        )
+        for no in range(1, attempts + 1):
+            cursor.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, 12, 200, NULL, 'ok', '203.0.113.9')", (delivery_id, no, NOW_MS)
+            )
+    cursor.execute("COMMIT")
+    return tenant.view, made
 
 
 def test_a_step_that_fails_leaves_the_version_before(connection: sqlite3.Connection) -> None:

@@ -121,3 +121,28 @@ def test_an_oversized_frame_ends_the_connection() -> None:
         await server.stop(0.1)
 
     asyncio.run(scenario())
+
+
+class GoneTransport(asyncio.Transport):
+    """Takes what is written, and is closed already."""
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        """Into nothing."""
+
+
+def test_a_connection_lost_at_once_fails_the_request_that_waited_for_it() -> None:
+    """A request that finds its new connection gone says so at once, and does not wait for an answer."""
+
+    async def connect(protocol: Callable[[], FrameProtocol]) -> None:
+        made = protocol()
+        made.connection_made(GoneTransport())
+        asyncio.get_running_loop().call_soon(made.connection_lost, None)
+
+    async def scenario() -> None:
+        link = Link("the test server", connect)
+        async with asyncio.timeout(5):
+            with pytest.raises(Unavailable, match="went away"):
+                await link.ask(1, b"", 60)
+        await link.close()
+
+    asyncio.run(scenario())

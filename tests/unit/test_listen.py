@@ -51,7 +51,8 @@ def listening(
     status: int = 200,
 ) -> Iterator[http.client.HTTPConnection]:
     """A server, and one connection to it."""
-    server = listen.server("127.0.0.1", 0, listen.SampleHandler(secrets, files or {}, folder, status, shown.append))
+    sample = listen.SampleHandler(lambda: listen.Secrets(secrets()), files or {}, folder, status, shown.append)
+    server = listen.server("127.0.0.1", 0, sample)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
@@ -147,13 +148,28 @@ def test_the_status_is_what_was_asked_for() -> None:
 
 
 def test_the_secret_may_come_later(tmp_path: Path) -> None:
-    """The secret's file is read at each event: it may be missing at first, and change."""
+    """The secret's file is read at each event: it may be missing at first, and change; what is wrong is said."""
     file = tmp_path / "secret"
-    assert listen.secrets_of([OTHER], file) == [OTHER]
-    file.write_text(f"{secret_text(SECRET)}\n")
-    assert listen.secrets_of([], file) == [SECRET]
-    file.write_text("whsec_half…")
-    assert listen.secrets_of([], file) == []
+    assert listen.secrets_of([OTHER], file) == ([OTHER], f"{file} is not there")
+    file.write_text("")
+    assert listen.secrets_of([], file) == ([], f"{file} is empty")
+    for text in (f"{secret_text(SECRET)}\n", json.dumps({"id": "fl_1", "secret": secret_text(SECRET)})):
+        file.write_text(text)
+        assert listen.secrets_of([], file) == ([SECRET], None)
+    for text in ("whsec_half…", '{"title": "no"}', "{"):
+        file.write_text(text)
+        keys, problem = listen.secrets_of([], file)
+        assert keys == []
+        assert problem is not None
+        assert problem.startswith(f"{file} holds something else: ")
+
+
+def test_a_secret_that_cannot_be_used_is_said_so() -> None:
+    """An event whose signature was not checked, although a file was given, shows why."""
+    event = ReceivedEvent(at_ns=1, path="/", fields=EVENT, signature=None, unchecked="secret is empty")
+
+    assert "signature not checked: secret is empty" in rendered(event, 80).plain
+    assert ReceivedEvent.from_json(event.to_json()) == event
 
 
 def test_options_say_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -161,6 +177,9 @@ def test_options_say_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str])
     for arguments, complaint in (
         (["--secret", "abc"], "a secret is whsec_ and base64"),
         (["--verification", "x=y"], "must be feedback-loops-"),
+        (["--port", "99999"], "must be a whole number from 0 to 65535"),
+        (["--port", "1", "--status", "999"], "must be a whole number from 200 to 599"),
+        (["--port", "1", "--stat", "200"], "--stat"),
         ([], "--port"),
     ):
         with pytest.raises(SystemExit):
@@ -249,10 +268,24 @@ def test_deep_forms_are_refused() -> None:
 
 def test_what_is_shown_can_be_read() -> None:
     """The terminal shows the trigger, the recipient, the verdict and every field; markup in values stays text."""
-    event = ReceivedEvent(at_ns=1, path="/", fields=EVENT | {"description": "[red]x[/]"}, signature="ok")
+    fields = EVENT | {"description": "[red]x[/]", "original": f"https://shop.example/{'a' * 100}", "x": "word " * 30}
+    event = ReceivedEvent(at_ns=1, path="/", fields=fields, signature="ok")
     text = io.StringIO()
-    Console(file=text, width=100).print(rendered(event))
+    Console(file=text, width=80, highlight=False).print(rendered(event, 80))
 
     for part in ("click", "zoë@example.com", "signature ok", "spring, a&b", '"city": "Amsterdam"', "[red]x[/]"):
         assert part in text.getvalue()
+    lines = text.getvalue().splitlines()
+    assert max(map(len, lines)) == 80
+    assert [line for line in lines if line.endswith(" ")] == []
+    assert "wor\n" not in text.getvalue()
     assert json.loads(event.to_json())["fields"]["tags"] == ["spring", "a&b"]
+
+
+def test_what_is_shown_cannot_steer_the_terminal() -> None:
+    """Control characters in names and values are shown as escapes."""
+    fields = {"type": "\x1b[2J", "recipient": "a\rb", "na\x9bme": ["\x07", "b"], "map": {"k": "\x1b]0;x"}}
+    shown = rendered(ReceivedEvent(at_ns=1, path="/", fields=fields, signature="\x1b[m"), 80).plain
+
+    assert all(character.isprintable() or character == "\n" for character in shown)
+    assert "\\x1b[2J" in shown

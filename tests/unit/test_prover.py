@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import dns.message
 import dns.rcode
@@ -19,6 +20,7 @@ from actors.adapters.resolver import HandlerResolver
 from actors.ports import Fetched
 from actors.proofs import look_for_proof
 from domain.handler_policy import HandlerPolicy, parse_networks
+from domain.values import HandlerUrl
 from domain.verification import file_content, file_name
 from tests.raw_handler import OK, RawHandler, Script, answering, make_certificates, raw_handler, read_request
 
@@ -66,6 +68,13 @@ def test_a_file() -> None:
             b"HTTP/1.1 302 Found\r\nLocation: https://x.example/y\r\nContent-Length: 0\r\n\r\n",
             '302 Found: a redirect to "https://x.example/y", and redirects are not followed',
         ),
+        (b"HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", "302 Found"),
+        (b"HTTP/1.1 304 Not Modified\r\n\r\n", "304 Not Modified"),
+        (b"HTTP/1.1 399 \r\nContent-Length: 0\r\n\r\n", "399"),
+        (b"HTTP/1.1 404 \x1b[31mred\x07\xff\r\nContent-Length: 0\r\n\r\n", "404 �[31mred��"),
+        (b"HTTP/1.1 404 " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n", "404 " + "x" * 96),
+        (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", "the answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x1b[31m\r\n\r\n", "the answer is not HTTP"),
     ],
 )
 def test_what_is_no_file(answer: bytes, found: str) -> None:
@@ -73,6 +82,8 @@ def test_what_is_no_file(answer: bytes, found: str) -> None:
     got, handler = fetched(answering(answer))
 
     assert got.found.startswith(found)
+    assert got.found.isprintable()
+    assert len(got.found) < 300
     assert not got.body
     assert len(handler.requests) == 1
 
@@ -211,6 +222,56 @@ def test_names_are_resolved_by_our_resolver_alone() -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("host", ["xn--i-7iq.example", "a_b.example", "-a-.example", "shop.example.", "a..b", "a" * 70])
+def test_every_host_that_a_handler_may_have(host: str) -> None:
+    """Hosts that deliveries are made to are asked for their file too, however odd they are."""
+
+    async def main() -> None:
+        async def look_up(_host: str) -> list[str]:
+            return ["127.0.0.1"]
+
+        async with raw_handler(answering(file(b"x"))) as handler:
+            url = handler.url("/a/%7Bb%7D|'\"<>{}^`", host=host)
+            got = await HttpProver(HandlerResolver(LOCAL, look_up)).fetch_file(HandlerUrl(url).text)
+
+            assert got.body == b"x"
+            assert f"GET {urlsplit(url).path} HTTP/1.1\r\n".encode() in handler.requests[0]
+            assert f"ost: {host}:{handler.port}\r\n".encode() in handler.requests[0]
+
+    asyncio.run(main())
+
+
+def test_a_literal_ipv6_host() -> None:
+    """An address in brackets is connected to as it is, and named with its brackets."""
+
+    async def main() -> None:
+        async with raw_handler(answering(file(b"x")), host="::1") as handler:
+            got = await HttpProver(HandlerResolver(HandlerPolicy(parse_networks("::1/128")))).fetch_file(
+                handler.url(host="[::1]")
+            )
+
+            assert got.body == b"x"
+            assert f"ost: [::1]:{handler.port}\r\n".encode() in handler.requests[0]
+
+    asyncio.run(main())
+
+
+def test_a_fault_of_ours_is_a_finding(caplog: pytest.LogCaptureFixture) -> None:
+    """What nobody foresaw is logged with its traceback, and is a sentence that tells nothing of the inside."""
+
+    async def look_up(_host: str) -> list[str]:
+        raise KeyError("location")
+
+    async def main() -> None:
+        prover = HttpProver(HandlerResolver(LOCAL, look_up))
+        got = await prover.fetch_file("http://shop.example/x.txt")
+
+        assert got == (None, "it could not be looked for: an unexpected error, which was logged")
+
+    asyncio.run(main())
+    assert caplog.records[-1].exc_info is not None
+
+
 def test_tls(tmp_path: Path) -> None:
     """Over https the certificate must be the name's, though the connection is made to an address."""
 
@@ -225,7 +286,9 @@ def test_tls(tmp_path: Path) -> None:
             good = await prover.fetch_file(handler.url(host="shop.example", scheme="https"))
             misnamed = await prover.fetch_file(handler.url(host="other.example", scheme="https"))
 
-            assert good.body == b"x"
+            dotted = await prover.fetch_file(handler.url(host="shop.example.", scheme="https"))
+
+            assert good.body == dotted.body == b"x"
             assert misnamed.body is None
             assert "other.example" in misnamed.found
 

@@ -47,6 +47,13 @@ def test_a_flag_wins_over_the_environment() -> None:
     assert settings.public_url == "http://[::1]:2"
 
 
+def test_what_other_commands_are_told_does_no_harm() -> None:
+    """A shell that is set up for the commands that talk to a service can start one as well."""
+    Settings.from_env({"FEEDBACK_LOOPS_URL": "http://x.example", "FEEDBACK_LOOPS_API_KEY": "flk_x"})
+
+    assert set(problems({"FEEDBACK_LOOPS_URLS": "x"})) == {"FEEDBACK_LOOPS_URLS"}
+
+
 def test_everything_wrong_is_reported_at_once() -> None:
     """All wrong options are named together, by variable and flag, each with what it must be."""
     env = {"FEEDBACK_LOOPS_RETRY_SCHEDULE": "5,soon", "FEEDBACK_LOOPS_TRUSTED_PROXIES": "proxy"}

@@ -186,11 +186,13 @@ def test_looking_at_the_unsubscribe_page_unsubscribes_nobody(tmp_path: Path) -> 
 
 
 def test_one_click_unsubscribes(tmp_path: Path) -> None:
-    """RFC 8058's POST, as a form of either kind, and the page's button are recorded and answered with a page."""
+    """RFC 8058's POST, as a form of either kind, is recorded and answered with a page; so is the page's own button."""
 
     async def body(edge: Edge) -> None:
         url = URLS.unsubscribe_url(5, KEY)
-        for sent in ({"data": ONE_CLICK}, {"files": {"List-Unsubscribe": (None, "One-Click")}}, {}):
+        page = (await edge.get(url)).text
+        button = dict(re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', page))
+        for sent in ({"data": ONE_CLICK}, {"files": {"List-Unsubscribe": (None, "One-Click")}}, {"data": button}):
             answer = await edge.client.post(url, **sent)
             assert answer.status_code == 200
             assert "You have been unsubscribed" in answer.text
@@ -200,17 +202,23 @@ def test_one_click_unsubscribes(tmp_path: Path) -> None:
 
 
 def test_a_post_of_something_else_unsubscribes_nobody(tmp_path: Path) -> None:
-    """Another form gets the page with the button again, a large body is not read to its end; nothing is recorded."""
+    """Another form, or none, gets the page with the button again; a large body is not read to its end."""
 
     async def body(edge: Edge) -> None:
         url = URLS.unsubscribe_url(5, KEY)
         other = await edge.client.post(url, data={"List-Unsubscribe": "No"})
         assert (other.status_code, "<form" in other.text) == (400, True)
+        nothing = await edge.client.post(url)
+        assert (nothing.status_code, "<form" in nothing.text) == (400, True)
         large = await edge.client.post(url, content=b"List-Unsubscribe=One-Click&x=" + b"x" * 5000)
         assert large.status_code == 413
         assert edge.hits == []
 
     run(tmp_path, body)
+
+
+def part(name: bytes, value: bytes) -> bytes:
+    return b'--b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n' % (name, value)
 
 
 @pytest.mark.parametrize(
@@ -219,17 +227,29 @@ def test_a_post_of_something_else_unsubscribes_nobody(tmp_path: Path) -> None:
         (b"List-Unsubscribe=One-Click", True),
         (b"List-Unsubscribe=One-Click\r\n", True),
         (b"a=b&List-Unsubscribe=One%2DClick", True),
-        (b"", True),
+        (b"", False),
+        (b"\r\n", False),
         (b"List-Unsubscribe=One-Click-Not", False),
         (b"x=List-Unsubscribe=One-Click", False),
         (b"\xff\xfe&&&==", False),
         (b"&" * 4000, False),
         (b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--', True),
+        (
+            b"--b\nContent-Type: text/plain\ncontent-disposition:form-data;name=List-Unsubscribe\n\nOne-Click\n--b--\n",
+            True,
+        ),
+        (part(b"x", b"1") + part(b"List-Unsubscribe", b"One-Click") + b"--b--\r\n", True),
         (b'--b\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nNo\r\n--b--', False),
+        (part(b"List-Unsubscribe", b"No") + part(b"other", b"One-Click") + b"--b--\r\n", False),
+        (part(b"other", b"One-Click") + part(b"List-Unsubscribe", b"") + b"--b--\r\n", False),
+        (part(b"List-Unsubscribe", b"One-Click\r\nNo") + b"--b--\r\n", False),
+        (part(b'x"; filename="List-Unsubscribe', b"One-Click") + b"--b--\r\n", False),
+        (b'--b\r\n\r\nContent-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n--b--', False),
+        (b'Content-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n', False),
     ],
 )
 def test_what_asks_to_unsubscribe(body: bytes, expected: bool) -> None:
-    """The pair of RFC 8058 in either encoding, or an empty body, and nothing else."""
+    """The pair of RFC 8058 in either encoding, name and value in one field, and nothing else."""
     assert asks_to_unsubscribe(body) is expected
 
 
@@ -239,7 +259,17 @@ def test_what_asks_to_unsubscribe(body: bytes, expected: bool) -> None:
         ("https://example.com/a%20b?x=1&y=%C3%A9#f", b"https://example.com/a%20b?x=1&y=%C3%A9#f"),
         ("HTTP://example.com", b"HTTP://example.com"),
         ("https://bücher.example:8443/ä b?ö=ü", b"https://xn--bcher-kva.example:8443/%C3%A4%20b?%C3%B6=%C3%BC"),
-        ("https://example.com/\r\nSet-Cookie: a=b", b"https://example.com/Set-Cookie:%20a=b"),
+        ("https://example.com/\r\nSet-Cookie: a=b", b"https://example.com/%0D%0ASet-Cookie:%20a=b"),
+        ("https://example.бг:8080/x", b"https://example.xn--90ae:8080/x"),
+        ("https://jö:p@ß@faß.de:1?", b"https://j%C3%B6:p@%C3%9F@xn--fa-hia.de:1?"),
+        ("https://bücher.example/a?x#", b"https://xn--bcher-kva.example/a?x#"),
+        ("https://bücher.example#?", b"https://xn--bcher-kva.example#?"),
+        ("https://bücher.example\\@x.example/", b"https://xn--bcher-kva.example\\@x.example/"),
+        ("https://[2001:db8::1]:80/ä", b"https://[2001:db8::1]:80/%C3%A4"),
+        ("https://☃.example/", b"https://xn--n3h.example/"),
+        ("https://a.example／@b.example/", b"https://a.example%EF%BC%8F@b.example/"),
+        ("https://a.example／b.example/", b"https://a.example%EF%BC%8Fb.example/"),
+        ("http:///ä", b"http:///%C3%A4"),
         ("https://" + "ä" * 80 + ".example/", b"https://" + b"%C3%A4" * 80 + b".example/"),
         ("javascript:alert(1)", None),
         ("//example.com", None),

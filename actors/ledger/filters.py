@@ -1,0 +1,41 @@
+"""What lists are filtered by, checked and made fit for the store."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain.errors import InvalidInput
+from domain.values import TRIGGER_CODES, DeliveryState
+
+#: After every time that is stored. Event ids have 48 bits of time.
+END_OF_TIME_MS: Final = 2**48 - 1
+_STATES: Final = {state.name.lower(): state for state in DeliveryState}
+
+
+def time_ms(given_ms: int) -> int:
+    """The time, or the end of time on its side."""
+    return max(0, min(given_ms, END_OF_TIME_MS))
+
+
+def type_code(name: str) -> int:
+    """The number of a type of event.
+
+    Raises:
+        InvalidInput: there is no such type.
+    """
+    if name not in TRIGGER_CODES:
+        problem = f"must be one of {', '.join(TRIGGER_CODES)}"
+        raise InvalidInput(f"type {problem}", [("/type", problem)])
+    return TRIGGER_CODES[name]
+
+
+def delivery_state(name: str) -> DeliveryState:
+    """The state of that name.
+
+    Raises:
+        InvalidInput: there is no such state.
+    """
+    if name not in _STATES:
+        problem = f"must be one of {', '.join(_STATES)}"
+        raise InvalidInput(f"state {problem}", [("/state", problem)])
+    return _STATES[name]

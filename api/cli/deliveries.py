@@ -1,0 +1,113 @@
+"""`feedback-loops deliveries`: what a loop was owed, and what came of it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+
+from api.cli import times
+from api.cli.group import OK, Group, limit
+from api.cli.loops import LOOP, TRIGGERS
+from api.cli.screen import Screen, local_time, state
+from api.cli.service import Service, path
+
+DELIVERY: Final = "/v1/deliveries/{}"
+STATES: Final = ("pending", "delivered", "dead")
+
+
+def list_deliveries(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    query = {name: getattr(options, name) for name in ("state", "type", "since", "until")}
+    deliveries = list(service.items(path(f"{LOOP}/deliveries", options.loop), options.limit, **query))
+    if screen.is_json:
+        screen.json(deliveries)
+        return OK
+    heads = ("id", "made", "type", "state", "attempts", "last answer", "next attempt")
+    screen.table(heads, map(_row, deliveries), "No such deliveries.")
+    if len(deliveries) == options.limit:
+        screen.say(f"There may be more: --limit shows more than {options.limit}, --since and --until others.")
+    return OK
+
+
+def _row(delivery: Mapping[str, Any]) -> list[Any]:
+    attempts = delivery["attempts"]
+    return [
+        delivery["id"],
+        local_time(delivery["created_at"]),
+        delivery["type"],
+        state(delivery["state"]),
+        len(attempts),
+        _answer(attempts[-1]) if attempts else None,
+        local_time(delivery["next_attempt_at"]),
+    ]
+
+
+def _answer(attempt: Mapping[str, Any]) -> Text:
+    word = attempt["error"]
+    status = attempt["status"]
+    if word is None:
+        return Text(f"{status}", "green")
+    return Text(word if status is None else f"{status} {word}", "red")
+
+
+def show(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    _show(screen, service.ask("GET", path(DELIVERY, options.delivery)))
+    return OK
+
+
+def retry(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    _show(screen, service.ask("POST", path(f"{DELIVERY}/retry", options.delivery)))
+    screen.say("It is tried again now; `feedback-loops deliveries show` tells what comes of it.")
+    return OK
+
+
+def _show(screen: Screen, delivery: Mapping[str, Any]) -> None:
+    if screen.is_json:
+        screen.json(delivery)
+        return
+    screen.facts(
+        {
+            "id": delivery["id"],
+            "event": delivery["event"],
+            "type": delivery["type"],
+            "state": state(delivery["state"]),
+            "made": local_time(delivery["created_at"]),
+            "next attempt": local_time(delivery["next_attempt_at"]),
+        }
+    )
+    screen.say()
+    rows = (
+        [a["number"], local_time(a["time"]), _answer(a), f"{a['duration_ms']} ms", a["address"], _body(a)]
+        for a in delivery["attempts"]
+    )
+    screen.table(("attempt", "time", "answer", "took", "address", "body"), rows, "No attempt yet.")
+
+
+def _body(attempt: Mapping[str, Any]) -> str | None:
+    excerpt = attempt["response_excerpt"]
+    return f"{excerpt} ({attempt['response_bytes']} bytes)" if excerpt else None
+
+
+def group() -> Group:
+    """The commands."""
+    made = Group("deliveries", "Deliveries: events owed to a feedback loop, each with its attempts.")
+    listing = made.command("list", list_deliveries, "list a loop's deliveries, newest first", "fl_… --state dead")
+    listing.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
+    listing.add_argument("--state", choices=STATES, help="only deliveries in this state")
+    listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
+    listing.add_argument("--since", type=times.moment, metavar="TIME", help=f"only those made since: {times.HELP}")
+    listing.add_argument("--until", type=times.moment, metavar="TIME", help="only those made before")
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="at most so many; default: 50")
+    for name, act, what in (
+        ("show", show, "show a delivery and each of its attempts"),
+        ("retry", retry, "try a delivery again now, whatever its state"),
+    ):
+        made.command(name, act, what, "dlv_…").add_argument("delivery", metavar="DELIVERY", help="its id, dlv_…")
+    return made
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carries the command out."""
+    return group().run(arguments, environment)

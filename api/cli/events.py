@@ -1,0 +1,112 @@
+"""`feedback-loops events`: the account's events as they come."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from rich.text import Text
+
+from api.cli.event_text import COLOURS
+from api.cli.group import OK, Group, limit
+from api.cli.loops import TRIGGERS
+from api.cli.screen import Screen, local_time, printable
+from api.cli.service import Refused, Service, Unreachable
+
+STREAM: Final = "/v1/events/stream"
+#: Seconds without even a comment (the service sends one every 15 s) after which the connection is given up.
+SILENCE_S: Final = 40.0
+#: Seconds before connecting again, doubling from the first to the second.
+FIRST_WAIT_S: Final = 1.0
+LAST_WAIT_S: Final = 30.0
+#: Fields that a line shows, as far as an event has them; the time, the type and the recipient come before.
+_SHOWN: Final = ("original", "ip", "bot_reason", "description", "id", "tags")
+
+
+def server_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Id and data of each event of a stream (HTML Living Standard, 9.2.6); comments and retry times are passed over."""
+    last_id, data = "", list[str]()
+    for line in lines:
+        name, _, value = line.partition(":")
+        value = value.removeprefix(" ")
+        if not line:
+            if data:
+                yield last_id, "\n".join(data)
+            data = []
+        elif name == "data":
+            data.append(value)
+        elif name == "id":
+            last_id = value
+
+
+def tail(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    query = {name: getattr(options, name) for name in ("type", "recipient") if getattr(options, name) is not None}
+    if not screen.is_json:
+        screen.beside("waiting for events; Ctrl-C ends it")
+    for event in islice(_events(service, screen, query), options.count):
+        screen.line(event, _line(event))
+    return OK
+
+
+def _events(service: Service, screen: Screen, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+    """Events without end: a connection that breaks is made again, and goes on where it was.
+
+    Raises:
+        Unreachable: there was no connection yet, so the URL may be wrong.
+    """
+    last_id, wait_s, was_connected = "", FIRST_WAIT_S, False
+    while True:
+        try:
+            headers = {"Last-Event-ID": last_id} if last_id else {}
+            with service.stream(STREAM, SILENCE_S, params=dict(query), headers=headers) as lines:
+                was_connected = True
+                for event_id, data in server_events(lines):
+                    last_id, wait_s = event_id, FIRST_WAIT_S
+                    yield json.loads(data)
+        except (Unreachable, Refused) as exc:
+            if not was_connected or (isinstance(exc, Refused) and not exc.is_passing):
+                raise
+            screen.beside(f"{exc}; trying again in {wait_s:g} s")
+        time.sleep(wait_s)
+        wait_s = min(2 * wait_s, LAST_WAIT_S)
+
+
+def _line(event: Mapping[str, Any]) -> Text:
+    fields = event["fields"]
+    kind = printable(event["type"])
+    text = Text.assemble(
+        (local_time(event["time"]).plain, "dim"), "  ", (f"{kind:11}", f"bold {COLOURS.get(kind, '')}")
+    )
+    text.append(printable(str(fields.get("recipient", ""))))
+    for name in _SHOWN:
+        value = fields.get(name)
+        if value:
+            shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
+            text.append(f"  {name}=", "dim").append(printable(shown))
+    return text
+
+
+def group() -> Group:
+    """The commands."""
+    made = Group("events", "Events: what happened to your messages.")
+    tailing = made.command(
+        "tail",
+        tail,
+        "show events as they are recorded",
+        "--type click",
+        "Shows a line for each event as it is recorded, from now on, until Ctrl-C; --json shows all its fields. When "
+        "the connection breaks it is made again, and goes on where it was.",
+    )
+    tailing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help=f"only these: {', '.join(TRIGGERS)}")
+    tailing.add_argument("--recipient", metavar="ADDRESS", help="only events of messages to this address")
+    tailing.add_argument("--count", type=limit, metavar="N", help="end after so many events")
+    return made
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carries the command out."""
+    return group().run(arguments, environment)

@@ -1,0 +1,130 @@
+"""A command with commands of its own (`feedback-loops loops list`): its options, its errors, its exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from api.cli.parser import Parser, whole_number
+from api.cli.screen import Screen
+from api.cli.service import Refused, Service, Unreachable
+
+URL_VARIABLE: Final = "FEEDBACK_LOOPS_URL"
+API_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_API_KEY"
+DEFAULT_URL: Final = "http://127.0.0.1:8080"
+
+OK: Final = 0
+FAILED: Final = 1
+MISUSED: Final = 2
+UNREACHABLE: Final = 3
+INTERRUPTED: Final = 130
+
+EXIT_CODES: Final = """\
+exit codes:
+  0  it was done
+  1  the service refused, or it failed; standard error says why
+  2  the command was used wrongly
+  3  the service cannot be reached
+  130  ended with Ctrl-C
+"""
+
+#: Does a command's work; gives its exit code.
+Act = Callable[[Service, Screen, argparse.Namespace], int]
+
+
+class Group:
+    """The parser of all the group's commands, and the way to carry one out."""
+
+    def __init__(
+        self,
+        name: str,
+        description: str,
+        *,
+        key_name: str = "the account's API key",
+        key_variable: str = API_KEY_VARIABLE,
+    ) -> None:
+        self._name = name
+        self._key_variable = key_variable
+        self._key_name = key_name
+        self.parser = Parser(
+            prog=f"feedback-loops {name}",
+            usage=f"feedback-loops {name} COMMAND …",
+            description=description,
+            epilog=f"`feedback-loops {name} COMMAND --help` tells more of each.\n\n{EXIT_CODES}",
+        )
+        self._commands = self.parser.add_subparsers(
+            prog=f"feedback-loops {name}", metavar="COMMAND", dest="command", title="commands", required=True
+        )
+
+    def command(
+        self, name: str, act: Act, what: str, example: str = "", description: str = ""
+    ) -> argparse.ArgumentParser:
+        """A command of the group; the caller adds its own options and arguments.
+
+        `what` is a few words for the list; `description` more, where there is more to say; `example` its arguments.
+        """
+        made: argparse.ArgumentParser = self._commands.add_parser(
+            name,
+            help=what,
+            description=description or f"{what[0].upper()}{what[1:]}.",
+            epilog=f"Example: feedback-loops {self._name} {name} {example}".rstrip(),
+        )
+        made.set_defaults(act=act)
+        shared = made.add_argument_group("the service")
+        shared.add_argument("--url", metavar="URL", help=f"where it is; default: ${URL_VARIABLE}, or {DEFAULT_URL}")
+        shared.add_argument(
+            "--key",
+            metavar="KEY",
+            help=f"{self._key_name}; default: ${self._key_variable}, which is safer: the machine's other users can see "
+            "options",
+        )
+        shared.add_argument("--json", action="store_true", help="show the API's JSON in place of tables")
+        return made
+
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str], fallback_key: str | None = None) -> int:
+        """Carries the command out that the arguments name. Errors are told on standard error."""
+        if not arguments:
+            self.parser.print_help()
+            return MISUSED
+        options = self.parser.parse_args(arguments)
+        url = options.url or environment.get(URL_VARIABLE) or DEFAULT_URL
+        key = options.key or environment.get(self._key_variable) or fallback_key
+        if not key or not key.isascii() or not key.isprintable():
+            return self._tell(f"give {self._key_name}, by {self._key_variable} or --key", MISUSED)
+        if not url.startswith(("http://", "https://")):
+            return self._tell(f"the service's URL must start with http:// or https://, not be {url}", MISUSED)
+        try:
+            with Service(url, key) as service:
+                act: Act = options.act
+                return act(service, Screen(is_json=options.json), options)
+        except Refused as exc:
+            return self._tell_refusal(exc, options)
+        except Unreachable as exc:
+            return self._tell(str(exc), UNREACHABLE)
+        except BrokenPipeError:
+            # Whoever read the output has had enough. Nothing may be written when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return OK
+
+    def _tell(self, what: str, code: int) -> int:
+        Screen(is_json=False).beside(f"feedback-loops {self._name}: {what}")
+        return code
+
+    def _tell_refusal(self, refusal: Refused, options: argparse.Namespace) -> int:
+        screen = Screen(is_json=options.json)
+        if options.json and refusal.problem:
+            screen.json(refusal.problem)
+        title = refusal.problem.get("title", "the answer was not understood")
+        self._tell(f"{title} (status {refusal.status}): {refusal}", FAILED)
+        for error in refusal.problem.get("errors", []):
+            screen.beside(f"  {error.get('pointer') or 'the body'}: {error.get('detail')}")
+        if kind := refusal.problem.get("type"):
+            screen.beside(f"  see {refusal.url}{kind}")
+        return FAILED
+
+
+#: Reads how many items to show.
+limit: Final = whole_number(1, 1_000_000)

@@ -1,0 +1,256 @@
+"""`feedback-loops loops`: set up, proved, tested, paused and looked at."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.text import Text
+
+from api.cli.group import FAILED, MISUSED, OK, Group, limit
+from api.cli.screen import Screen, local_time, state
+from api.cli.service import Refused, Service, path
+from domain.values import Trigger
+
+LOOPS: Final = "/v1/feedback-loops"
+LOOP: Final = f"{LOOPS}/{{}}"
+TRIGGERS: Final = [trigger.value for trigger in Trigger]
+_NOT_VERIFIED: Final = "/problems/not-verified"
+
+
+def health_text(health: Mapping[str, Any]) -> Text:
+    """How a handler does, in a few words."""
+    if health["failing_since"] is None:
+        return Text("ok" if health["last_success_at"] else "-", "green" if health["last_success_at"] else "dim")
+    since = local_time(health["failing_since"])
+    breaker = ", probing" if health["breaker"] == "open" else ""
+    return Text.assemble((f"{health['failures']} failures since ", "red"), since, breaker)
+
+
+def list_loops(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    loops = list(service.items(LOOPS, options.limit))
+    if screen.is_json:
+        screen.json(loops)
+        return OK
+    rows = ([x["id"], state(x["state"]), health_text(x["health"]), x["triggers"], x["url"]] for x in loops)
+    nothing = "No feedback loops yet; `feedback-loops loops create` makes one."
+    screen.table(("id", "state", "handler", "triggers", "url"), rows, nothing)
+    return OK
+
+
+def show(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    _show(screen, service.ask("GET", path(LOOP, options.loop)))
+    return OK
+
+
+def _show(screen: Screen, loop: Mapping[str, Any]) -> None:
+    if screen.is_json:
+        screen.json(loop)
+        return
+    filters = {f"only {name}": items for name, items in loop["filters"].items() if items}
+    settings = ("format", "rate_limit", "max_concurrency", "ordered", "description")
+    screen.facts(
+        {
+            "id": loop["id"],
+            "url": loop["url"],
+            "state": Text.assemble(state(loop["state"]), f" ({loop['disabled_reason']})")
+            if loop["disabled_reason"]
+            else state(loop["state"]),
+            "triggers": loop["triggers"],
+            **filters,
+            **{name.replace("_", " "): loop[name] for name in settings},
+            "created": local_time(loop["created_at"]),
+            "verified": local_time(loop["verified_at"]),
+            "handler": health_text(loop["health"]),
+            "last success": local_time(loop["health"]["last_success_at"]),
+            "last failure": local_time(loop["health"]["last_failure_at"]),
+            **({"next probe": local_time(loop["health"]["next_probe_at"])} if loop["health"]["next_probe_at"] else {}),
+            **({"secret": loop["secret"]} if "secret" in loop else {}),
+        }
+    )
+    if loop["state"] == "unverified":
+        _how_to_verify(screen, loop)
+
+
+def _how_to_verify(screen: Screen, loop: Mapping[str, Any]) -> None:
+    proof = loop["verification"]
+    screen.say()
+    screen.say("Nothing is sent before the server is shown to be yours. Place this proof:")
+    facts = {"file": proof["file_name"], "content": proof["file_content"], "at": " or ".join(proof["locations"])}
+    if record := proof["dns"]:
+        facts["DNS"] = f"{record['name']} {record['type']} {record['value']}"
+    screen.facts(facts)
+    screen.say(f"Then: feedback-loops loops verify {loop['id']}")
+
+
+def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    names = ("format", "rate_limit", "max_concurrency", "description")
+    body: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    triggers = [trigger for given in options.trigger for trigger in given.split(",")]
+    filters = {"tags": options.tag, "databases": options.database, "collections": options.collection}
+    body |= {"url": options.handler, "triggers": triggers, "filters": filters, "ordered": options.ordered}
+    _show(screen, service.ask("POST", LOOPS, json=body))
+    return OK
+
+
+def verify(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    """A proof that is not there is an answer here, and no mistake of the caller's."""
+    try:
+        loop = service.ask("POST", path(f"{LOOP}/verify", options.loop))
+    except Refused as exc:
+        if exc.problem.get("type") != _NOT_VERIFIED:
+            raise
+        if screen.is_json:
+            screen.json(exc.problem)
+            return FAILED
+        screen.say("The proof was not found:")
+        screen.table(("looked at", "found"), ((f["location"], f["found"]) for f in exc.problem["locations"]), "")
+        return FAILED
+    return _changed(screen, loop)
+
+
+def pause(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    return _changed(screen, service.ask("POST", path(f"{LOOP}/pause", options.loop)))
+
+
+def resume(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    return _changed(screen, service.ask("POST", path(f"{LOOP}/resume", options.loop)))
+
+
+def _changed(screen: Screen, loop: Mapping[str, Any]) -> int:
+    if screen.is_json:
+        screen.json(loop)
+    else:
+        screen.say(f"{loop['id']} is {loop['state']}")
+    return OK
+
+
+def rotate_secret(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    loop = service.ask("POST", path(f"{LOOP}/rotate-secret", options.loop))
+    if screen.is_json:
+        screen.json(loop)
+    else:
+        screen.facts({"secret": loop["secret"]})
+        screen.say("The old secret keeps signing beside it for 24 hours.")
+    return OK
+
+
+def delete(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    if not options.yes:
+        if not sys.stdin.isatty():
+            screen.beside("feedback-loops loops: deleting a loop drops its backlog; confirm with --yes")
+            return MISUSED
+        loop = service.ask("GET", path(LOOP, options.loop))
+        screen.beside(f"Delete {loop['id']} ({loop['url']})? Its backlog is not delivered any more. [y/N]")
+        if input().strip().lower() not in {"y", "yes"}:
+            return FAILED
+    service.ask("DELETE", path(LOOP, options.loop))
+    screen.say(f"{options.loop} is deleted")
+    return OK
+
+
+def test(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    trigger = options.type
+    if trigger is None:
+        trigger = service.ask("GET", path(LOOP, options.loop))["triggers"][0]
+    body = {"type": trigger, "data": options.data}
+    result = service.ask("POST", path(f"{LOOP}/test", options.loop), json=body)
+    if screen.is_json:
+        screen.json(result)
+    else:
+        screen.facts(
+            {
+                "sent": f"a sample {trigger}",
+                "result": _result(result),
+                "took": f"{result['duration_ms']} ms",
+                "answer": result["response_excerpt"] or None,
+            }
+        )
+    return FAILED if result["error"] else OK
+
+
+def check(service: Service, screen: Screen, _options: argparse.Namespace) -> int:
+    results = service.ask("POST", f"{LOOPS}/check")["data"]
+    if screen.is_json:
+        screen.json(results)
+    else:
+        rows = ([r["feedback_loop"], _result(r), f"{r['duration_ms']} ms", r["response_excerpt"][:60]] for r in results)
+        screen.table(("loop", "result", "took", "answer"), rows, "No loop is active, so none was tested.")
+    return FAILED if any(r["error"] for r in results) else OK
+
+
+def _result(result: Mapping[str, Any]) -> Text:
+    status = "" if result["status"] is None else f"{result['status']} "
+    if result["error"]:
+        return Text(f"{status}{result['error']}", "red")
+    return Text(f"{status}ok", "green")
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(f"must be JSON: {exc}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError('must be a JSON object, like {"recipient": "j@example.com"}')
+    return value
+
+
+def group() -> Group:
+    """The commands."""
+    made = Group("loops", "Feedback loops: which events go to which script, and how that goes.")
+    listing = made.command("list", list_loops, "list the account's feedback loops")
+    listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="at most so many; default: 1000")
+    _of_loop(made, "show", show, "show a loop's settings, its handler's health and how to verify it")
+    _add_create(made)
+    _of_loop(made, "verify", verify, "look for the proof that the handler's server is yours")
+    _of_loop(made, "pause", pause, "hold deliveries back; the backlog is kept")
+    _of_loop(made, "resume", resume, "let a paused or disabled loop's deliveries go on")
+    _of_loop(made, "rotate-secret", rotate_secret, "make a new signing secret")
+    deleting = _of_loop(made, "delete", delete, "delete a loop with its backlog")
+    deleting.add_argument("--yes", action="store_true", help="do not ask whether that is meant")
+    testing = _of_loop(made, "test", test, "send a sample event to a loop's handler now")
+    testing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="default: the loop's first trigger")
+    testing.add_argument(
+        "--data", type=_json_object, default={}, metavar="JSON", help="fields in place of the sample's"
+    )
+    made.command("check", check, "send a sample event to every active loop's handler now")
+    return made
+
+
+def _of_loop(made: Group, name: str, act: Any, what: str) -> argparse.ArgumentParser:
+    parser = made.command(name, act, what, "fl_…")
+    parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
+    return parser
+
+
+def _add_create(made: Group) -> None:
+    parser = made.command(
+        "create", create, "set up a feedback loop", "https://example.com/script.php --trigger open,click"
+    )
+    parser.add_argument("handler", metavar="HANDLER", help="URL of your script, where events are POSTed")
+    parser.add_argument(
+        "--trigger",
+        action="append",
+        required=True,
+        metavar="NAME",
+        help=f"type of event wanted, several with commas; can be repeated: {', '.join(TRIGGERS)}",
+    )
+    parser.add_argument("--format", choices=("form", "json"), help="how the POST's body is written; default: form")
+    parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="only of messages with such a tag")
+    parser.add_argument(
+        "--database", action="append", default=[], metavar="NAME", help="only of messages with a profile in it"
+    )
+    parser.add_argument("--collection", action="append", default=[], metavar="NAME", help="only of subprofiles in it")
+    parser.add_argument("--rate-limit", type=float, metavar="N", help="POSTs a second at most; default: no limit")
+    parser.add_argument("--max-concurrency", type=int, metavar="N", help="POSTs at the same time; default: 16")
+    parser.add_argument("--ordered", action="store_true", help="send events one after the other, in their order")
+    parser.add_argument("--description", metavar="TEXT", help="for people")
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carries the command out."""
+    return group().run(arguments, environment)

@@ -1,0 +1,71 @@
+"""How every command reads its arguments and shows its help: alike, in 80 columns, and without guessing."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import shutil
+import textwrap
+from collections.abc import Callable
+from typing import Any, Final
+
+MAX_WIDTH: Final = 80
+#: A line of a list: its text begins after the name and two spaces or more.
+_ITEM: Final = re.compile(r" +\S+ {2,}| +")
+
+
+class _Help(argparse.HelpFormatter):
+    """Fills paragraphs, and keeps the lines that are indented apart."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=min(shutil.get_terminal_size().columns, MAX_WIDTH) - 1, max_help_position=22)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(text, width, break_long_words=False, break_on_hyphens=False)
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        return "\n\n".join(_filled(paragraph, width, indent) for paragraph in text.strip().split("\n\n"))
+
+
+def _filled(paragraph: str, width: int, indent: str) -> str:
+    lines: list[str] = []
+    for line in paragraph.splitlines():
+        # What is not indented goes on from the line before it.
+        if lines and not line.startswith(" ") and not lines[-1].startswith(" "):
+            lines[-1] = f"{lines[-1]} {line}"
+        else:
+            lines.append(line)
+    return "\n".join(_wrapped(line, width, indent) for line in lines)
+
+
+def _wrapped(line: str, width: int, indent: str) -> str:
+    item = _ITEM.match(line)
+    hanging = indent + " " * (item.end() if item else 0)
+    return textwrap.fill(
+        line,
+        width,
+        initial_indent=indent,
+        subsequent_indent=hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+class Parser(argparse.ArgumentParser):
+    """`argparse`'s, but that an option has to be written in full: a new one never changes what an old line means."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, "add_help": False, **settings})
+        self._positionals.title = "arguments"
+        self.add_argument("-h", "--help", action="help", help="show this")
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Reads whole numbers between two bounds, both included."""
+
+    def read(text: str) -> int:
+        if not (text.isascii() and text.isdigit() and low <= int(text[:12]) <= high):
+            raise argparse.ArgumentTypeError(f"must be a whole number from {low} to {high}")
+        return int(text)
+
+    return read

@@ -1,0 +1,147 @@
+"""`feedback-loops replay`: deliveries delivered again, with a progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from api.cli import times
+from api.cli.group import FAILED, INTERRUPTED, OK, Group, limit
+from api.cli.loops import LOOP
+from api.cli.screen import Screen, local_time, state
+from api.cli.service import Refused, Service, Unreachable, path
+
+REPLAYS: Final = f"{LOOP}/replays"
+REPLAY: Final = f"{REPLAYS}/{{}}"
+#: Seconds between two looks at a replay.
+POLL_S: Final = 0.5
+#: Seconds for which a service that does not answer is waited for: a restart takes less.
+PATIENCE_S: Final = 60.0
+
+
+def start(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    body = {name: getattr(options, name) for name in ("since", "until", "state") if getattr(options, name) is not None}
+    replay = service.ask("POST", path(f"{LOOP}/replay", options.loop), json=body)
+    if options.detach:
+        _show(screen, replay)
+        screen.say(f"It goes on by itself; see it with: feedback-loops replay watch {options.loop} {replay['id']}")
+        return OK
+    return _watch(service, screen, options.loop, replay)
+
+
+def watch(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    replay = service.ask("GET", path(REPLAY, options.loop, options.replay))
+    return _watch(service, screen, options.loop, replay)
+
+
+def _watch(service: Service, screen: Screen, loop: str, replay: Mapping[str, Any]) -> int:
+    """Shows the progress until the replay has ended. Ctrl-C ends the showing alone."""
+    try:
+        replay = _follow(service, screen, loop, replay)
+    except KeyboardInterrupt:
+        screen.beside(f"{replay['id']} goes on in the background.")
+        screen.beside(f"  see it again: feedback-loops replay watch {loop} {replay['id']}")
+        screen.beside(f"  end it:       feedback-loops replay cancel {loop} {replay['id']}")
+        return INTERRUPTED
+    _show(screen, replay)
+    return OK if replay["state"] == "done" else FAILED
+
+
+def _follow(service: Service, screen: Screen, loop: str, replay: Mapping[str, Any]) -> Mapping[str, Any]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    answered_s = time.monotonic()
+    with Progress(*columns, console=screen.errors, transient=True) as progress:
+        task = progress.add_task(f"replaying {replay['id']}", total=max(1, replay["count"]))
+        while True:
+            progress.update(task, completed=replay["done"])
+            if replay["state"] != "running":
+                return replay
+            time.sleep(POLL_S)
+            try:
+                replay = service.ask("GET", path(REPLAY, loop, replay["id"]))
+                answered_s = time.monotonic()
+            except (Unreachable, Refused) as exc:
+                is_passing = isinstance(exc, Unreachable) or exc.is_passing
+                if not is_passing or time.monotonic() - answered_s > PATIENCE_S:
+                    raise
+
+
+def _show(screen: Screen, replay: Mapping[str, Any]) -> None:
+    if screen.is_json:
+        screen.json(replay)
+    else:
+        screen.table(_HEADS, [_row(replay)], "")
+
+
+_HEADS: Final = ("id", "state", "replayed", "which", "since", "until")
+
+
+def _row(replay: Mapping[str, Any]) -> list[Any]:
+    return [
+        replay["id"],
+        state(replay["state"]),
+        f"{replay['done']} of {replay['count']}",
+        replay["which"],
+        local_time(replay["since"]),
+        local_time(replay["until"]),
+    ]
+
+
+def list_replays(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    replays = list(service.items(path(REPLAYS, options.loop), options.limit))
+    if screen.is_json:
+        screen.json(replays)
+    else:
+        screen.table(_HEADS, map(_row, replays), "Nothing of this loop was replayed yet.")
+    return OK
+
+
+def cancel(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    _show(screen, service.ask("DELETE", path(REPLAY, options.loop, options.replay)))
+    return OK
+
+
+def group() -> Group:
+    """The commands."""
+    made = Group("replay", "Replays: deliveries of a stretch of time, delivered again.")
+    starting = made.command(
+        "start",
+        start,
+        "deliver again what was not taken, or all of it",
+        "fl_… --since 2d",
+        "Delivers again what was made in a stretch of time. It goes on in the service, through restarts, and gives way "
+        "to live traffic. The bar shows what was given back to the loop; Ctrl-C ends the bar and not the replay.",
+    )
+    _add_loop(starting)
+    starting.add_argument(
+        "--since", type=times.moment, required=True, metavar="TIME", help=f"from then on: {times.HELP}"
+    )
+    starting.add_argument("--until", type=times.moment, metavar="TIME", help="up to then; default: now")
+    starting.add_argument(
+        "--state", choices=("dead", "all"), help="all: what was delivered too, so it is repeated; default: dead"
+    )
+    starting.add_argument("--detach", action="store_true", help="do not wait for its end")
+    listing = made.command("list", list_replays, "list a loop's replays, newest first", "fl_…")
+    _add_loop(listing)
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="at most so many; default: 50")
+    for name, act, what in (
+        ("watch", watch, "show how far a replay has come, until it ends"),
+        ("cancel", cancel, "end a replay; what was given back to the loop is still delivered"),
+    ):
+        one = made.command(name, act, what, "fl_… rpl_…")
+        _add_loop(one)
+        one.add_argument("replay", metavar="REPLAY", help="its id, rpl_…")
+    return made
+
+
+def _add_loop(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carries the command out."""
+    return group().run(arguments, environment)

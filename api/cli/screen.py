@@ -1,0 +1,126 @@
+"""What the commands show: tables for people, or JSON for programs."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+#: Colours of the states that loops, deliveries and replays have.
+COLOURS: Final = {
+    "active": "green",
+    "delivered": "green",
+    "done": "green",
+    "ok": "green",
+    "unverified": "yellow",
+    "paused": "yellow",
+    "pending": "yellow",
+    "running": "yellow",
+    "disabled": "red",
+    "dead": "red",
+    "cancelled": "red",
+}
+#: Wide enough for any table: what goes into a pipe is never cut or folded.
+_PIPE_WIDTH: Final = 100_000
+#: What JSON leaves as it is and a terminal might obey.
+_CONTROLS: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+
+
+def printable(text: str) -> str:
+    """The text with every character that a terminal would obey written as an escape; others' words are in it."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def json_text(value: Any, indent: int | None = None) -> str:
+    """JSON that a terminal shows and does not obey."""
+    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+
+
+def cell(value: Any) -> Text:
+    """A value of the API as one cell."""
+    if isinstance(value, Text):
+        return value
+    if value is None or value in ("", [], {}):
+        return Text("-", "dim")
+    if isinstance(value, bool):
+        return Text("yes" if value else "no")
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return Text(", ".join(printable(str(item)) for item in value))
+    return Text(json_text(value) if isinstance(value, list | dict) else printable(str(value)))
+
+
+def state(name: str) -> Text:
+    """A state in its colour."""
+    return Text(printable(name), COLOURS.get(name, ""))
+
+
+def local_time(text: str | None) -> Text:
+    """A time of the API as the clock on the wall has it."""
+    if text is None:
+        return cell(None)
+    return Text(f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}")
+
+
+class Screen:
+    """Standard output, for people or, with `is_json`, for programs. What is said beside it goes to standard error."""
+
+    def __init__(self, *, is_json: bool) -> None:
+        self.is_json = is_json
+        self._console = _console(sys.stdout)
+        self._errors = _console(sys.stderr)
+
+    def json(self, value: Any) -> None:
+        """The value as JSON: indented, as the API gave it."""
+        sys.stdout.write(json_text(value, 2) + "\n")
+
+    def line(self, value: Mapping[str, Any], text: Text) -> None:
+        """One of many: the value as a line of JSON, or the text; at once."""
+        if self.is_json:
+            sys.stdout.write(json_text(value) + "\n")
+        else:
+            self._console.print(text, soft_wrap=True)
+        sys.stdout.flush()
+
+    def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
+        """A row for each, or in place of an empty table what that means."""
+        made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for head in heads:
+            made.add_column(head, overflow="fold")
+        for row in rows:
+            made.add_row(*map(cell, row))
+        self._console.print(made if made.row_count else Text(nothing, "dim"))
+
+    def facts(self, values: Mapping[str, Any]) -> None:
+        """A line for each name and value."""
+        grid = Table.grid(padding=(0, 2))
+        grid.add_column(style="dim")
+        grid.add_column(overflow="fold")
+        for name, value in values.items():
+            grid.add_row(name, cell(value))
+        self._console.print(grid)
+
+    def say(self, text: str = "") -> None:
+        """A sentence for people; programs are told nothing."""
+        if not self.is_json:
+            self._console.print(Text(printable(text)), soft_wrap=True)
+
+    def beside(self, text: str) -> None:
+        """A sentence on standard error."""
+        self._errors.print(Text(printable(text)), soft_wrap=True)
+
+    @property
+    def errors(self) -> Console:
+        """Standard error, for progress."""
+        return self._errors
+
+
+def _console(file: Any) -> Console:
+    return Console(file=file, width=None if file.isatty() else _PIPE_WIDTH, highlight=False)

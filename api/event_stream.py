@@ -1,0 +1,81 @@
+"""Events as they come, as server-sent events (HTML Living Standard, 9.2)."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from typing import Final
+
+from actors.commands import EventView
+from api.event_tail import EventTail
+from api.reply import json_bytes
+from api.views import event_view
+from domain.errors import FeedbackLoopsError, Overloaded, StoreError, Unavailable
+
+log = logging.getLogger(__name__)
+
+EVENT_STREAM: Final = "text/event-stream"
+#: Seconds between two looks at the ledger while nothing new is there.
+POLL_S: Final = 0.5
+#: Seconds after which it is looked back for events that were recorded late.
+LOOK_BACK_S: Final = 2.0
+#: Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed.
+HEARTBEAT_S: Final = 15.0
+#: Streams of one process at the same time: each asks the ledger about `1 / POLL_S` times a second.
+MAX_STREAMS: Final = 100
+_HELLO: Final = b": events follow as they are recorded\nretry: 1000\n\n"
+_HEARTBEAT: Final = b": nothing new\n\n"
+
+
+class StreamCount:
+    """How many streams a process has open."""
+
+    def __init__(self) -> None:
+        self._open = 0
+
+    def check(self) -> None:
+        """Raises `Overloaded` when no other stream can be taken."""
+        if self._open >= MAX_STREAMS:
+            raise Overloaded(f"{MAX_STREAMS} streams are open, and no more are taken; close one, or try again", 10.0)
+
+    def change(self, by: int) -> None:
+        """Counts a stream that was opened (1) or closed (-1)."""
+        self._open += by
+
+
+async def event_stream(tail: EventTail, count: StreamCount) -> AsyncIterator[bytes]:
+    """The text of the stream, for as long as somebody reads it. A ledger that is away is waited for."""
+    loop = asyncio.get_running_loop()
+    count.change(1)
+    try:
+        yield _HELLO
+        spoke_s = looked_back_s = loop.time()
+        while True:
+            try:
+                events, is_more = await tail.read()
+            except (StoreError, Unavailable, Overloaded):
+                events, is_more = [], False
+            except FeedbackLoopsError as exc:
+                log.warning("a stream of events ended", extra={"action": "stream_ended", "problem": str(exc)})
+                return
+            now_s = loop.time()
+            if events:
+                yield b"".join(map(_block, events))
+                spoke_s = now_s
+            elif now_s - spoke_s >= HEARTBEAT_S:
+                yield _HEARTBEAT
+                spoke_s = now_s
+            if is_more:
+                continue
+            if now_s - looked_back_s >= LOOK_BACK_S:
+                tail.look_back()
+                looked_back_s = now_s
+            await asyncio.sleep(POLL_S)
+    finally:
+        count.change(-1)
+
+
+def _block(event: EventView) -> bytes:
+    """One event. Its JSON has no line break, so `data` is one line."""
+    return f"id: {event.id}\nevent: {event.type}\ndata: ".encode() + json_bytes(event_view(event)) + b"\n\n"

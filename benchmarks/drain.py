@@ -1,0 +1,120 @@
+"""A handler comes back to a large backlog: how fast it drains, and what a loop of another account feels of it.
+
+    python -m benchmarks.drain [--events 1000000] [--out benchmarks/results]
+
+One run: the plain rate (clicks answered, stored and POSTed with the handler up), the other loop's latency when all is
+quiet, then the handler goes away while `--events` are clicked, comes back, and the backlog drains while the other
+loop's clicks go on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from benchmarks.main_job import latency, machine, rate_of, send
+from benchmarks.memory import private_mb, waiting
+from tests.service import Account, Service, Sink, eventually
+
+BATCH = 20_000
+RATE = 100.0
+QUIET_S = 15.0
+
+
+def fill(service: Service, account: Account, loop_id: str, events: int, folder: Path) -> None:
+    """Clicks until so many deliveries wait; the same links again and again."""
+    paths = account.click_paths(BATCH)
+    before = waiting(account, loop_id)
+    for done in range(BATCH, events + 1, BATCH):
+        send(service.port, paths, folder)
+        if done % 100_000 == 0:
+            print(f"{done:,} clicked", flush=True)
+    eventually(partial(_reached, account, loop_id, before + events), 600, "every click is a delivery", 0.5)
+
+
+def _reached(account: Account, loop_id: str, number: int) -> bool:
+    return waiting(account, loop_id) >= number
+
+
+class Drain(threading.Thread):
+    """Watches a sink take a backlog, and the service's memory meanwhile."""
+
+    def __init__(self, service: Service, sink: Sink, events: int) -> None:
+        super().__init__(daemon=True)
+        self._service = service
+        self._sink = sink
+        self._events = events
+        self.seconds = 0.0
+        self.memory_mb: list[dict[str, float]] = []
+
+    def run(self) -> None:
+        began_ns = 0
+        while (stats := self._sink.stats())["posts"] < self._events:
+            if stats["posts"] and not began_ns:
+                began_ns = time.monotonic_ns()
+            self.memory_mb.append(private_mb(self._service))
+            time.sleep(1)
+        self.seconds = (stats["last_ns"] - began_ns) / 1e9
+
+
+def measure(events: int, folder: Path) -> dict[str, Any]:
+    sink, other_sink = Sink().start(), Sink().start()
+    service = Service(folder / "data")
+    try:
+        service.start()
+        account, other = service.account(), service.account()
+        loop = account.loop(sink)
+        other.loop(other_sink)
+        rate_of(sink, service.port, account.click_paths(2_000), folder)
+        plain = rate_of(sink, service.port, account.click_paths(30_000, first=2_000), folder)
+        quiet = latency(other, other_sink, RATE, QUIET_S, 0, folder)
+        sink.tell("vanish")
+        fill(service, account, loop["id"], events, folder)
+        sink.tell("reset")
+        sink.tell("accept")
+        drain = Drain(service, sink, events)
+        drain.start()
+        eventually(lambda: sink.stats()["posts"] > 1_000, 120, "the backlog drains", 0.2)
+        busy = latency(other, other_sink, RATE, QUIET_S, 500_000, folder)
+        drain.join(900)
+    finally:
+        sink.stop()
+        other_sink.stop()
+        service.end()
+    rate = events / drain.seconds
+    first, last = drain.memory_mb[len(drain.memory_mb) // 4], drain.memory_mb[-1]
+    return {
+        "machine": machine(),
+        "events": events,
+        "plain_per_s": round(plain),
+        "drain_per_s": round(rate),
+        "drain_ratio": round(rate / plain, 2),
+        "other_loop_quiet": quiet,
+        "other_loop_while_draining": busy,
+        "grown_mb": {name: round(last[name] - mb, 1) for name, mb in first.items() if name in last},
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--events", type=int, default=1_000_000)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
+        result = measure(arguments.events, Path(folder))
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out:
+        (arguments.out / "drain.json").write_text(text + "\n")
+    sys.exit(result["drain_ratio"] < 0.8)
+
+
+if __name__ == "__main__":
+    main()

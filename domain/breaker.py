@@ -1,0 +1,173 @@
+"""How a loop's handler does: a circuit breaker that probes a handler that is down, and lets one that is back warm up.
+
+    closed ──a run of `FAILURES_TO_OPEN` failures──▶ open ──the handler answers──▶ closed, with few POSTs at a time
+
+It also keeps when the handler began to do nothing but fail. Times and chance are arguments: it reads no clock.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain.delivery import LaneHealth
+from domain.retry import JITTER
+
+FAILURES_TO_OPEN: Final = 5
+FIRST_PROBE_S: Final = 1.0
+MAX_PROBE_S: Final = 60.0
+#: Statuses below 500 with which a handler says that it cannot take events now: time-out, too early, too many.
+_BUSY: Final = frozenset({408, 425, 429})
+
+CLOSED: Final = "closed"
+OPEN: Final = "open"
+
+
+def is_down(status: int | None) -> bool:
+    """Whether a failed attempt (None: without an answer) says that the handler is down, or but dislikes the event."""
+    return status is None or not 400 <= status < 500 or status in _BUSY
+
+
+class Breaker:
+    """Decides whether a loop may begin an attempt. Told of every attempt's end, in the order of the ends.
+
+    While open it lets one attempt (a probe) through at a time, at growing intervals; attempts that began before do not
+    lengthen them. When the handler answers again it allows 1, 2, 4, … attempts under way at a time, until that is
+    enough.
+    """
+
+    def __init__(self, health: LaneHealth, now_ms: int, enough: int) -> None:
+        """Goes on from `health`, as an earlier one left it. `enough`: attempts the loop wants under way at most."""
+        self.enough = enough
+        self.is_open = health.breaker == OPEN
+        #: Whether attempts are held back at all: it is open, or lets the handler warm up.
+        self.is_alert = self.is_open
+        self.failing_since_ms = health.failing_since_ms
+        self.failures = health.failures
+        self._last_success_ms = health.last_success_ms
+        self._last_failure_ms = health.last_failure_ms
+        self._interval_s = FIRST_PROBE_S
+        self._next_probe_ms = health.next_probe_ms if self.is_open else None
+        if self._next_probe_ms is not None:
+            # The clock may have been set meanwhile: never longer than it was meant to be.
+            pause_ms = max(self._next_probe_ms - (health.last_failure_ms or now_ms), 0)
+            self._next_probe_ms = min(self._next_probe_ms, now_ms + pause_ms)
+            self._interval_s = min(max(pause_ms / 1000, FIRST_PROBE_S), MAX_PROBE_S)
+        self._failures_in_a_row = 0
+        #: The number of the probe under way, 0 for none.
+        self._probe = 0
+        self._probes = 0
+        #: Attempts that may be under way together, None for as many as the loop wants.
+        self._allowed: int | None = None
+        self._answers_left = 0
+
+    @property
+    def failing_for_ms(self) -> int:
+        """From the first to the last failure of the run of failures alone that still goes on."""
+        return 0 if self.failing_since_ms is None else (self._last_failure_ms or 0) - self.failing_since_ms
+
+    def forgive(self) -> None:
+        """Closes, and begins anew with counting failures."""
+        self.is_open = self.is_alert = False
+        self.failing_since_ms = self._next_probe_ms = self._allowed = None
+        self.failures = self._failures_in_a_row = self._probe = 0
+
+    @property
+    def health(self) -> LaneHealth:
+        """All that is worth keeping."""
+        return LaneHealth(
+            OPEN if self.is_open else CLOSED,
+            self.failing_since_ms,
+            self._last_success_ms,
+            self._last_failure_ms,
+            self.failures,
+            self._next_probe_ms,
+        )
+
+    def room(self, under_way: int) -> int | None:
+        """How many attempts may begin while so many are under way, but for the time; None: any number."""
+        if self.is_open:
+            return 0 if self._probe else 1
+        return None if self._allowed is None else max(self._allowed - under_way, 0)
+
+    def wait_ms(self, now_ms: int) -> int:
+        """Milliseconds until an attempt may begin."""
+        return max(self._next_probe_ms - now_ms, 0) if self.is_open and self._next_probe_ms is not None else 0
+
+    def begin(self) -> int:
+        """An attempt begins. Not 0: it is a probe, of which `fail` wants to know."""
+        if not self.is_open:
+            return 0
+        self._probes += 1
+        self._probe = self._probes
+        return self._probe
+
+    def succeed(self, now_ms: int) -> None:
+        """An attempt was a success."""
+        self._last_success_ms = now_ms
+        if self.failures or self.is_alert:
+            self.failures = 0
+            self.failing_since_ms = None
+            self._answered()
+
+    def fail(
+        self,
+        now_ms: int,
+        *,
+        probe: int,
+        is_down: bool,
+        retry_after_s: float = 0.0,
+        jitter: float = 0.5,
+    ) -> None:
+        """An attempt failed. `probe`: what `begin` gave. `is_down`: what the function says of the answer.
+
+        `retry_after_s` holds the next probe back. `jitter` in [0, 1) spreads the probes of loops that failed together.
+        """
+        self._last_failure_ms = now_ms
+        self.failures += 1
+        if self.failing_since_ms is None:
+            self.failing_since_ms = now_ms
+        is_probe = self.is_open and 0 < probe == self._probe
+        if is_probe:
+            self._probe = 0
+        if not is_down:
+            self._answered()
+            return
+        self._failures_in_a_row += 1
+        if self.is_open:
+            self._hold_back(now_ms, retry_after_s, jitter, is_probe=is_probe)
+        elif self._failures_in_a_row >= FAILURES_TO_OPEN:
+            self.is_open = self.is_alert = True
+            self._probe = 0
+            self._allowed = None
+            self._interval_s = FIRST_PROBE_S
+            self._next_probe_ms = now_ms
+            self._wait(now_ms, retry_after_s, jitter)
+
+    def _hold_back(self, now_ms: int, retry_after_s: float, jitter: float, *, is_probe: bool) -> None:
+        if is_probe:
+            self._interval_s = min(2 * self._interval_s, MAX_PROBE_S)
+            self._wait(now_ms, retry_after_s, jitter)
+        elif retry_after_s and self._next_probe_ms is not None:
+            self._next_probe_ms = max(self._next_probe_ms, now_ms + round(retry_after_s * 1000))
+
+    def _wait(self, now_ms: int, retry_after_s: float, jitter: float) -> None:
+        wait_s = max(self._interval_s * (1 - JITTER + 2 * JITTER * jitter), retry_after_s)
+        self._next_probe_ms = now_ms + round(wait_s * 1000)
+
+    def _answered(self) -> None:
+        self._failures_in_a_row = 0
+        if not self.is_alert:
+            return
+        if self.is_open:
+            self.is_open = False
+            self._probe = 0
+            self._next_probe_ms = None
+            self._allowed = self._answers_left = 1
+        elif self._allowed is not None:
+            self._answers_left -= 1
+            if self._answers_left <= 0:
+                self._allowed *= 2
+                self._answers_left = self._allowed
+                if self._allowed >= self.enough:
+                    self._allowed = None
+                    self.is_alert = False

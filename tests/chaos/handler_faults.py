@@ -1,0 +1,55 @@
+"""Handlers that misbehave, vanish, or cannot be found."""
+
+from __future__ import annotations
+
+from tests.chaos.storm import Allowed, Fault, Storm
+from tests.service import eventually
+
+#: How long after it is well again a handler may have to wait, besides what follows from how long it was not.
+RECOVERY_S = 10.0
+#: Within this a name that was known is asked for again.
+FORGOTTEN_S = 20.0
+
+
+class Misbehaving(Fault):
+    """The handler answers POSTs with something else than thanks."""
+
+    def __init__(self, name: str, behaviour: str, lasts_s: float) -> None:
+        super().__init__(f"handler {name}", _allowed(lasts_s))
+        self.lasts_s = lasts_s
+        self._behaviour = behaviour
+
+    def begin(self, storm: Storm) -> None:
+        storm.sink.tell(self._behaviour)
+
+    def end(self, storm: Storm) -> None:
+        storm.sink.tell("accept")
+
+
+class NameFails(Fault):
+    """The handler closes its connections, and its name does not resolve."""
+
+    def __init__(self, lasts_s: float) -> None:
+        super().__init__("handler's DNS", _allowed(lasts_s + FORGOTTEN_S))
+        self.lasts_s = lasts_s
+
+    def reason_to_skip(self, storm: Storm) -> str | None:
+        return None if storm.stage.has_own_hosts else "a hosts file of its own needs root and mounts"
+
+    def begin(self, storm: Storm) -> None:
+        storm.sink.tell("part")
+        storm.stage.hide_handler()
+        eventually(lambda: self._is_noticed(storm), FORGOTTEN_S, "the name is asked for, and not found", 0.2)
+
+    def _is_noticed(self, storm: Storm) -> bool:
+        waiting = storm.call("GET", "/deliveries", params={"state": "pending", "limit": 20})["data"]
+        return any(attempt["error"] == "dns" for delivery in waiting for attempt in delivery["attempts"])
+
+    def end(self, storm: Storm) -> None:
+        storm.stage.show_handler()
+        storm.sink.tell("accept")
+
+
+def _allowed(lasts_s: float) -> Allowed:
+    """One that keeps failing is asked ever more rarely: at the most as long apart as it has failed, or a minute."""
+    return Allowed(recovery_s=RECOVERY_S + 1.2 * min(lasts_s, 60.0))

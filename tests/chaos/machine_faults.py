@@ -1,0 +1,66 @@
+"""The store, the disk and the clock."""
+
+from __future__ import annotations
+
+import sqlite3
+
+from tests.chaos.storm import Allowed, Fault, Storm
+from tests.service import eventually
+
+HOUR_S = 3600.0
+#: Deliveries that wait while the clock is stepped.
+WAITING = 20
+
+
+class StoreLocked(Fault):
+    """Another program holds the ledger's write lock."""
+
+    def __init__(self, lasts_s: float) -> None:
+        super().__init__("store locked", Allowed(recovery_s=12))
+        self.lasts_s = lasts_s
+        self._other: sqlite3.Connection | None = None
+
+    def begin(self, storm: Storm) -> None:
+        self._other = sqlite3.connect(storm.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
+        self._other.execute("BEGIN IMMEDIATE")
+
+    def end(self, storm: Storm) -> None:
+        if self._other is not None:
+            self._other.close()
+            self._other = None
+
+
+class DiskFull(Fault):
+    """The data directory's file system has not a byte left, and then it has again. Hits are answered all the while."""
+
+    def __init__(self, lasts_s: float) -> None:
+        super().__init__("disk full", Allowed(recovery_s=12))
+        self.lasts_s = lasts_s
+
+    def reason_to_skip(self, storm: Storm) -> str | None:
+        return None if storm.stage.has_own_disk else "a file system of its own needs root and mounts"
+
+    def begin(self, storm: Storm) -> None:
+        # What the write-ahead log has grown to would be used again, for long at this rate.
+        ledger = sqlite3.connect(storm.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
+        eventually(lambda: ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, 10, "the log is cut")
+        ledger.close()
+        storm.stage.fill_disk()
+
+    def end(self, storm: Storm) -> None:
+        storm.stage.free_disk()
+
+
+class ClockStep(Fault):
+    """The wall clock is set an hour forward or back, for good, while deliveries wait in the outbox."""
+
+    def __init__(self, name: str, step_s: float) -> None:
+        super().__init__(name, Allowed(recovery_s=5))
+        self._step_s = step_s
+
+    def begin(self, storm: Storm) -> None:
+        storm.call("POST", "/pause")
+        waiting = {"state": "pending", "limit": WAITING}
+        eventually(lambda: len(storm.call("GET", "/deliveries", params=waiting)["data"]) == WAITING, 10, "some wait")
+        storm.stage.step_clock_to(storm.stage.clock_step_s + self._step_s)
+        storm.call("POST", "/resume")

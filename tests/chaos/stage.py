@@ -1,0 +1,135 @@
+"""Where a service is put so that a test can have its disk, its names and its clock fail, without harm to others.
+
+The data directory is a small file system of its own, and the service sees a hosts file of its own; both need root and
+mounts, and are left out where there are none. Its clock is stepped in Python (see `stepped_clock`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from tests.service import Sink, eventually
+
+HANDLER_NAME = "handler.chaos.test"
+DISK_BYTES = 2 << 30
+#: What the service's command is put behind. A name that is not in the file is asked of a server that does not exist.
+_OWN_HOSTS = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
+_NO_SERVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
+
+
+class Stage:
+    """The surroundings of one service. Made by `stage`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data_dir = folder / "data"
+        self.data_dir.mkdir(mode=0o700)
+        self._clock = folder / "clock"
+        self._hosts = folder / "hosts"
+        self._resolv = folder / "resolv.conf"
+        self._filler = self.data_dir / "filler"
+        self._filling: threading.Thread | None = None
+        self._is_full = threading.Event()
+        self.step_clock_to(0)
+        self.show_handler()
+        self._resolv.write_text(_NO_SERVER)
+        self.has_own_disk = _can_run(
+            ["mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES},mode=0700", "tmpfs", self.data_dir]
+        )
+        self.has_own_hosts = _can_run([*self._hosts_wrapper(), "getent", "hosts", HANDLER_NAME])
+
+    def _hosts_wrapper(self) -> tuple[str, ...]:
+        return ("unshare", "--mount", "sh", "-c", _OWN_HOSTS, str(self._hosts), str(self._resolv))
+
+    @property
+    def wrapper(self) -> tuple[str, ...]:
+        """What to start the service with."""
+        return self._hosts_wrapper() if self.has_own_hosts else ()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What the service needs in its environment."""
+        path = [str(Path(__file__).parent / "stepped_clock"), os.environ.get("PYTHONPATH", "")]
+        return {"STEPPED_CLOCK": str(self._clock), "PYTHONPATH": os.pathsep.join(filter(None, path))}
+
+    def remove(self) -> None:
+        """Takes the file system away; the service must have ended."""
+        if self.has_own_disk:
+            eventually(lambda: _can_run(["umount", self.data_dir]), 10, "the data directory is unmounted")
+
+    # --- names
+
+    def handler_url(self, sink: Sink) -> str:
+        """The sink's URL, by a name that can be hidden."""
+        return sink.url.replace("127.0.0.1", HANDLER_NAME) if self.has_own_hosts else sink.url
+
+    def show_handler(self) -> None:
+        """The handler's name resolves."""
+        self._hosts.write_text(f"127.0.0.1 localhost\n127.0.0.1 {HANDLER_NAME}\n")
+
+    def hide_handler(self) -> None:
+        """The handler's name does not resolve, and the server that would know does not answer."""
+        self._hosts.write_text("127.0.0.1 localhost\n")
+
+    # --- the disk
+
+    def fill_disk(self) -> None:
+        """Leaves not one byte of the data directory's file system, and takes what is freed, until `free_disk`."""
+        self._is_full.set()
+        self._filling = threading.Thread(target=self._keep_full, daemon=True)
+        self._filling.start()
+
+    def _keep_full(self) -> None:
+        with self._filler.open("wb", buffering=0) as file:
+            while self._is_full.is_set():
+                free = os.statvfs(self.data_dir)
+                with contextlib.suppress(OSError):
+                    end = file.seek(0, os.SEEK_END)
+                    os.posix_fallocate(file.fileno(), end, max(free.f_bavail * free.f_frsize, 1))
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(bytes(4096))
+                time.sleep(0.005)
+
+    def free_disk(self) -> None:
+        self._is_full.clear()
+        if self._filling is not None:
+            self._filling.join(10)
+        self._filler.unlink(missing_ok=True)
+
+    # --- the clock
+
+    def step_clock_to(self, seconds: float) -> None:
+        """The service's clock is so much ahead of the machine's."""
+        step = round(seconds * 1e9).to_bytes(8, "little", signed=True)
+        if self._clock.exists():
+            with self._clock.open("r+b") as file:
+                file.write(step)
+        else:
+            self._clock.write_bytes(step)
+        self.clock_step_s = seconds
+
+    def now_ns(self) -> int:
+        """Unix time as the service has it."""
+        return time.time_ns() + round(self.clock_step_s * 1e9)
+
+
+def _can_run(command: list[str | Path]) -> bool:
+    with contextlib.suppress(OSError):
+        return os.geteuid() == 0 and subprocess.run(command, capture_output=True, check=False).returncode == 0
+    return False
+
+
+@contextlib.contextmanager
+def stage(folder: Path) -> Iterator[Stage]:
+    """The surroundings of one service in `folder`; their file system goes away in the end."""
+    made = Stage(folder)
+    try:
+        yield made
+    finally:
+        made.remove()

@@ -1,0 +1,245 @@
+"""What any ledger does when deliveries are given back. A store joins by subclassing with a fixture `store`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pytest
+
+from actors import commands as c
+from actors.ledger.reader_port import LoopRow
+from domain.errors import Conflict, InvalidInput, NotFound
+from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, failed, outcome
+
+#: After all that the tests create.
+LATER_MS = NOW_MS + 1_000_000
+
+
+@dataclass
+class Past:
+    """A loop whose deliveries, one a second, are dead, delivered and pending in turn."""
+
+    store: Store
+    tenant: Tenant
+    loop: LoopRow
+    ids: list[int]
+
+    @property
+    def dead(self) -> list[int]:
+        return self.ids[::3]
+
+    def states(self) -> list[str]:
+        """The state of each delivery, in the order of creation."""
+        query = c.ListDeliveries(account=self.tenant.view, loop_id="", limit=1000)
+        return [d.state for d in reversed(self.store.reader.list_deliveries(self.loop.no, query).data)]
+
+    def due(self) -> list[int]:
+        return [d.delivery_id for d in self.store.reader.due_deliveries(self.loop.no, self.store.clock.ms, 1000, [])]
+
+
+class ReplaySuite:
+    """`ReplayLedger`, and what readers see of it."""
+
+    @pytest.fixture
+    def past(self, store: Store) -> Past:
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        ids = []
+        for n in range(12):
+            made = event(tenant, type=["open", "click"][n % 2], loop_nos=[loop.no, other.no])
+            [[id_, of_other]] = store.record(made).delivery_ids
+            ids.append(id_)
+            store.outcomes(outcome(of_other, state=2, status=500))
+            store.clock.ms += 1000
+        store.outcomes(*(outcome(i, state=2, status=500) for i in ids[::3]), *(outcome(i) for i in ids[1::3]))
+        store.outcomes(*(failed(i, 1, LATER_MS) for i in ids[2::3]))
+        store.clock.ms = NOW_MS + 100_000
+        return Past(store, tenant, loop, ids)
+
+    def test_a_replay_gives_back_the_dead_ones_a_few_at_a_time(self, past: Past) -> None:
+        """Oldest first, due now, and nothing else; it counts what there is, what it did, and ends by itself."""
+        store = past.store
+        started = store.replay(past.loop.no)
+        assert (started.state, started.which, started.count, started.done) == ("running", "dead", 4, 0)
+        assert past.due() == []
+        assert started == store.reader.running_replay(past.loop.no)
+
+        steps = [store.advance(started.id, 3) for _ in range(3)]
+        assert [(s.state, s.done) for s in steps] == [("running", 3), ("done", 4), ("done", 4)]
+        assert past.due() == past.dead
+        assert past.states() == ["pending", "delivered", "pending"] * 4
+        assert store.reader.running_replay(past.loop.no) is None
+
+    def test_all_are_the_dead_and_the_delivered(self, past: Past) -> None:
+        """`all` leaves only what is pending alone, and keeps the order of creation over types and states."""
+        started = past.store.replay(past.loop.no, "all")
+        while past.store.advance(started.id, 3).state == "running":
+            past.store.clock.ms += 1
+
+        assert started.count == 8
+        assert past.due() == [i for n, i in enumerate(past.ids) if n % 3 != 2]
+
+    def test_only_the_time_asked_for(self, past: Past) -> None:
+        """What was created at the start is replayed, what was created at the end is not."""
+        started = past.store.replay(past.loop.no, "all", NOW_MS + 3000, NOW_MS + 7000)
+        ended = past.store.advance(started.id, 100)
+
+        assert (started.count, ended.done, ended.state) == (3, 3, "done")
+        assert past.due() == [past.ids[n] for n in (3, 4, 6)]
+
+    def test_nothing_to_replay(self, past: Past) -> None:
+        """A replay of nothing is done at its first step."""
+        started = past.store.replay(past.loop.no, "dead", LATER_MS, LATER_MS + 1)
+
+        assert (started.count, past.store.advance(started.id, 10).state) == (0, "done")
+
+    def test_a_replayed_delivery_begins_anew(self, past: Past) -> None:
+        """Its attempts are forgiven and go on counting; it moves on with the next one, and not with an old one."""
+        store, id_ = past.store, past.dead[0]
+        store.advance(store.replay(past.loop.no).id, 1)
+        [offered] = store.reader.due_deliveries(past.loop.no, store.clock.ms, 10, [])
+        assert (offered.delivery_id, offered.attempts, offered.forgiven) == (id_, 1, 1)
+
+        store.outcomes(outcome(id_, 1, state=2, status=500), outcome(id_, 1))
+        assert past.states()[0] == "pending"
+        again = outcome(id_, 2, status=500, state=2)
+        store.outcomes(again)
+        assert past.states()[0] == "dead"
+        store.outcomes(again, outcome(id_, 1))
+        assert past.states()[0] == "dead"
+
+    def test_what_is_delivered_again_stays_delivered(self, past: Past) -> None:
+        """The success before a replay, recorded late, ends nothing; the one after it does."""
+        store, id_ = past.store, past.ids[1]
+        store.run(store.writer.retry_delivery(id_))
+        store.outcomes(outcome(id_, 1))
+        assert past.states()[1] == "pending"
+
+        store.outcomes(outcome(id_, 2))
+        store.outcomes(failed(id_, 3, NOW_MS))
+        assert past.states()[1] == "delivered"
+
+    def test_a_number_is_not_given_to_two_attempts(self, past: Past) -> None:
+        """After an attempt of a second lane that moved nothing, numbers go on behind it."""
+        store, id_ = past.store, past.ids[1]
+        store.outcomes(failed(id_, 2, NOW_MS))
+        store.run(store.writer.retry_delivery(id_))
+
+        [offered] = store.reader.due_deliveries(past.loop.no, store.clock.ms, 10, [])
+        assert (offered.attempts, offered.forgiven) == (2, 2)
+
+    def test_a_replay_passes_each_delivery_once(self, past: Past) -> None:
+        """What died again before the replay ended is not replayed by it again."""
+        store = past.store
+        started = store.replay(past.loop.no)
+        for n, id_ in enumerate(past.dead, start=1):
+            assert store.advance(started.id, 1).done == n
+            assert past.due() == [id_]
+            store.outcomes(outcome(id_, 2, status=500, state=2))
+
+        assert store.advance(started.id, 1).state == "done"
+        assert past.due() == []
+
+    def test_a_replay_goes_on_after_a_kill(self, past: Past) -> None:
+        """Another writer finds it in the ledger, running, and gives back what is left of it, once."""
+        store = past.store
+        started = store.replay(past.loop.no)
+        store.advance(started.id, 2)
+        store.outcomes(outcome(past.dead[0], 2, status=500, state=2))
+        store.writer = store.successor()
+        running = store.reader.running_replay(past.loop.no)
+        assert running is not None
+        ended = store.advance(running.id, 100)
+
+        assert (running.done, ended.done, ended.state) == (2, 4, "done")
+        assert past.due() == past.dead[1:]
+
+    def test_a_cancelled_replay_stops_where_it_is(self, past: Past) -> None:
+        """What it gave back stays due, the rest stays dead; cancelling again, or what is done, changes nothing."""
+        store = past.store
+        started = store.replay(past.loop.no)
+        store.advance(started.id, 1)
+        cancelled = [store.run(store.writer.cancel_replay(started.id)) for _ in range(2)]
+        assert [(r.state, r.done) for r in (*cancelled, store.advance(started.id, 9))] == [("cancelled", 1)] * 3
+        assert past.due() == past.dead[:1]
+
+        done = store.advance(store.replay(past.loop.no).id, 100)
+        assert (done.count, done.state) == (3, "done")
+        assert store.run(store.writer.cancel_replay(done.id)) == done
+
+    def test_one_replay_at_a_time(self, past: Past) -> None:
+        """A second one of a loop is a conflict until the first has ended; another loop's is none."""
+        store = past.store
+        started = store.replay(past.loop.no)
+        with pytest.raises(Conflict, match="cancel"):
+            store.replay(past.loop.no, "all")
+        store.replay(past.loop.no + 1)
+        store.run(store.writer.cancel_replay(started.id))
+
+        assert store.replay(past.loop.no).id != started.id
+
+    def test_more_than_was_counted(self, past: Past) -> None:
+        """What dies while the replay runs, ahead of it, is replayed too, and counted."""
+        store = past.store
+        started = store.replay(past.loop.no)
+        store.outcomes(outcome(past.ids[-1], 2, status=500, state=2))
+        ended = store.advance(started.id, 100)
+
+        assert (started.count, ended.count, ended.done) == (4, 5, 5)
+
+    def test_what_is_not_there(self, past: Past) -> None:
+        """Unknown replays, deliveries and kinds of replay are the caller's mistakes."""
+        store = past.store
+        for work in (
+            store.writer.advance_replay(99, 1),
+            store.writer.cancel_replay(99),
+            store.writer.retry_delivery(999),
+        ):
+            with pytest.raises(NotFound):
+                store.run(work)
+        with pytest.raises(InvalidInput):
+            store.replay(past.loop.no, "pending")
+
+    @pytest.mark.parametrize("position", [0, 1, 2])
+    def test_one_delivery_is_retried_whatever_its_state(self, past: Past, position: int) -> None:
+        """Dead, delivered or waiting for its next attempt: it is due now, its attempts forgiven."""
+        store = past.store
+        store.run(store.writer.retry_delivery(past.ids[position]))
+
+        [offered] = store.reader.due_deliveries(past.loop.no, store.clock.ms, 10, [])
+        assert (offered.delivery_id, offered.due_at_ms, offered.forgiven) == (past.ids[position], store.clock.ms, 1)
+        assert store.reader.loops_owed([offered.event_id]) == [past.loop.no]
+
+    def test_replays_are_shown_newest_first(self, past: Past) -> None:
+        """Page by page, with their progress, and only the loop's own."""
+        store, reader = past.store, past.store.reader
+        ids = []
+        for _ in range(3):
+            started = store.replay(past.loop.no)
+            ids.append(started.id)
+            store.advance(started.id, 100)
+        other = store.replay(past.loop.no + 1)
+        first = reader.list_replays(past.loop.no, 2, None)
+        second = reader.list_replays(past.loop.no, 2, first.next)
+
+        assert [f"rpl_{i}" for i in reversed(ids)] == [r.id for r in (*first.data, *second.data)]
+        assert second.next is None
+        shown = reader.replay(past.loop.no, ids[0])
+        assert shown == second.data[0]
+        assert (shown.state, shown.which, shown.count, shown.done) == ("done", "dead", 4, 4)
+        assert (shown.since_ms, shown.until_ms, shown.created_at_ms) == (0, 2**47, store.clock.ms)
+        assert reader.replay(past.loop.no, other.id) is None
+        with pytest.raises(InvalidInput):
+            reader.list_replays(past.loop.no, 2, "x")
+
+    def test_a_delivery_is_shown_to_its_account(self, past: Past) -> None:
+        """With its loop's number and attempts; not to another account, and not when its loop is deleted."""
+        reader, id_ = past.store.reader, past.ids[0]
+        found = reader.delivery(past.tenant.no, id_)
+        assert found is not None
+        loop_no, view = found
+
+        assert (loop_no, view.id, view.state) == (past.loop.no, f"dlv_{id_}", "dead")
+        assert [(a.no, a.status) for a in view.attempts] == [(1, 500)]
+        assert reader.delivery(past.store.account().no, id_) is None
+        assert reader.delivery(past.tenant.no, 999) is None

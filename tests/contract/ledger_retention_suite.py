@@ -1,0 +1,227 @@
+"""What any ledger drops and what it keeps. A store joins by subclassing with a fixture `store`."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from actors import commands as c
+from actors.ports import RetentionLimits
+from domain.enrichment import first_key
+from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, failed, outcome
+
+DAY_MS = 86_400_000
+NOTHING = RetentionLimits(None, None, None)
+
+
+def attempts_of(store: Store, tenant: Tenant, delivery_id: int) -> list[int]:
+    found = store.reader.delivery(tenant.no, delivery_id)
+    assert found is not None
+    return [a.no for a in found[1].attempts]
+
+
+class RetentionSuite:
+    """`RetentionLedger`."""
+
+    @pytest.fixture
+    def days(self, store: Store) -> tuple[Store, Tenant, int, list[int]]:
+        """Ten days, each with a delivered, a dead and a pending delivery of a loop; one attempt each."""
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        ids: list[int] = []
+        for _ in range(10):
+            made = [event(tenant, loop_nos=[loop.no], time_ms=store.clock.ms) for _ in range(3)]
+            new = [i for of_event in store.record(*made).delivery_ids for i in of_event]
+            given = {"at_ms": store.clock.ms}
+            store.outcomes(outcome(new[0], **given), outcome(new[1], state=2, status=500, **given))
+            store.outcomes(failed(new[2], 1, store.clock.ms)._replace(at_ms=store.clock.ms))
+            ids += new
+            store.clock.ms += DAY_MS
+        return store, tenant, loop.no, ids
+
+    def kept(self, store: Store, tenant: Tenant, ids: list[int]) -> list[int]:
+        return [i for i in ids if store.reader.delivery(tenant.no, i)]
+
+    def test_nothing_is_dropped_without_a_limit(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """None keeps for ever."""
+        store, tenant, _, ids = days
+
+        assert store.drop() == 0
+        assert self.kept(store, tenant, ids) == ids
+
+    @pytest.mark.parametrize("limit", [1, 2, 3, 500])
+    def test_old_deliveries_go_with_their_attempts(
+        self, days: tuple[Store, Tenant, int, list[int]], limit: int
+    ) -> None:
+        """Delivered and dead ones older than the limit, whatever the size of the steps; pending ones stay."""
+        store, tenant, loop_no, ids = days
+        before_ms = NOW_MS + 4 * DAY_MS
+
+        assert store.drop(limit, deliveries=before_ms) == 4 * 2 * 2
+        assert self.kept(store, tenant, ids) == [i for n, i in enumerate(ids) if n >= 12 or n % 3 == 2]
+        assert attempts_of(store, tenant, ids[2]) == [1]
+        assert store.reader.pending_count(loop_no, 99) == 10
+        assert store.drop(limit, deliveries=before_ms) == 0
+
+    def test_old_attempts_of_what_stays(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """Attempts older than the limit go; their deliveries stay as they are, and their attempts go on counting."""
+        store, tenant, loop_no, ids = days
+        store.outcomes(failed(ids[2], 2, store.clock.ms)._replace(at_ms=store.clock.ms))
+
+        assert store.drop(4, attempts=NOW_MS + 9 * DAY_MS) == 27
+        assert self.kept(store, tenant, ids) == ids
+        assert [attempts_of(store, tenant, i) for i in (ids[0], ids[2], ids[27])] == [[], [2], [1]]
+        offered = {d.delivery_id: d for d in store.reader.due_deliveries(loop_no, store.clock.ms, 99, [])}
+        assert [offered[i].attempts for i in (ids[2], ids[5])] == [2, 1]
+
+    def test_events_that_a_delivery_needs_are_kept(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """An old event goes once its last delivery has; what is still pending can be delivered, payload and all."""
+        store, tenant, loop_no, ids = days
+        bare = event(tenant)
+        store.record(bare)
+        assert store.drop(2, events=NOW_MS + 20 * DAY_MS) == 0  # the one without a delivery is the newest row
+        store.record(event(tenant, time_ms=store.clock.ms))
+
+        assert store.drop(2, events=NOW_MS + 20 * DAY_MS) == 1
+        assert store.drop(2, deliveries=NOW_MS + 5 * DAY_MS, events=NOW_MS + 20 * DAY_MS) == 5 * 2 * 3
+        due = store.reader.due_deliveries(loop_no, store.clock.ms, 99, [])
+        assert [d.delivery_id for d in due] == ids[2::3]
+        shown = store.reader.list_events(c.ListEvents(account=tenant.view, limit=100)).data
+        assert len(shown) == 30 - 10 + 1
+
+    def test_a_dead_delivery_that_is_kept_can_be_replayed(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """Shorter keeping of events takes no event from a delivery that may be replayed."""
+        store, _, loop_no, ids = days
+        store.drop(events=store.clock.ms)
+        started = store.replay(loop_no, "all")
+        store.advance(started.id, 100)
+
+        assert sorted(d.delivery_id for d in store.reader.due_deliveries(loop_no, store.clock.ms, 99, [])) == ids
+
+    def test_what_was_given_back_is_not_dropped(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """An old delivery that is pending again stays until it has ended again."""
+        store, tenant, _, ids = days
+        store.run(store.writer.retry_delivery(ids[1]))
+        store.drop(deliveries=store.clock.ms, events=store.clock.ms)
+        assert self.kept(store, tenant, ids)[:2] == ids[1:3]
+
+        store.outcomes(outcome(ids[1], 2))
+        store.drop(deliveries=store.clock.ms)
+        assert self.kept(store, tenant, ids) == ids[2::3]
+
+    def test_an_outcome_of_what_was_dropped_leaves_nothing(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """Its row is not made again, and its number is never given again."""
+        store, tenant, loop_no, ids = days
+        store.outcomes(*(outcome(i, 2) for i in ids[2::3]))
+        store.drop(deliveries=store.clock.ms, events=store.clock.ms)
+        assert self.kept(store, tenant, ids) == []
+        store.outcomes(outcome(ids[-1], 3))
+        store.writer = store.successor()
+        [[new]] = store.record(event(tenant, loop_nos=[loop_no])).delivery_ids
+
+        assert new == ids[-1] + 1
+        assert attempts_of(store, tenant, new) == []
+
+    def test_a_clock_that_was_set_back_keeps_nothing_for_ever(self, store: Store) -> None:
+        """Deliveries that were created out of the order of their ids go when they are old, and not before."""
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        ids = []
+        for minutes in (0, 30, 60, 10, 40, 70, 20, 80):
+            store.clock.ms = NOW_MS + minutes * 60_000
+            [[id_]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+            ids.append(id_)
+            store.outcomes(outcome(id_))
+        store.drop(deliveries=NOW_MS + 45 * 60_000)
+        assert {ids[n] for n in (2, 5, 7)} <= set(self.kept(store, tenant, ids))
+
+        store.drop(deliveries=NOW_MS + 90 * 60_000)
+        assert self.kept(store, tenant, ids) == []
+
+    def test_what_a_deleted_loop_was_owed_goes(self, store: Store) -> None:
+        """Pending deliveries of a loop that is deleted grow old like others, those of a paused one do not."""
+        tenant = store.account()
+        deleted, kept = tenant.loop(), tenant.loop()
+        for loop in (deleted, kept):
+            loop.verify("x", NOW_MS)
+        store.append(deleted, kept)
+        [a, b] = (route.loop_no for route in store.reader.routing_table().routes)
+        store.record(event(tenant, loop_nos=[a, b]))
+        deleted.delete(NOW_MS)
+        kept.pause(NOW_MS)
+        store.append(deleted, kept)
+
+        assert store.drop(deliveries=NOW_MS + 1) == 1
+        assert [store.reader.pending_count(no, 9) for no in (a, b)] == [0, 1]
+
+    def test_events_go_with_all_that_follows_from_them(self, store: Store) -> None:
+        """The log that is left rebuilds the read models that are left: firsts, and what events are found by."""
+        tenant = store.account()
+        store.append(tenant.message(1))
+        click = {"original": "https://example.com/a", "first": 1}
+        key = first_key("click", "https://example.com/a")
+        assert key is not None
+        store.record(
+            event(tenant, 1, fields={"first": 1}, first_key=0),
+            event(tenant, 1, type="click", fields=click, first_key=key),
+            event(tenant, 1),
+            event(tenant, time_ms=NOW_MS + 5),
+        )
+        assert store.reader.taken_firsts([(1, 0), (1, key)]) == {(1, 0), (1, key)}
+
+        assert store.drop(2, events=NOW_MS + 5) == 3
+        assert store.reader.taken_firsts([(1, 0), (1, key)]) == set()
+        rebuilt = store.another()
+        rebuilt.run(rebuilt.writer.append(store.log()))
+        assert rebuilt.read_models() == store.read_models()
+        message = store.reader.message(tenant.no, "m-1")
+        assert message is not None
+        assert message.history == []
+
+    def test_what_was_registered_stays(self, store: Store) -> None:
+        """Accounts, loops, messages and profiles are no tracking events: no limit touches their log."""
+        tenant = store.account()
+        store.active_loop(tenant)
+        store.append(tenant.message(1), tenant.profile("1", "p", {}))
+        before = store.log()
+
+        assert store.drop(deliveries=2**47, attempts=2**47, events=2**47) == 0
+        assert store.log() == before
+
+    def test_idempotency_keys_go_after_their_day(self, store: Store) -> None:
+        """An answer is kept for 24 h, and then dropped without anybody asking for a key."""
+        claim = c.ClaimKey(scope="acc_1", key="k", fingerprint="f")
+        store.run(store.writer.claim_key(claim))
+        answer = c.StoredAnswer(status=201, content_type="text/plain", body=b"x")
+        store.run(store.writer.keep_answer(c.KeepAnswer(scope="acc_1", key="k", answer=answer)))
+        store.clock.ms += DAY_MS - 1
+        assert store.drop() == 0
+        store.clock.ms += 1
+
+        assert [store.drop(), store.drop()] == [1, 0]
+
+    def test_others_are_served_between_the_steps(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+        """A request that is made during a step is answered before the next one ends."""
+        store, tenant, loop_no, _ = days
+        version = store.reader.routes_version()
+        limits = RetentionLimits(store.clock.ms, store.clock.ms, store.clock.ms)
+        order: list[str] = []
+
+        async def drop() -> None:
+            while await store.writer.drop_old(limits, 1):
+                order.append("step")
+
+        async def write() -> None:
+            for _ in range(10):
+                await store.writer.record_events(version, [event(tenant, loop_nos=[loop_no])])
+                order.append("event")
+
+        async def both() -> None:
+            await asyncio.gather(drop(), write())
+
+        store.run(both())
+        assert order.count("event") == 10
+        last_event = len(order) - 1 - order[::-1].index("event")
+        assert "step" in order[:last_event]
+        assert "step" in order[last_event:]

@@ -1,0 +1,44 @@
+"""The demo ends as it should when it is interrupted."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests.service import MARK, ROOT, eventually, marked
+
+pytestmark = pytest.mark.ray
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_demo_leaves_nothing_behind(number: int, code: int, tmp_path: Path) -> None:
+    """Signalled again and again it cleans up all the same, says so when it has, and ends with the signal's code."""
+    mark = uuid.uuid4().hex
+    environment = os.environ | {MARK: mark, "TMPDIR": str(tmp_path), "FEEDBACK_LOOPS_UNKNOWN": "x"}
+    demo = subprocess.Popen(
+        [sys.executable, "-m", "api.cli.main", "demo"],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with demo:
+        # The handler is started last.
+        eventually(lambda: any("listen" in p.cmdline() for p in marked(mark)), 20, "the processes are started")
+        demo.send_signal(number)
+        assert demo.stderr is not None
+        assert demo.stderr.readline() == "stopping: a few seconds to clean up\n"
+        demo.send_signal(number)
+        demo.send_signal(number)
+        assert demo.wait(20) == code
+        assert demo.stderr.read() == "stopped; everything is cleaned up\n"
+
+    eventually(lambda: marked(mark) == [], 5, "no process is left")
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,24 @@
+"""Advances the running replay of loop 1 in the ledger that is named, saying how far it is, until it is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from actors.ledger.reader import SQLiteLedgerReader
+from actors.ledger.writer import SQLiteLedger
+
+
+async def main(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    replay = SQLiteLedgerReader(path).running_replay(1)
+    assert replay is not None
+    while replay.state == "running":
+        replay = await ledger.advance_replay(replay.id, 7)
+        print(replay.done, flush=True)
+    await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1])))

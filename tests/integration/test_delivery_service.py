@@ -1,0 +1,130 @@
+"""The service's part about deliveries and replays, on a real SQLite ledger."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import commands as c
+from actors.delivery_service import DeliveryService
+from actors.ledger.reader_port import LoopRow
+from actors.loop_views import replay_view
+from domain.errors import InvalidInput, NotFound
+from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
+from tests.contract.sqlite_store import sqlite_stores
+
+
+class Loops:
+    """The loops' actors, as far as they only write."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.asked: list[tuple[str, str, tuple[Any, ...]]] = []
+
+    async def ask(self, loop_id: str, method: str, *args: Any) -> Any:
+        self.asked.append((loop_id, method, args))
+        writer = self._store.writer
+        if method == "retry_delivery":
+            return await writer.retry_delivery(*args)
+        if method == "cancel_replay":
+            return replay_view(await writer.cancel_replay(*args))
+        row = self._store.reader.loop(loop_id)
+        assert row is not None
+        return replay_view(await writer.start_replay(row.no, *args))
+
+
+class Deliveries:
+    """A service, and a loop with one dead delivery."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.tenant: Tenant = store.account()
+        self.loop: LoopRow = store.active_loop(self.tenant)
+        self.stranger: Tenant = store.account()
+        ((self.number,),) = store.record(event(self.tenant, loop_nos=[self.loop.no])).delivery_ids
+        store.outcomes(outcome(self.number, state=2, status=500))
+        store.clock.ms += 60_000
+        self.loops = Loops(store)
+        self.service = DeliveryService(store.reader, self.loops, store.clock, self.own_row)
+
+    async def own_row(self, account: c.Account, loop_id: str) -> LoopRow:
+        row = self.store.reader.loop(loop_id)
+        if row is None or row.account_no != account.no:
+            raise NotFound("no such loop")
+        return row
+
+    def start(self, **more: Any) -> c.Replay:
+        command = c.StartReplay(account=self.tenant.view, loop_id=self.loop.id, **{"since_ms": NOW_MS - 1000} | more)
+        return asyncio.run(self.service.start_replay(command))
+
+    def get(self, account: c.Account, replay_id: str) -> c.Replay:
+        command = c.GetReplay(account=account, loop_id=self.loop.id, replay_id=replay_id)
+        return asyncio.run(self.service.get_replay(command))
+
+
+@pytest.fixture
+def deliveries(tmp_path: Path) -> Iterator[Deliveries]:
+    with sqlite_stores(tmp_path) as store:
+        yield Deliveries(store)
+
+
+def test_a_retry_is_asked_of_the_delivery_s_loop(deliveries: Deliveries) -> None:
+    """The answer is the delivery as it is then: pending, with the attempts it had."""
+    command = c.RetryDelivery(account=deliveries.tenant.view, delivery_id=f"dlv_{deliveries.number}")
+    retried = asyncio.run(deliveries.service.retry_delivery(command))
+
+    assert deliveries.loops.asked == [(deliveries.loop.id, "retry_delivery", (deliveries.number,))]
+    assert (retried.state, len(retried.attempts)) == ("pending", 1)
+
+
+@pytest.mark.parametrize(
+    "id_", ["dlv_0", "dlv_01", "dlv_-1", "dlv_x", "dlv_", "1", "dlv_9" + "9" * 18, "rpl_1", "dlv_1\n"]
+)
+def test_what_is_no_delivery_of_the_account_is_not_found(deliveries: Deliveries, id_: str) -> None:
+    """Whatever text it is; and nothing is asked of any loop."""
+    for account, delivery_id in ((deliveries.tenant, id_), (deliveries.stranger, f"dlv_{deliveries.number}")):
+        with pytest.raises(NotFound):
+            asyncio.run(
+                deliveries.service.retry_delivery(c.RetryDelivery(account=account.view, delivery_id=delivery_id))
+            )
+    assert deliveries.loops.asked == []
+
+
+def test_a_replay_is_started_found_and_cancelled(deliveries: Deliveries) -> None:
+    """Without an end it goes up to now; it is found by its id in its own loop alone."""
+    started = deliveries.start()
+    assert (started.state, started.until_ms, started.count) == ("running", NOW_MS + 60_000, 1)
+    assert deliveries.get(deliveries.tenant.view, started.id) == started
+    for account, replay_id in (
+        (deliveries.stranger, started.id),
+        (deliveries.tenant, "rpl_77"),
+        (deliveries.tenant, "1"),
+    ):
+        with pytest.raises(NotFound):
+            deliveries.get(account.view, replay_id)
+
+    command = c.CancelReplay(account=deliveries.tenant.view, loop_id=deliveries.loop.id, replay_id=started.id)
+    assert asyncio.run(deliveries.service.cancel_replay(command)).state == "cancelled"
+    listing = c.ListReplays(account=deliveries.tenant.view, loop_id=deliveries.loop.id)
+    assert [r.state for r in asyncio.run(deliveries.service.list_replays(listing)).data] == ["cancelled"]
+
+
+@pytest.mark.parametrize(
+    ("more", "pointer"),
+    [
+        ({"which": "pending"}, "/state"),
+        ({"since_ms": NOW_MS + 60_000}, "/since"),
+        ({"until_ms": NOW_MS - 1000}, "/since"),
+    ],
+)
+def test_a_replay_of_nothing_is_refused(deliveries: Deliveries, more: dict[str, Any], pointer: str) -> None:
+    """The field that is wrong is named, and the loop is not asked."""
+    with pytest.raises(InvalidInput) as caught:
+        deliveries.start(**more)
+
+    assert [p for p, _ in caught.value.problems] == [pointer]
+    assert deliveries.loops.asked == []

@@ -1,0 +1,301 @@
+"""A loop's core in virtual time, on the real ledger, with a handler that answers as it is told and forgets nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from eventsourcing.sqlite import SQLiteDatastore
+
+from actors.adapters.resolver import HandlerResolver
+from actors.feedback_loop import FeedbackLoopCore
+from actors.ledger.reading import ReadConnection
+from actors.ledger.recorder import LedgerRecorder
+from actors.ports import HttpAnswer, HttpRequest
+from domain.delivery import OfferedDelivery
+from domain.feedback_loop import FeedbackLoop
+from domain.handler_policy import HandlerPolicy
+from domain.ledger import domain_events, event_mapper
+from domain.retry import RetrySchedule
+from domain.tracking import EventToRecord
+from domain.values import id_uuid
+from tests.fakes import ScriptedProver, SwitchedLedger, WatchedReader, a_world, header
+from tests.virtual_time import VirtualClock, VirtualLedger, VirtualLoop
+
+SCHEDULE: Final = "0,2,10,40"
+TRIES: Final = 5
+TIMEOUT_S: Final = 5.0
+
+#: What a handler may do, and how long it takes. `hang`: nothing, until the time is up.
+ANSWERS: Final[dict[str, HttpAnswer]] = {
+    "ok": HttpAnswer(200, None, "", b"ok", None, "192.0.2.1", 0.01, 2),
+    "slow": HttpAnswer(200, None, "", b"ok", None, "192.0.2.1", 1.5, 2),
+    "500": HttpAnswer(500, None, "", b"", None, "192.0.2.1", 0.02),
+    "422": HttpAnswer(422, None, "", b"", None, "192.0.2.1", 0.02),
+    "410": HttpAnswer(410, None, "", b"", None, "192.0.2.1", 0.02),
+    "429": HttpAnswer(429, None, "", b"", "7", "192.0.2.1", 0.02),
+    "connect": HttpAnswer(None, "connect", "", b"", None, "192.0.2.1", 0.005),
+    "disconnect": HttpAnswer(None, "disconnect", "", b"", None, "192.0.2.1", 0.3),
+    "hang": HttpAnswer(None, "timeout", "", b"", None, "192.0.2.1", TIMEOUT_S),
+}
+
+
+def make_template(directory: Path) -> tuple[Path, str, int]:
+    """A ledger with one active loop in it, closed: its file, the loop's id and number."""
+
+    async def make() -> tuple[str, int]:
+        async with a_world(directory) as world:
+            uuid = id_uuid("fl", world.loop_id)
+            assert uuid is not None
+            mapper = event_mapper()
+
+            loop = FeedbackLoop.from_events(domain_events(mapper, world.reader.events_of(uuid)))
+            assert loop is not None
+            loop.verify("a file", 1)
+            await world.ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
+            return world.loop_id, world.loop_no
+
+    return directory / "ledger.sqlite", *asyncio.run(make())
+
+
+@dataclass(eq=False)
+class Post:
+    """A POST as the handler sees it."""
+
+    delivery_id: int
+    begun_s: float
+    life: int
+    is_probe: bool
+    #: How many answers of any kind the loop has had when it began.
+    answers_before: int
+
+
+class Handler:
+    """A `Sender` to a handler that answers as it is told, and says how the loop behaves towards it."""
+
+    def __init__(self, world: LaneWorld) -> None:
+        self._world = world
+        #: The answers of the next POSTs, and of all that follow.
+        self.next: deque[str] = deque()
+        self.usual = "ok"
+        self.under_way: set[Post] = set()
+        self.answered = 0
+        #: Times at which POSTs began since the rate limit is what it is.
+        self.starts: list[float] = []
+
+    async def post(self, request: HttpRequest) -> HttpAnswer:
+        world = self._world
+        delivery_id = world.delivery_of[header(request, "webhook-id")]
+        now_s = world.loop.time()
+        post = Post(delivery_id, now_s, world.life, world.breaker == "open", self.answered)
+        try:
+            world.check_start(post)
+        except AssertionError as exc:
+            world.broken.append(str(exc))
+        self.under_way.add(post)
+        self.starts.append(now_s)
+        answer = ANSWERS[self.next.popleft() if self.next else self.usual]
+        try:
+            await asyncio.sleep(answer.duration_s)
+        finally:
+            self.under_way.discard(post)
+        self.answered += 1
+        if answer.status == 200:
+            world.arrived[delivery_id] += 1
+        return answer
+
+    async def close(self) -> None: ...
+
+
+class RevivalLedger(SwitchedLedger):
+    """The ledger, which tells what a replay or a retry makes pending again."""
+
+    def __init__(self, ledger: VirtualLedger, world: LaneWorld) -> None:
+        super().__init__(ledger)
+        self._world = world
+
+    async def advance_replay(self, replay_id: int, limit: int) -> Any:
+        with self._world.revivals():
+            return await super().advance_replay(replay_id, limit)
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        self._world.revived.add(delivery_id)
+        with self._world.revivals():
+            await super().retry_delivery(delivery_id)
+
+
+class LaneWorld:
+    """One loop's core, its handler and its ledger, and what is known of the deliveries."""
+
+    def __init__(self, path: Path, loop_id: str, loop_no: int, seed: int = 0) -> None:
+        self.loop = VirtualLoop()
+        #: For lives to come.
+        self.schedule = SCHEDULE
+        self.disable_after_s = 5 * 86_400.0
+        self.loop_id, self.loop_no = loop_id, loop_no
+        self.clock = VirtualClock(self.loop)
+        self.reader = WatchedReader(path, self.clock)
+        self._reading = ReadConnection(path)
+        recorder = LedgerRecorder(SQLiteDatastore(str(path)))
+        self._direct = VirtualLedger(path, self.clock, recorder, self._reading)
+        self.ledger = RevivalLedger(self._direct, self)
+        self._rng = random.Random(seed)
+        self._look = sqlite3.connect(path, isolation_level=None)
+        self.handler = Handler(self)
+        self.delivery_of: dict[str, int] = {}
+        #: POSTs that were answered with success, and how many there may be.
+        self.arrived: Counter[int] = Counter()
+        self.may_arrive: Counter[int] = Counter()
+        self.revived: set[int] = set()
+        self.late: list[OfferedDelivery] = []
+        #: The promises that were broken: the lane takes what a sender raises for a failed attempt.
+        self.broken: list[str] = []
+        self.life = 0
+        self.may_post = True
+        self.max_concurrency = 16
+        self.rate_limit: float | None = None
+        self.ordered = False
+        self.core: FeedbackLoopCore
+        self.starting: asyncio.Task[None]
+        self.run(self._begin())
+
+    def run(self, work: Any) -> Any:
+        """Does it; the lane goes on meanwhile. Fails when the lane broke a promise."""
+        answer = self.loop.run(work)
+        assert not self.broken, self.broken
+        return answer
+
+    def tell(self, act: Callable[[FeedbackLoopCore], None]) -> None:
+        """Does what does not wait."""
+
+        async def told() -> None:
+            act(self.core)
+
+        self.run(told())
+
+    # --- lives
+
+    async def _begin(self) -> None:
+        async def look_up(_host: str) -> list[str]:
+            return ["192.0.2.1"]
+
+        self.life += 1
+        self.handler.under_way.clear()
+        self.core = FeedbackLoopCore(
+            loop_id=self.loop_id,
+            ledger=self.ledger,
+            reader=self.reader,
+            sender=self.handler,
+            prover=ScriptedProver(),
+            resolver=HandlerResolver(HandlerPolicy(()), look_up),
+            clock=self.clock,
+            master_key=b"m" * 32,
+            retry_schedule=RetrySchedule.parse(self.schedule),
+            delivery_timeout_s=TIMEOUT_S,
+            random=self._rng,
+            disable_after_s=self.disable_after_s,
+        )
+        self.starting = asyncio.create_task(self.core.start())
+
+    async def crash(self) -> None:
+        """Ends the core as `kill -9` would, and begins another."""
+        await self.loop.kill_others()
+        for delivery_id, count in self.arrived.items():
+            if count and self.state(delivery_id) != 1:
+                self.may_arrive[delivery_id] = count + 1
+        await self._begin()
+
+    async def restart(self) -> None:
+        """Ends the core in peace, and begins another."""
+        await self.core.stop(2.0)
+        await self.crash()
+
+    def close(self) -> None:
+        """Ends it all."""
+
+        async def end() -> None:
+            await self.loop.kill_others()
+            await self._direct._commits.close()
+
+        self.loop.run(end())
+        self.loop.close()
+        self.reader.close()
+        self._reading.close()
+        self._look.close()
+
+    # --- events and deliveries
+
+    async def record(self, count: int) -> list[OfferedDelivery]:
+        """Records events that the loop is owed; whoever is away, the ledger's own process has them."""
+        if not count:
+            return []
+        now_ms = self.clock.now_ms()
+        ids = [(2**64 + len(self.delivery_of) + n).to_bytes(16, "big") for n in range(count)]
+        events = [EventToRecord(i, 1, "open", 0, None, now_ms, b'{"type":"open"}', [self.loop_no]) for i in ids]
+        recorded = await self._direct.record_events(self.reader.routes_version(), events)
+        offers = []
+        for event_id, (delivery_id,) in zip(ids, recorded.delivery_ids, strict=True):
+            self.delivery_of[f"evt_{event_id.hex()}"] = delivery_id
+            self.may_arrive[delivery_id] = 1
+            offers.append(OfferedDelivery(delivery_id, event_id, "open", b'{"type":"open"}', 0, now_ms))
+        return offers
+
+    def state(self, delivery_id: int) -> int:
+        """The delivery's state in the ledger."""
+        [(state,)] = self._look.execute("SELECT state FROM deliveries WHERE id = ?", (delivery_id,))
+        return int(state)
+
+    def rows(self, sql: str) -> list[tuple[Any, ...]]:
+        """What the ledger holds."""
+        return self._look.execute(sql).fetchall()
+
+    @contextmanager
+    def revivals(self) -> Iterator[None]:
+        """Within it, deliveries may be made pending again."""
+        sql = "SELECT id FROM deliveries WHERE state <> 0"
+        ended = {row[0] for row in self.rows(sql)}
+        try:
+            yield
+        finally:
+            for delivery_id in ended - {row[0] for row in self.rows(sql)}:
+                self.revived.add(delivery_id)
+                self.may_arrive[delivery_id] = self.arrived[delivery_id] + 1
+
+    # --- what the loop promises, looked at whenever a POST begins
+
+    @property
+    def breaker(self) -> str:
+        lane = self.core._lane
+        return "closed" if lane is None else lane.health.breaker
+
+    def check_start(self, post: Post) -> None:
+        """Fails when this POST should not begin now."""
+        others = self.handler.under_way
+        assert self.may_post, "a loop that is not active is POSTed to"
+        assert all(o.delivery_id != post.delivery_id for o in others), "a delivery is POSTed twice at a time"
+        assert len(others) < self.max_concurrency, "more POSTs at a time than the loop wants"
+        assert self.arrived[post.delivery_id] < self.may_arrive[post.delivery_id], "a repeat without a crash"
+        if self.rate_limit is not None:
+            lately = [s for s in self.handler.starts if s > post.begun_s - 1 + 1e-6]
+            assert len(lately) <= self.rate_limit, f"more than {self.rate_limit} + 1 starts in a second"
+        if post.is_probe:
+            probes = [o for o in others if o.is_probe and o.answers_before == self.handler.answered]
+            assert not probes, "two probes at a time"
+        if self.ordered:
+            assert not others, "an ordered loop has two POSTs under way"
+            self._check_order(post.delivery_id)
+
+    def _check_order(self, delivery_id: int) -> None:
+        lane = self.core._lane
+        assert lane is not None
+        before = {i for (i,) in self.rows(f"SELECT id FROM deliveries WHERE state = 0 AND id < {delivery_id}")}
+        skipped = {i for i in before - self.revived if not lane.is_begun(i)}
+        assert not skipped, f"{delivery_id} goes before {skipped}"
+        assert not lane._failed, "a failure that waits to be recorded was overtaken"

@@ -1,0 +1,353 @@
+"""What a connection may send and how long it may take, on real sockets, with the server as it is configured."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any, ClassVar
+
+import pytest
+import uvicorn
+import uvloop
+
+from api.http_limits import MAX_HEAD_BYTES, HttpLimits, LimitedHttpProtocol
+from api.serve_front import server_config
+
+HEAD_S, PAUSE_S, BODY_S = 0.4, 0.4, 1.0
+#: Longer than any of the limits, shorter than uvicorn's keep-alive time-out.
+LONGER_S = 1.5
+GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
+
+
+class Hasty(LimitedHttpProtocol):
+    """The protocol, with time limits that a test can wait for."""
+
+    limits: ClassVar[HttpLimits] = HttpLimits(head_s=HEAD_S, pause_s=PAUSE_S, body_s=BODY_S, linger_s=0.3, sweep_s=0.05)
+
+
+class App:
+    """Answers with the number of bytes of the body, when its gate is open; notes clients that went away."""
+
+    def __init__(self) -> None:
+        self.gate = asyncio.Event()
+        self.gate.set()
+        self.paths: list[str] = []
+        self.went_away = asyncio.Event()
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.paths.append(scope["path"])
+        if scope["path"] == "/refused":
+            await self.answer(send, 401, b"no")
+            return
+        await self.gate.wait()
+        size, more = 0, True
+        while more:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                self.went_away.set()
+                return
+            size, more = size + len(message["body"]), message["more_body"]
+        await self.answer(send, 200, b"%d" % size)
+
+    async def answer(self, send: Any, status: int, body: bytes) -> None:
+        headers = [(b"content-length", b"%d" % len(body))]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Connection:
+    """A connection of a client."""
+
+    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.reader, self.writer = reader, writer
+
+    async def send(self, data: bytes) -> None:
+        self.writer.write(data)
+        await self.writer.drain()
+
+    async def answer(self) -> tuple[int, bytes]:
+        head = await self.reader.readuntil(b"\r\n\r\n")
+        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
+        return int(head.split()[1]), await self.reader.readexactly(length)
+
+    async def asked(self, data: bytes) -> tuple[int, bytes]:
+        await self.send(data)
+        return await self.answer()
+
+    async def is_closed(self) -> bool:
+        """Whether the server closes it, having sent nothing more, before uvicorn's keep-alive time-out would."""
+        try:
+            async with asyncio.timeout(5):
+                return await self.reader.read() == b""
+        except ConnectionResetError:
+            return True
+
+
+Scenario = Callable[[App, Callable[[], Awaitable[Connection]]], Awaitable[None]]
+
+
+def serve(scenario: Scenario, protocol: type[LimitedHttpProtocol] = Hasty) -> None:
+    """Runs the scenario with the application and with what makes a connection to it."""
+
+    async def main() -> None:
+        app = App()
+        config = server_config(app)
+        assert config.http is LimitedHttpProtocol
+        config.http, config.lifespan, config.port, config.backlog = protocol, "off", 0, 64
+        server = uvicorn.Server(config)
+        serving = asyncio.create_task(server.serve())
+        while not server.started:
+            await asyncio.sleep(0.01)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        made: list[Connection] = []
+
+        async def connect() -> Connection:
+            made.append(Connection(*await asyncio.open_connection("127.0.0.1", port)))
+            return made[-1]
+
+        try:
+            async with asyncio.timeout(20):
+                await scenario(app, connect)
+        finally:
+            for connection in made:
+                connection.writer.close()
+            server.should_exit = True
+            await serving
+
+    uvloop.run(main())
+
+
+def refused(answer: tuple[int, bytes], status: int, slug: str) -> None:
+    document = json.loads(answer[1])
+    assert (answer[0], document["status"], document["type"]) == (status, status, f"/problems/{slug}")
+    assert document["detail"]
+
+
+async def drip(connection: Connection, data: bytes, pause_s: float) -> None:
+    """Sends byte after byte until the server has closed the connection."""
+    for byte in data * 1000:
+        await connection.send(bytes([byte]))
+        await asyncio.sleep(pause_s)
+
+
+# --- size
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        b"GET /ok HTTP/1.1\r\nHost: x\r\nX: " + b"x" * (1 << 22),
+        b"GET /" + b"x" * (1 << 22),
+        b"GET /ok HTTP/1.1\r\n" + b"X: y\r\n" * (1 << 19),
+        b"GET /ok HTTP/1.1\r\nX: " + b"x" * MAX_HEAD_BYTES + b"\r\n\r\n",
+        b"\r\n" * (1 << 20),
+    ],
+    ids=["a header", "the URL", "many headers", "whole in one piece", "empty lines"],
+)
+def test_a_head_beyond_the_limit_is_refused(head: bytes) -> None:
+    """431 that says so, and the connection is closed, while it is still being sent; nothing reaches the application."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        sending = asyncio.create_task(connection.send(head))
+        refused(await connection.answer(), 431, "head-too-large")
+        assert await connection.is_closed()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+        assert app.paths == []
+        assert (await (await connect()).asked(GET))[0] == 200
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize("size", [1, 1000, 1 << 20])
+def test_a_head_within_the_limit_is_taken_however_it_is_cut(size: int) -> None:
+    """Exactly 64 KiB are taken, and the request after it has the whole limit again."""
+    start, end = b"GET /ok HTTP/1.1\r\nX: ", b"\r\n\r\n"
+    long = start + b"x" * (MAX_HEAD_BYTES - len(start) - len(end)) + end
+    head = long if size > 1 else GET
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        for _ in range(3):
+            for at in range(0, len(head), size):
+                await connection.send(head[at : at + size])
+                await asyncio.sleep(0)
+            assert (await connection.answer())[0] == 200
+        assert app.paths == ["/ok"] * 3
+
+    serve(scenario)
+
+
+def test_bodies_and_pipelines_are_not_taken_for_heads() -> None:
+    """A body of 4 MiB, a chunked one, and 10,000 requests in one piece are answered, in order."""
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        size = 1 << 22
+        body = b"POST /ok HTTP/1.1\r\nContent-Length: %d\r\n\r\n" % size + bytes(size)
+        assert await connection.asked(body + GET) == (200, b"%d" % size)
+        assert await connection.answer() == (200, b"0")
+        chunks = b"POST /ok HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\nx\r\n" * 50_000 + b"0\r\n\r\n"
+        assert await connection.asked(chunks) == (200, b"50000")
+        sending = asyncio.create_task(connection.send(GET * 10_000))
+        for _ in range(10_000):
+            assert await connection.answer() == (200, b"0")
+        await sending
+
+    serve(scenario, LimitedHttpProtocol)
+
+
+@pytest.mark.parametrize("tail", [b"0\r\nX: " + b"x" * (1 << 22), b"1;" + b"x" * (1 << 22)], ids=["trailer", "chunk"])
+def test_what_is_around_a_body_is_bounded_too(tail: bytes) -> None:
+    """An endless trailer or chunk extension: 431, and the application sees the client gone."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        start = b"POST /ok HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n"
+        sending = asyncio.create_task(connection.send(start + tail))
+        refused(await connection.answer(), 431, "head-too-large")
+        await app.went_away.wait()
+        assert await connection.is_closed()
+        sending.cancel()
+        await asyncio.gather(sending, return_exceptions=True)
+
+    serve(scenario)
+
+
+# --- time
+
+
+@pytest.mark.parametrize("start", [b"", GET], ids=["fresh", "kept"])
+@pytest.mark.parametrize(
+    ("head", "more"), [(b"GET /ok HTTP/1.1\r\nX: ", b"x"), (b"\r\n", b"\r\n")], ids=["header", "empty lines"]
+)
+@pytest.mark.parametrize("pause_s", [0.05, 60])
+def test_a_head_that_does_not_end_is_given_up(start: bytes, head: bytes, more: bytes, pause_s: float) -> None:
+    """408, whether bytes still come or not, on a fresh connection and on a kept one."""
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        if start:
+            assert (await connection.asked(start))[0] == 200
+        await connection.send(head)
+        dripping = asyncio.create_task(drip(connection, more, pause_s))
+        refused(await connection.answer(), 408, "request-too-slow")
+        assert await connection.is_closed()
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+
+    serve(scenario)
+
+
+def test_a_fresh_connection_that_says_nothing_is_closed() -> None:
+    """Without an answer: nothing was asked (browsers connect in advance)."""
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        assert await (await connect()).is_closed()
+
+    serve(scenario)
+
+
+def test_a_kept_connection_may_be_idle_longer() -> None:
+    """Between requests only uvicorn's keep-alive time-out counts, also after a body that came after its answer."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        assert (await connection.asked(GET))[0] == 200
+        assert (await connection.asked(b"POST /refused HTTP/1.1\r\nContent-Length: 2\r\n\r\na"))[0] == 401
+        await connection.send(b"b")
+        await asyncio.sleep(LONGER_S)
+        assert (await connection.asked(GET))[0] == 200
+        assert app.paths == ["/ok", "/refused", "/ok"]
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize("pause_s", [0.05, 60])
+def test_a_body_that_does_not_end_is_given_up(pause_s: float) -> None:
+    """408 when nothing comes, or when the whole takes too long; the application sees the client gone."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        began_s = asyncio.get_running_loop().time()
+        await connection.send(b"POST /ok HTTP/1.1\r\nContent-Length: 9999\r\n\r\nx")
+        dripping = asyncio.create_task(drip(connection, b"x", pause_s))
+        refused(await connection.answer(), 408, "request-too-slow")
+        assert asyncio.get_running_loop().time() - began_s >= (BODY_S if pause_s < PAUSE_S else PAUSE_S)
+        await app.went_away.wait()
+        assert await connection.is_closed()
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+
+    serve(scenario)
+
+
+def test_a_body_that_trickles_after_its_answer_is_given_up() -> None:
+    """The connection is closed, without a second answer."""
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        assert (await connection.asked(b"POST /refused HTTP/1.1\r\nContent-Length: 9999\r\n\r\nx"))[0] == 401
+        dripping = asyncio.create_task(drip(connection, b"x", 0.05))
+        assert await connection.is_closed()
+        dripping.cancel()
+        await asyncio.gather(dripping, return_exceptions=True)
+
+    serve(scenario)
+
+
+def test_a_steady_body_is_waited_for() -> None:
+    """Pauses shorter than the limit do no harm."""
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        await connection.send(b"POST /ok HTTP/1.1\r\nContent-Length: 4\r\n\r\n")
+        for _ in range(4):
+            await asyncio.sleep(PAUSE_S / 3)
+            await connection.send(b"x")
+        assert await connection.answer() == (200, b"4")
+
+    serve(scenario)
+
+
+@pytest.mark.parametrize(
+    ("first", "rest"),
+    [
+        (b"POST /ok HTTP/1.1\r\nContent-Length: 9000000\r\n\r\n" + bytes(8_999_999), b"x"),
+        (GET + b"GET /ok HT", b"TP/1.1\r\n\r\n"),
+        (GET + GET + b"POST /ok HTTP/1.1\r\nContent-Length: 2\r\n\r\nx", b"x"),
+    ],
+    ids=["large body", "next head", "pipeline"],
+)
+def test_a_client_is_not_blamed_for_our_own_time(first: bytes, rest: bytes) -> None:
+    """While the application keeps it waiting, a client cannot be late."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        app.gate.clear()
+        sending = asyncio.create_task(connection.send(first))
+        await asyncio.sleep(LONGER_S)
+        app.gate.set()
+        await sending
+        await connection.send(rest)
+        for _ in range(first.count(b"/ok")):
+            assert (await connection.answer())[0] == 200
+
+    serve(scenario)
+
+
+def test_a_client_may_wait_to_be_told_to_continue() -> None:
+    """A body is not missed before `100 Continue` has asked for it."""
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        app.gate.clear()
+        await connection.send(b"POST /ok HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: 3\r\n\r\n")
+        await asyncio.sleep(LONGER_S)
+        app.gate.set()
+        assert await connection.reader.readuntil(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        assert await connection.asked(b"abc") == (200, b"3")
+
+    serve(scenario)

@@ -1,0 +1,51 @@
+"""The POSTs of a loop: how large they may be."""
+
+from __future__ import annotations
+
+import json
+import tracemalloc
+
+import pytest
+
+from actors.posts import MAX_BODY_BYTES, EventTooLarge, LaneConfig, Posts, SigningSecret
+from domain.payload import form_bytes
+from domain.values import PayloadFormat
+
+
+def posts(payload: PayloadFormat) -> Posts:
+    config = LaneConfig("fl_1", "acc_1", "https://h.example/", payload, (SigningSecret(b"s" * 24, None),))
+    return Posts(config, 1.0)
+
+
+def test_a_form_larger_than_a_post_may_be_is_never_made() -> None:
+    """A small event whose form would have hundreds of megabytes ends in a sentence, in little memory."""
+    fields = json.dumps({"fields": {"k" * 40_000: [1] * 10_000}}).encode()
+    tracemalloc.start()
+    try:
+        with pytest.raises(
+            EventTooLarge, match=rf"{form_bytes(json.loads(fields))} bytes .* {MAX_BODY_BYTES} can be sent"
+        ):
+            posts(PayloadFormat.FORM).request(bytes(16), fields, 0)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 10_000_000
+
+
+@pytest.mark.parametrize(
+    ("payload", "framing"), [(PayloadFormat.FORM, len("mime=")), (PayloadFormat.JSON, len('{"mime":""}'))]
+)
+def test_the_largest_post_is_sent(payload: PayloadFormat, framing: int) -> None:
+    """A body of just the limit is a request; one byte more is none, in each format."""
+    largest = b'{"mime":"' + b"x" * (MAX_BODY_BYTES - framing) + b'"}'
+
+    assert len(posts(payload).request(bytes(16), largest, 0).body) == MAX_BODY_BYTES
+    with pytest.raises(EventTooLarge):
+        posts(payload).request(bytes(16), largest.replace(b'"}', b'x"}'), 0)
+
+
+def test_what_is_not_counted_cannot_be_too_large() -> None:
+    """The worst of the events that are short enough to go uncounted has a form well within the limit."""
+    length = max(form_bytes({"%" * n: [1] * ((1024 - n - len('{"":[]}')) // 2)}) for n in range(1, 1000))
+
+    assert length < MAX_BODY_BYTES

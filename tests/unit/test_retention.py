@@ -1,0 +1,68 @@
+"""Retention: what is old enough is dropped step by step, and nothing ends the watch."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from actors.ports import RetentionLimits
+from actors.retention import DAY_MS, Retention
+from domain.errors import StoreUnavailable
+from tests.contract.ledger_facts import NOW_MS, FakeClock
+
+
+class CountingLedger:
+    """Has so many rows to drop; notes what it is asked."""
+
+    def __init__(self, rows: int) -> None:
+        self.rows = rows
+        self.asked: list[tuple[RetentionLimits, int]] = []
+        self.failures = 0
+        self.is_empty = asyncio.Event()
+
+    async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
+        self.asked.append((limits, limit))
+        if self.failures:
+            self.failures -= 1
+            raise StoreUnavailable("locked")
+        dropped = min(self.rows, limit)
+        self.rows -= dropped
+        if not self.rows:
+            self.is_empty.set()
+        return dropped
+
+
+def retention(ledger: CountingLedger, days: float = 30) -> Retention:
+    return Retention(ledger, FakeClock(), deliveries_days=days, attempts_days=7, events_days=0)
+
+
+def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Steps are bounded, go on until nothing is left, and the ages are reckoned from now; 0 days is for ever."""
+    monkeypatch.setattr("actors.retention.PAUSE_S", 0.0)
+    ledger = CountingLedger(1_234)
+
+    dropped = asyncio.run(retention(ledger).drop_all())
+
+    assert dropped == 1_234
+    assert ledger.rows == 0
+    assert {limit for _, limit in ledger.asked} == {500}
+    assert ledger.asked[0][0] == RetentionLimits(NOW_MS - 30 * DAY_MS, NOW_MS - 7 * DAY_MS, None)
+
+
+def test_a_store_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """After a failure the next round goes on."""
+    monkeypatch.setattr("actors.retention.ROUND_S", 0.0)
+    monkeypatch.setattr("actors.retention.PAUSE_S", 0.0)
+
+    async def scenario() -> int:
+        ledger = CountingLedger(10)
+        ledger.failures = 2
+        watch = retention(ledger)
+        watch.start()
+        async with asyncio.timeout(5):
+            await ledger.is_empty.wait()
+        await watch.stop()
+        return len(ledger.asked)
+
+    assert asyncio.run(scenario()) >= 3

@@ -1,0 +1,37 @@
+"""Sample events: what may take the place of their fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from actors.samples import sample_fields
+from domain.errors import InvalidInput
+from domain.values import Trigger
+
+
+def test_given_fields_take_the_place_of_the_sample_s() -> None:
+    """Given fields replace and add; what the event is stays true."""
+    fields = sample_fields(Trigger.OPEN, bytes(16), 0, {"recipient": "a@b.example", "extra": [1], "type": "x"})
+
+    assert (fields["recipient"], fields["extra"], fields["type"]) == ("a@b.example", [1], "open")
+
+
+@pytest.mark.parametrize(
+    ("data", "problem"),
+    [
+        ({"": 1}, "empty name"),
+        ({"fields": {"": 1}}, "empty name"),
+        ({"k" * 201: 1}, "names longer than 200"),
+        ({"fields": {"k" * 200: [1] * 15_000}}, "at most 262144 bytes as a form"),
+        ({"mime": "x" * 65_536}, "at most 65536 bytes"),
+        ({"a": float("inf")}, "Infinity is not JSON"),
+        ({"a": {1, 2}}, "is not JSON"),
+    ],
+)
+def test_what_no_post_should_carry_is_refused(data: dict[str, Any], problem: str) -> None:
+    """A sample is bound by what a profile is bound by, at its pointer."""
+    with pytest.raises(InvalidInput, match=problem) as caught:
+        sample_fields(Trigger.OPEN, bytes(16), 0, data)
+    assert caught.value.problems[0][0] == "/data"

@@ -1,0 +1,145 @@
+"""The directory in the system's temporary one: who holds it, and which leftovers of others are removed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from actors.ray_node import MARK
+from actors.short_place import held, remove_leftovers
+from domain.errors import Conflict, StoreUnavailable
+
+ROOT = Path(__file__).parents[2]
+HOLD = """
+import sys
+from pathlib import Path
+from actors.short_place import held
+with held(Path(sys.argv[1])):
+    (Path(sys.argv[1]) / "r").mkdir()
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def place(directory: Path, number: int) -> Path:
+    return directory / f"fl-{os.getuid()}-{number:012x}"
+
+
+@contextmanager
+def a_process(code: str, *args: object, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
+    """A Python process that has said something, and is killed in the end."""
+    command = [sys.executable, "-c", code, *map(str, args)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env={**os.environ, **environment}) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline()
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
+    """It is made for its owner alone and removed in the end, but for one that is not empty."""
+    path = place(tmp_path, 1)
+    with held(path):
+        assert path.stat().st_mode & 0o077 == 0
+    assert not path.exists()
+
+    with held(path):
+        (path / "kept").touch()
+    assert path.exists()
+    with held(path):
+        (path / "kept").unlink()
+    assert not path.exists()
+
+
+def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
+    """A service's directory stays while it runs, and goes at another's start once it was killed."""
+    own, other = place(tmp_path, 1), place(tmp_path, 2)
+    with held(own), a_process(HOLD, other) as service:
+        remove_leftovers(own)
+        assert (other / "r").is_dir()
+
+        service.kill()
+        service.wait()
+        remove_leftovers(own)
+        assert not other.exists()
+        assert own.exists()
+
+
+def test_a_ray_that_runs_keeps_its_directory(tmp_path: Path) -> None:
+    """While processes of a dead service's Ray are running, their directory is left alone."""
+    other = place(tmp_path, 2)
+    (other / "r").mkdir(parents=True)
+    with a_process("import sys; print('runs', flush=True); sys.stdin.read()", **{MARK: str(other / "r")}):
+        remove_leftovers(place(tmp_path, 1))
+        assert other.exists()
+    remove_leftovers(place(tmp_path, 1))
+    assert not other.exists()
+
+
+def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+    """Names that we do not give, files and links stay, and so does what links lead to."""
+    (tmp_path / "precious").mkdir()
+    strangers = [
+        tmp_path / f"fl-{os.getuid()}-notes",
+        tmp_path / f"fl-{os.getuid()}-{'0' * 13}",
+        tmp_path / f"fl-{os.getuid() + 1}-{'0' * 12}",
+    ]
+    for path in strangers:
+        path.mkdir()
+    place(tmp_path, 2).symlink_to(tmp_path / "precious")
+    place(tmp_path, 3).touch()
+    before = set(tmp_path.iterdir())
+
+    remove_leftovers(place(tmp_path, 1))
+    assert set(tmp_path.iterdir()) == before
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
+def test_another_user_s_directory_is_left_alone(tmp_path: Path) -> None:
+    """A directory with a name of ours that belongs to somebody else is neither removed nor taken."""
+    other = place(tmp_path, 2)
+    other.mkdir()
+    os.chown(other, os.getuid() + 1, -1)
+
+    remove_leftovers(place(tmp_path, 1))
+    assert other.exists()
+    with pytest.raises(StoreUnavailable, match="is not ours"), held(other):
+        pass
+
+
+def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
+    """Who cannot have the lock is told what to do."""
+    path = place(tmp_path, 1)
+    with held(path), pytest.raises(Conflict, match="in use by another service"), held(path, timeout_s=0.05):
+        pass
+
+
+def test_one_that_is_removed_while_it_is_taken_is_made_anew(tmp_path: Path) -> None:
+    """Starts and removals at the same time: whoever holds a directory has it at its path."""
+    path = place(tmp_path, 2)
+    stop = threading.Event()
+
+    def sweep() -> None:
+        while not stop.is_set():
+            remove_leftovers(place(tmp_path, 1))
+
+    sweeper = threading.Thread(target=sweep)
+    sweeper.start()
+    try:
+        for _ in range(200):
+            with held(path):
+                (path / "r").mkdir(exist_ok=True)
+                (path / "r").rmdir()
+    finally:
+        stop.set()
+        sweeper.join()

@@ -1,0 +1,127 @@
+"""Virtual time: an event loop in which waiting takes no time, and the real ledger without a thread of its own.
+
+Everything runs in one thread in an order that depends on nothing outside, so a run can be repeated exactly.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+import sqlite3
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from actors.ledger.connection import open_writer
+from actors.ledger.recorder import LedgerRecorder
+from actors.ledger.writer import SQLiteLedger
+
+R = TypeVar("R")
+
+#: What each half of a commit takes.
+HALF_COMMIT_S = 0.001
+
+
+class _Selector(selectors.SelectSelector):
+    """Lets the time pass in place of waiting."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now_s = 1000.0
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        if timeout is None:
+            raise RuntimeError("everybody waits, and for nothing that could happen")
+        self.now_s += max(timeout, 0.0)
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Time passes when there is nothing else to do. What would run in a thread runs at once, and answers later."""
+
+    def __init__(self) -> None:
+        self._virtual = _Selector()
+        super().__init__(self._virtual)
+        self._clock_resolution = 1e-6
+        #: What work in another thread takes from its end to its answer.
+        self.thread_s = 0.002
+        self._scheduled: list[asyncio.TimerHandle]
+
+    def time(self) -> float:
+        return self._virtual.now_s
+
+    def run_in_executor(self, _executor: Any, func: Callable[..., R], *args: Any) -> asyncio.Future[R]:  # type: ignore[override]
+        future: asyncio.Future[R] = self.create_future()
+        try:
+            settle: Callable[[], None] = partial(_settle, future.set_result, future, func(*args))
+        except Exception as exc:  # noqa: BLE001  whatever it is, it is the caller's
+            settle = partial(_settle, future.set_exception, future, exc)
+        self.call_later(self.thread_s, settle)
+        return future
+
+    async def kill_others(self) -> None:
+        """Ends every other task, and every timer, as the end of a process does."""
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        for timer in list(self._scheduled):
+            timer.cancel()
+
+    def run(self, main: Coroutine[Any, Any, R]) -> R:
+        """Runs until `main` has ended; whatever else there is goes on meanwhile, and then stands still."""
+        return self.run_until_complete(main)
+
+
+def _settle(settle: Callable[[Any], None], future: asyncio.Future[Any], value: Any) -> None:
+    if not future.done():
+        settle(value)
+
+
+class VirtualClock:
+    """`Clock` by a virtual loop. The time of day can be set."""
+
+    def __init__(self, loop: VirtualLoop) -> None:
+        self._loop = loop
+        self.set_by_ms = 1_800_000_000_000
+
+    def now_ms(self) -> int:
+        return int(self._loop.time() * 1000) + self.set_by_ms
+
+    def monotonic_s(self) -> float:
+        return self._loop.time()
+
+
+class _Commits:
+    """`GroupCommit`'s promise, kept in the caller's own thread: a commit somewhere between the call and the answer."""
+
+    def __init__(self, path: Path) -> None:
+        self._connection = open_writer(path)
+        self._connection.execute("PRAGMA synchronous = OFF")
+
+    async def run(self, work: Callable[[sqlite3.Cursor], R], _rows: int) -> R:
+        await asyncio.sleep(HALF_COMMIT_S)
+        cursor = self._connection.cursor()
+        cursor.execute("BEGIN IMMEDIATE")
+        try:
+            answer = work(cursor)
+        except BaseException:
+            cursor.execute("ROLLBACK")
+            raise
+        cursor.execute("COMMIT")
+        await asyncio.sleep(HALF_COMMIT_S)
+        return answer
+
+    async def close(self) -> None:
+        self._connection.close()
+
+
+class VirtualLedger(SQLiteLedger):
+    """The real ledger on a file that is there already; its commits take place in virtual time."""
+
+    def __init__(self, path: Path, clock: VirtualClock, recorder: LedgerRecorder, reading: Any) -> None:
+        self._clock = clock
+        self._recorder = recorder
+        self._commits = _Commits(path)  # type: ignore[assignment]
+        self._reading = reading
