@@ -67,6 +67,16 @@ def marked(mark: str) -> list[psutil.Process]:
     return found
 
 
+def in_sessions(sessions: set[int]) -> list[psutil.Process]:
+    """Every live process of these sessions. Ray's agents write their titles over their environment: no mark is left."""
+    found = []
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error, OSError):
+            if os.getsid(process.pid) in sessions and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
 class Service:
     """One `feedback-loops serve` on a data directory. `end` ends every process it ever started."""
 
@@ -76,6 +86,7 @@ class Service:
         self.wrapper = wrapper
         self.port = free_port()
         self.mark = uuid.uuid4().hex
+        self._sessions: set[int] = set()
         self.log = data_dir.parent / f"{data_dir.name}.log"
         self.environment = {
             "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "127.0.0.0/8",
@@ -114,6 +125,7 @@ class Service:
         except AssertionError:
             sys.stderr.write(self.log.read_text()[-6000:])
             raise
+        self._note_sessions()
         return time.monotonic() - began
 
     def terminate(self, timeout_s: float = 15) -> float:
@@ -133,7 +145,8 @@ class Service:
     def kill(self) -> None:
         """kill -9 of the whole tree."""
         for _ in range(50):
-            processes = marked(self.mark)
+            self._note_sessions()
+            processes = [*marked(self.mark), *in_sessions(self._sessions)]
             if not processes:
                 break
             for process in processes:
@@ -142,6 +155,13 @@ class Service:
             psutil.wait_procs(processes, timeout=0.2)
         if self.keeper is not None:
             self.keeper.wait(5)
+
+    def _note_sessions(self) -> None:
+        """Each child of the keeper begins a session, which all that it starts belongs to."""
+        for process in marked(self.mark):
+            with contextlib.suppress(OSError):
+                self._sessions.add(os.getsid(process.pid))
+        self._sessions.discard(os.getsid(0))
 
     def processes(self, role: str) -> list[psutil.Process]:
         """The live processes of one of `ROLES`."""
