@@ -91,10 +91,6 @@ class Link:
             self._protocol.close()
         self._lost()
 
-    @property
-    def is_connected(self) -> bool:
-        return self._protocol is not None
-
     async def _connected(self) -> frames.FrameProtocol:
         return await asyncio.shield(self._begin_to_connect())
 

@@ -56,11 +56,6 @@ class Links:
         """See `Link.tell`."""
         self._to(name).tell(kind, body)
 
-    async def drop(self, name: str) -> None:
-        """Forgets an actor that is gone for good."""
-        if (link := self._links.pop(name, None)) is not None:
-            await link.close()
-
     def _to(self, name: str) -> Link:
         if (known := self._links.get(name)) is not None:
             return known

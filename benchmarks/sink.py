@@ -1,6 +1,6 @@
 """A handler that costs next to nothing: takes POSTs, notes when each click's number arrived, answers 204.
 
-    python -m benchmarks.sink --port 9000 [--file NAME=CONTENT …]
+    python -m benchmarks.sink --port 9000 [--control-port 9001]
 
 `GET /NAME` serves a verification file set by `PUT /NAME`; `GET /stats` gives counts; `POST /reset` forgets;
 `GET /arrivals` gives the arrival time of each number (monotonic ns, 8 bytes each, 0 where it never came).
