@@ -13,21 +13,21 @@ from actors.adapters.clock import SystemClock
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
+from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.enricher import Enricher
-from actors.feedback_loop import FeedbackLoopCore
-from actors.frame_server import Answer
-from actors.ledger.reader import SQLiteLedgerReader
+from actors.gateway.pipeline import Pipeline
 from actors.ledger.reader_port import LedgerReader
-from actors.ledger.writer import SQLiteLedger
-from actors.links import Door, Links, link_token
-from actors.loops import LoopDirectory, RayLauncher
-from actors.pipeline import Pipeline
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.links.frame_server import Answer
+from actors.links.links import Door, Links, link_token
+from actors.loops.directory import LoopDirectory, RayLauncher
+from actors.loops.supervisor import Supervisor
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger
 from actors.retention import Retention
-from actors.service import Service
+from actors.service.service import Service
 from actors.settings import Settings
-from actors.supervisor import Supervisor
 from domain.handler_policy import HandlerPolicy
 
 

@@ -1,4 +1,4 @@
-"""The interface that `api` talks to. Implemented over a socket (`actors.gateway_client`) and in-process (tests)."""
+"""The interface that `api` talks to. Implemented over a socket (`actors.gateway.client`) and in-process (tests)."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
-from actors.links import Links
+from actors.links.links import Links
 from actors.ray_calls import Actors
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable

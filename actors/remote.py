@@ -14,7 +14,7 @@ import ray
 
 from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
-from actors.gateway_protocol import read_hits
+from actors.gateway.protocol import read_hits
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
 

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Self
 
-from actors.data_dir import short_dir
+from actors.processes.data_dir import short_dir
 from actors.settings_table import ENV_PREFIX, OPTIONS, Option, Secret, text_of
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule

@@ -19,8 +19,8 @@ from typing import Final
 import uvicorn
 from starlette.types import ASGIApp
 
-from actors.gateway_client import GatewayClient
-from actors.log_lines import configure
+from actors.gateway.client import GatewayClient
+from actors.processes.log_lines import configure
 from actors.settings import Settings
 from api.app import create_app
 from api.forwarder import Forwarder

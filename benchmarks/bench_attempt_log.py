@@ -24,11 +24,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors import commands as c
-from actors.ledger.connection import open_writer
 from actors.ledger.cursors import encode_cursor
-from actors.ledger.delivery_views import deliveries_statement
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.schema import migrate
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.delivery_views import deliveries_statement
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
 START_MS: Final = 1_770_000_000_000

@@ -25,9 +25,9 @@ import uvloop
 from actors.adapters.clock import SystemClock
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
-from actors.lane import Lane
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.posts import LaneConfig, SigningSecret
+from actors.delivery.lane import Lane
+from actors.delivery.posts import LaneConfig, SigningSecret
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from benchmarks.bench_sender import serve
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.handler_policy import HandlerPolicy, parse_networks

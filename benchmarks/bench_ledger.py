@@ -22,8 +22,8 @@ from typing import Any
 
 import msgspec
 
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
 from domain.delivery import AttemptOutcome
 from domain.tracking import EventToRecord
 from domain.values import DeliveryState

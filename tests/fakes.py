@@ -15,8 +15,8 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors.adapters.clock import SystemClock
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.ports import Fetched, HttpAnswer, HttpRequest
 from domain.account import Account
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress

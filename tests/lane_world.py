@@ -15,9 +15,9 @@ from typing import Any, Final
 from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.resolver import HandlerResolver
-from actors.feedback_loop import FeedbackLoopCore
-from actors.ledger.reading import ReadConnection
-from actors.ledger.recorder import LedgerRecorder
+from actors.delivery.feedback_loop import FeedbackLoopCore
+from actors.ledger.sqlite.reading import ReadConnection
+from actors.ledger.sqlite.recorder import LedgerRecorder
 from actors.ports import HttpAnswer, HttpRequest
 from domain.delivery import OfferedDelivery
 from domain.feedback_loop import FeedbackLoop

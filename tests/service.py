@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
-from actors.data_dir import short_dir
+from actors.processes.data_dir import short_dir
 
 ROOT = Path(__file__).parent.parent
 MARK = "FEEDBACK_LOOPS_TEST_RUN"
@@ -27,7 +27,7 @@ MARK = "FEEDBACK_LOOPS_TEST_RUN"
 #: What tells a kind of process from its command line.
 ROLES = {
     "front": "api.serve_front",
-    "gateway": "actors.gateway_main",
+    "gateway": "actors.gateway.main",
     "ledger": "ray::LedgerActor",
     "supervisor": "ray::SupervisorActor",
     "enricher": "ray::EnricherActor",

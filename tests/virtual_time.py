@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
-from actors.ledger.connection import open_writer
-from actors.ledger.recorder import LedgerRecorder
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.sqlite.writer import SQLiteLedger
 
 R = TypeVar("R")
 

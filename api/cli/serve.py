@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from actors import keeper, log_lines
+from actors.processes import keeper, log_lines
 from actors.settings import OPTIONS, Settings
 from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput

@@ -13,8 +13,8 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
 from tests.contract.ledger_facts import FakeClock, Store, Writer
 
 #: The tables that follow from the log alone.

@@ -10,7 +10,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteDatastore
 
-from actors.ledger.recorder import LedgerRecorder
+from actors.ledger.sqlite.recorder import LedgerRecorder
 
 pytest.importorskip("Crypto", reason="eventsourcing's own test-suite needs pycryptodome")
 

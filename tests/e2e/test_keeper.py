@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from actors.data_dir import short_dir
+from actors.processes.data_dir import short_dir
 from tests.service import ROOT, Service, eventually, marked
 
 pytestmark = pytest.mark.ray

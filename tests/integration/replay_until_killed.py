@@ -6,8 +6,8 @@ import asyncio
 import sys
 from pathlib import Path
 
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
 
 
 async def main(path: Path) -> None:

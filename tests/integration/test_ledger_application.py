@@ -9,8 +9,8 @@ import pytest
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.utils import get_topic
 
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.recorder import LedgerRecorder
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.recorder import LedgerRecorder
 from domain.account import Account
 from domain.ledger import Ledger
 from domain.message import Message

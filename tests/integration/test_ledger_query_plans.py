@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from actors import commands as c
-from actors.ledger import (
+from actors.ledger.cursors import encode_cursor
+from actors.ledger.sqlite import (
     delivery_views,
     history_views,
     outbox,
@@ -22,9 +23,8 @@ from actors.ledger import (
     stretches,
     views,
 )
-from actors.ledger.connection import open_writer
-from actors.ledger.cursors import encode_cursor
-from actors.ledger.schema import migrate
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
 ACCOUNT = c.Account(no=1, id="acc", name="Acme")

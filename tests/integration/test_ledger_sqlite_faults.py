@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from actors.ledger.connection import open_writer
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.writer import Connect, SQLiteLedger
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import Connect, SQLiteLedger
 from domain.errors import StoreUnavailable
 from domain.tracking import EventToRecord
 from tests.contract.ledger_facts import FakeClock, Store, Tenant, event, outcome

@@ -6,7 +6,7 @@ import asyncio
 import sys
 from pathlib import Path
 
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedger
 from domain.tracking import EventToRecord
 from tests.contract.ledger_facts import NOW_MS, event_id
 

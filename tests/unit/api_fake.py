@@ -17,8 +17,8 @@ import httpx
 import msgspec
 
 from actors import commands as c
-from actors import frames
-from actors import gateway_protocol as wire
+from actors.gateway import protocol as wire
+from actors.links import frames
 from api.app import create_app
 from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.log_lines import LineFormatter
+from actors.processes.log_lines import LineFormatter
 from api.cli.bench import event_time_ms, percentile
 from api.cli.main import COMMANDS
 from domain.values import id_text

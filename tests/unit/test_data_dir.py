@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from actors.data_dir import DataDir, make_own, short_dir, write_private
+from actors.processes.data_dir import DataDir, make_own, short_dir, write_private
 from actors.settings import Secret
 from domain.errors import Conflict, StoreUnavailable
 
 HOLD = """
 import sys
 from pathlib import Path
-from actors.data_dir import DataDir
+from actors.processes.data_dir import DataDir
 with DataDir.open(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -15,8 +15,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from actors.adapters.resolver import HandlerResolver
-from actors.feedback_loop import FeedbackLoopCore
-from actors.stored_loop import StoredLoop
+from actors.delivery.feedback_loop import FeedbackLoopCore
+from actors.delivery.stored_loop import StoredLoop
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.handler_policy import HandlerPolicy
 from domain.retry import RetrySchedule

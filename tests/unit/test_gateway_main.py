@@ -7,7 +7,9 @@ from typing import Any, cast
 
 import pytest
 
-from actors import gateway_main, keeper, options
+from actors import options
+from actors.gateway import main as gateway_main
+from actors.processes import keeper
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError, InternalError, Unavailable
 from tests.virtual_time import VirtualLoop

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from actors.ledger.connection import open_writer
-from actors.ledger.group_commit import GroupCommit
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.group_commit import GroupCommit
 from domain.errors import ConcurrentWrite, NotFound, StoreError, StoreUnavailable
 
 Work = Callable[[sqlite3.Cursor], Any]

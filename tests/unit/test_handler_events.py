@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
-from actors.samples import sample_fields
+from actors.delivery.samples import sample_fields
 from api.events_page import page
 from api.handler_events import EVENTS, FIELDS, fields_of, model_name, models
 from domain.values import Trigger

@@ -1,8 +1,8 @@
-"""`actors.in_hand`: what a lane holds, and in which order it goes out."""
+"""`actors.delivery.in_hand`: what a lane holds, and in which order it goes out."""
 
 from __future__ import annotations
 
-from actors.in_hand import InHand
+from actors.delivery.in_hand import InHand
 from domain.delivery import OfferedDelivery
 
 

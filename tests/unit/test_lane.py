@@ -12,12 +12,12 @@ from urllib.parse import parse_qsl
 import pytest
 from standardwebhooks import Webhook
 
-from actors import in_hand as in_hand_module
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
-from actors.lane import Lane
+from actors.delivery import in_hand as in_hand_module
+from actors.delivery.lane import Lane
+from actors.delivery.posts import LaneConfig, SigningSecret
 from actors.ports import HttpAnswer, HttpRequest
-from actors.posts import LaneConfig, SigningSecret
 from actors.user_agent import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
 from domain.handler_policy import HandlerPolicy, parse_networks

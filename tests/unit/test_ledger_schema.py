@@ -14,11 +14,11 @@ import pytest
 from eventsourcing.sqlite import SQLiteDatastore
 
 from actors import commands as c
-from actors.ledger.connection import open_writer
-from actors.ledger.outbox import TrackingEventState
-from actors.ledger.reader import SQLiteLedgerReader
-from actors.ledger.recorder import LedgerRecorder
-from actors.ledger.schema import (
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.outbox import TrackingEventState
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.sqlite.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
     Migration,
@@ -27,7 +27,7 @@ from actors.ledger.schema import (
     schema_version,
     split_statements,
 )
-from actors.ledger.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedger
 from domain.account import Account
 from domain.delivery import OfferedDelivery
 from domain.errors import StoreError, StoreUnavailable

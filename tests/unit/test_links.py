@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors import frames
-from actors.frame_server import FrameServer
-from actors.frames import FrameProtocol, frame_bytes
-from actors.link import MAX_UNSENT_BYTES, Link
+from actors.links import frames
+from actors.links.frame_server import FrameServer
+from actors.links.frames import FrameProtocol, frame_bytes
+from actors.links.link import MAX_UNSENT_BYTES, Link
 from domain.errors import NotFound, Unavailable
 
 TOKEN = b"t" * 32

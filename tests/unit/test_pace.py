@@ -1,4 +1,4 @@
-"""`actors.pace` and `actors.steady_time`: waiting by the clock."""
+"""`actors.delivery.pace` and `actors.delivery.steady_time`: waiting by the clock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from actors.pace import Pace
-from actors.steady_time import SteadyTime
+from actors.delivery.pace import Pace
+from actors.delivery.steady_time import SteadyTime
 
 
 @pytest.mark.parametrize("rate", [0.4, 1.0, 2.5, 20.0, 150.0])

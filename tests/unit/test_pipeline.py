@@ -6,8 +6,8 @@ import asyncio
 from typing import Any, cast
 
 from actors import options
-from actors.links import Links
-from actors.pipeline import Pipeline
+from actors.gateway.pipeline import Pipeline
+from actors.links.links import Links
 from actors.ray_calls import Actors
 from domain.errors import InternalError, Unavailable
 

@@ -17,8 +17,8 @@ import pytest
 
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
+from actors.delivery.proofs import look_for_proof
 from actors.ports import Fetched
-from actors.proofs import look_for_proof
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.values import HandlerUrl
 from domain.verification import file_content, file_name

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.ray_node import MARK
-from actors.short_place import held, remove_leftovers
+from actors.processes.ray_node import MARK
+from actors.processes.short_place import held, remove_leftovers
 from domain.errors import Conflict, StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path
-from actors.short_place import held
+from actors.processes.short_place import held
 with held(Path(sys.argv[1])):
     (Path(sys.argv[1]) / "r").mkdir()
     print("held", flush=True)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import pytest
 
 from actors.ledger.reader_port import LedgerReader
-from actors.supervisor import Supervisor
+from actors.loops.supervisor import Supervisor
 from domain.errors import Unavailable
 
 

@@ -1,0 +1,348 @@
+"""The core of a feedback loop's actor: its verification state, its subscription set, and its delivery lane."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import random as randoms
+from collections.abc import Callable, Sequence
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from actors import commands as c
+from actors.delivery.lane import Lane
+from actors.delivery.loop_views import health_view, loop_view, replay_view
+from actors.delivery.posts import LaneConfig, Posts, SigningSecret
+from actors.delivery.proofs import look_for_proof
+from actors.delivery.replaying import Replaying
+from actors.delivery.sample_posts import sample_request, sample_result
+from actors.delivery.stored_loop import StoredLoop, persistently
+from actors.ledger.reader_port import LedgerReader
+from actors.ports import Clock, LedgerWriter, Prover, ReplayLedger, Sender
+from domain.delivery import LaneHealth, OfferedDelivery
+from domain.errors import Conflict, DomainError, InvalidInput, NotFound
+from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
+from domain.retry import RetrySchedule
+from domain.signing import loop_secret, secret_text
+from domain.values import LoopState, Trigger
+
+log = logging.getLogger(__name__)
+
+DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
+
+
+class UrlCheck(Protocol):
+    """Whether a handler may have this URL."""
+
+    async def check_url(self, url: str) -> None:
+        """Raises InvalidInput (/url) when the address is not allowed."""
+        ...
+
+
+class LoopLedger(LedgerWriter, ReplayLedger, Protocol):
+    """What a loop writes."""
+
+
+class FeedbackLoopCore:
+    """One loop: alone in changing it, and in delivering to it.
+
+    Commands are carried out one after the other, and answered when they are in the ledger. The lane follows the ledger:
+    it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. So does the
+    loop's replay.
+    """
+
+    def __init__(
+        self,
+        *,
+        loop_id: str,
+        ledger: LoopLedger,
+        reader: LedgerReader,
+        sender: Sender,
+        prover: Prover,
+        resolver: UrlCheck,
+        clock: Clock,
+        master_key: bytes,
+        retry_schedule: RetrySchedule,
+        delivery_timeout_s: float,
+        random: randoms.Random,
+        disable_after_s: float = DISABLE_AFTER_S,
+    ) -> None:
+        self._loop_id = loop_id
+        self._ledger = ledger
+        self._reader = reader
+        self._sender = sender
+        self._prover = prover
+        self._resolver = resolver
+        self._clock = clock
+        self._master_key = master_key
+        self._retry_schedule = retry_schedule
+        self._timeout_s = delivery_timeout_s
+        self._random = random
+        self._disable_after_s = disable_after_s
+        self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
+        self._loop_no = 0
+        self._lane: Lane | None = None
+        self._replaying: Replaying | None = None
+        self._giving_up: asyncio.Task[None] | None = None
+
+    # --- life
+
+    async def start(self) -> None:
+        """Rebuilds the loop from the ledger, waiting for a ledger that is away, and begins to deliver.
+
+        Raises:
+            NotFound: there is no such loop.
+        """
+        await persistently(self._start, "a loop cannot be started now", self._loop_id)
+
+    async def _start(self) -> None:
+        row = await asyncio.to_thread(self._reader.loop, self._loop_id)
+        if row is None:
+            raise NotFound(f"there is no feedback loop {self._loop_id}")
+        self._loop_no = row.no
+        self._lane = Lane(
+            loop_no=row.no,
+            config=await self._stored.change(self._lane_config),
+            ledger=self._ledger,
+            reader=self._reader,
+            sender=self._sender,
+            clock=self._clock,
+            rng=self._random,
+            retry_schedule=self._retry_schedule,
+            timeout_s=self._timeout_s,
+            disable_after_s=self._disable_after_s,
+            on_disable=self._give_up,
+            health=await asyncio.to_thread(self._reader.health, row.no),
+            newest_before=await asyncio.to_thread(self._reader.newest_delivery_id),
+        )
+        self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge)
+        self._lane.start()
+        self._replaying.start()
+        await self._stored.change(lambda _: None)
+
+    async def stop(self, drain_s: float) -> None:
+        """Delivers no more, and records what has been delivered, within about `drain_s` seconds."""
+        self._stored.close()
+        if self._giving_up is not None:
+            self._giving_up.cancel()
+        if self._replaying is not None:
+            await self._replaying.stop()
+        if self._lane is not None:
+            await self._lane.stop(drain_s)
+        await self._sender.close()
+
+    # --- deliveries
+
+    def offer(self, deliveries: Sequence[OfferedDelivery]) -> None:
+        """Takes what enrichment has just recorded; never blocks, and may drop it (the outbox has it)."""
+        if self._lane is not None:
+            self._lane.offer(deliveries)
+
+    def nudge(self) -> None:
+        """Has the outbox looked into; never blocks."""
+        if self._lane is not None:
+            self._lane.nudge()
+
+    # --- commands
+
+    async def verify(self) -> c.VerificationReport:
+        """Looks for the proof, and takes note of what was found.
+
+        Raises:
+            Conflict: the URL was changed meanwhile, so that it proves nothing.
+        """
+        sought = await self._stored.change(_existing)
+        search = await look_for_proof(self._prover, sought.url, sought.verification_token)
+
+        def note(loop: FeedbackLoop) -> c.Loop:
+            if (loop.url, loop.verification_token) != (sought.url, sought.verification_token):
+                raise Conflict("The URL was changed while the proof of the former one was looked for. Verify again.")
+            now_ms = self._clock.now_ms()
+            findings = [(f.location, f.matched, f.found) for f in search.findings]
+            loop.note_attempt(search.location is not None, findings, now_ms)
+            if search.location is not None:
+                loop.verify(search.location, now_ms)
+            return self._view(loop)
+
+        view = await self._stored.change(note)
+        if sought.state is LoopState.UNVERIFIED and search.location is not None:
+            view = self._forgiven(view)
+        return c.VerificationReport(verified=search.location is not None, loop=view, findings=search.findings)
+
+    async def pause(self) -> c.Loop:
+        """Holds deliveries back. Raises Conflict when the loop is not active."""
+        return await self._do(lambda loop: loop.pause(self._clock.now_ms()))
+
+    async def resume(self) -> c.Loop:
+        """Lets deliveries go on, the handler's failures forgotten. Raises Conflict when neither paused nor disabled."""
+        return self._forgiven(await self._do(lambda loop: loop.resume(self._clock.now_ms())))
+
+    async def disable(self, reason: str) -> c.Loop:
+        """Gives up on the handler. Raises Conflict when the loop is neither active nor paused."""
+        return await self._do(lambda loop: loop.disable(reason, self._clock.now_ms()))
+
+    async def change(self, changes: dict[str, Any]) -> c.Loop:
+        """Gives settings new values, all or none; a new `url` makes the loop unverified.
+
+        Raises:
+            InvalidInput: with every setting that is wrong, or an address that is not allowed (/url).
+        """
+        settings = {name: value for name, value in changes.items() if name != "url"}
+        url = changes.get("url")
+        if "url" in changes:
+            if not isinstance(url, str):
+                raise InvalidInput("url must be a text", [("/url", "must be a text")])
+            await self._resolver.check_url(url)
+
+        def apply(loop: FeedbackLoop) -> None:
+            loop.change(settings, self._clock.now_ms())
+            if url is not None:
+                loop.change_url(url, self._random.randbytes(16).hex(), self._clock.now_ms())
+
+        return await self._do(apply)
+
+    async def rotate_secret(self) -> c.Loop:
+        """Begins a new secret, which the answer holds; the one before signs beside it for 24 h."""
+
+        def rotate(loop: FeedbackLoop) -> c.Loop:
+            loop.rotate_secret(self._clock.now_ms())
+            return self._view(loop, self._secret_text(loop))
+
+        return await self._stored.change(rotate)
+
+    async def secret(self) -> str:
+        """The current secret, `whsec_…`."""
+        return self._secret_text(await self._stored.change(_existing))
+
+    async def delete(self) -> None:
+        """Ends the loop. What is under way lands; nothing else is delivered any more."""
+        await self._do(lambda loop: loop.delete(self._clock.now_ms()))
+
+    # --- once more
+
+    async def replay(self, which: str, since_ms: int, until_ms: int) -> c.Replay:
+        """Has the deliveries of that time (`which`: `dead` or `all`) delivered again, in the background.
+
+        Raises:
+            Conflict: another replay of the loop is running.
+        """
+        await self._stored.change(_existing)
+        progress = await self._ledger.start_replay(self._loop_no, which, since_ms, until_ms)
+        if self._replaying is not None:
+            self._replaying.nudge()
+        return replay_view(progress)
+
+    async def cancel_replay(self, replay_id: int) -> c.Replay:
+        """Ends a replay; what was given back already is delivered all the same. One that has ended stays as it is."""
+        return replay_view(await self._ledger.cancel_replay(replay_id))
+
+    async def retry_delivery(self, delivery_id: int) -> None:
+        """Makes a delivery due now, whatever its state; its retry schedule begins anew.
+
+        Raises:
+            Conflict: an attempt of it is under way.
+        """
+        if self._lane is not None and self._lane.is_begun(delivery_id):
+            raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
+        await self._ledger.retry_delivery(delivery_id)
+        if self._lane is not None:
+            self._lane.renew(delivery_id)
+
+    # --- samples
+
+    async def send_sample(self, type: str, data: dict[str, Any]) -> c.SampleResult:  # noqa: A002  the contract's name
+        """POSTs one sample event now; it is recorded nowhere. `data` takes the place of the sample's fields.
+
+        Raises:
+            Conflict: the loop is not active (I6).
+            InvalidInput: there is no such trigger, or `data` is not JSON.
+        """
+        loop = await self._stored.change(_existing)
+        if not loop.may_receive:
+            raise Conflict(f"Only an active loop is sent samples; this one is {loop.state}. Verify or resume it first.")
+        if type not in set(Trigger):
+            problem = f"must be one of {', '.join(Trigger)}"
+            raise InvalidInput(f"type {problem}", [("/type", problem)])
+        now_ms = self._clock.now_ms()
+        event_id = self._new_event_id(now_ms)
+        posts = Posts(self._lane_config(loop), self._timeout_s)
+        request = sample_request(posts, Trigger(type), event_id, now_ms, data)
+        return sample_result(self._loop_id, await self._sender.post(request))
+
+    async def _do(self, act: Callable[[FeedbackLoop], None]) -> c.Loop:
+        def acted(loop: FeedbackLoop) -> c.Loop:
+            act(loop)
+            return self._view(loop)
+
+        return await self._stored.change(acted)
+
+    # --- what follows
+
+    def _follow(self, loop: FeedbackLoop) -> None:
+        if self._lane is None or self._replaying is None:
+            return
+        self._lane.update(self._lane_config(loop))
+        if loop.may_receive:
+            self._lane.resume()
+            self._replaying.resume()
+        else:
+            self._doubt()
+
+    def _doubt(self) -> None:
+        if self._lane is not None and self._replaying is not None:
+            self._lane.pause()
+            self._replaying.pause()
+
+    def _forgiven(self, view: c.Loop) -> c.Loop:
+        if self._lane is None:
+            return view
+        self._lane.forgive()
+        return msgspec.structs.replace(view, health=health_view(self._lane.health))
+
+    def _give_up(self, reason: str) -> None:
+        self._giving_up = asyncio.create_task(self._disable_in_the_end(reason), name="disable")
+
+    async def _disable_in_the_end(self, reason: str) -> None:
+        # A loop that is disabled, unverified or gone by then is sent nothing either way.
+        with contextlib.suppress(DomainError):
+            await persistently(lambda: self.disable(reason), "a loop cannot be disabled now", self._loop_id)
+            log.info("a loop was disabled", extra={"loop_id": self._loop_id, "reason": reason})
+
+    def _secret_text(self, loop: FeedbackLoop) -> str:
+        return secret_text(loop_secret(self._master_key, self._loop_id, loop.secret_version))
+
+    def _lane_config(self, loop: FeedbackLoop) -> LaneConfig:
+        secrets = tuple(
+            SigningSecret(
+                loop_secret(self._master_key, self._loop_id, version),
+                None if version == loop.secret_version else loop.secret_rotations_ms[version - 1] + SECRET_OVERLAP_MS,
+            )
+            for version in loop.signing_versions(self._clock.now_ms())
+        )
+        return LaneConfig(
+            loop_id=self._loop_id,
+            account_id=loop.account_id,
+            url=loop.url,
+            format=loop.format,
+            secrets=secrets,
+            max_concurrency=loop.max_concurrency,
+            rate_limit=loop.rate_limit,
+            ordered=loop.ordered,
+        )
+
+    def _new_event_id(self, now_ms: int) -> bytes:
+        """A UUIDv7 (RFC 9562 5.7)."""
+        value = now_ms << 80 | 7 << 76 | self._random.getrandbits(12) << 64 | 2 << 62 | self._random.getrandbits(62)
+        return value.to_bytes(16, "big")
+
+    def _view(self, loop: FeedbackLoop, secret: str | None = None) -> c.Loop:
+        health = LaneHealth() if self._lane is None else self._lane.health
+        return loop_view(self._loop_id, loop, health, secret)
+
+
+def _existing(loop: FeedbackLoop) -> FeedbackLoop:
+    if loop.is_deleted:
+        raise NotFound("The feedback loop was deleted.")
+    return loop

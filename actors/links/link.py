@@ -1,0 +1,142 @@
+"""The asking end of frames: one connection, opened when it is needed and again whenever it broke."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Final
+
+from actors.links import frames
+from domain.errors import FeedbackLoopsError, Unavailable
+
+#: How long a request waits for a process that is being restarted before it gives up.
+PATIENCE_S: Final = 2.0
+RECONNECT_S: Final = 0.05
+#: What is told to a process that does not take it now is kept up to this size, and dropped beyond.
+MAX_UNSENT_BYTES: Final = 4 * 1024 * 1024
+
+#: Opens a connection for the protocol that it is given. Raises OSError or an error of `domain.errors`.
+Connect = Callable[[Callable[[], frames.FrameProtocol]], Awaitable[None]]
+
+
+class Link:
+    """A way to another process. Any number of requests are under way at once.
+
+    Args:
+        name: for messages to people.
+        connect: opens a connection; asked anew each time, so it may lead elsewhere.
+        token: what to say first, see `FrameServer`.
+    """
+
+    def __init__(self, name: str, connect: Connect, token: bytes | None = None) -> None:
+        self._name = name
+        self._connect = connect
+        self._token = token
+        self._ids = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[bytes]] = {}
+        self._protocol: frames.FrameProtocol | None = None
+        self._connecting: asyncio.Task[frames.FrameProtocol] | None = None
+        self._untold: deque[tuple[int, bytes]] = deque()
+        self._untold_bytes = 0
+        self._is_closed = False
+
+    async def ask(self, kind: int, body: bytes, timeout_s: float) -> bytes:
+        """Sends a request and gives its answer's body.
+
+        Raises:
+            FeedbackLoopsError: the other end's own; or `Unavailable`, saying whether the request may have run.
+        """
+        try:
+            protocol = self._protocol
+            if protocol is None:
+                async with asyncio.timeout(PATIENCE_S):
+                    protocol = await self._connected()
+        except TimeoutError:
+            raise Unavailable(f"{self._name} is away; it is being restarted, try again shortly") from None
+        if not protocol.is_open:  # it was lost before this task had its turn: nobody would ever answer
+            raise Unavailable(f"{self._name} went away")
+        request_id = next(self._ids)
+        answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+        self._waiting[request_id] = answer
+        try:
+            async with asyncio.timeout(timeout_s):
+                protocol.send(kind, request_id, body)
+                await protocol.drained()
+                return await answer
+        except TimeoutError:
+            raise Unavailable(f"no answer from {self._name} within {timeout_s:.0f} s", True) from None
+        finally:
+            self._waiting.pop(request_id, None)
+
+    def tell(self, kind: int, body: bytes) -> None:
+        """Sends what wants no answer; never blocks. It may be lost, or dropped when too much is unsent."""
+        if self._protocol is not None:
+            if self._protocol.unsent_bytes < MAX_UNSENT_BYTES:
+                self._protocol.send(kind, 0, body)
+        elif self._untold_bytes < MAX_UNSENT_BYTES:
+            self._untold.append((kind, body))
+            self._untold_bytes += len(body)
+            self._begin_to_connect()
+
+    async def close(self) -> None:
+        """Ends the connection; requests under way fail with `Unavailable`."""
+        self._is_closed = True
+        if self._connecting is not None:
+            self._connecting.cancel()
+            await asyncio.gather(self._connecting, return_exceptions=True)
+        if self._protocol is not None:
+            self._protocol.close()
+        self._lost()
+
+    async def _connected(self) -> frames.FrameProtocol:
+        return await asyncio.shield(self._begin_to_connect())
+
+    def _begin_to_connect(self) -> asyncio.Task[frames.FrameProtocol]:
+        if self._connecting is None or self._connecting.done():
+            self._connecting = asyncio.create_task(self._keep_connecting(), name=f"connect to {self._name}")
+        return self._connecting
+
+    async def _keep_connecting(self) -> frames.FrameProtocol:
+        while not self._is_closed:
+            protocol = frames.FrameProtocol(self._on_frame, self._lost)
+            try:
+                await self._connect(partial(_same, protocol))
+            except (OSError, FeedbackLoopsError):
+                await asyncio.sleep(RECONNECT_S)
+                continue
+            if not protocol.is_open:  # it was accepted, and ended at once
+                continue
+            if self._token is not None:
+                protocol.send(frames.HELLO, 0, self._token)
+            self._protocol = protocol
+            self._tell_untold(protocol)
+            return protocol
+        raise Unavailable(f"the link to {self._name} is closed")
+
+    def _tell_untold(self, protocol: frames.FrameProtocol) -> None:
+        for kind, body in self._untold:
+            protocol.send(kind, 0, body)
+        self._untold.clear()
+        self._untold_bytes = 0
+
+    def _on_frame(self, kind: int, request_id: int, body: bytes) -> None:
+        waiting = self._waiting.get(request_id)
+        if waiting is None or waiting.done():
+            return
+        if kind == frames.OK:
+            waiting.set_result(body)
+        else:
+            waiting.set_exception(frames.read_error(body))
+
+    def _lost(self) -> None:
+        self._protocol = None
+        for waiting in self._waiting.values():
+            if not waiting.done():
+                waiting.set_exception(Unavailable(f"{self._name} went away", True))
+
+
+def _same(protocol: frames.FrameProtocol) -> frames.FrameProtocol:
+    return protocol

@@ -1,0 +1,217 @@
+"""A Ray of our own on this machine, from its start to the end of its last process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import signal
+import socket
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+from actors.processes.child_process import ChildProcess, Program
+from actors.processes.data_dir import make_own, write_private
+from domain.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S: Final = 60.0
+#: Loopback, and not the name that Ray replaces by the machine's address: that one changes with the network.
+NODE_ADDRESS: Final = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+#: Calls carry less than what goes there; Ray asks for at least 75 MB.
+OBJECT_STORE_BYTES: Final = 80_000_000
+#: Their end is Ray's end. `ray start --block` looks once a second, and takes some endings for intended.
+VITAL: Final = frozenset({"gcs_server", "raylet"})
+MARK: Final = "FEEDBACK_LOOPS_RAY"
+_POLL_S: Final = 0.05
+_GONE_TIMEOUT_S: Final = 2.0
+
+
+class RayNode:
+    """One Ray: its processes all carry `MARK` with `temp_dir` in their environment, so that none is ever left behind.
+
+    Only who can read the token file can talk to it.
+    """
+
+    def __init__(self, temp_dir: Path, folder: Path, logs: Path, environment: Mapping[str, str]) -> None:
+        """`temp_dir` has a short path (Unix sockets) and is removed in the end; `folder` gets the token."""
+        self._temp_dir = temp_dir
+        self._token_file = folder / "ray-token"
+        self._log = logs / "ray.log"
+        self._environment = environment
+        self._child: ChildProcess | None = None
+
+    @property
+    def credentials(self) -> dict[str, str]:
+        """The environment variables with which a process may talk to this Ray."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token_file)}
+
+    async def start(self) -> str:
+        """Starts it, and gives its address as soon as something answers there. What an earlier one left is removed.
+
+        Raises:
+            Unavailable: it did not start; its log says why.
+        """
+        await self.remove()
+        make_own(self._temp_dir)
+        write_private(self._token_file, secrets.token_hex(32))
+        with contextlib.suppress(FileNotFoundError):
+            self._log.replace(self._log.with_name("ray.log.1"))
+        port = free_port()
+        self._child = await ChildProcess.start(self._program(port))
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._answers(port)
+        except TimeoutError:
+            raise Unavailable(f"Ray did not start within {START_TIMEOUT_S:.0f} s; see {self._log}") from None
+        return f"{NODE_ADDRESS}:{port}"
+
+    async def ended(self) -> str:
+        """Returns when this Ray is of no more use, with what ended it."""
+        if self._child is None:
+            raise RuntimeError("start it first")
+        ends = {
+            asyncio.create_task(self._start_ended(self._child)),
+            asyncio.create_task(self._vital_ended(self._child.pid)),
+        }
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return done.pop().result()
+        finally:
+            for task in ends:
+                task.cancel()
+
+    async def stop(self, timeout_s: float) -> None:
+        """SIGTERM, after `timeout_s` SIGKILL; nothing of it is left, on disk neither."""
+        if self._child is not None:
+            await self._child.stop(timeout_s)
+        await self.remove()
+
+    async def remove(self) -> None:
+        """Kills every process that carries the mark, whoever started it, and removes the temporary directory."""
+        deadline_s = time.monotonic() + _GONE_TIMEOUT_S
+        while self.kill() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - no event tells of others' children
+            await asyncio.sleep(_POLL_S)
+        shutil.rmtree(self._temp_dir, ignore_errors=True)
+
+    def kill(self) -> bool:
+        """Kills (SIGKILL) all its processes; whether there were any."""
+        if self._child is not None:
+            self._child.kill()
+        pids = marked_pids(f"{MARK}={self._temp_dir}")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(pids)
+
+    def _program(self, port: int) -> Program:
+        command = (
+            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
+            *(f"--node-ip-address={NODE_ADDRESS}", f"--port={port}", f"--temp-dir={self._temp_dir}"),
+            *("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"),
+            *("--include-dashboard=false", "--include-log-monitor=false", "--no-monitor", "--disable-usage-stats"),
+            *(f"--num-cpus={os.cpu_count() or 1}", f"--object-store-memory={OBJECT_STORE_BYTES}"),
+            # The actors' words then come to our log file, and stay when Ray's own directory is gone.
+            "--no-redirect-output",
+        )
+        quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_DISABLE_IMPORT_WARNING": "1"}
+        # Ray would have all actors give way to everything else on the machine; ours do so by their own lights.
+        fair = {"RAY_worker_niceness": "0"}
+        environment = {**self._environment, **self.credentials, **quiet, **fair, MARK: str(self._temp_dir)}
+        environment.pop("RAY_ADDRESS", None)
+        return Program(name="ray", command=command, environment=environment, output=self._log)
+
+    async def _answers(self, port: int) -> None:
+        if self._child is None:
+            raise RuntimeError("start it first")
+        ended = asyncio.create_task(self._child.wait())
+        try:
+            while not ended.done():
+                with contextlib.suppress(OSError):
+                    _, writer = await asyncio.open_connection(NODE_ADDRESS, port)
+                    writer.close()
+                    return
+                await asyncio.wait({ended}, timeout=_POLL_S)
+            raise Unavailable(f"Ray ended with {ended.result()} at its start; see {self._log}")
+        finally:
+            ended.cancel()
+
+    async def _start_ended(self, child: ChildProcess) -> str:
+        return f"ray start ended with {await child.wait()}"
+
+    async def _vital_ended(self, start_pid: int) -> str:
+        while not VITAL.issubset(found := children(start_pid)):  # noqa: ASYNC110 - nor when they begin
+            await asyncio.sleep(_POLL_S)
+        ends = {asyncio.create_task(gone(found[name])): name for name in VITAL}
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            return f"{ends[done.pop()]} ended"
+        finally:
+            for task in ends:
+                task.cancel()
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def children(pid: int) -> dict[str, int]:
+    """The direct children of a process, by name (Linux; elsewhere none are seen)."""
+    found = {}
+    with contextlib.suppress(OSError):
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            found[Path(f"/proc/{child}/comm").read_text().strip()] = int(child)
+    return found
+
+
+async def gone(pid: int) -> None:
+    """Returns when the process, a child of ours or not, has ended (Linux)."""
+    try:
+        fd = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ended = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    loop.add_reader(fd, ended.set)
+    try:
+        await ended.wait()
+    finally:
+        loop.remove_reader(fd)
+        os.close(fd)
+
+
+def marked_pids(mark: str) -> list[int]:
+    """The processes that have `mark`, a NAME=value, in their environment and have not ended (Linux)."""
+    sign = mark.encode()
+    return [pid for pid, environment in _environments() if sign in environment]
+
+
+def temp_dirs_in_use() -> set[Path] | None:
+    """The temporary directories of all Rays of ours that have a process running; None where it cannot be known."""
+    if not Path("/proc/self/environ").exists():
+        return None
+    sign = f"{MARK}=".encode()
+    return {
+        Path(os.fsdecode(entry.removeprefix(sign)))
+        for _, environment in _environments()
+        for entry in environment
+        if entry.startswith(sign)
+    }
+
+
+def _environments() -> Iterator[tuple[int, list[bytes]]]:
+    for entry in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            # What has ended and waits for its parent has no environment any more.
+            yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")
