@@ -58,6 +58,23 @@ class OutcomesSuite:
         assert (view().state, view().next_attempt_at_ms) == ("pending", NOW_MS + 70_000)
         assert [a.no for a in view().attempts] == [1, 2]
 
+    def test_forgiven_attempts_are_kept_and_never_fewer(self, store: Store) -> None:
+        """The schedule does not count them, whoever takes the delivery next; an older outcome takes none back."""
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        [[delivery_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+
+        def offered() -> tuple[int, int]:
+            [due] = store.reader.due_deliveries(loop.no, NOW_MS, 1, [])
+            return due.attempts, due.forgiven
+
+        store.outcomes(failed(delivery_id, 1, NOW_MS)._replace(forgiven=1))
+        assert offered() == (1, 1)
+        store.outcomes(failed(delivery_id, 2, NOW_MS))
+        assert offered() == (2, 1)
+        store.outcomes(failed(delivery_id, 3, NOW_MS)._replace(forgiven=2))
+        assert offered() == (3, 2)
+
     def test_delivered_is_for_good(self, owed: tuple[Store, int, Any]) -> None:
         """A failure after the success, of two lanes at once, does not send it again."""
         store, delivery_id, view = owed
