@@ -24,7 +24,8 @@ SCHEDULE_S = 0.5
 def measure(clicks: int, rounds: int, folder: Path) -> dict[str, Any]:
     sink = Sink().start()
     service = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE=",".join([str(SCHEDULE_S)] * 4))
-    plain, retried = [], []
+    plain: list[float] = []
+    retried: list[float] = []
     try:
         service.start()
         account = service.account()
