@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from actors.adapters.clock import SystemClock
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
+from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
@@ -97,6 +99,7 @@ def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
         delivery_timeout_s=settings.delivery_timeout_s,
         disable_after_s=settings.disable_after_s,
         random=random.SystemRandom(),
+        duty=Duty(time.monotonic, time.process_time),
     )
 
 

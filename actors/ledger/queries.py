@@ -36,10 +36,10 @@ DUE_DELIVERIES: Final = (
     " {join} {stored d}"
     " ORDER BY d.due_at_ms, d.id"
 )
-#: Looks through the index for the lowest ids: SQLite would rather walk all deliveries by id. Ordered loops are few.
+#: Names the index, for SQLite would rather walk all deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
-    " (SELECT id FROM deliveries {by deliveries_due}"
+    " (SELECT id FROM deliveries {by deliveries_pending}"
     "   WHERE state = 0 AND loop_no = $1 AND id {not in $2} ORDER BY id LIMIT $3) AS o"
     " {join} deliveries AS d ON d.id = o.id"
     " {join} {stored d}"

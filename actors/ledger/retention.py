@@ -168,6 +168,29 @@ class Events:
         return len(rows)
 
 
+# --- replays
+
+# The newest row stays: SQLite gives the number after the highest to the next, and ids are given once.
+OLD_REPLAYS: Final = (
+    "SELECT id FROM replays WHERE id > $1 AND created_at_ms < $2 AND state <> 'running'"
+    " AND id < (SELECT max(id) FROM replays) ORDER BY id LIMIT $3"
+)
+_DROP_REPLAY: Final = "DELETE FROM replays WHERE id = $1"
+
+
+class Replays:
+    """Ended ones, as old as the deliveries that may go."""
+
+    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:
+        before_ms = limits.deliveries_before_ms
+        rows = [] if before_ms is None else reading.rows(OLD_REPLAYS, (after[0], before_ms, limit))
+        return Found(rows, (rows[-1][0], 0, START[2]) if len(rows) == limit else START)
+
+    def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
+        cursor.executemany(_DROP_REPLAY, rows)
+        return cursor.rowcount
+
+
 # --- answers to repeated requests
 
 EXPIRED_KEYS: Final = (
@@ -202,7 +225,7 @@ class Sweep:
     def __init__(self, commits: GroupCommit, reading: Reading, clock: Clock) -> None:
         self._commits = commits
         self._reading = reading
-        self._kinds: list[Kind] = [Deliveries(), Events(), Attempts(), IdempotencyKeys(clock)]
+        self._kinds: list[Kind] = [Deliveries(), Events(), Attempts(), Replays(), IdempotencyKeys(clock)]
         self._after: dict[Kind, Position] = {}
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:

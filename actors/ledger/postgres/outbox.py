@@ -8,6 +8,7 @@ it commits.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
@@ -73,7 +74,8 @@ class Known(NamedTuple):
     last_id: int
 
 
-class RecordEvents(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RecordEvents:
     """One caller's events. Done by itself it raises what `record_events` gives as its error."""
 
     routes_version: int
@@ -88,7 +90,8 @@ class RecordEvents(NamedTuple):
         return recorded
 
 
-class RecordOutcomes(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RecordOutcomes:
     """One caller's outcomes."""
 
     outcomes: Sequence[AttemptOutcome]

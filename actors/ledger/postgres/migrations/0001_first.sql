@@ -1,4 +1,4 @@
--- The same tables and columns as SQLite's schema of version 2; see there for what they hold.
+-- The same tables and columns as SQLite's schema of version 3; see there for what they hold.
 -- Texts are compared byte by byte (COLLATE "C"): the same order and the same equality wherever the server is.
 
 -- The log. The columns and their order are eventsourcing's; a row is never changed.
@@ -93,6 +93,7 @@ CREATE TABLE deliveries (
     forgiven integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
 CREATE INDEX deliveries_due ON deliveries (loop_no, due_at_ms, id) WHERE state = 0;
+CREATE INDEX deliveries_pending ON deliveries (loop_no, id) WHERE state = 0;
 CREATE INDEX deliveries_of_event ON deliveries (event_id);
 CREATE INDEX deliveries_listed ON deliveries (loop_no, state, type, created_at_ms, id);
 
