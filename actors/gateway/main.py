@@ -61,7 +61,7 @@ async def _stop_actor(actors: Actors, name: str, ends_s: float) -> None:
     try:
         await actors.ask(name, "stop", timeout_s=left_s)
     except FeedbackLoopsError as exc:
-        log.warning("%s did not stop as asked: %s", name, exc)
+        log.warning("an actor did not stop as asked", extra={"action": "stop_failed", "actor": name, "error": str(exc)})
 
 
 async def serve(settings: Settings) -> None:
@@ -80,7 +80,7 @@ async def serve(settings: Settings) -> None:
     service = bootstrap.service(settings, actors, pipeline)
     server = FrameServer(Gateway(pipeline.record_hits, service.handle).answer)
     await server.listen_at(settings.gateway_socket)
-    log.info("the gateway serves")
+    log.info("the gateway serves", extra={"action": "gateway_serves"})
     await stopping.wait()
     ends_s = loop.time() + STOP_S
     await server.stop(DRAIN_S)
@@ -94,7 +94,7 @@ def main() -> None:
     parser.add_argument("--ray-address", required=True)
     arguments = parser.parse_args()
     settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
-    configure(settings.log_level, "gateway")
+    configure(settings.log_level, "gateway", settings.log_format)
     ray.init(arguments.ray_address, namespace=options.NAMESPACE, log_to_driver=False, configure_logging=False)
     uvloop.run(serve(settings))
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import logging
 import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple, TypeVar
 
 from actors.ledger.sqlite.connection import is_store_failure, refusal
+from actors.metrics.figures import CommitFigures
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -55,6 +57,7 @@ class GroupCommit:
         connect: Callable[[], sqlite3.Connection],
         max_waiting_rows: int = MAX_WAITING_ROWS,
         max_commit_rows: int = MAX_COMMIT_ROWS,
+        figures: CommitFigures | None = None,
     ) -> None:
         """`connect` opens a connection without a transaction of its own; its errors here are the caller's."""
         self._connect = connect
@@ -62,6 +65,7 @@ class GroupCommit:
         self._max_commit_rows = max_commit_rows
         self._connection: sqlite3.Connection | None = connect()
         self._waiting: deque[Request] = deque()
+        self._figures = figures or CommitFigures()
         self._waiting_rows = 0
         self._closing = False
         self._changed = Condition()
@@ -91,6 +95,7 @@ class GroupCommit:
                 raise StoreUnavailable(f"the ledger is behind: {self._waiting_rows} rows wait to be written; retry")
             self._waiting.append(request)
             self._waiting_rows += request.rows
+            self._figures.waiting_rows.value = self._waiting_rows
             self._changed.notify()
 
     async def close(self) -> None:
@@ -119,23 +124,27 @@ class GroupCommit:
                 requests.append(self._waiting.popleft())
                 rows += requests[-1].rows
             self._waiting_rows -= rows
+            self._figures.waiting_rows.value = self._waiting_rows
             return requests
 
     def _settle(self, requests: Sequence[Request]) -> list[Settled]:
         try:
             return self._commit(requests)
         except Exception as exc:
-            log.exception("a commit of the ledger failed", extra={"requests": len(requests)})
+            log.exception("a commit of the ledger failed", extra={"action": "commit_failed", "requests": len(requests)})
+            self._figures.failed.value += 1
             self._disconnect()
             return [Settled(request.future, None, _failure(exc)) for request in requests]
 
     def _commit(self, requests: Sequence[Request]) -> list[Settled]:
         if self._connection is None:
             self._connection = self._connect()
+        began_s = time.perf_counter()
         cursor = self._connection.cursor()
         cursor.execute("BEGIN IMMEDIATE")
         settled = [_attempt(cursor, request) for request in requests]
         cursor.execute("COMMIT")
+        self._figures.committed(sum(request.rows for request in requests), time.perf_counter() - began_s)
         return settled
 
     def _empty_log(self) -> None:
@@ -157,7 +166,7 @@ class GroupCommit:
             try:
                 connection.close()
             except sqlite3.Error:
-                log.exception("the ledger's connection did not close")
+                log.exception("the ledger's connection did not close", extra={"action": "close_failed"})
 
 
 def _attempt(cursor: sqlite3.Cursor, request: Request) -> Settled:
@@ -189,7 +198,8 @@ def _announce(requests: Sequence[Request], settled: Sequence[Settled]) -> None:
         try:
             loop.call_soon_threadsafe(_resolve, outcomes)
         except RuntimeError:  # the loop is closed: nobody waits
-            log.warning("the ledger's answers came after their event loop ended", extra={"requests": len(outcomes)})
+            facts = {"action": "answers_late", "requests": len(outcomes)}
+            log.warning("the ledger's answers came after their event loop ended", extra=facts)
 
 
 def _resolve(outcomes: Sequence[Settled]) -> None:

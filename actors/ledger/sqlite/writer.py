@@ -20,6 +20,7 @@ from actors.ledger.sqlite.reading import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
 from actors.ledger.sqlite.retention import Sweep
 from actors.ledger.sqlite.schema import migrate
+from actors.metrics.figures import CommitFigures
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents
@@ -36,7 +37,13 @@ class SQLiteLedger:
     falls alone. While the file cannot be written calls raise `StoreUnavailable`, and work again when it can be.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, connect: Connect = open_writer) -> None:
+    def __init__(
+        self,
+        path: Path,
+        clock: Clock | None = None,
+        connect: Connect = open_writer,
+        figures: CommitFigures | None = None,
+    ) -> None:
         """Makes the file, or brings it to this program's schema.
 
         Raises:
@@ -47,7 +54,7 @@ class SQLiteLedger:
         # The recorder lends its way of inserting; its own connections are never opened.
         self._recorder = LedgerRecorder(SQLiteDatastore(str(path)))
         try:
-            self._commits = GroupCommit(partial(_connect_migrated, path, connect))
+            self._commits = GroupCommit(partial(_connect_migrated, path, connect), figures=figures)
         except sqlite3.Error as exc:
             raise refusal(exc) from exc
         self._reading = ReadConnection(path)
