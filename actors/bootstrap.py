@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,7 @@ from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
@@ -132,6 +134,12 @@ def enricher(plain: dict[str, Any]) -> Enricher:
     )
 
 
+@functools.cache
+def _delivery_figures() -> DeliveryFigures:
+    """One set for all loops of the process."""
+    return DeliveryFigures(TALLIES)
+
+
 def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
     """The core of a loop's actor."""
     settings = _settings(plain)
@@ -149,7 +157,8 @@ def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
         delivery_timeout_s=settings.delivery_timeout_s,
         disable_after_s=settings.disable_after_s,
         random=random.SystemRandom(),
-        notes=AttemptNotes(loop_id, DeliveryFigures(TALLIES), traces(m.FEEDBACK_LOOP)),
+        notes=AttemptNotes(loop_id, _delivery_figures(), traces(m.FEEDBACK_LOOP)),
+        duty=Duty(time.monotonic, time.process_time),
     )
 
 

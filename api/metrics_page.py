@@ -58,7 +58,7 @@ class MetricsPage:
         registry = _registry(await asyncio.shield(self._told))
         # Not by the library's own choice: it fails at versions that are no numbers, and gives back what it was sent.
         if "application/openmetrics-text" in accept:
-            return openmetrics.generate_latest(registry), OPENMETRICS
+            return bytes(openmetrics.generate_latest(registry)), OPENMETRICS  # type: ignore[no-untyped-call]
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
     async def _tell(self) -> list[Metric]:

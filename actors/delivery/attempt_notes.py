@@ -12,6 +12,8 @@ from domain.values import DeliveryState, id_text
 
 log = logging.getLogger(__name__)
 
+#: Milliseconds between two lines about dead deliveries of a loop.
+DEAD_EVERY_MS: Final = 1000
 _DEAD: Final = int(DeliveryState.DEAD)
 
 
@@ -23,6 +25,7 @@ class AttemptNotes:
         self._loop_id = loop_id
         self._figures = figures or DeliveryFigures()
         self._traces = traces
+        self._dead_told_ms = self._dead_untold = 0
         self._tells_all = log.isEnabledFor(logging.DEBUG)
 
     def began(self) -> None:
@@ -39,9 +42,18 @@ class AttemptNotes:
         if self._traces is not None and self._traces.wants(delivery.event_id):
             self._traces.add(self._span(delivery, outcome, duration_s))
         if outcome.state == _DEAD:
-            log.info("a delivery is dead", extra=self._facts("delivery_dead", delivery) | _result(outcome))
+            self._note_dead(delivery, outcome, now_ms)
         elif self._tells_all:
             log.debug("an attempt ended", extra=self._facts("attempt", delivery) | _result(outcome))
+
+    def _note_dead(self, delivery: OfferedDelivery, outcome: AttemptOutcome, now_ms: int) -> None:
+        """One line a second at most: thousands die together when a replay meets a handler that is still bad."""
+        self._dead_untold += 1
+        if abs(now_ms - self._dead_told_ms) < DEAD_EVERY_MS:
+            return
+        facts = self._facts("delivery_dead", delivery) | _result(outcome) | {"dead_since_last": self._dead_untold}
+        log.info("a delivery is dead", extra=facts)
+        self._dead_told_ms, self._dead_untold = now_ms, 0
 
     def not_sent(self, delivery: OfferedDelivery, error: Exception) -> None:
         """A mistake of our own is why there was no attempt."""

@@ -13,6 +13,7 @@ import msgspec
 
 from actors import commands as c
 from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.duty import Duty
 from actors.delivery.lane import Lane
 from actors.delivery.loop_views import health_view, loop_view, replay_view
 from actors.delivery.posts import LaneConfig, Posts, SigningSecret
@@ -70,6 +71,7 @@ class FeedbackLoopCore:
         random: randoms.Random,
         disable_after_s: float = DISABLE_AFTER_S,
         notes: AttemptNotes | None = None,
+        duty: Duty | None = None,
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
@@ -84,6 +86,7 @@ class FeedbackLoopCore:
         self._random = random
         self._disable_after_s = disable_after_s
         self._notes = notes or AttemptNotes(loop_id)
+        self._duty = duty
         self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
         self._loop_no = 0
         self._lane: Lane | None = None
@@ -120,6 +123,7 @@ class FeedbackLoopCore:
             health=await asyncio.to_thread(self._reader.health, row.no),
             newest_before=await asyncio.to_thread(self._reader.newest_delivery_id),
             notes=self._notes,
+            duty=self._duty,
         )
         self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge, self._loop_id)
         self._lane.start()

@@ -108,6 +108,15 @@ def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> Non
     assert len([step for step in steps if "TEMP B-TREE" in step]) <= 1
 
 
+def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) -> None:
+    """An ordered loop reads the next of its backlog along an index, without sorting the backlog."""
+    steps = plan(connection, queries.PENDING_IN_ORDER, [1, "[]", 1])
+    outbox_step = next(n for n, step in enumerate(steps) if "deliveries_pending" in step)
+
+    assert "(loop_no=?)" in steps[outbox_step]
+    assert not [step for step in steps[: outbox_step + 2] if "TEMP B-TREE" in step]
+
+
 @pytest.mark.parametrize(
     ("type_", "message", "recipient"), list(product((None, "open"), (None, "m"), (None, "a@example.com")))
 )

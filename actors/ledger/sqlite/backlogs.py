@@ -5,18 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from actors.ledger.sqlite.queries import PENDING_COUNT
 from actors.ledger.sqlite.reading import ReadConnection
 from actors.ports import LoopBacklog
-from domain.breaker import CLOSED
 
 #: A step of an index for each loop.
 LOOPS: Final = (
-    "SELECT l.no, l.state, coalesce(h.breaker, ?),"
+    "SELECT l.no, l.state, coalesce(h.breaker, 'closed'),"
     " (SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = l.no)"
     " FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no WHERE l.deleted = 0"
-)
-COUNT_DUE: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 AND loop_no = ? AND due_at_ms <= ? LIMIT ?)"
 )
 
 
@@ -26,7 +23,7 @@ class BacklogViews(ReadConnection):
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
         """See `LedgerReader.backlogs`."""
         groups: dict[tuple[str, str], LoopBacklog] = {}
-        for loop_no, state, breaker, next_due_ms in self.rows(LOOPS, (CLOSED,)):
+        for loop_no, state, breaker, next_due_ms in self.rows(LOOPS):
             group = groups.get((state, breaker), LoopBacklog(state, breaker, 0, 0, None))
             group = group._replace(loops=group.loops + 1)
             if next_due_ms is not None and next_due_ms <= now_ms:
@@ -39,5 +36,5 @@ class BacklogViews(ReadConnection):
     def _due(self, loop_no: int, now_ms: int, at_most: int) -> int:
         if at_most <= 0:
             return 0
-        [(count,)] = self.rows(COUNT_DUE, (loop_no, now_ms, at_most))
+        [(count,)] = self.rows(PENDING_COUNT, (loop_no, now_ms, at_most))
         return int(count)

@@ -12,6 +12,7 @@ from domain.errors import IdempotencyConflict
 KEPT_MS: Final = 24 * 3600 * 1000
 #: Expired rows removed with each claim: more than a claim adds, so they cannot pile up, and never a long delete.
 _SWEEP: Final = 10
+_CLAIMED: Final = "scope = ? AND key = ? AND fingerprint = ? AND status IS NULL"
 
 
 def claim(cursor: sqlite3.Cursor, command: ClaimKey, now_ms: int) -> StoredAnswer | None:
@@ -56,15 +57,16 @@ def _take(cursor: sqlite3.Cursor, command: ClaimKey, now_ms: int) -> None:
 
 
 def keep(cursor: sqlite3.Cursor, command: KeepAnswer, now_ms: int) -> None:
-    """Keeps the answer of a claimed key, or frees the key. A key that has its answer, or is not claimed, stays so."""
+    """Keeps the answer of a claimed key, or frees the key.
+
+    A key that has its answer, is not claimed, or is claimed by another request by now, stays as it is.
+    """
+    claim = (command.scope, command.key, command.fingerprint)
     if command.answer is None:
-        cursor.execute(
-            "DELETE FROM idempotency WHERE scope = ? AND key = ? AND status IS NULL", (command.scope, command.key)
-        )
+        cursor.execute(f"DELETE FROM idempotency WHERE {_CLAIMED}", claim)  # noqa: S608 - no value is in it
         return
     answer = command.answer
     cursor.execute(
-        "UPDATE idempotency SET status = ?, content_type = ?, body = ?, kept_until_ms = ?"
-        " WHERE scope = ? AND key = ? AND status IS NULL",
-        (answer.status, answer.content_type, answer.body, now_ms + KEPT_MS, command.scope, command.key),
+        f"UPDATE idempotency SET status = ?, content_type = ?, body = ?, kept_until_ms = ? WHERE {_CLAIMED}",  # noqa: S608
+        (answer.status, answer.content_type, answer.body, now_ms + KEPT_MS, *claim),
     )

@@ -51,10 +51,10 @@ DUE_DELIVERIES: Final = (
     " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"
     " ORDER BY d.due_at_ms, d.id"
 )
-#: Looks through the index for the lowest ids: SQLite would rather walk all deliveries by id. Ordered loops are few.
+#: Names the index, for SQLite would rather walk all deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
-    " (SELECT id FROM deliveries INDEXED BY deliveries_due"
+    " (SELECT id FROM deliveries INDEXED BY deliveries_pending"
     "   WHERE state = 0 AND loop_no = ? AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?) AS o"
     " CROSS JOIN deliveries AS d ON d.id = o.id"
     " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"

@@ -166,6 +166,28 @@ class Events:
         return len(rows)
 
 
+# --- replays
+
+# The newest row stays: SQLite gives the number after the highest to the next, and ids are given once.
+OLD_REPLAYS: Final = (
+    "SELECT id FROM replays WHERE id > ? AND created_at_ms < ? AND state <> 'running'"
+    " AND id < (SELECT max(id) FROM replays) ORDER BY id LIMIT ?"
+)
+_DROP_REPLAY: Final = "DELETE FROM replays WHERE id = ?"
+
+
+class Replays:
+    """Ended ones, as old as the deliveries that may go."""
+
+    def find(self, reading: ReadConnection, limits: RetentionLimits, after: Position, limit: int) -> Found:
+        before_ms = limits.deliveries_before_ms
+        rows = [] if before_ms is None else reading.rows(OLD_REPLAYS, (after[0], before_ms, limit))
+        return Found(rows, (rows[-1][0], 0, "") if len(rows) == limit else START)
+
+    def drop(self, cursor: sqlite3.Cursor, rows: Sequence[Row]) -> int:
+        return cursor.executemany(_DROP_REPLAY, rows).rowcount
+
+
 # --- answers to repeated requests
 
 EXPIRED_KEYS: Final = (
@@ -199,7 +221,7 @@ class Sweep:
     def __init__(self, commits: GroupCommit, reading: ReadConnection, clock: Clock) -> None:
         self._commits = commits
         self._reading = reading
-        self._kinds: list[Kind] = [Deliveries(), Events(), Attempts(), IdempotencyKeys(clock)]
+        self._kinds: list[Kind] = [Deliveries(), Events(), Attempts(), Replays(), IdempotencyKeys(clock)]
         self._after: dict[Kind, Position] = {}
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
