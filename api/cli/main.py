@@ -23,6 +23,8 @@ COMMANDS: Final = {
     "deliveries": "look at deliveries and their attempts, and retry one",
     "replay": "deliver again what was not taken",
     "doctor": "look for what is wrong, and say what to do",
+    "backup": "copy a data directory while its service runs",
+    "restore": "put a back-up into a new data directory",
     "bench": "send clicks to a running service, and say how it did",
 }
 
