@@ -21,12 +21,13 @@ from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate
 from actors.metrics import catalogue as m
-from actors.metrics.figures import DeliveryFigures
+from actors.metrics.figures import DeliveryFigures, EnrichmentFigures
 from actors.metrics.process import process_readings
 from actors.metrics.tallies import Tallies
 from actors.tracing.otlp import OtlpTraces
 from actors.tracing.spans import Sampling
 from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import DeliveryState
 
 NOW_MS = 1_770_000_000_000
@@ -58,6 +59,18 @@ def counting() -> None:
 
     print(f"add to a counter                  {cost_ns(add):8.0f} ns")
     print(f"observe in a histogram            {cost_ns(lambda: histogram.observe(0.0021)):8.0f} ns")
+    enrichment = EnrichmentFigures(tallies)
+    events = [EventToRecord(bytes(16), 1, "click", 1, None, NOW_MS, b"{}", [1])] * 100
+    recorded = RecordedEvents([[1]] * 100, [])
+
+    def hit() -> None:
+        began_s = time.perf_counter()
+        cell.value += 1
+        histogram.observe(time.perf_counter() - began_s)
+
+    print(f"all figures of one hit            {cost_ns(hit):8.0f} ns")
+    batch_ns = cost_ns(lambda: enrichment.recorded(events, recorded, NOW_MS + 5), 2_000)
+    print(f"all figures of one event recorded {batch_ns / 100:8.0f} ns")
     print(f"all notes of one attempt          {cost_ns(attempt):8.0f} ns")
     for share, what in ((0.0, "of an event that is not traced"), (1.0, "of an event that is traced")):
         # Nobody takes the spans: the oldest are dropped, as they are when a collector is too slow.
