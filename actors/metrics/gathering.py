@@ -79,7 +79,7 @@ class Gathering:
         for name, readings in told.items():
             if self._totals.take(name, readings):
                 self._restarts[kind_of(name)].value += 1
-        self._totals.keep({*expected, m.GATEWAY})
+        self._totals.prune({*expected, m.GATEWAY})
         told[m.GATEWAY] = process_readings(m.GATEWAY, self._tallies)
         self._totals.take(m.GATEWAY, told[m.GATEWAY])
         self._took.value = self._asked_s - began_s
@@ -103,7 +103,7 @@ class Gathering:
                     return
                 try:
                     told[name] = await self._actors.ask(name, "metrics", timeout_s=ANSWER_S)
-                except FeedbackLoopsError as exc:
+                except (FeedbackLoopsError, AttributeError) as exc:  # the latter: of a version that tells nothing
                     facts = {"action": "actor_silent", "actor": name, "error": str(exc)}
                     log.info("an actor did not tell its figures", extra=facts)
 

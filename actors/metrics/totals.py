@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import Final
 
 from actors.metrics.catalogue import BY_NAME, Kind, Merge
 from actors.metrics.readings import ProcessReadings, Readings, Series, Spread
+
+#: Processes that are gone and remembered.
+MAX_GONE: Final = 256
 
 
 class Totals:
@@ -25,8 +29,8 @@ class Totals:
 
     def take(self, name: str, told: ProcessReadings) -> bool:
         """Adds what the process of that name has counted since it was last looked at. True: it was restarted."""
-        before = self._last.get(name)
-        self._last[name] = told
+        before = self._last.pop(name, None)
+        self._last[name] = told  # now the last in order
         is_new = before is None or before.incarnation != told.incarnation
         if before is None and told.started_ms < self._since_ms:
             self._add(told.readings, told.readings)  # each series is there from the first look on, at 0
@@ -36,9 +40,14 @@ class Totals:
             self._add(told.readings, before.readings)
         return before is not None and is_new
 
-    def keep(self, names: Collection[str]) -> None:
-        """Forgets the processes that are gone for good; what they counted stays in the sum."""
-        self._last = {name: told for name, told in self._last.items() if name in names}
+    def prune(self, names: Collection[str]) -> None:
+        """Forgets processes that are not among `names`, those first that were not heard of for the longest time.
+
+        The latest `MAX_GONE` are kept: one that is away for a while goes on from where it was. What was counted stays.
+        """
+        gone = [name for name in self._last if name not in names]
+        for name in gone[: max(len(gone) - MAX_GONE, 0)]:
+            del self._last[name]
 
     def readings(self) -> Readings:
         """The sums."""

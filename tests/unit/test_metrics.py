@@ -16,7 +16,7 @@ from actors.metrics.gathering import Gathering
 from actors.metrics.process import process_readings
 from actors.metrics.readings import ProcessReadings, Readings, Spread
 from actors.metrics.tallies import Tallies
-from actors.metrics.totals import Totals, merged_gauges
+from actors.metrics.totals import MAX_GONE, Totals, merged_gauges
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.errors import Unavailable
 from domain.values import DeliveryState
@@ -125,9 +125,21 @@ def test_what_a_process_counted_outlives_it() -> None:
     """The figures of a loop that was deleted stay in the sum; one that comes later under its name is added to them."""
     totals = Totals(SINCE_MS)
     totals.take("feedback-loop/fl_1", told({("hits_unknown",): 5}))
-    totals.keep([])
+    for number in range(MAX_GONE):
+        totals.take(f"feedback-loop/{number}", told({}))
+    totals.prune([])
 
     assert not totals.take("feedback-loop/fl_1", told({("hits_unknown",): 1}, "b"))
+    assert numbers(totals.readings()) == {("hits_unknown",): 6}
+
+
+def test_a_process_that_was_away_is_not_counted_twice() -> None:
+    """One that Ray did not name for a while goes on from where it was."""
+    totals = Totals(SINCE_MS)
+    totals.take("ledger", told({("hits_unknown",): 5}))
+    totals.prune([])
+    totals.take("ledger", told({("hits_unknown",): 6}))
+
     assert numbers(totals.readings()) == {("hits_unknown",): 6}
 
 
@@ -174,6 +186,8 @@ class SomeActors:
         assert (method, timeout_s) == ("metrics", 1.0)
         self.asked.append(name)
         await self.gate.wait()
+        if name == "loop-host/1":
+            raise AttributeError("an actor of an older version has no such method")
         if (answer := self.answers[name]) is None:
             raise Unavailable(f"{name} did not answer")
         return answer
@@ -190,6 +204,7 @@ def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
                 "feedback-loop/fl_1": told({("attempts", "tls"): 1}),
                 "feedback-loop/fl_2": told({("attempts", "tls"): 2}),
                 "loop-host/0": None,
+                "loop-host/1": None,
             },
         )
         return await Gathering(actors, actors.names, actors.nodes, since_ms=SINCE_MS).readings()
@@ -200,7 +215,7 @@ def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
     assert (found["ray_nodes", "alive"], found["ray_nodes", "dead"]) == (2, 1)
     assert {key[1]: value for key, value in found.items() if key[0] == "processes_silent" and value} == {
         "supervisor": 1,
-        "loop-host": 1,
+        "loop-host": 2,
     }
     assert {key[1]: value for key, value in found.items() if key[0] == "processes" and value} == {
         "gateway": 1,
