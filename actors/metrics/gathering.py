@@ -80,9 +80,9 @@ class Gathering:
             if self._totals.take(name, readings):
                 self._restarts[kind_of(name)].value += 1
         self._totals.prune({*expected, m.GATEWAY})
+        self._took.value = self._asked_s - began_s
         told[m.GATEWAY] = process_readings(m.GATEWAY, self._tallies)
         self._totals.take(m.GATEWAY, told[m.GATEWAY])
-        self._took.value = self._asked_s - began_s
         sums, gauges = self._totals.readings(), merged_gauges(told)
         return Readings(sums.numbers + gauges.numbers + _presence(expected, told) + nodes, sums.spreads)
 

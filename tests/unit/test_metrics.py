@@ -212,6 +212,7 @@ def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
     found = numbers(asyncio.run(scenario()))
     assert found["attempts", "tls"] == 3
     assert found["ledger_waiting_rows",] == 4
+    assert found["gather_seconds",] > 0
     assert (found["ray_nodes", "alive"], found["ray_nodes", "dead"]) == (2, 1)
     assert {key[1]: value for key, value in found.items() if key[0] == "processes_silent" and value} == {
         "supervisor": 1,
