@@ -133,7 +133,7 @@ def _nodes(samples: Samples, prefix: str) -> Finding:
     if dead:
         advice = "If nobody took them away, start Ray there again."
         return warning("Ray", f"{alive:.0f} nodes are alive, {dead:.0f} are gone", advice)
-    return ok("Ray", f"it answers; {alive:.0f} nodes are alive")
+    return ok("Ray", f"it answers; nodes alive: {alive:.0f}")
 
 
 async def check_ray_address(address: str | None, *, runs: bool) -> Sequence[Finding]:
