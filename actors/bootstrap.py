@@ -21,9 +21,9 @@ from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
+from actors.ledger import stores
 from actors.ledger.reader_port import LedgerReader
-from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.writer import Ledger
 from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
 from actors.loops.directory import LoopDirectory, RayLauncher, actor_names, node_counts
@@ -70,11 +70,15 @@ def _settings(plain: dict[str, Any]) -> Settings:
     return Settings.from_dict(plain)
 
 
-def ledger(plain: dict[str, Any]) -> SQLiteLedger:
+def ledger(plain: dict[str, Any]) -> Ledger:
     """The writer, for the ledger's actor."""
-    path = _settings(plain).data_dir / "ledger.sqlite"
-    TALLIES.read_by(m.LEDGER_SIZE, lambda: _size_bytes(path))
-    return SQLiteLedger(path, figures=CommitFigures(TALLIES))
+    settings = _settings(plain)
+    made = stores.writer(settings)
+    made.count_by(CommitFigures(TALLIES))
+    if settings.store is None:
+        path = settings.data_dir / stores.LEDGER_FILE
+        TALLIES.read_by(m.LEDGER_SIZE, lambda: _size_bytes(path))
+    return made
 
 
 def _size_bytes(path: Path) -> int:
@@ -87,7 +91,7 @@ def backlog_look(plain: dict[str, Any]) -> BacklogLook:
     return BacklogLook(reader(_settings(plain)), SystemClock(), TALLIES)
 
 
-def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
+def retention(plain: dict[str, Any], core: Ledger) -> Retention:
     """What keeps the ledger's disk use level, beside its writer."""
     settings = _settings(plain)
     return Retention(
@@ -101,7 +105,7 @@ def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
 
 def reader(settings: Settings) -> LedgerReader:
     """A reader of its own for each process. The store is made by the ledger's actor, which is started first."""
-    return SQLiteLedgerReader(settings.data_dir / "ledger.sqlite")
+    return stores.reader(settings)
 
 
 def links(settings: Settings, actors: Actors) -> Links:

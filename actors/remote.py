@@ -67,7 +67,7 @@ class LedgerActor:
         return Answer(bootstrap.readings(catalogue.LEDGER))
 
     async def ping(self) -> Answer:
-        return Answer(None)
+        return await answering(self._core.check())
 
     async def stop(self) -> Answer:
         await self._retention.stop()

@@ -13,6 +13,7 @@ from typing import Final
 
 from rich.text import Text
 
+from actors.ledger.stores import LEDGER_FILE
 from actors.settings import Settings
 from api.cli.group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
 from api.cli.parser import Parser
@@ -100,7 +101,7 @@ def _checks(
     ]
     if not runs:
         checks.append(("journal", partial(asyncio.to_thread, stores.check_journal, data_dir / "journal", now_ms)))
-    path = data_dir / "ledger.sqlite"
+    path = data_dir / LEDGER_FILE
     if settings.store is None:
         checks.append(("store", partial(asyncio.to_thread, stores.check_ledger_file, path)))
     if settings.store is not None or path.exists():

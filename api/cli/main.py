@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "doctor": "look for what is wrong, and say what to do",
     "backup": "copy a data directory while its service runs",
     "restore": "put a back-up into a new data directory",
+    "migrate": "move the ledger from SQLite to PostgreSQL",
     "bench": "send clicks to a running service, and say how it did",
 }
 

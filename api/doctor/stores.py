@@ -13,11 +13,12 @@ import msgspec
 from actors.ledger.reader_port import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
+from actors.ledger.stores import refuse_moved
 from actors.ports import LoopBacklog
 from api.doctor.findings import Finding, ok, problem, warning
 from api.journal_store import peek
 from domain.breaker import OPEN
-from domain.errors import FeedbackLoopsError, StoreError
+from domain.errors import Conflict, FeedbackLoopsError, StoreError
 from domain.tracking import TrackingHit
 
 _decode_hit: Final = msgspec.msgpack.Decoder(TrackingHit).decode
@@ -33,6 +34,11 @@ _RESTORE: Final = "Stop the service and restore the data directory from a back-u
 def check_ledger_file(path: Path) -> Sequence[Finding]:
     """Whether the SQLite file is whole, of a version that this program reads, and can be written."""
     if not path.exists():
+        try:
+            refuse_moved(path.parent)
+        except Conflict as exc:
+            advice = "Name it with --store, here and where the service starts."
+            return [problem("store", str(exc).partition(":")[0], advice)]
         return [ok("store", f"{path} is not there yet: the first start makes it")]
     return _look_into(path)
 

@@ -171,6 +171,13 @@ def test_a_sound_ledger_is_well(ledger: Path, tmp_path: Path) -> None:
     only(stores.check_ledger_file(tmp_path / "none"), Level.OK)
 
 
+def test_a_ledger_that_was_moved_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    """A start without --store would begin an empty one."""
+    (tmp_path / "ledger.moved.sqlite").touch()
+
+    assert "--store" in only(stores.check_ledger_file(tmp_path / "ledger.sqlite"), Level.PROBLEM).advice
+
+
 def test_a_damaged_ledger_is_seen(ledger: Path) -> None:
     """A page that is overwritten is found by reading the file through; a file that is no database at once."""
     with ledger.open("r+b") as file:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actors.ledger.sqlite.queries import PENDING_COUNT
-from actors.ledger.sqlite.reading import ReadConnection
+from actors.ledger.queries import PENDING_COUNT
+from actors.ledger.reading import Reading
 from actors.ports import LoopBacklog
 
 #: A step of an index for each loop.
@@ -17,7 +17,7 @@ LOOPS: Final = (
 )
 
 
-class BacklogViews(ReadConnection):
+class BacklogViews(Reading):
     """The part of `LedgerReader` that tells operators what waits."""
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
