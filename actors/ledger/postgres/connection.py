@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from actors.ledger.postgres.arrays import adapt
+from actors.ledger.postgres.arrays import adapt, adapt_for_look_ups
 from actors.ledger.postgres.dialect import LedgerCursor
 from domain.errors import InvalidInput, StoreUnavailable
 
@@ -98,7 +98,9 @@ def open_reader(url: str) -> Connection[tuple[Any, ...]]:
         StoreUnavailable: there is no server, or it refuses.
     """
     settings = {"statement_timeout": f"{READER_STATEMENT_S}s", "default_transaction_read_only": "on"}
-    return _open(url, "feedback-loops reader", settings)
+    connection = _open(url, "feedback-loops reader", settings)
+    adapt_for_look_ups(connection)
+    return connection
 
 
 def open_mover(url: str) -> Connection[tuple[Any, ...]]:
