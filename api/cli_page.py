@@ -19,8 +19,8 @@ from api.cli.parser import MAX_WIDTH
 _BEGINNING: Final = """\
 # Command line
 
-`demo`, `serve` and `listen` run something here; `backup`, `restore` and `migrate` work on a data directory. The other
-commands talk to a running service over its [HTTP API](api.md): `FEEDBACK_LOOPS_URL` says where it is,
+`demo`, `serve` and `listen` run something here; `backup`, `restore`, `migrate` and `doctor` work on a data directory.
+The other commands talk to a running service over its [HTTP API](api.md): `FEEDBACK_LOOPS_URL` says where it is,
 `FEEDBACK_LOOPS_API_KEY` has the account's key. With `--json` they show what the API answered, for scripts.
 
 This page is made from the parsers in `api/cli`: it is what `--help` shows.
