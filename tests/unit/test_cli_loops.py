@@ -94,7 +94,8 @@ def test_what_is_not_given_stays_when_a_loop_is_updated(service: Served) -> None
 
     def changes(*options: str) -> dict[str, object]:
         assert service.run("loops", "update", loop_id, *options).code == 0
-        return service.client.called(c.ChangeLoop)[-1].changes
+        called: dict[str, object] = service.client.called(c.ChangeLoop)[-1].changes
+        return called
 
     assert changes("--rate-limit", "none", "--no-ordered") == {"rate_limit": None, "ordered": False}
     assert changes("--trigger", "open,click", "--max-concurrency", "4") == {
