@@ -11,7 +11,17 @@ import pytest
 from psycopg import Connection
 
 from actors import commands as c
-from actors.ledger import delivery_views, history_views, queries, replay_views, replays, retention, stretches, views
+from actors.ledger import (
+    backlogs,
+    delivery_views,
+    history_views,
+    queries,
+    replay_views,
+    replays,
+    retention,
+    stretches,
+    views,
+)
 from actors.ledger.cursors import encode_cursor
 from actors.ledger.postgres import outbox, reader
 from actors.ledger.postgres.arrays import Numbers, Texts, Uuids
@@ -118,6 +128,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "attempts": (delivery_views.ATTEMPTS, [SOME]),
     "delivery": (delivery_views.DELIVERY, [1, 1]),
     "known events": (outbox.KNOWN, [IDS]),
+    "backlogs": (backlogs.LOOPS, []),
     "pending": (queries.PENDING_COUNT, [1, 19_000, 1000]),
     "health": (queries.HEALTH, [1]),
     "running replay": (replay_views.RUNNING, [1]),

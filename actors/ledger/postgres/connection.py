@@ -153,4 +153,7 @@ def _insist_on_durability(connection: Connection[Any]) -> None:
     if found is not None and found[0] == "off":
         connection.execute("SET synchronous_commit = on", prepare=False)
     if found is not None and found[1] == "off":
-        log.warning("the store does not sync its disk: a power cut there loses what was answered (fsync = off)")
+        log.warning(
+            "the store does not sync its disk: a power cut there loses what was answered (fsync = off)",
+            extra={"action": "store_unsafe"},
+        )
