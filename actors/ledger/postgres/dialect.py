@@ -23,7 +23,7 @@ class PostgresDialect:
             "not in": f"<> ALL({a})",
             "join": "JOIN",
             # Event by event, for whatever there is of them: OFFSET 0 keeps the planner from turning it round.
-            "stored": f"LATERAL (SELECT state FROM stored_events WHERE originator_id = {a}.event_id"
+            "stored": f"LATERAL (SELECT state FROM stored_events WHERE originator_id = {a}.event_id"  # noqa: S608
             " AND originator_version = 1 OFFSET 0) AS s ON true",
             "by": "",
             "same": f'lower({a}) = lower({"".join(b)} COLLATE "C")',

@@ -53,8 +53,8 @@ INSERT_DELIVERIES: Final = (
 _PLACE: Final = "[width_bucket(d.id, $1)]"
 RECORD_OUTCOMES: Final = (
     f"{{often}}WITH moved AS (UPDATE deliveries AS d SET state = $9{_PLACE}, attempts = $2{_PLACE},"  # noqa: S608 - no value is in it
-    f"  due_at_ms = $10{_PLACE}, forgiven = greatest(d.forgiven, $12{_PLACE}) WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE}"
-    f"  AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1))"
+    f"  due_at_ms = $10{_PLACE}, forgiven = greatest(d.forgiven, $12{_PLACE})"
+    f"  WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE} AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1))"
     " INSERT INTO attempts (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
     " SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11) AS o (id)"
     " CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d ON CONFLICT DO NOTHING"
