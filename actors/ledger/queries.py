@@ -23,11 +23,11 @@ EVENTS_OF: Final = (
 ROUTES_VERSION: Final = "SELECT value FROM meta WHERE name = 'routes_version'"
 ROUTED_LOOPS: Final = "SELECT no, id, account_no, doc FROM loops WHERE state <> 'disabled' AND deleted = 0 ORDER BY no"
 MESSAGES: Final = (
-    "SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages WHERE key {in $1}"
+    "{often}SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages WHERE key {in $1}"
 )
 LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND event_id {in $1}"
 DUE_DELIVERIES: Final = (
-    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
+    "{often}SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
     " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries"
     "   WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 AND id {not in $3}"
     "   ORDER BY due_at_ms, id LIMIT $4) AS d"
@@ -37,9 +37,8 @@ DUE_DELIVERIES: Final = (
 #: Says which index, for any store would rather walk all deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
-    " (SELECT id FROM deliveries {by deliveries_pending}"
-    "   WHERE {pending} AND loop_no = $1 AND id {not in $2} ORDER BY {pending id} LIMIT $3) AS o"
-    " {join} deliveries AS d ON d.id = o.id"
+    " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries {by deliveries_pending}"
+    "   WHERE {pending} AND loop_no = $1 AND id {not in $2} ORDER BY {pending id} LIMIT $3) AS d"
     " {join} {stored d}"
     " ORDER BY d.id"
 )
@@ -48,7 +47,7 @@ PENDING_ONE: Final = (
     " {join} {stored d} WHERE d.id = $1 AND d.loop_no = $2 AND d.state = 0"
 )
 NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
-NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
+NEXT_DUE: Final = "{often}SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
 PENDING_COUNT: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
 )
