@@ -14,6 +14,7 @@ import ray
 
 from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
+from actors.gateway.edition import EDITION
 from actors.gateway.protocol import read_hits
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
@@ -22,10 +23,22 @@ from actors.ray_ports import Kind
 LOOP_NICENESS: Final = 5
 
 
-class LedgerActor:
+class Actor:
+    """What every actor of ours answers."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._edition = settings.get(EDITION)
+
+    async def edition(self) -> Answer:
+        """The text of the `Edition` that it was started with."""
+        return Answer(self._edition)
+
+
+class LedgerActor(Actor):
     """The only writer of the store. Each call and each frame is durable when it is answered."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
         self._core = bootstrap.ledger(settings)
         self._retention = bootstrap.retention(settings, self._core)
         self._retention.start()
@@ -69,10 +82,12 @@ class LedgerActor:
         return await answering(self._core.close())
 
 
-class SupervisorActor:
+class SupervisorActor(Actor):
     """Keeps the loops that should run running."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+
         def create_loop(loop_id: str) -> Any:
             return FeedbackLoop.options(**options.feedback_loop(loop_id)).remote(settings, loop_id)
 
@@ -92,10 +107,11 @@ class SupervisorActor:
         return await answering(self._core.stop())
 
 
-class EnricherActor:
+class EnricherActor(Actor):
     """Enriches batches of hits, has them recorded, fans out. A batch may be sent again, to any enricher."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
         self._core = bootstrap.enricher(settings)
         self._door = bootstrap.door(settings, self._answer)
 
@@ -110,10 +126,11 @@ class EnricherActor:
         return Answer(None)
 
 
-class FeedbackLoopActor:
+class FeedbackLoopActor(Actor):
     """One feedback loop: its verification state, its subscription set and its delivery lane."""
 
     def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
+        super().__init__(settings)
         # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
         os.nice(LOOP_NICENESS)
         self._core = bootstrap.feedback_loop(settings, loop_id)

@@ -96,7 +96,7 @@ class _Connection:
         try:
             answer = await self._answer(kind, body)
         except FeedbackLoopsError as exc:
-            if not isinstance(exc, DomainError):
+            if not isinstance(exc, DomainError | Unavailable):  # whoever found another process away has logged it
                 log.warning("a request failed: %s: %s", type(exc).__name__, exc)
             self._reply(request_id, frames.ERROR, frames.error_body(exc))
         except Exception:
