@@ -1,0 +1,103 @@
+"""A cluster of three machines, with a handler and a store beside them: the head, and two workers that are edges too."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.cluster.edge import Edge
+from tests.cluster.machine import Machine
+from tests.cluster.network import OWN_NUMBER, Network
+from tests.cluster.ray_on_machines import RayOnMachines
+from tests.cluster.stores import RedisServer
+from tests.service import ROLES, Sink, eventually
+
+#: For how long the machines wait for a head that has fallen silent, before they end their Ray.
+PATIENCE_S = 20
+SETTINGS = {
+    "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "198.18.0.0/15",
+    "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": "2",
+    "FEEDBACK_LOOPS_RETRY_SCHEDULE": ",".join(["0.3", "0.7", *["1.5"] * 90]),
+}
+
+
+class Town:
+    """The machines and what runs on them. Made by `town`."""
+
+    def __init__(self, folder: Path, network: Network, *, store: str | None, redis: str | None) -> None:
+        self.machines = [Machine(number, network, folder) for number in (1, 2, 3)]
+        self.head, *self.workers = self.machines
+        self.ray = RayOnMachines(self.machines, folder, redis)
+        self.sink = Sink(network.inside(OWN_NUMBER))
+        settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32)}
+        if store is not None:
+            settings["FEEDBACK_LOOPS_STORE"] = store
+        ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials}
+        # On SQLite the ledger is the front end's file, so that there can be but one.
+        self.edges = [Edge(machine, **settings, **ray) for machine in self.workers[: 2 if store else 1]]
+        #: The front ends that those who click are sent to, as a load balancer does.
+        self.in_rotation = [edge.host for edge in self.edges]
+
+    def start(self) -> None:
+        """Returns when every front end is ready."""
+        self.sink.start()
+        for machine in self.machines:
+            self.boot(machine)
+        for machine in self.machines:
+            self.ray.wait_for(machine)
+        self.wait_ready()
+
+    def boot(self, machine: Machine) -> None:
+        """Switches a machine on; what it should run it begins to run by itself."""
+        machine.boot()
+        self.ray.start(machine)
+        for edge in self.edges:
+            if edge.machine is machine:
+                edge.start(wait=False)
+
+    def wait_ready(self, timeout_s: float = 90) -> None:
+        for edge in self.edges:
+            edge.wait_ready(timeout_s)
+
+    def machine_of(self, role: str) -> Machine:
+        """The machine that an actor is on."""
+
+        def found() -> Machine | None:
+            return next((machine for machine in self.machines if self._actors(machine, role)), None)
+
+        machine: Machine = eventually(found, 60, f"the {role} runs")
+        return machine
+
+    def _actors(self, machine: Machine, role: str) -> list[psutil.Process]:
+        return machine.processes(ROLES[role]) if machine.is_on else []
+
+    def end(self) -> None:
+        """Nothing of it is left running."""
+        for machine in self.machines:
+            machine.cut_power()
+        for edge in self.edges:
+            edge.end()
+        self.sink.stop()
+
+    def logs(self) -> str:
+        """The last words of everybody, for a test that failed."""
+        files = [edge.log for edge in self.edges] + [self.ray.log(machine) for machine in self.machines]
+        return "\n".join(f"--- {file}\n{file.read_text(errors='replace')[-4000:]}" for file in files if file.exists())
+
+
+@contextlib.contextmanager
+def town(folder: Path, *, store: str | None = None, with_redis: bool = False) -> Iterator[Town]:
+    """A cluster that is ready; every process, network and file system of it is gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        network = Network()
+        stack.callback(network.remove)
+        redis = stack.enter_context(RedisServer(network.inside(OWN_NUMBER), folder)).address if with_redis else None
+        made = Town(folder, network, store=store, redis=redis)
+        made.ray.patience_s = 600 if with_redis else PATIENCE_S
+        stack.callback(made.end)
+        made.start()
+        yield made
