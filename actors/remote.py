@@ -75,7 +75,7 @@ class LedgerActor(Actor):
         return await answering(self._core.keep_answer(command))
 
     async def ping(self) -> Answer:
-        return Answer(None)
+        return await answering(self._core.check())
 
     async def stop(self) -> Answer:
         await self._retention.stop()

@@ -137,14 +137,17 @@ class GatewayProcess:
         settings: dict[str, Any] = self._settings.to_dict() | {EDITION: self._edition.text()}
         launcher = RayLauncher(self._actors, settings, ledger_at(self._settings, joined))
         fleet = Fleet(self._actors, launcher, self._edition, self._settings.enrichers)
+        problem = ""
         while True:
             try:
                 await fleet.set_up()
             except Conflict:
                 raise
             except FeedbackLoopsError as exc:
-                self._reception.say(str(exc))
-                log.warning("the actors are not all there yet", extra={"error": str(exc)})
+                if str(exc) != problem:
+                    problem = str(exc)
+                    log.warning("the actors are not all there yet", extra={"problem": problem})
+                self._reception.say(problem)
                 await asyncio.sleep(RETRY_S)
             else:
                 return fleet

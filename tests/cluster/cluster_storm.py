@@ -39,4 +39,4 @@ class ClusterStorm(Storm):
         try:
             yield
         finally:
-            self.town.in_rotation = [*self.town.in_rotation, host]
+            self.town.in_rotation = [edge.host for edge in self.town.edges]

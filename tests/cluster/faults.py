@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 from tests.chaos.storm import Allowed, Fault, Storm
@@ -87,22 +88,23 @@ class HeadKilled(Fault):
 
 
 class NodeLeaves(Fault):
-    """A machine's Ray is told to stop, as for a new version, and started again when it has."""
+    """A machine is taken out of rotation and its Ray told to stop, as for a new version, and then started again."""
 
     def __init__(self, town: Town, lasts_s: float) -> None:
         super().__init__("node leaves", Allowed(recovery_s=START_S, repeats=True))
         self.lasts_s = lasts_s
         self._town = town
-        self._machine: Machine | None = None
+        self._stack = contextlib.ExitStack()
 
     def begin(self, storm: Storm) -> None:
-        self._machine = self._town.machine_of("ledger")
-        self._town.ray.stop_node(self._machine)
+        assert isinstance(storm, ClusterStorm)
+        machine = self._town.machine_of("ledger")
+        self._stack.enter_context(storm.out_of_rotation(machine.outside))
+        self._stack.callback(self._town.ray.start, machine)
+        self._town.ray.stop_node(machine)
 
     def end(self, storm: Storm) -> None:
-        if self._machine is not None:
-            self._town.ray.start(self._machine)
-            self._machine = None
+        self._stack.close()
 
 
 class StoreDown(Fault):
@@ -113,15 +115,10 @@ class StoreDown(Fault):
         self.lasts_s = lasts_s
         self._town = town
 
-    def reason_to_skip(self, storm: Storm) -> str | None:
-        return None if self._town.postgres is not None else "this cluster's store is no server"
-
     def begin(self, storm: Storm) -> None:
-        assert self._town.postgres is not None
         self._town.postgres.stop()
 
     def end(self, storm: Storm) -> None:
-        assert self._town.postgres is not None
         self._town.postgres.start()
 
 
@@ -134,9 +131,6 @@ class RollingRestart(Fault):
     def __init__(self, town: Town) -> None:
         super().__init__("rolling restart", Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S))
         self._town = town
-
-    def reason_to_skip(self, storm: Storm) -> str | None:
-        return None if len(self._town.edges) > 1 else "there is but one front end"
 
     def begin(self, storm: Storm) -> None:
         assert isinstance(storm, ClusterStorm)

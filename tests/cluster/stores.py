@@ -1,18 +1,30 @@
-"""The stores beside a cluster: Redis, with which a head survives its restart."""
+"""The stores beside a cluster: PostgreSQL with the ledger, and Redis, with which a head survives its restart."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import subprocess
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from tests.postgres import PostgresServer
 from tests.service import eventually
 
 REDIS_PORT = 6400
+
+
+@contextlib.contextmanager
+def postgres_at(host: str) -> Iterator[PostgresServer]:
+    """A new PostgreSQL that the machines of a test reach at `host`, by the address of theirs (198.18.0.0/15) alone."""
+    with PostgresServer(listen_addresses=f"127.0.0.1,{host}", max_connections="200") as server:
+        server.initialise()
+        with (server.data / "pg_hba.conf").open("a") as access:
+            access.write("host all all 198.18.0.0/15 trust\n")
+        yield server.start()
 
 
 def redis_server() -> Path | None:

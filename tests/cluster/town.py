@@ -13,7 +13,8 @@ from tests.cluster.edge import Edge
 from tests.cluster.machine import Machine
 from tests.cluster.network import OWN_NUMBER, Network
 from tests.cluster.ray_on_machines import RayOnMachines
-from tests.cluster.stores import RedisServer
+from tests.cluster.stores import RedisServer, postgres_at
+from tests.postgres import PostgresServer
 from tests.service import ROLES, Sink, eventually
 
 #: For how long the machines wait for a head that has fallen silent, before they end their Ray.
@@ -28,17 +29,16 @@ SETTINGS = {
 class Town:
     """The machines and what runs on them. Made by `town`."""
 
-    def __init__(self, folder: Path, network: Network, *, store: str | None, redis: str | None) -> None:
+    def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None) -> None:
+        self.postgres = postgres
         self.machines = [Machine(number, network, folder) for number in (1, 2, 3)]
         self.head, *self.workers = self.machines
         self.ray = RayOnMachines(self.machines, folder, redis)
         self.sink = Sink(network.inside(OWN_NUMBER))
-        settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32)}
-        if store is not None:
-            settings["FEEDBACK_LOOPS_STORE"] = store
+        store = postgres.new_database().replace("127.0.0.1", network.inside(OWN_NUMBER))
+        settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32), "FEEDBACK_LOOPS_STORE": store}
         ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials}
-        # On SQLite the ledger is the front end's file, so that there can be but one.
-        self.edges = [Edge(machine, **settings, **ray) for machine in self.workers[: 2 if store else 1]]
+        self.edges = [Edge(machine, **settings, **ray) for machine in self.workers]
         #: The front ends that those who click are sent to, as a load balancer does.
         self.in_rotation = [edge.host for edge in self.edges]
 
@@ -90,13 +90,14 @@ class Town:
 
 
 @contextlib.contextmanager
-def town(folder: Path, *, store: str | None = None, with_redis: bool = False) -> Iterator[Town]:
+def town(folder: Path, *, with_redis: bool = False) -> Iterator[Town]:
     """A cluster that is ready; every process, network and file system of it is gone afterwards."""
     with contextlib.ExitStack() as stack:
         network = Network()
         stack.callback(network.remove)
+        postgres = stack.enter_context(postgres_at(network.inside(OWN_NUMBER)))
         redis = stack.enter_context(RedisServer(network.inside(OWN_NUMBER), folder)).address if with_redis else None
-        made = Town(folder, network, store=store, redis=redis)
+        made = Town(folder, network, postgres, redis)
         made.ray.patience_s = 600 if with_redis else PATIENCE_S
         stack.callback(made.end)
         made.start()

@@ -6,19 +6,20 @@ from typing import Final
 
 from actors import commands as c
 from actors.ledger.cursors import Number, decode_cursor, encode_cursor
-from actors.ledger.sqlite.reading import ReadConnection, Row
-from actors.ledger.sqlite.replays import PROGRESS
+from actors.ledger.reading import Reading, Row
+from actors.ledger.replays import PROGRESS
 from domain.delivery import ReplayProgress
 
-RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = ? AND state = 'running'"  # noqa: S608 - no value is in it
-REPLAY: Final = f"SELECT {PROGRESS} FROM replays WHERE id = ? AND loop_no = ?"  # noqa: S608 - no value is in it
+RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - no value is in it
+REPLAY: Final = f"SELECT {PROGRESS} FROM replays WHERE id = $1 AND loop_no = $2"  # noqa: S608 - no value is in it
 REPLAYS: Final = (
-    f"SELECT {PROGRESS} FROM replays INDEXED BY replays_of_loop WHERE loop_no = ? AND id < ? ORDER BY id DESC LIMIT ?"  # noqa: S608 - no value is in it
+    f"SELECT {PROGRESS} FROM replays {{by replays_of_loop}}"  # noqa: S608 - no value is in it
+    " WHERE loop_no = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 )
 _NEWEST: Final = 2**63 - 1
 
 
-class ReplayViews(ReadConnection):
+class ReplayViews(Reading):
     """The part of `LedgerReader` that shows replays."""
 
     def running_replay(self, loop_no: int) -> ReplayProgress | None:

@@ -2,72 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from itertools import islice
-from pathlib import Path
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
 from typing import Final
 from uuid import UUID
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors.adapters.clock import SystemClock
 from actors.ledger.loop_document import LoopDocument, LoopKey
-from actors.ledger.sqlite.reading import ReadConnection
+from actors.ledger.reading import Reading, Row
 from actors.ports import Clock
 from domain.delivery import LaneHealth, OfferedDelivery
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 from domain.values import TRIGGER_NAMES
 
-#: Parameters in one statement; every SQLite takes as many.
-_CHUNK: Final = 500
-
 EVENTS_OF: Final = (
-    "SELECT originator_version, topic, state FROM stored_events WHERE originator_id = ? ORDER BY originator_version"
+    "SELECT originator_version, topic, state FROM stored_events WHERE originator_id = $1 ORDER BY originator_version"
 )
 ROUTES_VERSION: Final = "SELECT value FROM meta WHERE name = 'routes_version'"
 ROUTED_LOOPS: Final = (
     "SELECT no, id, account_no, doc FROM loops WHERE state IN ('active', 'paused') AND deleted = 0 ORDER BY no"
 )
 MESSAGES: Final = (
-    "SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages"
-    " WHERE key IN (SELECT value FROM json_each(?))"
+    "SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages WHERE key {in $1}"
 )
-PROFILES: Final = (
-    "SELECT p.account_no, p.database, p.id, p.fields, p.interests FROM json_each(?) AS wanted CROSS JOIN profiles AS p"
-    " ON p.account_no = json_extract(wanted.value, '$[0]')"
-    " AND p.database = json_extract(wanted.value, '$[1]') AND p.id = json_extract(wanted.value, '$[2]')"
-)
-TAKEN_FIRSTS: Final = (
-    "SELECT f.message_key, f.first_key FROM json_each(?) AS wanted CROSS JOIN first_hits AS f"
-    " ON f.message_key = json_extract(wanted.value, '$[0]') AND f.first_key = json_extract(wanted.value, '$[1]')"
-)
-LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND event_id IN ({})"
+LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND event_id {in $1}"
 DUE_DELIVERIES: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
     " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries"
-    "   WHERE state = 0 AND loop_no = ? AND due_at_ms <= ? AND id NOT IN (SELECT value FROM json_each(?))"
-    "   ORDER BY due_at_ms, id LIMIT ?) AS d"
-    " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"
+    "   WHERE state = 0 AND loop_no = $1 AND due_at_ms <= $2 AND id {not in $3}"
+    "   ORDER BY due_at_ms, id LIMIT $4) AS d"
+    " {join} {stored d}"
     " ORDER BY d.due_at_ms, d.id"
 )
-#: Looks through the index for the lowest ids: SQLite would rather walk all deliveries by id. Ordered loops are few.
+#: Names the index, for SQLite would rather walk all deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
-    " (SELECT id FROM deliveries INDEXED BY deliveries_due"
-    "   WHERE state = 0 AND loop_no = ? AND id NOT IN (SELECT value FROM json_each(?)) ORDER BY id LIMIT ?) AS o"
-    " CROSS JOIN deliveries AS d ON d.id = o.id"
-    " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"
+    " (SELECT id FROM deliveries {by deliveries_pending}"
+    "   WHERE state = 0 AND loop_no = $1 AND id {not in $2} ORDER BY id LIMIT $3) AS o"
+    " {join} deliveries AS d ON d.id = o.id"
+    " {join} {stored d}"
     " ORDER BY d.id"
 )
 NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
-NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = ?"
+NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = $1"
 PENDING_COUNT: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 AND loop_no = ? AND due_at_ms <= ? LIMIT ?)"
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
 )
 #: What `LaneHealth` holds, in its order.
 HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms"
-HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = ?"  # noqa: S608 - no value is in it
+HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = $1"  # noqa: S608 - no value is in it
 
 
 class Recorded(msgspec.Struct):
@@ -83,12 +68,7 @@ _strings: Final = msgspec.json.Decoder(list[str])
 _objects: Final = msgspec.json.Decoder(dict[str, object])
 
 
-def json_text(value: Iterable[object]) -> str:
-    """A list as SQLite's `json_each` takes it."""
-    return msgspec.json.encode(list(value)).decode()
-
-
-class EnrichmentQueries(ReadConnection):
+class EnrichmentQueries(Reading):
     """The part of `LedgerReader` that enrichment and the aggregates need."""
 
     def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
@@ -110,7 +90,7 @@ class EnrichmentQueries(ReadConnection):
 
     def messages(self, keys: Collection[int]) -> dict[int, MessageFacts]:
         """Those of the messages that are known, by key."""
-        found = self.rows(MESSAGES, (json_text(keys),)) if keys else []
+        found = self.rows(MESSAGES, (self.many(keys),)) if keys else []
         return {
             key: MessageFacts(key, account_no, id_, recipient, _strings.decode(tags), mailing, database, profile)
             for key, account_no, id_, recipient, tags, mailing, database, profile in found
@@ -118,7 +98,7 @@ class EnrichmentQueries(ReadConnection):
 
     def profiles(self, keys: Collection[tuple[int, str, str]]) -> dict[tuple[int, str, str], ProfileFacts]:
         """Those of the profiles that are known, by (account_no, database, profile id)."""
-        found = self.rows(PROFILES, (json_text(keys),)) if keys else []
+        found = self.profile_rows(keys) if keys else []
         return {
             (account_no, database, id_): ProfileFacts(
                 database, id_, _objects.decode(fields), _strings.decode(interests)
@@ -128,24 +108,26 @@ class EnrichmentQueries(ReadConnection):
 
     def taken_firsts(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
         """Those (message key, first key) that an event has claimed already."""
-        return set(self.rows(TAKEN_FIRSTS, (json_text(keys),))) if keys else set()
+        return set(self.first_rows(keys)) if keys else set()
 
     def loops_owed(self, event_ids: Collection[bytes]) -> list[int]:
         """loop_no of each loop with a pending delivery of these events, ascending."""
-        loop_nos: set[int] = set()
-        left = iter(event_ids)
-        while chunk := list(islice(left, _CHUNK)):
-            loop_nos.update(no for (no,) in self.rows(LOOPS_OWED.format(",".join("?" * len(chunk))), chunk))
-        return sorted(loop_nos)
+        return sorted({no for (no,) in self.rows_of_events(LOOPS_OWED, event_ids)})
+
+    @abstractmethod
+    def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
+        """account_no, database, id, fields and interests of the profiles that are known."""
+
+    @abstractmethod
+    def first_rows(self, keys: Collection[tuple[int, int]]) -> list[Row]:
+        """Those of the (message key, first key) that are there."""
 
 
-class DeliveryQueries(ReadConnection):
+class DeliveryQueries(Reading):
     """The part of `LedgerReader` that a loop's lane needs."""
 
-    def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        """`clock`: what is due is due by it."""
-        super().__init__(path)
-        self._clock = clock or SystemClock()
+    #: What is due is due by it.
+    clock: Clock
 
     def due_deliveries(
         self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
@@ -155,9 +137,9 @@ class DeliveryQueries(ReadConnection):
         `in_order`: all that are pending, due or not, by id: what was recorded first comes first.
         """
         if in_order:
-            found = self.rows(PENDING_IN_ORDER, (loop_no, json_text(skip), limit))
+            found = self.rows(PENDING_IN_ORDER, (loop_no, self.many(skip), limit))
         else:
-            found = self.rows(DUE_DELIVERIES, (loop_no, now_ms, json_text(skip), limit))
+            found = self.rows(DUE_DELIVERIES, (loop_no, now_ms, self.many(skip), limit))
         return [
             OfferedDelivery(
                 id_,
@@ -178,7 +160,7 @@ class DeliveryQueries(ReadConnection):
 
     def pending_count(self, loop_no: int, at_most: int) -> int:
         """Deliveries that are pending and due, counted up to `at_most`: no backlog makes it slow."""
-        [(number,)] = self.rows(PENDING_COUNT, (loop_no, self._clock.now_ms(), at_most))
+        [(number,)] = self.rows(PENDING_COUNT, (loop_no, self.clock.now_ms(), at_most))
         return int(number)
 
     def newest_delivery_id(self) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
+from actors.ledger.dialect import Cursor
 from actors.ledger.loop_document import LoopDocument, LoopKey
 from domain import enrichment
 from domain.account import Account
@@ -36,11 +36,11 @@ class Projector:
     def __init__(self) -> None:
         self._mapper = event_mapper()
 
-    def project(self, cursor: sqlite3.Cursor, stored_events: Iterable[StoredEvent]) -> None:
+    def project(self, cursor: Cursor, stored_events: Iterable[StoredEvent]) -> None:
         """Projects events in the order given.
 
         Raises:
-            sqlite3.IntegrityError: something that must be unique is not; the caller rolls back.
+            Exception: the driver's, when something that must be unique is not; the caller rolls back.
         """
         for stored in stored_events:
             if handler := HANDLERS.get(stored.topic):
@@ -50,16 +50,16 @@ class Projector:
 # --- accounts
 
 
-def _account_opened(cursor: sqlite3.Cursor, event: Account.Opened) -> None:
+def _account_opened(cursor: Cursor, event: Account.Opened) -> None:
     cursor.execute(
-        "INSERT INTO accounts (id, name, created_at_ms) VALUES (?, ?, ?)",
+        "INSERT INTO accounts (no, id, name, created_at_ms) SELECT coalesce(max(no), 0) + 1, $1, $2, $3 FROM accounts",
         (id_text("acc", event.originator_id), event.name, event.at_ms),
     )
 
 
-def _api_key_issued(cursor: sqlite3.Cursor, event: Account.ApiKeyIssued) -> None:
+def _api_key_issued(cursor: Cursor, event: Account.ApiKeyIssued) -> None:
     cursor.execute(
-        "INSERT INTO api_keys (hash, account_no, issued_at_ms) SELECT ?, no, ? FROM accounts WHERE id = ?",
+        "INSERT INTO api_keys (hash, account_no, issued_at_ms) SELECT $1, no, $2 FROM accounts WHERE id = $3",
         (event.key_hash, event.at_ms, id_text("acc", event.originator_id)),
     )
 
@@ -67,11 +67,11 @@ def _api_key_issued(cursor: sqlite3.Cursor, event: Account.ApiKeyIssued) -> None
 # --- messages and profiles
 
 
-def _message_registered(cursor: sqlite3.Cursor, event: Message.Registered) -> None:
+def _message_registered(cursor: Cursor, event: Message.Registered) -> None:
     cursor.execute(
         "INSERT INTO messages"
         " (key, account_no, id, recipient, tags, mailing, database, profile, created_at_ms, links)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
         (
             event.key,
             event.account_no,
@@ -87,11 +87,11 @@ def _message_registered(cursor: sqlite3.Cursor, event: Message.Registered) -> No
     )
 
 
-def _profile_created(cursor: sqlite3.Cursor, event: Profile.Created) -> None:
+def _profile_created(cursor: Cursor, event: Profile.Created) -> None:
     cursor.execute(
         "INSERT INTO profiles"
         " (account_no, database, id, originator_id, created_at_ms, modified_at_ms, interests, fields)"
-        " VALUES (?1, ?2, ?3, ?4, ?5, ?5, ?6, ?7)",
+        " VALUES ($1, $2, $3, $4, $5, $5, $6, $7)",
         (
             event.account_no,
             event.database,
@@ -104,9 +104,9 @@ def _profile_created(cursor: sqlite3.Cursor, event: Profile.Created) -> None:
     )
 
 
-def _profile_updated(cursor: sqlite3.Cursor, event: Profile.Updated) -> None:
+def _profile_updated(cursor: Cursor, event: Profile.Updated) -> None:
     cursor.execute(
-        "UPDATE profiles SET modified_at_ms = ?, interests = ?, fields = ? WHERE originator_id = ?",
+        "UPDATE profiles SET modified_at_ms = $1, interests = $2, fields = $3 WHERE originator_id = $4",
         (event.at_ms, _text(event.interests), event.fields_json, event.originator_id.hex),
     )
 
@@ -114,14 +114,15 @@ def _profile_updated(cursor: sqlite3.Cursor, event: Profile.Updated) -> None:
 # --- tracking events
 
 
-def _tracking_event_recorded(cursor: sqlite3.Cursor, event: TrackingEventRecorded) -> None:
-    """What `actors.ledger.sqlite.outbox` writes of an event besides deliveries; comes here when tables are rebuilt."""
+def _tracking_event_recorded(cursor: Cursor, event: TrackingEventRecorded) -> None:
+    """What a store's outbox writes of an event besides deliveries; comes here when tables are rebuilt."""
+    event_id = cursor.dialect.event_id(event.originator_id.bytes)
     cursor.execute(
-        "INSERT INTO events (account_no, event_id, type, message_key) VALUES (?, ?, ?, ?)",
-        (event.account_no, event.originator_id.bytes, TRIGGER_CODES[event.type], event.message_key),
+        "INSERT INTO events (account_no, event_id, type, message_key) VALUES ($1, $2, $3, $4)",
+        (event.account_no, event_id, TRIGGER_CODES[event.type], event.message_key),
     )
     if first := first_hit(event.message_key, event.type, event.fields):
-        cursor.execute("INSERT INTO first_hits (message_key, first_key) VALUES (?, ?)", first)
+        cursor.execute("INSERT INTO first_hits (message_key, first_key) VALUES ($1, $2)", first)
 
 
 def first_hit(message_key: int, type_: str, fields_json: str) -> tuple[int, int] | None:
@@ -134,33 +135,34 @@ def first_hit(message_key: int, type_: str, fields_json: str) -> tuple[int, int]
 # --- feedback loops
 
 
-def _loop_registered(cursor: sqlite3.Cursor, event: FeedbackLoop.Registered) -> None:
+def _loop_registered(cursor: Cursor, event: FeedbackLoop.Registered) -> None:
     document = LoopDocument.registered(event)
     cursor.execute(
-        "INSERT INTO loops (id, account_no, state, doc, deleted) VALUES (?, ?, ?, ?, 0)",
+        "INSERT INTO loops (no, id, account_no, state, doc, deleted)"
+        " SELECT coalesce(max(no), 0) + 1, $1, $2, $3, $4, 0 FROM loops",
         (id_text("fl", event.originator_id), event.account_no, document.state, document.to_text()),
     )
 
 
-def _loop_changed(cursor: sqlite3.Cursor, event: FeedbackLoop.Event) -> None:
+def _loop_changed(cursor: Cursor, event: FeedbackLoop.Event) -> None:
     """Changes a loop's row, and moves the routing table's version on when enrichment would route differently."""
     loop_id = id_text("fl", event.originator_id)
-    found = cursor.execute("SELECT no, id, account_no, doc FROM loops WHERE id = ?", (loop_id,)).fetchone()
+    found = cursor.execute("SELECT no, id, account_no, doc FROM loops WHERE id = $1", (loop_id,)).fetchone()
     if found is None:
         raise ValueError(f"an event of {loop_id} comes before the loop was registered")
     key, document = LoopKey(*found[:3]), LoopDocument.from_text(found[3])
     before = document.route(key)
     document.apply(event)
     cursor.execute(
-        "UPDATE loops SET state = ?, doc = ?, deleted = ? WHERE no = ?",
-        (document.state, document.to_text(), document.is_deleted, key.no),
+        "UPDATE loops SET state = $1, doc = $2, deleted = $3 WHERE no = $4",
+        (document.state, document.to_text(), int(document.is_deleted), key.no),
     )
     if before != document.route(key):
         cursor.execute("UPDATE meta SET value = value + 1 WHERE name = 'routes_version'")
 
 
 #: By topic. What is not here changes nothing that is looked up: attempts to verify, and secrets' versions.
-HANDLERS: Final[dict[str, Callable[[sqlite3.Cursor, Any], None]]] = {
+HANDLERS: Final[dict[str, Callable[[Cursor, Any], None]]] = {
     Account.Opened.TOPIC: _account_opened,
     Account.ApiKeyIssued.TOPIC: _api_key_issued,
     Message.Registered.TOPIC: _message_registered,

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sqlite3
+import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Thread
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from actors.ledger.sqlite.connection import is_store_failure, refusal
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -21,14 +20,46 @@ R = TypeVar("R")
 MAX_WAITING_ROWS: Final = 50_000
 #: Rows in one transaction, unless a single request has more. Bounds how long a request waits for the ones before it.
 MAX_COMMIT_ROWS: Final = 4_000
-#: Milliseconds that the last checkpoint waits for those who read.
-LAST_CHECKPOINT_MS: Final = 1_000
+#: Seconds within which the same trouble is not logged again.
+SAME_TROUBLE_S: Final = 30.0
+#: Seconds since the last commit within which the store is taken to be well without asking it.
+FRESH_S: Final = 5.0
+
+#: What a request does, given the store's cursor. It may be run twice, the first time undone.
+Work = Callable[[Any], R]
+
+
+class Done(NamedTuple):
+    """What became of one piece of work: a value, or an error of its own."""
+
+    value: Any
+    error: Exception | None = None
+
+
+class Session(Protocol):
+    """One connection to a store, for its writer."""
+
+    def commit(self, works: Sequence[Work[Any]]) -> list[Done]:
+        """Does all of it in one transaction, and returns when that is durable. What fails of its own fails alone.
+
+        Raises:
+            Exception: the store failed: nothing was written, or it is not known.
+        """
+        ...
+
+    def finish(self) -> None:
+        """Leaves the store as it is best left, before the last `close`. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Closes the connection, which rolls back what it has not committed. Never raises."""
+        ...
 
 
 class Request(NamedTuple):
     """Work that somebody waits for."""
 
-    work: Callable[[sqlite3.Cursor], Any]
+    work: Work[Any]
     rows: int
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
@@ -43,7 +74,7 @@ class Settled(NamedTuple):
 
 
 class GroupCommit:
-    """Runs requests in the order they came, many to a transaction.
+    """Runs requests many to a transaction; each sees all that was answered before it was made.
 
     Each request is all or nothing and fails alone; its answer is given after the commit, so what was answered is on
     the disk. When the store itself fails, nothing of the transaction was written, or it is not known; everyone in it
@@ -52,23 +83,27 @@ class GroupCommit:
 
     def __init__(
         self,
-        connect: Callable[[], sqlite3.Connection],
+        connect: Callable[[], Session],
+        first: Session | None = None,
         max_waiting_rows: int = MAX_WAITING_ROWS,
         max_commit_rows: int = MAX_COMMIT_ROWS,
     ) -> None:
-        """`connect` opens a connection without a transaction of its own; its errors here are the caller's."""
+        """`first` is a session to begin with; without one, and after each failure, `connect` makes one."""
         self._connect = connect
         self._max_waiting_rows = max_waiting_rows
         self._max_commit_rows = max_commit_rows
-        self._connection: sqlite3.Connection | None = connect()
+        self._session = first
         self._waiting: deque[Request] = deque()
         self._waiting_rows = 0
         self._closing = False
         self._changed = Condition()
+        self._trouble: str | None = None
+        self._logged_at_s = 0.0
+        self._well_at_s = float("-inf")
         self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Callable[[sqlite3.Cursor], R], rows: int) -> R:
+    async def run(self, work: Work[R], rows: int) -> R:
         """Has `work` run in the writer's thread, and gives what it gives once it is durable.
 
         `rows` is about how many it writes. A caller that is cancelled may have written all the same.
@@ -82,6 +117,20 @@ class GroupCommit:
         future: asyncio.Future[R] = loop.create_future()
         self._submit(Request(work, rows, loop, future))
         return await future
+
+    async def check(self, within_s: float) -> None:
+        """Returns when the store can be written, which is tried unless it was just now.
+
+        Raises:
+            StoreUnavailable: it cannot, or that is not known within the time; says why.
+        """
+        if self._trouble is None and time.monotonic() - self._well_at_s < FRESH_S:
+            return
+        try:
+            async with asyncio.timeout(within_s):
+                await self.run(_nothing, 0)
+        except TimeoutError:
+            raise StoreUnavailable(self._trouble or f"the store has not answered within {within_s:g} s") from None
 
     def _submit(self, request: Request) -> None:
         with self._changed:
@@ -105,7 +154,8 @@ class GroupCommit:
     def _run(self) -> None:
         while requests := self._take():
             _announce(requests, self._settle(requests))
-        self._empty_log()
+        if self._session is not None:
+            self._session.finish()
         self._disconnect()
 
     def _take(self) -> list[Request]:
@@ -123,58 +173,62 @@ class GroupCommit:
 
     def _settle(self, requests: Sequence[Request]) -> list[Settled]:
         try:
-            return self._commit(requests)
-        except Exception as exc:
-            log.exception("a commit of the ledger failed", extra={"requests": len(requests)})
+            if self._session is None:
+                self._session = self._connect()
+            done = self._session.commit([request.work for request in requests])
+        except Exception as exc:  # noqa: BLE001 - whatever it is, the callers must hear of it
             self._disconnect()
-            return [Settled(request.future, None, _failure(exc)) for request in requests]
+            error = _failure(exc)
+            self._note(error, len(requests))
+            return [Settled(request.future, None, error) for request in requests]
+        self._well_at_s = time.monotonic()
+        self._note(None, len(requests))
+        return [Settled(request.future, *one) for request, one in zip(requests, done, strict=True)]
 
-    def _commit(self, requests: Sequence[Request]) -> list[Settled]:
-        if self._connection is None:
-            self._connection = self._connect()
-        cursor = self._connection.cursor()
-        cursor.execute("BEGIN IMMEDIATE")
-        settled = [_attempt(cursor, request) for request in requests]
-        cursor.execute("COMMIT")
-        return settled
-
-    def _empty_log(self) -> None:
-        """Moves the write-ahead log into the file, which is then the whole store, though others still read it."""
-        if self._connection is None:
+    def _note(self, error: StoreUnavailable | None, requests: int) -> None:
+        """Logs trouble with the store: that there is some now, that it is another, or that it is over."""
+        trouble = None if error is None else str(error)
+        now_s = time.monotonic()
+        if trouble == self._trouble and (trouble is None or now_s - self._logged_at_s < SAME_TROUBLE_S):
             return
-        try:
-            self._connection.execute(f"PRAGMA busy_timeout = {LAST_CHECKPOINT_MS}")
-            is_busy, _, _ = self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-            if is_busy:
-                log.info("the ledger's log stays beside it: somebody reads", extra={"action": "checkpoint_skipped"})
-        except sqlite3.Error:
-            log.warning("the ledger's log stays beside it", exc_info=True, extra={"action": "checkpoint_failed"})
+        self._trouble, self._logged_at_s = trouble, now_s
+        if error is None:
+            log.info("the ledger can be written again", extra={"action": "ledger_recovered"})
+        else:
+            extra = {"action": "ledger_failed", "requests": requests, "error": trouble}
+            log.warning("the ledger cannot be written", exc_info=error.__cause__, extra=extra)
 
     def _disconnect(self) -> None:
-        """Closes the connection, which rolls back what it has not committed."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            try:
-                connection.close()
-            except sqlite3.Error:
-                log.exception("the ledger's connection did not close")
+        session, self._session = self._session, None
+        if session is not None:
+            session.close()
 
 
-def _attempt(cursor: sqlite3.Cursor, request: Request) -> Settled:
-    """Runs one request within the transaction; what it raises of its own undoes it alone."""
+def _nothing(_cursor: object) -> None:
+    """Writes nothing: that it was committed says that the store is there."""
+
+
+def attempt(cursor: Any, work: Work[Any], refusal: Callable[[Exception], Exception | None]) -> Done:
+    """Does one piece of work within a transaction; what it raises of its own undoes it alone.
+
+    `refusal` gives what the caller is told of an error, or None for one of the store as a whole, which is raised.
+    """
     cursor.execute("SAVEPOINT request")
     try:
-        settled = Settled(request.future, request.work(cursor), None)
+        done = Done(work(cursor))
     except Exception as exc:
-        if is_store_failure(exc):
+        told = refusal(exc)
+        if told is None:
             raise
-        cursor.execute("ROLLBACK TO request")
-        settled = Settled(request.future, None, refusal(exc))
-    cursor.execute("RELEASE request")
-    return settled
+        cursor.execute("ROLLBACK TO SAVEPOINT request")
+        done = Done(None, told)
+    cursor.execute("RELEASE SAVEPOINT request")
+    return done
 
 
 def _failure(cause: Exception) -> StoreUnavailable:
+    if isinstance(cause, StoreUnavailable):
+        return cause
     error = StoreUnavailable(f"the ledger cannot be written now ({cause})")
     error.__cause__ = cause
     return error

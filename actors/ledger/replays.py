@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
-from actors.ledger.sqlite import stretches
-from actors.ledger.sqlite.reading import ReadConnection, Row
+from actors.ledger import stretches
+from actors.ledger.dialect import Cursor
+from actors.ledger.reading import Reading, Row
 from domain.delivery import ReplayProgress
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.values import DeliveryState
@@ -22,27 +20,28 @@ STATES: Final[Mapping[str, tuple[DeliveryState, ...]]] = {
 #: In the order of `ReplayProgress`.
 PROGRESS: Final = "id, loop_no, state, which, since_ms, until_ms, count, done, created_at_ms"
 
-_FIND: Final = f"SELECT {PROGRESS}, at_created_at_ms, at_id FROM replays WHERE id = ?"  # noqa: S608 - no value is in it
-_IS_RUNNING: Final = "SELECT 1 FROM replays WHERE loop_no = ? AND state = 'running'"
+_FIND: Final = f"SELECT {PROGRESS}, at_created_at_ms, at_id FROM replays WHERE id = $1"  # noqa: S608 - no value is in it
+_IS_RUNNING: Final = "SELECT 1 FROM replays WHERE loop_no = $1 AND state = 'running'"
 _START: Final = (
-    "INSERT INTO replays (loop_no, state, which, since_ms, until_ms, count, created_at_ms, at_created_at_ms)"  # noqa: S608 - no value is in it
-    f" VALUES (?1, 'running', ?2, ?3, ?4, ?5, ?6, ?3) RETURNING {PROGRESS}"
+    "INSERT INTO replays (id, loop_no, state, which, since_ms, until_ms, count, created_at_ms, at_created_at_ms)"  # noqa: S608 - no value is in it
+    " SELECT coalesce(max(id), 0) + 1, $1, 'running', $2, $3, $4, $5, $6, $3 FROM replays"
+    f" RETURNING {PROGRESS}"
 )
 # More may have died since they were counted.
 _ADVANCE: Final = (
-    "UPDATE replays SET done = done + ?2, count = max(count, done + ?2), state = ?3, at_created_at_ms = ?4, at_id = ?5"  # noqa: S608 - no value is in it
-    f" WHERE id = ?1 RETURNING {PROGRESS}"
+    "UPDATE replays SET done = done + $2, count = {larger count, done + $2}, state = $3,"  # noqa: S608 - no value is in it
+    f" at_created_at_ms = $4, at_id = $5 WHERE id = $1 RETURNING {PROGRESS}"
 )
-_CANCEL: Final = "UPDATE replays SET state = 'cancelled' WHERE id = ? AND state = 'running'"
+_CANCEL: Final = "UPDATE replays SET state = 'cancelled' WHERE id = $1 AND state = 'running'"
 # Of two lanes at once the slower one's attempts are in the log alone: numbers go on from there.
-_SO_FAR: Final = "max(attempts, (SELECT coalesce(max(no), 0) FROM attempts WHERE delivery_id = deliveries.id))"
+_SO_FAR: Final = "{larger attempts, (SELECT coalesce(max(no), 0) FROM attempts WHERE delivery_id = deliveries.id)}"
 GIVE_BACK: Final = (
-    f"UPDATE deliveries SET state = 0, due_at_ms = ?1, attempts = {_SO_FAR}, forgiven = {_SO_FAR}"  # noqa: S608 - no value is in it
-    " WHERE id IN (SELECT value FROM json_each(?2))"
+    f"UPDATE deliveries SET state = 0, due_at_ms = $1, attempts = {_SO_FAR}, forgiven = {_SO_FAR}"  # noqa: S608 - no value is in it
+    " WHERE id {in $2}"
 )
 
 
-def count(reading: ReadConnection, loop_no: int, which: str, since_ms: int, until_ms: int) -> int:
+def count(reading: Reading, loop_no: int, which: str, since_ms: int, until_ms: int) -> int:
     """How many deliveries such a replay would take now.
 
     Raises:
@@ -51,13 +50,12 @@ def count(reading: ReadConnection, loop_no: int, which: str, since_ms: int, unti
     if which not in STATES:
         problem = f"must be one of {', '.join(STATES)}"
         raise InvalidInput(f"state {problem}", [("/state", problem)])
-    wanted = {"loop_no": loop_no, "since_ms": since_ms, "until_ms": until_ms}
-    [(number,)] = reading.rows(stretches.count(STATES[which]), wanted)
+    [(number,)] = reading.rows(stretches.count(STATES[which]), (loop_no, since_ms, until_ms))
     return int(number)
 
 
 def start(
-    cursor: sqlite3.Cursor, loop_no: int, which: str, since_ms: int, until_ms: int, counted: int, now_ms: int
+    cursor: Cursor, loop_no: int, which: str, since_ms: int, until_ms: int, counted: int, now_ms: int
 ) -> ReplayProgress:
     """Notes a replay, running; it has given nothing back yet.
 
@@ -69,7 +67,7 @@ def start(
     return _one(cursor.execute(_START, (loop_no, which, since_ms, until_ms, counted, now_ms)))
 
 
-def advance(cursor: sqlite3.Cursor, replay_id: int, limit: int, now_ms: int) -> ReplayProgress:
+def advance(cursor: Cursor, replay_id: int, limit: int, now_ms: int) -> ReplayProgress:
     """Gives the next deliveries of a running replay back, oldest first, and notes how far it came.
 
     What it gave back once it has passed for good, whatever became of it since.
@@ -87,7 +85,7 @@ def advance(cursor: sqlite3.Cursor, replay_id: int, limit: int, now_ms: int) -> 
     return _one(cursor.execute(_ADVANCE, (replay_id, len(found), state, created_at_ms, delivery_id)))
 
 
-def cancel(cursor: sqlite3.Cursor, replay_id: int) -> ReplayProgress:
+def cancel(cursor: Cursor, replay_id: int) -> ReplayProgress:
     """Ends a running replay; one that has ended stays as it is.
 
     Raises:
@@ -97,7 +95,7 @@ def cancel(cursor: sqlite3.Cursor, replay_id: int) -> ReplayProgress:
     return _find(cursor, replay_id)[0]
 
 
-def retry(cursor: sqlite3.Cursor, delivery_id: int, now_ms: int) -> None:
+def retry(cursor: Cursor, delivery_id: int, now_ms: int) -> None:
     """Gives one delivery back, whatever its state.
 
     Raises:
@@ -112,17 +110,16 @@ def next_statement(which: str) -> str:
     return stretches.oldest_first("id, created_at_ms", STATES[which])
 
 
-def _next(cursor: sqlite3.Cursor, progress: ReplayProgress, at: tuple[int, int], limit: int) -> list[Row]:
-    params = {"loop_no": progress.loop_no, "since_ms": at[0], "until_ms": progress.until_ms}
-    position = {"at_ms": at[0], "at_id": at[1], "limit": limit}
-    return cursor.execute(next_statement(progress.which), params | position).fetchall()
+def _next(cursor: Cursor, progress: ReplayProgress, at: tuple[int, int], limit: int) -> list[Row]:
+    part = stretches.Part(progress.loop_no, at[0], progress.until_ms, *at, limit)
+    return cursor.execute(next_statement(progress.which), part).fetchall()
 
 
-def _give_back(cursor: sqlite3.Cursor, delivery_ids: Sequence[int], now_ms: int) -> int:
-    return cursor.execute(GIVE_BACK, (now_ms, msgspec.json.encode(delivery_ids).decode())).rowcount
+def _give_back(cursor: Cursor, delivery_ids: Sequence[int], now_ms: int) -> int:
+    return cursor.execute(GIVE_BACK, (now_ms, cursor.dialect.many(delivery_ids))).rowcount
 
 
-def _find(cursor: sqlite3.Cursor, replay_id: int) -> tuple[ReplayProgress, tuple[int, int]]:
+def _find(cursor: Cursor, replay_id: int) -> tuple[ReplayProgress, tuple[int, int]]:
     """The replay, and the time and id of the last delivery that it gave back."""
     found = cursor.execute(_FIND, (replay_id,)).fetchone()
     if found is None:
@@ -130,6 +127,6 @@ def _find(cursor: sqlite3.Cursor, replay_id: int) -> tuple[ReplayProgress, tuple
     return ReplayProgress(*found[:-2]), found[-2:]
 
 
-def _one(answered: sqlite3.Cursor) -> ReplayProgress:
+def _one(answered: Cursor) -> ReplayProgress:
     [row] = answered.fetchall()  # to the end: the statement is done only then
     return ReplayProgress(*row)

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
 
 from actors import commands as c
 from actors.ledger.cursors import decode_cursor, encode_cursor
-from actors.ledger.filters import time_ms, type_code
-from actors.ledger.sqlite.reading import ReadConnection
-from actors.ledger.sqlite.views import event_view
+from actors.ledger.dialect import Dialect
+from actors.ledger.filters import first_event_id, type_code
+from actors.ledger.reading import Reading
+from actors.ledger.views import event_view
 from domain.errors import InvalidInput
 from domain.values import id_uuid
 
 _EVENTS: Final = (
     "SELECT e.event_id, e.type, s.state FROM"
-    " (SELECT event_id, type FROM events {where} ORDER BY event_id {order} LIMIT ?) AS e"
-    " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(e.event_id)) AND s.originator_version = 1"
+    " (SELECT event_id, type FROM events {where} ORDER BY event_id {order} LIMIT {limit}) AS e"
+    " {{join}} {{stored e}}"
     " ORDER BY e.event_id {order}"
 )
 
 EventKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 
 
-class HistoryViews(ReadConnection):
+class HistoryViews(Reading):
     """The part of `LedgerReader` that lists what happened. Of a range of time the start is in it, the end is not."""
 
     def list_events(self, query: c.ListEvents) -> c.EventPage:
@@ -35,7 +37,7 @@ class HistoryViews(ReadConnection):
         Raises:
             InvalidInput: the cursor, the type or `after` is unknown.
         """
-        statement, params = events_statement(query)
+        statement, params = events_statement(query, self.dialect)
         found = self.rows(statement, params)
         page = found[: query.limit]
         return c.EventPage(
@@ -44,14 +46,14 @@ class HistoryViews(ReadConnection):
         )
 
 
-def events_statement(query: c.ListEvents) -> tuple[str, list[object]]:
+def events_statement(query: c.ListEvents, dialect: Dialect) -> tuple[str, list[object]]:
     """The SQL for a page of events and one more, and its parameters; by the index that fits the filters best.
 
     Event ids are UUIDv7: a range of time is a range of ids.
     """
-    lower, upper = _first_id(query.since_ms or 0), b"\xff" * 16
+    lower, upper = first_event_id(query.since_ms or 0), b"\xff" * 16
     if query.until_ms is not None:
-        upper = _first_id(query.until_ms)
+        upper = first_event_id(query.until_ms)
     if query.after is not None:
         lower = max(lower, _id_after(query.after))
     if query.cursor is not None:
@@ -60,35 +62,31 @@ def events_statement(query: c.ListEvents) -> tuple[str, list[object]]:
             upper = min(upper, bytes.fromhex(last))
         else:
             lower = max(lower, _id_after(last))
-    conditions = ["account_no = ?", "event_id >= ?", "event_id < ?"]
-    params: list[object] = [query.account.no, lower, upper]
+    conditions = ["account_no = $1", "event_id >= $2", "event_id < $3"]
+    params: list[object] = [query.account.no, dialect.event_id(lower), dialect.event_id(upper), query.limit + 1]
     index = ""
+
+    def parameter(value: object) -> str:
+        params.append(value)
+        return f"${len(params)}"
+
     if query.type is not None:
-        index = "INDEXED BY events_of_type"
-        conditions.append("type = ?")
-        params.append(type_code(query.type))
+        index = "{by events_of_type}"
+        conditions.append(f"type = {parameter(type_code(query.type))}")
     if query.message_id is not None or query.recipient is not None:
-        index = "INDEXED BY events_of_message"
-        messages, wanted = _messages_statement(query)
-        conditions.append(f"message_key IN ({messages})")
-        params += wanted
+        index = "{by events_of_message}"
+        conditions.append(f"message_key IN ({_messages_statement(query, parameter)})")
     where = f"{index} WHERE {' AND '.join(conditions)}"
-    return _EVENTS.format(where=where, order="DESC" if query.after is None else "ASC"), [*params, query.limit + 1]
+    return _EVENTS.format(where=where, order="DESC" if query.after is None else "ASC", limit="$4"), params
 
 
-def _messages_statement(query: c.ListEvents) -> tuple[str, list[object]]:
-    conditions = ["account_no = ?"]
-    params: list[object] = [query.account.no]
-    for column, value in (("id", query.message_id), ("recipient", query.recipient)):
-        if value is not None:
-            conditions.append(f"{column} = ?")
-            params.append(value)
-    return f"SELECT key FROM messages WHERE {' AND '.join(conditions)}", params  # noqa: S608 - no value is in it
-
-
-def _first_id(at_ms: int) -> bytes:
-    """The smallest event id of that millisecond (RFC 9562 5.7: 48 bits of time come first)."""
-    return (time_ms(at_ms) << 80).to_bytes(16, "big")
+def _messages_statement(query: c.ListEvents, parameter: Callable[[object], str]) -> str:
+    conditions = ["account_no = $1"]
+    if query.message_id is not None:
+        conditions.append(f"id = {parameter(query.message_id)}")
+    if query.recipient is not None:
+        conditions.append(f"{{same recipient, {parameter(query.recipient)}}}")
+    return f"SELECT key FROM messages WHERE {' AND '.join(conditions)}"  # noqa: S608 - no value is in it
 
 
 def _id_after(event_id: str) -> bytes:

@@ -9,38 +9,38 @@ import msgspec
 from actors import commands as c
 from actors.ledger.cursors import Number, decode_cursor, encode_cursor
 from actors.ledger.loop_document import LoopDocument, LoopKey
+from actors.ledger.queries import HEALTH_COLUMNS, decode_recorded
 from actors.ledger.reader_port import LoopRow
-from actors.ledger.sqlite.queries import HEALTH_COLUMNS, decode_recorded
-from actors.ledger.sqlite.reading import ReadConnection, Row
+from actors.ledger.reading import Reading, Row
 from domain.values import TRIGGER_NAMES, id_text
 
 #: Events of one message that are shown with it: the latest. A scanner may open a message thousands of times.
 MAX_HISTORY: Final = 1000
 
 ACCOUNT_BY_KEY: Final = (
-    "SELECT a.no, a.id, a.name FROM api_keys AS k JOIN accounts AS a ON a.no = k.account_no WHERE k.hash = ?"
+    "SELECT a.no, a.id, a.name FROM api_keys AS k JOIN accounts AS a ON a.no = k.account_no WHERE k.hash = $1"
 )
 _LOOPS: Final = (
     f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - no value is in it
 )
-LOOP: Final = f"{_LOOPS} WHERE id = ?"
-LOOP_BY_NO: Final = f"{_LOOPS} WHERE no = ?"
+LOOP: Final = f"{_LOOPS} WHERE id = $1"
+LOOP_BY_NO: Final = f"{_LOOPS} WHERE no = $1"
 RUNNING_LOOPS: Final = "SELECT id FROM loops WHERE deleted = 0 ORDER BY no"
-LOOPS_OF_ACCOUNT: Final = f"{_LOOPS} WHERE deleted = 0 AND account_no = ? AND no > ? ORDER BY no LIMIT ?"
+LOOPS_OF_ACCOUNT: Final = f"{_LOOPS} WHERE deleted = 0 AND account_no = $1 AND no > $2 ORDER BY no LIMIT $3"
 MESSAGE: Final = (
     "SELECT key, account_no, id, recipient, tags, mailing, database, profile, links, created_at_ms FROM messages"
-    " WHERE account_no = ? AND id = ?"
+    " WHERE account_no = $1 AND id = $2"
 )
 HISTORY: Final = (
     "SELECT e.event_id, e.type, s.state FROM"
-    " (SELECT event_id, type FROM events INDEXED BY events_of_message"
-    "   WHERE message_key = ? AND account_no = ? ORDER BY event_id DESC LIMIT ?) AS e"
-    " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(e.event_id)) AND s.originator_version = 1"
+    " (SELECT event_id, type FROM events {by events_of_message}"
+    "   WHERE message_key = $1 AND account_no = $2 ORDER BY event_id DESC LIMIT $3) AS e"
+    " {join} {stored e}"
     " ORDER BY e.event_id"
 )
 PROFILE: Final = (
     "SELECT fields, interests, created_at_ms, modified_at_ms FROM profiles"
-    " WHERE account_no = ? AND database = ? AND id = ?"
+    " WHERE account_no = $1 AND database = $2 AND id = $3"
 )
 
 _strings: Final = msgspec.json.Decoder(list[str])
@@ -57,7 +57,7 @@ def event_view(event_id: bytes, type_code: int, state: bytes) -> c.EventView:
     )
 
 
-class ConfigurationViews(ReadConnection):
+class ConfigurationViews(Reading):
     """The part of `LedgerReader` that shows what was set up and registered."""
 
     def account_by_key(self, key_hash: str) -> c.Account | None:
