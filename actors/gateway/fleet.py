@@ -52,7 +52,13 @@ class Fleet:
         self._actors = actors
         self._launcher = launcher
         self._edition = edition
+        self._is_renewed = False
         self._readers = [*map(options.enricher_name, range(enrichers)), options.SUPERVISOR]
+
+    @property
+    def problem(self) -> str | None:
+        """Why not all of them are as they should be, or None. Loops' own actors do not count: each waits for itself."""
+        return None if self._is_renewed else "the actors are being replaced, one after the other"
 
     async def set_up(self) -> None:
         """Returns when all of them answer, whatever they were started with.
@@ -84,6 +90,7 @@ class Fleet:
             if await self._is_outdated(name):
                 await self._end(name, () if name == options.LEDGER else None)
                 await self._start(name)
+        self._is_renewed = True
         prefix = options.loop_name("")
         for name in sorted(await asyncio.to_thread(self._launcher.there)):
             if name.startswith(prefix) and await self._is_outdated(name):
@@ -95,12 +102,12 @@ class Fleet:
 
         Restarting what dies is Ray's, and goes on without this.
         """
-        is_renewed = False
+        is_done = False
         while True:
             try:
-                if not is_renewed:
+                if not is_done:
                     await self.renew()
-                    is_renewed = True
+                    is_done = True
                     log.info("every actor is as it should be", extra={"action": "renewed"})
                 there = await asyncio.to_thread(self._launcher.there)
                 for name in sorted({options.LEDGER, *self._readers} - there):

@@ -126,7 +126,7 @@ class GatewayProcess:
             log.critical("the service cannot work like this", extra={"problem": str(exc)})
             await asyncio.sleep(REFUSED_S)
             raise
-        pipeline = Pipeline(actors, bootstrap.links(settings, actors), settings.enrichers)
+        pipeline = Pipeline(actors, bootstrap.links(settings, actors), settings.enrichers, lambda: fleet.problem)
         service = bootstrap.service(settings, actors, pipeline)
         self._reception.open(Gateway(pipeline.record_hits, service.handle).answer)
         log.info("the gateway serves")
