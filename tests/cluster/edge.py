@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import subprocess
+from pathlib import Path
 
 import httpx
 import psutil
@@ -18,12 +19,12 @@ PORT = 8080
 class Edge(Service):
     """A `Service` on a machine. Its actors are the cluster's: `processes` finds those of the front end alone."""
 
-    def __init__(self, machine: Machine, **environment: str) -> None:
+    def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, **environment: str) -> None:
         self.machine = machine
         self.host = machine.outside
-        super().__init__(machine.folder / "data", host=machine.outside, **environment)
-        self.port = PORT
-        self.http.base_url = httpx.URL(f"http://{self.host}:{PORT}")
+        super().__init__(data_dir, host=machine.outside, **environment)
+        self.port = port
+        self.http.base_url = httpx.URL(f"http://{self.host}:{port}")
         self._log_begins_at = 0
 
     def start(self, *, wait: bool = True) -> Service:
@@ -46,6 +47,11 @@ class Edge(Service):
         """What was logged since the last start."""
         return self.log.read_bytes()[self._log_begins_at :].decode(errors="replace")
 
-    def problems(self) -> str:
-        """What `/readyz` says."""
-        return self.http.get("/readyz", timeout=5).text
+    def wait_for_problem(self, words: str) -> None:
+        """Returns when `/readyz` says these words."""
+        eventually(lambda: words in self._problems(), 60, f"{words} in {self._problems()}")
+
+    def _problems(self) -> str:
+        with contextlib.suppress(httpx.HTTPError):
+            return self.http.get("/readyz", timeout=5).text
+        return ""

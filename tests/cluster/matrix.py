@@ -22,14 +22,14 @@ from tests.chaos.storm import Fault, Row
 from tests.cluster.cluster_storm import ClusterStorm
 from tests.cluster.faults import CutOff, HeadKilled, NodeKilled, NodeLeaves, PowerCut, RollingRestart, StoreDown
 from tests.cluster.network import reason_to_skip
-from tests.cluster.town import PATIENCE_S, Town, town
+from tests.cluster.town import Town, town
 
 #: Clicks a second.
 RATE = 60.0
-#: A head that comes back with its records is joined again by who was there. One that comes back without is joined anew
-#: by machines whose patience has ended.
+#: A head that comes back with its records is joined again by who was there. One that comes back without is joined by
+#: machines whose Ray has ended meanwhile.
 SAME_HEAD_S = 40.0
-OTHER_HEAD_S = PATIENCE_S + 60.0
+OTHER_HEAD_S = 60.0
 
 
 def faults(cluster: Town, *, is_short: bool) -> list[Fault]:

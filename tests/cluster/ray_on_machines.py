@@ -17,12 +17,16 @@ from tests.cluster.machine import Machine
 from tests.service import MARK, ROOT, eventually
 
 PORT = 6379
-#: As `ray_cluster.yaml` has them: a machine that falls silent is given up after some nine seconds.
-HEALTH = {
+#: For how long everybody waits for a head that is away, the gateways too.
+PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
+#: As the units of `deploy/systemd` have them.
+SETTINGS = {
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1000",
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "3",
+    **PATIENCE,
+    "RAY_raylet_liveness_self_check_interval_ms": "5000",
 }
 RAYLET = "raylet/raylet "
 GCS = "gcs/gcs_server "
@@ -39,8 +43,6 @@ class RayOnMachines:
         self.address = f"{self.head.inside}:{PORT}"
         self._folder = folder
         self._redis = redis
-        #: For how long everybody waits for a head that has fallen silent.
-        self.patience_s = 60
         token = folder / "ray-token"
         write_private(token, secrets.token_hex(32))
         self.credentials = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
@@ -69,8 +71,7 @@ class RayOnMachines:
         given = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_worker_niceness": "0"}
         redis = {"RAY_REDIS_ADDRESS": self._redis} if self._redis and machine is self.head else {}
-        patience = {"RAY_gcs_rpc_server_reconnect_timeout_s": str(self.patience_s)}
-        ours = {MARK: f"ray {machine.number}", "PYTHONPATH": str(ROOT), **quiet, **HEALTH, **patience, **redis}
+        ours = {MARK: f"ray {machine.number}", "PYTHONPATH": str(ROOT), **quiet, **SETTINGS, **redis}
         return {**given, **self.credentials, **ours, **extra}
 
     def wait_for(self, machine: Machine, timeout_s: float = 60) -> None:

@@ -12,13 +12,11 @@ import psutil
 from tests.cluster.edge import Edge
 from tests.cluster.machine import Machine
 from tests.cluster.network import OWN_NUMBER, Network
-from tests.cluster.ray_on_machines import RayOnMachines
+from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
 from tests.cluster.stores import RedisServer, postgres_at
 from tests.postgres import PostgresServer
-from tests.service import ROLES, Sink, eventually
+from tests.service import ROLES, Sink, eventually, free_port
 
-#: For how long the machines wait for a head that has fallen silent, before they end their Ray.
-PATIENCE_S = 20
 SETTINGS = {
     "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "198.18.0.0/15",
     "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": "2",
@@ -37,8 +35,9 @@ class Town:
         self.sink = Sink(network.inside(OWN_NUMBER))
         store = postgres.new_database().replace("127.0.0.1", network.inside(OWN_NUMBER))
         settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32), "FEEDBACK_LOOPS_STORE": store}
-        ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials}
-        self.edges = [Edge(machine, **settings, **ray) for machine in self.workers]
+        ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials, **PATIENCE}
+        self._environment = settings | ray
+        self.edges = [Edge(machine, machine.folder / "data", **self._environment) for machine in self.workers]
         #: The front ends that those who click are sent to, as a load balancer does.
         self.in_rotation = [edge.host for edge in self.edges]
 
@@ -58,6 +57,10 @@ class Town:
         for edge in self.edges:
             if edge.machine is machine:
                 edge.start(wait=False)
+
+    def another_edge(self, folder: Path, **environment: str) -> Edge:
+        """One more front end on a machine that has one, not started, with another environment."""
+        return Edge(self.workers[0], folder / "data", free_port(), **self._environment | environment)
 
     def wait_ready(self, timeout_s: float = 90) -> None:
         for edge in self.edges:
@@ -98,7 +101,6 @@ def town(folder: Path, *, with_redis: bool = False) -> Iterator[Town]:
         postgres = stack.enter_context(postgres_at(network.inside(OWN_NUMBER)))
         redis = stack.enter_context(RedisServer(network.inside(OWN_NUMBER), folder)).address if with_redis else None
         made = Town(folder, network, postgres, redis)
-        made.ray.patience_s = 600 if with_redis else PATIENCE_S
         stack.callback(made.end)
         made.start()
         yield made

@@ -15,6 +15,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from actors import options
 from actors.settings import OPTIONS
+from tests.cluster.ray_on_machines import PATIENCE, SETTINGS
 
 ROOT = Path(__file__).parents[2]
 LAUNCHER_FILES = ("ray_cluster.yaml", "deploy/aws.yaml")
@@ -202,6 +203,15 @@ def test_units_start_again_whatever_ends_them(path: Path) -> None:
     assert parsed["Service"]["Restart"] == "always"
     assert "RAY_AUTH_MODE=token" in path.read_text()
     assert parsed["Install"]["WantedBy"] == "default.target"
+
+
+def test_the_machines_of_the_tests_have_the_units_settings() -> None:
+    """What `make chaos` measures is what the units set."""
+    head, worker, edge = (path.read_text() for path in UNITS)
+    for name, value in SETTINGS.items():
+        assert f"{name}={value}" in head
+        assert f"{name}={value}" in worker or "health_check" in name
+        assert f"{name}={value}" in edge or name not in PATIENCE
 
 
 def test_the_front_ends_unit_uses_options_that_there_are() -> None:
