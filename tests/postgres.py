@@ -77,9 +77,9 @@ class PostgresServer:
         self._run_in(self._installation, "initdb", *arguments, "--locale=C.UTF-8")
         return self
 
-    def standby(self) -> PostgresServer:
-        """A hot standby that follows this server; not started."""
-        follower = PostgresServer(**self._settings)
+    def standby(self, **settings: str) -> PostgresServer:
+        """A hot standby that follows this server, with settings of its own; not started."""
+        follower = PostgresServer(**settings)
         source = f"host=127.0.0.1 port={self.port} user={SUPERUSER}"
         follower._run_in(
             follower._installation, "pg_basebackup", "-d", source, "-D", str(follower.data), "-R", "-X", "stream"

@@ -24,6 +24,7 @@ COMMANDS: Final = {
     "replay": "deliver again what was not taken",
     "backup": "copy a data directory while its service runs",
     "restore": "put a back-up into a new data directory",
+    "migrate": "move the ledger from SQLite to PostgreSQL",
     "bench": "send clicks to a running service, and say how it did",
 }
 

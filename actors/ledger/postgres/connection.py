@@ -101,15 +101,19 @@ def open_reader(url: str) -> Connection[tuple[Any, ...]]:
     return _open(url, "feedback-loops reader", settings)
 
 
+def open_mover(url: str) -> Connection[tuple[Any, ...]]:
+    """A connection as psycopg makes it, that nothing hurries, to move a ledger by.
+
+    Raises:
+        StoreUnavailable: there is no server, it refuses, or it takes no writes.
+    """
+    connection: Connection[tuple[Any, ...]] = _connect(url, "feedback-loops migrate")
+    connection.execute("SET enable_seqscan = off")  # tables are read along their keys
+    return connection
+
+
 def _open(url: str, name: str, settings: Mapping[str, str]) -> Connection[tuple[Any, ...]]:
-    given = conninfo_to_dict(url)
-    wanted = {**_LIVELINESS, "application_name": name, **{n: v for n, v in given.items() if v is not None}}
-    try:
-        connection: Connection[tuple[Any, ...]] = Connection.connect(
-            make_conninfo("", **wanted), autocommit=True, cursor_factory=LedgerCursor, prepare_threshold=1
-        )
-    except psycopg.Error as exc:
-        raise StoreUnavailable(f"cannot connect to the store, see {SETTING}: {_reason(exc)}") from exc
+    connection = _connect(url, name, cursor_factory=LedgerCursor, prepare_threshold=1)
     try:
         adapt(connection)
         _configure(connection, {**_SESSION, **settings})
@@ -117,6 +121,16 @@ def _open(url: str, name: str, settings: Mapping[str, str]) -> Connection[tuple[
         connection.close()
         raise
     return connection
+
+
+def _connect(url: str, name: str, **how: Any) -> Connection[tuple[Any, ...]]:
+    given = conninfo_to_dict(url)
+    wanted = {**_LIVELINESS, "application_name": name, **{n: v for n, v in given.items() if v is not None}}
+    try:
+        made: Connection[tuple[Any, ...]] = Connection.connect(make_conninfo("", **wanted), autocommit=True, **how)
+    except psycopg.Error as exc:
+        raise StoreUnavailable(f"cannot connect to the store, see {SETTING}: {_reason(exc)}") from exc
+    return made
 
 
 def _reason(exc: psycopg.Error) -> str:

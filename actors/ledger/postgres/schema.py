@@ -26,6 +26,10 @@ _FOREIGN: Final = """
 """
 
 
+#: A version below this is of a ledger that is being moved here: its number is the schema's, negative.
+MOVING: Final = 0
+
+
 class Migration(NamedTuple):
     """SQL that brings the schema from `version - 1` to `version`."""
 
@@ -47,11 +51,30 @@ MIGRATIONS: Final = tuple(load_migrations())
 SCHEMA_VERSION: Final = MIGRATIONS[-1].version
 
 
-def schema_version(connection: Connection[Any]) -> int:
-    """The version of the database, 0 when it is new."""
+def raw_version(connection: Connection[Any]) -> int:
+    """The version of the database, 0 when it is new, negative while a ledger is being moved there."""
     if not _value(connection, _IS_THERE):
         return 0
     return int(_value(connection, _VERSION))
+
+
+def set_version(connection: Connection[Any], version: int) -> None:
+    """Says which version the database is of."""
+    _cursor(connection).execute(f"UPDATE ledger_schema SET version = {int(version)}")  # noqa: S608 - a number
+
+
+def schema_version(connection: Connection[Any]) -> int:
+    """The version of the database, 0 when it is new.
+
+    Raises:
+        StoreUnavailable: a ledger is being moved there, and not all of it is.
+    """
+    version = raw_version(connection)
+    if version < MOVING:
+        raise StoreUnavailable(
+            "a ledger is being moved into this store: let `feedback-loops migrate` come to its end, or start it again"
+        )
+    return version
 
 
 def migrate(connection: Connection[Any], migrations: Sequence[Migration] = MIGRATIONS) -> None:
