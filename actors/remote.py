@@ -16,6 +16,7 @@ from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.edition import EDITION
 from actors.gateway.protocol import read_hits
+from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
 
@@ -39,6 +40,7 @@ class LedgerActor(Actor):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
+        bootstrap.begin(settings, catalogue.LEDGER)
         self._core = bootstrap.ledger(settings)
         self._retention = bootstrap.retention(settings, self._core)
         self._retention.start()
@@ -74,6 +76,9 @@ class LedgerActor(Actor):
     async def keep_answer(self, command: KeepAnswer) -> Answer:
         return await answering(self._core.keep_answer(command))
 
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.LEDGER))
+
     async def ping(self) -> Answer:
         return await answering(self._core.check())
 
@@ -87,18 +92,24 @@ class SupervisorActor(Actor):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
+        bootstrap.begin(settings, catalogue.SUPERVISOR)
 
         def create_loop(loop_id: str) -> Any:
             return FeedbackLoop.options(**options.feedback_loop(loop_id)).remote(settings, loop_id)
 
         self._core = bootstrap.supervisor(settings, create_loop)
         self._core.start()
+        self._look = bootstrap.backlog_look(settings)
 
     async def ensure(self, loop_id: str) -> Answer:
         return await answering(self._core.ensure(loop_id))
 
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
+
+    async def metrics(self) -> Answer:
+        await self._look.refresh()
+        return Answer(bootstrap.readings(catalogue.SUPERVISOR))
 
     async def ping(self) -> Answer:
         return Answer(None)
@@ -112,6 +123,7 @@ class EnricherActor(Actor):
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
+        bootstrap.begin(settings, catalogue.ENRICHER)
         self._core = bootstrap.enricher(settings)
         self._door = bootstrap.door(settings, self._answer)
 
@@ -122,6 +134,9 @@ class EnricherActor(Actor):
     async def address(self) -> Answer:
         return await answering(self._door.address())
 
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.ENRICHER))
+
     async def ping(self) -> Answer:
         return Answer(None)
 
@@ -131,6 +146,7 @@ class FeedbackLoopActor(Actor):
 
     def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
         super().__init__(settings)
+        bootstrap.begin(settings, catalogue.FEEDBACK_LOOP)
         # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
         os.nice(LOOP_NICENESS)
         self._core = bootstrap.feedback_loop(settings, loop_id)
@@ -184,6 +200,9 @@ class FeedbackLoopActor(Actor):
 
     async def retry_delivery(self, delivery_id: int) -> Answer:
         return await self._do(self._core.retry_delivery(delivery_id))
+
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.FEEDBACK_LOOP))
 
     async def ping(self) -> Answer:
         await asyncio.shield(self._started)

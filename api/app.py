@@ -17,9 +17,11 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
+from actors.metrics.tallies import Tallies
 from api.auth import Authenticator
 from api.endpoint import Endpoint
 from api.idempotency import KeptAnswers
+from api.metrics_page import MetricsPage
 from api.operation import Operation, Services
 from api.problems import INTERNAL, NOT_FOUND, Problem, problem_of
 from api.readiness import JournalHealth, Readiness
@@ -89,8 +91,9 @@ def create_app(
     tracking: TrackingPaths,
     journal: OpenJournal,
     forwarder: HitForwarder,
+    tallies: Tallies | None = None,
 ) -> ASGIApp:
-    """The front end as an ASGI application.
+    """The front end as an ASGI application. `tallies`: what this process counts, for `/metrics`.
 
     Its lifespan starts the client and the forwarder; at the end it stops both and closes the journal, in the order that
     loses nothing.
@@ -109,7 +112,12 @@ def create_app(
             yield
 
     readiness = Readiness(client, journal)
-    services = Services(client=client, urls=TrackingUrls(settings.public_url, tokens), readiness=readiness)
+    services = Services(
+        client=client,
+        urls=TrackingUrls(settings.public_url, tokens),
+        readiness=readiness,
+        metrics=MetricsPage(client, tallies or Tallies()),
+    )
     authenticator = Authenticator(client, str(settings.admin_key))
     kept_answers = KeptAnswers(client, settings.master_key)
     operations = with_documents(OPERATIONS, _version())

@@ -16,6 +16,7 @@ from api.checked_input import checked
 from api.event_stream import StreamCount
 from api.json_text import read_json
 from api.limits import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks
+from api.metrics_page import MetricsPage
 from api.problems import Kind
 from api.readiness import Readiness
 from api.reply import JSON, Reply
@@ -42,6 +43,7 @@ class Services:
     client: Client
     urls: TrackingUrls
     readiness: Readiness
+    metrics: MetricsPage
     streams: StreamCount = field(default_factory=StreamCount)
 
 

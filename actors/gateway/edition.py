@@ -20,6 +20,7 @@ EDITION: Final = "edition"
 OWN_OPTIONS: Final = frozenset(
     {
         *("host", "port", "public_url", "trusted_proxies", "admin_key", "journal_max_bytes", "log_level"),
+        "log_format",
         "ray_address",  # the same cluster has several
         "master_key",  # compared by itself: with another one the actors are another installation's
     }

@@ -88,6 +88,8 @@ class Fleet:
         """
         for name in [*self._readers[:-1], options.LEDGER, options.SUPERVISOR]:
             if await self._is_outdated(name):
+                # What takes time is done before: until the next one answers, clicks wait for it.
+                await asyncio.to_thread(self._launcher.warm_up)
                 await self._end(name, () if name == options.LEDGER else None)
                 await self._start(name)
         self._is_renewed = True
@@ -111,11 +113,13 @@ class Fleet:
                     log.info("every actor is as it should be", extra={"action": "renewed"})
                 there = await asyncio.to_thread(self._launcher.there)
                 for name in sorted({options.LEDGER, *self._readers} - there):
-                    log.warning("an actor was ended and is started again", extra={"actor": name})
+                    log.warning(
+                        "an actor was ended and is started again", extra={"action": "actor_missing", "actor": name}
+                    )
                     self._actors.forget(name)
                     await self._start(name)
             except FeedbackLoopsError as exc:
-                log.warning("an actor cannot be started now", extra={"error": str(exc)})
+                log.warning("an actor cannot be started now", extra={"action": "actor_awaited", "error": str(exc)})
             await asyncio.sleep(LOOK_S)
 
     async def _start(self, name: str) -> None:
@@ -130,21 +134,22 @@ class Fleet:
         differences = self._edition.differences(theirs)
         if not differences:
             return False
-        facts = {"actor": name, "differences": ",".join(differences)}
-        if theirs.started_ms > self._edition.started_ms:
+        is_outdated = theirs.started_ms <= self._edition.started_ms
+        facts = {"action": "actor_replaced" if is_outdated else "settings_differ", "actor": name}
+        facts["differences"] = ",".join(differences)
+        if is_outdated:
+            log.info("an actor is replaced", extra=facts)
+        else:
             log.warning("a later `serve` decided on other settings; restart this one with the same", extra=facts)
-            return False
-        log.info("an actor is replaced", extra=facts)
-        return True
+        return is_outdated
 
     async def _end(self, name: str, to_stop: tuple[float, ...] | None) -> None:
         """Ends an actor; `to_stop` is what its `stop` is given, None: it has nothing to finish."""
-        # What takes time is done before: until the next one answers, clicks wait for it.
-        await asyncio.to_thread(self._launcher.warm_up)
         if to_stop is not None:
             try:
                 await self._actors.ask(name, "stop", *to_stop, timeout_s=STOP_TIMEOUT_S)
             except FeedbackLoopsError as exc:
-                log.warning("%s did not stop as asked: %s", name, exc)
+                facts = {"action": "stop_failed", "actor": name, "error": str(exc)}
+                log.warning("an actor did not stop as asked", extra=facts)
         await asyncio.to_thread(self._launcher.end, name)
         self._actors.forget(name)

@@ -13,6 +13,7 @@ import json
 import logging
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -56,7 +57,7 @@ async def _stop_actor(actors: Actors, name: str, ends_s: float) -> None:
     try:
         await actors.ask(name, "stop", timeout_s=left_s)
     except FeedbackLoopsError as exc:
-        log.warning("%s did not stop as asked: %s", name, exc)
+        log.warning("an actor did not stop as asked", extra={"action": "stop_failed", "actor": name, "error": str(exc)})
 
 
 class GatewayProcess:
@@ -82,7 +83,7 @@ class GatewayProcess:
         ends_s = loop.time() + STOP_S
         if serving.done():
             stop.cancel()
-            log.error("Ray is lost: %s", _ending(serving))
+            log.error("Ray is lost", extra={"action": "ray_lost", "ending": _ending(serving)})
             await server.stop(0)
             return 1
         serving.cancel()
@@ -123,34 +124,44 @@ class GatewayProcess:
             fleet = await self._fleet(joined)
         except Conflict as exc:
             self._reception.say(str(exc))
-            log.critical("the service cannot work like this", extra={"problem": str(exc)})
+            log.critical("the service cannot work like this", extra={"action": "refused", "problem": str(exc)})
             await asyncio.sleep(REFUSED_S)
             raise
         pipeline = Pipeline(actors, bootstrap.links(settings, actors), settings.enrichers, lambda: fleet.problem)
         service = bootstrap.service(settings, actors, pipeline)
         self._reception.open(Gateway(pipeline.record_hits, service.handle).answer)
-        log.info("the gateway serves")
+        log.info("the gateway serves", extra={"action": "gateway_serves"})
         await fleet.keep()
 
     async def _fleet(self, joined: JoinedRay) -> Fleet:
-        """The actors, when all are there. It tries until they are."""
+        """The actors, when all are there."""
         settings: dict[str, Any] = self._settings.to_dict() | {EDITION: self._edition.text()}
         launcher = RayLauncher(self._actors, settings, ledger_at(self._settings, joined))
         fleet = Fleet(self._actors, launcher, self._edition, self._settings.enrichers)
-        problem = ""
-        while True:
-            try:
-                await fleet.set_up()
-            except Conflict:
-                raise
-            except FeedbackLoopsError as exc:
-                if str(exc) != problem:
-                    problem = str(exc)
-                    log.warning("the actors are not all there yet", extra={"problem": problem})
-                self._reception.say(problem)
-                await asyncio.sleep(RETRY_S)
-            else:
-                return fleet
+        await all_there(fleet, self._reception.say)
+        return fleet
+
+
+async def all_there(fleet: Fleet, say: Callable[[str], None]) -> None:
+    """Returns when all actors are there, however long the store takes to come; says meanwhile what is missing.
+
+    Raises:
+        Conflict: they can never be.
+    """
+    problem = ""
+    while True:
+        try:
+            await fleet.set_up()
+        except Conflict:
+            raise
+        except FeedbackLoopsError as exc:
+            if str(exc) != problem:
+                problem = str(exc)
+                log.warning("the actors are not all there", extra={"action": "actors_awaited", "problem": problem})
+            say(problem)
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
 
 
 def ledger_at(settings: Settings, joined: JoinedRay) -> str | None:
@@ -181,7 +192,7 @@ def main() -> None:
     arguments = parser.parse_args()
     plain = json.loads(arguments.settings.read_text())
     settings = Settings.from_dict(plain)
-    configure(settings.log_level, "gateway")
+    configure(settings.log_level, "gateway", settings.log_format)
     process = GatewayProcess(settings, int(plain["started_ms"]), arguments.ray_address)
     sys.exit(uvloop.run(process.run()))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.ledger.backlogs import BacklogViews
 from actors.ledger.delivery_views import DeliveryViews
 from actors.ledger.history_views import HistoryViews
 from actors.ledger.queries import DeliveryQueries, EnrichmentQueries
@@ -9,5 +10,7 @@ from actors.ledger.replay_views import ReplayViews
 from actors.ledger.views import ConfigurationViews
 
 
-class StoreReader(DeliveryQueries, EnrichmentQueries, ConfigurationViews, HistoryViews, DeliveryViews, ReplayViews):
+class StoreReader(
+    DeliveryQueries, EnrichmentQueries, ConfigurationViews, HistoryViews, DeliveryViews, ReplayViews, BacklogViews
+):
     """`LedgerReader`, but for how a store's connection reads."""

@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.metrics.readings import Readings
 from actors.ports import Clock, LedgerWriter
 from actors.service.deliveries import DeliveryService
 from actors.service.registrar import Registrar
@@ -71,6 +72,7 @@ class Service:
         random_bytes: Callable[[int], bytes],
         master_key: bytes,
         problems: Callable[[], Awaitable[list[str]]],
+        metrics: Callable[[], Awaitable[Readings]],
     ) -> None:
         self._ledger = ledger
         self._reader = reader
@@ -80,6 +82,7 @@ class Service:
         self._random_bytes = random_bytes
         self._master_key = master_key
         self._problems = problems
+        self._metrics = metrics
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
         deliveries = DeliveryService(reader, loops, clock, self._own_row)
@@ -113,6 +116,7 @@ class Service:
             c.ClaimKey: keys.claim_key,
             c.KeepAnswer: keys.keep_answer,
             c.CheckReadiness: self._check_readiness,
+            c.ReadMetrics: lambda _: self._metrics(),
         }
 
     async def handle(self, command: c.Command[Any]) -> Any:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from api.operation import Operation
-from api.routes import accounts, deliveries, events, feedback_loops, health, loop_actions, messages, profiles
+from api.routes import accounts, deliveries, events, feedback_loops, health, loop_actions, messages, metrics, profiles
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
@@ -18,4 +18,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *profiles.OPERATIONS,
     *events.OPERATIONS,
     *health.OPERATIONS,
+    *metrics.OPERATIONS,
 )

@@ -19,7 +19,7 @@ PORT = 8080
 class Edge(Service):
     """A `Service` on a machine. Its actors are the cluster's: `processes` finds those of the front end alone."""
 
-    def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, **environment: str) -> None:
+    def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, /, **environment: str) -> None:
         self.machine = machine
         self.host = machine.outside
         super().__init__(data_dir, host=machine.outside, **environment)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.chaos.storm import Fault
 from tests.cluster.cluster_storm import ClusterStorm
 from tests.cluster.faults import HeadKilled, PowerCut, RollingRestart
 from tests.cluster.matrix import RATE, SAME_HEAD_S
@@ -39,12 +40,12 @@ def storm(cluster: Town) -> ClusterStorm:
 def test_a_machine_fails_and_no_promise_is_broken(cluster: Town, storm: ClusterStorm, which: str) -> None:
     """I1 to I4 over machines; a restart in order delays no click by more than 2 s."""
     edge = cluster.edges[-1].machine
-    fault = {
-        "rolling restart": lambda: RollingRestart(cluster),
-        "head killed": lambda: HeadKilled(cluster, which, SAME_HEAD_S),
-        "power of an edge": lambda: PowerCut(cluster, which, lambda: edge, 2.0),
-    }[which]()
-    row = storm.round(fault)
+    faults: dict[str, Fault] = {
+        "rolling restart": RollingRestart(cluster),
+        "head killed": HeadKilled(cluster, which, SAME_HEAD_S),
+        "power of an edge": PowerCut(cluster, which, lambda: edge, 2.0),
+    }
+    row = storm.round(faults[which])
 
     print(row)
     assert row.broken_promises() == []

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.ledger_backlog_suite import BacklogSuite
 from tests.contract.ledger_facts import Store
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
@@ -48,6 +49,10 @@ class TestLookUps(LookUpSuite):
 
 
 class TestViews(ViewsSuite):
+    """On PostgreSQL."""
+
+
+class TestBacklogs(BacklogSuite):
     """On PostgreSQL."""
 
 

@@ -19,6 +19,7 @@ import msgspec
 from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.links import frames
+from actors.metrics.readings import Readings
 from api.app import create_app
 from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
@@ -63,6 +64,7 @@ class FakeClient:
         #: Newest first.
         self.events: list[c.EventView] = []
         self.problems: list[str] = []
+        self.readings = Readings([], [])
         self.is_open = False
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
@@ -346,6 +348,9 @@ class FakeClient:
 
     def _check_readiness(self, _: c.CheckReadiness) -> c.Readiness:
         return c.Readiness(problems=self.problems)
+
+    def _read_metrics(self, _: c.ReadMetrics) -> Readings:
+        return self.readings
 
 
 def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str | None]:

@@ -104,7 +104,7 @@ def test_what_is_there_is_left_alone() -> None:
 
 
 def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None:
-    """Each old one ends only when a process for the next is warm, and what it has in hand is recorded first."""
+    """An old one ends only when a process for the next is warm, and what a loop has in hand is recorded first."""
     cluster = FakeCluster(edition(2, delivery_timeout="20"), **everybody(edition(1)))
     run(fleet_of(cluster).renew())
 
@@ -114,7 +114,7 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
         *("warm up", "end enricher/1", "start enricher/1"),
         *("warm up", "stop ledger", "end ledger", "start ledger"),
         *("warm up", "end supervisor", "start supervisor"),
-        *("warm up", f"stop {LOOP}", f"end {LOOP}", f"start {LOOP}"),
+        *(f"stop {LOOP}", f"end {LOOP}", f"start {LOOP}"),
     ]
 
 
