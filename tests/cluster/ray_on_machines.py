@@ -47,9 +47,9 @@ class RayOnMachines:
         write_private(token, secrets.token_hex(32))
         self.credentials = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
 
-    def start(self, machine: Machine, **environment: str) -> None:
+    def start(self, machine: Machine) -> None:
         """Starts Ray on a machine; it is started again whenever it ends."""
-        machine.start(self._command(machine), self._environment(machine, environment), self.log(machine), for_ever=True)
+        machine.start(self._command(machine), self._environment(machine), self.log(machine), for_ever=True)
 
     def log(self, machine: Machine) -> Path:
         return self._folder / f"ray{machine.number}.log"
@@ -67,12 +67,12 @@ class RayOnMachines:
             *("--disable-usage-stats", f"--object-store-memory={OBJECT_STORE_BYTES}", "--no-redirect-output"),
         ]
 
-    def _environment(self, machine: Machine, extra: dict[str, str]) -> dict[str, str]:
+    def _environment(self, machine: Machine) -> dict[str, str]:
         given = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_worker_niceness": "0"}
         redis = {"RAY_REDIS_ADDRESS": self._redis} if self._redis and machine is self.head else {}
         ours = {MARK: f"ray {machine.number}", "PYTHONPATH": str(ROOT), **quiet, **SETTINGS, **redis}
-        return {**given, **self.credentials, **ours, **extra}
+        return {**given, **self.credentials, **ours}
 
     def wait_for(self, machine: Machine, timeout_s: float = 60) -> None:
         """Returns when a Ray runs on the machine, and its head answers."""
@@ -83,10 +83,6 @@ class RayOnMachines:
         with contextlib.suppress(OSError), socket.create_connection((self.head.inside, PORT), 1):
             return True
         return False
-
-    def nodes(self) -> list[Machine]:
-        """The machines on which a raylet runs."""
-        return [machine for machine in self.machines if machine.is_on and machine.processes(RAYLET)]
 
     def kill_node(self, machine: Machine) -> None:
         """kill -9 of all of Ray on a machine: of its workers too, as when it runs out of memory. It starts again."""
