@@ -34,7 +34,7 @@ class Launcher(Protocol):
         ...
 
     def warm_up(self) -> None:
-        """Has processes ready in which an actor starts sooner than in a new one, wherever it is put."""
+        """Makes processes ready in which the actor that is started next does not have to wait for one."""
         ...
 
     def end(self, name: str) -> None:
@@ -96,6 +96,7 @@ class Fleet:
         prefix = options.loop_name("")
         for name in sorted(await asyncio.to_thread(self._launcher.there)):
             if name.startswith(prefix) and await self._is_outdated(name):
+                await self._actors.ask(options.SUPERVISOR, "warm_up", timeout_s=START_TIMEOUT_S)
                 await self._end(name, (DRAIN_S,))
                 await self._actors.ask(options.SUPERVISOR, "ensure", name.removeprefix(prefix))
 

@@ -3,24 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any, Final
+from typing import Any
 
 import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from actors import options, remote
 from actors.ray_calls import Actors
+from actors.warm_up import warm_up
 from domain.errors import Unavailable
-
-#: What warming up may take, at most; without it all works, and slower.
-WARM_S: Final = 10.0
-
-
-@ray.remote(num_cpus=0, max_retries=0)
-def _warm() -> None:
-    """Nothing: to call it, a process has imported this module. Ray keeps the process, for the next actor."""
 
 
 class RayLauncher:
@@ -71,14 +63,7 @@ class RayLauncher:
         Raises:
             Unavailable: Ray does not answer.
         """
-        try:
-            nodes = [node["NodeID"] for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-            here = [NodeAffinitySchedulingStrategy(node, soft=True) for node in nodes]
-            ray.wait(
-                [_warm.options(scheduling_strategy=at).remote() for at in here], num_returns=len(here), timeout=WARM_S
-            )
-        except RayError as exc:
-            raise Unavailable("Ray does not answer") from exc
+        warm_up()
 
     def end(self, name: str) -> None:
         """See `Launcher.end`."""

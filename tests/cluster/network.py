@@ -42,15 +42,15 @@ class Cable:
     """A machine's connection to one network."""
 
     bridge: str
-    #: The end that is plugged into the bridge.
+    #: The end that is plugged into it.
     plug: str
 
     def pull(self) -> None:
         """Nothing gets through any more, and nobody is told."""
-        run("ip", "link", "set", self.plug, "nomaster")
+        run("ip", "link", "set", self.plug, "down")
 
     def put_back(self) -> None:
-        run("ip", "link", "set", self.plug, "master", self.bridge)
+        run("ip", "link", "set", self.plug, "up")
 
     def remove(self) -> None:
         with contextlib.suppress(AssertionError):  # the machine's network has ended already, and this with it
@@ -88,8 +88,8 @@ class Network:
         run("ip", "link", "add", cable.plug, "type", "veth", "peer", "name", side, "netns", pid)
         run("nsenter", "-t", pid, "-n", "ip", "address", "add", f"{address}/24", "dev", side)
         run("nsenter", "-t", pid, "-n", "ip", "link", "set", side, "up")
+        run("ip", "link", "set", cable.plug, "master", cable.bridge)
         cable.put_back()
-        run("ip", "link", "set", cable.plug, "up")
         return cable
 
     def remove(self) -> None:

@@ -64,6 +64,8 @@ class FakeCluster:
             self.said.append(f"stop {name}")
             if name in self.stubborn:
                 raise Unavailable(f"{name} is away")
+        if method == "warm_up":
+            self.said.append(f"{name} warms up")
         if method == "ensure":
             self.start(options.loop_name(args[0]))
         return None
@@ -114,7 +116,7 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
         *("warm up", "end enricher/1", "start enricher/1"),
         *("warm up", "stop ledger", "end ledger", "start ledger"),
         *("warm up", "end supervisor", "start supervisor"),
-        *(f"stop {LOOP}", f"end {LOOP}", f"start {LOOP}"),
+        *("supervisor warms up", f"stop {LOOP}", f"end {LOOP}", f"start {LOOP}"),
     ]
 
 
