@@ -6,6 +6,7 @@ import os
 import random
 from collections.abc import Callable
 from typing import Any
+from uuid import uuid4
 
 import ray
 
@@ -14,6 +15,7 @@ from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.delivery.feedback_loop import FeedbackLoopCore
+from actors.delivery.in_hand import SharedBytes
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
 from actors.ledger.reader_port import LedgerReader
@@ -21,10 +23,12 @@ from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
-from actors.loops.directory import LoopDirectory, RayLauncher
+from actors.loops.directory import LoopDirectory
+from actors.loops.host import LoopHost
+from actors.loops.ray_launcher import RayLauncher
 from actors.loops.supervisor import Supervisor
 from actors.ray_calls import Actors
-from actors.ray_ports import RemoteLanes, RemoteLedger
+from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention
 from actors.service.service import Service
 from actors.settings import Settings
@@ -77,42 +81,62 @@ def enricher(plain: dict[str, Any]) -> Enricher:
     """The core of an enrichment actor."""
     settings, actors = _settings(plain), Actors()
     connections = links(settings, actors)
-    return Enricher(RemoteLedger(actors, connections), reader(settings), RemoteLanes(connections))
+    places = followed_places(connections)
+    places.start()
+    return Enricher(RemoteLedger(actors, connections), reader(settings), RemoteLanes(connections, places))
 
 
-def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
-    """The core of a loop's actor."""
-    settings = _settings(plain)
+def loop_host(plain: dict[str, Any]) -> LoopHost:
+    """The core of an actor that holds loops, one or many."""
+    settings, clock = _settings(plain), SystemClock()
     resolver, actors = _resolver(settings), Actors()
-    return FeedbackLoopCore(
-        loop_id=loop_id,
-        ledger=RemoteLedger(actors, links(settings, actors)),
-        reader=reader(settings),
-        sender=HttpSender(resolver),
-        prover=HttpProver(resolver, nameserver=settings.nameserver),
-        resolver=resolver,
-        clock=SystemClock(),
-        master_key=settings.master_key,
-        retry_schedule=settings.retry_schedule,
+    ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
+    sender, prover = HttpSender(resolver), HttpProver(resolver, nameserver=settings.nameserver)
+    chance, shared_bytes = random.SystemRandom(), SharedBytes()
+
+    def make_core(loop_id: str) -> FeedbackLoopCore:
+        return FeedbackLoopCore(
+            loop_id=loop_id,
+            ledger=ledger,
+            reader=store,
+            sender=sender,
+            prover=prover,
+            resolver=resolver,
+            clock=clock,
+            master_key=settings.master_key,
+            retry_schedule=settings.retry_schedule,
+            delivery_timeout_s=settings.delivery_timeout_s,
+            disable_after_s=settings.disable_after_s,
+            random=chance,
+            shared_bytes=shared_bytes,
+        )
+
+    node = ray.get_runtime_context().get_node_id()
+    return LoopHost(life=uuid4().hex, node=node, make_core=make_core, reader=store, sender=sender, clock=clock)
+
+
+def supervisor(plain: dict[str, Any], create: Callable[[str, str], Any]) -> Supervisor:
+    """The core of the supervisor's actor. `create` makes the actor of a name on a node, or finds it."""
+    settings = _settings(plain)
+    return Supervisor(
+        reader(settings),
+        RayLauncher(Actors(), create),
+        life=uuid4().hex,
+        budget=settings.actor_budget,
         delivery_timeout_s=settings.delivery_timeout_s,
-        disable_after_s=settings.disable_after_s,
-        random=random.SystemRandom(),
     )
-
-
-def supervisor(plain: dict[str, Any], create_loop: Callable[[str], Any]) -> Supervisor:
-    """The core of the supervisor's actor. `create_loop` makes a loop's actor, or finds it."""
-    return Supervisor(reader(_settings(plain)), RayLauncher(Actors(), create_loop))
 
 
 def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     """What the gateway hands commands to."""
-    ledger = RemoteLedger(actors, links(settings, actors))
+    connections = links(settings, actors)
+    ledger, places = RemoteLedger(actors, connections), followed_places(connections)
+    places.start()
     return Service(
         ledger=ledger,
         keys=ledger,
         reader=reader(settings),
-        loops=LoopDirectory(actors),
+        loops=LoopDirectory(actors, places),
         url_check=_resolver(settings),
         clock=SystemClock(),
         random_bytes=os.urandom,

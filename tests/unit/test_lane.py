@@ -15,8 +15,11 @@ from standardwebhooks import Webhook
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.delivery import in_hand as in_hand_module
+from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
+from actors.delivery.outbox_watch import OutboxWatch
 from actors.delivery.posts import LaneConfig, SigningSecret
+from actors.delivery.steady_time import SteadyTime
 from actors.ports import HttpAnswer, HttpRequest
 from actors.user_agent import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
@@ -24,7 +27,7 @@ from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.retry import RetrySchedule
 from domain.signing import secret_text
 from domain.values import DeliveryState
-from tests.fakes import DELIVERED, FixedRandom, World, a_world, failed, header
+from tests.fakes import DELIVERED, FixedRandom, World, a_world, failed, header, make_active
 from tests.raw_handler import answering, eventually, raw_handler
 
 SECRET = SigningSecret(b"0123456789abcdefghijklmn", None)
@@ -81,6 +84,7 @@ def make_lane(
         disable_after_s=disable_after_s,
         on_disable=reasons.append,
         max_in_hand=max_in_hand,
+        shared_bytes=SharedBytes(),
     )
 
 
@@ -174,7 +178,7 @@ def test_everything_owed_is_delivered_once(tmp_path: Path) -> None:
 
 
 def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
-    """A lane that starts delivers what the outbox holds; one that runs sweeps it, though nobody says a word."""
+    """A lane that starts delivers what the outbox holds; one that runs has it looked into, though nobody offers."""
 
     async def main() -> None:
         async with a_world(tmp_path) as world:
@@ -183,8 +187,12 @@ def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
             lane.start()
             lane.resume()
             await settled(world, lane)
+            watch = OutboxWatch(world.reader, SteadyTime(world.clock), lambda due: lane.nudge() if due else None)
+            watch.start()
+            await make_active(world)
             await world.owe(2)
             await settled(world, lane)
+            await watch.stop()
             await lane.stop(1.0)
 
             assert len(world.sender.requests) == 5

@@ -60,6 +60,19 @@ PENDING_IN_ORDER: Final = (
     " CROSS JOIN stored_events AS s ON s.originator_id = lower(hex(d.event_id)) AND s.originator_version = 1"
     " ORDER BY d.id"
 )
+#: Steps from loop to loop through the index, whatever each is owed.
+LOOPS_DUE: Final = (
+    "WITH RECURSIVE owed (no) AS ("
+    "  SELECT (SELECT min(loop_no) FROM deliveries INDEXED BY deliveries_due WHERE state = 0)"
+    "  UNION ALL"
+    "  SELECT (SELECT min(loop_no) FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND loop_no > owed.no)"
+    "   FROM owed WHERE owed.no IS NOT NULL)"
+    " SELECT l.id FROM owed CROSS JOIN loops AS l ON l.no = owed.no WHERE l.state = 'active' AND l.deleted = 0"
+    "  AND (SELECT min(due_at_ms) FROM deliveries INDEXED BY deliveries_due WHERE state = 0 AND loop_no = owed.no) <= ?"
+    " UNION"
+    " SELECT l.id FROM replays AS r INDEXED BY replays_running CROSS JOIN loops AS l ON l.no = r.loop_no"
+    "  WHERE r.state = 'running' AND l.state = 'active' AND l.deleted = 0"
+)
 NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
 NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = ?"
 PENDING_COUNT: Final = (
@@ -170,6 +183,10 @@ class DeliveryQueries(ReadConnection):
             )
             for id_, event_id, type_, attempts, due_at_ms, forgiven, state in found
         ]
+
+    def loops_due(self, now_ms: int) -> list[str]:
+        """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running."""
+        return [loop_id for (loop_id,) in self.rows(LOOPS_DUE, (now_ms,))]
 
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""
