@@ -139,12 +139,16 @@ class LoopHost:
         self._watch.start()
 
     async def stop(self, drain_s: float) -> None:
-        """Delivers no more, and records what was delivered, within about `drain_s`."""
+        """Delivers no more, and records what was delivered, within about `drain_s`; for the end of the process.
+
+        Loops at rest are left as they are: there may be thousands.
+        """
         self._held.clear()
         await self._watch.stop()
         if self._alarm is not None:
             self._alarm.cancel()
-        await asyncio.gather(*(self._end(loop_id, drain_s) for loop_id in [*self._awake, *self._ending]))
+        at_work = [loop_id for loop_id, awake in self._awake.items() if not awake.is_at_rest]
+        await asyncio.gather(*(self._end(loop_id, drain_s) for loop_id in [*at_work, *self._ending]))
         await self._sender.close()
 
     @property

@@ -19,8 +19,9 @@ log = logging.getLogger(__name__)
 
 #: How often the ledger is asked which loops there are, and Ray which nodes; changes are also told.
 REFRESH_S: Final = 5.0
-#: Starting a process takes a core about a second: so many at once.
-STARTING_AT_ONCE: Final = 2
+#: Starting a process takes a core about a second. Loops wait for hosts, and for nothing else: the others are staged.
+HOSTS_STARTING_AT_ONCE: Final = 2
+OWN_STARTING_AT_ONCE: Final = 1
 #: Loops that take their time to let go, moved at the same time.
 DRAINING_AT_ONCE: Final = 16
 #: Beyond the time of one attempt, for the record of it.
@@ -191,7 +192,10 @@ class Supervisor:
 
     def _carry_out(self, plan: Plan) -> None:
         starting = sum(keeper.is_starting for keeper in self._keepers.values())
-        for name, node in plan.start[: max(STARTING_AT_ONCE - starting, 0)]:
+        for name, node in plan.start:
+            if starting >= (OWN_STARTING_AT_ONCE if placement.own_loop(name) else HOSTS_STARTING_AT_ONCE):
+                break
+            starting += 1
             self._busy.add(name)
             self._do(self._start, self._keep(name, is_unknown=False), node)
         for name, loop_ids in plan.give.items():
