@@ -160,7 +160,9 @@ class LoopHost:
 
     def standing(self, order: Order) -> Standing:
         """What it is and holds. From now on it obeys the supervisor who asks, and no order from before."""
-        self._last_order = self._asked = order
+        self._asked, last = order, self._last_order
+        if order.supervisor != last.supervisor or order.turn > last.turn:
+            self._last_order = order
         return Standing(self._life, self._node, sorted(self._held))
 
     async def beat(self, life: str) -> None:

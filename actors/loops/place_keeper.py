@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 RETRY_S: Final = 0.2
 #: One that has not answered for so long hangs: it is killed, and Ray starts it anew.
 HANGS_S: Final = 30.0
+#: One that is being started is given longer, on a machine that has much to do.
+STARTS_S: Final = 120.0
 
 
 class Launcher(Protocol):
@@ -165,11 +167,9 @@ class PlaceKeeper:
                 standing = await self._launcher.standing(self.name, self._order())
             except FeedbackLoopsError as exc:
                 self._doubtful |= doubtful
-                if time.monotonic() - silent_since_s > HANGS_S:
-                    log.warning(
-                        "a process of loops hangs",
-                        extra={"action": "place_hangs", "place": self.name, "error": str(exc)},
-                    )
+                if time.monotonic() - silent_since_s > (STARTS_S if self.is_starting else HANGS_S):
+                    facts = {"action": "place_hangs", "place": self.name, "error": str(exc)}
+                    log.warning("a process of loops hangs", extra=facts)
                     await self._restart()
                     silent_since_s = time.monotonic()
                 await asyncio.sleep(RETRY_S)

@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 
 #: How often the ledger is asked which loops there are, and Ray which nodes; changes are also told.
 REFRESH_S: Final = 5.0
+#: A round looks at every loop; what happens in the meantime is looked at together.
+ROUND_PAUSE_S: Final = 0.1
 #: Starting a process takes a core about a second. Loops wait for hosts, and for nothing else: the others are staged.
 HOSTS_STARTING_AT_ONCE: Final = 2
 OWN_STARTING_AT_ONCE: Final = 1
@@ -64,6 +66,8 @@ class Supervisor:
         self._drain_s = delivery_timeout_s + RECORDING_S
         self.places = PlacesLog(life)
         self._keepers: dict[str, PlaceKeeper] = {}
+        #: Whether it has found what places there are.
+        self._has_looked = False
         #: Oldest first.
         self._loops: dict[str, None] = {}
         #: Those told of while the ledger is being read.
@@ -83,7 +87,7 @@ class Supervisor:
     def start(self) -> None:
         """Begins to place loops, in the background."""
         self._do(self._forever, self._refresh, REFRESH_S)
-        self._do(self._forever, self._round, 0.0)
+        self._do(self._forever, self._round, ROUND_PAUSE_S)
 
     async def stop(self) -> None:
         """Ends every place, letting each record what it has in hand; starts none again."""
@@ -149,7 +153,9 @@ class Supervisor:
 
     @property
     def _is_recovering(self) -> bool:
-        """Whether there is a host of which it is not known what it holds."""
+        """Whether there may be a host of which it is not known what it holds."""
+        if not self._has_looked:
+            return True
         return any(keeper.is_unknown and keeper.place.is_host for keeper in self._keepers.values())
 
     def _view(self) -> list[Place]:
@@ -168,6 +174,7 @@ class Supervisor:
         found = set(await asyncio.to_thread(self._launcher.found))
         for name in found.difference(self._keepers):
             self._keep(name, is_unknown=True)
+        self._has_looked = True
         for keeper in settled:
             if keeper.name not in found and not keeper.is_up:  # ended for good, whoever did that
                 await self._forget(keeper)
@@ -189,7 +196,12 @@ class Supervisor:
         return keeper
 
     def _changed(self) -> None:
+        """There may be something to do."""
         self._stir.set()
+        self._tell()
+
+    def _tell(self) -> None:
+        """A loop that somebody looks for may be there."""
         changed, self._change = self._change, asyncio.Event()
         changed.set()
 
@@ -249,16 +261,19 @@ class Supervisor:
         for loop_id in set(move.loops).difference(gone):
             self._begin([loop_id], self._move_at_work, loop_id, move)
         await self._give(move.to_name, gone)
+        self._stir.set()  # the place that they left may have more to give, or nothing, and end
 
     async def _move_at_work(self, loop_id: str, move: Move) -> None:
         async with self._draining:
             if await self._keepers[move.from_name].let_go([loop_id], self._drain_s):
                 await self._give(move.to_name, [loop_id])
+        self._stir.set()
 
     async def _drop(self, name: str, loop_ids: Sequence[str]) -> None:
         for loop_id in await self._keepers[name].let_go(loop_ids, DELETED_DRAIN_S):
             elsewhere = (keeper.name for keeper in self._keepers.values() if loop_id in keeper.loops)
             self.places.note([loop_id], next(elsewhere, ""))
+        self._stir.set()
 
     # --- tasks
 
@@ -270,9 +285,12 @@ class Supervisor:
     async def _undisturbed(self, loop_ids: Sequence[str], work: Work, args: Sequence[Any]) -> None:
         try:
             await work(*args)
+        except BaseException:
+            self._stir.set()
+            raise
         finally:
             self._moving -= Counter(loop_ids)
-            self._changed()
+            self._tell()
 
     def _do(self, work: Work, *args: Any) -> None:
         task = asyncio.create_task(_logged(work, *args))

@@ -194,7 +194,7 @@ def test_those_that_rest_are_put_to_sleep_when_too_many_are_awake() -> None:
             CountedCore.working["fl_a"] = asyncio.Event()
             for loop_id in ("fl_a", "fl_b", "fl_c", "fl_d", "fl_b"):
                 world.host.offer(loop_id, OFFER)
-            await until(lambda: all(cores[0].is_alive for cores in world.cores.values()))
+            await until(lambda: all(awake.started.done() for awake in world.host._awake.values()))
             world.host._watch.look_now()
             await until(lambda: world.host.awake == 2)
             assert set(world.host._awake) == {"fl_a", "fl_b"}

@@ -20,6 +20,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks again sooner than in life, and counts cores from nothing."""
     monkeypatch.setattr(place_keeper, "RETRY_S", 0.002)
     monkeypatch.setattr(supervisor, "REFRESH_S", 0.02)
+    monkeypatch.setattr(supervisor, "ROUND_PAUSE_S", 0.001)
     monkeypatch.setattr(supervisor, "LOCATE_S", 5.0)
     CountedCore.reset()
 
