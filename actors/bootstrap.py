@@ -10,6 +10,7 @@ from typing import Any
 import ray
 
 from actors.adapters.clock import SystemClock
+from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
@@ -29,6 +30,7 @@ from actors.retention import Retention
 from actors.service.service import Service
 from actors.settings import Settings
 from domain.handler_policy import HandlerPolicy
+from domain.keys import derive
 
 
 def _settings(plain: dict[str, Any]) -> Settings:
@@ -116,6 +118,7 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
         url_check=_resolver(settings),
         clock=SystemClock(),
         random_bytes=os.urandom,
+        passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
         master_key=settings.master_key,
         problems=pipeline.problems,
     )

@@ -15,6 +15,7 @@ import ray
 from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.protocol import read_hits
+from actors.ledger.access_port import AccessChange
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
 
@@ -60,6 +61,9 @@ class LedgerActor:
 
     async def keep_answer(self, command: KeepAnswer) -> Answer:
         return await answering(self._core.keep_answer(command))
+
+    async def change_access(self, change: AccessChange) -> Answer:
+        return await answering(self._core.change_access(change))
 
     async def ping(self) -> Answer:
         return Answer(None)

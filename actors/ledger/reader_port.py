@@ -9,6 +9,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
+from actors.ledger.access_port import AccessReader
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 
@@ -22,7 +23,7 @@ class LoopRow(c.Loop, frozen=True, kw_only=True):
     deleted: bool = False
 
 
-class LedgerReader(Protocol):
+class LedgerReader(AccessReader, Protocol):
     """Reads what has been committed. Any process may have its own. Raises `StoreUnavailable` when it cannot read."""
 
     def close(self) -> None: ...

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.ledger_access_suite import AccessSuite
 from tests.contract.ledger_facts import Store
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
@@ -56,6 +57,10 @@ class TestReplays(ReplaySuite):
 
 
 class TestRetention(RetentionSuite):
+    """On SQLite."""
+
+
+class TestAccess(AccessSuite):
     """On SQLite."""
 
 

@@ -13,6 +13,8 @@ import pytest
 from actors import commands as c
 from actors.ledger.cursors import encode_cursor
 from actors.ledger.sqlite import (
+    access,
+    access_views,
     delivery_views,
     history_views,
     outbox,
@@ -86,6 +88,17 @@ FIXED = {
     "old attempts": (retention.OLD_ATTEMPTS, 5),
     "old events": (retention.OLD_EVENTS, 4),
     "needed events": (retention.NEEDED.format("?,?"), 2),
+    "user": (access_views.USER, 1),
+    "user by address": (access_views.USER_BY_EMAIL, 1),
+    "users": (access_views.USERS_OF_ACCOUNT, 2),
+    "session": (access_views.SESSION, 1),
+    "account by id": (access_views.ACCOUNT, 1),
+    "keys": (access_views.API_KEYS, 2),
+    "key's use": (access_views.API_KEY_USE, 1),
+    "old sessions": (access.OLD_SESSIONS, 2),
+    "old tries": (access.OLD_TRIES, 2),
+    "sessions of": (access.SESSIONS_OF, 2),
+    "too long": (access.TOO_LONG, 2),
     "expired keys": (retention.EXPIRED_KEYS, 2),
 }
 

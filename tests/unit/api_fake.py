@@ -20,7 +20,6 @@ from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.links import frames
 from api.app import create_app
-from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.message import Message
@@ -28,13 +27,14 @@ from domain.signing import loop_secret, secret_text
 from domain.tokens import TrackingTokens
 from domain.values import id_text
 from domain.verification import dns_name, file_locations
+from tests.unit.access_fake import NOW_MS as NOW_MS
+from tests.unit.access_fake import FakeAccess
 
 R = TypeVar("R")
 
 ADMIN_KEY: Final = "the-admin-key"
 MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
-NOW_MS: Final = 1_767_225_600_123
 
 _LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
 
@@ -43,10 +43,11 @@ def _method_name(command: str) -> str:
     return re.sub("([A-Z])", r"_\1", command).lower()
 
 
-class FakeClient:
+class FakeClient(FakeAccess):
     """Implements `actors.client.Client`, and what tests do behind its back."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[c.Command[Any]] = []
         #: Raised by the next calls of a kind of command, in order.
         self.failures: defaultdict[type, list[Exception]] = defaultdict(list)
@@ -66,7 +67,6 @@ class FakeClient:
         self.is_open = False
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
-        self.accounts: dict[str, c.Account] = {}
         self.loops: dict[str, tuple[int, FeedbackLoop]] = {}
         self.messages: dict[tuple[int, str], c.MessageView] = {}
         self.profiles: dict[tuple[int, str, str], c.Profile] = {}
@@ -103,18 +103,6 @@ class FakeClient:
     def called(self, kind: type[c.Command[R]]) -> list[Any]:
         """The commands of this kind so far."""
         return [command for command in self.calls if isinstance(command, kind)]
-
-    # --- accounts
-
-    def _create_account(self, x: c.CreateAccount) -> c.Account:
-        account_id = uuid4()
-        Account.open(account_id, x.name, NOW_MS).issue_api_key(x.key_hash, NOW_MS)
-        account = c.Account(no=len(self.accounts) + 1, id=id_text("acc", account_id), name=x.name)
-        self.accounts[x.key_hash] = account
-        return account
-
-    def _authenticate(self, x: c.Authenticate) -> c.Account | None:
-        return self.accounts.get(x.key_hash)
 
     # --- loops
 

@@ -11,6 +11,7 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger.loop_document import LoopDocument, LoopKey
+from actors.ledger.sqlite.access_projection import ACCESS_HANDLERS
 from domain import enrichment
 from domain.account import Account
 from domain.feedback_loop import FeedbackLoop
@@ -54,13 +55,6 @@ def _account_opened(cursor: sqlite3.Cursor, event: Account.Opened) -> None:
     cursor.execute(
         "INSERT INTO accounts (id, name, created_at_ms) VALUES (?, ?, ?)",
         (id_text("acc", event.originator_id), event.name, event.at_ms),
-    )
-
-
-def _api_key_issued(cursor: sqlite3.Cursor, event: Account.ApiKeyIssued) -> None:
-    cursor.execute(
-        "INSERT INTO api_keys (hash, account_no, issued_at_ms) SELECT ?, no, ? FROM accounts WHERE id = ?",
-        (event.key_hash, event.at_ms, id_text("acc", event.originator_id)),
     )
 
 
@@ -162,7 +156,7 @@ def _loop_changed(cursor: sqlite3.Cursor, event: FeedbackLoop.Event) -> None:
 #: By topic. What is not here changes nothing that is looked up: attempts to verify, and secrets' versions.
 HANDLERS: Final[dict[str, Callable[[sqlite3.Cursor, Any], None]]] = {
     Account.Opened.TOPIC: _account_opened,
-    Account.ApiKeyIssued.TOPIC: _api_key_issued,
+    **ACCESS_HANDLERS,
     Message.Registered.TOPIC: _message_registered,
     Profile.Created.TOPIC: _profile_created,
     Profile.Updated.TOPIC: _profile_updated,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from actors.ledger.sqlite.access_views import AccessViews
 from actors.ledger.sqlite.delivery_views import DeliveryViews
 from actors.ledger.sqlite.history_views import HistoryViews
 from actors.ledger.sqlite.queries import DeliveryQueries, EnrichmentQueries
@@ -10,7 +11,7 @@ from actors.ledger.sqlite.views import ConfigurationViews
 
 
 class SQLiteLedgerReader(
-    DeliveryQueries, EnrichmentQueries, ConfigurationViews, HistoryViews, DeliveryViews, ReplayViews
+    DeliveryQueries, EnrichmentQueries, ConfigurationViews, HistoryViews, DeliveryViews, ReplayViews, AccessViews
 ):
     """`LedgerReader` on one SQLite file, beside the writer in any process.
 

@@ -13,7 +13,8 @@ from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.clock import SystemClock
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
-from actors.ledger.sqlite import idempotency, outbox, replays
+from actors.ledger.access_port import AccessChange
+from actors.ledger.sqlite import access, idempotency, outbox, replays
 from actors.ledger.sqlite.connection import open_writer, refusal
 from actors.ledger.sqlite.group_commit import GroupCommit
 from actors.ledger.sqlite.reading import ReadConnection
@@ -118,6 +119,10 @@ class SQLiteLedger:
             StoreUnavailable: retry.
         """
         await self._commits.run(lambda cursor: idempotency.keep(cursor, command, self._clock.now_ms()), 1)
+
+    async def change_access(self, change: AccessChange) -> int:
+        """See `AccessLedger.change_access`."""
+        return await self._commits.run(lambda cursor: access.change(cursor, change, self._clock.now_ms()), 1)
 
     async def close(self) -> None:
         """Takes nothing more, and returns when what was taken is written and the file is closed."""

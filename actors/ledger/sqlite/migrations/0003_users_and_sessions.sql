@@ -1,0 +1,36 @@
+-- Read models of users and of the keys' names; both can be rebuilt from the log.
+CREATE TABLE users (
+    id TEXT PRIMARY KEY,
+    account_no INTEGER NOT NULL,
+    email TEXT NOT NULL UNIQUE,
+    password_hash TEXT NOT NULL,
+    joined_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX users_of_account ON users (account_no, email);
+
+ALTER TABLE api_keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
+CREATE INDEX api_keys_of_account ON api_keys (account_no, issued_at_ms);
+
+-- Operational: when a key was used last, to the minute.
+CREATE TABLE api_key_uses (
+    hash TEXT PRIMARY KEY,
+    used_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- `hash` is the SHA-256 of the session's token.
+CREATE TABLE sessions (
+    hash TEXT PRIMARY KEY,
+    user_id TEXT NOT NULL,
+    began_at_ms INTEGER NOT NULL,
+    used_at_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_of_user ON sessions (user_id);
+CREATE INDEX sessions_used ON sessions (used_at_ms);
+
+-- Tries to sign in, by address and by user: `domain.sign_in.Tries`.
+CREATE TABLE sign_in_tries (
+    key TEXT PRIMARY KEY,
+    count INTEGER NOT NULL,
+    since_ms INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sign_in_tries_since ON sign_in_tries (since_ms);
