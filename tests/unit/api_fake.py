@@ -27,7 +27,7 @@ from domain.signing import loop_secret, secret_text
 from domain.tokens import TrackingTokens
 from domain.values import id_text
 from domain.verification import dns_name, file_locations
-from tests.unit.access_fake import NOW_MS as NOW_MS
+from tests.unit import access_fake
 from tests.unit.access_fake import FakeAccess
 
 R = TypeVar("R")
@@ -35,6 +35,7 @@ R = TypeVar("R")
 ADMIN_KEY: Final = "the-admin-key"
 MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
+NOW_MS: Final = access_fake.NOW_MS
 
 _LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
 
