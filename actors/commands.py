@@ -254,6 +254,50 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     used_at_ms: int | None
 
 
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts by class of answer (`domain.figures.ANSWERS`) and by duration (its buckets)."""
+
+    answers: list[int]
+    buckets: list[int]
+
+
+class AttemptMinute(msgspec.Struct, frozen=True, kw_only=True):
+    #: Unix time divided by 60.
+    minute: int
+    counts: Counts
+
+
+class EventMinute(msgspec.Struct, frozen=True, kw_only=True):
+    minute: int
+    type: str
+    count: int
+
+
+class LoopFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
+
+    loop_id: str
+    counts: Counts
+    backlog: int
+    #: When it was owed an event last.
+    last_event_ms: int | None
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """A POST to a handler, made again from the ledger as it was made for one attempt."""
+
+    url: str
+    headers: list[tuple[str, str]]
+    body: str
+
+
+class EventDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery of one event, and to which loop."""
+
+    loop_id: str
+    delivery: DeliveryView
+
+
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """`problems` is empty when the service can carry an event from hit to handler."""
 
@@ -514,6 +558,59 @@ class RetryDelivery(Command[DeliveryView], frozen=True, kw_only=True):
 
     account: Account
     delivery_id: str
+
+
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+class ListFigures(Command[list[LoopFigures]], frozen=True, kw_only=True):
+    """Of each of the loops, in their order, its attempts in the last `minutes` (a day at most are kept)."""
+
+    account: Account
+    loop_ids: list[str]
+    minutes: int = 24 * 60
+
+
+class ListAttemptMinutes(Command[list[AttemptMinute]], frozen=True, kw_only=True):
+    """Oldest first; minutes without attempts are left out."""
+
+    account: Account
+    loop_id: str
+    minutes: int = 60
+
+
+class ListEventMinutes(Command[list[EventMinute]], frozen=True, kw_only=True):
+    """Oldest first, by the time of the event; what there was none of is left out."""
+
+    account: Account
+    minutes: int = 60
+
+
+class GetPost(Command[Post], frozen=True, kw_only=True):
+    """What one attempt POSTed: the loop as it was set then, the event's fields, and the headers of that second."""
+
+    account: Account
+    delivery_id: str
+    attempt_no: int
+
+
+class GetLoopDelivery(Command[EventDelivery], frozen=True, kw_only=True):
+    """A delivery, and which loop it is for."""
+
+    account: Account
+    delivery_id: str
+
+
+class GetEvent(Command[EventView], frozen=True, kw_only=True):
+    account: Account
+    event_id: str
+
+
+class ListEventDeliveries(Command[list[EventDelivery]], frozen=True, kw_only=True):
+    """The deliveries of one event that are kept, at most 200, with the loops they are for."""
+
+    account: Account
+    event_id: str
 
 
 # --- messages, profiles, events ----------------------------------------------------------------------------------

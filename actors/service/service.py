@@ -16,6 +16,7 @@ from actors.ports import Clock
 from actors.service.access import AccessService, Passwords
 from actors.service.access import Ledger as AccessLedger
 from actors.service.deliveries import DeliveryService
+from actors.service.figures import FiguresService
 from actors.service.registrar import Registrar
 from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, NotFound
@@ -87,6 +88,7 @@ class Service:
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
         access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
         deliveries = DeliveryService(reader, loops, clock, self._own_row)
+        figures = FiguresService(reader, clock, master_key, self._own_row, deliveries)
         self._handlers: dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]] = {
             c.CreateAccount: self._create_account,
             **access.handlers(),
@@ -109,6 +111,7 @@ class Service:
             c.ListReplays: deliveries.list_replays,
             c.GetReplay: deliveries.get_replay,
             c.CancelReplay: deliveries.cancel_replay,
+            **figures.handlers(),
             c.RegisterMessages: self._registrar.register_messages,
             c.GetMessage: self._get_message,
             c.PutProfile: self._registrar.put_profile,

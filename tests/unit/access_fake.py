@@ -20,6 +20,7 @@ class FakeAccess:
     """The part of `FakeClient` that knows who comes in."""
 
     def __init__(self) -> None:
+        super().__init__()
         #: By the hashes of their keys.
         self.accounts: dict[str, c.Account] = {}
         self.keys: dict[str, c.ApiKey] = {}

@@ -10,6 +10,8 @@ import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
+from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 from uuid import UUID, uuid4, uuid5
 
@@ -29,6 +31,7 @@ from domain.values import id_text
 from domain.verification import dns_name, file_locations
 from tests.unit import access_fake
 from tests.unit.access_fake import FakeAccess
+from tests.unit.figures_fake import FakeFigures
 
 R = TypeVar("R")
 
@@ -44,7 +47,7 @@ def _method_name(command: str) -> str:
     return re.sub("([A-Z])", r"_\1", command).lower()
 
 
-class FakeClient(FakeAccess):
+class FakeClient(FakeAccess, FakeFigures):
     """Implements `actors.client.Client`, and what tests do behind its back."""
 
     def __init__(self) -> None:
@@ -104,6 +107,24 @@ class FakeClient(FakeAccess):
     def called(self, kind: type[c.Command[R]]) -> list[Any]:
         """The commands of this kind so far."""
         return [command for command in self.calls if isinstance(command, kind)]
+
+    # --- what figures are of
+
+    def own_loop(self, account: c.Account, loop_id: str) -> FeedbackLoop:
+        """A loop of the account."""
+        return self._loop(account, loop_id)
+
+    def own_delivery(self, account: c.Account, delivery_id: str) -> tuple[str, c.DeliveryView]:
+        """A delivery of the account, and the id of its loop."""
+        for loop_id, deliveries in self.deliveries.items():
+            for delivery in deliveries:
+                if delivery.id == delivery_id and self.loops[loop_id][0] == account.no:
+                    return loop_id, delivery
+        raise NotFound(f"there is no delivery {delivery_id} in this account")
+
+    def own_events(self, account: c.Account) -> list[c.EventView]:
+        """The events, which are the account's that was made first."""
+        return self.events if account.no == 1 else []
 
     # --- loops
 
@@ -206,11 +227,7 @@ class FakeClient(FakeAccess):
         return c.DeliveryPage(data=data, next=following)
 
     def _get_delivery(self, x: c.GetDelivery | c.RetryDelivery) -> c.DeliveryView:
-        for loop_id, deliveries in self.deliveries.items():
-            for delivery in deliveries:
-                if delivery.id == x.delivery_id and self.loops[loop_id][0] == x.account.no:
-                    return delivery
-        raise NotFound(f"there is no delivery {x.delivery_id} in this account")
+        return self.own_delivery(x.account, x.delivery_id)[1]
 
     def _retry_delivery(self, x: c.RetryDelivery) -> c.DeliveryView:
         delivery = self._get_delivery(x)
@@ -385,6 +402,8 @@ class FakeSettings:
     public_url = PUBLIC_URL
     admin_key = ADMIN_KEY
     master_key = MASTER_KEY
+    data_dir: Path | None = None
+    trusted_proxies = (IPv4Network("10.0.0.0/8"),)
 
 
 class Api:

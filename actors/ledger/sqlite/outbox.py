@@ -9,6 +9,7 @@ from typing import Final
 
 import msgspec
 
+from actors.ledger.sqlite import minutes
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
 from domain.tracking import EventToRecord, RecordedEvents
@@ -71,11 +72,13 @@ def record_events(
     duplicates = _duplicates(cursor, hexes)
     if not duplicates:
         _insert(cursor, events, hexes)
+        minutes.count_events(cursor, events, now_ms)
         return RecordedEvents(_owe(cursor, events, now_ms), [])
     known = set(duplicates)
     new = [n for n in range(len(events)) if n not in known]
     new_events = [events[n] for n in new]
     _insert(cursor, new_events, [hexes[n] for n in new])
+    minutes.count_events(cursor, new_events, now_ms)
     delivery_ids = dict(zip(new, _owe(cursor, new_events, now_ms), strict=True))
     return RecordedEvents([delivery_ids.get(n, []) for n in range(len(events))], duplicates)
 
@@ -167,6 +170,9 @@ def record_outcomes(
             for o in outcomes
         ],
     )
+    # A batch that is sent again, in whole or in part, was counted the first time.
+    if outcomes and cursor.rowcount == len(outcomes):
+        minutes.count_attempts(cursor, outcomes)
     cursor.executemany(_MOVE_ON, [(o.delivery_id, o.attempt_no, o.state, o.due_at_ms, o.forgiven) for o in outcomes])
     if health is not None:
         cursor.execute(_SET_HEALTH, (health[0], *health[1]))

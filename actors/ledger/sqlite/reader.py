@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.ledger.sqlite.access_views import AccessViews
 from actors.ledger.sqlite.delivery_views import DeliveryViews
+from actors.ledger.sqlite.figures_views import FiguresViews
 from actors.ledger.sqlite.history_views import HistoryViews
 from actors.ledger.sqlite.queries import DeliveryQueries, EnrichmentQueries
 from actors.ledger.sqlite.replay_views import ReplayViews
@@ -11,7 +12,14 @@ from actors.ledger.sqlite.views import ConfigurationViews
 
 
 class SQLiteLedgerReader(
-    DeliveryQueries, EnrichmentQueries, ConfigurationViews, HistoryViews, DeliveryViews, ReplayViews, AccessViews
+    DeliveryQueries,
+    EnrichmentQueries,
+    ConfigurationViews,
+    HistoryViews,
+    DeliveryViews,
+    ReplayViews,
+    AccessViews,
+    FiguresViews,
 ):
     """`LedgerReader` on one SQLite file, beside the writer in any process.
 

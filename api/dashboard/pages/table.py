@@ -1,0 +1,20 @@
+"""Every page of the dashboard. Of two paths that match, the first is taken."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from api.dashboard.page import Page
+from api.dashboard.pages import deliveries, loop, loop_form, loop_proof, loops, overview, replays, sign_in, testing
+
+PAGES: Final[tuple[Page, ...]] = (
+    *sign_in.PAGES,
+    *overview.PAGES,
+    *loop_form.PAGES,
+    *loops.PAGES,
+    *loop.PAGES,
+    *loop_proof.PAGES,
+    *testing.PAGES,
+    *replays.PAGES,
+    *deliveries.PAGES,
+)
