@@ -8,7 +8,13 @@ from actors import commands as c
 from api.handler_events import EVENTS
 
 #: Parts of the dashboard: their paths below its root, and their names.
-SECTIONS: Final = (("", "Overview"), ("loops", "Loops"))
+SECTIONS: Final = (
+    ("", "Overview"),
+    ("loops", "Loops"),
+    ("events", "Events"),
+    ("messages", "Messages"),
+    ("account", "Account"),
+)
 
 #: Triggers in the order of the form, with what they mean to somebody who sends newsletters.
 TRIGGERS: Final[dict[str, tuple[str, str]]] = {

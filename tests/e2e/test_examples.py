@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,8 +23,18 @@ EXAMPLES = ROOT / "examples"
 COMMANDS = {
     "handler.py": ([sys.executable, "handler.py", "{port}"], "/dir/script"),
     "handler.php": (["php", "-S", "127.0.0.1:{port}"], "/handler.php"),
+    "handler.mjs": (["node", "handler.mjs", "{port}"], "/dir/script"),
+    "handler.go": (["go", "run", "handler.go", "{port}"], "/dir/script"),
+    "handler.rb": (["ruby", "handler.rb", "{port}"], "/dir/script"),
 }
-without_php = pytest.mark.skipif(shutil.which("php") is None, reason="PHP's command line is not installed")
+
+
+def example(name: str) -> Any:
+    """Skipped where the language is not installed."""
+    program = COMMANDS[name][0][0]
+    marks = [pytest.mark.php] if program == "php" else []
+    without = pytest.mark.skipif(shutil.which(program) is None, reason=f"{program} is not installed")
+    return pytest.param(name, marks=[*marks, without])
 
 
 @contextmanager
@@ -32,12 +43,15 @@ def running(command: Sequence[str], folder: Path, secret: str, log: Path) -> Ite
     port = command[-1].rpartition(":")[2]
     environment = os.environ | {"FEEDBACK_LOOP_SECRET": secret, "TMPDIR": str(folder)}
     with log.open("wb") as output:
-        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+        # `go run` has its program run by a child: all of the session is ended.
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=output, stderr=output, start_new_session=True
+        )
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/nothing"), 10, "the handler answers")
+        eventually(lambda: answers(f"http://127.0.0.1:{port}/nothing"), 60, "the handler answers")
         yield
     finally:
-        process.kill()
+        os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -53,7 +67,7 @@ def test_every_example_is_tested() -> None:
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == set(COMMANDS)
 
 
-@pytest.mark.parametrize("name", ["handler.py", pytest.param("handler.php", marks=[pytest.mark.php, without_php])])
+@pytest.mark.parametrize("name", [example(name) for name in COMMANDS])
 def test_an_example_can_be_verified_and_takes_events(
     name: str, service: Service, account: Account, tmp_path: Path
 ) -> None:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from actors import commands as c
 from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.pages.events import time_ms
 from api.reply import Reply
 from domain.errors import Conflict, InvalidInput
 
-#: How `<input type=datetime-local>` writes it; the form says that it is UTC.
-_LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
 _LISTED: Final = 20
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
@@ -39,8 +36,8 @@ async def start(visit: Visit) -> Reply:
     """Begins a replay, and goes to its progress."""
     form = visit.form
     try:
-        since_ms = _time_ms(form.text("since"), "since")
-        until_ms = _time_ms(form.text("until"), "until") if form.text("until") else None
+        since_ms = time_ms(form.text("since"), "since")
+        until_ms = time_ms(form.text("until"), "until") if form.text("until") else None
         command = c.StartReplay(
             account=visit.account,
             loop_id=visit.path["id"],
@@ -54,17 +51,6 @@ async def start(visit: Visit) -> Reply:
     except Conflict as exc:
         return await _page(visit, 409, str(exc))
     return see_other(f"{ROOT}/loops/{visit.path['id']}/replays/{replay.id}")
-
-
-def _time_ms(text: str, name: str) -> int:
-    if _LOCAL.fullmatch(text):
-        try:
-            moment = datetime.fromisoformat(text).replace(tzinfo=UTC)
-            return (moment - _EPOCH) // timedelta(milliseconds=1)
-        except ValueError:
-            pass
-    problem = "must be a date and a time such as 2026-03-01T09:30 (UTC)"
-    raise InvalidInput(f"{name} {problem}", [(f"/{name}", problem)])
 
 
 async def replay_page(visit: Visit) -> Reply:

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Final
 
 from api.dashboard.page import Page
-from api.dashboard.pages import deliveries, loop, loop_form, loop_proof, loops, overview, replays, sign_in, testing
+from api.dashboard.pages import (
+    account,
+    deliveries,
+    events,
+    loop,
+    loop_form,
+    loop_proof,
+    loops,
+    messages,
+    overview,
+    replays,
+    sign_in,
+    testing,
+)
 
 PAGES: Final[tuple[Page, ...]] = (
     *sign_in.PAGES,
@@ -17,4 +30,7 @@ PAGES: Final[tuple[Page, ...]] = (
     *testing.PAGES,
     *replays.PAGES,
     *deliveries.PAGES,
+    *events.PAGES,
+    *messages.PAGES,
+    *account.PAGES,
 )
