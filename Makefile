@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
-.PHONY: setup demo serve test lint fmt bench chaos lock clean php help
+.PHONY: setup demo serve test lint fmt bench chaos lock clean php chromium help
 
 setup: $(STAMP)  ## install everything into .venv, from the lock and by its hashes
 
@@ -23,7 +23,7 @@ demo: setup  ## show the main job, from a click in a mail to a handler
 serve: setup  ## run the service on 127.0.0.1:8080, with its data in ./var
 	@$(BIN)/feedback-loops serve
 
-test: setup lint php  ## run everything that CI runs, some minutes
+test: setup lint php chromium  ## run everything that CI runs, some minutes
 	$(BIN)/python -m pytest
 
 lint: setup  ## check style, types and the direction of imports
@@ -56,6 +56,13 @@ php:
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing PHP for its tests" && \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends php-cli; } \
 	  >/dev/null 2>&1; } || echo "PHP is not here: its tests are skipped"
+
+# The dashboard is tested in a real browser; without Chromium those tests are skipped. Root of a Debian gets it installed.
+chromium:
+	@command -v chromium >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing Chromium for its tests" && \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends chromium; } \
+	  >/dev/null 2>&1; } || echo "Chromium is not here: its tests are skipped"
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -14,12 +15,13 @@ from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
+from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
+from actors.ledger import stores
 from actors.ledger.reader_port import LedgerReader
-from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.writer import Ledger
 from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
 from actors.loops.directory import LoopDirectory, RayLauncher
@@ -37,12 +39,12 @@ def _settings(plain: dict[str, Any]) -> Settings:
     return Settings.from_dict(plain)
 
 
-def ledger(plain: dict[str, Any]) -> SQLiteLedger:
+def ledger(plain: dict[str, Any]) -> Ledger:
     """The writer, for the ledger's actor."""
-    return SQLiteLedger(_settings(plain).data_dir / "ledger.sqlite")
+    return stores.writer(_settings(plain))
 
 
-def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
+def retention(plain: dict[str, Any], core: Ledger) -> Retention:
     """What keeps the ledger's disk use level, beside its writer."""
     settings = _settings(plain)
     return Retention(
@@ -56,7 +58,7 @@ def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
 
 def reader(settings: Settings) -> LedgerReader:
     """A reader of its own for each process. The store is made by the ledger's actor, which is started first."""
-    return SQLiteLedgerReader(settings.data_dir / "ledger.sqlite")
+    return stores.reader(settings)
 
 
 def links(settings: Settings, actors: Actors) -> Links:
@@ -99,6 +101,7 @@ def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
         delivery_timeout_s=settings.delivery_timeout_s,
         disable_after_s=settings.disable_after_s,
         random=random.SystemRandom(),
+        duty=Duty(time.monotonic, time.process_time),
     )
 
 

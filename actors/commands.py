@@ -675,10 +675,15 @@ class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
 
 
 class KeepAnswer(Command[None], frozen=True, kw_only=True):
-    """Keeps the answer of a claimed key for 24 h; None frees the key (the request had no effect)."""
+    """Keeps the answer of a claimed key for 24 h; None frees the key (the request had no effect).
+
+    Where another request holds the key by now, because this one outlived its lease, nothing happens.
+    """
 
     scope: str
     key: str
+    #: As it was claimed with.
+    fingerprint: str
     answer: StoredAnswer | None
 
 

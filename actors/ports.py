@@ -86,7 +86,7 @@ class ReplayLedger(Protocol):
 class RetentionLimits(NamedTuple):
     """What may be dropped: everything created before these Unix times (milliseconds); None keeps it for ever."""
 
-    #: Delivered and dead deliveries, with their attempts.
+    #: Delivered and dead deliveries, with their attempts; and replays that have ended.
     deliveries_before_ms: int | None
     #: Attempts of deliveries that are kept.
     attempts_before_ms: int | None

@@ -66,7 +66,7 @@ class LedgerActor:
         return await answering(self._core.change_access(change))
 
     async def ping(self) -> Answer:
-        return Answer(None)
+        return await answering(self._core.check())
 
     async def stop(self) -> Answer:
         await self._retention.stop()

@@ -226,7 +226,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="SQLite in the data directory",
         read=store,
-        help="Not in this version: leave it out.",
+        help="A PostgreSQL database for the ledger, like postgresql://user@host/database. A password is best left to "
+        "the variable, or to libpq's own ways (PGPASSFILE): every user of the machine can see the flags of a process.",
     ),
     Option(
         name="ray_address",

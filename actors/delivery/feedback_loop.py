@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from actors import commands as c
+from actors.delivery.duty import Duty
 from actors.delivery.lane import Lane
 from actors.delivery.lane_config import lane_config
 from actors.delivery.loop_views import health_view, loop_view, replay_view
@@ -69,6 +70,7 @@ class FeedbackLoopCore:
         delivery_timeout_s: float,
         random: randoms.Random,
         disable_after_s: float = DISABLE_AFTER_S,
+        duty: Duty | None = None,
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
@@ -82,6 +84,7 @@ class FeedbackLoopCore:
         self._timeout_s = delivery_timeout_s
         self._random = random
         self._disable_after_s = disable_after_s
+        self._duty = duty
         self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
         self._loop_no = 0
         self._lane: Lane | None = None
@@ -117,6 +120,7 @@ class FeedbackLoopCore:
             on_disable=self._give_up,
             health=await asyncio.to_thread(self._reader.health, row.no),
             newest_before=await asyncio.to_thread(self._reader.newest_delivery_id),
+            duty=self._duty,
         )
         self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge)
         self._lane.start()

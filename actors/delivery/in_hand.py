@@ -118,6 +118,16 @@ class InHand:
         """What came out of the outbox and is next."""
         return self._old_queue[0][2]
 
+    @property
+    def is_old_next(self) -> bool:
+        """Whether `pop` would give what came out of the outbox."""
+        return bool(self._old_queue) and (self._is_old_next or not self._live_queue)
+
+    @property
+    def has_live(self) -> bool:
+        """Whether a live event waits for an attempt."""
+        return bool(self._live_queue)
+
     def pop(self) -> OfferedDelivery:
         """The next of the queues, which stays in hand until it is released."""
         if self._live_queue and not (self._is_old_next and self._old_queue):
@@ -125,6 +135,10 @@ class InHand:
             return self._live_queue.popleft()
         self._is_old_next = False
         return heappop(self._old_queue)[2]
+
+    def pop_live(self) -> OfferedDelivery:
+        """The next live event, although it is the old one's turn."""
+        return self._live_queue.popleft()
 
     def release(self, delivery_id: int) -> None:
         """Lets go of a delivery: what is to become of it is in the ledger."""

@@ -11,6 +11,7 @@ from typing import Final
 
 from actors.delivery.backlog import Backlog
 from actors.delivery.crew import Crew
+from actors.delivery.duty import Duty
 from actors.delivery.in_hand import InHand
 from actors.delivery.outcomes import OutcomeRecorder
 from actors.delivery.pace import Pace
@@ -61,8 +62,11 @@ class Lane:
         health: LaneHealth | None = None,
         newest_before: int = 0,
         max_in_hand: int = MAX_IN_HAND,
+        duty: Duty | None = None,
     ) -> None:
         """`health`: how the handler did when a lane before this one last said so.
+
+        `duty`: when what comes out of the outbox has to rest, so that a backlog leaves room for others; None: never.
 
         `newest_before`: deliveries up to this id may have been attempted by lanes before; what is left of them is in
         the outbox, whatever offers that were long on their way may say.
@@ -76,6 +80,7 @@ class Lane:
         self._disable_after_s = disable_after_s
         self._on_disable = on_disable
         self._newest_before = newest_before
+        self._duty = duty
         self._config = config
         #: Whether an order or a rate is to be kept.
         self._is_bound = config.ordered or config.rate_limit is not None
@@ -209,6 +214,9 @@ class Lane:
             return None
         if (self._is_bound or self._breaker.is_alert) and not self._may_begin():
             return None
+        if self._duty is not None and self._in_hand.is_old_next and (rest_s := self._duty.rest_s()) > 0:
+            self._crew.look_in(rest_s)
+            return self._in_hand.pop_live() if self._in_hand.has_live else None
         return self._in_hand.pop()
 
     def _may_begin(self) -> bool:

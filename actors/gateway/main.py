@@ -25,11 +25,13 @@ from actors.links.frame_server import FrameServer
 from actors.processes.log_lines import configure
 from actors.ray_calls import Actors
 from actors.settings import Settings
-from domain.errors import FeedbackLoopsError
+from domain.errors import FeedbackLoopsError, StoreUnavailable
 
 log = logging.getLogger("feedback_loops.gateway")
 
 START_TIMEOUT_S: Final = 60.0
+#: Between two looks whether the store can be reached, at the start.
+STORE_POLL_S: Final = 0.5
 #: For all of the stop, but for the interpreter's own: the keeper kills what takes longer (`keeper.GATEWAY_STOP_S`).
 STOP_S: Final = 3.0
 #: Of that, for the answers under way; the front end is gone by then, and waits for none.
@@ -50,6 +52,21 @@ def create_readers(plain: dict[str, Any], enrichers: int) -> None:
         remote.Enricher.options(**options.enricher(number)).remote(plain)
 
 
+async def store_is_there(actors: Actors) -> None:
+    """Returns when the ledger can be written, however long the store takes to come; readers have nothing before.
+
+    Raises:
+        Unavailable: the ledger's actor did not come up.
+    """
+    while True:
+        try:
+            await actors.ask(options.LEDGER, "ping", timeout_s=START_TIMEOUT_S)
+        except StoreUnavailable:  # the ledger logs why, and `/readyz` says so
+            await asyncio.sleep(STORE_POLL_S)
+        else:
+            return
+
+
 async def stop_actors(actors: Actors, ends_s: float) -> None:
     """Lets the loops record what they have in hand, then closes the ledger; all by loop time `ends_s`."""
     await _stop_actor(actors, options.SUPERVISOR, ends_s - LEDGER_STOP_S)
@@ -64,6 +81,11 @@ async def _stop_actor(actors: Actors, name: str, ends_s: float) -> None:
         log.warning("%s did not stop as asked: %s", name, exc)
 
 
+async def _start_readers(actors: Actors, plain: dict[str, Any], enrichers: int) -> None:
+    await store_is_there(actors)
+    await asyncio.to_thread(create_readers, plain, enrichers)
+
+
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM."""
     stopping = asyncio.Event()
@@ -73,15 +95,20 @@ async def serve(settings: Settings) -> None:
     actors = Actors()
     plain = settings.to_dict()
     await asyncio.to_thread(create_ledger, plain)
-    # The ledger makes the store: only when it answers is there one to read.
-    await actors.ask(options.LEDGER, "ping", timeout_s=START_TIMEOUT_S)
-    await asyncio.to_thread(create_readers, plain, settings.enrichers)
     pipeline = Pipeline(actors, bootstrap.links(settings, actors), settings.enrichers)
     service = bootstrap.service(settings, actors, pipeline)
     server = FrameServer(Gateway(pipeline.record_hits, service.handle).answer)
+    # Before the store is there: somebody has to say that it is not.
     await server.listen_at(settings.gateway_socket)
-    log.info("the gateway serves")
-    await stopping.wait()
+    # The ledger makes the store: only when it answers is there one to read.
+    starting = asyncio.create_task(_start_readers(actors, plain, settings.enrichers), name="start")
+    stopped = asyncio.create_task(stopping.wait(), name="stop")
+    await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
+    if starting.done():
+        starting.result()
+        log.info("the gateway serves")
+    await stopped
+    starting.cancel()
     ends_s = loop.time() + STOP_S
     await server.stop(DRAIN_S)
     if settings.ray_address is None:  # a cluster that was there before us goes on without us

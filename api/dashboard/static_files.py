@@ -58,11 +58,6 @@ class StaticFiles:
         """The file at that path below the root, or None; one whose content has changed is none."""
         return self._files.get(hashed)
 
-    def sizes(self) -> dict[str, int]:
-        """Bytes of each file as it goes over the wire, by its name."""
-        by_path = {path.rpartition("static/")[2]: name for name, path in self._paths.items()}
-        return {by_path[hashed]: len(file.compressed) for hashed, file in self._files.items()}
-
 
 def _found(folder: Traversable, prefix: str) -> list[tuple[str, bytes]]:
     found: list[tuple[str, bytes]] = []

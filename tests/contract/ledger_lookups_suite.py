@@ -111,6 +111,37 @@ class LookUpSuite:
         assert ids[3:4] == [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS, 1, [])]
         assert ids[0] in [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS + 10, 10, [])]
 
+    def test_in_order_all_that_is_pending_comes_by_id(self, store: Store) -> None:
+        """What was recorded first comes first, due or not, tried or not; skipped and ended ones and limits as ever."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        events = [event(tenant, loop_nos=[other.no, loop.no]) for _ in range(6)]
+        ids = [of_event[1] for of_event in store.record(*events).delivery_ids]
+        store.outcomes(failed(ids[0], 1, NOW_MS + 9000), failed(ids[3], 1, NOW_MS - 10), outcome(ids[2]))
+
+        def found(limit: int, skip: list[int]) -> list[int]:
+            due = store.reader.due_deliveries(loop.no, NOW_MS, limit, skip, in_order=True)
+            return [d.delivery_id for d in due]
+
+        assert found(10, []) == [ids[0], ids[1], ids[3], ids[4], ids[5]]
+        assert found(2, [ids[0], ids[3]]) == [ids[1], ids[4]]
+        [first] = store.reader.due_deliveries(loop.no, NOW_MS, 1, [], in_order=True)
+        assert (events[0].event_id, "open", events[0].fields, 1, NOW_MS + 9000, 0) == first[1:]
+
+    def test_the_newest_delivery_id_only_grows(self, store: Store) -> None:
+        """It is the highest that was given, of whatever loop; what is dropped takes none back."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        assert store.reader.newest_delivery_id() == 0
+
+        [ids] = store.record(event(tenant, loop_nos=[loop.no, other.no])).delivery_ids
+        assert store.reader.newest_delivery_id() == max(ids)
+        store.outcomes(*map(outcome, ids))
+        assert store.drop(deliveries=2**47) > 0
+        assert store.reader.newest_delivery_id() == max(ids)
+        [[next_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+        assert next_id > max(ids)
+
     def test_the_next_due_time(self, store: Store) -> None:
         """The soonest pending delivery's time, or None when nothing is pending."""
         tenant = store.account()

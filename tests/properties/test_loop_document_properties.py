@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from actors.commands import Health
 from actors.ledger.loop_document import LoopDocument, LoopKey
-from actors.ledger.sqlite.projector import HANDLERS
+from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_topics

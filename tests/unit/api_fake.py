@@ -67,6 +67,8 @@ class FakeClient(FakeAccess, FakeFigures):
         self.health: dict[str, c.Health] = {}
         #: Newest first.
         self.events: list[c.EventView] = []
+        #: The number of the account that they are of.
+        self.events_of = 1
         self.problems: list[str] = []
         self.is_open = False
         self.lease_is_over = False
@@ -123,8 +125,8 @@ class FakeClient(FakeAccess, FakeFigures):
         raise NotFound(f"there is no delivery {delivery_id} in this account")
 
     def own_events(self, account: c.Account) -> list[c.EventView]:
-        """The events, which are the account's that was made first."""
-        return self.events if account.no == 1 else []
+        """The events, if they are this account's."""
+        return self.events if account.no == self.events_of else []
 
     # --- loops
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from hashlib import sha256
 from typing import Any, Final
 
 import httpx
@@ -30,7 +31,8 @@ class World:
         self.account = account = self.user.account
         other = c.CreateUser(email=f"second-{email}", password=PASSWORD, account_id=account.id)
         self.other_user = client._create_user(other)
-        self.key = client._issue_api_key(c.IssueApiKey(account=account, name="Shop", key_hash=f"{account.no:064x}"))
+        key_hash = sha256(f"{account.no}".encode()).hexdigest()
+        self.key = client._issue_api_key(c.IssueApiKey(account=account, name="Shop", key_hash=key_hash))
         self.loop = self._loop("https://h.example/dir/script.php", "Newsletter")
         client.proved.add(self.loop.id)
         client._verify_loop(c.VerifyLoop(account=account, loop_id=self.loop.id))
@@ -48,6 +50,7 @@ class World:
             id=self.event_id, type="click", time_ms=1_767_225_600_000, fields=msgspec.Raw(msgspec.json.encode(fields))
         )
         client.events.insert(0, event)
+        client.events_of = account.no
         client._register_messages(
             c.RegisterMessages(
                 account=account,

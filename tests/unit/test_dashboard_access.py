@@ -72,11 +72,6 @@ def test_ids_of_other_accounts_are_not_found(page: Page) -> None:
             path = stranger.filled(page.path)
             if page.path.startswith("/messages/"):
                 world.api.client.messages.pop((world.account.no, "m-1"))
-            if page.path.startswith("/events/"):
-                world.api.client.events = [e for e in world.api.client.events if e.id == stranger.event_id]
-                world.api.client.own_events = lambda account: (  # type: ignore[method-assign]
-                    world.api.client.events if account.no == stranger.account.no else []
-                )
             fields = {
                 "name": "Newsletter",
                 "url": "https://x.example/",
@@ -87,7 +82,6 @@ def test_ids_of_other_accounts_are_not_found(page: Page) -> None:
             fields |= {"since": "2026-01-01T00:00"}
             answer = await (visitor.get(path) if page.method == "GET" else visitor.post(path, **fields))
             assert answer.status_code == 404, answer.text
-            assert stranger.loop.id not in answer.text.replace(path, "")
             assert "Newsletter" not in answer.text
             assert (world.api.client._view(stranger.loop.id), list(world.api.client.keys)) == stranger_state
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.delivery import in_hand as in_hand_module
+from actors.delivery.duty import MAX_REST_S, PIECES, SHARE, Duty
 from actors.delivery.lane import Lane
 from actors.delivery.posts import LaneConfig, SigningSecret
 from actors.ports import HttpAnswer, HttpRequest
@@ -66,6 +68,7 @@ def make_lane(
     schedule: str = "0.05",
     max_in_hand: int = 1000,
     disable_after_s: float = 1e6,
+    duty: Duty | None = None,
     **changes: Any,
 ) -> Lane:
     return Lane(
@@ -81,6 +84,7 @@ def make_lane(
         disable_after_s=disable_after_s,
         on_disable=reasons.append,
         max_in_hand=max_in_hand,
+        duty=duty,
     )
 
 
@@ -619,6 +623,34 @@ def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
             await lane.stop(1.0)
 
             assert len(world.sender.requests) == 4
+
+    asyncio.run(main())
+
+
+def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
+    """While a busy process lets what is old rest, live events go out; the old goes on by itself afterwards."""
+    now_s, used_s = 0.0, itertools.chain([0.0], itertools.repeat(MAX_REST_S * SHARE))
+
+    async def main() -> None:
+        nonlocal now_s
+        async with a_world(tmp_path) as world:
+            await world.owe(2 * PIECES)
+            duty = Duty(lambda: now_s, lambda: next(used_s))
+            lane = make_lane(world, [], max_concurrency=1, duty=duty)
+            lane.start()
+            lane.resume()
+            await eventually(lambda: len(world.sender.requests) == PIECES - 1)
+            fresh = await world.owe()
+            lane.offer(fresh)
+            await eventually(lambda: len(world.sender.requests) == PIECES)
+
+            assert world.sender.events[-1] == f"evt_{fresh[0].event_id.hex()}"
+
+            now_s += MAX_REST_S
+            await settled(world, lane)
+            await lane.stop(1.0)
+
+            assert len(set(world.sender.events)) == len(world.sender.events) == 2 * PIECES + 1
 
     asyncio.run(main())
 

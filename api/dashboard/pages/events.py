@@ -54,9 +54,16 @@ def _query(visit: Visit, wanted: dict[str, str]) -> c.ListEvents:
     )
 
 
+class Fields(dict[str, Any]):
+    """An event's fields; one that it has not is None."""
+
+    def __missing__(self, _name: str) -> None:
+        return None
+
+
 def shown(event: c.EventView) -> dict[str, Any]:
     """An event with its fields read."""
-    return {"event": event, "fields": msgspec.json.decode(event.fields)}
+    return {"event": event, "fields": Fields(msgspec.json.decode(event.fields))}
 
 
 async def _found(visit: Visit) -> dict[str, Any]:
