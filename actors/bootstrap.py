@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 
 import ray
 
@@ -15,6 +17,7 @@ from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
+from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.enricher import Enricher
@@ -24,15 +27,45 @@ from actors.ledger.reader_port import LedgerReader
 from actors.ledger.writer import Ledger
 from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
-from actors.loops.directory import LoopDirectory, RayLauncher
+from actors.loops.directory import LoopDirectory, RayLauncher, actor_names, node_counts
 from actors.loops.supervisor import Supervisor
+from actors.metrics import catalogue as m
+from actors.metrics.backlog_look import BacklogLook
+from actors.metrics.figures import CommitFigures, DeliveryFigures, EnrichmentFigures
+from actors.metrics.gathering import Gathering
+from actors.metrics.process import process_readings
+from actors.metrics.readings import ProcessReadings
+from actors.metrics.tallies import Tallies
+from actors.processes.log_lines import configure
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger
 from actors.retention import Retention
 from actors.service.service import Service
 from actors.settings import Settings
+from actors.tracing.spans import Traces
+from actors.tracing.starting import start_tracing
 from domain.handler_policy import HandlerPolicy
 from domain.keys import derive
+
+#: What this process counts: all cores that are built in it count together.
+TALLIES: Final = Tallies()
+
+
+def begin(plain: dict[str, Any], process: str) -> None:
+    """What the process of an actor does first: its log is written as the settings say."""
+    settings = _settings(plain)
+    configure(settings.log_level, process, settings.log_format)
+
+
+@functools.cache
+def traces(process: str) -> Traces | None:
+    """What takes the spans of this process; None when none are wanted."""
+    return start_tracing(os.environ, process)
+
+
+def readings(process: str) -> ProcessReadings:
+    """What this process has to tell of itself. `process` is a kind of the catalogue's."""
+    return process_readings(process, TALLIES)
 
 
 def _settings(plain: dict[str, Any]) -> Settings:
@@ -41,7 +74,23 @@ def _settings(plain: dict[str, Any]) -> Settings:
 
 def ledger(plain: dict[str, Any]) -> Ledger:
     """The writer, for the ledger's actor."""
-    return stores.writer(_settings(plain))
+    settings = _settings(plain)
+    made = stores.writer(settings)
+    made.count_by(CommitFigures(TALLIES))
+    if settings.store is None:
+        path = settings.data_dir / stores.LEDGER_FILE
+        TALLIES.read_by(m.LEDGER_SIZE, lambda: _size_bytes(path))
+    return made
+
+
+def _size_bytes(path: Path) -> int:
+    """Of a database and its write-ahead log."""
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+
+
+def backlog_look(plain: dict[str, Any]) -> BacklogLook:
+    """What waits, for operators; beside the supervisor, which has nothing else to do."""
+    return BacklogLook(reader(_settings(plain)), SystemClock(), TALLIES)
 
 
 def retention(plain: dict[str, Any], core: Ledger) -> Retention:
@@ -73,7 +122,8 @@ def door(plain: dict[str, Any], answer: Answer) -> Door:
     return Door(answer, link_token(settings.master_key), host)
 
 
-def _resolver(settings: Settings) -> HandlerResolver:
+def resolver(settings: Settings) -> HandlerResolver:
+    """From a handler's host to the addresses that it may be at."""
     return HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
 
 
@@ -81,33 +131,46 @@ def enricher(plain: dict[str, Any]) -> Enricher:
     """The core of an enrichment actor."""
     settings, actors = _settings(plain), Actors()
     connections = links(settings, actors)
-    return Enricher(RemoteLedger(actors, connections), reader(settings), RemoteLanes(connections))
+    return Enricher(
+        RemoteLedger(actors, connections),
+        reader(settings),
+        RemoteLanes(connections),
+        EnrichmentFigures(TALLIES),
+        traces(m.ENRICHER),
+    )
+
+
+@functools.cache
+def _delivery_figures() -> DeliveryFigures:
+    """One set for all loops of the process."""
+    return DeliveryFigures(TALLIES)
 
 
 def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
     """The core of a loop's actor."""
     settings = _settings(plain)
-    resolver, actors = _resolver(settings), Actors()
+    handlers, actors = resolver(settings), Actors()
     return FeedbackLoopCore(
         loop_id=loop_id,
         ledger=RemoteLedger(actors, links(settings, actors)),
         reader=reader(settings),
-        sender=HttpSender(resolver),
-        prover=HttpProver(resolver, nameserver=settings.nameserver),
-        resolver=resolver,
+        sender=HttpSender(handlers),
+        prover=HttpProver(handlers, nameserver=settings.nameserver),
+        resolver=handlers,
         clock=SystemClock(),
         master_key=settings.master_key,
         retry_schedule=settings.retry_schedule,
         delivery_timeout_s=settings.delivery_timeout_s,
         disable_after_s=settings.disable_after_s,
         random=random.SystemRandom(),
+        notes=AttemptNotes(loop_id, _delivery_figures(), traces(m.FEEDBACK_LOOP)),
         duty=Duty(time.monotonic, time.process_time),
     )
 
 
 def supervisor(plain: dict[str, Any], create_loop: Callable[[str], Any]) -> Supervisor:
     """The core of the supervisor's actor. `create_loop` makes a loop's actor, or finds it."""
-    return Supervisor(reader(_settings(plain)), RayLauncher(Actors(), create_loop))
+    return Supervisor(reader(_settings(plain)), RayLauncher(Actors(), create_loop), TALLIES.cell(m.STARTS_FAILED))
 
 
 def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
@@ -118,10 +181,11 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
         keys=ledger,
         reader=reader(settings),
         loops=LoopDirectory(actors),
-        url_check=_resolver(settings),
+        url_check=resolver(settings),
         clock=SystemClock(),
         random_bytes=os.urandom,
         passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
         master_key=settings.master_key,
         problems=pipeline.problems,
+        metrics=Gathering(Actors(), actor_names, node_counts).readings,
     )

@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from actors.metrics.readings import Readings
+
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -689,3 +691,7 @@ class KeepAnswer(Command[None], frozen=True, kw_only=True):
 
 class CheckReadiness(Command[Readiness], frozen=True, kw_only=True):
     pass
+
+
+class ReadMetrics(Command[Readings], frozen=True, kw_only=True):
+    """What all processes behind the front end count and measure; within seconds, without those that do not answer."""

@@ -106,6 +106,20 @@ class RetentionLedger(Protocol):
         ...
 
 
+class LoopBacklog(NamedTuple):
+    """Loops of one state whose breakers are in one state, and what is due to them."""
+
+    #: A `LoopState`.
+    state: str
+    #: `closed` or `open`.
+    breaker: str
+    loops: int
+    #: Deliveries that are pending and due.
+    waiting: int
+    #: Unix time, milliseconds, since when the oldest of them is due; None when nothing is.
+    oldest_due_ms: int | None
+
+
 class Lanes(Protocol):
     """The way from enrichment to the feedback loops."""
 

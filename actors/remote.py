@@ -16,6 +16,7 @@ from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
+from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
 
@@ -27,6 +28,7 @@ class LedgerActor:
     """The only writer of the store. Each call and each frame is durable when it is answered."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        bootstrap.begin(settings, catalogue.LEDGER)
         self._core = bootstrap.ledger(settings)
         self._retention = bootstrap.retention(settings, self._core)
         self._retention.start()
@@ -65,6 +67,9 @@ class LedgerActor:
     async def change_access(self, change: AccessChange) -> Answer:
         return await answering(self._core.change_access(change))
 
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.LEDGER))
+
     async def ping(self) -> Answer:
         return await answering(self._core.check())
 
@@ -77,17 +82,24 @@ class SupervisorActor:
     """Keeps the loops that should run running."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        bootstrap.begin(settings, catalogue.SUPERVISOR)
+
         def create_loop(loop_id: str) -> Any:
             return FeedbackLoop.options(**options.feedback_loop(loop_id)).remote(settings, loop_id)
 
         self._core = bootstrap.supervisor(settings, create_loop)
         self._core.start()
+        self._look = bootstrap.backlog_look(settings)
 
     async def ensure(self, loop_id: str) -> Answer:
         return await answering(self._core.ensure(loop_id))
 
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
+
+    async def metrics(self) -> Answer:
+        await self._look.refresh()
+        return Answer(bootstrap.readings(catalogue.SUPERVISOR))
 
     async def ping(self) -> Answer:
         return Answer(None)
@@ -100,6 +112,7 @@ class EnricherActor:
     """Enriches batches of hits, has them recorded, fans out. A batch may be sent again, to any enricher."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        bootstrap.begin(settings, catalogue.ENRICHER)
         self._core = bootstrap.enricher(settings)
         self._door = bootstrap.door(settings, self._answer)
 
@@ -110,6 +123,9 @@ class EnricherActor:
     async def address(self) -> Answer:
         return await answering(self._door.address())
 
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.ENRICHER))
+
     async def ping(self) -> Answer:
         return Answer(None)
 
@@ -118,6 +134,7 @@ class FeedbackLoopActor:
     """One feedback loop: its verification state, its subscription set and its delivery lane."""
 
     def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
+        bootstrap.begin(settings, catalogue.FEEDBACK_LOOP)
         # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
         os.nice(LOOP_NICENESS)
         self._core = bootstrap.feedback_loop(settings, loop_id)
@@ -171,6 +188,9 @@ class FeedbackLoopActor:
 
     async def retry_delivery(self, delivery_id: int) -> Answer:
         return await self._do(self._core.retry_delivery(delivery_id))
+
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.FEEDBACK_LOOP))
 
     async def ping(self) -> Answer:
         await asyncio.shield(self._started)

@@ -19,12 +19,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
+from actors.metrics.tallies import Tallies
 from api.auth import Authenticator
 from api.client_address import ClientAddresses
 from api.dashboard.site import Dashboard
 from api.endpoint import Endpoint
 from api.first_run import FirstRun
 from api.idempotency import KeptAnswers
+from api.metrics_page import MetricsPage
 from api.operation import Operation, Services
 from api.problems import INTERNAL, NOT_FOUND, Problem, problem_of
 from api.readiness import JournalHealth, Readiness
@@ -102,8 +104,9 @@ def create_app(
     tracking: TrackingPaths,
     journal: OpenJournal,
     forwarder: HitForwarder,
+    tallies: Tallies | None = None,
 ) -> ASGIApp:
-    """The front end as an ASGI application.
+    """The front end as an ASGI application. `tallies`: what this process counts, for `/metrics`.
 
     Its lifespan starts the client and the forwarder; at the end it stops both and closes the journal, in the order that
     loses nothing.
@@ -127,6 +130,7 @@ def create_app(
         urls=TrackingUrls(settings.public_url, tokens),
         readiness=readiness,
         first_run=FirstRun(client, settings.master_key, settings.data_dir),
+        metrics=MetricsPage(client, tallies or Tallies()),
     )
     dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
     authenticator = Authenticator(client, str(settings.admin_key))

@@ -18,6 +18,7 @@ from api.event_stream import StreamCount
 from api.first_run import FirstRun
 from api.json_text import read_json
 from api.limits import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks
+from api.metrics_page import MetricsPage
 from api.problems import Kind
 from api.readiness import Readiness
 from api.reply import JSON, Reply
@@ -50,6 +51,7 @@ class Services:
     urls: TrackingUrls
     readiness: Readiness
     first_run: FirstRun
+    metrics: MetricsPage
     streams: StreamCount = field(default_factory=StreamCount)
     #: Unix time, milliseconds.
     now_ms: Callable[[], int] = wall_ms

@@ -28,6 +28,7 @@ from actors.ledger.minutes import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.metrics.readings import Readings
 from actors.service.service import Service
 from api.app import create_app
 from benchmarks.bench_attempt_log import build
@@ -118,6 +119,9 @@ async def measure(path: Path) -> None:
     async def no_problems() -> list[str]:
         return []
 
+    async def no_figures() -> Readings:
+        return Readings([], [])
+
     nobody: Any = None
     service = Service(
         ledger=ledger,
@@ -130,6 +134,7 @@ async def measure(path: Path) -> None:
         passwords=Argon2Passwords(bytes(32)),
         master_key=bytes(32),
         problems=no_problems,
+        metrics=no_figures,
     )
     account = reader.loop(loop_ids[0])
     if account is None:

@@ -3,7 +3,7 @@
     python -m benchmarks.postgres [--clicks 30000] [--rounds 3] [--rate 300] [--seconds 15] [--out benchmarks/results]
 
 One run, one machine, one handler: two services, one on each store, which do the same load in turn, round by round, so
-that neither has the better minutes. PostgreSQL is a server of its own on the same machine, which the services share.
+that neither has the better minutes; the other one is stopped meanwhile. PostgreSQL runs on the same machine.
 """
 
 from __future__ import annotations
@@ -47,14 +47,20 @@ class Contender:
             self._account.loop(self._sink)
         return self._account
 
-    def round(self, clicks: int, folder: Path) -> float:
-        """Its rate over so many clicks of new messages."""
+    def run(self, clicks: int, folder: Path) -> None:
+        """One round: it is started, warmed up, measured, and stopped."""
+        self.service.start()
+        self._rate(WARM_UP, folder)
+        self.rates.append(self._rate(clicks, folder))
+        print(f"{self.name}: {self.rates[-1]:,.0f} clicks/s", flush=True)
+
+    def _rate(self, clicks: int, folder: Path) -> float:
         paths = self.account.click_paths(clicks, first=self._sent)
         self._sent += clicks
         return rate_of(self._sink, self.service.port, paths, folder)
 
     def latency(self, rate: float, seconds: float, folder: Path) -> dict[str, float]:
-        """From click to handler, in milliseconds."""
+        """From click to handler, in milliseconds; of the service as it was left by its last round."""
         first, self._sent = self._sent, self._sent + int(rate * seconds)
         return latency(self.account, self._sink, rate, seconds, first, folder)
 
@@ -66,15 +72,15 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         stack.callback(sink.stop)
         on_sqlite = Contender("sqlite", folder, sink)
         on_postgres = Contender("postgres", folder, sink, FEEDBACK_LOOPS_STORE=server.new_database())
+        took: dict[str, dict[str, float]] = {}
         for contender in (on_sqlite, on_postgres):
             stack.callback(contender.service.end)
-            contender.service.start()
-            contender.round(WARM_UP, folder)
-        for number in range(arguments.rounds):
+        for _ in range(arguments.rounds):
             for contender in (on_sqlite, on_postgres):
-                contender.rates.append(contender.round(arguments.clicks, folder))
-                print(f"round {number + 1} on {contender.name}: {contender.rates[-1]:,.0f} clicks/s", flush=True)
-        took = {c.name: c.latency(arguments.rate, arguments.seconds, folder) for c in (on_sqlite, on_postgres)}
+                contender.run(arguments.clicks, folder)
+                if len(contender.rates) == arguments.rounds:
+                    took[contender.name] = contender.latency(arguments.rate, arguments.seconds, folder)
+                contender.service.terminate()
     return {
         "machine": machine(),
         "command": f"python -m benchmarks.postgres --clicks {arguments.clicks} --rounds {arguments.rounds}",

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from actors import commands as c
+from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.lane import Lane
 from actors.delivery.lane_config import lane_config
@@ -70,6 +71,7 @@ class FeedbackLoopCore:
         delivery_timeout_s: float,
         random: randoms.Random,
         disable_after_s: float = DISABLE_AFTER_S,
+        notes: AttemptNotes | None = None,
         duty: Duty | None = None,
     ) -> None:
         self._loop_id = loop_id
@@ -84,6 +86,7 @@ class FeedbackLoopCore:
         self._timeout_s = delivery_timeout_s
         self._random = random
         self._disable_after_s = disable_after_s
+        self._notes = notes or AttemptNotes(loop_id)
         self._duty = duty
         self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
         self._loop_no = 0
@@ -120,9 +123,10 @@ class FeedbackLoopCore:
             on_disable=self._give_up,
             health=await asyncio.to_thread(self._reader.health, row.no),
             newest_before=await asyncio.to_thread(self._reader.newest_delivery_id),
+            notes=self._notes,
             duty=self._duty,
         )
-        self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge)
+        self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge, self._loop_id)
         self._lane.start()
         self._replaying.start()
         await self._stored.change(lambda _: None)
@@ -313,7 +317,8 @@ class FeedbackLoopCore:
         # A loop that is disabled, unverified or gone by then is sent nothing either way.
         with contextlib.suppress(DomainError):
             await persistently(lambda: self.disable(reason), "a loop cannot be disabled now", self._loop_id)
-            log.info("a loop was disabled", extra={"loop_id": self._loop_id, "reason": reason})
+            facts = {"action": "loop_disabled", "loop_id": self._loop_id, "reason": reason}
+            log.info("a loop was disabled", extra=facts)
 
     def _secret_text(self, loop: FeedbackLoop) -> str:
         return secret_text(loop_secret(self._master_key, self._loop_id, loop.secret_version))

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.backlog import Backlog
 from actors.delivery.crew import Crew
 from actors.delivery.duty import Duty
@@ -24,8 +24,6 @@ from domain.breaker import Breaker, is_down
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.retry import RetrySchedule, retry_after_s
 from domain.values import DeliveryState
-
-log = logging.getLogger(__name__)
 
 MAX_IN_HAND: Final = 2000
 #: Kept back from the time that `stop` may take, to record what came in last.
@@ -62,6 +60,7 @@ class Lane:
         health: LaneHealth | None = None,
         newest_before: int = 0,
         max_in_hand: int = MAX_IN_HAND,
+        notes: AttemptNotes | None = None,
         duty: Duty | None = None,
     ) -> None:
         """`health`: how the handler did when a lane before this one last said so.
@@ -74,6 +73,7 @@ class Lane:
         self._sender = sender
         self._clock = clock
         self._time = SteadyTime(clock)
+        self._notes = notes or AttemptNotes(config.loop_id)
         self._rng = rng
         self._verdicts = Verdicts(retry_schedule, rng)
         self._timeout_s = timeout_s
@@ -89,11 +89,17 @@ class Lane:
         self._breaker = Breaker(health or LaneHealth(), self._time.now_ms(), self._limit())
         if self._has_failed_too_long():  # and was resumed all the same: it is given its time anew
             self._breaker.forgive()
-        self._recorder = OutcomeRecorder(loop_no, ledger, lambda: self._breaker.health, self._recorded)
+        self._recorder = OutcomeRecorder(loop_no, ledger, lambda: self._breaker.health, self._recorded, config.loop_id)
         self._in_hand = InHand(max_in_hand)
         self._crew = Crew(limit=self._limit, openings=self._openings, take=self._take, do=self._attempt)
         self._backlog = Backlog(
-            loop_no, reader, self._time, self._in_hand, self._crew.dispatch, in_order=config.ordered
+            loop_no,
+            reader,
+            self._time,
+            self._in_hand,
+            self._crew.dispatch,
+            loop_id=config.loop_id,
+            in_order=config.ordered,
         )
         self._is_paused = True
         self._is_stopping = False
@@ -245,6 +251,7 @@ class Lane:
     async def _attempt(self, delivery: OfferedDelivery) -> None:
         at_ms = self._clock.now_ms()
         self._under_way += 1
+        self._notes.began()
         probe = self._breaker.begin() if self._breaker.is_open else 0
         if self._pace.rate is not None:
             now_s = self._clock.monotonic_s()
@@ -254,28 +261,32 @@ class Lane:
             answer = await self._sender.post(self._posts.request(delivery.event_id, delivery.fields, at_ms))
         except EventTooLarge as exc:
             answer = HttpAnswer(None, EVENT_TOO_LARGE, str(exc), b"", None, None, 0.0)
-        except Exception as exc:  # what cannot be sent must not end the worker, nor be tried without end
-            log.exception("a delivery could not be sent", extra={"delivery_id": delivery.delivery_id})
+        except Exception as exc:  # noqa: BLE001  what cannot be sent must not end the worker, nor be tried without end
+            self._notes.not_sent(delivery, exc)
             answer = HttpAnswer(None, "internal", repr(exc), b"", None, None, 0.0)
         finally:
             self._under_way -= 1
+            self._notes.landed()
             if self._is_stopping and not self._under_way:
                 self._landed.set()
         self._settle(delivery, at_ms, answer, probe)
 
     def _settle(self, delivery: OfferedDelivery, at_ms: int, answer: HttpAnswer, probe: int) -> None:
-        now_ms, was_alert = self._time.now_ms(), self._breaker.is_alert
+        now_ms, was_alert, was_open = self._time.now_ms(), self._breaker.is_alert, self._breaker.is_open
         is_well = not (self._is_paused or self._breaker.is_open)
         verdict = self._verdicts.judge(delivery, at_ms, now_ms, answer, is_well=is_well)
         if verdict.again is not None:
             self._failed[delivery.delivery_id] = verdict.again
         self._recorder.add(verdict.outcome)
+        self._notes.ended(delivery, verdict.outcome, answer.duration_s, now_ms)
         if verdict.outcome.state == DeliveryState.DELIVERED:
             self._breaker.succeed(now_ms)
         else:
             self._note_failure(answer, now_ms, probe, disable=verdict.disable)
         if was_alert:
             self._crew.dispatch()
+        if self._breaker.is_open is not was_open:
+            self._notes.breaker_changed(is_open=self._breaker.is_open)
 
     def _note_failure(self, answer: HttpAnswer, now_ms: int, probe: int, *, disable: bool) -> None:
         """Tells the breaker, and gives up on the handler when it asked for that or has failed for too long."""

@@ -35,8 +35,10 @@ class OutcomeRecorder:
         ledger: LedgerWriter,
         health: Callable[[], LaneHealth],
         on_recorded: Callable[[Sequence[AttemptOutcome]], None],
+        loop_id: str,
     ) -> None:
         self._loop_no = loop_no
+        self._loop_id = loop_id
         self._ledger = ledger
         self._health = health
         self._on_recorded = on_recorded
@@ -69,7 +71,8 @@ class OutcomeRecorder:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._waiting:
-            log.warning("outcomes were not recorded", extra={"count": len(self._waiting)})
+            facts = {"action": "outcomes_lost", "loop_id": self._loop_id, "count": len(self._waiting)}
+            log.warning("outcomes were not recorded", extra=facts)
 
     async def _record_forever(self) -> None:
         while self._waiting or not self._is_hurried:
@@ -91,7 +94,8 @@ class OutcomeRecorder:
             try:
                 await self._ledger.record_outcomes(batch, changed)
             except Exception as exc:  # noqa: BLE001  whatever it is: an outcome forgotten is an event POSTed twice
-                log.warning("outcomes cannot be recorded now", extra={"count": len(batch), "error": repr(exc)})
+                facts = {"action": "outcomes_wait", "loop_id": self._loop_id, "count": len(batch), "error": repr(exc)}
+                log.warning("outcomes cannot be recorded now", extra=facts)
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
             else:

@@ -78,7 +78,7 @@ async def _stop_actor(actors: Actors, name: str, ends_s: float) -> None:
     try:
         await actors.ask(name, "stop", timeout_s=left_s)
     except FeedbackLoopsError as exc:
-        log.warning("%s did not stop as asked: %s", name, exc)
+        log.warning("an actor did not stop as asked", extra={"action": "stop_failed", "actor": name, "error": str(exc)})
 
 
 async def _start_readers(actors: Actors, plain: dict[str, Any], enrichers: int) -> None:
@@ -106,7 +106,7 @@ async def serve(settings: Settings) -> None:
     await asyncio.wait({starting, stopped}, return_when=asyncio.FIRST_COMPLETED)
     if starting.done():
         starting.result()
-        log.info("the gateway serves")
+        log.info("the gateway serves", extra={"action": "gateway_serves"})
     await stopped
     starting.cancel()
     ends_s = loop.time() + STOP_S
@@ -121,7 +121,7 @@ def main() -> None:
     parser.add_argument("--ray-address", required=True)
     arguments = parser.parse_args()
     settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
-    configure(settings.log_level, "gateway")
+    configure(settings.log_level, "gateway", settings.log_format)
     ray.init(arguments.ray_address, namespace=options.NAMESPACE, log_to_driver=False, configure_logging=False)
     uvloop.run(serve(settings))
 

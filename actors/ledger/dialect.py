@@ -7,6 +7,9 @@ $1                   a parameter; it may stand in a statement more than once
 {by INDEX}           the index to go by, for a store that would choose another
 {same COLUMN, $1}    equal but for the case of ASCII letters
 {larger A, B}        the larger of two values
+{pending}            a delivery is pending, by the indexes that hold those alone
+{pending id}         its id, by the one of them that has it
+{part} … {end ORDER} one SELECT of several that are merged, in that order up to a LIMIT
 {position}           a stored event's place in the order of the log
 """
 
@@ -17,7 +20,9 @@ from collections.abc import Collection, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final, Protocol, Self
 
-_WORD: Final = re.compile(r"\{(in|not in|join|stored|by|same|larger|position)(?: ([^}]*))?\}")
+_WORD: Final = re.compile(
+    r"\{(in|not in|join|stored|by|same|larger|pending id|pending|part|end|position)(?: ([^}]*))?\}"
+)
 
 
 class Cursor(Protocol):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
+from actors.metrics.figures import CommitFigures
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -94,6 +95,8 @@ class GroupCommit:
         self._max_commit_rows = max_commit_rows
         self._session = first
         self._waiting: deque[Request] = deque()
+        #: Where its transactions are counted.
+        self.figures = CommitFigures()
         self._waiting_rows = 0
         self._closing = False
         self._changed = Condition()
@@ -140,6 +143,7 @@ class GroupCommit:
                 raise StoreUnavailable(f"the ledger is behind: {self._waiting_rows} rows wait to be written; retry")
             self._waiting.append(request)
             self._waiting_rows += request.rows
+            self.figures.waiting_rows.value = self._waiting_rows
             self._changed.notify()
 
     async def close(self) -> None:
@@ -169,18 +173,22 @@ class GroupCommit:
                 requests.append(self._waiting.popleft())
                 rows += requests[-1].rows
             self._waiting_rows -= rows
+            self.figures.waiting_rows.value = self._waiting_rows
             return requests
 
     def _settle(self, requests: Sequence[Request]) -> list[Settled]:
         try:
             if self._session is None:
                 self._session = self._connect()
+            began_s = time.perf_counter()
             done = self._session.commit([request.work for request in requests])
         except Exception as exc:  # noqa: BLE001 - whatever it is, the callers must hear of it
+            self.figures.failed.value += 1
             self._disconnect()
             error = _failure(exc)
             self._note(error, len(requests))
             return [Settled(request.future, None, error) for request in requests]
+        self.figures.committed(sum(request.rows for request in requests), time.perf_counter() - began_s)
         self._well_at_s = time.monotonic()
         self._note(None, len(requests))
         return [Settled(request.future, *one) for request, one in zip(requests, done, strict=True)]
@@ -243,7 +251,8 @@ def _announce(requests: Sequence[Request], settled: Sequence[Settled]) -> None:
         try:
             loop.call_soon_threadsafe(_resolve, outcomes)
         except RuntimeError:  # the loop is closed: nobody waits
-            log.warning("the ledger's answers came after their event loop ended", extra={"requests": len(outcomes)})
+            facts = {"action": "answers_late", "requests": len(outcomes)}
+            log.warning("the ledger's answers came after their event loop ended", extra=facts)
 
 
 def _resolve(outcomes: Sequence[Settled]) -> None:

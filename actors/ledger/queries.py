@@ -31,24 +31,24 @@ LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND
 DUE_DELIVERIES: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
     " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries"
-    "   WHERE state = 0 AND loop_no = $1 AND due_at_ms <= $2 AND id {not in $3}"
+    "   WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 AND id {not in $3}"
     "   ORDER BY due_at_ms, id LIMIT $4) AS d"
     " {join} {stored d}"
     " ORDER BY d.due_at_ms, d.id"
 )
-#: Names the index, for SQLite would rather walk all deliveries of all loops by id.
+#: Says which index, for any store would rather walk all deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
     " (SELECT id FROM deliveries {by deliveries_pending}"
-    "   WHERE state = 0 AND loop_no = $1 AND id {not in $2} ORDER BY id LIMIT $3) AS o"
+    "   WHERE {pending} AND loop_no = $1 AND id {not in $2} ORDER BY {pending id} LIMIT $3) AS o"
     " {join} deliveries AS d ON d.id = o.id"
     " {join} {stored d}"
     " ORDER BY d.id"
 )
 NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
-NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = $1"
+NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
 PENDING_COUNT: Final = (
-    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
 )
 #: What `LaneHealth` holds, in its order.
 HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from actors.ledger.access_views import AccessViews
+from actors.ledger.backlogs import BacklogViews
 from actors.ledger.delivery_views import DeliveryViews
 from actors.ledger.figures_views import FiguresViews
 from actors.ledger.history_views import HistoryViews
@@ -18,6 +19,7 @@ class StoreReader(
     HistoryViews,
     DeliveryViews,
     ReplayViews,
+    BacklogViews,
     AccessViews,
     FiguresViews,
 ):

@@ -10,6 +10,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
 from actors.ledger.access_port import AccessReader
+from actors.ports import LoopBacklog
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 
@@ -89,6 +90,14 @@ class LedgerReader(AccessReader, FiguresReader, Protocol):
 
     def pending_count(self, loop_no: int, at_most: int) -> int:
         """Deliveries that are pending and due, counted up to `at_most`."""
+        ...
+
+    def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
+        """What is due to all loops that are not deleted, by state and breaker.
+
+        Not more than `at_most` deliveries of each are counted. Quick whatever waits, but not for every request: it
+        looks at each loop.
+        """
         ...
 
     def running_replay(self, loop_no: int) -> ReplayProgress | None:

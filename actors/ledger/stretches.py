@@ -16,7 +16,8 @@ ALL_TYPES: Final = tuple(TRIGGER_NAMES)
 
 # A row value would do for the last condition, but then SQLite might choose it and not `until_ms` to begin from.
 _STRETCH: Final = (
-    "SELECT {columns} FROM deliveries {{by deliveries_listed}} WHERE loop_no = $1 AND state = {state} AND type = {type}"
+    "SELECT {columns} FROM deliveries {{by deliveries_listed}}"
+    " WHERE loop_no = $1 AND state = {state} AND type = {type}"
     " AND created_at_ms >= $2 AND created_at_ms < $3 AND (created_at_ms <> $4 OR id {beyond} $5)"
 )
 _COUNT: Final = (
@@ -56,11 +57,14 @@ def count(states: Collection[DeliveryState]) -> str:
 
 
 def _merged(columns: str, states: Collection[DeliveryState], types: Collection[int], beyond: str, order: str) -> str:
+    ordered = f"created_at_ms {order}, id {order} LIMIT $6"
     stretches = [
         _STRETCH.format(columns=columns, state=int(state), type=type_, beyond=beyond)
         for state, type_ in product(states, types)
     ]
-    return f"{' UNION ALL '.join(stretches)} ORDER BY created_at_ms {order}, id {order} LIMIT $6"
+    if len(stretches) > 1:
+        stretches = [f"{{part}}{stretch}{{end {ordered}}}" for stretch in stretches]
+    return f"{' UNION ALL '.join(stretches)} ORDER BY {ordered}"
 
 
 def _listed(numbers: Collection[int]) -> str:

@@ -14,6 +14,7 @@ from actors.ledger.access_port import AccessChange
 from actors.ledger.group_commit import GroupCommit, Work
 from actors.ledger.reading import Reading
 from actors.ledger.retention import Sweep
+from actors.metrics.figures import CommitFigures
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents
@@ -57,6 +58,10 @@ class Ledger:
         self._recording = recording
         self._clock = clock
         self._sweep = Sweep(commits, reading, clock)
+
+    def count_by(self, figures: CommitFigures) -> None:
+        """Counts transactions there from now on."""
+        self._commits.figures = figures
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
         """See `LedgerWriter.append`."""

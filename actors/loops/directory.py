@@ -20,6 +20,33 @@ DRAIN_S: Final = 2.0
 START_TIMEOUT_S: Final = 30.0
 
 
+async def actor_names() -> list[str]:
+    """Names of all actors of this installation that run, or are being restarted.
+
+    Raises:
+        Unavailable: Ray does not say.
+    """
+    try:
+        found = await asyncio.to_thread(list_named_actors, all_namespaces=True)
+    except RayError as exc:
+        raise Unavailable("Ray does not say which actors there are") from exc
+    return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
+
+
+async def node_counts() -> dict[str, int]:
+    """How many nodes of Ray are `alive`, and how many `dead`.
+
+    Raises:
+        Unavailable: Ray does not say.
+    """
+    try:
+        nodes = await asyncio.to_thread(ray.nodes)
+    except RayError as exc:
+        raise Unavailable("Ray does not say which nodes there are") from exc
+    alive = sum(bool(node["Alive"]) for node in nodes)
+    return {"alive": alive, "dead": len(nodes) - alive}
+
+
 class RayLauncher:
     """The supervisor's `Launcher`, on Ray. `create` makes the loop's actor, or finds it."""
 

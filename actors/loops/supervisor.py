@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Final, Protocol
 
 from actors.ledger.reader_port import LedgerReader
+from actors.metrics.tallies import Cell
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
@@ -39,9 +40,11 @@ class Supervisor:
     It holds no state of its own: one that starts anew finds out what runs.
     """
 
-    def __init__(self, reader: LedgerReader, launcher: Launcher) -> None:
+    def __init__(self, reader: LedgerReader, launcher: Launcher, starts_failed: Cell | None = None) -> None:
+        """`starts_failed` counts the loops whose actor did not start."""
         self._reader = reader
         self._launcher = launcher
+        self._starts_failed = starts_failed or Cell()
         self._gate = asyncio.Semaphore(STARTING_AT_ONCE)
         self._starting: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -86,18 +89,21 @@ class Supervisor:
     def _started(self, loop_id: str, task: asyncio.Task[None]) -> None:
         self._starting.pop(loop_id, None)
         if not task.cancelled() and task.exception() is not None:
-            log.error("a loop's actor did not start", extra={"loop_id": loop_id, "error": str(task.exception())})
+            self._starts_failed.value += 1
+            facts = {"action": "loop_not_started", "loop_id": loop_id, "error": str(task.exception())}
+            log.error("a loop's actor did not start", extra=facts)
 
     async def _start_one(self, loop_id: str) -> None:
         async with self._gate:
             await self._launcher.start(loop_id)
-            log.info("a loop's actor runs", extra={"loop_id": loop_id})
+            log.info("a loop's actor runs", extra={"action": "loop_started", "loop_id": loop_id})
 
     async def _stop_one(self, loop_id: str) -> None:
         try:
             await self._launcher.stop(loop_id)
         except FeedbackLoopsError as exc:
-            log.warning("a loop's actor did not stop as asked", extra={"loop_id": loop_id, "error": str(exc)})
+            facts = {"action": "loop_not_stopped", "loop_id": loop_id, "error": str(exc)}
+            log.warning("a loop's actor did not stop as asked", extra=facts)
 
     async def _reconcile_forever(self) -> None:
         while True:
@@ -105,5 +111,5 @@ class Supervisor:
                 await self.reconcile()
             except Exception:
                 # One bad round must not end the watch; the next one starts from the facts again.
-                log.exception("a round of reconciliation failed")
+                log.exception("a round of reconciliation failed", extra={"action": "reconcile_failed"})
             await asyncio.sleep(RECONCILE_S)

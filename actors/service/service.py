@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.metrics.readings import Readings
 from actors.ports import Clock
 from actors.service.access import AccessService, Passwords
 from actors.service.access import Ledger as AccessLedger
@@ -75,6 +76,7 @@ class Service:
         passwords: Passwords,
         master_key: bytes,
         problems: Callable[[], Awaitable[list[str]]],
+        metrics: Callable[[], Awaitable[Readings]],
     ) -> None:
         self._ledger = ledger
         self._reader = reader
@@ -84,6 +86,7 @@ class Service:
         self._random_bytes = random_bytes
         self._master_key = master_key
         self._problems = problems
+        self._metrics = metrics
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
         access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
@@ -120,6 +123,7 @@ class Service:
             c.ClaimKey: keys.claim_key,
             c.KeepAnswer: keys.keep_answer,
             c.CheckReadiness: self._check_readiness,
+            c.ReadMetrics: lambda _: self._metrics(),
         }
 
     async def handle(self, command: c.Command[Any]) -> Any:

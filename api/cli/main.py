@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "events": "show events as they come",
     "deliveries": "look at deliveries and their attempts, and retry one",
     "replay": "deliver again what was not taken",
+    "doctor": "look for what is wrong, and say what to do",
     "backup": "copy a data directory while its service runs",
     "restore": "put a back-up into a new data directory",
     "migrate": "move the ledger from SQLite to PostgreSQL",

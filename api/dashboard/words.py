@@ -14,6 +14,7 @@ SECTIONS: Final = (
     ("events", "Events"),
     ("messages", "Messages"),
     ("account", "Account"),
+    ("service", "Service"),
 )
 
 #: Triggers in the order of the form, with what they mean to somebody who sends newsletters.
@@ -51,11 +52,15 @@ STATES: Final[dict[str, tuple[str, str, str]]] = {
 ERRORS: Final[dict[str, str]] = {
     "timeout": "it did not answer in time",
     "connect": "no connection could be made",
+    "disconnect": "the connection broke before it had answered",
+    "dns": "its name could not be looked up",
     "tls": "no trusted TLS connection could be made",
-    "address": "its address is not allowed, or its name has none",
+    "address": "its address is not allowed",
     "redirect": "it answered with a redirect, which is not followed",
     "status": "it answered with an error",
     "protocol": "what it answered is not HTTP",
+    "too_large": "its answer was too large",
+    "internal": "the service could not make the attempt; its log says why",
     "event_too_large": "the event is larger than any POST may be",
 }
 

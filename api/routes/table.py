@@ -5,7 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from api.operation import Operation
-from api.routes import accounts, deliveries, events, feedback_loops, health, loop_actions, messages, profiles, users
+from api.routes import (
+    accounts,
+    deliveries,
+    events,
+    feedback_loops,
+    health,
+    loop_actions,
+    messages,
+    metrics,
+    profiles,
+    users,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
@@ -19,4 +30,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *profiles.OPERATIONS,
     *events.OPERATIONS,
     *health.OPERATIONS,
+    *metrics.OPERATIONS,
 )

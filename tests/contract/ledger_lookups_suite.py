@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from actors import commands as c
 from domain.enrichment import first_key
 from domain.tracking import MessageFacts, ProfileFacts, Route
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
@@ -86,6 +87,17 @@ class LookUpSuite:
             shown.modified_at_ms,
             json.loads(bytes(shown.fields)),
         ) == (NOW_MS, NOW_MS + 9, {"name": "Jane"})
+
+    def test_what_cannot_be_stored_is_not_found(self, store: Store) -> None:
+        """A text that a database may not be able to hold is an ordinary text to look for."""
+        tenant = store.account()
+        store.append(tenant.message(1))
+
+        assert store.reader.message(tenant.no, "m\0") is None
+        assert store.reader.profile(tenant.no, "1", "\0") is None
+        assert store.reader.loop("fl_\0") is None
+        assert store.reader.list_events(c.ListEvents(account=tenant.view, recipient="\0", message_id="\0")).data == []
+        assert set(store.reader.messages([1])) == {1}
 
     def test_looking_up_nothing_finds_nothing(self, store: Store) -> None:
         """Empty questions have empty answers."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.contract.ledger_access_suite import AccessSuite
+from tests.contract.ledger_backlog_suite import BacklogSuite
 from tests.contract.ledger_facts import Store
 from tests.contract.ledger_figures_suite import FiguresSuite
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
@@ -50,6 +51,10 @@ class TestLookUps(LookUpSuite):
 
 
 class TestViews(ViewsSuite):
+    """On PostgreSQL."""
+
+
+class TestBacklogs(BacklogSuite):
     """On PostgreSQL."""
 
 

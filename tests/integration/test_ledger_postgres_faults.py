@@ -300,7 +300,8 @@ def test_a_poisoned_request_fails_alone(url: str) -> None:
                 store.writer.record_events(version, [made[0], event(tenant, loop_nos=[loop.no])]),
                 store.writer.record_outcomes([outcome(ids[2])]),
             ]
-            return await asyncio.gather(*requests, return_exceptions=True)
+            done: list[Any] = await asyncio.gather(*requests, return_exceptions=True)
+            return done
 
         answers = store.run(all_at_once())
         assert [type(a) for a in answers[:2]] == [type(None), StoreError]
@@ -351,7 +352,8 @@ def test_a_reader_waits_for_its_store(server: PostgresServer) -> None:
 
 def _running(reader: PostgresLedgerReader) -> list[str]:
     with suppress(StoreUnavailable):
-        return reader.running_loops()
+        found: list[str] = reader.running_loops()
+        return found
     return []
 
 

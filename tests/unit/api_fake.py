@@ -21,6 +21,7 @@ import msgspec
 from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.links import frames
+from actors.metrics.readings import Readings
 from api.app import create_app
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
@@ -70,6 +71,7 @@ class FakeClient(FakeAccess, FakeFigures):
         #: The number of the account that they are of.
         self.events_of = 1
         self.problems: list[str] = []
+        self.readings = Readings([], [])
         self.is_open = False
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
@@ -354,6 +356,9 @@ class FakeClient(FakeAccess, FakeFigures):
 
     def _check_readiness(self, _: c.CheckReadiness) -> c.Readiness:
         return c.Readiness(problems=self.problems)
+
+    def _read_metrics(self, _: c.ReadMetrics) -> Readings:
+        return self.readings
 
 
 def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str | None]:

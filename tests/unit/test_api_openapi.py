@@ -255,7 +255,7 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
             await ask("GET", f"{item}/replays/rpl_1")
             await ask("DELETE", f"{item}/replays/rpl_1")
             await ask("DELETE", item)
-            for path in ("/healthz", "/readyz", "/openapi.json", "/docs", "/problems/conflict"):
+            for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems/conflict"):
                 await ask("GET", path)
             api.client.problems = ["no supervisor"]
             await ask("GET", "/readyz")

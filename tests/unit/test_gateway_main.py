@@ -11,7 +11,7 @@ from actors import options
 from actors.gateway import main as gateway_main
 from actors.processes import keeper
 from actors.ray_calls import Actors
-from domain.errors import FeedbackLoopsError, InternalError, Unavailable
+from domain.errors import FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 
 
@@ -62,6 +62,30 @@ def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoops
 
     assert names == [options.LEDGER]
     assert took_s <= gateway_main.STOP_S < keeper.GATEWAY_STOP_S
+
+
+def test_a_store_that_is_away_is_waited_for() -> None:
+    """The start goes on when the ledger says that its store is there, and not before; another failure ends it."""
+    loop = VirtualLoop()
+    answers: list[Exception | None] = [StoreUnavailable("away")] * 20 + [None, Unavailable("gone")]
+
+    class LateStore:
+        async def ask(self, name: str, method: str, *, timeout_s: float) -> None:
+            assert (name, method) == (options.LEDGER, "ping")
+            if (answer := answers.pop(0)) is not None:
+                raise answer
+
+    async def start() -> float:
+        await gateway_main.store_is_there(cast(Actors, cast(Any, LateStore())))
+        return loop.time()
+
+    try:
+        began_s = loop.time()
+        assert loop.run(start()) - began_s == pytest.approx(20 * gateway_main.STORE_POLL_S)
+        with pytest.raises(Unavailable):
+            loop.run(start())
+    finally:
+        loop.close()
 
 
 def test_both_hang() -> None:

@@ -6,6 +6,7 @@ dimension its length and first index; then each element with its length before i
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Collection, Sequence
 from itertools import chain, repeat
@@ -15,7 +16,10 @@ from psycopg import Connection
 from psycopg.adapt import Dumper, Loader
 from psycopg.pq import Format
 from psycopg.types.numeric import Int8BinaryDumper
+from psycopg.types.string import StrDumperUnknown
 
+#: What UTF-8 and PostgreSQL's texts cannot hold.
+_UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 _NULL: Final = b"\xff\xff\xff\xff"
 
 
@@ -107,6 +111,13 @@ class _ArrayDumper(Dumper):
         return obj.packed()
 
 
+class _LookUpTextDumper(StrDumperUnknown):
+    """A text to look up. One that cannot be stored becomes one that nobody stores: it is not found, and no error."""
+
+    def dump(self, obj: str) -> Any:
+        return super().dump(_UNFIT.sub("\uffff", obj))
+
+
 class _IdLoader(Loader):
     """An id as its sixteen bytes; psycopg would make a UUID of each."""
 
@@ -126,3 +137,8 @@ def adapt(connection: Connection[Any]) -> None:
     # Else a statement would be prepared anew for each size of its numbers.
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     connection.adapters.register_loader("uuid", _IdLoader)
+
+
+def adapt_for_look_ups(connection: Connection[Any]) -> None:
+    """Teaches a connection that only reads that a text which cannot be stored is not found."""
+    connection.adapters.register_dumper(str, _LookUpTextDumper)

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from actors.ledger.postgres.arrays import adapt
+from actors.ledger.postgres.arrays import adapt, adapt_for_look_ups
 from actors.ledger.postgres.dialect import LedgerCursor
 from domain.errors import InvalidInput, StoreUnavailable
 
@@ -98,7 +98,9 @@ def open_reader(url: str) -> Connection[tuple[Any, ...]]:
         StoreUnavailable: there is no server, or it refuses.
     """
     settings = {"statement_timeout": f"{READER_STATEMENT_S}s", "default_transaction_read_only": "on"}
-    return _open(url, "feedback-loops reader", settings)
+    connection = _open(url, "feedback-loops reader", settings)
+    adapt_for_look_ups(connection)
+    return connection
 
 
 def open_mover(url: str) -> Connection[tuple[Any, ...]]:
@@ -151,4 +153,7 @@ def _insist_on_durability(connection: Connection[Any]) -> None:
     if found is not None and found[0] == "off":
         connection.execute("SET synchronous_commit = on", prepare=False)
     if found is not None and found[1] == "off":
-        log.warning("the store does not sync its disk: a power cut there loses what was answered (fsync = off)")
+        log.warning(
+            "the store does not sync its disk: a power cut there loses what was answered (fsync = off)",
+            extra={"action": "store_unsafe"},
+        )

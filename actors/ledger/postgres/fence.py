@@ -23,7 +23,6 @@ class Fence:
 
     def __init__(self) -> None:
         self._epoch: int | None = None
-        self._is_over = False
 
     def enter(self, connection: Connection[Any]) -> None:
         """Takes the store over, when this is the writer's first connection. Waits for a transaction under way."""
@@ -39,9 +38,10 @@ class Fence:
         Raises:
             StoreUnavailable: another ledger has taken over.
         """
-        row = None if self._is_over else cursor.execute(_LOOK).fetchone()
-        if row is None or row[0] != self._epoch:
-            self._is_over = True
+        row = cursor.execute(_LOOK).fetchone()
+        if row is None:
+            raise StoreUnavailable("the store has lost its row of `writer`: restore the database from a back-up")
+        if row[0] != self._epoch:
             raise StoreUnavailable(
                 "another ledger has taken over this store, and this one writes nothing more; if it was not started on "
                 "purpose, see which other service was given the same --store (FEEDBACK_LOOPS_STORE)"

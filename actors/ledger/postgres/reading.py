@@ -18,7 +18,7 @@ from actors.ledger.postgres.connection import READER_STATEMENT_S, SILENCE_S, ope
 from actors.ledger.postgres.dialect import POSTGRES, LedgerCursor
 from actors.ledger.postgres.errors import refusal
 from actors.ledger.postgres.schema import check_readable
-from actors.ledger.postgres.watch import Watch
+from actors.ledger.postgres.watch import WATCH
 from actors.ledger.reading import Reading, Row
 from domain.errors import StoreUnavailable
 
@@ -42,7 +42,6 @@ class PostgresReading(Reading):
         self._url = url
         self._idle_s = idle_s
         self._lock = threading.Lock()
-        self._watch = Watch()
         self._connection: Connection[Row] | None = None
         self._closed = False
         self._used_at_s = 0.0
@@ -83,7 +82,7 @@ class PostgresReading(Reading):
         with self._lock:
             connection = self._connected()
             try:
-                with self._watch.within(connection, _PATIENCE_S), LedgerCursor(connection) as cursor:
+                with WATCH.within(connection, _PATIENCE_S), LedgerCursor(connection) as cursor:
                     yield cursor
             except psycopg.Error as exc:
                 self._disconnect()

@@ -14,7 +14,7 @@ from actors.ledger.postgres.connection import SILENCE_S, WRITER_STATEMENT_S
 from actors.ledger.postgres.errors import is_store_failure, own_refusal
 from actors.ledger.postgres.fence import Fence
 from actors.ledger.postgres.outbox import Known, RecordEvents, RecordOutcomes, record_events, record_outcomes
-from actors.ledger.postgres.watch import Watch
+from actors.ledger.postgres.watch import WATCH
 
 _PATIENCE_S: Final = WRITER_STATEMENT_S + SILENCE_S
 
@@ -35,14 +35,13 @@ class PostgresSession:
     is undone, and done again piece by piece.
     """
 
-    def __init__(self, connection: Connection[tuple[Any, ...]], fence: Fence, watch: Watch) -> None:
+    def __init__(self, connection: Connection[tuple[Any, ...]], fence: Fence) -> None:
         self._connection = connection
         self._fence = fence
-        self._watch = watch
 
     def commit(self, works: Sequence[Work[Any]]) -> list[Done]:
         """See `Session.commit`."""
-        with self._watch.within(self._connection, _PATIENCE_S), contextlib.closing(self._connection.cursor()) as cursor:
+        with WATCH.within(self._connection, _PATIENCE_S), contextlib.closing(self._connection.cursor()) as cursor:
             try:
                 return self._together(cursor, works)
             except Exception as exc:

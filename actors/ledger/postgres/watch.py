@@ -18,7 +18,7 @@ from psycopg import Connection
 _LOOK_S: Final = 0.5
 
 
-class Watch:
+class _Watch:
     """Keeps an eye on what takes long: one thread for any number of connections, which sleeps while there is nothing.
 
     A server that is frozen, or cut off behind a proxy that is not, keeps none of its own time limits, and its TCP
@@ -58,6 +58,10 @@ class Watch:
                         break_off(connection)
                         del self._deadlines[connection]
             time.sleep(_LOOK_S)
+
+
+#: A process has one.
+WATCH: Final = _Watch()
 
 
 def break_off(connection: Connection[Any]) -> None:

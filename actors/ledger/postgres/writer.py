@@ -17,7 +17,6 @@ from actors.ledger.postgres.outbox import PostgresRecording
 from actors.ledger.postgres.reading import PostgresReading
 from actors.ledger.postgres.schema import migrate
 from actors.ledger.postgres.session import PostgresSession
-from actors.ledger.postgres.watch import Watch
 from actors.ledger.writer import Ledger
 from actors.ports import Clock
 
@@ -36,7 +35,6 @@ class PostgresLedger(Ledger):
         self._url = url
         self._connect = connect
         self._fence = Fence()
-        self._watch = Watch()
         super().__init__(
             GroupCommit(self._open_session), PostgresReading(url), PostgresRecording(), clock or SystemClock()
         )
@@ -52,4 +50,4 @@ class PostgresLedger(Ledger):
         except BaseException:
             connection.close()
             raise
-        return PostgresSession(connection, self._fence, self._watch)
+        return PostgresSession(connection, self._fence)

@@ -26,6 +26,10 @@ class SQLiteDialect:
             "by": f"INDEXED BY {a}",
             "same": f"{a} = {''.join(b)}",  # the column's collation is NOCASE
             "larger": f"max({a}, {''.join(b)})",
+            "pending": "state = 0",
+            "pending id": "id",
+            "part": "",  # it merges them as it reads
+            "end": "",
             "position": "rowid",
         }
         return texts[name]

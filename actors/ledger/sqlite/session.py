@@ -46,4 +46,4 @@ class SQLiteSession:
         try:
             self._connection.close()
         except sqlite3.Error:
-            log.exception("the ledger's connection did not close")
+            log.exception("the ledger's connection did not close", extra={"action": "close_failed"})

@@ -16,6 +16,7 @@ from api.dashboard.pages import (
     messages,
     overview,
     replays,
+    service,
     sign_in,
     testing,
 )
@@ -33,4 +34,5 @@ PAGES: Final[tuple[Page, ...]] = (
     *events.PAGES,
     *messages.PAGES,
     *account.PAGES,
+    *service.PAGES,
 )

@@ -35,6 +35,7 @@ CREATE TABLE loops (
     deleted smallint NOT NULL
 ) WITH (fillfactor = 50);
 CREATE INDEX loops_of_account ON loops (account_no, no) WHERE deleted = 0;
+CREATE INDEX loops_deleted ON loops (no) WHERE deleted = 1;
 
 CREATE TABLE messages (
     key bigint PRIMARY KEY,
@@ -92,8 +93,9 @@ CREATE TABLE deliveries (
     due_at_ms bigint NOT NULL,
     forgiven integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
-CREATE INDEX deliveries_due ON deliveries (loop_no, due_at_ms, id) WHERE state = 0;
-CREATE INDEX deliveries_pending ON deliveries (loop_no, id) WHERE state = 0;
+-- Attempts are never less than 0. Who does not say so is kept off these two: the planner would choose them, and sort.
+CREATE INDEX deliveries_due ON deliveries (loop_no, due_at_ms, id) WHERE state = 0 AND attempts >= 0;
+CREATE INDEX deliveries_pending ON deliveries (loop_no, (id + 0)) WHERE state = 0 AND attempts >= 0;
 CREATE INDEX deliveries_of_event ON deliveries (event_id);
 CREATE INDEX deliveries_listed ON deliveries (loop_no, state, type, created_at_ms, id);
 
