@@ -58,6 +58,11 @@ class MetricsPage:
             return bytes(openmetrics.generate_latest(registry)), OPENMETRICS  # type: ignore[no-untyped-call]
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
+    def own(self, metric: m.Metric) -> float:
+        """What this process tells of a metric without labels; 0 when it tells nothing."""
+        numbers = process_readings(m.FRONT_END, self._tallies).readings.numbers
+        return next((value for name, _, value in numbers if name == metric.short_name), 0.0)
+
     async def metrics(self) -> list[Metric]:
         """The figures, as they were told within the last second, or now."""
         is_over = self._told is None or self._told.done()

@@ -1,11 +1,14 @@
-"""What changes on a page by itself, as server-sent events: a part is sent when it is not what was sent before."""
+"""What changes on a page by itself, as server-sent events: a part is sent when it is not what was sent before.
+
+Looking is cheap and rendering is not, and hits are answered by the same process: what looks as before is not rendered.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
-from typing import Final
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
 
 from actors.commands import FindSession
 from api.dashboard.page import Visit
@@ -22,7 +25,10 @@ _HEARTBEAT_EVERY: Final = 15
 _HELLO: Final = b"retry: 2000\n\n"
 _HEARTBEAT: Final = b": nothing new\n\n"
 
-Parts = Callable[[], AsyncIterator[bytes]]
+#: What a page shows now, in values that can be compared.
+Look = Callable[[], Awaitable[Mapping[str, Any]]]
+#: All messages of that, always in the same order.
+Render = Callable[[Mapping[str, Any]], list[bytes]]
 
 
 def message(name: str, content: bytes) -> bytes:
@@ -31,8 +37,9 @@ def message(name: str, content: bytes) -> bytes:
     return b"event: " + name.encode() + b"\n" + b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
 
 
-async def live(visit: Visit, parts: Parts) -> AsyncIterator[bytes]:
-    """The stream, for as long as somebody reads it and is signed in. `parts` gives all messages, in the same order."""
+async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:
+    """The stream, for as long as somebody reads it and is signed in."""
+    seen: Mapping[str, Any] | None = None
     sent: list[bytes] = []
     looks = silent = 0
     visit.services.streams.change(1)
@@ -42,12 +49,14 @@ async def live(visit: Visit, parts: Parts) -> AsyncIterator[bytes]:
             try:
                 if looks % _SESSION_EVERY == 0 and not await visit.call(FindSession(token_hash=visit.token_hash)):
                     return
-                now = [part async for part in parts()]
+                found = await look()
             except DomainError:  # it was deleted
                 return
             except FeedbackLoopsError as exc:
                 log.info("a live page waits", extra={"action": "live_page_waits", "problem": str(exc)})
-                now = sent
+                found = seen or {}
+            now = render(found) if found != seen and found else sent
+            seen = found
             news = b"".join(part for n, part in enumerate(now) if n >= len(sent) or part != sent[n])
             sent = now
             looks += 1

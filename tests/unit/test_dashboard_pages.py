@@ -384,7 +384,7 @@ def test_the_overview_says_what_needs_attention() -> None:
 @pytest.mark.parametrize(
     ("path", "names"),
     [
-        ("/live", ["attention", "health", "chart"]),
+        ("/live", ["attention", "waiting", "health", "chart"]),
         ("/loops/{loop}/live", ["facts", "deliveries", "chart"]),
         ("/events/live", ["events"]),
     ],

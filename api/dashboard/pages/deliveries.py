@@ -9,6 +9,9 @@ from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.reply import Reply
 from domain.errors import Conflict, NotFound
 
+#: Attempts that are shown, the latest: replays may have added many.
+MAX_ATTEMPTS: Final = 20
+
 
 async def delivery_page(visit: Visit) -> Reply:
     """The delivery with all attempts, the last one first."""
@@ -18,7 +21,8 @@ async def delivery_page(visit: Visit) -> Reply:
 async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
     found = await visit.call(c.GetLoopDelivery(account=visit.account, delivery_id=visit.path["id"]))
     loop = await visit.call(c.GetLoop(account=visit.account, loop_id=found.loop_id))
-    attempts = [await _attempt(visit, found.delivery.id, attempt) for attempt in reversed(found.delivery.attempts)]
+    latest = found.delivery.attempts[-MAX_ATTEMPTS:]
+    attempts = [await _attempt(visit, found.delivery.id, attempt) for attempt in reversed(latest)]
     return visit.html(
         "delivery.html",
         status,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -100,10 +100,10 @@ async def events_live(visit: Visit) -> Reply:
     await _found(visit)
     visit.services.streams.check()
 
-    async def parts() -> AsyncIterator[bytes]:
-        yield message("events", visit.renderer.render("_events.html", await _found(visit)))
+    def render(found: Mapping[str, Any]) -> list[bytes]:
+        return [message("events", visit.renderer.render("_events.html", found))]
 
-    return Reply(content_type=EVENT_STREAM, stream=live(visit, parts))
+    return Reply(content_type=EVENT_STREAM, stream=live(visit, lambda: _found(visit), render))
 
 
 async def event_page(visit: Visit) -> Reply:

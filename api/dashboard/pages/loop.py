@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import Mapping
 from typing import Any, Final
 
 from actors import commands as c
@@ -62,13 +62,14 @@ async def loop_live(visit: Visit) -> Reply:
     await _loop(visit)
     visit.services.streams.check()
 
-    async def parts() -> AsyncIterator[bytes]:
-        facts = await _facts(visit, await _loop(visit))
-        for name in ("facts", "deliveries"):
-            yield message(name, visit.renderer.render(f"_{name}.html", {**facts, "visit": visit, "csrf": visit.csrf}))
-        yield message("chart", facts["chart"].text().encode())
+    async def look() -> Mapping[str, Any]:
+        return await _facts(visit, await _loop(visit))
 
-    return Reply(content_type=EVENT_STREAM, stream=live(visit, parts))
+    def render(facts: Mapping[str, Any]) -> list[bytes]:
+        parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in ("facts", "deliveries")]
+        return [*parts, message("chart", facts["chart"].text().encode())]
+
+    return Reply(content_type=EVENT_STREAM, stream=live(visit, look, render))
 
 
 async def pause(visit: Visit) -> Reply:

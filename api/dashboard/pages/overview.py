@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 from actors import commands as c
+from actors.metrics import catalogue
 from api.dashboard import words
 from api.dashboard.charts import events_chart
 from api.dashboard.live import live, message
@@ -20,7 +21,7 @@ CHART_MINUTES: Final = 60
 MAX_LOOPS: Final = 50
 #: A backlog that somebody should know of.
 LARGE_BACKLOG: Final = 10_000
-_PARTS: Final = ("attention", "health")
+_PARTS: Final = ("attention", "waiting", "health")
 
 
 class Attention(NamedTuple):
@@ -47,6 +48,7 @@ async def _facts(visit: Visit) -> dict[str, Any]:
         "attention": [*(Attention("bad", problem, "", "") for problem in problems), *_attention(rows)],
         "chart": events_chart(minutes, visit.services.now_ms(), CHART_MINUTES),
         "waiting": sum(row["figures"].backlog for row in rows),
+        "journal": visit.services.metrics.own(catalogue.JOURNAL_DEPTH),
     }
 
 
@@ -75,13 +77,11 @@ async def overview_live(visit: Visit) -> Reply:
     """The page's parts, as they change."""
     visit.services.streams.check()
 
-    async def parts() -> AsyncIterator[bytes]:
-        facts = await _facts(visit)
-        for name in _PARTS:
-            yield message(name, visit.renderer.render(f"_{name}.html", facts))
-        yield message("chart", facts["chart"].text().encode())
+    def render(facts: Mapping[str, Any]) -> list[bytes]:
+        parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in _PARTS]
+        return [*parts, message("chart", facts["chart"].text().encode())]
 
-    return Reply(content_type=EVENT_STREAM, stream=live(visit, parts))
+    return Reply(content_type=EVENT_STREAM, stream=live(visit, lambda: _facts(visit), render))
 
 
 PAGES: Final = (
