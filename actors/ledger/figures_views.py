@@ -22,7 +22,7 @@ ATTEMPT_MINUTES: Final = (
 EVENT_MINUTES: Final = (
     "SELECT minute, type, count FROM event_minutes WHERE account_no = $1 AND minute >= $2 ORDER BY minute, type"
 )
-BACKLOG: Final = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE state = 0 AND loop_no = $1 LIMIT $2) AS waiting"
+BACKLOG: Final = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 LIMIT $2) AS d"
 DELIVERIES_OF_EVENT: Final = (
     "SELECT d.id, l.id FROM deliveries AS d {join} loops AS l ON l.no = d.loop_no"
     " WHERE d.event_id = $1 AND l.account_no = $2 AND l.deleted = 0 ORDER BY d.id LIMIT $3"
