@@ -98,7 +98,8 @@ def verify(browser: Watched, handler: Handler) -> None:
     handler.files[f"/dir/{download.value.suggested_filename}"] = Path(download.value.path()).read_bytes()
     press(page, "Verify")
     expect(page.get_by_text("Verified. Events are on their way from now on.")).to_be_visible()
-    expect(page.get_by_role("heading", name="Newsletter")).to_contain_text("active")
+    expect(page.get_by_role("heading", name="Newsletter")).to_be_visible()
+    expect(page.locator(".facts")).to_contain_text("active")
 
 
 def send_a_test(browser: Watched, handler: Handler) -> None:
