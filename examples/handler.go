@@ -2,7 +2,7 @@
 //
 //	FEEDBACK_LOOP_SECRET=whsec_… go run handler.go 9000
 //
-// The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this file, and run it there.
+// The loop's URL is then http://127.0.0.1:9000/. Put its verification file into the folder that it is run in.
 package main
 
 import (
@@ -24,25 +24,25 @@ import (
 )
 
 var (
-	key, _   = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("FEEDBACK_LOOP_SECRET"), "whsec_"))
-	fileName = regexp.MustCompile(`^feedback-loops-[0-9a-f]+\.txt$`)
-	// The same event may come twice, with the same id. Of a real handler: a table with a unique column.
-	seen sync.Map
+	key []byte
+	// The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+	seen             sync.Map
+	verificationFile = regexp.MustCompile(`^feedback-loops-[0-9a-f]+\.txt$`)
 )
 
 // Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
 func signatureIsGood(header http.Header, body []byte) bool {
 	timestamp := header.Get("webhook-timestamp")
-	seconds, err := strconv.ParseInt(timestamp, 10, 64)
+	at, err := strconv.ParseInt(timestamp, 10, 64)
 	// An old POST may be one that somebody recorded and sends again.
-	if age := time.Since(time.Unix(seconds, 0)); err != nil || age.Abs() > 5*time.Minute {
+	if err != nil || time.Since(time.Unix(at, 0)).Abs() > 5*time.Minute {
 		return false
 	}
-	mac := hmac.New(sha256.New, key)
-	fmt.Fprintf(mac, "%s.%s.%s", header.Get("webhook-id"), timestamp, body)
-	expected := "v1," + base64.StdEncoding.EncodeToString(mac.Sum(nil))
-	for _, given := range strings.Split(header.Get("webhook-signature"), " ") {
-		if hmac.Equal([]byte(expected), []byte(given)) {
+	hash := hmac.New(sha256.New, key)
+	fmt.Fprintf(hash, "%s.%s.%s", header.Get("webhook-id"), timestamp, body)
+	expected := "v1," + base64.StdEncoding.EncodeToString(hash.Sum(nil))
+	for _, signature := range strings.Split(header.Get("webhook-signature"), " ") {
+		if hmac.Equal([]byte(expected), []byte(signature)) {
 			return true
 		}
 	}
@@ -50,27 +50,37 @@ func signatureIsGood(header http.Header, body []byte) bool {
 }
 
 func handle(w http.ResponseWriter, r *http.Request) {
-	if name := path.Base(r.URL.Path); r.Method == http.MethodGet && fileName.MatchString(name) {
-		http.ServeFile(w, r, name)
+	if r.Method != http.MethodPost {
+		// The verification file, asked for when the loop is verified, and nothing else of the folder.
+		if name := path.Base(r.URL.Path); verificationFile.MatchString(name) {
+			http.ServeFile(w, r, name)
+			return
+		}
+		http.NotFound(w, r)
 		return
 	}
 	body, err := io.ReadAll(r.Body)
-	if err != nil || r.Method != http.MethodPost || !signatureIsGood(r.Header, body) {
+	if err != nil || !signatureIsGood(r.Header, body) {
 		http.Error(w, "the signature is not good", http.StatusUnauthorized)
 		return
 	}
-	// Lists have several values under one name: fields["tags[]"].
-	fields, err := url.ParseQuery(string(body))
+	// Lists have several values under one name: event["tags[]"] is ["spring", "newsletter"].
+	event, err := url.ParseQuery(string(body))
 	if err != nil {
 		http.Error(w, "not a form", http.StatusBadRequest)
 		return
 	}
-	if _, known := seen.LoadOrStore(fields.Get("event"), true); !known {
-		log.Println(fields.Get("timestamp"), fields.Get("type"), fields.Get("recipient"))
+	if _, known := seen.LoadOrStore(event.Get("event"), true); !known {
+		fmt.Println(event.Get("timestamp"), event.Get("type"), event.Get("recipient"))
 	}
-	fmt.Fprint(w, "thank you")
+	fmt.Fprintln(w, "thank you")
 }
 
 func main() {
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], http.HandlerFunc(handle)))
+	var err error
+	if key, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("FEEDBACK_LOOP_SECRET"), "whsec_")); err != nil || len(key) == 0 {
+		log.Fatal("FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…")
+	}
+	http.HandleFunc("/", handle)
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
 }

@@ -27,11 +27,11 @@ itself is restarted its sums begin at 0, which Prometheus takes for what it is.
 
 With several front ends, each tells the same of the processes that they share: take the `max` over instances there, and
 the `sum` for what front ends tell of themselves (`front-end` in the last column).
-[The dashboard](../../deploy/grafana/feedback-loops.json) and [the alert rules](../../deploy/prometheus/alerts.yml) do
-that.
+The dashboard (`deploy/grafana/feedback-loops.json`) and the alert rules (`deploy/prometheus/alerts.yml`) do that.
 
 To scrape it, with the alert rules:
 
+<!-- snippet: skip, it is for Prometheus -->
 ```yaml
 scrape_configs:
   - job_name: feedback-loops

@@ -27,12 +27,17 @@ ELSEWHERE: Final = (
 )
 
 
+def parser() -> Parser:
+    """The options."""
+    made = Parser(prog="feedback-loops backup", description=DESCRIPTION)
+    made.add_argument("target", metavar="TARGET", type=Path, help="a directory that is new or empty")
+    made.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")
+    return made
+
+
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Backs up, and says what and how much."""
-    parser = Parser(prog="feedback-loops backup", description=DESCRIPTION)
-    parser.add_argument("target", metavar="TARGET", type=Path, help="a directory that is new or empty")
-    parser.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     data_dir = given.data_dir or Path(environment.get(f"{ENV_PREFIX}DATA_DIR") or "./var")
     try:
         made = back_up(

@@ -21,12 +21,17 @@ again, with the same event ids. What it took in after that moment is not there.
 """
 
 
+def parser() -> Parser:
+    """The options."""
+    made = Parser(prog="feedback-loops restore", description=DESCRIPTION)
+    made.add_argument("source", metavar="SOURCE", type=Path, help="a directory made by `feedback-loops backup`")
+    made.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")
+    return made
+
+
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Restores, and says what to do next."""
-    parser = Parser(prog="feedback-loops restore", description=DESCRIPTION)
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="a directory made by `feedback-loops backup`")
-    parser.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")
-    given = parser.parse_args(arguments)
+    given = parser().parse_args(arguments)
     data_dir = given.data_dir or Path(environment.get(f"{ENV_PREFIX}DATA_DIR") or "./var")
     try:
         made = restore(given.source.expanduser(), data_dir.expanduser())

@@ -21,7 +21,7 @@ def _snippet(language: str, file_name: str) -> Snippet:
 SNIPPETS: Final = (
     _snippet("PHP", "handler.php"),
     _snippet("Python", "handler.py"),
-    _snippet("Node", "handler.mjs"),
+    _snippet("Node", "handler.js"),
     _snippet("Go", "handler.go"),
     _snippet("Ruby", "handler.rb"),
 )

@@ -42,8 +42,7 @@ async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]
     seen: Mapping[str, Any] | None = None
     sent: list[bytes] = []
     looks = silent = 0
-    visit.services.streams.change(1)
-    try:
+    with visit.services.streams.counted(visit.account.no):
         yield _HELLO
         while True:
             try:
@@ -64,5 +63,3 @@ async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]
             if news or silent % _HEARTBEAT_EVERY == 0:
                 yield news or _HEARTBEAT
             await asyncio.sleep(POLL_S)
-    finally:
-        visit.services.streams.change(-1)

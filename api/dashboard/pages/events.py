@@ -98,7 +98,7 @@ async def events_page(visit: Visit) -> Reply:
 async def events_live(visit: Visit) -> Reply:
     """The list, as it grows."""
     await _found(visit)
-    visit.services.streams.check()
+    visit.services.streams.check(visit.account.no)
 
     def render(found: Mapping[str, Any]) -> list[bytes]:
         return [message("events", visit.renderer.render("_events.html", found))]

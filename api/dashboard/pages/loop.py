@@ -60,7 +60,7 @@ async def loop_page(visit: Visit) -> Reply:
 async def loop_live(visit: Visit) -> Reply:
     """The page's parts, again and again, as they change."""
     await _loop(visit)
-    visit.services.streams.check()
+    visit.services.streams.check(visit.account.no)
 
     async def look() -> Mapping[str, Any]:
         return await _facts(visit, await _loop(visit))

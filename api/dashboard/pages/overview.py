@@ -75,7 +75,7 @@ async def overview_page(visit: Visit) -> Reply:
 
 async def overview_live(visit: Visit) -> Reply:
     """The page's parts, as they change."""
-    visit.services.streams.check()
+    visit.services.streams.check(visit.account.no)
 
     def render(facts: Mapping[str, Any]) -> list[bytes]:
         parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in _PARTS]
