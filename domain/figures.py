@@ -6,7 +6,7 @@ Durations are counted in buckets, so any number of attempts costs the same and m
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
@@ -31,11 +31,6 @@ def answer_class(status: int | None) -> int:
 def bucket(duration_ms: int) -> int:
     """The index of the bucket that a duration belongs to."""
     return bisect_left(BOUNDS_MS, duration_ms)
-
-
-def added(counts: Iterable[Sequence[int]]) -> list[int]:
-    """The counts of all together."""
-    return [sum(column) for column in zip(*counts, strict=True)] or list(NOTHING)
 
 
 def percentile_ms(buckets: Sequence[int], share: float) -> float | None:

@@ -44,15 +44,6 @@ class Chart:
             "lines": [{"label": line.label, "style": line.style, "values": line.values} for line in self.lines],
         }
 
-    @property
-    def is_empty(self) -> bool:
-        """Whether there is nothing to draw."""
-        return not any(value for line in self.lines for value in line.values)
-
-    def totals(self) -> list[tuple[str, float]]:
-        """Each line with the sum of its values."""
-        return [(line.label, sum(value or 0 for value in line.values)) for line in self.lines]
-
 
 @dataclass(frozen=True, slots=True)
 class Charts:

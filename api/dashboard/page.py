@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from starlette.datastructures import Headers
@@ -37,9 +37,6 @@ class Visit:
     #: Where from, behind proxies or not.
     address: str
     is_https: bool
-    method: str = "GET"
-    #: For the page's frame: which part of the dashboard it belongs to.
-    facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def account(self) -> c.Account:

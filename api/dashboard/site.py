@@ -107,7 +107,6 @@ class Dashboard:
             headers=headers,
             address=self._clients.of(_peer(scope), scope["headers"]),
             is_https=self._is_https(scope, headers),
-            method=method,
         )
         try:
             return await page.handler(visit)

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from domain.figures import ANSWERS, BOUNDS_MS, BUCKETS, NOTHING, added, answer_class, bucket, percentile_ms
+from domain.figures import ANSWERS, BOUNDS_MS, BUCKETS, answer_class, bucket, percentile_ms
 
 
 @pytest.mark.parametrize(
@@ -31,12 +31,6 @@ def test_answers_are_classed_by_their_hundreds(status: int | None, name: str) ->
 def test_a_bucket_includes_its_bound(duration_ms: int, expected: int) -> None:
     """Every duration has one bucket."""
     assert bucket(duration_ms) == expected
-
-
-def test_counts_add_up() -> None:
-    """Nothing adds to nothing."""
-    assert added([[1, 2], [3, 4]]) == [4, 6]
-    assert added([]) == list(NOTHING)
 
 
 def test_percentiles_are_within_their_bucket() -> None:
