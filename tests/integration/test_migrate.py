@@ -66,11 +66,11 @@ class Old:
         store.advance(store.replay(self.loop.no).id, 10)
         user = self.tenant.user("ann@example.com")
         store.append(user)
-        (key,) = reader.api_keys(self.tenant.no, 10)
+        (api_key,) = reader.api_keys(self.tenant.no, 10)
         for change in (
             a.BeginSession(hash="s", user_id=id_text("usr", user.id)),
             a.CountTries(limits={"address/192.0.2.1": 9}),
-            a.UseApiKey(hash=key.hash),
+            a.UseApiKey(hash=api_key.hash),
         ):
             store.run(writer.change_access(change))
         for key in ("done", "open"):
