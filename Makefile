@@ -44,6 +44,7 @@ bench: setup  ## measure; results go to benchmarks/results
 
 chaos: setup  ## have everything fail under load, each in turn, and count what was promised
 	$(BIN)/python -m tests.chaos.matrix
+	$(BIN)/python -m tests.cluster.matrix
 
 lock: setup  ## choose the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --generate-hashes --upgrade \

@@ -70,7 +70,9 @@ class Actors:
         who = options.words_for(name)
         try:
             async with asyncio.timeout(timeout_s):
-                answer: Answer = await getattr(self.handle(name), method).remote(*args)
+                # Ray's look-up blocks for as long as its head is away; whoever asks has other things to do meanwhile.
+                actor = self._handles.get(name) or await asyncio.to_thread(self.handle, name)
+                answer: Answer = await getattr(actor, method).remote(*args)
         except PendingCallsLimitExceeded as exc:
             raise Overloaded(f"{who} is busy") from exc
         except RayTaskError as exc:

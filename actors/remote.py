@@ -14,20 +14,34 @@ import ray
 
 from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
+from actors.gateway.edition import EDITION
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
 from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
+from actors.warm_up import warm_up
 
 #: Of the processes of loops, above that of all others (`nice(1)`).
 LOOP_NICENESS: Final = 5
 
 
-class LedgerActor:
+class Actor:
+    """What every actor of ours answers."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._edition = settings.get(EDITION)
+
+    async def edition(self) -> Answer:
+        """The text of the `Edition` that it was started with."""
+        return Answer(self._edition)
+
+
+class LedgerActor(Actor):
     """The only writer of the store. Each call and each frame is durable when it is answered."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
         bootstrap.begin(settings, catalogue.LEDGER)
         self._core = bootstrap.ledger(settings)
         self._retention = bootstrap.retention(settings, self._core)
@@ -78,10 +92,11 @@ class LedgerActor:
         return await answering(self._core.close())
 
 
-class SupervisorActor:
+class SupervisorActor(Actor):
     """Keeps the loops that should run running."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
         bootstrap.begin(settings, catalogue.SUPERVISOR)
 
         def create_loop(loop_id: str) -> Any:
@@ -93,6 +108,10 @@ class SupervisorActor:
 
     async def ensure(self, loop_id: str) -> Answer:
         return await answering(self._core.ensure(loop_id))
+
+    async def warm_up(self) -> Answer:
+        """Makes processes ready for the loops that it starts next."""
+        return await answering(asyncio.to_thread(warm_up))
 
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
@@ -108,10 +127,11 @@ class SupervisorActor:
         return await answering(self._core.stop())
 
 
-class EnricherActor:
+class EnricherActor(Actor):
     """Enriches batches of hits, has them recorded, fans out. A batch may be sent again, to any enricher."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
         bootstrap.begin(settings, catalogue.ENRICHER)
         self._core = bootstrap.enricher(settings)
         self._door = bootstrap.door(settings, self._answer)
@@ -130,10 +150,11 @@ class EnricherActor:
         return Answer(None)
 
 
-class FeedbackLoopActor:
+class FeedbackLoopActor(Actor):
     """One feedback loop: its verification state, its subscription set and its delivery lane."""
 
     def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
+        super().__init__(settings)
         bootstrap.begin(settings, catalogue.FEEDBACK_LOOP)
         # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
         os.nice(LOOP_NICENESS)

@@ -34,9 +34,10 @@ class ForwarderLimits:
     pool_hits: int = 64
     #: …for at most this long, in seconds.
     pool_s: float = 0.005
-    #: Seconds before a batch is sent again, doubling from the first to the second; each is spread by ±50 %.
+    #: Seconds before a batch is sent again, doubling from the first to the second; each is spread by ±50 %. What was
+    #: away is often back within a second: a long last wait would double what hits wait for it.
     first_backoff_s: float = 0.05
-    last_backoff_s: float = 1.0
+    last_backoff_s: float = 0.3
 
 
 class Forwarder:

@@ -79,7 +79,8 @@ class State:
 class Door:
     """The handler's port, which can be closed, with every connection through it, and opened again."""
 
-    def __init__(self, port: int, make: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> None:
+        self._host = host
         self._port = port
         self._make = make
         self._server: asyncio.Server | None = None
@@ -88,7 +89,7 @@ class Door:
     def open(self) -> None:
         """Connections are accepted from now on."""
         if self._server is None:
-            listening = socket.create_server(("127.0.0.1", self._port), backlog=1024)
+            listening = socket.create_server((self._host, self._port), backlog=1024)
             self._opening = asyncio.get_running_loop().create_task(self._serve(listening))
 
     async def _serve(self, listening: socket.socket) -> None:
@@ -187,19 +188,20 @@ class SinkProtocol(asyncio.Protocol):
             self.door.open()
 
 
-async def serve(port: int, control_port: int | None) -> None:
+async def serve(host: str, port: int, control_port: int | None) -> None:
     state = State()
-    door = Door(port, lambda: SinkProtocol(state, None, door.inside))
+    door = Door(host, port, lambda: SinkProtocol(state, None, door.inside))
     door.open()
     if control_port is not None:
         control = lambda: SinkProtocol(state, door, None)  # noqa: E731
-        await asyncio.get_running_loop().create_server(control, "127.0.0.1", control_port)
+        await asyncio.get_running_loop().create_server(control, host, control_port)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--control-port", type=int)
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, arguments.control_port))
+    uvloop.run(serve(arguments.host, arguments.port, arguments.control_port))

@@ -108,6 +108,8 @@ class SwitchedLedger:
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.is_away = False
+        #: Calls that were told so.
+        self.refusals = 0
         #: Writes, and then says that it is not known whether it did.
         self.loses_answers = False
         self.before_append: Callable[[], Any] | None = None
@@ -153,6 +155,7 @@ class SwitchedLedger:
 
     def _fail_if_away(self) -> None:
         if self.is_away:
+            self.refusals += 1
             raise StoreUnavailable("the ledger is away")
 
 

@@ -33,6 +33,7 @@ from domain.values import LoopState, Trigger
 
 log = logging.getLogger(__name__)
 
+_REMEDY: Final = "Verify or resume it first; its backlog then goes on."
 DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
 
 
@@ -248,29 +249,35 @@ class FeedbackLoopCore:
         return replay_view(await self._ledger.cancel_replay(replay_id))
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        """Makes a delivery due now, whatever its state; its retry schedule begins anew.
+        """Attempts a delivery now, whatever its state; its retry schedule begins anew.
 
         Raises:
-            Conflict: an attempt of it is under way.
+            Conflict: the loop is not active, or an attempt of the delivery is under way.
         """
+        loop = await self._stored.change(_existing)
+        if not loop.may_receive:
+            raise Conflict(f"Only an active loop's deliveries can be retried; this one is {loop.state}. {_REMEDY}")
         if self._lane is not None and self._lane.is_begun(delivery_id):
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
         await self._ledger.retry_delivery(delivery_id)
-        if self._lane is not None:
-            self._lane.renew(delivery_id)
+        pending = await asyncio.to_thread(self._reader.pending_delivery, self._loop_no, delivery_id)
+        if self._lane is not None and pending is not None:
+            self._lane.retry_now(pending)
 
     # --- samples
 
     async def send_sample(self, type: str, data: dict[str, Any]) -> c.SampleResult:  # noqa: A002  the contract's name
         """POSTs one sample event now; it is recorded nowhere. `data` takes the place of the sample's fields.
 
+        A loop that is paused or disabled can be tried so before its backlog is let loose on it.
+
         Raises:
-            Conflict: the loop is not active (I6).
+            Conflict: the loop is not verified (I6).
             InvalidInput: there is no such trigger, or `data` is not JSON.
         """
         loop = await self._stored.change(_existing)
-        if not loop.may_receive:
-            raise Conflict(f"Only an active loop is sent samples; this one is {loop.state}. Verify or resume it first.")
+        if loop.state is LoopState.UNVERIFIED:
+            raise Conflict("Only a verified loop is sent samples. Verify it first.")
         if type not in set(Trigger):
             problem = f"must be one of {', '.join(Trigger)}"
             raise InvalidInput(f"type {problem}", [("/type", problem)])
@@ -278,7 +285,10 @@ class FeedbackLoopCore:
         event_id = self._new_event_id(now_ms)
         posts = Posts(self._lane_config(loop), self._timeout_s)
         request = sample_request(posts, Trigger(type), event_id, now_ms, data)
-        return sample_result(self._loop_id, await self._sender.post(request))
+        answer = await self._sender.post(request)
+        if self._lane is not None and answer.status is not None and 200 <= answer.status < 300:
+            self._lane.probe_now()  # it is well again: what waits need not wait any longer
+        return sample_result(self._loop_id, answer)
 
     async def _do(self, act: Callable[[FeedbackLoop], None]) -> c.Loop:
         def acted(loop: FeedbackLoop) -> c.Loop:

@@ -114,6 +114,14 @@ class InHand:
         """Queues a delivery that was tried and is in hand still, before what came out of the outbox (if not by id)."""
         heappush(self._old_queue, (0, delivery.delivery_id, delivery))
 
+    def take_first(self, delivery: OfferedDelivery) -> None:
+        """Queues a delivery before all others. Where there is no room, what waits is left to the outbox."""
+        self.release_queued(delivery.delivery_id)
+        if not self.take_old(delivery, -1):
+            self.release_queue()
+            self.take_old(delivery, -1)
+        self._is_old_next = True
+
     def first(self) -> OfferedDelivery:
         """What came out of the outbox and is next."""
         return self._old_queue[0][2]

@@ -107,6 +107,8 @@ class Lane:
         #: What failed and is to be tried again, until that is recorded.
         self._failed: dict[int, OfferedDelivery] = {}
         self._under_way = 0
+        #: Whether somebody wanted to begin while outcomes could not be recorded.
+        self._is_held_back = False
         self._landed = asyncio.Event()
 
     @property
@@ -149,10 +151,23 @@ class Lane:
         """Looks into the outbox soon; never blocks."""
         self._backlog.nudge()
 
-    def renew(self, delivery_id: int) -> None:
-        """A delivery was changed in the outbox: if it waits for an attempt, it is taken from there anew."""
-        self._in_hand.release_queued(delivery_id)
-        self._backlog.nudge()
+    def retry_now(self, delivery: OfferedDelivery) -> None:
+        """Attempts a delivery before all others, though the handler is thought to be down; an ordered lane in its turn.
+
+        It was given back to the outbox, and no attempt of it is under way.
+        """
+        if self._is_paused or self._config.ordered:
+            self._in_hand.release_queued(delivery.delivery_id)
+            self._backlog.nudge()
+            return
+        self._in_hand.take_first(delivery)
+        self._backlog.note()  # what was let go to make room
+        self.probe_now()
+
+    def probe_now(self) -> None:
+        """Tries the handler again at once, if it is thought to be down."""
+        self._breaker.ask_at_once(self._time.now_ms())
+        self._crew.dispatch()
 
     def update(self, config: LaneConfig) -> None:
         """Delivers as `config` says, from the next attempt on."""
@@ -217,6 +232,9 @@ class Lane:
     def _take(self) -> OfferedDelivery | None:
         """The delivery whose attempt begins now. None: none may; if only the time forbids it, it is looked at then."""
         if self._is_paused or not self._in_hand.queued:
+            return None
+        if self._recorder.is_stuck:  # or a process that dies now would leave more and more to be repeated
+            self._is_held_back = True
             return None
         if (self._is_bound or self._breaker.is_alert) and not self._may_begin():
             return None
@@ -321,6 +339,9 @@ class Lane:
             else:
                 self._in_hand.release(delivery_id)
         self._backlog.hasten()
+        if self._is_held_back:
+            self._is_held_back = False
+            self._crew.dispatch()
 
     def _failure_recorded(self, delivery: OfferedDelivery) -> None:
         is_due = delivery.due_at_ms <= self._time.now_ms()

@@ -46,6 +46,8 @@ class OutcomeRecorder:
         self._waiting: list[AttemptOutcome] = []
         self._wake = asyncio.Event()
         self._is_hurried = False
+        #: Whether the ledger did not take what it was last given.
+        self.is_stuck = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -96,9 +98,11 @@ class OutcomeRecorder:
             except Exception as exc:  # noqa: BLE001  whatever it is: an outcome forgotten is an event POSTed twice
                 facts = {"action": "outcomes_wait", "loop_id": self._loop_id, "count": len(batch), "error": repr(exc)}
                 log.warning("outcomes cannot be recorded now", extra=facts)
+                self.is_stuck = True
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
             else:
+                self.is_stuck = False
                 self._recorded_health = health if changed else self._recorded_health
                 return
 

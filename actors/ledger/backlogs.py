@@ -12,7 +12,7 @@ from actors.ports import LoopBacklog
 #: A step of an index for each loop.
 LOOPS: Final = (
     "SELECT l.no, l.state, coalesce(h.breaker, 'closed'),"
-    " (SELECT min(due_at_ms) FROM deliveries WHERE state = 0 AND loop_no = l.no)"
+    " (SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = l.no)"
     " FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no WHERE l.deleted = 0"
 )
 

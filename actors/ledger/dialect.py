@@ -1,5 +1,6 @@
 """One text of SQL for every store: what the stores write differently stands in it as a `{word …}`.
 
+{often}              begins one that is run so often that a store may keep its plan for tables however full
 $1                   a parameter; it may stand in a statement more than once
 {in $1}              `IN` a list, which is the parameter (`Dialect.many`)
 {not in $1}          `NOT IN` such a list
@@ -21,7 +22,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol, Self
 
 _WORD: Final = re.compile(
-    r"\{(in|not in|join|stored|by|same|larger|pending id|pending|part|end|position)(?: ([^}]*))?\}"
+    r"\{(often|in|not in|join|stored|by|same|larger|pending id|pending|part|end|position)(?: ([^}]*))?\}"
 )
 
 

@@ -21,15 +21,13 @@ EVENTS_OF: Final = (
     "SELECT originator_version, topic, state FROM stored_events WHERE originator_id = $1 ORDER BY originator_version"
 )
 ROUTES_VERSION: Final = "SELECT value FROM meta WHERE name = 'routes_version'"
-ROUTED_LOOPS: Final = (
-    "SELECT no, id, account_no, doc FROM loops WHERE state IN ('active', 'paused') AND deleted = 0 ORDER BY no"
-)
+ROUTED_LOOPS: Final = "SELECT no, id, account_no, doc FROM loops WHERE state <> 'disabled' AND deleted = 0 ORDER BY no"
 MESSAGES: Final = (
-    "SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages WHERE key {in $1}"
+    "{often}SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages WHERE key {in $1}"
 )
 LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND event_id {in $1}"
 DUE_DELIVERIES: Final = (
-    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
+    "{often}SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
     " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries"
     "   WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 AND id {not in $3}"
     "   ORDER BY due_at_ms, id LIMIT $4) AS d"
@@ -39,14 +37,17 @@ DUE_DELIVERIES: Final = (
 #: Says which index, for any store would rather walk all deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
-    " (SELECT id FROM deliveries {by deliveries_pending}"
-    "   WHERE {pending} AND loop_no = $1 AND id {not in $2} ORDER BY {pending id} LIMIT $3) AS o"
-    " {join} deliveries AS d ON d.id = o.id"
+    " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries {by deliveries_pending}"
+    "   WHERE {pending} AND loop_no = $1 AND id {not in $2} ORDER BY {pending id} LIMIT $3) AS d"
     " {join} {stored d}"
     " ORDER BY d.id"
 )
+PENDING_ONE: Final = (
+    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM deliveries AS d"
+    " {join} {stored d} WHERE d.id = $1 AND d.loop_no = $2 AND d.state = 0"
+)
 NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
-NEXT_DUE: Final = "SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
+NEXT_DUE: Final = "{often}SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
 PENDING_COUNT: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
 )
@@ -140,18 +141,12 @@ class DeliveryQueries(Reading):
             found = self.rows(PENDING_IN_ORDER, (loop_no, self.many(skip), limit))
         else:
             found = self.rows(DUE_DELIVERIES, (loop_no, now_ms, self.many(skip), limit))
-        return [
-            OfferedDelivery(
-                id_,
-                event_id,
-                TRIGGER_NAMES[type_],
-                decode_recorded(state).fields.encode(),
-                attempts,
-                due_at_ms,
-                forgiven,
-            )
-            for id_, event_id, type_, attempts, due_at_ms, forgiven, state in found
-        ]
+        return [_offered(*row) for row in found]
+
+    def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
+        """That delivery of the loop, due or not; None when it is not pending."""
+        found = self.row(PENDING_ONE, (delivery_id, loop_no))
+        return _offered(*found) if found else None
 
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""
@@ -172,3 +167,10 @@ class DeliveryQueries(Reading):
         """How the loop's handler did when its lane last said so; all is well with one that never did."""
         found = self.row(HEALTH, (loop_no,))
         return LaneHealth(*found) if found else LaneHealth()
+
+
+def _offered(
+    id_: int, event_id: bytes, type_: int, attempts: int, due_at_ms: int, forgiven: int, state: bytes
+) -> OfferedDelivery:
+    fields = decode_recorded(state).fields.encode()
+    return OfferedDelivery(id_, event_id, TRIGGER_NAMES[type_], fields, attempts, due_at_ms, forgiven)

@@ -76,6 +76,10 @@ class LedgerReader(AccessReader, FiguresReader, Protocol):
         """
         ...
 
+    def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
+        """That delivery of the loop, due or not; None when it is not pending."""
+        ...
+
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""
         ...

@@ -96,7 +96,7 @@ class _Connection:
         try:
             answer = await self._answer(kind, body)
         except FeedbackLoopsError as exc:
-            if not isinstance(exc, DomainError):
+            if not isinstance(exc, DomainError | Unavailable):  # whoever found another process away has logged it
                 facts = {"action": "request_failed", "kind": kind, "error": f"{type(exc).__name__}: {exc}"}
                 log.warning("a request failed", extra=facts)
             self._reply(request_id, frames.ERROR, frames.error_body(exc))

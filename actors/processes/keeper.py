@@ -14,6 +14,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -72,7 +73,9 @@ class Keeper:
         settings_file = self._settings_file = run_dir / "settings.json"
         if settings.gateway_socket.parent != run_dir:
             make_own(settings.gateway_socket.parent)
-        write_private(settings_file, json.dumps(settings.to_dict()))
+        # When front ends that share actors were started with different settings, the last start decides.
+        started = {"started_ms": str(time.time_ns() // 1_000_000)}
+        write_private(settings_file, json.dumps(settings.to_dict() | started))
         environment = child_environment(environment)
         self._settings = settings
         self._listening = listening

@@ -14,7 +14,7 @@ from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 class RoutesSuite:
     """The routing table follows the loops, and its version every change of it."""
 
-    def test_a_loop_is_routed_while_it_is_active_or_paused(self, store: Store) -> None:
+    def test_a_loop_is_routed_while_it_is_active_paused_or_moving(self, store: Store) -> None:
         """Each step of a loop's life changes the routes and their version together, or neither."""
         tenant = store.account()
         loop = tenant.loop(tags=["a"], databases=["1"], collections=["c"])
@@ -30,7 +30,11 @@ class RoutesSuite:
             (lambda: loop.disable("gone", NOW_MS), False, True),
             (lambda: loop.change({"tags": []}, NOW_MS), False, False),
             (lambda: loop.resume(NOW_MS), True, True),
-            (lambda: loop.change_url("https://example.org/", "u" * 32, NOW_MS), False, True),
+            (lambda: loop.change_url("https://example.org/", "u" * 32, NOW_MS), True, False),
+            (lambda: loop.change_url("https://example.net/", "v" * 32, NOW_MS), True, False),
+            (lambda: loop.verify("x", NOW_MS), True, False),
+            (lambda: loop.disable("gone", NOW_MS), False, True),
+            (lambda: loop.change_url("https://example.org/", "w" * 32, NOW_MS), False, False),
             (lambda: loop.verify("x", NOW_MS), True, True),
             (lambda: loop.delete(NOW_MS), False, True),
         ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from itertools import product
@@ -14,6 +15,7 @@ from actors import commands as c
 from actors.ledger import (
     access,
     access_views,
+    backlogs,
     delivery_views,
     figures_views,
     history_views,
@@ -39,6 +41,7 @@ SHORT = {"meta", "delivery_ids", "writer"}
 SOME = Numbers(range(250))
 IDS = Uuids([bytes(16)] * 3)
 START = bytes(16).hex()
+TYPES = {int: "bigint", Numbers: "bigint[]", Uuids: "uuid[]", Texts: "text[]"}
 
 FULL = """
     INSERT INTO accounts SELECT n, 'acc_' || n, '', 0 FROM generate_series(1, 2000) AS n;
@@ -65,11 +68,15 @@ FULL = """
 """
 
 
-@pytest.fixture(scope="module", params=["new", "full"])
+#: A hundred of each: what a plan is made for soon after the start, and kept.
+FEW = re.sub(r"\(1, \d+\)", "(1, 100)", FULL)
+
+
+@pytest.fixture(scope="module", params=["new", "few", "full"])
 def connection(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Connection[Any]]:
     with closing(open_writer(postgres.new_database(TEMPLATE))) as made:
-        if request.param == "full":
-            made.cursor().execute(FULL, prepare=False)
+        if request.param != "new":
+            made.cursor().execute({"few": FEW, "full": FULL}[request.param], prepare=False)
         yield made
 
 
@@ -86,10 +93,27 @@ class Step(dict[str, Any]):
 
 
 def plan(connection: Connection[Any], statement: str, params: Sequence[object]) -> list[Step]:
-    """The plan's nodes, each before those that it reads from."""
+    """The plan's nodes, each before those that it reads from.
+
+    Of a statement whose plan is kept, it is the one for any parameters.
+    """
+    if statement.startswith("{often}"):
+        return kept_plan(connection, statement, params)
     found = connection.execute(f"EXPLAIN (FORMAT JSON, COSTS OFF) {statement}", params).fetchone()
     assert found is not None
     return list(nodes(found[0][0]["Plan"]))
+
+
+def kept_plan(connection: Connection[Any], statement: str, params: Sequence[object]) -> list[Step]:
+    types = ", ".join(TYPES[type(param)] for param in params)
+    look = connection.cursor()
+    look.execute("SET plan_cache_mode = force_generic_plan", prepare=False)
+    look.execute(f"PREPARE look ({types}) AS {statement.removeprefix('{often}')}", prepare=False)
+    look.execute(f"EXPLAIN (FORMAT JSON, COSTS OFF) EXECUTE look ({', '.join(['NULL'] * len(params))})", prepare=False)
+    [(found,)] = look.fetchall()
+    look.execute("DEALLOCATE look", prepare=False)
+    look.execute("RESET plan_cache_mode", prepare=False)
+    return list(nodes(found[0]["Plan"]))
 
 
 def nodes(node: dict[str, Any]) -> Iterator[Step]:
@@ -149,6 +173,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "attempts": (delivery_views.ATTEMPTS, [SOME]),
     "delivery": (delivery_views.DELIVERY, [1, 1]),
     "known events": (outbox.KNOWN, [IDS]),
+    "backlogs": (backlogs.LOOPS, []),
     "pending": (queries.PENDING_COUNT, [1, 19_000, 1000]),
     "health": (queries.HEALTH, [1]),
     "running replay": (replay_views.RUNNING, [1]),

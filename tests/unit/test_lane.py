@@ -259,26 +259,49 @@ def test_reads_that_come_late(tmp_path: Path) -> None:
 
 
 def test_outcomes_wait_for_the_ledger(tmp_path: Path) -> None:
-    """While outcomes cannot be recorded nothing is POSTed twice, what is in hand stays bounded till it can."""
+    """While outcomes cannot be recorded no attempt begins, so that few are to be repeated if the process dies now."""
 
     async def main() -> None:
         async with a_lane(tmp_path, max_in_hand=10) as (lane, world, _):
             offers = await world.owe(30)
             world.ledger.is_away = True
+            lane.offer(offers[:3])
+            await eventually(lambda: world.ledger.refusals > 0)
+            posted = len(world.sender.requests)
             lane.offer(offers)
-            await eventually(lambda: len(world.sender.requests) == 10)
-            reads = world.reader.reads
             lane.nudge()
-            lane.offer(offers)
-            await asyncio.sleep(0.2)
+            await eventually(lambda: world.ledger.refusals > 3)
 
-            assert (lane.in_hand, len(world.sender.requests)) == (10, 10)
-            assert world.reader.reads == reads
+            assert len(world.sender.requests) == posted
+            assert lane.in_hand <= 10
 
             world.ledger.is_away = False
             await settled(world, lane)
 
             assert len(set(world.sender.events)) == len(world.sender.events) == 30
+
+    asyncio.run(main())
+
+
+def test_a_retry_by_hand_does_not_wait_for_the_breaker(tmp_path: Path) -> None:
+    """Though the handler asked for an hour, the delivery is attempted at once, before all others; then all go on."""
+
+    async def main() -> None:
+        async with a_lane(tmp_path, max_in_hand=12) as (lane, world, _):
+            world.sender.answer = lambda _: failed(503)._replace(retry_after="3600")
+            old = await world.owe(FAILURES_TO_OPEN + 20)
+            lane.offer(old)
+            await eventually(lambda: lane.health.breaker == "open" and world.pending() == len(old))
+            lane.nudge()
+            await eventually(lambda: lane.in_hand > 1)
+            world.sender.answer = lambda _: DELIVERED
+            chosen = next(d for d in reversed(old) if not lane.is_begun(d.delivery_id))
+            before = len(world.sender.requests)
+            lane.retry_now(chosen._replace(due_at_ms=world.clock.now_ms()))
+            await eventually(lambda: len(world.sender.requests) > before)
+
+            assert world.sender.events[before] == f"evt_{chosen.event_id.hex()}"
+            await eventually(lambda: lane.health.breaker == "closed")
 
     asyncio.run(main())
 

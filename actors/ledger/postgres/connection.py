@@ -115,7 +115,7 @@ def open_mover(url: str) -> Connection[tuple[Any, ...]]:
 
 
 def _open(url: str, name: str, settings: Mapping[str, str]) -> Connection[tuple[Any, ...]]:
-    connection = _connect(url, name, cursor_factory=LedgerCursor, prepare_threshold=1)
+    connection = _connect(url, name, cursor_factory=LedgerCursor, prepare_threshold=None)
     try:
         adapt(connection)
         _configure(connection, {**_SESSION, **settings})

@@ -13,7 +13,7 @@ _TAKE_OVER: Final = "UPDATE writer SET epoch = epoch + 1 RETURNING epoch"
 #: writers never overlap. So numbers that are given in a transaction, of events and deliveries, are committed in order.
 #: With it comes what a transaction has to know anyhow.
 _LOOK: Final = (
-    "SELECT w.epoch, m.value, d.last_id FROM writer AS w, meta AS m, delivery_ids AS d"
+    "{often}SELECT w.epoch, m.value, d.last_id FROM writer AS w, meta AS m, delivery_ids AS d"
     " WHERE m.name = 'routes_version' FOR UPDATE OF w"
 )
 

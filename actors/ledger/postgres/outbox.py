@@ -26,42 +26,46 @@ from domain.errors import FirstTaken, StaleRoutes
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import TRIGGER_CODES
 
-KNOWN: Final = "SELECT originator_id FROM stored_events WHERE originator_id {in $1} AND originator_version = 1"
+KNOWN: Final = "{often}SELECT originator_id FROM stored_events WHERE originator_id {in $1} AND originator_version = 1"
 TAKEN: Final = (
-    "SELECT f.message_key, f.first_key FROM unnest($1, $2) AS wanted (message_key, first_key)"
-    " JOIN first_hits AS f ON f.message_key = wanted.message_key AND f.first_key = wanted.first_key"
+    "{often}SELECT f.message_key, f.first_key FROM unnest($1, $2) AS wanted (message_key, first_key)"
+    " CROSS JOIN LATERAL (SELECT message_key, first_key FROM first_hits"
+    "  WHERE message_key = wanted.message_key AND first_key = wanted.first_key OFFSET 0) AS f"
 )
 STATE: Final = "SELECT m.value, d.last_id FROM meta AS m, delivery_ids AS d WHERE m.name = 'routes_version'"
 INSERT_EVENTS: Final = (
-    "WITH stored AS (INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+    "{often}WITH stored AS (INSERT INTO stored_events (originator_id, originator_version, topic, state)"
     "  SELECT id, 1, 'tracking-event.recorded', state FROM unnest($1, $2) AS e (id, state))"
     " INSERT INTO events (account_no, event_id, type, message_key)"
     " SELECT account_no, id, type, message_key FROM unnest($3, $1, $4, $5) AS e (account_no, id, type, message_key)"
 )
-INSERT_FIRSTS: Final = "INSERT INTO first_hits (message_key, first_key) SELECT * FROM unnest($1, $2)"
+INSERT_FIRSTS: Final = "{often}INSERT INTO first_hits (message_key, first_key) SELECT * FROM unnest($1, $2)"
 INSERT_DELIVERIES: Final = (
-    "WITH taken AS (UPDATE delivery_ids SET last_id = $6)"
+    "{often}WITH taken AS (UPDATE delivery_ids SET last_id = $6)"
     " INSERT INTO deliveries (id, loop_no, event_id, type, state, attempts, created_at_ms, due_at_ms)"
     " SELECT id, loop_no, event_id, type, 0, 0, at_ms, at_ms"
     " FROM unnest($1, $2, $3, $4, $5) AS d (id, loop_no, event_id, type, at_ms)"
 )
-# A delivery that was dropped or erased leaves nothing behind, not even an answer that was under way.
 # What arrived (1) has arrived, whatever another attempt comes to; what is dead (2) can only be found to have arrived.
 # A replay makes either pending again, and counts its attempts: only a later one moves it on.
+# A delivery that was dropped or erased leaves nothing behind, not even an answer that was under way.
+# The ids are sorted, so a delivery's place in the lists is the number of those up to it, which `width_bucket` looks up:
+# a join could be turned round, into one that reads all deliveries for each outcome.
+_PLACE: Final = "[width_bucket(d.id, $1)]"
 RECORD_OUTCOMES: Final = (
-    "WITH outcomes AS (SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS o"
-    "  (id, no, at_ms, duration_ms, status, error, excerpt, address, state, due_at_ms, response_bytes, forgiven)),"
-    " moved AS (UPDATE deliveries AS d SET state = o.state, attempts = o.no, due_at_ms = o.due_at_ms,"
-    "  forgiven = greatest(d.forgiven, o.forgiven) FROM outcomes AS o"
-    "  WHERE d.id = o.id AND d.attempts < o.no AND (d.state = 0 OR d.state = 2 AND o.state = 1)),"
-    " recorded AS ("
-    "  INSERT INTO attempts (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
-    "  SELECT o.id, o.no, o.at_ms, o.duration_ms, o.status, o.error, o.excerpt, o.address, o.response_bytes"
-    "  FROM outcomes AS o JOIN deliveries AS d ON d.id = o.id ON CONFLICT DO NOTHING RETURNING delivery_id)"
-    " SELECT d.loop_no, d.id FROM recorded AS r JOIN deliveries AS d ON d.id = r.delivery_id"
+    f"{{often}}WITH moved AS (UPDATE deliveries AS d SET state = $9{_PLACE}, attempts = $2{_PLACE},"  # noqa: S608 - no value is in it
+    f"  due_at_ms = $10{_PLACE}, forgiven = greatest(d.forgiven, $12{_PLACE})"
+    f"  WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE} AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1)),"
+    " recorded AS (INSERT INTO attempts"
+    "  (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
+    "  SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11) AS o (id)"
+    "  CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d"
+    "  ON CONFLICT DO NOTHING RETURNING delivery_id)"
+    " SELECT d.loop_no, r.delivery_id FROM recorded AS r"
+    " CROSS JOIN LATERAL (SELECT loop_no FROM deliveries WHERE id = r.delivery_id OFFSET 0) AS d"
 )
 SET_HEALTH: Final = (
-    "INSERT INTO loop_health"
+    "{often}INSERT INTO loop_health"
     " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms)"
     " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (loop_no) DO UPDATE SET breaker = excluded.breaker,"
     " failing_since_ms = excluded.failing_since_ms, last_success_ms = excluded.last_success_ms,"
@@ -235,7 +239,7 @@ def record_outcomes(cursor: Any, works: Sequence[RecordOutcomes]) -> None:
 
 
 def _rounds(outcomes: Sequence[AttemptOutcome]) -> list[list[AttemptOutcome]]:
-    """The outcomes in their order, no delivery twice in one round: a statement changes a row once."""
+    """The outcomes by delivery, none twice in one round: a statement changes a row once. Rounds keep their order."""
     rounds: list[list[AttemptOutcome]] = []
     seen: dict[int, int] = {}
     for outcome in outcomes:
@@ -244,7 +248,11 @@ def _rounds(outcomes: Sequence[AttemptOutcome]) -> list[list[AttemptOutcome]]:
         if number == len(rounds):
             rounds.append([])
         rounds[number].append(outcome)
-    return rounds
+    return [sorted(outcomes, key=_delivery_id) for outcomes in rounds]
+
+
+def _delivery_id(outcome: AttemptOutcome) -> int:
+    return outcome.delivery_id
 
 
 def _outcome_columns(outcomes: Sequence[AttemptOutcome]) -> tuple[object, ...]:

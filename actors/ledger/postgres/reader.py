@@ -14,9 +14,9 @@ from actors.ledger.reading import Row
 from actors.ports import Clock
 
 PROFILES: Final = (
-    "SELECT p.account_no, p.database, p.id, p.fields, p.interests"
-    " FROM unnest($1, $2, $3) AS wanted (account_no, database, id) JOIN profiles AS p"
-    " ON p.account_no = wanted.account_no AND p.database = wanted.database AND p.id = wanted.id"
+    "{often}SELECT p.account_no, p.database, p.id, p.fields, p.interests"
+    " FROM unnest($1, $2, $3) AS wanted (account_no, database, id) CROSS JOIN LATERAL (SELECT * FROM profiles AS p"
+    "  WHERE p.account_no = wanted.account_no AND p.database = wanted.database AND p.id = wanted.id OFFSET 0) AS p"
 )
 
 

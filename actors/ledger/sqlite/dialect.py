@@ -18,6 +18,7 @@ class SQLiteDialect:
         """See `Dialect.word`."""
         a, *b = of
         texts = {
+            "often": "",  # it keeps every plan
             "in": f"IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
             "not in": f"NOT IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
             # SQLite joins such tables in the order in which they stand.
