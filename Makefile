@@ -54,10 +54,10 @@ clean:  ## remove what these commands made; data in ./var stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Some tests have PHP read what we send, and run the examples in all their languages; without them they are skipped. Root of
-# a Debian gets the small ones installed.
+# Some tests have PHP read what we send, run the examples in all their languages, and look at the dashboard in a browser;
+# without them they are skipped. Root of a Debian gets the smaller ones installed.
 languages:
-	@missing=; for program in php:php-cli ruby:ruby; do \
+	@missing=; for program in php:php-cli ruby:ruby chromium:chromium; do \
 	  command -v "$${program%%:*}" >/dev/null || missing="$$missing $${program##*:}"; \
 	done; [ -z "$$missing" ] || { \
 	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing$$missing for their tests" && \

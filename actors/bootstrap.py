@@ -14,6 +14,7 @@ from uuid import uuid4
 import ray
 
 from actors.adapters.clock import SystemClock
+from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
@@ -48,6 +49,7 @@ from actors.settings import Settings
 from actors.tracing.spans import Traces
 from actors.tracing.starting import start_tracing
 from domain.handler_policy import HandlerPolicy
+from domain.keys import derive
 
 #: What this process counts: all cores that are built in it count together.
 TALLIES: Final = Tallies()
@@ -208,6 +210,7 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
         url_check=resolver(settings),
         clock=SystemClock(),
         random_bytes=os.urandom,
+        passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
         master_key=settings.master_key,
         problems=pipeline.problems,
         metrics=Gathering(Actors(), actor_names, node_counts).readings,

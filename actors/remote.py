@@ -15,6 +15,7 @@ from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.edition import EDITION
 from actors.gateway.protocol import read_hits
+from actors.ledger.access_port import AccessChange
 from actors.loops.host import Order
 from actors.loops.placement import own_loop
 from actors.metrics import catalogue
@@ -77,6 +78,9 @@ class LedgerActor(Actor):
 
     async def keep_answer(self, command: KeepAnswer) -> Answer:
         return await answering(self._core.keep_answer(command))
+
+    async def change_access(self, change: AccessChange) -> Answer:
+        return await answering(self._core.change_access(change))
 
     async def metrics(self) -> Answer:
         return Answer(bootstrap.readings(catalogue.LEDGER))

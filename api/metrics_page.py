@@ -52,14 +52,23 @@ class MetricsPage:
         When the actors cannot be asked in time it has this process's figures, and says that the gateway is silent.
         Those who ask within the same second get the same figures: anybody may ask, and hits are not to wait for them.
         """
-        is_over = self._told is None or self._told.done()
-        if self._told is None or (is_over and self._monotonic_s() - self._told_s >= FRESH_S):
-            self._told = asyncio.create_task(self._tell(), name="tell figures")
-        registry = _registry(await asyncio.shield(self._told))
+        registry = _registry(await self.metrics())
         # Not by the library's own choice: it fails at versions that are no numbers, and gives back what it was sent.
         if "application/openmetrics-text" in accept:
             return bytes(openmetrics.generate_latest(registry)), OPENMETRICS  # type: ignore[no-untyped-call]
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def own(self, metric: m.Metric) -> float:
+        """What this process tells of a metric without labels; 0 when it tells nothing."""
+        numbers = process_readings(m.FRONT_END, self._tallies).readings.numbers
+        return next((value for name, _, value in numbers if name == metric.short_name), 0.0)
+
+    async def metrics(self) -> list[Metric]:
+        """The figures, as they were told within the last second, or now."""
+        is_over = self._told is None or self._told.done()
+        if self._told is None or (is_over and self._monotonic_s() - self._told_s >= FRESH_S):
+            self._told = asyncio.create_task(self._tell(), name="tell figures")
+        return await asyncio.shield(self._told)
 
     async def _tell(self) -> list[Metric]:
         own = process_readings(m.FRONT_END, self._tallies).readings

@@ -16,8 +16,9 @@ from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
+from actors.delivery.lane_config import lane_config
 from actors.delivery.loop_views import health_view, loop_view, replay_view
-from actors.delivery.posts import LaneConfig, Posts, SigningSecret
+from actors.delivery.posts import LaneConfig, Posts
 from actors.delivery.proofs import look_for_proof
 from actors.delivery.replaying import Replaying
 from actors.delivery.sample_posts import sample_request, sample_result
@@ -26,7 +27,7 @@ from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, LedgerWriter, Prover, ReplayLedger, Sender
 from domain.delivery import LaneHealth, OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
-from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
+from domain.feedback_loop import FeedbackLoop
 from domain.retry import RetrySchedule
 from domain.signing import loop_secret, secret_text
 from domain.values import LoopState, Trigger
@@ -369,23 +370,7 @@ class FeedbackLoopCore:
         return secret_text(loop_secret(self._master_key, self._loop_id, loop.secret_version))
 
     def _lane_config(self, loop: FeedbackLoop) -> LaneConfig:
-        secrets = tuple(
-            SigningSecret(
-                loop_secret(self._master_key, self._loop_id, version),
-                None if version == loop.secret_version else loop.secret_rotations_ms[version - 1] + SECRET_OVERLAP_MS,
-            )
-            for version in loop.signing_versions(self._clock.now_ms())
-        )
-        return LaneConfig(
-            loop_id=self._loop_id,
-            account_id=loop.account_id,
-            url=loop.url,
-            format=loop.format,
-            secrets=secrets,
-            max_concurrency=loop.max_concurrency,
-            rate_limit=loop.rate_limit,
-            ordered=loop.ordered,
-        )
+        return lane_config(self._loop_id, loop, self._master_key, self._clock.now_ms())
 
     def _new_event_id(self, now_ms: int) -> bytes:
         """A UUIDv7 (RFC 9562 5.7)."""

@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
+from actors.ledger.access_projection import ACCESS_HANDLERS
 from actors.ledger.dialect import Cursor
 from actors.ledger.loop_document import LoopDocument, LoopKey
 from domain import enrichment
@@ -54,13 +55,6 @@ def _account_opened(cursor: Cursor, event: Account.Opened) -> None:
     cursor.execute(
         "INSERT INTO accounts (no, id, name, created_at_ms) SELECT coalesce(max(no), 0) + 1, $1, $2, $3 FROM accounts",
         (id_text("acc", event.originator_id), event.name, event.at_ms),
-    )
-
-
-def _api_key_issued(cursor: Cursor, event: Account.ApiKeyIssued) -> None:
-    cursor.execute(
-        "INSERT INTO api_keys (hash, account_no, issued_at_ms) SELECT $1, no, $2 FROM accounts WHERE id = $3",
-        (event.key_hash, event.at_ms, id_text("acc", event.originator_id)),
     )
 
 
@@ -164,7 +158,7 @@ def _loop_changed(cursor: Cursor, event: FeedbackLoop.Event) -> None:
 #: By topic. What is not here changes nothing that is looked up: attempts to verify, and secrets' versions.
 HANDLERS: Final[dict[str, Callable[[Cursor, Any], None]]] = {
     Account.Opened.TOPIC: _account_opened,
-    Account.ApiKeyIssued.TOPIC: _api_key_issued,
+    **ACCESS_HANDLERS,
     Message.Registered.TOPIC: _message_registered,
     Profile.Created.TOPIC: _profile_created,
     Profile.Updated.TOPIC: _profile_updated,

@@ -9,7 +9,8 @@ from typing import Final, Protocol
 from eventsourcing.persistence import StoredEvent
 
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
-from actors.ledger import idempotency, replays
+from actors.ledger import access, idempotency, replays
+from actors.ledger.access_port import AccessChange
 from actors.ledger.group_commit import GroupCommit, Work
 from actors.ledger.reading import Reading
 from actors.ledger.retention import Sweep
@@ -45,7 +46,7 @@ class Recording(Protocol):
 
 
 class Ledger:
-    """`LedgerWriter`, `ReplayLedger` and `RetentionLedger` on one store, and the keeper of Idempotency-Keys.
+    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, `AccessLedger` on one store; keeps Idempotency-Keys too.
 
     Everything it answers is durable. Calls of any number of tasks and event loops share commits, and each stands or
     falls alone. While the store cannot be written calls raise `StoreUnavailable`, and work again when it can be.
@@ -134,6 +135,10 @@ class Ledger:
             StoreUnavailable: it cannot be now; says why.
         """
         await self._commits.check(CHECK_S)
+
+    async def change_access(self, change: AccessChange) -> int:
+        """See `AccessLedger.change_access`."""
+        return await self._commits.run(lambda cursor: access.change(cursor, change, self._clock.now_ms()), 1)
 
     async def close(self) -> None:
         """Takes nothing more, and returns when what was taken is written and the store is let go of."""

@@ -57,12 +57,17 @@ class DeliveryService:
 
     async def retry_delivery(self, command: c.RetryDelivery) -> c.DeliveryView:
         """Has the delivery retried, and gives it as it is then: pending and due, or further already."""
+        loop_id, delivery = await self.delivery_of_loop(command)
+        await self._loops.ask(loop_id, "retry_delivery", _number("dlv", delivery.id))
+        return (await self._own_delivery(command))[1]
+
+    async def delivery_of_loop(self, command: c.GetDelivery | c.RetryDelivery) -> tuple[str, c.DeliveryView]:
+        """The id of its loop, and the delivery."""
         loop_no, delivery = await self._own_delivery(command)
         loop = await _read(self._reader.loop_by_no, loop_no)
         if loop is None:
             raise _no_delivery(command)
-        await self._loops.ask(loop.id, "retry_delivery", _number("dlv", delivery.id))
-        return (await self._own_delivery(command))[1]
+        return loop.id, delivery
 
     async def _own_delivery(self, command: c.GetDelivery | c.RetryDelivery) -> tuple[int, c.DeliveryView]:
         """The number of its loop, and the delivery."""

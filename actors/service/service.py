@@ -13,8 +13,11 @@ from uuid import UUID, uuid4, uuid5
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.metrics.readings import Readings
-from actors.ports import Clock, LedgerWriter
+from actors.ports import Clock
+from actors.service.access import AccessService, Passwords
+from actors.service.access import Ledger as AccessLedger
 from actors.service.deliveries import DeliveryService
+from actors.service.figures import FiguresService
 from actors.service.registrar import Registrar
 from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, NotFound
@@ -63,13 +66,14 @@ class Service:
     def __init__(
         self,
         *,
-        ledger: LedgerWriter,
+        ledger: AccessLedger,
         keys: IdempotencyKeys,
         reader: LedgerReader,
         loops: Loops,
         url_check: UrlCheck,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        passwords: Passwords,
         master_key: bytes,
         problems: Callable[[], Awaitable[list[str]]],
         metrics: Callable[[], Awaitable[Readings]],
@@ -85,10 +89,12 @@ class Service:
         self._metrics = metrics
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
+        access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
         deliveries = DeliveryService(reader, loops, clock, self._own_row)
+        figures = FiguresService(reader, clock, master_key, self._own_row, deliveries)
         self._handlers: dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]] = {
             c.CreateAccount: self._create_account,
-            c.Authenticate: self._authenticate,
+            **access.handlers(),
             c.CreateLoop: self._create_loop,
             c.ListLoops: self._list_loops,
             c.GetLoop: self._get_loop,
@@ -108,6 +114,7 @@ class Service:
             c.ListReplays: deliveries.list_replays,
             c.GetReplay: deliveries.get_replay,
             c.CancelReplay: deliveries.cancel_replay,
+            **figures.handlers(),
             c.RegisterMessages: self._registrar.register_messages,
             c.GetMessage: self._get_message,
             c.PutProfile: self._registrar.put_profile,
@@ -137,9 +144,6 @@ class Service:
         if made is None:
             raise NotFound("the account was made, and is gone already")
         return made
-
-    async def _authenticate(self, command: c.Authenticate) -> c.Account | None:
-        return await self._read(self._reader.account_by_key, command.key_hash)
 
     # --- feedback loops
 

@@ -17,6 +17,7 @@ COMMANDS: Final = {
     "serve": "run the service",
     "listen": "run a sample handler that shows the events it gets",
     "accounts": "open an account",
+    "users": "let people sign in to the dashboard",
     "loops": "set up, verify, test, pause and look at feedback loops",
     "messages": "register messages to track",
     "events": "show events as they come",

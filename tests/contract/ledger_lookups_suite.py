@@ -225,7 +225,12 @@ class RebuildSuite:
         loop = tenant.loop()
         loop.verify("x", NOW_MS)
         profile = tenant.profile("1", "p", {"a": [1, {"b": None}]})
-        store.append(loop, profile, tenant.message(1), tenant.message(2, links=[]))
+        gone = tenant.user("gone@example.com")
+        store.append(
+            loop, profile, tenant.message(1), tenant.message(2, links=[]), tenant.user("ann@example.com"), gone
+        )
+        gone.leave(NOW_MS)
+        store.append(gone)
         profile.update("{}", ["x"], NOW_MS + 1)
         loop.change({"tags": ["spring"]}, NOW_MS)
         store.append(profile, loop)

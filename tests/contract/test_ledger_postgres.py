@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.contract.ledger_access_suite import AccessSuite
 from tests.contract.ledger_backlog_suite import BacklogSuite
 from tests.contract.ledger_facts import Store
+from tests.contract.ledger_figures_suite import FiguresSuite
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
 from tests.contract.ledger_replay_suite import ReplaySuite
@@ -61,6 +63,14 @@ class TestReplays(ReplaySuite):
 
 
 class TestRetention(RetentionSuite):
+    """On PostgreSQL."""
+
+
+class TestAccess(AccessSuite):
+    """On PostgreSQL."""
+
+
+class TestFigures(FiguresSuite):
     """On PostgreSQL."""
 
 

@@ -292,7 +292,7 @@ def test_a_poisoned_request_fails_alone(url: str) -> None:
         first = event(tenant, message_key=5, first_key=0)
 
         async def all_at_once() -> list[Any]:
-            requests = [
+            requests: list[Any] = [
                 store.writer.record_outcomes([outcome(ids[0])]),
                 store.writer.record_outcomes([outcome(ids[1], excerpt="a\0b")]),
                 store.writer.record_events(version, [first, event(tenant)]),

@@ -13,8 +13,11 @@ from psycopg import Connection
 
 from actors import commands as c
 from actors.ledger import (
+    access,
+    access_views,
     backlogs,
     delivery_views,
+    figures_views,
     history_views,
     queries,
     replay_views,
@@ -42,6 +45,12 @@ TYPES = {int: "bigint", Numbers: "bigint[]", Uuids: "uuid[]", Texts: "text[]"}
 
 FULL = """
     INSERT INTO accounts SELECT n, 'acc_' || n, '', 0 FROM generate_series(1, 2000) AS n;
+    INSERT INTO api_keys SELECT 'h' || n, n, n, '' FROM generate_series(1, 4000) AS n;
+    INSERT INTO api_key_uses SELECT 'h' || n, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO users SELECT 'u' || n, n, n || '@example.com', '', n FROM generate_series(1, 4000) AS n;
+    INSERT INTO sessions SELECT 's' || n, 'u' || n, n, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO sign_in_tries SELECT 't' || n, 1, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO event_minutes SELECT n % 3, n, 1, 5 FROM generate_series(1, 4000) AS n;
     INSERT INTO loops SELECT n, 'fl_' || n, n % 3, 'active', '{}', (n % 10 = 0)::int FROM generate_series(1, 2000) AS n;
     INSERT INTO loop_health SELECT n, 'closed', NULL, NULL, NULL, 0, NULL FROM generate_series(1, 2000) AS n;
     INSERT INTO stored_events (originator_id, originator_version, topic, state)
@@ -143,6 +152,19 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "one": (queries.PENDING_ONE, [1, 1]),
     "next_due": (queries.NEXT_DUE, [1]),
     "account": (views.ACCOUNT_BY_KEY, ["x"]),
+    "user": (access_views.USER, ["x"]),
+    "user by address": (access_views.USER_BY_EMAIL, ["x"]),
+    "users": (access_views.USERS_OF_ACCOUNT, [1, 50]),
+    "session": (access_views.SESSION, ["x"]),
+    "account by id": (access_views.ACCOUNT, ["x"]),
+    "keys": (access_views.API_KEYS, [1, 50]),
+    "key's use": (access_views.API_KEY_USE, ["x"]),
+    "old sessions": (access.OLD_SESSIONS, [100, 10]),
+    "old tries": (access.OLD_TRIES, [100, 10]),
+    "sessions of": (access.SESSIONS_OF, ["x", "y"]),
+    "event minutes": (figures_views.EVENT_MINUTES, [1, 3_900]),
+    "backlog": (figures_views.BACKLOG, [1, 100]),
+    "deliveries of event": (figures_views.DELIVERIES_OF_EVENT, [START, 1, 50]),
     "loop": (views.LOOP, ["x"]),
     "loop by number": (views.LOOP_BY_NO, [1]),
     "loops": (views.LOOPS_OF_ACCOUNT, [1, 0, 50]),

@@ -14,6 +14,7 @@ import psycopg
 import pytest
 
 from actors import commands as c
+from actors.ledger import access_port as a
 from actors.ledger import stores
 from actors.ledger.postgres.moved_tables import TABLES
 from actors.ledger.postgres.moving import Copied, move
@@ -27,6 +28,7 @@ from actors.settings import Settings
 from api.cli import migrate
 from domain.delivery import LaneHealth
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
+from domain.values import id_text
 from tests.contract.ledger_facts import NOW_MS, FakeClock, Store, Tenant, event, failed, outcome
 from tests.contract.postgres_store import read_log
 from tests.contract.sqlite_store import read_log as sqlite_log
@@ -62,6 +64,15 @@ class Old:
         store.outcomes(*(outcome(i) for i in self.ids[50:100]), health=(self.loop.no, LaneHealth("open", NOW_MS)))
         store.outcomes(*(failed(i, 1, NOW_MS + 50) for i in self.ids[100:120]))
         store.advance(store.replay(self.loop.no).id, 10)
+        user = self.tenant.user("ann@example.com")
+        store.append(user)
+        (api_key,) = reader.api_keys(self.tenant.no, 10)
+        for change in (
+            a.BeginSession(hash="s", user_id=id_text("usr", user.id)),
+            a.CountTries(limits={"address/192.0.2.1": 9}),
+            a.UseApiKey(hash=api_key.hash),
+        ):
+            store.run(writer.change_access(change))
         for key in ("done", "open"):
             store.run(writer.claim_key(c.ClaimKey(scope="acc_1", key=key, fingerprint="f")))
         answer = c.StoredAnswer(status=201, content_type="text/plain", body=b"\x00\xff\\x")
@@ -101,6 +112,11 @@ def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
         reader.health(loop_no),
         reader.running_replay(loop_no),
         reader.newest_delivery_id(),
+        reader.users(None, 10),
+        reader.session("s"),
+        reader.api_keys(tenant.no, 10),
+        reader.attempt_minutes(loop_no, 0),
+        reader.event_minutes(tenant.no, 0),
     ]
 
 

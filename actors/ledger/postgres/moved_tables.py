@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
+from actors.ledger.minutes import COLUMNS
+
 Row = tuple[Any, ...]
 
 
@@ -57,7 +59,11 @@ TABLES: Final = (
         in_sqlite=("notification_id", "rowid"),
     ),
     Table("accounts", ("no", "id", "name", "created_at_ms")),
-    Table("api_keys", ("hash", "account_no", "issued_at_ms")),
+    Table("api_keys", ("hash", "account_no", "issued_at_ms", "name")),
+    Table("api_key_uses", ("hash", "used_at_ms")),
+    Table("users", ("id", "account_no", "email", "password_hash", "joined_at_ms")),
+    Table("sessions", ("hash", "user_id", "began_at_ms", "used_at_ms")),
+    Table("sign_in_tries", ("key", "count", "since_ms")),
     Table("loops", ("no", "id", "account_no", "state", "doc", "deleted")),
     Table(
         "messages",
@@ -102,6 +108,8 @@ TABLES: Final = (
         key_length=2,
     ),
     Table("meta", ("name", "value")),
+    Table("attempt_minutes", ("loop_no", "minute", *COLUMNS), key_length=2),
+    Table("event_minutes", ("account_no", "minute", "type", "count"), key_length=3),
     Table("delivery_ids", ("last_id",)),
     Table(
         "replays",

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
+from actors.ledger import minutes
 from actors.ledger.group_commit import Done, Work
 from actors.ledger.postgres.arrays import Blobs, Numbers, SomeNumbers, Texts, Uuids
 from actors.ledger.postgres.recorder import append
@@ -54,10 +55,14 @@ _PLACE: Final = "[width_bucket(d.id, $1)]"
 RECORD_OUTCOMES: Final = (
     f"{{often}}WITH moved AS (UPDATE deliveries AS d SET state = $9{_PLACE}, attempts = $2{_PLACE},"  # noqa: S608 - no value is in it
     f"  due_at_ms = $10{_PLACE}, forgiven = greatest(d.forgiven, $12{_PLACE})"
-    f"  WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE} AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1))"
-    " INSERT INTO attempts (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
-    " SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11) AS o (id)"
-    " CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d ON CONFLICT DO NOTHING"
+    f"  WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE} AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1)),"
+    " recorded AS (INSERT INTO attempts"
+    "  (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
+    "  SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11) AS o (id)"
+    "  CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d"
+    "  ON CONFLICT DO NOTHING RETURNING delivery_id)"
+    " SELECT d.loop_no, r.delivery_id FROM recorded AS r"
+    " CROSS JOIN LATERAL (SELECT loop_no FROM deliveries WHERE id = r.delivery_id OFFSET 0) AS d"
 )
 SET_HEALTH: Final = (
     "{often}INSERT INTO loop_health"
@@ -184,6 +189,7 @@ def record_events(cursor: Any, works: Sequence[RecordEvents], known: Known) -> l
     done = [batch.take(work) for work in works]
     if batch.events:
         _insert(cursor, batch)
+        minutes.count_events(cursor, batch.events, works[-1].clock.now_ms())
     return done
 
 
@@ -224,7 +230,9 @@ def _insert(cursor: Any, batch: _Batch) -> None:
 def record_outcomes(cursor: Any, works: Sequence[RecordOutcomes]) -> None:
     """Records attempts, and moves each delivery on unless it is further already. What is there already stays."""
     for outcomes in _rounds([outcome for work in works for outcome in work.outcomes]):
-        cursor.execute(RECORD_OUTCOMES, _outcome_columns(outcomes))
+        recorded = cursor.execute(RECORD_OUTCOMES, _outcome_columns(outcomes)).fetchall()
+        by_id = {outcome.delivery_id: outcome for outcome in outcomes}
+        minutes.count_attempts(cursor, ((loop_no, by_id[delivery_id]) for loop_no, delivery_id in recorded))
     for work in works:
         if work.health is not None:
             cursor.execute(SET_HEALTH, (work.health[0], *work.health[1]))
