@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
+from uuid import uuid4
 
 import ray
 
@@ -20,6 +21,7 @@ from actors.adapters.sender import HttpSender
 from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
+from actors.delivery.in_hand import SharedBytes
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
 from actors.ledger import stores
@@ -27,7 +29,9 @@ from actors.ledger.reader_port import LedgerReader
 from actors.ledger.writer import Ledger
 from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
-from actors.loops.directory import LoopDirectory, RayLauncher, actor_names, node_counts
+from actors.loops.directory import LoopDirectory
+from actors.loops.host import LoopHost
+from actors.loops.ray_launcher import RayLauncher, actor_names, node_counts
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
 from actors.metrics.backlog_look import BacklogLook
@@ -38,7 +42,7 @@ from actors.metrics.readings import ProcessReadings
 from actors.metrics.tallies import Tallies
 from actors.processes.log_lines import configure
 from actors.ray_calls import Actors
-from actors.ray_ports import RemoteLanes, RemoteLedger
+from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention
 from actors.service.service import Service
 from actors.settings import Settings
@@ -131,10 +135,12 @@ def enricher(plain: dict[str, Any]) -> Enricher:
     """The core of an enrichment actor."""
     settings, actors = _settings(plain), Actors()
     connections = links(settings, actors)
+    places = followed_places(connections)
+    places.start()
     return Enricher(
         RemoteLedger(actors, connections),
         reader(settings),
-        RemoteLanes(connections),
+        RemoteLanes(connections, places),
         EnrichmentFigures(TALLIES),
         traces(m.ENRICHER),
     )
@@ -146,41 +152,61 @@ def _delivery_figures() -> DeliveryFigures:
     return DeliveryFigures(TALLIES)
 
 
-def feedback_loop(plain: dict[str, Any], loop_id: str) -> FeedbackLoopCore:
-    """The core of a loop's actor."""
-    settings = _settings(plain)
+def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
+    """The core of an actor that holds loops, one or many. `kind`: of process, as metrics and traces have it."""
+    settings, clock = _settings(plain), SystemClock()
     handlers, actors = resolver(settings), Actors()
-    return FeedbackLoopCore(
-        loop_id=loop_id,
-        ledger=RemoteLedger(actors, links(settings, actors)),
-        reader=reader(settings),
-        sender=HttpSender(handlers),
-        prover=HttpProver(handlers, nameserver=settings.nameserver),
-        resolver=handlers,
-        clock=SystemClock(),
-        master_key=settings.master_key,
-        retry_schedule=settings.retry_schedule,
+    ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
+    sender, prover = HttpSender(handlers), HttpProver(handlers, nameserver=settings.nameserver)
+    chance, shared_bytes = random.SystemRandom(), SharedBytes()
+    duty, figures, spans = Duty(time.monotonic, time.process_time), _delivery_figures(), traces(kind)
+
+    def make_core(loop_id: str) -> FeedbackLoopCore:
+        return FeedbackLoopCore(
+            loop_id=loop_id,
+            ledger=ledger,
+            reader=store,
+            sender=sender,
+            prover=prover,
+            resolver=handlers,
+            clock=clock,
+            master_key=settings.master_key,
+            retry_schedule=settings.retry_schedule,
+            delivery_timeout_s=settings.delivery_timeout_s,
+            disable_after_s=settings.disable_after_s,
+            random=chance,
+            shared_bytes=shared_bytes,
+            notes=AttemptNotes(loop_id, figures, spans),
+            duty=duty,
+        )
+
+    node = ray.get_runtime_context().get_node_id()
+    return LoopHost(life=uuid4().hex, node=node, make_core=make_core, reader=store, sender=sender, clock=clock)
+
+
+def supervisor(plain: dict[str, Any], create: Callable[[str, str], Any]) -> Supervisor:
+    """The core of the supervisor's actor. `create` makes the actor of a name on a node, or finds it."""
+    settings = _settings(plain)
+    return Supervisor(
+        reader(settings),
+        RayLauncher(Actors(), create),
+        life=uuid4().hex,
+        budget=settings.actor_budget,
         delivery_timeout_s=settings.delivery_timeout_s,
-        disable_after_s=settings.disable_after_s,
-        random=random.SystemRandom(),
-        notes=AttemptNotes(loop_id, _delivery_figures(), traces(m.FEEDBACK_LOOP)),
-        duty=Duty(time.monotonic, time.process_time),
+        starts_failed=TALLIES.cell(m.STARTS_FAILED),
     )
-
-
-def supervisor(plain: dict[str, Any], create_loop: Callable[[str], Any]) -> Supervisor:
-    """The core of the supervisor's actor. `create_loop` makes a loop's actor, or finds it."""
-    return Supervisor(reader(_settings(plain)), RayLauncher(Actors(), create_loop), TALLIES.cell(m.STARTS_FAILED))
 
 
 def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     """What the gateway hands commands to."""
-    ledger = RemoteLedger(actors, links(settings, actors))
+    connections = links(settings, actors)
+    ledger, places = RemoteLedger(actors, connections), followed_places(connections)
+    places.start()
     return Service(
         ledger=ledger,
         keys=ledger,
         reader=reader(settings),
-        loops=LoopDirectory(actors),
+        loops=LoopDirectory(actors, places),
         url_check=resolver(settings),
         clock=SystemClock(),
         random_bytes=os.urandom,

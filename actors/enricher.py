@@ -12,12 +12,13 @@ import msgspec
 from actors.ledger.reader_port import LedgerReader
 from actors.metrics.figures import EnrichmentFigures
 from actors.ports import Lanes, LedgerWriter
+from actors.routes import RouteIndex
 from actors.tracing.spans import Span, Traces
 from domain.bots import bot_reason
 from domain.delivery import OfferedDelivery
-from domain.enrichment import event_fields, first_key, is_owed
+from domain.enrichment import event_fields, first_key
 from domain.errors import FirstTaken, StaleRoutes
-from domain.tracking import EventToRecord, MessageFacts, RecordedEvents, Route, RoutingTable, TrackingHit
+from domain.tracking import EventToRecord, RecordedEvents, RoutingTable, TrackingHit
 from domain.values import id_text
 
 log = logging.getLogger(__name__)
@@ -49,9 +50,7 @@ class Enricher:
         self._lanes = lanes
         self._figures = figures or EnrichmentFigures()
         self._traces = traces
-        self._table = RoutingTable(-1, [])
-        self._by_account: dict[int, list[Route]] = {}
-        self._loop_ids: dict[int, str] = {}
+        self._routes = RouteIndex(RoutingTable(-1, []))
 
     async def record_hits(self, hits: Sequence[TrackingHit]) -> None:
         """Enriches, records and fans out.
@@ -67,7 +66,7 @@ class Enricher:
                 return
             enriched_ns = time.time_ns()
             try:
-                recorded = await self._ledger.record_events(self._table.version, events)
+                recorded = await self._ledger.record_events(self._routes.version, events)
             except StaleRoutes:
                 self._load_routes()
             except FirstTaken:
@@ -93,15 +92,10 @@ class Enricher:
                 traces.add(Span(event.event_id, "record", enriched_ns, recorded_ns, about))
 
     def _load_routes(self) -> None:
-        self._table = self._reader.routing_table()
-        self._by_account = {}
-        self._loop_ids = {}
-        for route in self._table.routes:
-            self._by_account.setdefault(route.account_no, []).append(route)
-            self._loop_ids[route.loop_no] = route.loop_id
+        self._routes = RouteIndex(self._reader.routing_table())
 
     def _enrich(self, hits: Sequence[TrackingHit]) -> list[EventToRecord]:
-        if self._table.version < 0:
+        if self._routes.version < 0:
             self._load_routes()
         messages = self._reader.messages({h.message_key for h in hits})
         profiles = self._reader.profiles(
@@ -132,17 +126,10 @@ class Enricher:
                     first_key=first if is_first else None,
                     time_ms=hit.time_ms,
                     fields=_encode(fields),
-                    loop_nos=self._owed(hit, message),
+                    loop_nos=self._routes.owed(hit.account_no, hit.kind, message.tags, message.database),
                 )
             )
         return events
-
-    def _owed(self, hit: TrackingHit, message: MessageFacts) -> list[int]:
-        return [
-            route.loop_no
-            for route in self._by_account.get(hit.account_no, ())
-            if is_owed(route, hit.account_no, hit.kind, message.tags, message.database)
-        ]
 
     def _note_unknown(self, hit: TrackingHit) -> None:
         # Erased, or of another installation's back-up.
@@ -160,12 +147,12 @@ class Enricher:
                     OfferedDelivery(delivery_id, event.event_id, event.type, event.fields, 0, event.time_ms)
                 )
         for loop_no, deliveries in offers.items():
-            if loop_id := self._loop_ids.get(loop_no):  # else it was deleted meanwhile
+            if loop_id := self._routes.loop_id(loop_no):  # else it was deleted meanwhile
                 self._lanes.offer(loop_id, deliveries)
         if recorded.duplicates:
             self._nudge([events[n].event_id for n in recorded.duplicates])
 
     def _nudge(self, event_ids: Sequence[bytes]) -> None:
         for loop_no in self._reader.loops_owed(event_ids):
-            if loop_id := self._loop_ids.get(loop_no):
+            if loop_id := self._routes.loop_id(loop_no):
                 self._lanes.nudge(loop_id)

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
 #: All actors of an installation live here; one installation per Ray cluster.
 NAMESPACE: Final = "feedback-loops"
 LEDGER: Final = "ledger"
 SUPERVISOR: Final = "supervisor"
+LOOP_PREFIX: Final = "feedback-loop/"
+HOST_PREFIX: Final = "loop-host/"
 
 
 def enricher_name(number: int) -> str:
@@ -16,8 +20,13 @@ def enricher_name(number: int) -> str:
 
 
 def loop_name(loop_id: str) -> str:
-    """Name of a feedback loop's actor."""
-    return f"feedback-loop/{loop_id}"
+    """Name of a feedback loop's own actor."""
+    return f"{LOOP_PREFIX}{loop_id}"
+
+
+def host_name(number: int) -> str:
+    """Name of the actor `number`, from 0, that many loops share."""
+    return f"{HOST_PREFIX}{number}"
 
 
 def words_for(name: str) -> str:
@@ -56,5 +65,8 @@ def enricher(number: int) -> dict[str, Any]:
     return _COMMON | {"name": enricher_name(number), "max_concurrency": 256}
 
 
-def feedback_loop(loop_id: str) -> dict[str, Any]:
-    return _COMMON | {"name": loop_name(loop_id), "max_concurrency": 1000}
+def place(name: str, node: str) -> dict[str, Any]:
+    """A process for one loop or for many, on a node if that can be, or wherever there are few."""
+    # Soft: when the node is lost Ray starts it anew on another.
+    strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
+    return _COMMON | {"name": name, "max_concurrency": 4096, "scheduling_strategy": strategy}

@@ -5,6 +5,7 @@ What comes with every event goes over links, what comes now and then is a Ray ca
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import IntEnum
 from typing import Any, TypeVar
@@ -17,6 +18,7 @@ from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access_port import AccessChange
 from actors.links.links import Links
+from actors.loops.places import Changes, Places
 from actors.ray_calls import Actors
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
@@ -31,7 +33,7 @@ class Kind(IntEnum):
     RECORD_EVENTS = 20
     RECORD_OUTCOMES = 21
     OFFER = 30
-    NUDGE = 31
+    PLACES = 40
 
 
 _pack = msgspec.msgpack.Encoder().encode
@@ -39,10 +41,19 @@ _pack = msgspec.msgpack.Encoder().encode
 unpack_events = msgspec.msgpack.Decoder(tuple[int, list[EventToRecord]]).decode
 #: A request to record outcomes: the outcomes, and their loop's number with how its handler does.
 unpack_outcomes = msgspec.msgpack.Decoder(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None]).decode
-unpack_offers = msgspec.msgpack.Decoder(list[OfferedDelivery]).decode
+#: Loops with what each is offered; with nothing: the loop is to look into the outbox.
+unpack_offers = msgspec.msgpack.Decoder(list[tuple[str, list[OfferedDelivery]]]).decode
+#: A question for changes of the loops' places: life and version of what is known.
+unpack_version = msgspec.msgpack.Decoder(tuple[str, int]).decode
+_unpack_changes = msgspec.msgpack.Decoder(Changes).decode
 _unpack_recorded = msgspec.msgpack.Decoder(RecordedEvents).decode
 
 StoredTuple = tuple[bytes, int, str, bytes]
+
+
+def pack_changes(changes: Changes) -> bytes:
+    """The supervisor's answer as bytes."""
+    return _pack(changes)
 
 
 def pack_recorded(recorded: RecordedEvents) -> bytes:
@@ -117,13 +128,35 @@ async def _store(work: Awaitable[T]) -> T:
 
 
 class RemoteLanes:
-    """`Lanes` by way of the loops' actors."""
+    """`Lanes` by way of the processes that hold the loops. What is offered at the same time goes there together."""
 
-    def __init__(self, links: Links) -> None:
+    def __init__(self, links: Links, places: Places) -> None:
         self._links = links
+        self._places = places
+        #: By place: each loop with what it is offered, or with nothing when it is nudged.
+        self._waiting: dict[str, list[tuple[str, Sequence[OfferedDelivery]]]] = {}
 
     def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
-        self._links.tell(options.loop_name(loop_id), Kind.OFFER, _pack(deliveries))
+        name = self._places.get(loop_id)
+        if name is None:  # its next place finds them in the outbox
+            return
+        if not self._waiting:
+            asyncio.get_running_loop().call_soon(self._tell)
+        self._waiting.setdefault(name, []).append((loop_id, deliveries))
 
     def nudge(self, loop_id: str) -> None:
-        self._links.tell(options.loop_name(loop_id), Kind.NUDGE, b"")
+        self.offer(loop_id, ())
+
+    def _tell(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        for name, offers in waiting.items():
+            self._links.tell(name, Kind.OFFER, _pack(offers))
+
+
+def followed_places(links: Links) -> Places:
+    """The supervisor's word on where loops are; a link to a process that holds none any more is closed."""
+
+    async def fetch(life: str, version: int) -> Changes:
+        return _unpack_changes(await links.ask(options.SUPERVISOR, Kind.PLACES, _pack((life, version))))
+
+    return Places(fetch, links.forget)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable
 from typing import Any, Final
 
 import ray
@@ -17,6 +16,8 @@ from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.edition import EDITION
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
+from actors.loops.host import Order
+from actors.loops.placement import own_loop
 from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
@@ -93,25 +94,36 @@ class LedgerActor(Actor):
 
 
 class SupervisorActor(Actor):
-    """Keeps the loops that should run running."""
+    """Decides where loops live, and tells it."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
         bootstrap.begin(settings, catalogue.SUPERVISOR)
 
-        def create_loop(loop_id: str) -> Any:
-            return FeedbackLoop.options(**options.feedback_loop(loop_id)).remote(settings, loop_id)
+        def create(name: str, node: str) -> Any:
+            kind = LoopHost if own_loop(name) is None else FeedbackLoop
+            return kind.options(**options.place(name, node)).remote(settings)
 
-        self._core = bootstrap.supervisor(settings, create_loop)
+        self._core = bootstrap.supervisor(settings, create)
         self._core.start()
         self._look = bootstrap.backlog_look(settings)
+        self._door = bootstrap.door(settings, self._answer)
 
-    async def ensure(self, loop_id: str) -> Answer:
-        return await answering(self._core.ensure(loop_id))
+    async def _answer(self, _kind: int, body: bytes) -> bytes:
+        return ray_ports.pack_changes(await self._core.places.since(*ray_ports.unpack_version(body)))
+
+    async def address(self) -> Answer:
+        return await answering(self._door.address())
+
+    async def locate(self, loop_id: str) -> Answer:
+        return await answering(self._core.locate(loop_id))
 
     async def warm_up(self) -> Answer:
         """Makes processes ready for the loops that it starts next."""
         return await answering(asyncio.to_thread(warm_up))
+
+    async def replace(self, name: str) -> Answer:
+        return await answering(self._core.replace(name))
 
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
@@ -150,78 +162,59 @@ class EnricherActor(Actor):
         return Answer(None)
 
 
-class FeedbackLoopActor(Actor):
-    """One feedback loop: its verification state, its subscription set and its delivery lane."""
+class LoopHostActor(Actor):
+    """Feedback loops: their verification state, their subscription sets and their delivery lanes."""
 
-    def __init__(self, settings: dict[str, Any], loop_id: str) -> None:
+    KIND = catalogue.LOOP_HOST
+
+    def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        bootstrap.begin(settings, catalogue.FEEDBACK_LOOP)
+        bootstrap.begin(settings, self.KIND)
         # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
         os.nice(LOOP_NICENESS)
-        self._core = bootstrap.feedback_loop(settings, loop_id)
-        self._door = bootstrap.door(settings, self._answer)
         # Ray runs constructors of asynchronous actors inside their event loop.
-        self._started = asyncio.create_task(self._core.start(), name="start")
+        self._core = bootstrap.loop_host(settings, self.KIND)
+        self._core.start()
+        self._door = bootstrap.door(settings, self._answer)
 
-    async def _do(self, work: Awaitable[Any]) -> Answer:
-        await asyncio.shield(self._started)
-        return await answering(work)
-
-    async def _answer(self, kind: int, body: bytes) -> bytes:
-        if kind == Kind.OFFER:
-            self._core.offer(ray_ports.unpack_offers(body))
-        else:
-            self._core.nudge()
+    async def _answer(self, _kind: int, body: bytes) -> bytes:
+        for loop_id, deliveries in ray_ports.unpack_offers(body):
+            self._core.offer(loop_id, deliveries)
         return b""
 
     async def address(self) -> Answer:
-        return await self._do(self._door.address())
+        return await answering(self._door.address())
 
-    async def verify(self) -> Answer:
-        return await self._do(self._core.verify())
+    async def ask(self, loop_id: str, command: str, args: tuple[Any, ...]) -> Answer:
+        return await answering(self._core.ask(loop_id, command, *args))
 
-    async def pause(self) -> Answer:
-        return await self._do(self._core.pause())
+    async def standing(self, order: Order) -> Answer:
+        return Answer(self._core.standing(order))
 
-    async def resume(self) -> Answer:
-        return await self._do(self._core.resume())
+    async def beat(self, life: str) -> Answer:
+        return await answering(self._core.beat(life))
 
-    async def change(self, changes: dict[str, Any]) -> Answer:
-        return await self._do(self._core.change(changes))
+    async def take(self, order: Order, loop_ids: list[str]) -> Answer:
+        return await answering(self._core.take(order, loop_ids))
 
-    async def rotate_secret(self) -> Answer:
-        return await self._do(self._core.rotate_secret())
-
-    async def secret(self) -> Answer:
-        return await self._do(self._core.secret())
-
-    async def delete(self) -> Answer:
-        return await self._do(self._core.delete())
-
-    async def send_sample(self, trigger: str, data: dict[str, Any]) -> Answer:
-        return await self._do(self._core.send_sample(trigger, data))
-
-    async def replay(self, which: str, since_ms: int, until_ms: int) -> Answer:
-        return await self._do(self._core.replay(which, since_ms, until_ms))
-
-    async def cancel_replay(self, replay_id: int) -> Answer:
-        return await self._do(self._core.cancel_replay(replay_id))
-
-    async def retry_delivery(self, delivery_id: int) -> Answer:
-        return await self._do(self._core.retry_delivery(delivery_id))
+    async def let_go(self, order: Order, loop_ids: list[str], drain_s: float) -> Answer:
+        return await answering(self._core.let_go(order, loop_ids, drain_s))
 
     async def metrics(self) -> Answer:
-        return Answer(bootstrap.readings(catalogue.FEEDBACK_LOOP))
-
-    async def ping(self) -> Answer:
-        await asyncio.shield(self._started)
-        return Answer(None)
+        return Answer(bootstrap.readings(self.KIND))
 
     async def stop(self, drain_s: float) -> Answer:
-        return await self._do(self._core.stop(drain_s))
+        return await answering(self._core.stop(drain_s))
+
+
+class FeedbackLoopActor(LoopHostActor):
+    """One feedback loop, in a process of its own."""
+
+    KIND = catalogue.FEEDBACK_LOOP
 
 
 Ledger: Any = ray.remote(LedgerActor)
 Supervisor: Any = ray.remote(SupervisorActor)
 Enricher: Any = ray.remote(EnricherActor)
+LoopHost: Any = ray.remote(LoopHostActor)
 FeedbackLoop: Any = ray.remote(FeedbackLoopActor)

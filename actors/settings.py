@@ -48,6 +48,8 @@ class Settings:
     disable_after_s: float
     trusted_proxies: Networks
     enrichers: int
+    #: None: what the nodes carry.
+    actor_budget: int | None
     nameserver: str | None
     journal_max_bytes: int
     keep_deliveries_days: float

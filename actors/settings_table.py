@@ -316,6 +316,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         help="How many enrichment actors share the work.",
     ),
     Option(
+        name="actor_budget",
+        metavar="N",
+        default=None,
+        unset="what the memory and the cores of all machines carry",
+        read=integer(1, 100_000),
+        help="How many processes feedback loops may take, at some 60 MB each. A loop has one of its own while they "
+        "last; all others share processes, many to each.",
+    ),
+    Option(
         name="nameserver",
         metavar="IP:PORT",
         default=None,

@@ -25,6 +25,7 @@ import uvloop
 from actors.adapters.clock import SystemClock
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
+from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
 from actors.delivery.posts import LaneConfig, SigningSecret
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
@@ -100,6 +101,7 @@ async def measure(url: str, form: str, options: argparse.Namespace) -> None:
         timeout_s=15.0,
         disable_after_s=1e6,
         on_disable=print,
+        shared_bytes=SharedBytes(),
     )
     lane.start()
     lane.resume()

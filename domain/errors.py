@@ -14,6 +14,7 @@
     │   └── StoreUnavailable        nothing was written, or it is not known: retry
     ├── Overloaded                  a bounded queue is full: come back later
     ├── Unavailable                 a process is away; the request may have been carried out
+    │   └── Moved                   a feedback loop is in another process: ask there
     └── InternalError               a fault of ours, which was logged; the request may have been carried out
 
 Every class survives pickling (Ray) and `to_wire`/`from_wire` (the gateway's socket) with its attributes.
@@ -105,6 +106,10 @@ class Unavailable(FeedbackLoopsError):
     def __init__(self, detail: str, may_have_run: bool = False) -> None:
         self.may_have_run = bool(may_have_run)
         super().__init__(detail, self.may_have_run)
+
+
+class Moved(Unavailable):
+    """A feedback loop is not, or no longer, in the process that was asked. Nothing was done: ask where it is."""
 
 
 class InternalError(FeedbackLoopsError):

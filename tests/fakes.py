@@ -22,9 +22,10 @@ from actors.ports import Fetched, HttpAnswer, HttpRequest
 from domain.account import Account
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import StoreUnavailable
-from domain.ledger import event_mapper
+from domain.feedback_loop import FeedbackLoop
+from domain.ledger import domain_events, event_mapper
 from domain.tracking import EventToRecord, RecordedEvents
-from domain.values import id_text
+from domain.values import id_text, id_uuid
 from tests.loops import LOOP_ID, a_loop
 
 ACCOUNT_ID = UUID(int=0xACC)
@@ -214,6 +215,16 @@ class World:
         """Deliveries of the loop that are not delivered or dead, as the ledger has it."""
         far_ms = self.clock.now_ms() + 10**12
         return len(SQLiteLedgerReader.due_deliveries(self.reader, self.loop_no, far_ms, 10**6, []))
+
+
+async def make_active(world: World) -> None:
+    """Has the world's loop verified."""
+    mapper, uuid = event_mapper(), id_uuid("fl", world.loop_id)
+    assert uuid is not None
+    loop = FeedbackLoop.from_events(domain_events(mapper, world.reader.events_of(uuid)))
+    assert loop is not None
+    loop.verify("a file", 1)
+    await world.ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
 
 
 @asynccontextmanager

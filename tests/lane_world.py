@@ -16,17 +16,17 @@ from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.feedback_loop import FeedbackLoopCore
+from actors.delivery.in_hand import SharedBytes
+from actors.delivery.outbox_watch import OutboxWatch
+from actors.delivery.steady_time import SteadyTime
 from actors.ledger.sqlite.reading import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
 from actors.ports import HttpAnswer, HttpRequest
 from domain.delivery import OfferedDelivery
-from domain.feedback_loop import FeedbackLoop
 from domain.handler_policy import HandlerPolicy
-from domain.ledger import domain_events, event_mapper
 from domain.retry import RetrySchedule
 from domain.tracking import EventToRecord
-from domain.values import id_uuid
-from tests.fakes import ScriptedProver, SwitchedLedger, WatchedReader, a_world, header
+from tests.fakes import ScriptedProver, SwitchedLedger, WatchedReader, a_world, header, make_active
 from tests.virtual_time import VirtualClock, VirtualLedger, VirtualLoop
 
 SCHEDULE: Final = "0,2,10,40"
@@ -52,14 +52,7 @@ def make_template(directory: Path) -> tuple[Path, str, int]:
 
     async def make() -> tuple[str, int]:
         async with a_world(directory) as world:
-            uuid = id_uuid("fl", world.loop_id)
-            assert uuid is not None
-            mapper = event_mapper()
-
-            loop = FeedbackLoop.from_events(domain_events(mapper, world.reader.events_of(uuid)))
-            assert loop is not None
-            loop.verify("a file", 1)
-            await world.ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
+            await make_active(world)
             return world.loop_id, world.loop_no
 
     return directory / "ledger.sqlite", *asyncio.run(make())
@@ -200,9 +193,12 @@ class LaneWorld:
             retry_schedule=RetrySchedule.parse(self.schedule),
             delivery_timeout_s=TIMEOUT_S,
             random=self._rng,
+            shared_bytes=SharedBytes(),
             disable_after_s=self.disable_after_s,
         )
-        self.starting = asyncio.create_task(self.core.start())
+        core = self.core
+        self.starting = asyncio.create_task(core.start())
+        OutboxWatch(self.reader, SteadyTime(self.clock), lambda due: core.nudge() if due else None).start()
 
     async def crash(self) -> None:
         """Ends the core as `kill -9` would, and begins another."""

@@ -32,6 +32,7 @@ ROLES = {
     "supervisor": "ray::SupervisorActor",
     "enricher": "ray::EnricherActor",
     "loop": "ray::FeedbackLoopActor",
+    "host": "ray::LoopHostActor",
     "raylet": "raylet/raylet",
     "gcs": "gcs/gcs_server",
     "keeper": "api.cli.main serve",

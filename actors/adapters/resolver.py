@@ -16,9 +16,14 @@ from domain.values import HandlerUrl
 TTL_S: Final = 10.0
 #: A name that does not resolve is asked for again soon, and not at every attempt of every delivery.
 FAILURE_TTL_S: Final = 1.0
-MAX_HOSTS: Final = 1024
+MAX_HOSTS: Final = 8192
+#: Addresses may be used for so long beyond that, while their name server takes its time.
+STALE_S: Final = 300.0
+PATIENCE_S: Final = 0.5
 #: Look-ups block a thread each; a name server that hangs must not take those that read the ledger.
-LOOK_UP_THREADS: Final = 8
+LOOK_UP_THREADS: Final = 16
+#: A host whose look-up took longer than this is looked up in threads apart, where it delays its like alone.
+SLOW_S: Final = 1.0
 
 LookUp = Callable[[str], Awaitable[list[str]]]
 
@@ -47,7 +52,8 @@ class HandlerResolver:
 
     Whoever connects must connect to an address given here, not to the name: a name may point elsewhere a moment later
     (DNS rebinding). Literal addresses are judged like any other, in every spelling the operating system understands.
-    Answers are kept for `TTL_S`; look-ups of the same host share one.
+    Answers are kept for `TTL_S`; look-ups of the same host share one. A name server that hangs delays the hosts that it
+    alone knows, and those only until they have been looked up once.
     """
 
     def __init__(
@@ -68,7 +74,7 @@ class HandlerResolver:
         """
         known = self._known.get(host)
         if known is None or known.until_s <= self._monotonic_s():
-            known = await self._ask(host)
+            known = await self._ask(host, known)
         if known.failure:
             raise NameNotResolved(known.failure)
         problems = {address: self._policy.problem_with(address) for address in known.addresses}
@@ -92,11 +98,17 @@ class HandlerResolver:
         except NameNotResolved:
             return
 
-    async def _ask(self, host: str) -> _Known:
-        task = self._asking.get(host)
+    async def _ask(self, host: str, before: _Known | None) -> _Known:
+        task, is_first = self._asking.get(host), False
         if task is None:
+            is_first = True
             task = self._asking[host] = asyncio.create_task(self._find_out(host), name="resolve")
             task.add_done_callback(lambda _: self._asking.pop(host, None))
+        if before is not None and before.addresses and before.until_s + STALE_S > self._monotonic_s():
+            if is_first:
+                await asyncio.wait({task}, timeout=PATIENCE_S)
+            if not task.done():
+                return before
         return await asyncio.shield(task)
 
     async def _find_out(self, host: str) -> _Known:
@@ -118,12 +130,32 @@ class _SystemLookUp:
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(LOOK_UP_THREADS, "resolve")
+        self._slow_threads = ThreadPoolExecutor(LOOK_UP_THREADS, "resolve-slowly")
+        #: Hosts that were slow the last time, in the order in which they were found to be.
+        self._slow: dict[str, None] = {}
 
     async def __call__(self, host: str) -> list[str]:
-        found = await asyncio.get_running_loop().run_in_executor(
-            self._threads, lambda: socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        )
-        return [str(address[0]) for *_, address in found]
+        threads = self._slow_threads if host in self._slow else self._threads
+        found, took_s = await asyncio.get_running_loop().run_in_executor(threads, _look_up, host)
+        self._slow.pop(host, None)
+        if took_s > SLOW_S:
+            self._slow[host] = None
+            if len(self._slow) > MAX_HOSTS:
+                del self._slow[next(iter(self._slow))]
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+def _look_up(host: str) -> tuple[list[str] | OSError | UnicodeError, float]:
+    """The addresses or the failure, and the seconds that it took."""
+    began_s = time.monotonic()
+    found: list[str] | OSError | UnicodeError
+    try:
+        found = [str(address[0]) for *_, address in socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)]
+    except (OSError, UnicodeError) as exc:
+        found = exc
+    return found, time.monotonic() - began_s
 
 
 def _reason(exc: OSError | UnicodeError) -> str:

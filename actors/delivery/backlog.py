@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable
 from typing import Final
@@ -17,14 +16,12 @@ from domain.errors import FeedbackLoopsError
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE: Final = 250
-#: The outbox is looked into this often even when nobody said that there is something in it.
-SWEEP_S: Final = 1.0
 #: Retries that fall due one after the other are read together.
 MIN_READ_GAP_S: Final = 0.02
 
 
 class Backlog:
-    """Keeps what is in hand filled from the outbox: when it falls to half, when a retry is due, and now and then.
+    """Keeps what is in hand filled from the outbox: when it falls to half, when a retry is due, and when it is nudged.
 
     In strict order it takes what was recorded first, due or not; otherwise what is due, the soonest first. A new one is
     paused, and supposes that the outbox holds something.
@@ -86,8 +83,9 @@ class Backlog:
         self.nudge()
 
     def note(self) -> None:
-        """Something was left in the outbox for want of room."""
+        """Something that was offered was left in the outbox for want of room: there may be room for what is old."""
         self._holds_more = True
+        self.hasten()
 
     def nudge(self) -> None:
         """Something may be in the outbox: reads it soon."""
@@ -114,9 +112,7 @@ class Backlog:
 
     async def _read_forever(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SWEEP_S):  # wait_for of 3.11 may swallow being cancelled
-                    await self._read_now.wait()
+            await self._read_now.wait()
             self._read_now.clear()
             try:
                 while not self._is_paused and self._in_hand.is_low and await self._read():
@@ -124,7 +120,7 @@ class Backlog:
             except FeedbackLoopsError as exc:
                 facts = {"action": "outbox_unreadable", "loop_id": self._loop_id, "error": str(exc)}
                 log.warning("the outbox cannot be read now", extra=facts)
-            except Exception:  # the sweep must go on: it is what finds deliveries that nobody offered
+            except Exception:  # the next nudge may do better, and the outbox watch gives it
                 facts = {"action": "outbox_failed", "loop_id": self._loop_id}
                 log.exception("reading the outbox failed", extra=facts)
             await asyncio.sleep(MIN_READ_GAP_S)

@@ -7,13 +7,14 @@ import contextlib
 import logging
 import random as randoms
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
 from actors import commands as c
 from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
+from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
 from actors.delivery.lane_config import lane_config
 from actors.delivery.loop_views import health_view, loop_view, replay_view
@@ -49,12 +50,23 @@ class LoopLedger(LedgerWriter, ReplayLedger, Protocol):
     """What a loop writes."""
 
 
+class _Standing(NamedTuple):
+    """What the ledger knows of a loop besides its events."""
+
+    loop_no: int
+    health: LaneHealth
+    newest_delivery_id: int
+    has_replay: bool
+
+
 class FeedbackLoopCore:
     """One loop: alone in changing it, and in delivering to it.
 
     Commands are carried out one after the other, and answered when they are in the ledger. The lane follows the ledger:
     it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. So does the
-    loop's replay.
+    loop's replay. It looks into the outbox when it starts, when something falls due, and when it is nudged.
+
+    Many may share a process, and in it the sender and `shared_bytes`.
     """
 
     def __init__(
@@ -71,6 +83,7 @@ class FeedbackLoopCore:
         retry_schedule: RetrySchedule,
         delivery_timeout_s: float,
         random: randoms.Random,
+        shared_bytes: SharedBytes,
         disable_after_s: float = DISABLE_AFTER_S,
         notes: AttemptNotes | None = None,
         duty: Duty | None = None,
@@ -86,11 +99,12 @@ class FeedbackLoopCore:
         self._retry_schedule = retry_schedule
         self._timeout_s = delivery_timeout_s
         self._random = random
+        self._shared_bytes = shared_bytes
         self._disable_after_s = disable_after_s
         self._notes = notes or AttemptNotes(loop_id)
         self._duty = duty
         self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
-        self._loop_no = 0
+        self._standing = _Standing(0, LaneHealth(), 0, has_replay=False)
         self._lane: Lane | None = None
         self._replaying: Replaying | None = None
         self._giving_up: asyncio.Task[None] | None = None
@@ -106,13 +120,25 @@ class FeedbackLoopCore:
         await persistently(self._start, "a loop cannot be started now", self._loop_id)
 
     async def _start(self) -> None:
-        row = await asyncio.to_thread(self._reader.loop, self._loop_id)
+        self._standing = await asyncio.to_thread(self._look_up)
+        await self._stored.load()
+
+    def _look_up(self) -> _Standing:
+        row = self._reader.loop(self._loop_id)
         if row is None:
             raise NotFound(f"there is no feedback loop {self._loop_id}")
-        self._loop_no = row.no
-        self._lane = Lane(
-            loop_no=row.no,
-            config=await self._stored.change(self._lane_config),
+        return _Standing(
+            row.no,
+            self._reader.health(row.no),
+            self._reader.newest_delivery_id(),
+            self._reader.running_replay(row.no) is not None,
+        )
+
+    def _open_lane(self, config: LaneConfig) -> tuple[Lane, Replaying]:
+        loop_no, health, newest_delivery_id, has_replay = self._standing
+        lane = Lane(
+            loop_no=loop_no,
+            config=config,
             ledger=self._ledger,
             reader=self._reader,
             sender=self._sender,
@@ -122,15 +148,25 @@ class FeedbackLoopCore:
             timeout_s=self._timeout_s,
             disable_after_s=self._disable_after_s,
             on_disable=self._give_up,
-            health=await asyncio.to_thread(self._reader.health, row.no),
-            newest_before=await asyncio.to_thread(self._reader.newest_delivery_id),
+            health=health,
+            newest_before=newest_delivery_id,
+            shared_bytes=self._shared_bytes,
             notes=self._notes,
             duty=self._duty,
         )
-        self._replaying = Replaying(row.no, self._ledger, self._reader, self._lane.nudge, self._loop_id)
-        self._lane.start()
-        self._replaying.start()
-        await self._stored.change(lambda _: None)
+        replaying = Replaying(loop_no, self._ledger, self._reader, lane.nudge, self._loop_id)
+        lane.start()
+        replaying.start(has_one=has_replay)
+        return lane, replaying
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether it has nothing to do and nothing in hand: it could be stopped, and started again when needed."""
+        if self._lane is None or self._replaying is None:
+            return False
+        is_giving_up = self._giving_up is not None and not self._giving_up.done()
+        is_delivering = self._lane.in_hand > 0 or self._replaying.has_one
+        return self._stored.is_certain and not (is_giving_up or is_delivering)
 
     async def stop(self, drain_s: float) -> None:
         """Delivers no more, and records what has been delivered, within about `drain_s` seconds."""
@@ -141,7 +177,6 @@ class FeedbackLoopCore:
             await self._replaying.stop()
         if self._lane is not None:
             await self._lane.stop(drain_s)
-        await self._sender.close()
 
     # --- deliveries
 
@@ -239,7 +274,7 @@ class FeedbackLoopCore:
             Conflict: another replay of the loop is running.
         """
         await self._stored.change(_existing)
-        progress = await self._ledger.start_replay(self._loop_no, which, since_ms, until_ms)
+        progress = await self._ledger.start_replay(self._standing.loop_no, which, since_ms, until_ms)
         if self._replaying is not None:
             self._replaying.nudge()
         return replay_view(progress)
@@ -260,7 +295,7 @@ class FeedbackLoopCore:
         if self._lane is not None and self._lane.is_begun(delivery_id):
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
         await self._ledger.retry_delivery(delivery_id)
-        pending = await asyncio.to_thread(self._reader.pending_delivery, self._loop_no, delivery_id)
+        pending = await asyncio.to_thread(self._reader.pending_delivery, self._standing.loop_no, delivery_id)
         if self._lane is not None and pending is not None:
             self._lane.retry_now(pending)
 
@@ -301,8 +336,9 @@ class FeedbackLoopCore:
 
     def _follow(self, loop: FeedbackLoop) -> None:
         if self._lane is None or self._replaying is None:
-            return
-        self._lane.update(self._lane_config(loop))
+            self._lane, self._replaying = self._open_lane(self._lane_config(loop))
+        else:
+            self._lane.update(self._lane_config(loop))
         if loop.may_receive:
             self._lane.resume()
             self._replaying.resume()

@@ -10,37 +10,71 @@ from typing import Final
 from domain.delivery import OfferedDelivery
 
 MAX_BYTES: Final = 64 * 1024 * 1024
+#: What a lane may have in hand whatever the others of its process have.
+ASSURED_BYTES: Final = 64 * 1024
 #: Deliveries done lately, so that an offer that was long on its way is known for what it is.
 MAX_REMEMBERED: Final = 8192
+
+
+class SharedBytes:
+    """What all lanes of a process have in hand together, beyond what each is assured of: at most `MAX_BYTES`."""
+
+    __slots__ = ("used",)
+
+    def __init__(self) -> None:
+        self.used = 0
 
 
 class _Share:
     """One half of what is in hand: how much of it there is, queued, under way or waiting to be recorded."""
 
-    __slots__ = ("bytes", "capacity", "sizes")
+    __slots__ = ("_shared", "bytes", "capacity", "sizes")
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, shared: SharedBytes) -> None:
         self.capacity = capacity
+        self._shared = shared
         #: Delivery id -> bytes of its fields.
         self.sizes: dict[int, int] = {}
         self.bytes = 0
 
     def has_room(self, size: int) -> bool:
         """Whether a delivery fits. One that is larger than the bound does when it is the only one."""
-        sizes = self.sizes
-        return not sizes or (len(sizes) < self.capacity and self.bytes + size <= MAX_BYTES // 2)
+        sizes, total = self.sizes, self.bytes + size
+        if not sizes:
+            return True
+        if len(sizes) >= self.capacity or total > MAX_BYTES // 2:
+            return False
+        return total <= ASSURED_BYTES // 2 or self._shared.used + size <= MAX_BYTES
+
+    def add(self, delivery_id: int, size: int) -> None:
+        """Takes note of a delivery that is in hand."""
+        self.sizes[delivery_id] = size
+        self._count(size)
+
+    def remove(self, delivery_id: int) -> None:
+        """Takes note that it is not, if it ever was."""
+        self._count(-self.sizes.pop(delivery_id, 0))
+
+    def _count(self, size: int) -> None:
+        before = self.bytes
+        self.bytes += size
+        assured = ASSURED_BYTES // 2
+        self._shared.used += max(self.bytes - assured, 0) - max(before - assured, 0)
 
 
 class InHand:
     """Deliveries queued, under way, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
 
+    The lanes of a process share one bound of bytes, so that many backlogs take no more memory than one. Each is assured
+    of a little, so that none waits for the handler of another.
+
     Half of that is for live events, as they are offered, and half for what comes out of the outbox: the old, retries
     and replays. When both have something queued they go in turns, so that neither waits for the end of the other.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._live = _Share(max(capacity // 2, 1))
-        self._old = _Share(max(capacity // 2, 1))
+    def __init__(self, capacity: int, shared: SharedBytes) -> None:
+        self._live = _Share(max(capacity // 2, 1), shared)
+        self._old = _Share(max(capacity // 2, 1), shared)
         self._live_queue: deque[OfferedDelivery] = deque()
         #: By rank, then by id.
         self._old_queue: list[tuple[int, int, OfferedDelivery]] = []
@@ -92,8 +126,7 @@ class InHand:
             return True
         if not live.has_room(size):
             return False
-        live.sizes[delivery_id] = size
-        live.bytes += size
+        live.add(delivery_id, size)
         self._live_queue.append(delivery)
         return True
 
@@ -105,8 +138,7 @@ class InHand:
             return True
         if not old.has_room(size):
             return False
-        old.sizes[delivery_id] = size
-        old.bytes += size
+        old.add(delivery_id, size)
         heappush(self._old_queue, (rank, delivery_id, delivery))
         return True
 
@@ -151,7 +183,7 @@ class InHand:
     def release(self, delivery_id: int) -> None:
         """Lets go of a delivery: what is to become of it is in the ledger."""
         share = self._live if delivery_id in self._live.sizes else self._old
-        share.bytes -= share.sizes.pop(delivery_id, 0)
+        share.remove(delivery_id)
         if self._released_in_read is not None:
             self._released_in_read.add(delivery_id)
 

@@ -12,7 +12,7 @@ from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.backlog import Backlog
 from actors.delivery.crew import Crew
 from actors.delivery.duty import Duty
-from actors.delivery.in_hand import InHand
+from actors.delivery.in_hand import InHand, SharedBytes
 from actors.delivery.outcomes import OutcomeRecorder
 from actors.delivery.pace import Pace
 from actors.delivery.posts import EventTooLarge, LaneConfig, Posts
@@ -60,6 +60,7 @@ class Lane:
         health: LaneHealth | None = None,
         newest_before: int = 0,
         max_in_hand: int = MAX_IN_HAND,
+        shared_bytes: SharedBytes,
         notes: AttemptNotes | None = None,
         duty: Duty | None = None,
     ) -> None:
@@ -90,7 +91,7 @@ class Lane:
         if self._has_failed_too_long():  # and was resumed all the same: it is given its time anew
             self._breaker.forgive()
         self._recorder = OutcomeRecorder(loop_no, ledger, lambda: self._breaker.health, self._recorded, config.loop_id)
-        self._in_hand = InHand(max_in_hand)
+        self._in_hand = InHand(max_in_hand, shared_bytes)
         self._crew = Crew(limit=self._limit, openings=self._openings, take=self._take, do=self._attempt)
         self._backlog = Backlog(
             loop_no,

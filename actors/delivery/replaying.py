@@ -47,9 +47,15 @@ class Replaying:
         self._has_one = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
-    def start(self) -> None:
-        """Begins to look for a running replay, in the background; paused."""
-        self._has_one.set()
+    @property
+    def has_one(self) -> bool:
+        """Whether a replay runs, as far as is known."""
+        return self._has_one.is_set()
+
+    def start(self, *, has_one: bool) -> None:
+        """Begins to drive the running replay, if there is one, in the background; paused."""
+        if has_one:
+            self._has_one.set()
         self._task = asyncio.create_task(self._replay_forever(), name="replay")
 
     async def stop(self) -> None:

@@ -86,6 +86,12 @@ class StoredLoop:
                 return answer
         raise ConcurrentWrite(f"others keep writing to {self._loop_id}: try again")
 
+    @property
+    def is_certain(self) -> bool:
+        """Whether it is known how the loop stands, and nobody is changing it."""
+        is_finding_out = self._finding_out is not None and not self._finding_out.done()
+        return self._loop is not None and not is_finding_out and not self._lock.locked()
+
     def close(self) -> None:
         """Stops finding out."""
         if self._finding_out is not None:

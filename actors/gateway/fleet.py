@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 from actors import options
 from actors.gateway.edition import Edition
+from actors.loops.placement import is_place
 from actors.ray_calls import Actors
 from domain.errors import Conflict, FeedbackLoopsError
 
@@ -16,8 +17,6 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S: Final = 60.0
 #: For the ledger and the loops, to finish what they are recording.
 STOP_TIMEOUT_S: Final = 2.0
-#: Of that, for the loops' own work.
-DRAIN_S: Final = 1.0
 #: Between two looks whether an actor is missing: somebody may have killed it for good.
 LOOK_S: Final = 5.0
 
@@ -93,12 +92,11 @@ class Fleet:
                 await self._end(name, () if name == options.LEDGER else None)
                 await self._start(name)
         self._is_renewed = True
-        prefix = options.loop_name("")
         for name in sorted(await asyncio.to_thread(self._launcher.there)):
-            if name.startswith(prefix) and await self._is_outdated(name):
+            if is_place(name) and await self._is_outdated(name):
                 await self._actors.ask(options.SUPERVISOR, "warm_up", timeout_s=START_TIMEOUT_S)
-                await self._end(name, (DRAIN_S,))
-                await self._actors.ask(options.SUPERVISOR, "ensure", name.removeprefix(prefix))
+                await self._actors.ask(options.SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
+                self._actors.forget(name)
 
     async def keep(self) -> None:
         """Renews, and then starts again what somebody has ended for good; until it is cancelled.

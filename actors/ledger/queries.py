@@ -46,6 +46,19 @@ PENDING_ONE: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM deliveries AS d"
     " {join} {stored d} WHERE d.id = $1 AND d.loop_no = $2 AND d.state = 0"
 )
+#: Steps from loop to loop through the index, whatever each is owed.
+LOOPS_DUE: Final = (
+    "WITH RECURSIVE owed (no) AS ("
+    "  SELECT (SELECT min(loop_no) FROM deliveries {by deliveries_due} WHERE state = 0)"
+    "  UNION ALL"
+    "  SELECT (SELECT min(loop_no) FROM deliveries {by deliveries_due} WHERE state = 0 AND loop_no > owed.no)"
+    "   FROM owed WHERE owed.no IS NOT NULL)"
+    " SELECT l.id FROM owed {join} loops AS l ON l.no = owed.no WHERE l.state = 'active' AND l.deleted = 0"
+    "  AND (SELECT min(due_at_ms) FROM deliveries {by deliveries_due} WHERE state = 0 AND loop_no = owed.no) <= $1"
+    " UNION"
+    " SELECT l.id FROM replays AS r {by replays_running} {join} loops AS l ON l.no = r.loop_no"
+    "  WHERE r.state = 'running' AND l.state = 'active' AND l.deleted = 0"
+)
 NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
 NEXT_DUE: Final = "{often}SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
 PENDING_COUNT: Final = (
@@ -147,6 +160,10 @@ class DeliveryQueries(Reading):
         """That delivery of the loop, due or not; None when it is not pending."""
         found = self.row(PENDING_ONE, (delivery_id, loop_no))
         return _offered(*found) if found else None
+
+    def loops_due(self, now_ms: int) -> list[str]:
+        """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running."""
+        return [loop_id for (loop_id,) in self.rows(LOOPS_DUE, (now_ms,))]
 
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""

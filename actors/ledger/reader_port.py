@@ -80,6 +80,13 @@ class LedgerReader(AccessReader, FiguresReader, Protocol):
         """That delivery of the loop, due or not; None when it is not pending."""
         ...
 
+    def loops_due(self, now_ms: int) -> list[str]:
+        """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running.
+
+        The cost grows with the loops that have something pending, not with all loops nor with what is pending.
+        """
+        ...
+
     def next_due_ms(self, loop_no: int) -> int | None:
         """When the loop's soonest pending delivery is due, or None when nothing is pending."""
         ...

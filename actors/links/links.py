@@ -48,6 +48,7 @@ class Links:
         self._actors = actors
         self._token = token
         self._links: dict[str, Link] = {}
+        self._closing: set[asyncio.Task[None]] = set()
 
     async def ask(self, name: str, kind: int, body: bytes, timeout_s: float = ASK_TIMEOUT_S) -> bytes:
         """See `Link.ask`."""
@@ -56,6 +57,12 @@ class Links:
     def tell(self, name: str, kind: int, body: bytes) -> None:
         """See `Link.tell`."""
         self._to(name).tell(kind, body)
+
+    def forget(self, name: str) -> None:
+        """Closes the link to an actor that is not talked to any more; what is under way there fails."""
+        if (link := self._links.pop(name, None)) is not None:
+            self._closing.add(task := asyncio.create_task(link.close(), name=f"close the link to {name}"))
+            task.add_done_callback(self._closing.discard)
 
     def _to(self, name: str) -> Link:
         if (known := self._links.get(name)) is not None:

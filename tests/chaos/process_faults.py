@@ -8,6 +8,7 @@ import signal
 import psutil
 
 from tests.chaos.storm import Allowed, Fault, Storm
+from tests.service import eventually
 
 #: What may follow kill -9 of one process of a kind. Answers stop only with the front end; an event is repeated only
 #: where a loop's actor died, which knew of a POST that was not recorded yet.
@@ -17,6 +18,7 @@ KILLED = {
     "ledger": Allowed(recovery_s=5),
     "enricher": Allowed(recovery_s=5),
     "loop": Allowed(recovery_s=5, repeats=True),
+    "host": Allowed(recovery_s=5, repeats=True),
     "supervisor": Allowed(recovery_s=5),
     "raylet": Allowed(recovery_s=30, repeats=True),
     "gcs": Allowed(recovery_s=30, repeats=True),
@@ -35,10 +37,10 @@ STOPPED = {
 
 
 def one_of(storm: Storm, role: str) -> psutil.Process:
-    """A process of that kind, picked by the storm's dice."""
-    found = storm.service.processes(role)
-    if not found:
-        raise AssertionError(f"there is no process of kind {role}")
+    """A process of that kind, picked by the storm's dice. A loop gets its own a while after the start."""
+    found: list[psutil.Process] = eventually(
+        lambda: storm.service.processes(role), 20, f"there is a process of kind {role}"
+    )
     return storm.rng.choice(found)
 
 

@@ -29,6 +29,8 @@ class Edge(Service):
 
     def start(self, *, wait: bool = True) -> Service:
         self.wrapper = self.machine.wrapper
+        if self.keeper is not None:
+            self.keeper.wait(10)  # it has ended with its machine
         self._log_begins_at = self.log.stat().st_size if self.log.exists() else 0
         return super().start(wait=wait)
 

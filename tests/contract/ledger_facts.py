@@ -19,12 +19,12 @@ from domain.account import Account
 from domain.aggregate import EventSourced
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import event_mapper
+from domain.ledger import domain_events, event_mapper
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.user import User
-from domain.values import DeliveryState, id_text
+from domain.values import DeliveryState, id_text, id_uuid
 
 NOW_MS = 1_770_000_000_000
 T = TypeVar("T")
@@ -120,6 +120,15 @@ class Store:
         row = self.reader.loop(id_text("fl", loop.id))
         assert row is not None
         return row
+
+    def change(self, loop_id: str, act: Callable[[FeedbackLoop], None]) -> None:
+        """Has a loop in the store changed."""
+        uuid = id_uuid("fl", loop_id)
+        assert uuid is not None
+        loop = FeedbackLoop.from_events(domain_events(_mapper, self.reader.events_of(uuid)))
+        assert loop is not None
+        act(loop)
+        self.append(loop)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from typing import Any
 from actors import commands as c
 from domain.enrichment import first_key
 from domain.tracking import MessageFacts, ProfileFacts, Route
+from domain.values import DeliveryState
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 
 
@@ -170,6 +171,26 @@ class LookUpSuite:
         assert store.reader.next_due_ms(loop.no) == NOW_MS + 5
         store.outcomes(outcome(delivery_id, 2))
         assert store.reader.next_due_ms(loop.no) is None
+
+    def test_loops_that_are_due(self, store: Store) -> None:
+        """Active loops with something pending and due, each once, or a replay running; none that rests or has ended."""
+        tenant = store.account()
+        due, later, done, paused, replaying = (store.active_loop(tenant) for _ in range(5))
+        assert store.reader.loops_due(NOW_MS) == []
+
+        made = [event(tenant, loop_nos=[due.no, later.no, done.no, paused.no, replaying.no]) for _ in range(2)]
+        for _, late, delivered, _, dead in store.record(*made).delivery_ids:
+            store.outcomes(failed(late, 1, NOW_MS + 5), outcome(delivered), outcome(dead, state=DeliveryState.DEAD))
+        store.change(paused.id, lambda loop: loop.pause(NOW_MS))
+        assert store.reader.loops_due(NOW_MS - 1) == []
+        assert store.reader.loops_due(NOW_MS) == [due.id]
+        assert sorted(store.reader.loops_due(NOW_MS + 5)) == sorted([due.id, later.id])
+
+        store.replay(replaying.no)
+        assert sorted(store.reader.loops_due(NOW_MS)) == sorted([due.id, replaying.id])
+        for gone in (due, replaying):
+            store.change(gone.id, lambda loop: loop.delete(NOW_MS))
+        assert store.reader.loops_due(NOW_MS) == []
 
     def test_what_is_due_is_counted_up_to_a_limit(self, store: Store) -> None:
         """Pending deliveries of the loop that are due now, and no more than was asked for."""

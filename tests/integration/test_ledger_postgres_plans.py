@@ -149,6 +149,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "loops_owed": (queries.LOOPS_OWED, [IDS]),
     "due": (queries.DUE_DELIVERIES, [1, 19_000, SOME, 250]),
     "in order": (queries.PENDING_IN_ORDER, [1, SOME, 250]),
+    "one": (queries.PENDING_ONE, [1, 1]),
     "next_due": (queries.NEXT_DUE, [1]),
     "account": (views.ACCOUNT_BY_KEY, ["x"]),
     "user": (access_views.USER, ["x"]),

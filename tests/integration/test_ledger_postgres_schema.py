@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -98,14 +99,17 @@ def test_a_step_that_fails_leaves_the_version_before(connection: Connection[Any]
 
 def test_two_at_once_do_it_once(url: str) -> None:
     """Programs that start together on a new database find it done by one of them."""
+    together = threading.Barrier(6)
 
     def start(_: int) -> int:
         with closing(open_writer(url)) as one:
+            schema_version(one)
+            together.wait(30)
             migrate(one)
             return schema_version(one)
 
-    with ThreadPoolExecutor(4) as threads:
-        assert set(threads.map(start, range(8))) == {SCHEMA_VERSION}
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(start, range(6))) == {SCHEMA_VERSION}
 
 
 def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> None:

@@ -34,8 +34,9 @@ from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
 ACCOUNT = c.Account(no=1, id="acc", name="Acme")
-#: Not tables: lists of parameters, and sub-queries that a LIMIT holds short.
-SHORT = ("json_each", "wanted", "d", "e", "(subquery")
+#: Not tables: lists of parameters, and sub-queries that a LIMIT holds short; loops that are owed something, each found
+#: in an index; and replays, of which the index holds those that run.
+SHORT = ("json_each", "wanted", "d", "e", "(subquery", "owed", "CONSTANT", "r")
 
 
 @pytest.fixture
@@ -70,6 +71,7 @@ FIXED = {
     "loops_owed": (of_events(queries.LOOPS_OWED, 2), 2),
     "due": (queries.DUE_DELIVERIES, 4),
     "next_due": (queries.NEXT_DUE, 1),
+    "loops due": (queries.LOOPS_DUE, 1),
     "account": (views.ACCOUNT_BY_KEY, 1),
     "loop": (views.LOOP, 1),
     "loops": (views.LOOPS_OF_ACCOUNT, 3),
@@ -140,6 +142,14 @@ def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) 
 
     assert "(loop_no=?)" in steps[outbox_step]
     assert not [step for step in steps[: outbox_step + 2] if "TEMP B-TREE" in step]
+
+
+def test_loops_that_are_due_are_stepped_through(connection: sqlite3.Connection) -> None:
+    """Each step is a search of the outbox's index for the next loop: what each is owed costs nothing more."""
+    steps = [step for step in plan(connection, queries.LOOPS_DUE, [1]) if "deliveries" in step]
+    search = "SEARCH deliveries USING INDEX deliveries_due"
+
+    assert steps == [search, f"{search} (loop_no>?)", f"{search} (loop_no=?)"]
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_pods_are_guaranteed_and_big_enough_for_the_actors() -> None:
         group["minReplicas"] * float(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
         for group in workers
     )
-    fleet = [options.ledger(), options.supervisor(), options.enricher(0), options.feedback_loop("fl_0")]
+    fleet = [options.ledger(), options.supervisor(), options.enricher(0), options.place("feedback-loop/fl_0", "")]
 
     assert sum(actor["num_cpus"] for actor in fleet) <= cpus
 

@@ -28,6 +28,7 @@ SAMPLES: dict[str, list[Any]] = {
     "StoreUnavailable": [],
     "Overloaded": [2.5],
     "Unavailable": [True],
+    "Moved": [False],
     "InternalError": [],
 }
 

@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.feedback_loop import FeedbackLoopCore
+from actors.delivery.in_hand import SharedBytes
 from actors.delivery.stored_loop import StoredLoop
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.handler_policy import HandlerPolicy
@@ -46,6 +47,7 @@ def make_core(world: World) -> FeedbackLoopCore:
         retry_schedule=RetrySchedule.parse("0.05"),
         delivery_timeout_s=5.0,
         random=random.SystemRandom(),
+        shared_bytes=SharedBytes(),
     )
 
 
@@ -422,7 +424,7 @@ def test_delete(tmp_path: Path) -> None:
             await core.stop(0.5)
 
             assert topics(world)[-1] == "deleted"
-            assert world.sender.is_closed
+            assert not world.sender.is_closed  # it is everybody's in the process
 
     asyncio.run(main())
 

@@ -66,8 +66,9 @@ class FakeCluster:
                 raise Unavailable(f"{name} is away")
         if method == "warm_up":
             self.said.append(f"{name} warms up")
-        if method == "ensure":
-            self.start(options.loop_name(args[0]))
+        if method == "replace":
+            self.said.append(f"replace {args[0]}")
+            self.running[args[0]] = self.mine
         return None
 
 
@@ -106,7 +107,7 @@ def test_what_is_there_is_left_alone() -> None:
 
 
 def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None:
-    """An old one ends only when a process for the next is warm, and what a loop has in hand is recorded first."""
+    """An old one ends only when a process for the next is warm, and the supervisor replaces those of loops."""
     cluster = FakeCluster(edition(2, delivery_timeout="20"), **everybody(edition(1)))
     run(fleet_of(cluster).renew())
 
@@ -116,14 +117,14 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
         *("warm up", "end enricher/1", "start enricher/1"),
         *("warm up", "stop ledger", "end ledger", "start ledger"),
         *("warm up", "end supervisor", "start supervisor"),
-        *("supervisor warms up", f"stop {LOOP}", f"end {LOOP}", f"start {LOOP}"),
+        *("supervisor warms up", f"replace {LOOP}"),
     ]
 
 
 def test_one_that_does_not_stop_is_replaced_all_the_same() -> None:
     """A ledger that hangs does not hold up a new version."""
     cluster = FakeCluster(edition(2, delivery_timeout="20"), **everybody(edition(1)))
-    cluster.stubborn = {options.LEDGER, LOOP}
+    cluster.stubborn = {options.LEDGER}
     run(fleet_of(cluster).renew())
 
     assert list(cluster.running.values()) == [cluster.mine] * 5

@@ -17,8 +17,11 @@ from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.delivery import in_hand as in_hand_module
 from actors.delivery.duty import MAX_REST_S, PIECES, SHARE, Duty
+from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
+from actors.delivery.outbox_watch import OutboxWatch
 from actors.delivery.posts import LaneConfig, SigningSecret
+from actors.delivery.steady_time import SteadyTime
 from actors.ports import HttpAnswer, HttpRequest
 from actors.user_agent import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
@@ -26,7 +29,7 @@ from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.retry import RetrySchedule
 from domain.signing import secret_text
 from domain.values import DeliveryState
-from tests.fakes import DELIVERED, FixedRandom, World, a_world, failed, header
+from tests.fakes import DELIVERED, FixedRandom, World, a_world, failed, header, make_active
 from tests.raw_handler import answering, eventually, raw_handler
 
 SECRET = SigningSecret(b"0123456789abcdefghijklmn", None)
@@ -84,6 +87,7 @@ def make_lane(
         disable_after_s=disable_after_s,
         on_disable=reasons.append,
         max_in_hand=max_in_hand,
+        shared_bytes=SharedBytes(),
         duty=duty,
     )
 
@@ -178,7 +182,7 @@ def test_everything_owed_is_delivered_once(tmp_path: Path) -> None:
 
 
 def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
-    """A lane that starts delivers what the outbox holds; one that runs sweeps it, though nobody says a word."""
+    """A lane that starts delivers what the outbox holds; one that runs has it looked into, though nobody offers."""
 
     async def main() -> None:
         async with a_world(tmp_path) as world:
@@ -187,8 +191,12 @@ def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
             lane.start()
             lane.resume()
             await settled(world, lane)
+            watch = OutboxWatch(world.reader, SteadyTime(world.clock), lambda due: lane.nudge() if due else None)
+            watch.start()
+            await make_active(world)
             await world.owe(2)
             await settled(world, lane)
+            await watch.stop()
             await lane.stop(1.0)
 
             assert len(world.sender.requests) == 5
@@ -380,6 +388,7 @@ def test_what_cannot_be_sent(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, schedule="0.01", max_concurrency=1) as (lane, world, _):
+            world.reader.is_away = True  # it would give them as they were recorded
             poison, good = await world.owe(2)
             lane.offer([poison._replace(fields=b"{"), good])
             await eventually(lambda: len(world.ledger.recorded) >= 2)
@@ -630,19 +639,23 @@ def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
-    """A reader that fails is asked again."""
+    """A reader that fails is asked again, when the watch finds that something is due."""
 
     async def main() -> None:
         async with a_world(tmp_path) as world:
             await world.owe(3)
             world.reader.is_away = True
             lane = make_lane(world, [])
+            watch = OutboxWatch(world.reader, SteadyTime(world.clock), lambda due: lane.nudge() if due else None)
+            watch.start()
             lane.start()
             lane.resume()
             lane.offer(await world.owe(1))
             await eventually(lambda: len(world.ledger.recorded) == 1)
             world.reader.is_away = False
+            watch.look_now()
             await settled(world, lane)
+            await watch.stop()
             await lane.stop(1.0)
 
             assert len(world.sender.requests) == 4

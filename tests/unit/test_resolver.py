@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 
 import pytest
 
@@ -225,5 +227,63 @@ def test_check_url() -> None:
         await made.check_url("https://example.com/x")
 
         assert caught.value.problems[0][0] == "/url"
+
+    asyncio.run(main())
+
+
+def test_a_name_server_that_hangs_leaves_known_hosts_usable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Addresses that are out of date are used while they are asked for, though not for ever."""
+    monkeypatch.setattr(module, "PATIENCE_S", 0.01)
+
+    async def main() -> None:
+        time = Time()
+        made, names = resolver(["93.184.216.34"], ["93.184.216.35"], time=time)
+        await made.addresses("example.com")
+        names.gate.clear()
+        time.now_s += module.TTL_S + 1
+        assert [await made.addresses("example.com") for _ in range(3)] == [["93.184.216.34"]] * 3
+        assert len(names.asked) == 2
+
+        time.now_s += module.STALE_S
+        waiting = asyncio.create_task(made.addresses("example.com"))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        names.gate.set()
+        assert await waiting == ["93.184.216.35"]
+
+    asyncio.run(main())
+
+
+def test_hosts_that_are_slow_to_resolve_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many of them there are, once they are known for it; one that has mended its ways is like any other."""
+    monkeypatch.setattr(module, "SLOW_S", 0.2)
+    monkeypatch.setattr(module, "LOOK_UP_THREADS", 2)
+    gate, is_slow = threading.Event(), True
+
+    def look_up(host: str, *_: object, **__: object) -> list[tuple[object, ...]]:
+        if host.startswith("slow"):
+            gate.wait(5)
+            if is_slow:
+                threading.Event().wait(0.3)
+        return [(0, 0, 0, "", ("93.184.216.34", 0))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+
+    async def main() -> None:
+        nonlocal is_slow
+        names = module._SystemLookUp()
+        gate.set()
+        await asyncio.gather(*(names(f"slow{n}.example") for n in range(4)))
+        gate.clear()
+        slow = [asyncio.create_task(names(f"slow{n}.example")) for n in range(4)]
+        async with asyncio.timeout(2):
+            assert await names("example.com") == ["93.184.216.34"]
+        assert not any(task.done() for task in slow)
+
+        is_slow = False
+        gate.set()
+        await asyncio.gather(*slow)
+        await asyncio.gather(*(names(f"slow{n}.example") for n in range(4)))
+        assert names._slow == {}
 
     asyncio.run(main())

@@ -1,126 +1,271 @@
-"""The supervisor: what should run does, what should not does not, and one failure stops nothing else."""
+"""The supervisor: each loop is at one place, whatever dies, hangs or gets lost, and waits for nothing it need not."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any, cast
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 
 import pytest
 
-from actors.ledger.reader_port import LedgerReader
+from actors.loops import place_keeper, supervisor
+from actors.loops.placement import Node
 from actors.loops.supervisor import Supervisor
 from domain.errors import Unavailable
+from tests.loop_places import Cluster, CountedCore, LoopsReader, as_reader
 
 
-class FakeLauncher:
-    """Keeps which loops 'run'; those in `broken` do not start."""
-
-    def __init__(self, *running: str) -> None:
-        self.up = set(running)
-        self.broken: set[str] = set()
-        self.starts: list[str] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
-
-    def running(self) -> list[str]:
-        return sorted(self.up)
-
-    async def start(self, loop_id: str) -> None:
-        self.starts.append(loop_id)
-        await self.gate.wait()
-        if loop_id in self.broken:
-            raise Unavailable(f"{loop_id} does not start")
-        self.up.add(loop_id)
-
-    async def stop(self, loop_id: str) -> None:
-        self.up.discard(loop_id)
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks again sooner than in life, and counts cores from nothing."""
+    monkeypatch.setattr(place_keeper, "RETRY_S", 0.002)
+    monkeypatch.setattr(supervisor, "REFRESH_S", 0.02)
+    monkeypatch.setattr(supervisor, "ROUND_PAUSE_S", 0.001)
+    monkeypatch.setattr(supervisor, "LOCATE_S", 5.0)
+    CountedCore.reset()
 
 
-class FakeReader:
-    """Only knows which loops should run."""
-
-    def __init__(self, *wanted: str) -> None:
-        self.wanted = list(wanted)
-
-    def running_loops(self) -> list[str]:
-        return self.wanted
+def a_supervisor(cluster: Cluster, life: str = "first", budget: int | None = 3) -> Supervisor:
+    return Supervisor(as_reader(cluster.reader), cluster, life=life, budget=budget, delivery_timeout_s=1.0)
 
 
-def supervisor(reader: FakeReader, launcher: FakeLauncher) -> Supervisor:
-    return Supervisor(cast(LedgerReader, cast(Any, reader)), launcher)
-
-
-async def settled(launcher: FakeLauncher, *loops: str) -> None:
-    async with asyncio.timeout(5):
-        while launcher.running() != sorted(loops):
-            await asyncio.sleep(0)
-
-
-def test_missing_loops_are_started_and_deleted_ones_ended() -> None:
-    """One round brings what runs to what should run."""
-
-    async def scenario() -> None:
-        launcher = FakeLauncher("fl_old", "fl_kept")
-        await supervisor(FakeReader("fl_kept", "fl_new"), launcher).reconcile()
-        await settled(launcher, "fl_kept", "fl_new")
-        assert launcher.starts == ["fl_new"]
-
-    asyncio.run(scenario())
-
-
-def test_a_loop_that_does_not_start_holds_back_no_other() -> None:
-    """Others start, and the next round tries the failed one again."""
-
-    async def scenario() -> None:
-        launcher = FakeLauncher()
-        launcher.broken = {"fl_bad"}
-        watch = supervisor(FakeReader("fl_bad", "fl_good"), launcher)
-        await watch.reconcile()
-        await settled(launcher, "fl_good")
-        launcher.broken.clear()
-        await watch.reconcile()
-        await settled(launcher, "fl_bad", "fl_good")
-
-    asyncio.run(scenario())
-
-
-def test_ensure_waits_for_the_loop_and_starts_it_once() -> None:
-    """Any number of callers share one start, and each returns when the loop runs."""
-
-    async def scenario() -> None:
-        launcher = FakeLauncher()
-        launcher.gate.clear()
-        watch = supervisor(FakeReader("fl_a"), launcher)
-        callers = [asyncio.create_task(watch.ensure("fl_a")) for _ in range(5)]
-        await watch.reconcile()
-        assert not any(task.done() for task in callers)
-        launcher.gate.set()
-        await asyncio.gather(*callers)
-        assert launcher.starts == ["fl_a"]
-
-    asyncio.run(scenario())
-
-
-def test_ensure_says_why_a_loop_does_not_start() -> None:
-    """The launcher's error reaches who asked."""
-
-    async def scenario() -> None:
-        launcher = FakeLauncher()
-        launcher.broken = {"fl_a"}
-        with pytest.raises(Unavailable, match="fl_a does not start"):
-            await supervisor(FakeReader("fl_a"), launcher).ensure("fl_a")
-
-    asyncio.run(scenario())
-
-
-def test_stopping_ends_every_loop() -> None:
-    """After stop nothing runs, and nothing that was starting comes up."""
-
-    async def scenario() -> None:
-        launcher = FakeLauncher("fl_a", "fl_b")
-        watch = supervisor(FakeReader("fl_a", "fl_b"), launcher)
-        watch.start()
+@asynccontextmanager
+async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Supervisor, Cluster]]:
+    """A supervisor at work."""
+    cluster = Cluster(LoopsReader(*loops))
+    watch = a_supervisor(cluster, budget=budget)
+    watch.start()
+    try:
+        yield watch, cluster
+    finally:
         await watch.stop()
-        assert launcher.running() == []
+        await cluster.close()
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not check():
+            await asyncio.sleep(0.002)
+
+
+def test_the_first_have_places_of_their_own_and_the_rest_shares() -> None:
+    """Own processes while the budget lasts, oldest loops first; all others in a host."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", "fl_c", "fl_d") as (_, cluster):
+            expected = {
+                "feedback-loop/fl_a": ["fl_a"],
+                "feedback-loop/fl_b": ["fl_b"],
+                "loop-host/0": ["fl_c", "fl_d"],
+            }
+            await until(lambda: cluster.held() == expected)
+            assert cluster.started[0] == "loop-host/0"
+
+    asyncio.run(scenario())
+
+
+def test_a_new_loop_waits_for_no_process_to_start() -> None:
+    """It is at a host at once, and moves to its own process when that is up."""
+
+    async def scenario() -> None:
+        async with placing("fl_a") as (watch, cluster):
+            await until(lambda: "feedback-loop/fl_a" in cluster.held())
+            cluster.gate.clear()
+            cluster.reader.loops.append("fl_new")
+            async with asyncio.timeout(0.5):
+                assert await watch.locate("fl_new") == "loop-host/0"
+            cluster.gate.set()
+            await until(lambda: cluster.held().get("feedback-loop/fl_new") == ["fl_new"])
+            assert await watch.locate("fl_new") == "feedback-loop/fl_new"
+
+    asyncio.run(scenario())
+
+
+def test_a_deleted_loop_is_let_go_and_its_process_ended() -> None:
+    """Nothing holds it any more, nothing runs for it, and followers are told."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", budget=2) as (watch, cluster):
+            await until(lambda: set(cluster.held()) == {"feedback-loop/fl_a", "loop-host/0"})
+            cluster.reader.loops.remove("fl_a")
+            await watch.release("fl_a")
+            await until(lambda: cluster.held() == {"feedback-loop/fl_b": ["fl_b"]})
+            await until(lambda: set(cluster.up) == {"feedback-loop/fl_b", "loop-host/0"})
+            assert watch.places.get("fl_a") is None
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", ["loop-host/0", "feedback-loop/fl_a"])
+def test_a_place_that_died_gets_its_loops_back(name: str) -> None:
+    """One that Ray started anew holds nothing, and is given what it held."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", "fl_c", budget=2) as (_, cluster):
+            await until(lambda: len(cluster.held()) == 2)
+            before = cluster.held()
+            await cluster.kill(name)
+            assert cluster.held() != before
+            await until(lambda: cluster.held() == before)
+
+    asyncio.run(scenario())
+
+
+def test_a_place_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may deliver yet, so nobody else gets them; after a while it is killed, and starts anew."""
+    monkeypatch.setattr(place_keeper, "HANGS_S", 0.3)
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", "fl_c", budget=2) as (_, cluster):
+            await until(lambda: len(cluster.held()) == 2)
+            before = cluster.held()
+            process = cluster.up["loop-host/0"]
+            cluster.hung.add("loop-host/0")
+            process.ended.set()  # the question whether it lives fails too
+            await asyncio.sleep(0.1)
+            assert (cluster.held(), cluster.restarted) == (before, [])
+            await until(lambda: cluster.restarted == ["loop-host/0"] and cluster.held() == before)
+            assert cluster.up["loop-host/0"] is not process
+
+    asyncio.run(scenario())
+
+
+def test_a_supervisor_that_starts_anew_finds_all_where_it_is() -> None:
+    """It asks the places, and moves nothing; followers are told where all is."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", "fl_c", budget=2) as (watch, cluster):
+            await until(lambda: len(cluster.held()) == 2)
+            before, processes = cluster.held(), dict(cluster.up)
+            for task in [*watch._tasks, *(keeper._task for keeper in watch._keepers.values())]:
+                assert task is not None
+                task.cancel()
+            second = a_supervisor(cluster, "second", budget=2)
+            second.start()
+            assert await second.locate("fl_c") == "loop-host/0"
+            changes = await second.places.since("first", 7)
+            assert changes.is_whole
+            assert {name: sorted(loops) for name, loops in changes.places.items()} == before
+            assert (cluster.held(), cluster.up) == (before, processes)
+            await second.stop()
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_given_before_every_host_has_answered() -> None:
+    """A host that says nothing may hold what nobody else holds."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
+            await until(lambda: cluster.held() == {"loop-host/0": ["fl_a", "fl_b"]})
+            for task in [*watch._tasks, *(keeper._task for keeper in watch._keepers.values())]:
+                assert task is not None
+                task.cancel()
+            cluster.hung.add("loop-host/0")
+            await cluster.start("loop-host/1", "node-1")
+            second = a_supervisor(cluster, "second", budget=2)
+            second.start()
+            cluster.reader.loops.append("fl_new")
+            locating = asyncio.create_task(second.locate("fl_new"))
+            await until(lambda: any(k.is_up for k in second._keepers.values()))
+            await asyncio.sleep(0.1)
+            assert "loop-host/1" not in cluster.held()
+            assert not locating.done()
+
+            cluster.hung.clear()
+            await locating
+            await second.stop()
+
+    asyncio.run(scenario())
+
+
+def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
+    """What is under way lands before another process begins, and meanwhile no other loop waits."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
+            await until(lambda: len(cluster.held()) == 1)
+            CountedCore.working["fl_a"] = asyncio.Event()
+            host = cluster.up["loop-host/0"].host
+            host.offer("fl_a", ())
+            await until(lambda: CountedCore.alive["fl_a"] == 1)
+            watch._budget = 3
+            await until(lambda: cluster.held().get("feedback-loop/fl_b") == ["fl_b"])
+            await until(lambda: "feedback-loop/fl_a" in cluster.up)
+            await asyncio.sleep(0.05)
+            assert cluster.held()["loop-host/0"] == ["fl_a"]
+
+            CountedCore.working.pop("fl_a").set()
+            await until(lambda: cluster.held().get("feedback-loop/fl_a") == ["fl_a"])
+            assert CountedCore.doubles == []
+
+    asyncio.run(scenario())
+
+
+def test_nodes_that_come_and_go() -> None:
+    """A node that joins gets a host with its share; when it is gone there are fewer hosts, and no loop is missing."""
+    loops = [f"fl_{n:02}" for n in range(40)]
+
+    async def scenario() -> None:
+        async with placing(*loops, budget=None) as (_, cluster):
+            cluster.machines[:] = [Node("node-1", 1, 6e8)]  # four processes: two hosts at most, one for its core
+            await until(lambda: len(cluster.held()) == 4)
+            cluster.machines.append(Node("node-2", 1, 6e8))
+            await until(lambda: len(cluster.held()) == 8 and len(cluster.held()["loop-host/1"]) > 10)
+            del cluster.machines[0]
+            await until(lambda: len(cluster.up) == 4)
+            await until(lambda: cluster.held_once() == loops)
+            assert CountedCore.doubles == []
+
+    asyncio.run(scenario())
+
+
+def test_one_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who looks for a loop while no place is up is told to come again."""
+
+    async def scenario() -> None:
+        async with placing() as (watch, cluster):
+            cluster.hung.add("loop-host/0")
+            with pytest.raises(Unavailable, match="fl_a is being started"):
+                await watch.locate("fl_a")
+
+    monkeypatch.setattr(supervisor, "LOCATE_S", 0.1)
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_fails_no_loop_is_at_two_places(seed: int) -> None:
+    """Orders and answers get lost, places are killed, the supervisor too: in the end each loop is at one place."""
+    loops = [f"fl_{n:02}" for n in range(30)]
+
+    async def scenario() -> None:
+        cluster = Cluster(LoopsReader(*loops))
+        cluster.reader.due = list(loops)
+        cluster.rng.seed(seed)
+        cluster.losses = 0.2
+        watch = a_supervisor(cluster, budget=6)
+        watch.start()
+        for number in range(25):
+            await asyncio.sleep(0.01)
+            match cluster.rng.randrange(5):
+                case 0 if cluster.up:
+                    await cluster.kill(cluster.rng.choice(sorted(cluster.up)))
+                case 1:
+                    for task in [*watch._tasks, *(keeper._task for keeper in watch._keepers.values())]:
+                        if task is not None:
+                            task.cancel()
+                    watch = a_supervisor(cluster, f"supervisor {number}", budget=6)
+                    watch.start()
+                case 2:
+                    watch._budget = cluster.rng.randint(1, 8)
+                case 3:
+                    cluster.machines[:] = [Node("node-1", cluster.rng.randint(1, 4), 16e9)]
+                case _:
+                    for process in cluster.up.values():
+                        process.host._watch.look_now()
+        cluster.losses = 0.0
+        await until(lambda: cluster.held_once() == loops and not watch._moving)
+        assert CountedCore.doubles == []
+        await watch.stop()
 
     asyncio.run(scenario())

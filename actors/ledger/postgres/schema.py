@@ -15,7 +15,11 @@ from domain.errors import StoreError, StoreUnavailable
 #: The lock under which schemas are changed: of two programs that start at once the second finds it done.
 _LOCK: Final = 0x6665_6564_6C6F_6F70
 _VERSION: Final = "SELECT version FROM ledger_schema"
-_IS_THERE: Final = "SELECT to_regclass('ledger_schema') IS NOT NULL"
+# Not `to_regclass`: it answers from a cache, which what another session has committed may not have reached yet.
+_IS_THERE: Final = (
+    "SELECT EXISTS (SELECT 1 FROM pg_class"
+    " WHERE relname = 'ledger_schema' AND relnamespace = current_schema()::regnamespace)"
+)
 _NEW: Final = "CREATE TABLE ledger_schema (version integer NOT NULL); INSERT INTO ledger_schema VALUES (0)"
 _FOREIGN: Final = """
     SELECT c.relname FROM pg_class AS c

@@ -1,0 +1,36 @@
+"""Finding the loops that are owed an event, among very many."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from domain.enrichment import is_owed
+from domain.tracking import Route, RoutingTable
+
+
+class RouteIndex:
+    """A routing table by account, trigger and tag: what is looked through for an event are the loops that may fit."""
+
+    def __init__(self, table: RoutingTable) -> None:
+        self.version = table.version
+        self._loop_ids = {route.loop_no: route.loop_id for route in table.routes}
+        #: The tag is None for loops that have no filter of tags.
+        self._routes: dict[tuple[int, str, str | None], list[Route]] = {}
+        for route in table.routes:
+            for trigger in route.triggers:
+                for tag in dict.fromkeys(route.tags) or (None,):
+                    self._routes.setdefault((route.account_no, trigger, tag), []).append(route)
+
+    def owed(self, account_no: int, type: str, tags: Collection[str], database: str | None) -> list[int]:  # noqa: A002
+        """The number of each loop that is owed such an event."""
+        found = {
+            route.loop_no: None
+            for tag in (None, *tags)
+            for route in self._routes.get((account_no, type, tag), ())
+            if is_owed(route, account_no, type, tags, database)
+        }
+        return list(found)
+
+    def loop_id(self, loop_no: int) -> str | None:
+        """The id of a loop that is routed."""
+        return self._loop_ids.get(loop_no)

@@ -1,0 +1,182 @@
+"""From ten loops to ten thousand in one service: how long it takes to start, how much memory, how late events are.
+
+    python -m benchmarks.loops [--loops 10 100 1000 10000] [--rate 500] [--seconds 20] [--out benchmarks/results]
+
+The ledger is made before the service starts, by its own writer: verified loops of one account, each for a tag of its
+own, and one event that each is owed already. The service is ready when `/readyz` says so; all loops are served when
+each has POSTed the event it was owed. Then clicks of random loops come at a steady rate. Memory is that of all
+processes of the service (PSS), after that; so most loops have been awake.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import tempfile
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid5
+
+import psutil
+
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
+from api.auth import key_hash
+from api.uuid7 import UUID7s
+from benchmarks.main_job import machine, send
+from domain.account import Account as AccountAggregate
+from domain.feedback_loop import FeedbackLoop
+from domain.ledger import event_mapper
+from domain.tracking import EventToRecord
+from domain.values import id_text
+from tests.service import Account, Service, Sink, eventually, marked
+
+ACCOUNT = UUID(int=0xACC)
+KEY = "key-of-the-benchmark"
+AT_ONCE = 1000
+WARM_UP_S = 3.0
+
+
+async def seed(path: Path, loops: int, url: str) -> None:
+    """Writes the account, its loops, and an event for each."""
+    mapper, ledger, reader = event_mapper(), SQLiteLedger(path), SQLiteLedgerReader(path)
+    now_ms = time.time_ns() // 1_000_000
+    account = AccountAggregate.open(ACCOUNT, "Many", now_ms)
+    account.issue_api_key(key_hash(KEY), now_ms)
+    await ledger.append([mapper.to_stored_event(event) for event in account.collect_events()])
+    view = reader.account_by_key(key_hash(KEY))
+    assert view is not None
+    for first in range(0, loops, AT_ONCE):
+        made = [_loop(n, view.no, url, now_ms) for n in range(first, min(first + AT_ONCE, loops))]
+        await ledger.append([mapper.to_stored_event(event) for loop in made for event in loop.collect_events()])
+    routes, ids = reader.routing_table(), UUID7s()
+    events = [
+        EventToRecord(ids.next(now_ms), view.no, "click", 0, None, now_ms, _fields(n), [route.loop_no])
+        for n, route in enumerate(routes.routes)
+    ]
+    assert len(events) == loops
+    for first in range(0, loops, AT_ONCE):
+        await ledger.record_events(routes.version, events[first : first + AT_ONCE])
+    reader.close()
+    await ledger.close()
+
+
+def _loop(number: int, account_no: int, url: str, now_ms: int) -> FeedbackLoop:
+    loop = FeedbackLoop.register(
+        uuid5(ACCOUNT, f"loop/{number}"),
+        account_no=account_no,
+        account_id=id_text("acc", ACCOUNT),
+        url=url,
+        triggers=["click"],
+        format="form",
+        tags=[f"loop-{number}"],
+        databases=[],
+        collections=[],
+        rate_limit=None,
+        max_concurrency=16,
+        ordered=False,
+        signature="cavage",
+        description="",
+        verification_token="t" * 32,
+        at_ms=now_ms,
+    )
+    loop.verify("a file", now_ms)
+    return loop
+
+
+def _fields(number: int) -> bytes:
+    return json.dumps({"type": "click", "original": f"https://shop.example/?n={number}"}).encode()
+
+
+def click_paths(account: Account, loops: int, count: int, first: int) -> list[str]:
+    """Paths of clicks, each of a message of a random loop, whose targets hold the numbers from `first`."""
+    chance = random.Random(first)
+
+    def specs() -> Iterator[dict[str, Any]]:
+        for number in range(first, first + count):
+            link = f"https://shop.example/products?n={number}"
+            tag = f"loop-{chance.randrange(loops)}"
+            yield {"recipient": f"person{number}@example.com", "tags": [tag], "links": [link]}
+
+    paths = []
+    for message in account.messages(specs()):
+        (link,) = message["links"].values()
+        paths.append("/" + link.split("/", 3)[3])
+    return paths
+
+
+def latency(account: Account, sink: Sink, loops: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    """From the time a click was due to the arrival of its POST, in milliseconds."""
+    first = 100_000
+    for length_s in (WARM_UP_S, seconds):
+        count = int(rate * length_s)
+        paths = click_paths(account, loops, count, first)
+        sink.tell("reset")
+        due = send(account.service.port, paths, folder, rate)["times"]
+        eventually(partial(_came, sink, count), 60, "every click was POSTed", 0.2)
+        arrivals = sink.arrivals()
+        took = sorted((arrivals[first + n] - at) / 1e6 for n, at in enumerate(due))
+        first += count
+    share = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
+    return {name: round(took[min(int(len(took) * part), len(took) - 1)], 2) for name, part in share.items()}
+
+
+def _came(sink: Sink, count: int) -> bool:
+    return sink.stats()["unique"] >= count
+
+
+def memory_mb(service: Service) -> tuple[float, int]:
+    """PSS of all processes of the service, and how many of them hold loops."""
+    total = 0.0
+    for process in marked(service.mark):
+        try:
+            total += process.memory_full_info().pss / 1e6
+        except psutil.Error:
+            continue
+    return round(total), len(service.processes("loop")) + len(service.processes("host"))
+
+
+def measure(loops: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+    sink = Sink().start()
+    service = Service(folder / "data", FEEDBACK_LOOPS_MASTER_KEY="5e" * 32)
+    try:
+        (folder / "data").mkdir()
+        asyncio.run(seed(folder / "data" / "ledger.sqlite", loops, sink.url))
+        began_s = time.monotonic()
+        service.start()
+        ready_s = time.monotonic() - began_s
+        eventually(partial(_came, sink, loops), 120, "each loop had the event that it was owed", 0.1)
+        served_s = time.monotonic() - began_s
+        took = latency(Account(service, KEY), sink, loops, rate, seconds, folder)
+        total_mb, processes = memory_mb(service)
+    finally:
+        service.end()
+        sink.stop()
+    times = {"ready_s": round(ready_s, 1), "all_served_s": round(served_s, 1)}
+    return {"loops": loops, "processes": processes, **times, "memory_mb": total_mb, "rate": rate, **took}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loops", type=int, nargs="+", default=[10, 100, 1000, 10_000])
+    parser.add_argument("--rate", type=float, default=500)
+    parser.add_argument("--seconds", type=float, default=20)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    rows = []
+    for loops in arguments.loops:
+        with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
+            rows.append(measure(loops, arguments.rate, arguments.seconds, Path(folder)))
+        print(json.dumps(rows[-1]), flush=True)
+    if arguments.out:
+        text = json.dumps({"machine": machine(), "command": "python -m benchmarks.loops", "rows": rows}, indent=2)
+        (arguments.out / "loops.json").write_text(text + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""The index of routes finds what looking through all of them finds."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.routes import RouteIndex
+from domain.enrichment import is_owed
+from domain.tracking import Route, RoutingTable
+
+tags = st.lists(st.sampled_from(["a", "b", "c"]), max_size=3)
+triggers = st.lists(st.sampled_from(["open", "click"]), min_size=1, max_size=2, unique=True)
+databases = st.lists(st.sampled_from(["1", "2"]), max_size=2)
+routes = st.lists(st.tuples(st.integers(1, 2), triggers, tags, databases), max_size=12).map(
+    lambda drawn: [
+        Route(no, f"fl_{no}", account, on, tag, db, []) for no, (account, on, tag, db) in enumerate(drawn, 1)
+    ]
+)
+
+
+@given(routes, st.integers(1, 2), st.sampled_from(["open", "click"]), tags, st.sampled_from([None, "1", "2"]))
+def test_the_index_leaves_none_out_and_finds_none_twice(
+    table: list[Route], account_no: int, trigger: str, event_tags: list[str], database: str | None
+) -> None:
+    """Whatever the filters, the loops are those that are owed the event, each once."""
+    found = RouteIndex(RoutingTable(1, table)).owed(account_no, trigger, event_tags, database)
+    expected = [r.loop_no for r in table if is_owed(r, account_no, trigger, event_tags, database)]
+
+    assert sorted(found) == expected

@@ -1,0 +1,353 @@
+"""Many loops in one process: asleep until there is something to do, and let go of only when nothing is under way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any, cast
+
+import pytest
+
+from actors.adapters.clock import SystemClock
+from actors.delivery import outbox_watch
+from actors.loops import host as host_module
+from actors.loops.host import LoopHost, Order
+from actors.ports import Sender
+from domain.delivery import OfferedDelivery
+from domain.errors import Moved, NotFound, StoreUnavailable
+from tests.fakes import ScriptedSender
+from tests.loop_places import CountedCore, LoopsReader, as_reader
+
+OFFER = [OfferedDelivery(1, b"e" * 16, "open", b"{}", 0, 0)]
+
+
+class Core(CountedCore):
+    """A core whose commands wait until they may go on, and which may refuse to start."""
+
+    failure: Exception | None = None
+
+    def __init__(self, loop_id: str) -> None:
+        super().__init__(loop_id)
+        self.gate = asyncio.Event()
+
+    async def start(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        await super().start()
+
+    async def verify(self) -> str:
+        await self.gate.wait()
+        return "verified"
+
+
+class World:
+    """A host and all the cores that it ever made, by loop."""
+
+    def __init__(self, max_awake: int) -> None:
+        self.reader = LoopsReader()
+        self.sender = ScriptedSender()
+        self.cores: dict[str, list[Core]] = {}
+        self.turn = 0
+        self.host = LoopHost(
+            life="life",
+            node="node",
+            make_core=self._make_core,
+            reader=as_reader(self.reader),
+            sender=cast(Sender, self.sender),
+            clock=SystemClock(),
+            max_awake=max_awake,
+        )
+
+    def _make_core(self, loop_id: str) -> Core:
+        self.cores.setdefault(loop_id, []).append(Core(loop_id))
+        return self.cores[loop_id][-1]
+
+    def order(self) -> Order:
+        self.turn += 1
+        return Order("life", "supervisor", self.turn)
+
+    async def let_go(self, *loops: str, drain_s: float = 0.0) -> list[str]:
+        return await self.host.let_go(self.order(), loops, drain_s)
+
+
+@asynccontextmanager
+async def a_host(*loops: str, max_awake: int = 10) -> AsyncIterator[World]:
+    """A host that was given these loops."""
+    CountedCore.reset()
+    world = World(max_awake)
+    world.host.standing(world.order())
+    world.host.start()
+    await world.host.take(world.order(), loops)
+    try:
+        yield world
+    finally:
+        await world.host.stop(0.1)
+        assert CountedCore.doubles == []
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not check():
+            await asyncio.sleep(0.001)
+
+
+def run(scenario: Callable[[], Any]) -> None:
+    asyncio.run(scenario())
+
+
+def test_a_loop_sleeps_until_something_is_for_it() -> None:
+    """Offers, nudges, commands and what is due wake a loop; the others stay asleep."""
+
+    async def scenario() -> None:
+        async with a_host("fl_offer", "fl_nudge", "fl_ask", "fl_due", "fl_none") as world:
+            await asyncio.sleep(0.01)
+            assert world.host.awake == 0
+
+            world.host.offer("fl_offer", OFFER)
+            world.host.offer("fl_nudge", ())
+            assert await world.host.ask("fl_ask", "secret") == "the secret of fl_ask"
+            world.reader.due = ["fl_due", "fl_elsewhere"]
+            world.host._watch.look_now()
+            await until(lambda: set(world.cores) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
+
+            assert world.cores["fl_offer"][0].offers == OFFER
+            assert world.cores["fl_nudge"][0].nudges == 1
+
+    run(scenario)
+
+
+def test_what_is_not_here_is_not_touched() -> None:
+    """An offer for a loop that is elsewhere is dropped, a command is told so."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            world.host.offer("fl_b", OFFER)
+            with pytest.raises(Moved, match="fl_b is elsewhere"):
+                await world.host.ask("fl_b", "secret")
+            with pytest.raises(ValueError, match="no command start"):
+                await world.host.ask("fl_a", "start")
+            assert world.cores == {}
+
+    run(scenario)
+
+
+def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each look into the outbox nudges those awake that have something due, and only those."""
+    monkeypatch.setattr(outbox_watch, "EVERY_S", 0.01)
+
+    async def scenario() -> None:
+        async with a_host("fl_a", "fl_b") as world:
+            for loop_id in ("fl_a", "fl_b"):
+                world.host.offer(loop_id, OFFER)
+            world.reader.due = ["fl_a"]
+            await until(lambda: world.cores["fl_a"][0].nudges > 2)
+            assert world.cores["fl_b"][0].nudges == 0
+
+    run(scenario)
+
+
+def test_the_watch_outlives_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is due is found when the ledger can be read again."""
+    monkeypatch.setattr(outbox_watch, "EVERY_S", 0.01)
+    calls: list[int] = []
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+
+            def away(_now_ms: int) -> list[str]:
+                calls.append(1)
+                if len(calls) < 3:
+                    raise StoreUnavailable("away")
+                if len(calls) == 3:
+                    raise RuntimeError("a fault of ours")
+                return ["fl_a"]
+
+            monkeypatch.setattr(world.reader, "loops_due", away)
+            await until(lambda: "fl_a" in world.cores)
+
+    run(scenario)
+
+
+def test_many_that_are_due_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In steps, with pauses; in the end all are awake."""
+    monkeypatch.setattr(host_module, "WAKING_AT_ONCE", 3)
+    monkeypatch.setattr(host_module, "WAKING_PAUSE_S", 0.02)
+    loops = [f"fl_{n}" for n in range(8)]
+
+    async def scenario() -> None:
+        async with a_host(*loops) as world:
+            world.reader.due = loops
+            world.host._watch.look_now()
+            await until(lambda: world.host.awake > 0)
+            assert world.host.awake == 3
+            await until(lambda: world.host.awake == 8)
+
+    run(scenario)
+
+
+def test_those_that_rest_are_put_to_sleep_when_too_many_are_awake() -> None:
+    """Those used longest ago go first, those at work stay; one that went to sleep is woken again by the next offer."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a", "fl_b", "fl_c", "fl_d", max_awake=2) as world:
+            CountedCore.working["fl_a"] = asyncio.Event()
+            for loop_id in ("fl_a", "fl_b", "fl_c", "fl_d", "fl_b"):
+                world.host.offer(loop_id, OFFER)
+            await until(lambda: all(awake.started.done() for awake in world.host._awake.values()))
+            world.host._watch.look_now()
+            await until(lambda: world.host.awake == 2)
+            assert set(world.host._awake) == {"fl_a", "fl_b"}
+
+            world.host.offer("fl_c", OFFER)
+            await until(lambda: len(world.cores["fl_c"]) == 2 and world.cores["fl_c"][1].is_alive)
+            CountedCore.working.pop("fl_a").set()
+
+    run(scenario)
+
+
+def test_a_loop_at_rest_is_let_go_at_once_and_one_at_work_when_it_is_done() -> None:
+    """Without time to drain only those that rest go; with it, the others when what is under way has landed."""
+
+    async def scenario() -> None:
+        async with a_host("fl_asleep", "fl_resting", "fl_working") as world:
+            done = CountedCore.working["fl_working"] = asyncio.Event()
+            world.host.offer("fl_resting", OFFER)
+            world.host.offer("fl_working", OFFER)
+            await until(lambda: world.cores["fl_resting"][0].is_alive)
+            gone = await world.let_go("fl_asleep", "fl_resting", "fl_working", "fl_never_here")
+            assert gone == ["fl_asleep", "fl_resting", "fl_never_here"]
+            assert not world.cores["fl_resting"][0].is_alive
+
+            going = asyncio.create_task(world.let_go("fl_working", drain_s=5.0))
+            await asyncio.sleep(0.01)
+            with pytest.raises(Moved):
+                await world.host.ask("fl_working", "secret")
+            assert not going.done()
+            done.set()
+            assert await going == ["fl_working"]
+            assert world.host.standing(world.order()).loops == []
+
+    run(scenario)
+
+
+def test_a_command_under_way_is_finished_before_its_loop_is_let_go() -> None:
+    """It lands here, and not while another process has the loop; one that takes too long keeps the loop here."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            command = asyncio.create_task(world.host.ask("fl_a", "verify"))
+            await until(lambda: "fl_a" in world.cores)
+            assert await world.let_go("fl_a") == []
+            assert await world.let_go("fl_a", drain_s=0.02) == []
+            assert await world.host.ask("fl_a", "secret") == "the secret of fl_a"
+
+            going = asyncio.create_task(world.let_go("fl_a", drain_s=5.0))
+            await asyncio.sleep(0.01)
+            world.cores["fl_a"][0].gate.set()
+            assert (await command, await going) == ("verified", ["fl_a"])
+
+    run(scenario)
+
+
+def test_a_caller_that_gives_up_leaves_the_command_running() -> None:
+    """It counts as under way until it has ended."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            command = asyncio.create_task(world.host.ask("fl_a", "verify"))
+            await until(lambda: "fl_a" in world.cores)
+            command.cancel()
+            await asyncio.sleep(0.01)
+            assert await world.let_go("fl_a") == []
+            world.cores["fl_a"][0].gate.set()
+            await until(lambda: not world.host._awake["fl_a"].commands)
+            assert await world.let_go("fl_a") == ["fl_a"]
+
+    run(scenario)
+
+
+def test_what_was_told_of_as_held_is_held() -> None:
+    """A loop that the supervisor was told is here while it was being let go stays, for nobody else will have it."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            done = CountedCore.working["fl_a"] = asyncio.Event()
+            world.host.offer("fl_a", OFFER)
+            await until(lambda: "fl_a" in world.cores and world.cores["fl_a"][0].is_alive)
+            going = asyncio.create_task(world.let_go("fl_a", drain_s=5.0))
+            await asyncio.sleep(0.01)
+            assert world.host.standing(world.order()).loops == ["fl_a"]
+            done.set()
+            assert await going == []
+            del CountedCore.working["fl_a"]
+            assert await world.host.ask("fl_a", "secret") == "the secret of fl_a"
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "order", [Order("life", "supervisor", 1), Order("another life", "supervisor", 99), Order("life", "another", 99)]
+)
+def test_orders_that_were_overtaken_are_refused(order: Order) -> None:
+    """Those from before the last question, for another life of the process, or of another supervisor."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            world.turn = 5
+            world.host.standing(world.order())
+            with pytest.raises(Moved):
+                await world.host.take(order, ["fl_b"])
+            with pytest.raises(Moved):
+                await world.host.let_go(order, ["fl_a"], 0.0)
+            assert world.host.standing(world.order()) == ("life", "node", ["fl_a"])
+
+    run(scenario)
+
+
+def test_a_heartbeat_is_of_one_life(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after a while, and at once when the process is not the one that is meant."""
+    monkeypatch.setattr(host_module, "BEAT_S", 0.01)
+
+    async def scenario() -> None:
+        async with a_host() as world:
+            await world.host.beat("life")
+            with pytest.raises(Moved):
+                await world.host.beat("the one before")
+
+    run(scenario)
+
+
+def test_a_loop_that_cannot_be_woken_says_why_and_is_tried_again() -> None:
+    """The command is told the reason; the next one finds it well."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            Core.failure = NotFound("there is no feedback loop fl_a")
+            with pytest.raises(NotFound):
+                await world.host.ask("fl_a", "secret")
+            Core.failure = None
+            assert await world.host.ask("fl_a", "secret") == "the secret of fl_a"
+
+    try:
+        run(scenario)
+    finally:
+        Core.failure = None
+
+
+def test_stopping_waits_for_what_is_at_work() -> None:
+    """What is under way lands, and then the sender that all share is closed."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a") as world:
+            done = CountedCore.working["fl_a"] = asyncio.Event()
+            world.host.offer("fl_a", OFFER)
+            await until(lambda: "fl_a" in world.cores and world.cores["fl_a"][0].is_alive)
+            stopping = asyncio.create_task(world.host.stop(5.0))
+            await asyncio.sleep(0.01)
+            assert not stopping.done()
+            done.set()
+            await stopping
+            assert (world.cores["fl_a"][0].is_alive, world.sender.is_closed) == (False, True)
+
+    run(scenario)

@@ -1,0 +1,93 @@
+"""Where loops are, as the supervisor tells it: followers have its word within a moment, whatever they missed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.loops import places as places_module
+from actors.loops.places import Changes, Places, PlacesLog
+from domain.errors import Unavailable
+
+names = st.sampled_from(["", "loop-host/0", "loop-host/1", "feedback-loop/fl_1"])
+notes = st.lists(st.tuples(st.sampled_from([f"fl_{n}" for n in range(6)]), names), max_size=30)
+
+
+async def until(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not check():
+            await asyncio.sleep(0)
+
+
+@given(st.lists(notes, max_size=5), st.integers(1, 40))
+def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], kept: int) -> None:
+    """However the changes are batched, and however many of them the log has forgotten."""
+
+    async def scenario() -> None:
+        log = PlacesLog("life")
+        log._changes = type(log._changes)(maxlen=kept)
+        log.open()
+        log.note(["fl_first"], "loop-host/0")
+        follower = Places(log.since, lambda _: None)
+        follower.start()
+        for batch in batches:
+            for loop_id, name in batch:
+                log.note([loop_id], name)
+            await asyncio.sleep(0)
+        await until(lambda: (follower._life, follower._version) == ("life", log._version))
+        await follower.stop()
+
+        assert follower._places == log._places
+
+    asyncio.run(scenario())
+
+
+def test_another_life_is_told_from_the_beginning() -> None:
+    """A follower of a supervisor that died takes the word of the one that came after, and of nothing before."""
+
+    async def scenario() -> None:
+        first, second = PlacesLog("first"), PlacesLog("second")
+        for log, name in ((first, "loop-host/0"), (second, "loop-host/1")):
+            log.open()
+            log.note(["fl_a", "fl_b"], name)
+        second.note(["fl_b"], "")
+        current = [first]
+
+        async def fetch(life: str, version: int) -> Changes:
+            if len(current) == 2:
+                current.pop(0)
+                raise Unavailable("the supervisor went away")
+            return await current[0].since(life, version)
+
+        left: list[str] = []
+        follower = Places(fetch, left.append)
+        follower.start()
+        await until(lambda: follower.get("fl_b") == "loop-host/0")
+        current.append(second)
+        first.note(["fl_c"], "loop-host/0")
+        await until(lambda: follower.get("fl_a") == "loop-host/1")
+        await follower.stop()
+
+        assert (follower.get("fl_b"), follower.get("fl_c")) == (None, None)
+        assert left == ["loop-host/0"]
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_told_before_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Until the log is open a question waits; when it takes too long, nothing has changed."""
+    monkeypatch.setattr(places_module, "WAIT_S", 0.02)
+
+    async def scenario() -> None:
+        log = PlacesLog("life")
+        log.note(["fl_a"], "loop-host/0")
+        assert await log.since("before", 3) == Changes("before", 3, is_whole=False, places={})
+        log.open()
+        assert await log.since("before", 3) == Changes("life", 1, is_whole=True, places={"loop-host/0": ["fl_a"]})
+        assert await log.since("life", 1) == Changes("life", 1, is_whole=False, places={})
+
+    asyncio.run(scenario())
