@@ -45,7 +45,7 @@ class LedgerWriter(Protocol):
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
     ) -> None:
-        """Records attempts and moves their deliveries on. Idempotent by (delivery, attempt number).
+        """Records attempts, all of one loop, and moves their deliveries on. Idempotent by (delivery, attempt number).
 
         `health`: a loop's number and how its handler does now, kept beside them.
 
