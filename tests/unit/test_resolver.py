@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 
 import pytest
@@ -266,7 +267,7 @@ def test_hosts_that_are_slow_to_resolve_delay_no_other(monkeypatch: pytest.Monke
                 threading.Event().wait(0.3)
         return [(0, 0, 0, "", ("93.184.216.34", 0))]
 
-    monkeypatch.setattr(module.socket, "getaddrinfo", look_up)
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
 
     async def main() -> None:
         nonlocal is_slow
