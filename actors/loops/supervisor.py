@@ -21,8 +21,8 @@ log = logging.getLogger(__name__)
 REFRESH_S: Final = 5.0
 #: A round looks at every loop; what happens in the meantime is looked at together.
 ROUND_PAUSE_S: Final = 0.1
-#: Starting a process takes a core about a second. Loops wait for hosts, and for nothing else: a loop's own process, which
-#: it can do without, is started one for each refresh, so that traffic hardly notices.
+#: Starting a process takes a core about a second. Loops wait for hosts, and for nothing else: of the processes of their
+#: own, which they can do without, one is started for each refresh, so that traffic hardly notices.
 HOSTS_STARTING_AT_ONCE: Final = 2
 #: Loops that take their time to let go, moved at the same time.
 DRAINING_AT_ONCE: Final = 16
