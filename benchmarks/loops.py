@@ -6,6 +6,9 @@ The ledger is made before the service starts, by its own writer: verified loops 
 own, and one event that each is owed already. The service is ready when `/readyz` says so; all loops are served when
 each has POSTed the event it was owed. Then clicks of random loops come at a steady rate. Memory is that of all
 processes of the service (PSS), after that; so most loops have been awake.
+
+The oldest loops get processes of their own one by one, while all are served. Clicks come twice: meanwhile (`starting`),
+and when no process has been started for a while.
 """
 
 from __future__ import annotations
@@ -39,7 +42,7 @@ from tests.service import Account, Service, Sink, eventually, marked
 ACCOUNT = UUID(int=0xACC)
 KEY = "key-of-the-benchmark"
 AT_ONCE = 1000
-WARM_UP_S = 3.0
+SETTLED_S = 15.0
 
 
 async def seed(path: Path, loops: int, url: str) -> None:
@@ -110,18 +113,17 @@ def click_paths(account: Account, loops: int, count: int, first: int) -> list[st
     return paths
 
 
-def latency(account: Account, sink: Sink, loops: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
+def latency(
+    account: Account, sink: Sink, loops: int, rate: float, seconds: float, first: int, folder: Path
+) -> dict[str, float]:
     """From the time a click was due to the arrival of its POST, in milliseconds."""
-    first = 100_000
-    for length_s in (WARM_UP_S, seconds):
-        count = int(rate * length_s)
-        paths = click_paths(account, loops, count, first)
-        sink.tell("reset")
-        due = send(account.service.port, paths, folder, rate)["times"]
-        eventually(partial(_came, sink, count), 60, "every click was POSTed", 0.2)
-        arrivals = sink.arrivals()
-        took = sorted((arrivals[first + n] - at) / 1e6 for n, at in enumerate(due))
-        first += count
+    count = int(rate * seconds)
+    paths = click_paths(account, loops, count, first)
+    sink.tell("reset")
+    due = send(account.service.port, paths, folder, rate)["times"]
+    eventually(partial(_came, sink, count), 60, "every click was POSTed", 0.2)
+    arrivals = sink.arrivals()
+    took = sorted((arrivals[first + n] - at) / 1e6 for n, at in enumerate(due))
     share = {"p50_ms": 0.5, "p99_ms": 0.99, "max_ms": 1.0}
     return {name: round(took[min(int(len(took) * part), len(took) - 1)], 2) for name, part in share.items()}
 
@@ -130,15 +132,29 @@ def _came(sink: Sink, count: int) -> bool:
     return sink.stats()["unique"] >= count
 
 
-def memory_mb(service: Service) -> tuple[float, int]:
-    """PSS of all processes of the service, and how many of them hold loops."""
+def settle(service: Service) -> None:
+    """Returns when no process for loops has been started for `SETTLED_S`."""
+    count, since_s = processes(service), time.monotonic()
+    while time.monotonic() - since_s < SETTLED_S:
+        time.sleep(1)
+        if (now := processes(service)) != count:
+            count, since_s = now, time.monotonic()
+
+
+def processes(service: Service) -> int:
+    """How many hold loops."""
+    return len(service.processes("loop")) + len(service.processes("host"))
+
+
+def memory_mb(service: Service) -> int:
+    """PSS of all processes of the service."""
     total = 0.0
     for process in marked(service.mark):
         try:
             total += process.memory_full_info().pss / 1e6
         except psutil.Error:
             continue
-    return round(total), len(service.processes("loop")) + len(service.processes("host"))
+    return round(total)
 
 
 def measure(loops: int, rate: float, seconds: float, folder: Path) -> dict[str, Any]:
@@ -152,13 +168,16 @@ def measure(loops: int, rate: float, seconds: float, folder: Path) -> dict[str, 
         ready_s = time.monotonic() - began_s
         eventually(partial(_came, sink, loops), 120, "each loop had the event that it was owed", 0.1)
         served_s = time.monotonic() - began_s
-        took = latency(Account(service, KEY), sink, loops, rate, seconds, folder)
-        total_mb, processes = memory_mb(service)
+        account = Account(service, KEY)
+        starting = latency(account, sink, loops, rate, seconds, 100_000, folder)
+        settle(service)
+        took = latency(account, sink, loops, rate, seconds, 200_000, folder)
+        row = {"processes": processes(service), "memory_mb": memory_mb(service)}
     finally:
         service.end()
         sink.stop()
     times = {"ready_s": round(ready_s, 1), "all_served_s": round(served_s, 1)}
-    return {"loops": loops, "processes": processes, **times, "memory_mb": total_mb, "rate": rate, **took}
+    return {"loops": loops, **times, **row, "rate": rate, **took, "starting": starting}
 
 
 def main() -> None:

@@ -22,9 +22,9 @@ log = logging.getLogger(__name__)
 REFRESH_S: Final = 5.0
 #: A round looks at every loop; what happens in the meantime is looked at together.
 ROUND_PAUSE_S: Final = 0.1
-#: Starting a process takes a core about a second. Loops wait for hosts, and for nothing else: the others are staged.
+#: Starting a process takes a core about a second. Loops wait for hosts, and for nothing else: of the processes of their
+#: own, which they can do without, one is started for each refresh, so that traffic hardly notices.
 HOSTS_STARTING_AT_ONCE: Final = 2
-OWN_STARTING_AT_ONCE: Final = 1
 #: Loops that take their time to let go, moved at the same time.
 DRAINING_AT_ONCE: Final = 16
 #: Beyond the time of one attempt, for the record of it.
@@ -66,6 +66,7 @@ class Supervisor:
         self._drain_s = delivery_timeout_s + RECORDING_S
         self.places = PlacesLog(life)
         self._keepers: dict[str, PlaceKeeper] = {}
+        self._may_start_own = False
         #: Whether it has found what places there are.
         self._has_looked = False
         #: Oldest first.
@@ -167,6 +168,7 @@ class Supervisor:
         loops = await asyncio.to_thread(self._reader.running_loops)
         self._loops = dict.fromkeys([*loops, *(loop_id for loop_id in self._loops if loop_id in self._fresh)])
         await self._look_for_places()
+        self._may_start_own = True
         self._stir.set()
 
     async def _look_for_places(self) -> None:
@@ -218,7 +220,11 @@ class Supervisor:
     def _carry_out(self, plan: Plan) -> None:
         starting = sum(keeper.is_starting for keeper in self._keepers.values())
         for name, node in plan.start:
-            if starting >= (OWN_STARTING_AT_ONCE if placement.own_loop(name) else HOSTS_STARTING_AT_ONCE):
+            if placement.own_loop(name) is None:
+                may_start = starting < HOSTS_STARTING_AT_ONCE
+            else:
+                may_start, self._may_start_own = self._may_start_own and not starting, False
+            if not may_start:
                 break
             starting += 1
             self._busy.add(name)
