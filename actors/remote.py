@@ -19,7 +19,6 @@ from actors.gateway.protocol import read_hits
 from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
-from actors.warm_up import warm_up
 
 #: Of the processes of loops, above that of all others (`nice(1)`).
 LOOP_NICENESS: Final = 5
@@ -104,10 +103,6 @@ class SupervisorActor(Actor):
 
     async def ensure(self, loop_id: str) -> Answer:
         return await answering(self._core.ensure(loop_id))
-
-    async def warm_up(self) -> Answer:
-        """Makes processes ready for the loops that it starts next."""
-        return await answering(asyncio.to_thread(warm_up))
 
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
