@@ -5,7 +5,6 @@ Ray runs the constructor again after any death of the process: it builds the cor
 
 from __future__ import annotations
 
-import asyncio
 import os
 from typing import Any, Final
 
@@ -21,7 +20,6 @@ from actors.loops.placement import own_loop
 from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
-from actors.warm_up import warm_up
 
 #: Of the processes of loops, above that of all others (`nice(1)`).
 LOOP_NICENESS: Final = 5
@@ -117,10 +115,6 @@ class SupervisorActor(Actor):
 
     async def locate(self, loop_id: str) -> Answer:
         return await answering(self._core.locate(loop_id))
-
-    async def warm_up(self) -> Answer:
-        """Makes processes ready for the loops that it starts next."""
-        return await answering(asyncio.to_thread(warm_up))
 
     async def replace(self, name: str) -> Answer:
         return await answering(self._core.replace(name))

@@ -15,6 +15,8 @@ from domain.errors import Conflict, FeedbackLoopsError
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S: Final = 60.0
+#: A loop's actor that runs says within this what it was started with.
+LOOP_TIMEOUT_S: Final = 5.0
 #: For the ledger and the loops, to finish what they are recording.
 STOP_TIMEOUT_S: Final = 2.0
 #: Between two looks whether an actor is missing: somebody may have killed it for good.
@@ -30,10 +32,6 @@ class Launcher(Protocol):
 
     def start(self, name: str) -> None:
         """Starts the actor, unless one of the name is there."""
-        ...
-
-    def warm_up(self) -> None:
-        """Makes processes ready in which the actor that is started next does not have to wait for one."""
         ...
 
     def end(self, name: str) -> None:
@@ -56,7 +54,7 @@ class Fleet:
 
     @property
     def problem(self) -> str | None:
-        """Why not all of them are as they should be, or None. Loops' own actors do not count: each waits for itself."""
+        """Why the actors are not all as they should be, or None. Until then no other front end should be restarted."""
         return None if self._is_renewed else "the actors are being replaced, one after the other"
 
     async def set_up(self) -> None:
@@ -87,16 +85,22 @@ class Fleet:
         """
         for name in [*self._readers[:-1], options.LEDGER, options.SUPERVISOR]:
             if await self._is_outdated(name):
-                # What takes time is done before: until the next one answers, clicks wait for it.
-                await asyncio.to_thread(self._launcher.warm_up)
                 await self._end(name, () if name == options.LEDGER else None)
                 await self._start(name)
-        self._is_renewed = True
         for name in sorted(await asyncio.to_thread(self._launcher.there)):
-            if is_place(name) and await self._is_outdated(name):
-                await self._actors.ask(options.SUPERVISOR, "warm_up", timeout_s=START_TIMEOUT_S)
+            if is_place(name):
+                await self._renew_place(name)
+        self._is_renewed = True
+
+    async def _renew_place(self, name: str) -> None:
+        """One process of loops that does not answer holds up nobody else; it is renewed when it is started next."""
+        try:
+            if await self._is_outdated(name, LOOP_TIMEOUT_S):
                 await self._actors.ask(options.SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
                 self._actors.forget(name)
+        except FeedbackLoopsError as exc:
+            facts = {"action": "place_not_renewed", "actor": name, "error": str(exc)}
+            log.warning("a process of loops cannot be replaced now", extra=facts)
 
     async def keep(self) -> None:
         """Renews, and then starts again what somebody has ended for good; until it is cancelled.
@@ -125,11 +129,11 @@ class Fleet:
         await asyncio.to_thread(self._launcher.start, name)
         await self._actors.ask(name, "ping", timeout_s=START_TIMEOUT_S)
 
-    async def _edition_of(self, name: str) -> Edition:
-        return Edition.read(await self._actors.ask(name, "edition", timeout_s=START_TIMEOUT_S))
+    async def _edition_of(self, name: str, timeout_s: float = START_TIMEOUT_S) -> Edition:
+        return Edition.read(await self._actors.ask(name, "edition", timeout_s=timeout_s))
 
-    async def _is_outdated(self, name: str) -> bool:
-        theirs = await self._edition_of(name)
+    async def _is_outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> bool:
+        theirs = await self._edition_of(name, timeout_s)
         differences = self._edition.differences(theirs)
         if not differences:
             return False

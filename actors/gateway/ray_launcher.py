@@ -11,7 +11,6 @@ from ray.util import list_named_actors
 
 from actors import options, remote
 from actors.ray_calls import Actors
-from actors.warm_up import warm_up
 from domain.errors import Unavailable
 
 
@@ -56,14 +55,6 @@ class RayLauncher:
         if name == options.SUPERVISOR:
             return remote.Supervisor, options.supervisor()
         return remote.Enricher, options.enricher(int(name.rpartition("/")[2]))
-
-    def warm_up(self) -> None:
-        """See `Launcher.warm_up`.
-
-        Raises:
-            Unavailable: Ray does not answer.
-        """
-        warm_up()
 
     def end(self, name: str) -> None:
         """See `Launcher.end`."""

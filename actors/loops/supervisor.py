@@ -129,6 +129,8 @@ class Supervisor:
 
     async def replace(self, name: str) -> None:
         """Ends a place, each of its loops when it has recorded what it has in hand; they are placed anew at once."""
+        if name not in self._keepers:  # we were started just now
+            await self._look_for_places()
         keeper = self._keepers.get(name)
         if keeper is not None and name not in self._busy:
             self._busy.add(name)

