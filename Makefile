@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
-.PHONY: setup demo serve test lint fmt bench chaos lock clean php help
+.PHONY: setup demo serve test docs lint fmt bench chaos lock clean languages help
 
 setup: $(STAMP)  ## install everything into .venv, from the lock and by its hashes
 
@@ -23,8 +23,11 @@ demo: setup  ## show the main job, from a click in a mail to a handler
 serve: setup  ## run the service on 127.0.0.1:8080, with its data in ./var
 	@$(BIN)/feedback-loops serve
 
-test: setup lint php  ## run everything that CI runs, some minutes
+test: setup lint languages  ## run everything that CI runs, some minutes
 	$(BIN)/python -m pytest
+
+docs: setup  ## build the documentation's site, into build/docs
+	$(BIN)/zensical build --strict
 
 lint: setup  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
@@ -41,21 +44,25 @@ bench: setup  ## measure; results go to benchmarks/results
 
 chaos: setup  ## have everything fail under load, each in turn, and count what was promised
 	$(BIN)/python -m tests.chaos.matrix
+	$(BIN)/python -m tests.cluster.matrix
 
 lock: setup  ## choose the newest versions that pyproject.toml allows (needs uv)
-	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --upgrade \
+	uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
 
 clean:  ## remove what these commands made; data in ./var stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Some tests have PHP read what we send; without PHP they are skipped. Root of a Debian gets it installed.
-php:
-	@command -v php >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing PHP for its tests" && \
-	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends php-cli; } \
-	  >/dev/null 2>&1; } || echo "PHP is not here: its tests are skipped"
+# Some tests have PHP read what we send, run the examples in all their languages, and look at the dashboard in a browser;
+# without them they are skipped. Root of a Debian gets the smaller ones installed.
+languages:
+	@missing=; for program in php:php-cli ruby:ruby chromium:chromium; do \
+	  command -v "$${program%%:*}" >/dev/null || missing="$$missing $${program##*:}"; \
+	done; [ -z "$$missing" ] || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing$$missing for their tests" && \
+	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; } \
+	  >/dev/null 2>&1; } || echo "not here, their tests are skipped:$$missing"
 
 help:  ## show this
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

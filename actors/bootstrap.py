@@ -2,49 +2,102 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
+import time
 from collections.abc import Callable
-from typing import Any
+from pathlib import Path
+from typing import Any, Final
 from uuid import uuid4
 
 import ray
 
 from actors.adapters.clock import SystemClock
+from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.prover import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
+from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.delivery.in_hand import SharedBytes
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
+from actors.ledger import stores
 from actors.ledger.reader_port import LedgerReader
-from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.writer import Ledger
 from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
 from actors.loops.directory import LoopDirectory
 from actors.loops.host import LoopHost
-from actors.loops.ray_launcher import RayLauncher
+from actors.loops.ray_launcher import RayLauncher, actor_names, node_counts
 from actors.loops.supervisor import Supervisor
+from actors.metrics import catalogue as m
+from actors.metrics.backlog_look import BacklogLook
+from actors.metrics.figures import CommitFigures, DeliveryFigures, EnrichmentFigures
+from actors.metrics.gathering import Gathering
+from actors.metrics.process import process_readings
+from actors.metrics.readings import ProcessReadings
+from actors.metrics.tallies import Tallies
+from actors.processes.log_lines import configure
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention
 from actors.service.service import Service
 from actors.settings import Settings
+from actors.tracing.spans import Traces
+from actors.tracing.starting import start_tracing
 from domain.handler_policy import HandlerPolicy
+from domain.keys import derive
+
+#: What this process counts: all cores that are built in it count together.
+TALLIES: Final = Tallies()
+
+
+def begin(plain: dict[str, Any], process: str) -> None:
+    """What the process of an actor does first: its log is written as the settings say."""
+    settings = _settings(plain)
+    configure(settings.log_level, process, settings.log_format)
+
+
+@functools.cache
+def traces(process: str) -> Traces | None:
+    """What takes the spans of this process; None when none are wanted."""
+    return start_tracing(os.environ, process)
+
+
+def readings(process: str) -> ProcessReadings:
+    """What this process has to tell of itself. `process` is a kind of the catalogue's."""
+    return process_readings(process, TALLIES)
 
 
 def _settings(plain: dict[str, Any]) -> Settings:
     return Settings.from_dict(plain)
 
 
-def ledger(plain: dict[str, Any]) -> SQLiteLedger:
+def ledger(plain: dict[str, Any]) -> Ledger:
     """The writer, for the ledger's actor."""
-    return SQLiteLedger(_settings(plain).data_dir / "ledger.sqlite")
+    settings = _settings(plain)
+    made = stores.writer(settings)
+    made.count_by(CommitFigures(TALLIES))
+    if settings.store is None:
+        path = settings.data_dir / stores.LEDGER_FILE
+        TALLIES.read_by(m.LEDGER_SIZE, lambda: _size_bytes(path))
+    return made
 
 
-def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
+def _size_bytes(path: Path) -> int:
+    """Of a database and its write-ahead log."""
+    return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
+
+
+def backlog_look(plain: dict[str, Any]) -> BacklogLook:
+    """What waits, for operators; beside the supervisor, which has nothing else to do."""
+    return BacklogLook(reader(_settings(plain)), SystemClock(), TALLIES)
+
+
+def retention(plain: dict[str, Any], core: Ledger) -> Retention:
     """What keeps the ledger's disk use level, beside its writer."""
     settings = _settings(plain)
     return Retention(
@@ -58,7 +111,7 @@ def retention(plain: dict[str, Any], core: SQLiteLedger) -> Retention:
 
 def reader(settings: Settings) -> LedgerReader:
     """A reader of its own for each process. The store is made by the ledger's actor, which is started first."""
-    return SQLiteLedgerReader(settings.data_dir / "ledger.sqlite")
+    return stores.reader(settings)
 
 
 def links(settings: Settings, actors: Actors) -> Links:
@@ -73,7 +126,8 @@ def door(plain: dict[str, Any], answer: Answer) -> Door:
     return Door(answer, link_token(settings.master_key), host)
 
 
-def _resolver(settings: Settings) -> HandlerResolver:
+def resolver(settings: Settings) -> HandlerResolver:
+    """From a handler's host to the addresses that it may be at."""
     return HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
 
 
@@ -83,16 +137,29 @@ def enricher(plain: dict[str, Any]) -> Enricher:
     connections = links(settings, actors)
     places = followed_places(connections)
     places.start()
-    return Enricher(RemoteLedger(actors, connections), reader(settings), RemoteLanes(connections, places))
+    return Enricher(
+        RemoteLedger(actors, connections),
+        reader(settings),
+        RemoteLanes(connections, places),
+        EnrichmentFigures(TALLIES),
+        traces(m.ENRICHER),
+    )
 
 
-def loop_host(plain: dict[str, Any]) -> LoopHost:
-    """The core of an actor that holds loops, one or many."""
+@functools.cache
+def _delivery_figures() -> DeliveryFigures:
+    """One set for all loops of the process."""
+    return DeliveryFigures(TALLIES)
+
+
+def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
+    """The core of an actor that holds loops, one or many. `kind`: of process, as metrics and traces have it."""
     settings, clock = _settings(plain), SystemClock()
-    resolver, actors = _resolver(settings), Actors()
+    handlers, actors = resolver(settings), Actors()
     ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
-    sender, prover = HttpSender(resolver), HttpProver(resolver, nameserver=settings.nameserver)
+    sender, prover = HttpSender(handlers), HttpProver(handlers, nameserver=settings.nameserver)
     chance, shared_bytes = random.SystemRandom(), SharedBytes()
+    duty, figures, spans = Duty(time.monotonic, time.process_time), _delivery_figures(), traces(kind)
 
     def make_core(loop_id: str) -> FeedbackLoopCore:
         return FeedbackLoopCore(
@@ -101,7 +168,7 @@ def loop_host(plain: dict[str, Any]) -> LoopHost:
             reader=store,
             sender=sender,
             prover=prover,
-            resolver=resolver,
+            resolver=handlers,
             clock=clock,
             master_key=settings.master_key,
             retry_schedule=settings.retry_schedule,
@@ -109,6 +176,8 @@ def loop_host(plain: dict[str, Any]) -> LoopHost:
             disable_after_s=settings.disable_after_s,
             random=chance,
             shared_bytes=shared_bytes,
+            notes=AttemptNotes(loop_id, figures, spans),
+            duty=duty,
         )
 
     node = ray.get_runtime_context().get_node_id()
@@ -124,6 +193,7 @@ def supervisor(plain: dict[str, Any], create: Callable[[str, str], Any]) -> Supe
         life=uuid4().hex,
         budget=settings.actor_budget,
         delivery_timeout_s=settings.delivery_timeout_s,
+        starts_failed=TALLIES.cell(m.STARTS_FAILED),
     )
 
 
@@ -137,9 +207,11 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
         keys=ledger,
         reader=reader(settings),
         loops=LoopDirectory(actors, places),
-        url_check=_resolver(settings),
+        url_check=resolver(settings),
         clock=SystemClock(),
         random_bytes=os.urandom,
+        passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
         master_key=settings.master_key,
         problems=pipeline.problems,
+        metrics=Gathering(Actors(), actor_names, node_counts).readings,
     )

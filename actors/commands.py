@@ -12,6 +12,8 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from actors.metrics.readings import Readings
+
 R_co = TypeVar("R_co", covariant=True)
 
 
@@ -222,6 +224,82 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
+class User(msgspec.Struct, frozen=True, kw_only=True):
+    """Somebody who can sign in to the dashboard of an account."""
+
+    id: str
+    account: Account
+    email: str
+    joined_at_ms: int
+
+
+class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+    """`token` of the new session, None when it was refused; then `wait_ms` is how long to wait before another try."""
+
+    token: str | None
+    wait_ms: int = 0
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """A session that goes on, and whose."""
+
+    user: User
+    ends_at_ms: int
+
+
+class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+    """An API key that opens its account; `id` tells nothing of the key. `used_at_ms` is exact to a minute."""
+
+    id: str
+    name: str
+    issued_at_ms: int
+    used_at_ms: int | None
+
+
+class Counts(msgspec.Struct, frozen=True, kw_only=True):
+    """Attempts by class of answer (`domain.figures.ANSWERS`) and by duration (its buckets)."""
+
+    answers: list[int]
+    buckets: list[int]
+
+
+class AttemptMinute(msgspec.Struct, frozen=True, kw_only=True):
+    #: Unix time divided by 60.
+    minute: int
+    counts: Counts
+
+
+class EventMinute(msgspec.Struct, frozen=True, kw_only=True):
+    minute: int
+    type: str
+    count: int
+
+
+class LoopFigures(msgspec.Struct, frozen=True, kw_only=True):
+    """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
+
+    loop_id: str
+    counts: Counts
+    backlog: int
+    #: When it was owed an event last.
+    last_event_ms: int | None
+
+
+class Post(msgspec.Struct, frozen=True, kw_only=True):
+    """A POST to a handler, made again from the ledger as it was made for one attempt."""
+
+    url: str
+    headers: list[tuple[str, str]]
+    body: str
+
+
+class EventDelivery(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery of one event, and to which loop."""
+
+    loop_id: str
+    delivery: DeliveryView
+
+
 class Readiness(msgspec.Struct, frozen=True, kw_only=True):
     """`problems` is empty when the service can carry an event from hit to handler."""
 
@@ -239,6 +317,101 @@ class CreateAccount(Command[Account], frozen=True, kw_only=True):
 
 class Authenticate(Command[Account | None], frozen=True, kw_only=True):
     key_hash: str
+
+
+class IssueApiKey(Command[ApiKey], frozen=True, kw_only=True):
+    """`key_hash` is the SHA-256 of the key, hex."""
+
+    account: Account
+    name: str
+    key_hash: str
+
+
+class ListApiKeys(Command[list[ApiKey]], frozen=True, kw_only=True):
+    """Newest first; revoked ones are not there any more."""
+
+    account: Account
+
+
+class RevokeApiKey(Command[None], frozen=True, kw_only=True):
+    """Front ends that know the key let it in for some seconds yet."""
+
+    account: Account
+    key_id: str
+
+
+# --- users and sessions ------------------------------------------------------------------------------------------
+
+
+class IsFirstRun(Command[bool], frozen=True, kw_only=True):
+    """Whether nobody can sign in yet."""
+
+
+class CreateUser(Command[User], frozen=True, kw_only=True):
+    """Makes a user of an account, or (`account_id` None) of a new one with this name.
+
+    `is_first`: only when there is no user yet; Conflict otherwise, and of several at once all but one.
+    """
+
+    email: str
+    password: str
+    account_id: str | None = None
+    account_name: str = ""
+    is_first: bool = False
+
+
+class ListUsers(Command[list[User]], frozen=True, kw_only=True):
+    """Of an account, or (None) of all."""
+
+    account: Account | None = None
+
+
+class RemoveUser(Command[None], frozen=True, kw_only=True):
+    """Ends the user and all sessions. `account` None: of whichever account. The last of an account is a Conflict."""
+
+    account: Account | None = None
+    user_id: str
+
+
+class SetPassword(Command[None], frozen=True, kw_only=True):
+    """Gives a user another password, and ends all sessions."""
+
+    user_id: str
+    password: str
+
+
+class ChangePassword(Command[bool], frozen=True, kw_only=True):
+    """Has a user's password changed by the user, who knows the old one; False: that was another.
+
+    All sessions but the one that asks end.
+    """
+
+    account: Account
+    user_id: str
+    old: str
+    new: str
+    token_hash: str
+
+
+class SignIn(Command[SignedIn], frozen=True, kw_only=True):
+    """Begins a session. Tries are counted by address and by user, for all front ends together."""
+
+    email: str
+    password: str
+    #: Where from.
+    address: str
+
+
+class FindSession(Command[Session | None], frozen=True, kw_only=True):
+    """The session whose token has this SHA-256 (hex), if it goes on; asking keeps it from idling out."""
+
+    token_hash: str
+
+
+class SignOut(Command[None], frozen=True, kw_only=True):
+    """Ends the session; one that is over already is no error."""
+
+    token_hash: str
 
 
 # --- feedback loops ----------------------------------------------------------------------------------------------
@@ -389,6 +562,59 @@ class RetryDelivery(Command[DeliveryView], frozen=True, kw_only=True):
     delivery_id: str
 
 
+# --- figures -----------------------------------------------------------------------------------------------------
+
+
+class ListFigures(Command[list[LoopFigures]], frozen=True, kw_only=True):
+    """Of each of the loops, in their order, its attempts in the last `minutes` (a day at most are kept)."""
+
+    account: Account
+    loop_ids: list[str]
+    minutes: int = 24 * 60
+
+
+class ListAttemptMinutes(Command[list[AttemptMinute]], frozen=True, kw_only=True):
+    """Oldest first; minutes without attempts are left out."""
+
+    account: Account
+    loop_id: str
+    minutes: int = 60
+
+
+class ListEventMinutes(Command[list[EventMinute]], frozen=True, kw_only=True):
+    """Oldest first, by the time of the event; what there was none of is left out."""
+
+    account: Account
+    minutes: int = 60
+
+
+class GetPost(Command[Post], frozen=True, kw_only=True):
+    """What one attempt POSTed: the loop as it was set then, the event's fields, and the headers of that second."""
+
+    account: Account
+    delivery_id: str
+    attempt_no: int
+
+
+class GetLoopDelivery(Command[EventDelivery], frozen=True, kw_only=True):
+    """A delivery, and which loop it is for."""
+
+    account: Account
+    delivery_id: str
+
+
+class GetEvent(Command[EventView], frozen=True, kw_only=True):
+    account: Account
+    event_id: str
+
+
+class ListEventDeliveries(Command[list[EventDelivery]], frozen=True, kw_only=True):
+    """The deliveries of one event that are kept, at most 200, with the loops they are for."""
+
+    account: Account
+    event_id: str
+
+
 # --- messages, profiles, events ----------------------------------------------------------------------------------
 
 
@@ -451,12 +677,21 @@ class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
 
 
 class KeepAnswer(Command[None], frozen=True, kw_only=True):
-    """Keeps the answer of a claimed key for 24 h; None frees the key (the request had no effect)."""
+    """Keeps the answer of a claimed key for 24 h; None frees the key (the request had no effect).
+
+    Where another request holds the key by now, because this one outlived its lease, nothing happens.
+    """
 
     scope: str
     key: str
+    #: As it was claimed with.
+    fingerprint: str
     answer: StoredAnswer | None
 
 
 class CheckReadiness(Command[Readiness], frozen=True, kw_only=True):
     pass
+
+
+class ReadMetrics(Command[Readings], frozen=True, kw_only=True):
+    """What all processes behind the front end count and measure; within seconds, without those that do not answer."""

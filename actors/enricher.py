@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Sequence
 from typing import Final
-from uuid import UUID
 
 import msgspec
 
 from actors.ledger.reader_port import LedgerReader
+from actors.metrics.figures import EnrichmentFigures
 from actors.ports import Lanes, LedgerWriter
 from actors.routes import RouteIndex
+from actors.tracing.spans import Span, Traces
 from domain.bots import bot_reason
 from domain.delivery import OfferedDelivery
 from domain.enrichment import event_fields, first_key
 from domain.errors import FirstTaken, StaleRoutes
 from domain.tracking import EventToRecord, RecordedEvents, RoutingTable, TrackingHit
+from domain.values import id_text
 
 log = logging.getLogger(__name__)
 
@@ -34,13 +37,20 @@ class Enricher:
     may have missed it are told to look into the outbox.
     """
 
-    def __init__(self, ledger: LedgerWriter, reader: LedgerReader, lanes: Lanes) -> None:
+    def __init__(
+        self,
+        ledger: LedgerWriter,
+        reader: LedgerReader,
+        lanes: Lanes,
+        figures: EnrichmentFigures | None = None,
+        traces: Traces | None = None,
+    ) -> None:
         self._ledger = ledger
         self._reader = reader
         self._lanes = lanes
+        self._figures = figures or EnrichmentFigures()
+        self._traces = traces
         self._routes = RouteIndex(RoutingTable(-1, []))
-        #: Hits whose message is not in the ledger (erased, or of another installation's back-up).
-        self.unknown_messages = 0
 
     async def record_hits(self, hits: Sequence[TrackingHit]) -> None:
         """Enriches, records and fans out.
@@ -48,10 +58,13 @@ class Enricher:
         Raises:
             StoreUnavailable: the hits may or may not have been recorded; send them again.
         """
+        self._figures.batch.observe(len(hits))
         for _ in range(MAX_PASSES):
+            began_ns = time.time_ns()
             events = self._enrich(hits)
             if not events:
                 return
+            enriched_ns = time.time_ns()
             try:
                 recorded = await self._ledger.record_events(self._routes.version, events)
             except StaleRoutes:
@@ -60,8 +73,23 @@ class Enricher:
                 continue
             else:
                 self._fan_out(events, recorded)
+                recorded_ns = time.time_ns()
+                self._figures.recorded(events, recorded, recorded_ns // 1_000_000)
+                if self._traces is not None:
+                    self._trace(self._traces, events, began_ns, enriched_ns, recorded_ns)
                 return
         raise RuntimeError(f"{MAX_PASSES} passes over one batch, each overtaken")
+
+    def _trace(
+        self, traces: Traces, events: Sequence[EventToRecord], began_ns: int, enriched_ns: int, recorded_ns: int
+    ) -> None:
+        """A batch was enriched and recorded: each of its events has these times for its own."""
+        batch = {"feedback_loops.batch": len(events)}
+        for event in events:
+            if traces.wants(event.event_id):
+                about = batch | {"feedback_loops.deliveries": len(event.loop_nos)}
+                traces.add(Span(event.event_id, "enrich", began_ns, enriched_ns, batch))
+                traces.add(Span(event.event_id, "record", enriched_ns, recorded_ns, about))
 
     def _load_routes(self) -> None:
         self._routes = RouteIndex(self._reader.routing_table())
@@ -104,9 +132,11 @@ class Enricher:
         return events
 
     def _note_unknown(self, hit: TrackingHit) -> None:
-        self.unknown_messages += 1
+        # Erased, or of another installation's back-up.
+        self._figures.unknown.value += 1
         log.warning(
-            "a hit's message is not in the ledger", extra={"event": str(UUID(bytes=hit.event_id)), "kind": hit.kind}
+            "a hit's message is not in the ledger",
+            extra={"action": "hit_unknown", "event_id": id_text("evt", hit.event_id), "kind": hit.kind},
         )
 
     def _fan_out(self, events: Sequence[EventToRecord], recorded: RecordedEvents) -> None:

@@ -51,9 +51,10 @@ _COMMON: Final[dict[str, Any]] = {
 }
 
 
-def ledger() -> dict[str, Any]:
-    """The one writer."""
-    return _COMMON | {"name": LEDGER, "max_concurrency": 4096}
+def ledger(at: str | None = None) -> dict[str, Any]:
+    """The one writer. `at`: the address of the only node where it may be."""
+    where = {} if at is None else {"resources": {f"node:{at}": 0.001}}  # which each node of Ray's has for itself
+    return _COMMON | {"name": LEDGER, "max_concurrency": 4096} | where
 
 
 def supervisor() -> dict[str, Any]:

@@ -86,7 +86,7 @@ class ReplayLedger(Protocol):
 class RetentionLimits(NamedTuple):
     """What may be dropped: everything created before these Unix times (milliseconds); None keeps it for ever."""
 
-    #: Delivered and dead deliveries, with their attempts.
+    #: Delivered and dead deliveries, with their attempts; and replays that have ended.
     deliveries_before_ms: int | None
     #: Attempts of deliveries that are kept.
     attempts_before_ms: int | None
@@ -104,6 +104,20 @@ class RetentionLedger(Protocol):
             StoreUnavailable: retry later.
         """
         ...
+
+
+class LoopBacklog(NamedTuple):
+    """Loops of one state whose breakers are in one state, and what is due to them."""
+
+    #: A `LoopState`.
+    state: str
+    #: `closed` or `open`.
+    breaker: str
+    loops: int
+    #: Deliveries that are pending and due.
+    waiting: int
+    #: Unix time, milliseconds, since when the oldest of them is due; None when nothing is.
+    oldest_due_ms: int | None
 
 
 class Lanes(Protocol):

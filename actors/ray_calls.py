@@ -51,7 +51,7 @@ class Actors:
         except ValueError as exc:
             raise Unavailable(f"{options.words_for(name)} is not running") from exc
         except RayError as exc:
-            log.warning("Ray does not answer", extra={"actor": name, "error": repr(exc)})
+            log.warning("Ray does not answer", extra={"action": "ray_silent", **_who(name), "error": repr(exc)})
             raise Unavailable(f"{options.words_for(name)} cannot be reached") from exc
         self._handles[name] = found
         return found
@@ -70,14 +70,17 @@ class Actors:
         who = options.words_for(name)
         try:
             async with asyncio.timeout(timeout_s):
-                answer: Answer = await getattr(self.handle(name), method).remote(*args)
+                # Ray's look-up blocks for as long as its head is away; whoever asks has other things to do meanwhile.
+                actor = self._handles.get(name) or await asyncio.to_thread(self.handle, name)
+                answer: Answer = await getattr(actor, method).remote(*args)
         except PendingCallsLimitExceeded as exc:
             raise Overloaded(f"{who} is busy") from exc
         except RayTaskError as exc:
             raise _failure(exc, name, method) from exc
         except RayError as exc:
             self.forget(name)
-            log.warning("an actor is away", extra={"actor": name, "error": type(exc).__name__})
+            facts = {"action": "actor_away", **_who(name), "error": type(exc).__name__}
+            log.warning("an actor is away", extra=facts)
             raise Unavailable(f"{who} is away", True) from exc
         except TimeoutError as exc:
             raise Unavailable(f"{who} did not answer within {timeout_s:.0f} s", True) from exc
@@ -86,9 +89,16 @@ class Actors:
         return answer.value
 
 
+def _who(name: str) -> dict[str, str]:
+    """The actor, for the log; of a feedback loop's the loop too."""
+    loop_id = name.removeprefix(options.loop_name(""))
+    return {"actor": name} if loop_id == name else {"actor": name, "loop_id": loop_id}
+
+
 def _failure(exc: RayTaskError, name: str, method: str) -> FeedbackLoopsError:
     """What an actor's method that raised is to its caller. The text of Ray's error is the traceback over there."""
     if isinstance(exc.cause, FeedbackLoopsError):  # raised where nothing was `answering`
         return exc.cause
-    log.error("an actor failed unexpectedly", exc_info=exc, extra={"actor": name, "method": method})
+    facts = {"action": "actor_failed", **_who(name), "method": method}
+    log.error("an actor failed unexpectedly", exc_info=exc, extra=facts)
     return InternalError(f"Something unexpected happened in {options.words_for(name)}, and was logged. Try again.")

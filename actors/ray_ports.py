@@ -16,6 +16,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.ledger.access_port import AccessChange
 from actors.links.links import Links
 from actors.loops.places import Changes, Places
 from actors.ray_calls import Actors
@@ -110,6 +111,10 @@ class RemoteLedger:
 
     async def keep_answer(self, command: KeepAnswer) -> None:
         await self._call("keep_answer", command)
+
+    async def change_access(self, change: AccessChange) -> int:
+        answer: int = await self._call("change_access", change)
+        return answer
 
     async def _call(self, method: str, *args: Any) -> Any:
         return await _store(self._actors.ask(options.LEDGER, method, *args))

@@ -5,6 +5,7 @@ Ray runs the constructor again after any death of the process: it builds the cor
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import Any, Final
 
@@ -12,20 +13,37 @@ import ray
 
 from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
+from actors.gateway.edition import EDITION
 from actors.gateway.protocol import read_hits
+from actors.ledger.access_port import AccessChange
 from actors.loops.host import Order
 from actors.loops.placement import own_loop
+from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
 from actors.ray_ports import Kind
+from actors.warm_up import warm_up
 
 #: Of the processes of loops, above that of all others (`nice(1)`).
 LOOP_NICENESS: Final = 5
 
 
-class LedgerActor:
+class Actor:
+    """What every actor of ours answers."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self._edition = settings.get(EDITION)
+
+    async def edition(self) -> Answer:
+        """The text of the `Edition` that it was started with."""
+        return Answer(self._edition)
+
+
+class LedgerActor(Actor):
     """The only writer of the store. Each call and each frame is durable when it is answered."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        bootstrap.begin(settings, catalogue.LEDGER)
         self._core = bootstrap.ledger(settings)
         self._retention = bootstrap.retention(settings, self._core)
         self._retention.start()
@@ -61,24 +79,34 @@ class LedgerActor:
     async def keep_answer(self, command: KeepAnswer) -> Answer:
         return await answering(self._core.keep_answer(command))
 
+    async def change_access(self, change: AccessChange) -> Answer:
+        return await answering(self._core.change_access(change))
+
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.LEDGER))
+
     async def ping(self) -> Answer:
-        return Answer(None)
+        return await answering(self._core.check())
 
     async def stop(self) -> Answer:
         await self._retention.stop()
         return await answering(self._core.close())
 
 
-class SupervisorActor:
+class SupervisorActor(Actor):
     """Decides where loops live, and tells it."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        bootstrap.begin(settings, catalogue.SUPERVISOR)
+
         def create(name: str, node: str) -> Any:
             kind = LoopHost if own_loop(name) is None else FeedbackLoop
             return kind.options(**options.place(name, node)).remote(settings)
 
         self._core = bootstrap.supervisor(settings, create)
         self._core.start()
+        self._look = bootstrap.backlog_look(settings)
         self._door = bootstrap.door(settings, self._answer)
 
     async def _answer(self, _kind: int, body: bytes) -> bytes:
@@ -90,8 +118,19 @@ class SupervisorActor:
     async def locate(self, loop_id: str) -> Answer:
         return await answering(self._core.locate(loop_id))
 
+    async def warm_up(self) -> Answer:
+        """Makes processes ready for the loops that it starts next."""
+        return await answering(asyncio.to_thread(warm_up))
+
+    async def replace(self, name: str) -> Answer:
+        return await answering(self._core.replace(name))
+
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
+
+    async def metrics(self) -> Answer:
+        await self._look.refresh()
+        return Answer(bootstrap.readings(catalogue.SUPERVISOR))
 
     async def ping(self) -> Answer:
         return Answer(None)
@@ -100,10 +139,12 @@ class SupervisorActor:
         return await answering(self._core.stop())
 
 
-class EnricherActor:
+class EnricherActor(Actor):
     """Enriches batches of hits, has them recorded, fans out. A batch may be sent again, to any enricher."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        bootstrap.begin(settings, catalogue.ENRICHER)
         self._core = bootstrap.enricher(settings)
         self._door = bootstrap.door(settings, self._answer)
 
@@ -114,18 +155,25 @@ class EnricherActor:
     async def address(self) -> Answer:
         return await answering(self._door.address())
 
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(catalogue.ENRICHER))
+
     async def ping(self) -> Answer:
         return Answer(None)
 
 
-class LoopHostActor:
+class LoopHostActor(Actor):
     """Feedback loops: their verification state, their subscription sets and their delivery lanes."""
 
+    KIND = catalogue.LOOP_HOST
+
     def __init__(self, settings: dict[str, Any]) -> None:
+        super().__init__(settings)
+        bootstrap.begin(settings, self.KIND)
         # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
         os.nice(LOOP_NICENESS)
         # Ray runs constructors of asynchronous actors inside their event loop.
-        self._core = bootstrap.loop_host(settings)
+        self._core = bootstrap.loop_host(settings, self.KIND)
         self._core.start()
         self._door = bootstrap.door(settings, self._answer)
 
@@ -152,12 +200,17 @@ class LoopHostActor:
     async def let_go(self, order: Order, loop_ids: list[str], drain_s: float) -> Answer:
         return await answering(self._core.let_go(order, loop_ids, drain_s))
 
+    async def metrics(self) -> Answer:
+        return Answer(bootstrap.readings(self.KIND))
+
     async def stop(self, drain_s: float) -> Answer:
         return await answering(self._core.stop(drain_s))
 
 
 class FeedbackLoopActor(LoopHostActor):
     """One feedback loop, in a process of its own."""
+
+    KIND = catalogue.FEEDBACK_LOOP
 
 
 Ledger: Any = ray.remote(LedgerActor)

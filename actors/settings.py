@@ -56,6 +56,7 @@ class Settings:
     keep_attempts_days: float
     keep_events_days: float
     log_level: str
+    log_format: str
 
     @classmethod
     def from_env(cls, env: Mapping[str, str], **flags: str | None) -> Self:

@@ -156,6 +156,13 @@ def log_level(text: str) -> str:
     return text.lower()
 
 
+def log_format(text: str) -> str:
+    """How a line of the log is written."""
+    if text not in {"text", "json"}:
+        raise ValueError("must be text or json")
+    return text
+
+
 def networks(name: str) -> Callable[[str], object]:
     """Reads networks separated by commas."""
     return lambda text: parse_networks(text, name)
@@ -226,7 +233,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="SQLite in the data directory",
         read=store,
-        help="Not in this version: leave it out.",
+        help="A PostgreSQL database for the ledger, like postgresql://user@host/database. A password is best left to "
+        "the variable, or to libpq's own ways (PGPASSFILE): every user of the machine can see the flags of a process.",
     ),
     Option(
         name="ray_address",
@@ -361,6 +369,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="info",
         read=log_level,
         help="debug, info, warning or error.",
+    ),
+    Option(
+        name="log_format",
+        metavar="FORMAT",
+        default="text",
+        read=log_format,
+        help="text (key=value), or json: one object a line.",
     ),
 )
 

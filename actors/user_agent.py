@@ -1,4 +1,4 @@
-"""The name under which the service goes to handlers."""
+"""The service's version, and the name under which it goes to handlers."""
 
 from __future__ import annotations
 
@@ -13,4 +13,5 @@ def _version() -> str:
         return "0"
 
 
-USER_AGENT: Final = f"feedback-loops/{_version()}"
+VERSION: Final = _version()
+USER_AGENT: Final = f"feedback-loops/{VERSION}"

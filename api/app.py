@@ -1,4 +1,4 @@
-"""The front end: tracking URLs go straight to their application, everything else is the configuration API."""
+"""The front end: tracking URLs go straight to their application, all else is the dashboard or the configuration API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from importlib.metadata import PackageNotFoundError, version
+from ipaddress import IPv4Network, IPv6Network
+from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote
 
@@ -17,9 +19,14 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
+from actors.metrics.tallies import Tallies
 from api.auth import Authenticator
+from api.client_address import ClientAddresses
+from api.dashboard.site import Dashboard
 from api.endpoint import Endpoint
+from api.first_run import FirstRun
 from api.idempotency import KeptAnswers
+from api.metrics_page import MetricsPage
 from api.operation import Operation, Services
 from api.problems import INTERNAL, NOT_FOUND, Problem, problem_of
 from api.readiness import JournalHealth, Readiness
@@ -48,6 +55,14 @@ class FrontEndSettings(Protocol):
 
     @property
     def master_key(self) -> bytes: ...
+
+    @property
+    def data_dir(self) -> Path | None:
+        """Where the first run's token is written; None: nowhere."""
+        ...
+
+    @property
+    def trusted_proxies(self) -> Sequence[IPv4Network | IPv6Network]: ...
 
 
 class ConnectedClient(Client, Protocol):
@@ -89,8 +104,9 @@ def create_app(
     tracking: TrackingPaths,
     journal: OpenJournal,
     forwarder: HitForwarder,
+    tallies: Tallies | None = None,
 ) -> ASGIApp:
-    """The front end as an ASGI application.
+    """The front end as an ASGI application. `tallies`: what this process counts, for `/metrics`.
 
     Its lifespan starts the client and the forwarder; at the end it stops both and closes the journal, in the order that
     loses nothing.
@@ -104,12 +120,19 @@ def create_app(
             stack.push_async_callback(client.close)
             await forwarder.start()
             stack.push_async_callback(forwarder.stop, DRAIN_S)
-            announcing = asyncio.create_task(readiness.announce(settings.public_url), name="announce")
+            announcing = asyncio.create_task(_announce(services, settings.public_url), name="announce")
             stack.callback(announcing.cancel)
             yield
 
     readiness = Readiness(client, journal)
-    services = Services(client=client, urls=TrackingUrls(settings.public_url, tokens), readiness=readiness)
+    services = Services(
+        client=client,
+        urls=TrackingUrls(settings.public_url, tokens),
+        readiness=readiness,
+        first_run=FirstRun(client, settings.master_key, settings.data_dir),
+        metrics=MetricsPage(client, tallies or Tallies()),
+    )
+    dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
     authenticator = Authenticator(client, str(settings.admin_key))
     kept_answers = KeptAnswers(client, settings.master_key)
     operations = with_documents(OPERATIONS, _version())
@@ -123,15 +146,16 @@ def create_app(
     )
     # A path with a slash too many is another path; a redirect would lose the body and hide the mistake.
     api.router.redirect_slashes = False
-    return FrontEnd(api, tracking)
+    return FrontEnd(api, tracking, dashboard)
 
 
 class FrontEnd:
     """Tells tracking URLs from the rest with one look at the path."""
 
-    def __init__(self, api: Starlette, tracking: TrackingPaths) -> None:
+    def __init__(self, api: Starlette, tracking: TrackingPaths, dashboard: Dashboard) -> None:
         self.api = api
         self._tracking = tracking
+        self._dashboard = dashboard
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -141,7 +165,16 @@ class FrontEnd:
             # Routed as it was written: an id may hold a `/`, as %2F. Endpoints decode what they take from the path.
             raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
             scope = {**scope, "path": raw_path.decode("latin-1")}
+            if self._dashboard.handles(scope["path"]):
+                await self._dashboard(scope, receive, send)
+                return
         await self.api(scope, receive, send)
+
+
+async def _announce(services: Services, url: str) -> None:
+    """Says when all is well, and how to begin where nobody has."""
+    await services.readiness.announce(url)
+    await services.first_run.announce(url)
 
 
 def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]:

@@ -40,6 +40,10 @@ class ClientAddresses:
                 return client
         return client
 
+    def trusts(self, peer: str) -> bool:
+        """Whether what this peer says of its client is believed."""
+        return bool(self._trusted) and self._is_trusted(usual_spelling(peer) or peer)
+
     def _look_up(self, address: str) -> bool:
         try:
             ip = ipaddress.ip_address(address)

@@ -50,7 +50,7 @@ def docs_page(document: Schema) -> str:
     operations = [
         (path, method, operation) for path, item in document["paths"].items() for method, operation in item.items()
     ]
-    usual = _usual_problems(operation for _, _, operation in operations)
+    usual = usual_problems(operation for _, _, operation in operations)
     body = [
         f"<h1>{escape(document['info']['title'])} {escape(document['info']['version'])}</h1>",
         *(_paragraph(part) for part in document["info"]["description"].split("\n\n")),
@@ -104,7 +104,7 @@ def _contents(operations: Iterable[tuple[str, str, Schema]]) -> str:
     return f"<nav><ul>{''.join(links)}</ul></nav>"
 
 
-def _usual_problems(operations: Iterable[Schema]) -> Usual:
+def usual_problems(operations: Iterable[Schema]) -> Usual:
     """The problems that so many calls may answer that they are said once."""
     found = Counter(
         (status, response["description"])

@@ -58,7 +58,7 @@ class Endpoint:
         operation = self._operation(scope["method"])
         headers = Headers(scope=scope)
         account = await self._authenticator.account_for(operation.access, headers.get("authorization"))
-        path = _path_parameters(scope)
+        path = path_parameters(scope)
         query = checked_query(operation.query, scope["query_string"])
         key = checked_key(headers.getlist("idempotency-key")) if operation.has_idempotency else None
         body_type, raw = await _body(operation, headers, receive)
@@ -89,7 +89,7 @@ class Endpoint:
         return operation
 
 
-def _path_parameters(scope: Scope) -> dict[str, str]:
+def path_parameters(scope: Scope) -> dict[str, str]:
     """Decoded here and not before routing, so that an id may hold a `/` (as %2F)."""
     found, problems = {}, []
     for name, raw in scope["path_params"].items():

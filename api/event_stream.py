@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from actors.commands import EventView
@@ -24,31 +26,41 @@ LOOK_BACK_S: Final = 2.0
 HEARTBEAT_S: Final = 15.0
 #: Streams of one process at the same time: each asks the ledger about `1 / POLL_S` times a second.
 MAX_STREAMS: Final = 100
+#: Of them one account's, so that none keeps the others out.
+MAX_OF_ACCOUNT: Final = 10
 _HELLO: Final = b": events follow as they are recorded\nretry: 1000\n\n"
 _HEARTBEAT: Final = b": nothing new\n\n"
 
 
 class StreamCount:
-    """How many streams a process has open."""
+    """How many streams a process has open, and how many of them each account has."""
 
     def __init__(self) -> None:
-        self._open = 0
+        self._open: Counter[int] = Counter()
 
-    def check(self) -> None:
-        """Raises `Overloaded` when no other stream can be taken."""
-        if self._open >= MAX_STREAMS:
-            raise Overloaded(f"{MAX_STREAMS} streams are open, and no more are taken; close one, or try again", 10.0)
+    def check(self, account_no: int) -> None:
+        """Raises `Overloaded` when no other stream of the account can be taken."""
+        if self._open[account_no] >= MAX_OF_ACCOUNT:
+            raise Overloaded(f"{MAX_OF_ACCOUNT} streams of this account are open; close one, or try again", 10.0)
+        if self._open.total() >= MAX_STREAMS:
+            raise Overloaded(f"{MAX_STREAMS} streams are open, and no more are taken; try again", 10.0)
 
-    def change(self, by: int) -> None:
-        """Counts a stream that was opened (1) or closed (-1)."""
-        self._open += by
+    @contextmanager
+    def counted(self, account_no: int) -> Iterator[None]:
+        """Within it a stream of the account is open."""
+        self._open[account_no] += 1
+        try:
+            yield
+        finally:
+            self._open[account_no] -= 1
+            if not self._open[account_no]:
+                del self._open[account_no]
 
 
-async def event_stream(tail: EventTail, count: StreamCount) -> AsyncIterator[bytes]:
+async def event_stream(tail: EventTail, counted: AbstractContextManager[None]) -> AsyncIterator[bytes]:
     """The text of the stream, for as long as somebody reads it. A ledger that is away is waited for."""
     loop = asyncio.get_running_loop()
-    count.change(1)
-    try:
+    with counted:
         yield _HELLO
         spoke_s = looked_back_s = loop.time()
         while True:
@@ -72,8 +84,6 @@ async def event_stream(tail: EventTail, count: StreamCount) -> AsyncIterator[byt
                 tail.look_back()
                 looked_back_s = now_s
             await asyncio.sleep(POLL_S)
-    finally:
-        count.change(-1)
 
 
 def _block(event: EventView) -> bytes:

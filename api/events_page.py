@@ -55,7 +55,7 @@ It is that of [Standard Webhooks](https://www.standardwebhooks.com/) 1.0: HMAC-S
 bytes behind `whsec_`, from base64) over `webhook-id`, a dot, `webhook-timestamp`, a dot, and the body as it came.
 Compare it with each of the signatures in the header, in constant time, and refuse a timestamp that is more than
 five minutes off. After `rotate-secret` the old secret signs beside the new one for 24 hours.
-[handler.php](../../examples/handler.php) and [handler.py](../../examples/handler.py) do all that in a few lines.
+[Handlers in five languages](../how-to/handlers.md) do all that in a few lines each.
 
 ## What the answer means
 

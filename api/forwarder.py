@@ -10,8 +10,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from actors.client import Client
+from actors.metrics.figures import HitFigures
 from api.journal import Journal
+from api.tracking_hits import event_id_of
 from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken
+from domain.values import id_text
 
 log = logging.getLogger(__name__)
 
@@ -31,9 +34,10 @@ class ForwarderLimits:
     pool_hits: int = 64
     #: …for at most this long, in seconds.
     pool_s: float = 0.005
-    #: Seconds before a batch is sent again, doubling from the first to the second; each is spread by ±50 %.
+    #: Seconds before a batch is sent again, doubling from the first to the second; each is spread by ±50 %. What was
+    #: away is often back within a second: a long last wait would double what hits wait for it.
     first_backoff_s: float = 0.05
-    last_backoff_s: float = 1.0
+    last_backoff_s: float = 0.3
 
 
 class Forwarder:
@@ -50,12 +54,14 @@ class Forwarder:
         client: Client,
         limits: ForwarderLimits | None = None,
         jitter: Callable[[], float] = random.random,
+        figures: HitFigures | None = None,
     ) -> None:
         """`jitter` gives numbers in [0, 1)."""
         self._journal = journal
         self._client = client
         self._limits = limits or ForwarderLimits()
         self._jitter = jitter
+        self._figures = figures or HitFigures()
         self._cursor = 0
         self._slots = asyncio.Semaphore(self._limits.in_flight)
         self._batches: set[asyncio.Task[None]] = set()
@@ -107,6 +113,7 @@ class Forwarder:
                 await asyncio.sleep(self._limits.last_backoff_s)
                 continue
             self._cursor = hits[-1][0]
+            self._figures.batch.observe(len(hits))
             batch = asyncio.create_task(self._forward(hits), name="forwarder batch")
             self._batches.add(batch)
             batch.add_done_callback(self._over)
@@ -165,10 +172,14 @@ class Forwarder:
             backoff_s = min(2 * backoff_s, self._limits.last_backoff_s)
 
     def _set_aside(self, seq: int, hit: bytes, exc: FeedbackLoopsError) -> None:
-        log.error("a hit was set aside", extra={"action": "hit_set_aside", "seq": seq, "error": str(exc)})
+        event_id = event_id_of(hit)
+        facts = {"action": "hit_set_aside", "seq": seq, "event_id": event_id and id_text("evt", event_id)}
+        log.error("a hit was set aside", extra={**facts, "error": str(exc)})
+        self._figures.set_aside.value += 1
         self._journal.set_aside(seq, hit)
 
     def _note(self, problem: str | None) -> None:
+        self._figures.failed.value += problem is not None
         if (problem is None) != (self._problem is None):
             action = "forwarding_recovered" if problem is None else "forwarding_failed"
             log.warning("forwarding has changed", extra={"action": action, "problem": problem})

@@ -180,7 +180,9 @@ def _model(event: str) -> Schema:
 
 _ANSWERS: Final[Schema] = {
     "2XX": {"description": "The handler has the event."},
-    "410": {"description": "The handler wants no more events: the loop is disabled."},
+    "410": {
+        "description": "The handler wants no more: the loop is disabled, and owed nothing new until it is resumed."
+    },
     "429": {"description": "Tried again, not before `Retry-After`; 503 likewise."},
     "default": {"description": "Tried again on the schedule. Redirects are not followed."},
 }

@@ -104,8 +104,9 @@ class KeptAnswers:
         return reply
 
     async def _keep(self, claim: Claim, answer: StoredAnswer | None) -> None:
+        command = KeepAnswer(scope=claim.scope, key=claim.key, fingerprint=claim.fingerprint, answer=answer)
         try:
-            await self._client.call(KeepAnswer(scope=claim.scope, key=claim.key, answer=answer))
+            await self._client.call(command)
         except FeedbackLoopsError as exc:
             # What was asked for is done. A retry after the lease does it again, with ids made from the same seed.
             log.warning("an answer was not kept for its Idempotency-Key", extra={"action": "keep", "problem": str(exc)})

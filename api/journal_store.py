@@ -226,6 +226,32 @@ class JournalStore:
         self._open()
 
 
+class Peek(NamedTuple):
+    """What a journal holds that nobody has open."""
+
+    entries: int
+    set_aside: int
+    oldest: bytes | None
+
+
+def peek(path: Path) -> Peek:
+    """Looks into the journal at `path` and changes nothing, not even one that is corrupt.
+
+    Raises:
+        StoreUnavailable: it cannot be read.
+    """
+    try:
+        with lmdb.open(str(path), max_dbs=3, readonly=True, lock=False, create=False) as env:
+            _check_length(env, path)
+            hits, poison = env.open_db(b"hits", create=False), env.open_db(b"poison", create=False)
+            with env.begin() as txn:
+                first = _first_hits(txn.cursor(db=hits), 0, 1, 1)
+                counts = [int(txn.stat(db)["entries"]) for db in (hits, poison)]
+        return Peek(counts[0], counts[1], first[0][1] if first else None)
+    except (OSError, lmdb.Error) as exc:
+        raise StoreUnavailable(f"the journal {path} cannot be read: {exc}") from exc
+
+
 def _owned(path: Path) -> BinaryIO:
     """The locked file beside the journal: two writers would overwrite each other's hits. The lock ends with us."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -14,8 +15,10 @@ from actors.client import Client
 from actors.commands import Account
 from api.checked_input import checked
 from api.event_stream import StreamCount
+from api.first_run import FirstRun
 from api.json_text import read_json
 from api.limits import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks
+from api.metrics_page import MetricsPage
 from api.problems import Kind
 from api.readiness import Readiness
 from api.reply import JSON, Reply
@@ -25,6 +28,11 @@ from api.tracking_urls import TrackingUrls
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT", bound=QueryModel)
 ModelT = TypeVar("ModelT", bound=RequestModel)
+
+
+def wall_ms() -> int:
+    """The time of day, as Unix milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 class Access(Enum):
@@ -42,7 +50,11 @@ class Services:
     client: Client
     urls: TrackingUrls
     readiness: Readiness
+    first_run: FirstRun
+    metrics: MetricsPage
     streams: StreamCount = field(default_factory=StreamCount)
+    #: Unix time, milliseconds.
+    now_ms: Callable[[], int] = wall_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -214,7 +214,7 @@ def problem_of(error: Exception) -> Problem:
     if isinstance(error, Refused):
         return error.problem
     if not isinstance(error, e.FeedbackLoopsError):
-        log.error("a request failed unexpectedly", exc_info=error)
+        log.error("a request failed unexpectedly", exc_info=error, extra={"action": "request_failed"})
         return Problem(kind=INTERNAL, detail="An unexpected error, which was logged. Try again.")
     kind = _kind_of(error)
     errors = error.problems if isinstance(error, e.InvalidInput) else None

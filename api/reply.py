@@ -16,6 +16,7 @@ NDJSON: Final = "application/x-ndjson"
 
 #: Answers may hold secrets and are never to be guessed at by a browser.
 _COMMON_HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
+_CACHEABLE_HEADERS: Final = _COMMON_HEADERS[1:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,7 +43,9 @@ def json_bytes(model: BaseModel) -> bytes:
 async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
     """Sends the answer: to HEAD its headers alone; a stream until it ends or the client has gone away."""
     without_body = scope["method"] == "HEAD"
-    headers = [*_COMMON_HEADERS, *((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers)]
+    may_keep = any(name == "Cache-Control" for name, _ in reply.headers)
+    common = _CACHEABLE_HEADERS if may_keep else _COMMON_HEADERS
+    headers = [*common, *((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers)]
     if reply.status != 204:
         headers.append((b"content-type", reply.content_type.encode()))
     if reply.stream is not None and not without_body:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import argparse
 import json
 import logging
+import os
+import shutil
 import socket
 import sys
 import time
@@ -20,8 +22,13 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from actors.gateway.client import GatewayClient
+from actors.metrics import catalogue as m
+from actors.metrics.figures import HitFigures
+from actors.metrics.tallies import Tallies
 from actors.processes.log_lines import configure
 from actors.settings import Settings
+from actors.tracing.spans import Traces
+from actors.tracing.starting import start_tracing
 from api.app import create_app
 from api.forwarder import Forwarder
 from api.http_limits import LimitedHttpProtocol
@@ -40,6 +47,10 @@ KEEP_ALIVE_S: Final = 75
 GRACE_S: Final = 1
 
 
+#: Seconds for the last spans to be sent; the keeper has no more patience than that.
+LAST_SPANS_S: Final = 0.5
+
+
 class WallClock:
     """The time of day."""
 
@@ -53,7 +64,7 @@ def tracking_tokens(master_key: bytes) -> TrackingTokens:
     return TrackingTokens(derive(master_key, "tracking-tokens"))
 
 
-def build(settings: Settings) -> ASGIApp:
+def build(settings: Settings, traces: Traces | None = None) -> ASGIApp:
     """The front end, wired.
 
     Raises:
@@ -62,8 +73,21 @@ def build(settings: Settings) -> ASGIApp:
     tokens = tracking_tokens(settings.master_key)
     journal = Journal.open(settings.data_dir / "journal", settings.journal_max_bytes)
     client = GatewayClient(str(settings.gateway_socket))
-    tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock())
-    return create_app(settings, client, tokens, tracking, journal, Forwarder(journal, client))
+    tallies = Tallies()
+    figures = HitFigures(tallies)
+    _tell_of(journal, settings.data_dir, tallies)
+    tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock(), figures, traces)
+    return create_app(settings, client, tokens, tracking, journal, Forwarder(journal, client, figures=figures), tallies)
+
+
+def _tell_of(journal: Journal, data_dir: Path, tallies: Tallies) -> None:
+    """Has the journal's state, and its disk's, read at each scrape."""
+    tallies.read_by(m.JOURNAL_DEPTH, lambda: journal.depth)
+    tallies.read_by(m.JOURNAL_AGE, lambda: journal.oldest_age_s)
+    tallies.read_by(m.JOURNAL_TROUBLE, lambda: journal.problem is not None)
+    tallies.read_by(m.HITS_LOST, lambda: journal.lost)
+    tallies.read_by(m.DISK_FREE, lambda: shutil.disk_usage(data_dir).free)
+    tallies.read_by(m.DISK_SIZE, lambda: shutil.disk_usage(data_dir).total)
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
@@ -95,14 +119,17 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
     settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
-    configure(settings.log_level, "front")
+    configure(settings.log_level, m.FRONT_END, settings.log_format)
     try:
-        app = build(settings)
+        traces = start_tracing(os.environ, m.FRONT_END)
+        app = build(settings, traces)
     except FeedbackLoopsError as exc:
         log.critical("cannot start", extra={"action": "front_end_failed", "problem": str(exc)})
         sys.exit(1)
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, log.getEffectiveLevel()))
     serve(app, socket.socket(fileno=arguments.fd))
+    if traces is not None:
+        traces.stop(LAST_SPANS_S)
 
 
 if __name__ == "__main__":

@@ -8,13 +8,16 @@ from __future__ import annotations
 import re
 from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
+from time import perf_counter, time_ns
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
+from actors.metrics.figures import HitFigures
+from actors.tracing.spans import Span, Traces
 from api.client_address import ClientAddresses
 from api.host_names import ascii_host
 from api.journal import Journal
-from api.tracking_hits import TrackingHits
+from api.tracking_hits import TrackingHits, event_id_of
 from api.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
 from domain.errors import InvalidToken
 from domain.tokens import TrackingToken, TrackingTokens
@@ -82,9 +85,13 @@ class TrackingApp:
         journal: Journal,
         trusted_proxies: Sequence[IPv4Network | IPv6Network],
         clock: Clock,
+        figures: HitFigures | None = None,
+        traces: Traces | None = None,
     ) -> None:
         self._tokens = tokens
         self._journal = journal
+        self._figures = figures or HitFigures()
+        self._traces = traces
         self._hits = TrackingHits(clock.now_ms, ClientAddresses(trusted_proxies))
         self._routes = {"open": self._open, "click": self._click, "unsubscribe": self._unsubscribe}
 
@@ -107,6 +114,7 @@ class TrackingApp:
         try:
             token = self._tokens.read(kind, path[3:])
         except InvalidToken:
+            self._figures.refused.value += 1
             await _answer_not_found(scope, send)
             return
         await self._routes[kind](token, scope, receive, send)
@@ -139,8 +147,23 @@ class TrackingApp:
             await _answer_page(scope, send, 200, DONE_PAGE)
 
     async def _record(self, token: TrackingToken, scope: Scope) -> None:
+        began_s = perf_counter()
         client = scope.get("client")
-        await self._journal.append(self._hits.encode(token, client[0] if client else "", scope["headers"]))
+        hit = self._hits.encode(token, client[0] if client else "", scope["headers"])
+        await self._journal.append(hit)
+        self._figures.hits[token.kind].value += 1
+        duration_s = perf_counter() - began_s
+        self._figures.answer.observe(duration_s)
+        if self._traces is not None:
+            self._trace(self._traces, token.kind, hit, duration_s)
+
+    def _trace(self, traces: Traces, kind: str, hit: bytes, duration_s: float) -> None:
+        event_id = event_id_of(hit)
+        if event_id is not None and traces.wants(event_id):
+            ended_ns = time_ns()
+            traces.add(
+                Span(event_id, "hit", ended_ns - round(duration_s * 1e9), ended_ns, {"feedback_loops.type": kind})
+            )
 
 
 def location_of(target: str) -> bytes | None:

@@ -15,6 +15,8 @@ from domain.tracking import TrackingHit
 #: Characters of a header that are kept.
 MAX_HEADER_CHARS: Final = 1024
 
+#: An encoded hit begins so: an array of ten whose first is 16 bytes.
+_BEGINNING: Final = b"\x9a\xc4\x10"
 _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
@@ -53,6 +55,11 @@ class TrackingHits:
                 header_text(purpose).lower(),
             )
         )
+
+
+def event_id_of(hit: bytes) -> bytes | None:
+    """The id of the event that an encoded hit becomes, without reading the rest of it; None: it is no hit of ours."""
+    return hit[len(_BEGINNING) : len(_BEGINNING) + 16] if hit.startswith(_BEGINNING) else None
 
 
 def header_text(value: bytes) -> str:

@@ -25,8 +25,9 @@ from typing import Any, Final
 
 from actors import commands as c
 from actors.ledger.cursors import encode_cursor
+from actors.ledger.delivery_views import deliveries_statement
 from actors.ledger.sqlite.connection import open_writer
-from actors.ledger.sqlite.delivery_views import deliveries_statement
+from actors.ledger.sqlite.dialect import sqlite_sql
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
@@ -110,7 +111,7 @@ def plan(path: Path, query: c.ListDeliveries) -> list[str]:
     """The steps that SQLite takes, each kind of step once."""
     with closing(sqlite3.connect(path)) as connection:
         statement, params = deliveries_statement(LOOP_NO, query)
-        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", params)]
+        steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sqlite_sql(statement)}", params)]
     return [f"{steps.count(step)} x {step}" for step in dict.fromkeys(steps)]
 
 

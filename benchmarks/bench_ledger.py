@@ -1,8 +1,9 @@
-"""What the SQLite ledger costs: CPU and wall time for each event and outcome written, and for each look-up.
+"""What the ledger costs on SQLite and on PostgreSQL: CPU and wall time for each event and outcome, and each look-up.
 
     python -m benchmarks.bench_ledger [--events 50000] [--batch 200] [--dir DIR]
 
-CPU is of the whole process, checkpoints included; wall time includes the fsyncs of the disk under DIR.
+CPU is of this process: all of SQLite, checkpoints included, and the client's side of PostgreSQL, whose server runs on
+the same machine. Wall time includes the fsyncs of the disk under DIR, or, of PostgreSQL, of the system's temporary one.
 """
 
 from __future__ import annotations
@@ -22,11 +23,17 @@ from typing import Any
 
 import msgspec
 
+from actors.ledger.postgres.reader import PostgresLedgerReader
+from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.writer import Ledger
+from benchmarks.postgres import SERVER
 from domain.delivery import AttemptOutcome
 from domain.tracking import EventToRecord
 from domain.values import DeliveryState
+from tests.postgres import running_server
 
 START_MS = 1_770_000_000_000
 FIELDS = {
@@ -84,9 +91,8 @@ async def in_turn(work: list[Callable[[], Coroutine[Any, Any, Any]]], callers: i
     return [answers[n] for n in range(len(work))]
 
 
-async def write(path: Path, events: int, batch: int, loops: int, callers: int) -> None:
+async def write(ledger: Ledger, events: int, batch: int, loops: int, callers: int) -> None:
     """Records events and then the outcomes of their deliveries."""
-    ledger = SQLiteLedger(path)
     made = batches(events, batch, loops)
     label = f"{loops} loop(s), {batch} a batch, {callers} caller(s)"
     with measured(f"record_events    {label}", events):
@@ -102,9 +108,8 @@ async def write(path: Path, events: int, batch: int, loops: int, callers: int) -
     await ledger.close()
 
 
-def read(path: Path, batch: int) -> None:
+def read(reader: StoreReader, batch: int) -> None:
     """Reads what is still due, as a lane does."""
-    reader = SQLiteLedgerReader(path)
     rounds = 50
     with measured(f"due_deliveries   {batch} a call", rounds * batch):
         for _ in range(rounds):
@@ -128,12 +133,22 @@ def main() -> None:
         f"{platform.platform()}, {os.cpu_count()} CPUs, "
         f"Python {platform.python_version()}, SQLite {sqlite3.sqlite_version}"
     )
-    for loops, callers in ((1, 1), (1, 4), (3, 4)):
+    mixes = ((1, 1), (1, 4), (3, 4))
+    for loops, callers in mixes:
         with tempfile.TemporaryDirectory(dir=options.dir) as directory:
             path = Path(directory) / "ledger.sqlite"
-            asyncio.run(write(path, options.events, options.batch, loops, callers))
-            read(path, options.batch)
+            asyncio.run(write(SQLiteLedger(path), options.events, options.batch, loops, callers))
+            read(SQLiteLedgerReader(path), options.batch)
             print(f"{'file':48} {path.stat().st_size / options.events:8.0f} bytes an event")
+    with running_server(**SERVER) as server:
+        [(version,)] = server.run("SHOW server_version")
+        print(f"PostgreSQL {version}")
+        for loops, callers in mixes:
+            url = server.new_database()
+            asyncio.run(write(PostgresLedger(url), options.events, options.batch, loops, callers))
+            read(PostgresLedgerReader(url), options.batch)
+            [(size,)] = server.run("SELECT pg_database_size(current_database())", url.rpartition("/")[2])
+            print(f"{'database':48} {size / options.events:8.0f} bytes an event")
     print(f"{'peak memory':48} {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024:8} MiB")
 
 

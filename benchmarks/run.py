@@ -10,9 +10,17 @@ from tests.service import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 #: Each writes its own file when it is told where to.
-TO_FILES = ("main_job", "memory", "drain")
+TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "scaling")
 #: Each prints a table.
-TO_TEXT = ("bench_edge", "bench_ledger", "bench_sender", "bench_lane", "bench_attempt_log")
+TO_TEXT = (
+    "bench_edge",
+    "bench_ledger",
+    "bench_sender",
+    "bench_lane",
+    "bench_attempt_log",
+    "bench_metrics",
+    "bench_pages",
+)
 
 
 def main() -> None:

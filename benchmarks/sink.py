@@ -6,8 +6,9 @@
 `GET /arrivals` gives the arrival time of each number (monotonic ns, 8 bytes each, 0 where it never came).
 
 It misbehaves when it is told to, until `POST /accept`: `POST /refuse` (answers 503), `/fail` (500), `/babble` (what is
-no HTTP), `/hang` (nothing), `/break` (resets the connection), `/part` (takes POSTs, and closes after each), `/vanish`
-(closes the port, which needs `--control-port N`: all calls but the hook work there too).
+no HTTP), `/hang` (nothing), `/break` (resets the connection), `/part` (takes POSTs, and closes after each), `/decline`
+(answers 404 to the first POST of each number, and takes the second), `/vanish` (closes the port, which needs
+`--control-port N`: all calls but the hook work there too).
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ NUMBER = re.compile(rb"n(?:%3D|=)(\d+)")
 LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 TAKEN: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
 TAKEN_AND_CLOSED: Final = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
+DECLINED: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
 #: What it answers in place of taking a POST.
 FAULTS: Final = {
     b"/refuse": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
@@ -37,7 +39,7 @@ FAULTS: Final = {
     b"/babble": b"\x00\xffnone of this is HTTP\r\n\r\n",
     b"/hang": b"",
 }
-BEHAVIOURS: Final = {*FAULTS, b"/accept", b"/break", b"/part", b"/vanish"}
+BEHAVIOURS: Final = {*FAULTS, b"/accept", b"/break", b"/part", b"/decline", b"/vanish"}
 
 
 class State:
@@ -51,6 +53,7 @@ class State:
     def reset(self) -> None:
         self.posts = 0
         self.unique = 0
+        self.declined: set[bytes] = set()
         self.last_ns = 0
         self.arrivals = array("q", bytes(8 * 1_000_000))
 
@@ -64,11 +67,20 @@ class State:
                 self.arrivals[number] = now
                 self.unique += 1
 
+    def declines(self, body: bytes) -> bool:
+        """Whether this is the first POST of its number."""
+        found = NUMBER.search(body)
+        if found is None or found[1] in self.declined:
+            return False
+        self.declined.add(found[1])
+        return True
+
 
 class Door:
     """The handler's port, which can be closed, with every connection through it, and opened again."""
 
-    def __init__(self, port: int, make: Callable[[], asyncio.Protocol]) -> None:
+    def __init__(self, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> None:
+        self._host = host
         self._port = port
         self._make = make
         self._server: asyncio.Server | None = None
@@ -77,7 +89,7 @@ class Door:
     def open(self) -> None:
         """Connections are accepted from now on."""
         if self._server is None:
-            listening = socket.create_server(("127.0.0.1", self._port), backlog=1024)
+            listening = socket.create_server((self._host, self._port), backlog=1024)
             self._opening = asyncio.get_running_loop().create_task(self._serve(listening))
 
     async def _serve(self, listening: socket.socket) -> None:
@@ -131,7 +143,9 @@ class SinkProtocol(asyncio.Protocol):
 
     def take(self, body: bytes) -> None:
         behaviour = self.state.behaviour
-        if behaviour == b"/accept":
+        if behaviour == b"/decline" and self.state.declines(body):
+            self.transport.write(DECLINED)
+        elif behaviour in {b"/accept", b"/decline"}:
             self.state.note(body)
             self.transport.write(TAKEN)
         elif behaviour == b"/part":
@@ -174,19 +188,20 @@ class SinkProtocol(asyncio.Protocol):
             self.door.open()
 
 
-async def serve(port: int, control_port: int | None) -> None:
+async def serve(host: str, port: int, control_port: int | None) -> None:
     state = State()
-    door = Door(port, lambda: SinkProtocol(state, None, door.inside))
+    door = Door(host, port, lambda: SinkProtocol(state, None, door.inside))
     door.open()
     if control_port is not None:
         control = lambda: SinkProtocol(state, door, None)  # noqa: E731
-        await asyncio.get_running_loop().create_server(control, "127.0.0.1", control_port)
+        await asyncio.get_running_loop().create_server(control, host, control_port)
     await asyncio.Event().wait()
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--control-port", type=int)
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.port, arguments.control_port))
+    uvloop.run(serve(arguments.host, arguments.port, arguments.control_port))

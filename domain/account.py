@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Self
+from typing import Any, Self
 from uuid import UUID
 
 from eventsourcing.domain import AggregateCreated
@@ -33,10 +33,26 @@ class Account(EventSourced):
         """A key was made that opens this account."""
 
         TOPIC = "account.api-key-issued"
+        class_version = 2
         key_hash: str
+        name: str
 
         def apply(self, aggregate: Account) -> None:
             aggregate.key_hashes.append(self.key_hash)
+
+        @staticmethod
+        def upcast_v1_v2(state: dict[str, Any]) -> None:
+            """Keys had no names."""
+            state["name"] = ""
+
+    class ApiKeyRevoked(Event):
+        """A key opens this account no more."""
+
+        TOPIC = "account.api-key-revoked"
+        key_hash: str
+
+        def apply(self, aggregate: Account) -> None:
+            aggregate.key_hashes.remove(self.key_hash)
 
     def __init__(self, name: str, at_ms: int) -> None:
         self.name = name
@@ -55,14 +71,24 @@ class Account(EventSourced):
         problems.raise_if_any()
         return cls._create(cls.Opened, id=account_id, name=name, at_ms=at_ms)
 
-    def issue_api_key(self, key_hash: str, at_ms: int) -> None:
+    def issue_api_key(self, key_hash: str, at_ms: int, name: str = "") -> None:
         """Lets the key with this SHA-256 (64 lower-case hex digits) in; one that is in already changes nothing.
 
+        `name` is for people, and may be empty.
+
         Raises:
-            InvalidInput: `key_hash` is not such a hash.
+            InvalidInput: `key_hash` is not such a hash, or the name is none.
         """
+        problems = Problems()
+        problems.add("/name", text_problem(name, min_chars=0))
+        problems.raise_if_any()
         if not _SHA256_HEX.fullmatch(key_hash):
             problem = "must be the SHA-256 of the key, 64 lower-case hex digits"
             raise InvalidInput(f"key_hash {problem}", [("/key_hash", problem)])
         if key_hash not in self.key_hashes:
-            self.trigger_event(self.ApiKeyIssued, key_hash=key_hash, at_ms=at_ms)
+            self.trigger_event(self.ApiKeyIssued, key_hash=key_hash, name=name, at_ms=at_ms)
+
+    def revoke_api_key(self, key_hash: str, at_ms: int) -> None:
+        """Lets the key with this SHA-256 in no more; one that is not in changes nothing."""
+        if key_hash in self.key_hashes:
+            self.trigger_event(self.ApiKeyRevoked, key_hash=key_hash, at_ms=at_ms)

@@ -71,6 +71,11 @@ class Breaker:
         self.failing_since_ms = self._next_probe_ms = self._allowed = None
         self.failures = self._failures_in_a_row = self._probe = 0
 
+    def ask_at_once(self, now_ms: int) -> None:
+        """Somebody has reason to think that the handler is well: the next probe need not wait, whatever was asked."""
+        if self.is_open:
+            self._next_probe_ms = now_ms
+
     @property
     def health(self) -> LaneHealth:
         """All that is worth keeping."""

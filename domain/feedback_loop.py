@@ -76,6 +76,7 @@ class FeedbackLoop(EventSourced):
         def apply(self, aggregate: FeedbackLoop) -> None:
             aggregate.url = self.url
             aggregate.verification_token = self.verification_token
+            aggregate.is_moving = aggregate.is_moving or aggregate.state in {LoopState.ACTIVE, LoopState.PAUSED}
             aggregate.state = LoopState.UNVERIFIED
             aggregate.verified_at_ms = None
             aggregate.disabled_reason = None
@@ -95,6 +96,7 @@ class FeedbackLoop(EventSourced):
 
         def apply(self, aggregate: FeedbackLoop) -> None:
             aggregate.verified_at_ms = self.at_ms
+            aggregate.is_moving = False
             if aggregate.state is LoopState.UNVERIFIED:
                 aggregate.state = LoopState.ACTIVE
 
@@ -179,6 +181,8 @@ class FeedbackLoop(EventSourced):
         self.state = LoopState.UNVERIFIED
         self.verified_at_ms: int | None = None
         self.disabled_reason: str | None = None
+        #: Whether it was active or paused when its URL was changed, and the new one is not verified yet.
+        self.is_moving = False
         self.secret_version = 1
         #: When version 2, 3, … began.
         self.secret_rotations_ms: list[int] = []

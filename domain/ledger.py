@@ -20,9 +20,10 @@ from domain.feedback_loop import FeedbackLoop
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
+from domain.user import User
 
 #: Every aggregate in the ledger. `TrackingEventRecorded` is the one event that belongs to none.
-AGGREGATES: Final[tuple[type[EventSourced], ...]] = (Account, FeedbackLoop, Message, Profile)
+AGGREGATES: Final[tuple[type[EventSourced], ...]] = (Account, FeedbackLoop, Message, Profile, User)
 
 
 def event_topics() -> dict[str, type]:

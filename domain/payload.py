@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Final
@@ -18,8 +17,6 @@ CONTENT_TYPES: Final[dict[str, str]] = {
 }
 
 
-#: RFC 3986's unreserved characters, which a form leaves as they are.
-_UNRESERVED: Final = re.compile(r"[A-Za-z0-9_.~-]*")
 #: Texts up to this length are remembered escaped: with 4096 of them about a MiB at most.
 CACHED_CHARS: Final = 256
 
@@ -34,7 +31,10 @@ def encode_form(fields: Mapping[str, object]) -> bytes:
     Raises:
         TypeError: a value is none of JSON's.
     """
-    return "&".join(f"{name}={value}" for name, value in _pairs(fields)).encode("ascii")
+    parts: list[str] = []
+    for name, value in fields.items():
+        _add(parts, _quoted(name), value)
+    return "&".join(parts).encode("ascii")
 
 
 def form_bytes(fields: Mapping[str, object]) -> int:
@@ -65,9 +65,23 @@ def encode_json(fields: Mapping[str, object]) -> bytes:
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace")
 
 
-def _pairs(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
+def _add(parts: list[str], name: str, value: object) -> None:
+    # Nearly all fields are texts, whole numbers, and lists and maps of texts: these ways take a third of the time.
+    if type(value) is str:
+        parts.append(f"{name}={_quoted(value)}")
+    elif type(value) is int:
+        parts.append(f"{name}={value}")
+    elif type(value) is list and all(type(item) is str for item in value):
+        parts += [f"{name}[]={_quoted(item)}" for item in value]
+    elif type(value) is dict and all(type(item) is str for item in value.values()):
+        parts += [f"{name}[{_quoted(str(key))}]={_quoted(item)}" for key, item in value.items()]
+    else:
+        parts += [f"{full_name}={text}" for full_name, text in _pairs(name, value)]
+
+
+def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
     # A stack in place of recursion: how deep a customer's data is nested must not be able to end a process.
-    stack = [(_quoted(name), value) for name, value in reversed(list(fields.items()))]
+    stack = [(name, value)]
     while stack:
         name, value = stack.pop()
         if isinstance(value, str):
@@ -100,7 +114,7 @@ def _scalar(name: str, value: object) -> str:
 
 def _quoted(text: str) -> str:
     # Names and many values need no escapes, and others come again and again: a user agent, a tag, a day's date.
-    if _UNRESERVED.fullmatch(text):
+    if text.isascii() and text.isalnum():
         return text
     return _quoted_again(text) if len(text) <= CACHED_CHARS else quote_plus(text, errors="replace")
 

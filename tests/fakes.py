@@ -17,6 +17,7 @@ from eventsourcing.persistence import StoredEvent
 from actors.adapters.clock import SystemClock
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.writer import Ledger
 from actors.ports import Fetched, HttpAnswer, HttpRequest
 from domain.account import Account
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
@@ -105,9 +106,11 @@ class ScriptedProver:
 class SwitchedLedger:
     """The real ledger, with switches that make it fail as it may."""
 
-    def __init__(self, ledger: SQLiteLedger) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self.is_away = False
+        #: Calls that were told so.
+        self.refusals = 0
         #: Writes, and then says that it is not known whether it did.
         self.loses_answers = False
         self.before_append: Callable[[], Any] | None = None
@@ -153,6 +156,7 @@ class SwitchedLedger:
 
     def _fail_if_away(self) -> None:
         if self.is_away:
+            self.refusals += 1
             raise StoreUnavailable("the ledger is away")
 
 

@@ -81,8 +81,10 @@ def in_sessions(sessions: set[int]) -> list[psutil.Process]:
 class Service:
     """One `feedback-loops serve` on a data directory. `end` ends every process it ever started."""
 
-    def __init__(self, data_dir: Path, *, wrapper: Sequence[str] = (), **environment: str) -> None:
-        """`wrapper` is a command that runs the command after it in its own place."""
+    def __init__(
+        self, data_dir: Path, *, wrapper: Sequence[str] = (), host: str = "127.0.0.1", **environment: str
+    ) -> None:
+        """`wrapper` is a command that runs the command after it in its own place, where `host` is an address."""
         self.data_dir = data_dir
         self.wrapper = wrapper
         self.port = free_port()
@@ -92,10 +94,11 @@ class Service:
         self.environment = {
             "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "127.0.0.0/8",
             "FEEDBACK_LOOPS_ADMIN_KEY": "test-admin-key",
+            "FEEDBACK_LOOPS_HOST": host,
             **environment,
         }
         self.keeper: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.port}", timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://{host}:{self.port}", timeout=60, trust_env=False)
 
     def start(self, *, wait: bool = True) -> Service:
         """Starts `serve`; with `wait`, returns when `/readyz` says so."""
@@ -237,15 +240,16 @@ class Account:
 class Sink:
     """The benchmarks' cheap handler, as a process of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.port = free_port()
         self.control_port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}/hook"
+        self.url = f"http://{host}:{self.port}/hook"
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://127.0.0.1:{self.control_port}", timeout=10, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://{host}:{self.control_port}", timeout=10, trust_env=False)
 
     def start(self) -> Sink:
-        command = [sys.executable, "-m", "benchmarks.sink", "--port", str(self.port)]
+        command = [sys.executable, "-m", "benchmarks.sink", "--host", self.host, "--port", str(self.port)]
         self.process = subprocess.Popen([*command, "--control-port", str(self.control_port)], cwd=ROOT)
         eventually(self._answers, 10, "the sink answers")
         return self

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import asyncio
 import selectors
-import sqlite3
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.dialect import LedgerCursor
+from actors.ledger.sqlite.outbox import SQLiteRecording
 from actors.ledger.sqlite.recorder import LedgerRecorder
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.writer import Ledger
 
 R = TypeVar("R")
 
@@ -100,9 +101,9 @@ class _Commits:
         self._connection = open_writer(path)
         self._connection.execute("PRAGMA synchronous = OFF")
 
-    async def run(self, work: Callable[[sqlite3.Cursor], R], _rows: int) -> R:
+    async def run(self, work: Callable[[LedgerCursor], R], _rows: int) -> R:
         await asyncio.sleep(HALF_COMMIT_S)
-        cursor = self._connection.cursor()
+        cursor = self._connection.cursor(LedgerCursor)
         cursor.execute("BEGIN IMMEDIATE")
         try:
             answer = work(cursor)
@@ -117,11 +118,8 @@ class _Commits:
         self._connection.close()
 
 
-class VirtualLedger(SQLiteLedger):
+class VirtualLedger(Ledger):
     """The real ledger on a file that is there already; its commits take place in virtual time."""
 
     def __init__(self, path: Path, clock: VirtualClock, recorder: LedgerRecorder, reading: Any) -> None:
-        self._clock = clock
-        self._recorder = recorder
-        self._commits = _Commits(path)  # type: ignore[assignment]
-        self._reading = reading
+        super().__init__(_Commits(path), reading, SQLiteRecording(recorder), clock)  # type: ignore[arg-type]

@@ -55,18 +55,23 @@ class HttpProver:
 
     async def fetch_file(self, url: str) -> Fetched:
         """GETs `url` without following redirects; only a 200 has a body. Never raises."""
+        return (await self.reach(url))[1]
+
+    async def reach(self, url: str) -> tuple[bool, Fetched]:
+        """As `fetch_file`, and before it whether a server answered over HTTP at all, whatever it said."""
         try:
             async with asyncio.timeout(self._timeout_s):
-                return await self._fetch(url)
+                return True, await self._fetch(url)
         except (TimeoutError, httpcore.TimeoutException):
-            return Fetched(None, f"no answer came within {self._timeout_s:g} s")
+            return False, Fetched(None, f"no answer came within {self._timeout_s:g} s")
         except ResolveError as exc:
-            return Fetched(None, str(exc))
+            return False, Fetched(None, str(exc))
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as exc:
-            return Fetched(None, _failure_sentence(exc))
+            return False, Fetched(None, _failure_sentence(exc))
         except Exception:
-            log.exception("a verification file could not be asked for", extra={"url": url})
-            return Fetched(None, _UNEXPECTED)
+            facts = {"action": "proof_failed", "host": urlsplit(url).hostname}
+            log.exception("a verification file could not be asked for", extra=facts)
+            return False, Fetched(None, _UNEXPECTED)
 
     async def _fetch(self, url: str) -> Fetched:
         async with self._pool.stream(**_request(url)) as answer:
@@ -88,7 +93,7 @@ class HttpProver:
         except (dns.exception.DNSException, OSError, UnicodeError) as exc:
             return [Fetched(None, f"the name {name} could not be looked up: {exc}")]
         except Exception:
-            log.exception("a TXT record could not be asked for", extra={"host": name})
+            log.exception("a TXT record could not be asked for", extra={"action": "proof_failed", "host": name})
             return [Fetched(None, _UNEXPECTED)]
         return [_record(rdata) for rdata in list(answer)[:MAX_RECORDS]]
 

@@ -35,9 +35,11 @@ class Backlog:
         in_hand: InHand,
         on_taken: Callable[[], None],
         *,
+        loop_id: str,
         in_order: bool,
     ) -> None:
         self._loop_no = loop_no
+        self._loop_id = loop_id
         self._reader = reader
         self._time = time
         self._in_hand = in_hand
@@ -116,9 +118,11 @@ class Backlog:
                 while not self._is_paused and self._in_hand.is_low and await self._read():
                     pass
             except FeedbackLoopsError as exc:
-                log.warning("the outbox cannot be read now", extra={"loop_no": self._loop_no, "error": str(exc)})
+                facts = {"action": "outbox_unreadable", "loop_id": self._loop_id, "error": str(exc)}
+                log.warning("the outbox cannot be read now", extra=facts)
             except Exception:  # the next nudge may do better, and the outbox watch gives it
-                log.exception("reading the outbox failed", extra={"loop_no": self._loop_no})
+                facts = {"action": "outbox_failed", "loop_id": self._loop_id}
+                log.exception("reading the outbox failed", extra=facts)
             await asyncio.sleep(MIN_READ_GAP_S)
 
     async def _read(self) -> bool:

@@ -12,10 +12,13 @@ from typing import Any, Final, NamedTuple, Protocol
 import msgspec
 
 from actors import commands as c
+from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.duty import Duty
 from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
+from actors.delivery.lane_config import lane_config
 from actors.delivery.loop_views import health_view, loop_view, replay_view
-from actors.delivery.posts import LaneConfig, Posts, SigningSecret
+from actors.delivery.posts import LaneConfig, Posts
 from actors.delivery.proofs import look_for_proof
 from actors.delivery.replaying import Replaying
 from actors.delivery.sample_posts import sample_request, sample_result
@@ -24,13 +27,14 @@ from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, LedgerWriter, Prover, ReplayLedger, Sender
 from domain.delivery import LaneHealth, OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
-from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
+from domain.feedback_loop import FeedbackLoop
 from domain.retry import RetrySchedule
 from domain.signing import loop_secret, secret_text
 from domain.values import LoopState, Trigger
 
 log = logging.getLogger(__name__)
 
+_REMEDY: Final = "Verify or resume it first; its backlog then goes on."
 DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
 
 
@@ -81,6 +85,8 @@ class FeedbackLoopCore:
         random: randoms.Random,
         shared_bytes: SharedBytes,
         disable_after_s: float = DISABLE_AFTER_S,
+        notes: AttemptNotes | None = None,
+        duty: Duty | None = None,
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
@@ -95,6 +101,8 @@ class FeedbackLoopCore:
         self._random = random
         self._shared_bytes = shared_bytes
         self._disable_after_s = disable_after_s
+        self._notes = notes or AttemptNotes(loop_id)
+        self._duty = duty
         self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
         self._standing = _Standing(0, LaneHealth(), 0, has_replay=False)
         self._lane: Lane | None = None
@@ -143,8 +151,10 @@ class FeedbackLoopCore:
             health=health,
             newest_before=newest_delivery_id,
             shared_bytes=self._shared_bytes,
+            notes=self._notes,
+            duty=self._duty,
         )
-        replaying = Replaying(loop_no, self._ledger, self._reader, lane.nudge)
+        replaying = Replaying(loop_no, self._ledger, self._reader, lane.nudge, self._loop_id)
         lane.start()
         replaying.start(has_one=has_replay)
         return lane, replaying
@@ -274,29 +284,35 @@ class FeedbackLoopCore:
         return replay_view(await self._ledger.cancel_replay(replay_id))
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        """Makes a delivery due now, whatever its state; its retry schedule begins anew.
+        """Attempts a delivery now, whatever its state; its retry schedule begins anew.
 
         Raises:
-            Conflict: an attempt of it is under way.
+            Conflict: the loop is not active, or an attempt of the delivery is under way.
         """
+        loop = await self._stored.change(_existing)
+        if not loop.may_receive:
+            raise Conflict(f"Only an active loop's deliveries can be retried; this one is {loop.state}. {_REMEDY}")
         if self._lane is not None and self._lane.is_begun(delivery_id):
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
         await self._ledger.retry_delivery(delivery_id)
-        if self._lane is not None:
-            self._lane.renew(delivery_id)
+        pending = await asyncio.to_thread(self._reader.pending_delivery, self._standing.loop_no, delivery_id)
+        if self._lane is not None and pending is not None:
+            self._lane.retry_now(pending)
 
     # --- samples
 
     async def send_sample(self, type: str, data: dict[str, Any]) -> c.SampleResult:  # noqa: A002  the contract's name
         """POSTs one sample event now; it is recorded nowhere. `data` takes the place of the sample's fields.
 
+        A loop that is paused or disabled can be tried so before its backlog is let loose on it.
+
         Raises:
-            Conflict: the loop is not active (I6).
+            Conflict: the loop is not verified (I6).
             InvalidInput: there is no such trigger, or `data` is not JSON.
         """
         loop = await self._stored.change(_existing)
-        if not loop.may_receive:
-            raise Conflict(f"Only an active loop is sent samples; this one is {loop.state}. Verify or resume it first.")
+        if loop.state is LoopState.UNVERIFIED:
+            raise Conflict("Only a verified loop is sent samples. Verify it first.")
         if type not in set(Trigger):
             problem = f"must be one of {', '.join(Trigger)}"
             raise InvalidInput(f"type {problem}", [("/type", problem)])
@@ -304,7 +320,10 @@ class FeedbackLoopCore:
         event_id = self._new_event_id(now_ms)
         posts = Posts(self._lane_config(loop), self._timeout_s)
         request = sample_request(posts, Trigger(type), event_id, now_ms, data)
-        return sample_result(self._loop_id, await self._sender.post(request))
+        answer = await self._sender.post(request)
+        if self._lane is not None and answer.status is not None and 200 <= answer.status < 300:
+            self._lane.probe_now()  # it is well again: what waits need not wait any longer
+        return sample_result(self._loop_id, answer)
 
     async def _do(self, act: Callable[[FeedbackLoop], None]) -> c.Loop:
         def acted(loop: FeedbackLoop) -> c.Loop:
@@ -344,29 +363,14 @@ class FeedbackLoopCore:
         # A loop that is disabled, unverified or gone by then is sent nothing either way.
         with contextlib.suppress(DomainError):
             await persistently(lambda: self.disable(reason), "a loop cannot be disabled now", self._loop_id)
-            log.info("a loop was disabled", extra={"loop_id": self._loop_id, "reason": reason})
+            facts = {"action": "loop_disabled", "loop_id": self._loop_id, "reason": reason}
+            log.info("a loop was disabled", extra=facts)
 
     def _secret_text(self, loop: FeedbackLoop) -> str:
         return secret_text(loop_secret(self._master_key, self._loop_id, loop.secret_version))
 
     def _lane_config(self, loop: FeedbackLoop) -> LaneConfig:
-        secrets = tuple(
-            SigningSecret(
-                loop_secret(self._master_key, self._loop_id, version),
-                None if version == loop.secret_version else loop.secret_rotations_ms[version - 1] + SECRET_OVERLAP_MS,
-            )
-            for version in loop.signing_versions(self._clock.now_ms())
-        )
-        return LaneConfig(
-            loop_id=self._loop_id,
-            account_id=loop.account_id,
-            url=loop.url,
-            format=loop.format,
-            secrets=secrets,
-            max_concurrency=loop.max_concurrency,
-            rate_limit=loop.rate_limit,
-            ordered=loop.ordered,
-        )
+        return lane_config(self._loop_id, loop, self._master_key, self._clock.now_ms())
 
     def _new_event_id(self, now_ms: int) -> bytes:
         """A UUIDv7 (RFC 9562 5.7)."""

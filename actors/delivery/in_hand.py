@@ -146,9 +146,27 @@ class InHand:
         """Queues a delivery that was tried and is in hand still, before what came out of the outbox (if not by id)."""
         heappush(self._old_queue, (0, delivery.delivery_id, delivery))
 
+    def take_first(self, delivery: OfferedDelivery) -> None:
+        """Queues a delivery before all others. Where there is no room, what waits is left to the outbox."""
+        self.release_queued(delivery.delivery_id)
+        if not self.take_old(delivery, -1):
+            self.release_queue()
+            self.take_old(delivery, -1)
+        self._is_old_next = True
+
     def first(self) -> OfferedDelivery:
         """What came out of the outbox and is next."""
         return self._old_queue[0][2]
+
+    @property
+    def is_old_next(self) -> bool:
+        """Whether `pop` would give what came out of the outbox."""
+        return bool(self._old_queue) and (self._is_old_next or not self._live_queue)
+
+    @property
+    def has_live(self) -> bool:
+        """Whether a live event waits for an attempt."""
+        return bool(self._live_queue)
 
     def pop(self) -> OfferedDelivery:
         """The next of the queues, which stays in hand until it is released."""
@@ -157,6 +175,10 @@ class InHand:
             return self._live_queue.popleft()
         self._is_old_next = False
         return heappop(self._old_queue)[2]
+
+    def pop_live(self) -> OfferedDelivery:
+        """The next live event, although it is the old one's turn."""
+        return self._live_queue.popleft()
 
     def release(self, delivery_id: int) -> None:
         """Lets go of a delivery: what is to become of it is in the ledger."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.backlog import Backlog
 from actors.delivery.crew import Crew
+from actors.delivery.duty import Duty
 from actors.delivery.in_hand import InHand, SharedBytes
 from actors.delivery.outcomes import OutcomeRecorder
 from actors.delivery.pace import Pace
@@ -23,8 +24,6 @@ from domain.breaker import Breaker, is_down
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.retry import RetrySchedule, retry_after_s
 from domain.values import DeliveryState
-
-log = logging.getLogger(__name__)
 
 MAX_IN_HAND: Final = 2000
 #: Kept back from the time that `stop` may take, to record what came in last.
@@ -62,8 +61,12 @@ class Lane:
         newest_before: int = 0,
         max_in_hand: int = MAX_IN_HAND,
         shared_bytes: SharedBytes,
+        notes: AttemptNotes | None = None,
+        duty: Duty | None = None,
     ) -> None:
         """`health`: how the handler did when a lane before this one last said so.
+
+        `duty`: when what comes out of the outbox has to rest, so that a backlog leaves room for others; None: never.
 
         `newest_before`: deliveries up to this id may have been attempted by lanes before; what is left of them is in
         the outbox, whatever offers that were long on their way may say.
@@ -71,12 +74,14 @@ class Lane:
         self._sender = sender
         self._clock = clock
         self._time = SteadyTime(clock)
+        self._notes = notes or AttemptNotes(config.loop_id)
         self._rng = rng
         self._verdicts = Verdicts(retry_schedule, rng)
         self._timeout_s = timeout_s
         self._disable_after_s = disable_after_s
         self._on_disable = on_disable
         self._newest_before = newest_before
+        self._duty = duty
         self._config = config
         #: Whether an order or a rate is to be kept.
         self._is_bound = config.ordered or config.rate_limit is not None
@@ -85,11 +90,17 @@ class Lane:
         self._breaker = Breaker(health or LaneHealth(), self._time.now_ms(), self._limit())
         if self._has_failed_too_long():  # and was resumed all the same: it is given its time anew
             self._breaker.forgive()
-        self._recorder = OutcomeRecorder(loop_no, ledger, lambda: self._breaker.health, self._recorded)
+        self._recorder = OutcomeRecorder(loop_no, ledger, lambda: self._breaker.health, self._recorded, config.loop_id)
         self._in_hand = InHand(max_in_hand, shared_bytes)
         self._crew = Crew(limit=self._limit, openings=self._openings, take=self._take, do=self._attempt)
         self._backlog = Backlog(
-            loop_no, reader, self._time, self._in_hand, self._crew.dispatch, in_order=config.ordered
+            loop_no,
+            reader,
+            self._time,
+            self._in_hand,
+            self._crew.dispatch,
+            loop_id=config.loop_id,
+            in_order=config.ordered,
         )
         self._is_paused = True
         self._is_stopping = False
@@ -97,6 +108,8 @@ class Lane:
         #: What failed and is to be tried again, until that is recorded.
         self._failed: dict[int, OfferedDelivery] = {}
         self._under_way = 0
+        #: Whether somebody wanted to begin while outcomes could not be recorded.
+        self._is_held_back = False
         self._landed = asyncio.Event()
 
     @property
@@ -139,10 +152,23 @@ class Lane:
         """Looks into the outbox soon; never blocks."""
         self._backlog.nudge()
 
-    def renew(self, delivery_id: int) -> None:
-        """A delivery was changed in the outbox: if it waits for an attempt, it is taken from there anew."""
-        self._in_hand.release_queued(delivery_id)
-        self._backlog.nudge()
+    def retry_now(self, delivery: OfferedDelivery) -> None:
+        """Attempts a delivery before all others, though the handler is thought to be down; an ordered lane in its turn.
+
+        It was given back to the outbox, and no attempt of it is under way.
+        """
+        if self._is_paused or self._config.ordered:
+            self._in_hand.release_queued(delivery.delivery_id)
+            self._backlog.nudge()
+            return
+        self._in_hand.take_first(delivery)
+        self._backlog.note()  # what was let go to make room
+        self.probe_now()
+
+    def probe_now(self) -> None:
+        """Tries the handler again at once, if it is thought to be down."""
+        self._breaker.ask_at_once(self._time.now_ms())
+        self._crew.dispatch()
 
     def update(self, config: LaneConfig) -> None:
         """Delivers as `config` says, from the next attempt on."""
@@ -208,8 +234,14 @@ class Lane:
         """The delivery whose attempt begins now. None: none may; if only the time forbids it, it is looked at then."""
         if self._is_paused or not self._in_hand.queued:
             return None
+        if self._recorder.is_stuck:  # or a process that dies now would leave more and more to be repeated
+            self._is_held_back = True
+            return None
         if (self._is_bound or self._breaker.is_alert) and not self._may_begin():
             return None
+        if self._duty is not None and self._in_hand.is_old_next and (rest_s := self._duty.rest_s()) > 0:
+            self._crew.look_in(rest_s)
+            return self._in_hand.pop_live() if self._in_hand.has_live else None
         return self._in_hand.pop()
 
     def _may_begin(self) -> bool:
@@ -238,6 +270,7 @@ class Lane:
     async def _attempt(self, delivery: OfferedDelivery) -> None:
         at_ms = self._clock.now_ms()
         self._under_way += 1
+        self._notes.began()
         probe = self._breaker.begin() if self._breaker.is_open else 0
         if self._pace.rate is not None:
             now_s = self._clock.monotonic_s()
@@ -247,28 +280,32 @@ class Lane:
             answer = await self._sender.post(self._posts.request(delivery.event_id, delivery.fields, at_ms))
         except EventTooLarge as exc:
             answer = HttpAnswer(None, EVENT_TOO_LARGE, str(exc), b"", None, None, 0.0)
-        except Exception as exc:  # what cannot be sent must not end the worker, nor be tried without end
-            log.exception("a delivery could not be sent", extra={"delivery_id": delivery.delivery_id})
+        except Exception as exc:  # noqa: BLE001  what cannot be sent must not end the worker, nor be tried without end
+            self._notes.not_sent(delivery, exc)
             answer = HttpAnswer(None, "internal", repr(exc), b"", None, None, 0.0)
         finally:
             self._under_way -= 1
+            self._notes.landed()
             if self._is_stopping and not self._under_way:
                 self._landed.set()
         self._settle(delivery, at_ms, answer, probe)
 
     def _settle(self, delivery: OfferedDelivery, at_ms: int, answer: HttpAnswer, probe: int) -> None:
-        now_ms, was_alert = self._time.now_ms(), self._breaker.is_alert
+        now_ms, was_alert, was_open = self._time.now_ms(), self._breaker.is_alert, self._breaker.is_open
         is_well = not (self._is_paused or self._breaker.is_open)
         verdict = self._verdicts.judge(delivery, at_ms, now_ms, answer, is_well=is_well)
         if verdict.again is not None:
             self._failed[delivery.delivery_id] = verdict.again
         self._recorder.add(verdict.outcome)
+        self._notes.ended(delivery, verdict.outcome, answer.duration_s, now_ms)
         if verdict.outcome.state == DeliveryState.DELIVERED:
             self._breaker.succeed(now_ms)
         else:
             self._note_failure(answer, now_ms, probe, disable=verdict.disable)
         if was_alert:
             self._crew.dispatch()
+        if self._breaker.is_open is not was_open:
+            self._notes.breaker_changed(is_open=self._breaker.is_open)
 
     def _note_failure(self, answer: HttpAnswer, now_ms: int, probe: int, *, disable: bool) -> None:
         """Tells the breaker, and gives up on the handler when it asked for that or has failed for too long."""
@@ -303,6 +340,9 @@ class Lane:
             else:
                 self._in_hand.release(delivery_id)
         self._backlog.hasten()
+        if self._is_held_back:
+            self._is_held_back = False
+            self._crew.dispatch()
 
     def _failure_recorded(self, delivery: OfferedDelivery) -> None:
         is_due = delivery.due_at_ms <= self._time.now_ms()

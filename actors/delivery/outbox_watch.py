@@ -51,9 +51,9 @@ class OutboxWatch:
             try:
                 self._on_due(await asyncio.to_thread(self._reader.loops_due, self._time.now_ms()))
             except FeedbackLoopsError as exc:
-                log.warning("the outbox cannot be read now", extra={"error": str(exc)})
+                log.warning("the outbox cannot be read now", extra={"action": "outbox_unreadable", "error": str(exc)})
             except Exception:  # the watch must go on: it is what finds deliveries that nobody offered
-                log.exception("looking into the outbox failed")
+                log.exception("looking into the outbox failed", extra={"action": "outbox_failed"})
             try:
                 async with asyncio.timeout(EVERY_S):  # wait_for of 3.11 may swallow being cancelled
                     await self._look_now.wait()

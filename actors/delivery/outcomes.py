@@ -35,8 +35,10 @@ class OutcomeRecorder:
         ledger: LedgerWriter,
         health: Callable[[], LaneHealth],
         on_recorded: Callable[[Sequence[AttemptOutcome]], None],
+        loop_id: str,
     ) -> None:
         self._loop_no = loop_no
+        self._loop_id = loop_id
         self._ledger = ledger
         self._health = health
         self._on_recorded = on_recorded
@@ -44,6 +46,8 @@ class OutcomeRecorder:
         self._waiting: list[AttemptOutcome] = []
         self._wake = asyncio.Event()
         self._is_hurried = False
+        #: Whether the ledger did not take what it was last given.
+        self.is_stuck = False
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -69,7 +73,8 @@ class OutcomeRecorder:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         if self._waiting:
-            log.warning("outcomes were not recorded", extra={"count": len(self._waiting)})
+            facts = {"action": "outcomes_lost", "loop_id": self._loop_id, "count": len(self._waiting)}
+            log.warning("outcomes were not recorded", extra=facts)
 
     async def _record_forever(self) -> None:
         while self._waiting or not self._is_hurried:
@@ -91,10 +96,13 @@ class OutcomeRecorder:
             try:
                 await self._ledger.record_outcomes(batch, changed)
             except Exception as exc:  # noqa: BLE001  whatever it is: an outcome forgotten is an event POSTed twice
-                log.warning("outcomes cannot be recorded now", extra={"count": len(batch), "error": repr(exc)})
+                facts = {"action": "outcomes_wait", "loop_id": self._loop_id, "count": len(batch), "error": repr(exc)}
+                log.warning("outcomes cannot be recorded now", extra=facts)
+                self.is_stuck = True
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
             else:
+                self.is_stuck = False
                 self._recorded_health = health if changed else self._recorded_health
                 return
 

@@ -29,9 +29,17 @@ class Replaying:
     It holds nothing: how far a replay has come is in the ledger, so one that starts anew goes on from there.
     """
 
-    def __init__(self, loop_no: int, ledger: ReplayLedger, reader: LedgerReader, on_given: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        loop_no: int,
+        ledger: ReplayLedger,
+        reader: LedgerReader,
+        on_given: Callable[[], None],
+        loop_id: str,
+    ) -> None:
         """`on_given` is told when there is more in the outbox."""
         self._loop_no = loop_no
+        self._loop_id = loop_id
         self._ledger = ledger
         self._reader = reader
         self._on_given = on_given
@@ -76,10 +84,11 @@ class Replaying:
             try:
                 has_given = await self._advance()
             except FeedbackLoopsError as exc:
-                log.warning("a replay cannot go on now", extra={"loop_no": self._loop_no, "error": str(exc)})
+                facts = {"action": "replay_waits", "loop_id": self._loop_id, "error": str(exc)}
+                log.warning("a replay cannot go on now", extra=facts)
                 has_given = False
             except Exception:  # the next round may do better; without it the replay would stand still
-                log.exception("a replay failed", extra={"loop_no": self._loop_no})
+                log.exception("a replay failed", extra={"action": "replay_failed", "loop_id": self._loop_id})
                 has_given = False
             pause_s = FIRST_PAUSE_S if has_given else min(2 * pause_s, MAX_PAUSE_S)
             if self._has_one.is_set():

@@ -140,7 +140,8 @@ async def persistently(work: Callable[[], Awaitable[object]], trouble: str, loop
         except DomainError:
             raise
         except FeedbackLoopsError as exc:
-            log.warning(trouble, extra={"loop_id": loop_id, "error": str(exc)})
+            facts = {"action": "loop_waits", "trouble": trouble, "loop_id": loop_id, "error": str(exc)}
+            log.warning("a loop waits for the ledger", extra=facts)
             await asyncio.sleep(backoff_s)
             backoff_s = min(2 * backoff_s, MAX_BACKOFF_S)
         else:

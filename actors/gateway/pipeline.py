@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+from collections.abc import Callable
 from typing import Final
 
 from actors import options
@@ -16,9 +17,14 @@ READY_TIMEOUT_S: Final = 2.0
 
 
 class Pipeline:
-    """Hands each batch to one enricher, in turn. A batch that fails is the front end's to send again."""
+    """Hands each batch to one enricher, in turn. A batch that fails is the front end's to send again.
 
-    def __init__(self, actors: Actors, links: Links, enrichers: int) -> None:
+    Args:
+        renewal: why the actors are not yet as they should be; None when they are.
+    """
+
+    def __init__(self, actors: Actors, links: Links, enrichers: int, renewal: Callable[[], str | None]) -> None:
+        self._renewal = renewal
         self._actors = actors
         self._links = links
         self._names = [options.enricher_name(n) for n in range(enrichers)]
@@ -32,7 +38,7 @@ class Pipeline:
         """What keeps the service from carrying a hit to a handler now; empty when nothing does."""
         names = [options.LEDGER, options.SUPERVISOR, *self._names]
         answers = await asyncio.gather(*map(self._problem_with, names))
-        return [problem for problem in answers if problem]
+        return [problem for problem in [*answers, self._renewal()] if problem]
 
     async def _problem_with(self, name: str) -> str | None:
         try:

@@ -17,6 +17,11 @@ def time_ms(given_ms: int) -> int:
     return max(0, min(given_ms, END_OF_TIME_MS))
 
 
+def first_event_id(at_ms: int) -> bytes:
+    """The smallest event id of that millisecond: ids are UUIDv7 (RFC 9562 5.7), whose 48 bits of time come first."""
+    return (time_ms(at_ms) << 80).to_bytes(16, "big")
+
+
 def type_code(name: str) -> int:
     """The number of a type of event.
 

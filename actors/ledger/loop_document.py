@@ -44,6 +44,7 @@ class LoopDocument(msgspec.Struct, kw_only=True):
     state: LoopState = LoopState.UNVERIFIED
     verified_at_ms: int | None = None
     disabled_reason: str | None = None
+    is_moving: bool = False
     is_deleted: bool = False
 
     @classmethod
@@ -65,7 +66,8 @@ class LoopDocument(msgspec.Struct, kw_only=True):
 
     @property
     def is_routed(self) -> bool:
-        return self.state in ROUTED_STATES and not self.is_deleted
+        """Whether the loop is owed events. One that moves is: they wait until its new place is verified."""
+        return (self.state in ROUTED_STATES or self.is_moving) and not self.is_deleted
 
     def route(self, key: LoopKey) -> Route | None:
         """What enrichment must know of the loop, or None while it is owed nothing."""
@@ -85,4 +87,4 @@ class LoopDocument(msgspec.Struct, kw_only=True):
         )
 
 
-_SHOWN: Final = tuple(name for name in LoopDocument.__struct_fields__ if name != "is_deleted")
+_SHOWN: Final = tuple(name for name in LoopDocument.__struct_fields__ if name not in {"is_moving", "is_deleted"})

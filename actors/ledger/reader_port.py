@@ -9,6 +9,8 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
+from actors.ledger.access_port import AccessReader
+from actors.ports import LoopBacklog
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 
@@ -22,7 +24,23 @@ class LoopRow(c.Loop, frozen=True, kw_only=True):
     deleted: bool = False
 
 
-class LedgerReader(Protocol):
+class FiguresReader(Protocol):
+    """What is counted by the minute, and what waits. Minutes are Unix time divided by 60."""
+
+    def attempts_since(self, loop_no: int, minute: int) -> c.Counts: ...
+    def attempt_minutes(self, loop_no: int, minute: int) -> list[c.AttemptMinute]: ...
+    def event_minutes(self, account_no: int, minute: int) -> list[c.EventMinute]: ...
+    def backlog(self, loop_no: int, at_most: int) -> int:
+        """Deliveries that are pending, due or not, counted up to `at_most`."""
+        ...
+
+    def newest_delivery_ms(self, loop_no: int) -> int | None: ...
+    def deliveries_of_event(self, account_no: int, event_id: bytes, limit: int) -> list[tuple[int, str]]:
+        """Ids of deliveries of the event, with the ids of their loops (not deleted)."""
+        ...
+
+
+class LedgerReader(AccessReader, FiguresReader, Protocol):
     """Reads what has been committed. Any process may have its own. Raises `StoreUnavailable` when it cannot read."""
 
     def close(self) -> None: ...
@@ -58,6 +76,10 @@ class LedgerReader(Protocol):
         """
         ...
 
+    def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
+        """That delivery of the loop, due or not; None when it is not pending."""
+        ...
+
     def loops_due(self, now_ms: int) -> list[str]:
         """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running.
 
@@ -79,6 +101,14 @@ class LedgerReader(Protocol):
 
     def pending_count(self, loop_no: int, at_most: int) -> int:
         """Deliveries that are pending and due, counted up to `at_most`."""
+        ...
+
+    def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
+        """What is due to all loops that are not deleted, by state and breaker.
+
+        Not more than `at_most` deliveries of each are counted. Quick whatever waits, but not for every request: it
+        looks at each loop.
+        """
         ...
 
     def running_replay(self, loop_no: int) -> ReplayProgress | None:

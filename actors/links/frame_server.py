@@ -96,11 +96,14 @@ class _Connection:
         try:
             answer = await self._answer(kind, body)
         except FeedbackLoopsError as exc:
-            if not isinstance(exc, DomainError):
-                log.warning("a request failed: %s: %s", type(exc).__name__, exc)
+            if not isinstance(exc, DomainError | Unavailable):  # whoever found another process away has logged it
+                facts = {"action": "request_failed", "kind": kind, "error": f"{type(exc).__name__}: {exc}"}
+                log.warning("a request failed", extra=facts)
             self._reply(request_id, frames.ERROR, frames.error_body(exc))
         except Exception:
-            log.exception("a request failed in a way nobody thought of")
+            log.exception(
+                "a request failed in a way nobody thought of", extra={"action": "request_failed", "kind": kind}
+            )
             error = Unavailable("something went wrong inside the service; its log says what", True)
             self._reply(request_id, frames.ERROR, frames.error_body(error))
         else:

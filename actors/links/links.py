@@ -17,6 +17,7 @@ from actors.ray_calls import Actors
 from domain.keys import derive
 
 ADDRESS_TIMEOUT_S: Final = 5.0
+CONNECT_TIMEOUT_S: Final = 3.0
 ASK_TIMEOUT_S: Final = 30.0
 
 
@@ -69,7 +70,8 @@ class Links:
 
         async def connect(protocol: Callable[[], FrameProtocol]) -> None:
             host, port = await self._actors.ask(name, "address", timeout_s=ADDRESS_TIMEOUT_S)
-            await asyncio.get_running_loop().create_connection(protocol, host, port)
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):  # the machine may have been lost meanwhile
+                await asyncio.get_running_loop().create_connection(protocol, host, port)
 
         made = self._links[name] = Link(options.words_for(name), connect, self._token)
         return made

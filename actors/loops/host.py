@@ -282,7 +282,7 @@ class LoopHost:
         try:
             await awake.core.start()
         except Exception as exc:
-            log.exception("a loop cannot be woken", extra={"loop_id": loop_id})
+            log.exception("a loop cannot be woken", extra={"action": "loop_not_started", "loop_id": loop_id})
             awake.failure = exc
             if self._awake.get(loop_id) is awake:
                 del self._awake[loop_id]  # the next to use it tries again
@@ -334,4 +334,4 @@ async def _stop(awake: _Awake, drain_s: float, before: asyncio.Task[None] | None
     try:
         await awake.core.stop(drain_s)
     except Exception:  # it is over with this core either way, and others must not wait for it
-        log.exception("a loop did not stop as it should")
+        log.exception("a loop did not stop as it should", extra={"action": "loop_not_stopped"})

@@ -168,7 +168,8 @@ class PlaceKeeper:
             except FeedbackLoopsError as exc:
                 self._doubtful |= doubtful
                 if time.monotonic() - silent_since_s > (STARTS_S if self.is_starting else HANGS_S):
-                    log.warning("a process of loops hangs", extra={"place": self.name, "error": str(exc)})
+                    facts = {"action": "place_hangs", "place": self.name, "error": str(exc)}
+                    log.warning("a process of loops hangs", extra=facts)
                     await self._restart()
                     silent_since_s = time.monotonic()
                 await asyncio.sleep(RETRY_S)
@@ -179,7 +180,10 @@ class PlaceKeeper:
 
     def _found(self, standing: Standing) -> None:
         if standing.life != self._known.life:
-            log.info("a process of loops is up", extra={"place": self.name, "loops": len(standing.loops)})
+            log.info(
+                "a process of loops is up",
+                extra={"action": "place_up", "place": self.name, "loops": len(standing.loops)},
+            )
         self._known = Known(standing.life, standing.node)
         # What was given to it after it was asked is not among what it told of.
         self._loops = set(standing.loops).union(self._doubtful, *self._giving.values())
@@ -206,4 +210,7 @@ class PlaceKeeper:
         try:
             await self._launcher.restart(self.name)
         except FeedbackLoopsError as exc:
-            log.warning("a process of loops cannot be started anew", extra={"place": self.name, "error": str(exc)})
+            log.warning(
+                "a process of loops cannot be started anew",
+                extra={"action": "place_lost", "place": self.name, "error": str(exc)},
+            )

@@ -125,7 +125,7 @@ class Places:
             try:
                 self._take(await self._fetch(self._life, self._version))
             except FeedbackLoopsError as exc:
-                log.info("it is not known now where loops are", extra={"error": str(exc)})
+                log.info("it is not known now where loops are", extra={"action": "places_unknown", "error": str(exc)})
                 await asyncio.sleep(RETRY_S)
 
     def _take(self, changes: Changes) -> None:

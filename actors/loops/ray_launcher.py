@@ -11,6 +11,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 
+from actors import options
 from actors.loops.host import BEAT_S, Order, Standing
 from actors.loops.placement import Node, is_place
 from actors.ray_calls import Actors
@@ -19,6 +20,29 @@ from domain.errors import FeedbackLoopsError, Unavailable
 #: What lanes may spend on recording what they have in hand before their process ends.
 DRAIN_S: Final = 2.0
 ANSWER_S: Final = 5.0
+
+
+async def actor_names() -> list[str]:
+    """Names of all actors of this installation that run, or are being restarted.
+
+    Raises:
+        Unavailable: Ray does not say.
+    """
+    with _translated():
+        found = await asyncio.to_thread(list_named_actors, all_namespaces=True)
+    return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
+
+
+async def node_counts() -> dict[str, int]:
+    """How many nodes of Ray are `alive`, and how many `dead`.
+
+    Raises:
+        Unavailable: Ray does not say.
+    """
+    with _translated():
+        nodes = await asyncio.to_thread(ray.nodes)
+    alive = sum(bool(node["Alive"]) for node in nodes)
+    return {"alive": alive, "dead": len(nodes) - alive}
 
 
 class RayLauncher:

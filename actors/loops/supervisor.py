@@ -13,6 +13,7 @@ from actors.loops import placement
 from actors.loops.place_keeper import Launcher, PlaceKeeper
 from actors.loops.placement import Move, Node, Place, Plan
 from actors.loops.places import PlacesLog
+from actors.metrics.tallies import Cell
 from domain.errors import FeedbackLoopsError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,13 @@ class Supervisor:
         life: str,
         budget: int | None,
         delivery_timeout_s: float,
+        starts_failed: Cell | None = None,
     ) -> None:
-        """`life`: another one for each start. `budget`: processes of loops, None for what the nodes carry."""
+        """`life`: another one for each start. `budget`: processes of loops, None for what the nodes carry.
+
+        `starts_failed` counts the processes that could not be started.
+        """
+        self._starts_failed = starts_failed or Cell()
         self._reader = reader
         self._launcher = launcher
         self._life = life
@@ -120,6 +126,13 @@ class Supervisor:
         self._loops.pop(loop_id, None)
         self._fresh.discard(loop_id)
         self._stir.set()
+
+    async def replace(self, name: str) -> None:
+        """Ends a place, each of its loops when it has recorded what it has in hand; they are placed anew at once."""
+        keeper = self._keepers.get(name)
+        if keeper is not None and name not in self._busy:
+            self._busy.add(name)
+            await self._end(keeper)
 
     def _is_served(self, loop_id: str, name: str) -> bool:
         keeper = self._keepers.get(name)
@@ -230,6 +243,7 @@ class Supervisor:
         try:
             await self._launcher.start(keeper.name, node)
         except FeedbackLoopsError:
+            self._starts_failed.value += 1
             await self._forget(keeper)
             raise
         finally:
@@ -300,6 +314,7 @@ async def _logged(work: Work, *args: Any) -> None:
     try:
         await work(*args)
     except FeedbackLoopsError as exc:
-        log.warning("loops cannot be placed as they should", extra={"error": str(exc)})
+        facts = {"action": "placing_waits", "error": str(exc)}
+        log.warning("loops cannot be placed as they should", extra=facts)
     except Exception:
-        log.exception("placing loops failed")
+        log.exception("placing loops failed", extra={"action": "placing_failed"})

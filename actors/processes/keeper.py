@@ -14,18 +14,20 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 import actors
+from actors.ledger import stores
 from actors.processes.child_process import KeptRunning, Program
 from actors.processes.cluster import Actors, GivenRay, OwnRay
 from actors.processes.data_dir import DataDir, make_own, short_dir, write_private
 from actors.processes.ray_node import RayNode
 from actors.processes.short_place import held, remove_leftovers
 from actors.settings import OPTIONS, Settings
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +44,11 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
     """Runs the service until SIGTERM, SIGINT or SIGHUP, then stops it; a second signal ends it at once.
 
     Raises:
-        InvalidInput: a setting asks for what this version does not have.
+        InvalidInput: the store's URL cannot be understood.
         Conflict: the data directory or the port is in use.
         StoreUnavailable: the data directory cannot be used.
     """
-    if settings.store is not None:
-        problem = (
-            "is not supported by this version, which keeps the ledger on SQLite in the data directory; leave it out"
-        )
-        raise InvalidInput(f"--store {problem}", [("--store", problem)])
+    stores.check(settings)
     os.umask(0o077)
     place = short_dir(settings.data_dir)
     with (
@@ -75,7 +73,9 @@ class Keeper:
         settings_file = self._settings_file = run_dir / "settings.json"
         if settings.gateway_socket.parent != run_dir:
             make_own(settings.gateway_socket.parent)
-        write_private(settings_file, json.dumps(settings.to_dict()))
+        # When front ends that share actors were started with different settings, the last start decides.
+        started = {"started_ms": str(time.time_ns() // 1_000_000)}
+        write_private(settings_file, json.dumps(settings.to_dict() | started))
         environment = child_environment(environment)
         self._settings = settings
         self._listening = listening

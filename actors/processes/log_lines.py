@@ -1,25 +1,34 @@
-"""One line of the log, for people and programs: `time=… level=… process=… logger=… message="…" key=value …`."""
+"""Lines of the log: text for people (`time=… level=… process=… logger=… message="…" key=value …`), or JSON.
+
+The message is a constant phrase and `action` a word to search for; what varies is in fields. A line about an event has
+its `event_id`, one about a feedback loop its `loop_id`. No line has a body, a secret or a whole e-mail address.
+"""
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
 #: What every record has; all else was given as `extra`. The last is uvicorn's, the message once more.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
+TEXT: Final = "text"
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
 class LineFormatter(logging.Formatter):
-    """Formats records as logfmt: always one line, whatever they hold."""
+    """Formats records as logfmt, or as JSON objects: always one line, whatever they hold."""
 
-    def __init__(self, process: str) -> None:
+    def __init__(self, process: str, log_format: str = TEXT) -> None:
+        """`log_format`: one of `FORMATS`."""
         super().__init__()
         self._process = process
+        self._line = FORMATS[log_format]
 
     def format(self, record: logging.LogRecord) -> str:
         facts: dict[str, object] = {
@@ -34,7 +43,15 @@ class LineFormatter(logging.Formatter):
         facts |= {name: getattr(record, name) for name in own}
         if record.exc_info:
             facts["exception"] = self.formatException(record.exc_info)
-        return " ".join(f"{name}={_quoted(str(value))}" for name, value in facts.items() if value is not None)
+        return self._line({name: value for name, value in facts.items() if value is not None})
+
+
+def _logfmt(facts: dict[str, object]) -> str:
+    return " ".join(f"{name}={_quoted(str(value))}" for name, value in facts.items())
+
+
+def _json(facts: dict[str, object]) -> str:
+    return json.dumps(facts, default=str)  # ASCII alone: no terminal obeys it, nobody finds another line in it
 
 
 def _quoted(text: str) -> str:
@@ -44,8 +61,12 @@ def _quoted(text: str) -> str:
     return f'"{"".join(shown)}"'
 
 
-def configure(level: str, process: str) -> None:
+#: By the names that the setting has for them.
+FORMATS: Final[dict[str, Callable[[dict[str, object]], str]]] = {TEXT: _logfmt, "json": _json}
+
+
+def configure(level: str, process: str, log_format: str = TEXT) -> None:
     """Sends all of this process's logging to stderr, from `level` (a name of `logging`'s) up."""
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(LineFormatter(process))
+    handler.setFormatter(LineFormatter(process, log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from actors import commands as c
+from actors.ledger.filters import time_ms
 from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.ports import Clock
 from domain.errors import InvalidInput, NotFound
@@ -56,12 +57,17 @@ class DeliveryService:
 
     async def retry_delivery(self, command: c.RetryDelivery) -> c.DeliveryView:
         """Has the delivery retried, and gives it as it is then: pending and due, or further already."""
+        loop_id, delivery = await self.delivery_of_loop(command)
+        await self._loops.ask(loop_id, "retry_delivery", _number("dlv", delivery.id))
+        return (await self._own_delivery(command))[1]
+
+    async def delivery_of_loop(self, command: c.GetDelivery | c.RetryDelivery) -> tuple[str, c.DeliveryView]:
+        """The id of its loop, and the delivery."""
         loop_no, delivery = await self._own_delivery(command)
         loop = await _read(self._reader.loop_by_no, loop_no)
         if loop is None:
             raise _no_delivery(command)
-        await self._loops.ask(loop.id, "retry_delivery", _number("dlv", delivery.id))
-        return (await self._own_delivery(command))[1]
+        return loop.id, delivery
 
     async def _own_delivery(self, command: c.GetDelivery | c.RetryDelivery) -> tuple[int, c.DeliveryView]:
         """The number of its loop, and the delivery."""
@@ -76,10 +82,11 @@ class DeliveryService:
         row = await self._own_row(command.account, command.loop_id)
         if command.which not in WHICH:
             raise _invalid("/state", f"must be one of {', '.join(WHICH)}")
-        until_ms = self._clock.now_ms() if command.until_ms is None else command.until_ms
-        if command.since_ms >= until_ms:
+        since_ms = time_ms(command.since_ms)
+        until_ms = self._clock.now_ms() if command.until_ms is None else time_ms(command.until_ms)
+        if since_ms >= until_ms:
             raise _invalid("/since", "must be before now" if command.until_ms is None else "must be before `until`")
-        replay: c.Replay = await self._loops.ask(row.id, "replay", command.which, command.since_ms, until_ms)
+        replay: c.Replay = await self._loops.ask(row.id, "replay", command.which, since_ms, until_ms)
         return replay
 
     async def list_replays(self, command: c.ListReplays) -> c.ReplayPage:

@@ -12,8 +12,12 @@ from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
-from actors.ports import Clock, LedgerWriter
+from actors.metrics.readings import Readings
+from actors.ports import Clock
+from actors.service.access import AccessService, Passwords
+from actors.service.access import Ledger as AccessLedger
 from actors.service.deliveries import DeliveryService
+from actors.service.figures import FiguresService
 from actors.service.registrar import Registrar
 from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, NotFound
@@ -62,15 +66,17 @@ class Service:
     def __init__(
         self,
         *,
-        ledger: LedgerWriter,
+        ledger: AccessLedger,
         keys: IdempotencyKeys,
         reader: LedgerReader,
         loops: Loops,
         url_check: UrlCheck,
         clock: Clock,
         random_bytes: Callable[[int], bytes],
+        passwords: Passwords,
         master_key: bytes,
         problems: Callable[[], Awaitable[list[str]]],
+        metrics: Callable[[], Awaitable[Readings]],
     ) -> None:
         self._ledger = ledger
         self._reader = reader
@@ -80,12 +86,15 @@ class Service:
         self._random_bytes = random_bytes
         self._master_key = master_key
         self._problems = problems
+        self._metrics = metrics
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
+        access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
         deliveries = DeliveryService(reader, loops, clock, self._own_row)
+        figures = FiguresService(reader, clock, master_key, self._own_row, deliveries)
         self._handlers: dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]] = {
             c.CreateAccount: self._create_account,
-            c.Authenticate: self._authenticate,
+            **access.handlers(),
             c.CreateLoop: self._create_loop,
             c.ListLoops: self._list_loops,
             c.GetLoop: self._get_loop,
@@ -105,6 +114,7 @@ class Service:
             c.ListReplays: deliveries.list_replays,
             c.GetReplay: deliveries.get_replay,
             c.CancelReplay: deliveries.cancel_replay,
+            **figures.handlers(),
             c.RegisterMessages: self._registrar.register_messages,
             c.GetMessage: self._get_message,
             c.PutProfile: self._registrar.put_profile,
@@ -113,6 +123,7 @@ class Service:
             c.ClaimKey: keys.claim_key,
             c.KeepAnswer: keys.keep_answer,
             c.CheckReadiness: self._check_readiness,
+            c.ReadMetrics: lambda _: self._metrics(),
         }
 
     async def handle(self, command: c.Command[Any]) -> Any:
@@ -133,9 +144,6 @@ class Service:
         if made is None:
             raise NotFound("the account was made, and is gone already")
         return made
-
-    async def _authenticate(self, command: c.Authenticate) -> c.Account | None:
-        return await self._read(self._reader.account_by_key, command.key_hash)
 
     # --- feedback loops
 

@@ -41,7 +41,8 @@ def group() -> Group:
     return made
 
 
-def _written_key() -> str | None:
+def written_key() -> str | None:
+    """The admin key that `serve` wrote here, if it did."""
     try:
         return ADMIN_KEY_FILE.read_text().strip()
     except (OSError, ValueError):
@@ -50,4 +51,4 @@ def _written_key() -> str | None:
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Carries the command out."""
-    return group().run(arguments, environment, _written_key())
+    return group().run(arguments, environment, written_key())

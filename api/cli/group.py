@@ -84,6 +84,11 @@ class Group:
         shared.add_argument("--json", action="store_true", help="show the API's JSON in place of tables")
         return made
 
+    @property
+    def commands(self) -> Mapping[str, argparse.ArgumentParser]:
+        """The group's commands by name, each with its parser."""
+        return self._commands.choices
+
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], fallback_key: str | None = None) -> int:
         """Carries the command out that the arguments name. Errors are told on standard error."""
         if not arguments:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from rich.text import Text
 
+from api.cli import loop_settings
 from api.cli.group import FAILED, MISUSED, OK, Group, limit
 from api.cli.screen import Screen, local_time, state
 from api.cli.service import Refused, Service, path
@@ -87,12 +87,19 @@ def _how_to_verify(screen: Screen, loop: Mapping[str, Any]) -> None:
 
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    names = ("format", "rate_limit", "max_concurrency", "description")
-    body: dict[str, Any] = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
-    triggers = [trigger for given in options.trigger for trigger in given.split(",")]
-    filters = {"tags": options.tag, "databases": options.database, "collections": options.collection}
-    body |= {"url": options.handler, "triggers": triggers, "filters": filters, "ordered": options.ordered}
+    body = {"url": options.handler, **loop_settings.given(options)}
     _show(screen, service.ask("POST", LOOPS, json=body))
+    return OK
+
+
+def update(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    changes = loop_settings.given(options)
+    if options.handler is not None:
+        changes["url"] = options.handler
+    if not changes:
+        screen.beside("feedback-loops loops: nothing to change; `feedback-loops loops update --help` lists what can be")
+        return MISUSED
+    _show(screen, service.ask("PATCH", path(LOOP, options.loop), json=changes))
     return OK
 
 
@@ -189,16 +196,6 @@ def _result(result: Mapping[str, Any]) -> Text:
     return Text(f"{status}ok", "green")
 
 
-def _json_object(text: str) -> dict[str, Any]:
-    try:
-        value = json.loads(text)
-    except ValueError as exc:
-        raise argparse.ArgumentTypeError(f"must be JSON: {exc}") from None
-    if not isinstance(value, dict):
-        raise argparse.ArgumentTypeError('must be a JSON object, like {"recipient": "j@example.com"}')
-    return value
-
-
 def group() -> Group:
     """The commands."""
     made = Group("loops", "Feedback loops: which events go to which script, and how that goes.")
@@ -206,6 +203,7 @@ def group() -> Group:
     listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="at most so many; default: 1000")
     _of_loop(made, "show", show, "show a loop's settings, its handler's health and how to verify it")
     _add_create(made)
+    _add_update(made)
     _of_loop(made, "verify", verify, "look for the proof that the handler's server is yours")
     _of_loop(made, "pause", pause, "hold deliveries back; the backlog is kept")
     _of_loop(made, "resume", resume, "let a paused or disabled loop's deliveries go on")
@@ -215,7 +213,7 @@ def group() -> Group:
     testing = _of_loop(made, "test", test, "send a sample event to a loop's handler now")
     testing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="default: the loop's first trigger")
     testing.add_argument(
-        "--data", type=_json_object, default={}, metavar="JSON", help="fields in place of the sample's"
+        "--data", type=loop_settings.json_object, default={}, metavar="JSON", help="fields in place of the sample's"
     )
     made.command("check", check, "send a sample event to every active loop's handler now")
     return made
@@ -232,23 +230,13 @@ def _add_create(made: Group) -> None:
         "create", create, "set up a feedback loop", "https://example.com/script.php --trigger open,click"
     )
     parser.add_argument("handler", metavar="HANDLER", help="URL of your script, where events are POSTed")
-    parser.add_argument(
-        "--trigger",
-        action="append",
-        required=True,
-        metavar="NAME",
-        help=f"type of event wanted, several with commas; can be repeated: {', '.join(TRIGGERS)}",
-    )
-    parser.add_argument("--format", choices=("form", "json"), help="how the POST's body is written; default: form")
-    parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="only of messages with such a tag")
-    parser.add_argument(
-        "--database", action="append", default=[], metavar="NAME", help="only of messages with a profile in it"
-    )
-    parser.add_argument("--collection", action="append", default=[], metavar="NAME", help="only of subprofiles in it")
-    parser.add_argument("--rate-limit", type=float, metavar="N", help="POSTs a second at most; default: no limit")
-    parser.add_argument("--max-concurrency", type=int, metavar="N", help="POSTs at the same time; default: 16")
-    parser.add_argument("--ordered", action="store_true", help="send events one after the other, in their order")
-    parser.add_argument("--description", metavar="TEXT", help="for people")
+    loop_settings.add_options(parser, is_new=True)
+
+
+def _add_update(made: Group) -> None:
+    parser = _of_loop(made, "update", update, "change a loop's settings; what is not given stays")
+    parser.add_argument("--handler", metavar="URL", help="another script, which has to be verified anew")
+    loop_settings.add_options(parser, is_new=False)
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:

@@ -17,11 +17,16 @@ COMMANDS: Final = {
     "serve": "run the service",
     "listen": "run a sample handler that shows the events it gets",
     "accounts": "open an account",
+    "users": "let people sign in to the dashboard",
     "loops": "set up, verify, test, pause and look at feedback loops",
     "messages": "register messages to track",
     "events": "show events as they come",
     "deliveries": "look at deliveries and their attempts, and retry one",
     "replay": "deliver again what was not taken",
+    "doctor": "look for what is wrong, and say what to do",
+    "backup": "copy a data directory while its service runs",
+    "restore": "put a back-up into a new data directory",
+    "migrate": "move the ledger from SQLite to PostgreSQL",
     "bench": "send clicks to a running service, and say how it did",
 }
 

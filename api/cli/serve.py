@@ -57,7 +57,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         for option, problem in exc.problems:
             sys.stderr.write(f"feedback-loops serve: {option} {problem}\n")
         return 2
-    log_lines.configure(settings.log_level, "keeper")
+    log_lines.configure(settings.log_level, "keeper", settings.log_format)
     try:
         keeper.serve(settings, environment)
     except FeedbackLoopsError as exc:

@@ -43,12 +43,12 @@ async def stream_events(call: Call[EmptyBody, StreamQuery]) -> Reply:
     last_id = call.headers.get("last-event-id") or None
     if last_id is not None and not re.fullmatch(_EVENT_ID, last_id):
         raise Refused(MALFORMED, "Last-Event-ID is not the id of an event; send one that the stream gave, or none")
-    call.services.streams.check()
+    call.services.streams.check(call.account.no)
     query = call.query
     wanted = ListEvents(account=call.account, type=query.type, message_id=query.message, recipient=query.recipient)
     tail = EventTail(call.services.client, wanted)
     await tail.begin(last_id)
-    stream = event_stream(tail, call.services.streams)
+    stream = event_stream(tail, call.services.streams.counted(call.account.no))
     return Reply(content_type=EVENT_STREAM, headers=(_UNBUFFERED,), stream=stream)
 
 

@@ -112,7 +112,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Change a feedback loop",
         description="What is left out stays as it is, within `filters` too (RFC 7396 without removal by null). "
-        "A changed `url` makes the loop `unverified`, with a new verification file.",
+        "A changed `url` makes the loop `unverified`, with a new verification file. Events wait until it is verified.",
         handler=change_loop,
         bodies=(json_body(LoopChange), json_body(LoopChange, "application/merge-patch+json")),
         answers=(Answer(description="The loop as it is now.", model=FeedbackLoop),),

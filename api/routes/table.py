@@ -5,10 +5,22 @@ from __future__ import annotations
 from typing import Final
 
 from api.operation import Operation
-from api.routes import accounts, deliveries, events, feedback_loops, health, loop_actions, messages, profiles
+from api.routes import (
+    accounts,
+    deliveries,
+    events,
+    feedback_loops,
+    health,
+    loop_actions,
+    messages,
+    metrics,
+    profiles,
+    users,
+)
 
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
+    *users.OPERATIONS,
     *feedback_loops.COLLECTION_OPERATIONS,
     *loop_actions.COLLECTION_OPERATIONS,
     *feedback_loops.OPERATIONS,
@@ -18,4 +30,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *profiles.OPERATIONS,
     *events.OPERATIONS,
     *health.OPERATIONS,
+    *metrics.OPERATIONS,
 )

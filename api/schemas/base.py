@@ -84,14 +84,18 @@ Time = Annotated[
 ]
 
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_MS: Final = (datetime(1, 1, 1, tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+_LAST_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC) - _EPOCH) // timedelta(milliseconds=1)
+
+
 def time_text(unix_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-03-01T09:30:00.000Z`."""
-    seconds, ms = divmod(unix_ms, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03d}Z"
+    """RFC 3339 in UTC with milliseconds: `2026-03-01T09:30:00.000Z`. Of the years that it has, 1 to 9999."""
+    moment = _EPOCH + timedelta(milliseconds=min(max(unix_ms, _FIRST_MS), _LAST_MS))
+    return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _TIME_HELP: Final = "must be an RFC 3339 time such as 2026-03-01T09:30:00Z (in a query, write + as %2B)"
 
 

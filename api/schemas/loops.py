@@ -176,7 +176,11 @@ class FeedbackLoop(AnswerModel):
     id: str = Field(examples=["fl_0190f0c0a0b07c0d8e0f102030405060"])
     url: str
     triggers: list[TriggerName]
-    state: Literal["unverified", "active", "paused", "disabled"]
+    state: Literal["unverified", "active", "paused", "disabled"] = Field(
+        description="Only an `active` loop's handler is POSTed to. A `paused` one's events wait, and so do those of "
+        "one whose `url` was changed, until it is verified. A `disabled` one keeps its backlog and is owed nothing "
+        "new until it is resumed."
+    )
     disabled_reason: str | None = Field(description="Why the service gave up on the handler.")
     format: Format
     filters: Filters

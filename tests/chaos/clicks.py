@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import itertools
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 USER_AGENT = "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"
+CONNECT_TIMEOUT_S = 1.0
+ANSWER_TIMEOUT_S = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,8 @@ class Click:
 
     number: int
     sent_ns: int
+    #: When the answer was there, or it was clear that none would come.
+    answered_ns: int
     status: int | None
 
 
@@ -24,11 +30,24 @@ class Clicks:
     """Requests each path once, at `rate` a second, until they run out or `stop` is called.
 
     The targets hold numbers from `first`. A connection that breaks makes one click unanswered and is opened again.
-    Nobody clicks twice, so an event recorded twice is the service's own doing.
+    Nobody clicks twice, so an event recorded twice is the service's own doing. With several hosts each person goes to
+    the next one when the one that they used takes no connection, or none within a second.
     """
 
-    def __init__(self, port: int, paths: list[str], first: int, rate: float, people: int = 8) -> None:
+    def __init__(
+        self,
+        port: int,
+        paths: list[str],
+        first: int,
+        rate: float,
+        people: int = 8,
+        hosts: Callable[[], Sequence[str]] = lambda: ("127.0.0.1",),
+    ) -> None:
+        """`hosts` are asked for at each new connection."""
         self._port = port
+        self._hosts = hosts
+        #: Where each person has a request under way.
+        self._at: dict[int, str] = {}
         self._paths = paths
         self._first = first
         self._rate = rate
@@ -36,7 +55,7 @@ class Clicks:
         self._began = time.monotonic()
         self._stopped = threading.Event()
         self.done: list[Click] = []
-        self._threads = [threading.Thread(target=self._person, daemon=True) for _ in range(people)]
+        self._threads = [threading.Thread(target=self._person, args=(n,), daemon=True) for n in range(people)]
 
     @property
     def turns(self) -> int:
@@ -60,21 +79,52 @@ class Clicks:
             thread.join(60)
         return self.done
 
-    def _person(self) -> None:
+    def is_at(self, host: str) -> bool:
+        """Whether anybody has a request under way there. With the host not among `hosts` any more nobody begins one."""
+        return host in self._at.copy().values()
+
+    def _person(self, number: int) -> None:
         connection: http.client.HTTPConnection | None = None
         while (turn := next(self._turn)) < len(self._paths):
             if self._stopped.wait(max(0.0, self._began + turn / self._rate - time.monotonic())):
                 break
-            connection = connection or http.client.HTTPConnection("127.0.0.1", self._port, timeout=10)
             sent_ns, status = time.monotonic_ns(), None
             try:
+                connection = self._admitted(number, connection)
                 connection.request("GET", self._paths[turn], headers={"User-Agent": USER_AGENT})
                 answer = connection.getresponse()
                 answer.read()
                 status = answer.status
             except (OSError, http.client.HTTPException):
-                connection.close()
+                if connection is not None:
+                    connection.close()
                 connection = None
-            self.done.append(Click(self._first + turn, sent_ns, status))
+            self._at.pop(number, None)
+            self.done.append(Click(self._first + turn, sent_ns, time.monotonic_ns(), status))
         if connection is not None:
             connection.close()
+
+    def _admitted(self, number: int, connection: http.client.HTTPConnection | None) -> http.client.HTTPConnection:
+        """The connection, or another one when its host is not to be used any more."""
+        if connection is not None:
+            self._at[number] = connection.host
+            if connection.host in self._hosts():
+                return connection
+            connection.close()
+        return self._connected(number)
+
+    def _connected(self, number: int) -> http.client.HTTPConnection:
+        """A connection to the person's own host, or to the next that takes one.
+
+        Raises:
+            OSError: none does.
+        """
+        hosts = self._hosts()
+        for at in range(number, number + len(hosts)):
+            connection = http.client.HTTPConnection(hosts[at % len(hosts)], self._port, timeout=CONNECT_TIMEOUT_S)
+            self._at[number] = connection.host
+            with contextlib.suppress(OSError):
+                connection.connect()
+                connection.sock.settimeout(ANSWER_TIMEOUT_S)
+                return connection
+        raise ConnectionRefusedError(f"none of {', '.join(hosts)} takes a connection")

@@ -36,6 +36,8 @@ class Allowed:
     unanswered: bool = False
     #: Whether a handler may get an event twice: a process died or stood still between a POST and the record of it.
     repeats: bool = False
+    #: Seconds from a click's being sent to its arrival, at most, also while the fault lasts; None: as long as it lasts.
+    delay_s: float | None = None
 
 
 class Fault(ABC):
@@ -79,16 +81,20 @@ class Row:
     recorded_twice: int
     #: The longest that anything owed took, counted from the fault's end when that came later.
     recovery_s: float
+    #: The longest that a click took, from being sent to its arrival at the handler, and to its answer.
+    delay_s: float
+    answer_s: float
 
     HEAD: ClassVar[str] = (
         f"{'fault':<18}{'answered':>9}{'unanswered':>11}{'delivered':>10}{'repeated':>9}{'lost':>6}"
-        f"{'recorded twice':>15}{'recovery s':>11}"
+        f"{'recorded twice':>15}{'recovery s':>11}{'delay s':>9}{'answer s':>9}"
     )
 
     def __str__(self) -> str:
         return (
             f"{self.fault:<18}{self.answered:>9}{self.unanswered:>11}{self.delivered:>10}{self.repeats:>9}"
             f"{self.lost:>6}{self.recorded_twice:>15}{self.recovery_s:>11.2f}"
+            f"{self.delay_s:>9.2f}{self.answer_s:>9.2f}"
         )
 
     def broken_promises(self) -> list[str]:
@@ -104,23 +110,36 @@ class Row:
             broken.append(f"{self.repeats} events were repeated, though no process had died or stood still")
         if self.recovery_s > self.allowed.recovery_s:
             broken.append(f"took {self.recovery_s:.1f} s, {self.allowed.recovery_s:.0f} s at most")
+        if self.allowed.delay_s is not None and max(self.delay_s, self.answer_s) > self.allowed.delay_s:
+            took = f"{self.delay_s:.1f} s to its handler, or {self.answer_s:.1f} s to its answer"
+            broken.append(f"a click took {took}, {self.allowed.delay_s:.0f} s at most")
         return broken
 
 
 class Storm:
     """A service with one loop, under a steady load of clicks."""
 
-    def __init__(self, service: Service, sink: Sink, stage: Stage, rng: random.Random, rate: float) -> None:
+    def __init__(self, service: Service, sink: Sink, stage: Stage | None, rng: random.Random, rate: float) -> None:
         self.service = service
         self.sink = sink
-        self.stage = stage
+        self._stage = stage
         self.rng = rng
         self.rate = rate
         self.account: Account = service.account()
-        self.loop_id: str = self.account.loop(sink, url=stage.handler_url(sink))["id"]
+        self.loop_id: str = self.account.loop(sink, url=stage.handler_url(sink) if stage else sink.url)["id"]
         #: The tracked links, each in the place of its number; the first ones have been clicked.
         self._paths: list[str] = []
         self._clicked = 0
+
+    @property
+    def stage(self) -> Stage:
+        """What surrounds the service, where a fault needs it."""
+        assert self._stage is not None
+        return self._stage
+
+    def now_ns(self) -> int:
+        """Unix time as the service has it."""
+        return self._stage.now_ns() if self._stage else time.time_ns()
 
     def call(self, method: str, action: str = "", **arguments: Any) -> dict[str, Any]:
         """A call of the API about the loop, which must succeed."""
@@ -135,7 +154,11 @@ class Storm:
         missing = first + count - len(self._paths)
         if missing > 0:
             self._paths += self.account.click_paths(missing, first=len(self._paths))
-        return Clicks(self.service.port, self._paths[first : first + count], first, rate).start()
+        return self.clicks(self._paths[first : first + count], first, rate).start()
+
+    def clicks(self, paths: list[str], first: int, rate: float) -> Clicks:
+        """Those who click on these paths; not started."""
+        return Clicks(self.service.port, paths, first, rate)
 
     def note(self, clicks: Clicks, done: list[Click]) -> list[Click]:
         """Takes note of which links are used up."""
@@ -147,7 +170,7 @@ class Storm:
         self.service.wait_ready()
         owed = dict(fault.prepare(self))
         before = self.sink.stats()
-        since_ns = self.stage.now_ns()
+        since_ns = self.now_ns()
         clicks = self.click(int(self.rate * (fault.lasts_s + MARGIN_S)), self.rate)
         try:
             time.sleep(self.rng.uniform(*LEAD_S))  # the random moment is the point, no signal stands for it
@@ -170,7 +193,8 @@ class Storm:
         )
         arrivals, after = self.sink.arrivals(), self.sink.stats()
         late_ns = [arrivals[n] - max(sent_ns, ended_ns) for n, sent_ns in owed.items() if arrivals[n]]
-        recorded = Counter(self._recorded({c.number for c in done}, min(since_ns, self.stage.now_ns())))
+        delays_ns = [arrivals[n] - sent_ns for n, sent_ns in answered.items() if arrivals[n]]
+        recorded = Counter(self._recorded({c.number for c in done}, min(since_ns, self.now_ns())))
         return Row(
             fault=fault.name,
             allowed=fault.allowed,
@@ -181,6 +205,8 @@ class Storm:
             repeats=(after["posts"] - before["posts"]) - (after["unique"] - before["unique"]),
             recorded_twice=sum(1 for times in recorded.values() if times > 1),
             recovery_s=max(0, *late_ns) / 1e9 if late_ns else float("inf"),
+            delay_s=max(delays_ns, default=0) / 1e9,
+            answer_s=max((c.answered_ns - c.sent_ns for c in done if c.status == 302), default=0) / 1e9,
         )
 
     def missing_in_the_end(self, owed: Collection[int], patience_s: float) -> int:

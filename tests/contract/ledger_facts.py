@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
+from actors.ledger.access_port import AccessLedger
 from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.ports import LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
 from domain.account import Account
@@ -22,6 +23,7 @@ from domain.ledger import domain_events, event_mapper
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking import EventToRecord, RecordedEvents
+from domain.user import User
 from domain.values import DeliveryState, id_text, id_uuid
 
 NOW_MS = 1_770_000_000_000
@@ -42,8 +44,8 @@ class FakeClock:
         return self.ms / 1000
 
 
-class Writer(LedgerWriter, ReplayLedger, RetentionLedger, Protocol):
-    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, Idempotency-Keys and the end."""
+class Writer(LedgerWriter, ReplayLedger, RetentionLedger, AccessLedger, Protocol):
+    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, `AccessLedger`, Idempotency-Keys and the end."""
 
     async def claim_key(self, command: c.ClaimKey) -> c.StoredAnswer | None: ...
     async def keep_answer(self, command: c.KeepAnswer) -> None: ...
@@ -176,6 +178,9 @@ class Tenant:
             "at_ms": NOW_MS,
         } | facts
         return Message.register(self.uuid, self.no, key=key, **given)
+
+    def user(self, email: str, password_hash: str = "hash") -> User:
+        return User.join(uuid4(), self.view.id, email, password_hash, NOW_MS)
 
     def profile(self, database: str, profile_id: str, fields: dict[str, Any]) -> Profile:
         return Profile.create(self.uuid, self.no, database, profile_id, json.dumps(fields), ["golf"], NOW_MS)

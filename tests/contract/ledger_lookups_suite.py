@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from actors import commands as c
 from domain.enrichment import first_key
 from domain.tracking import MessageFacts, ProfileFacts, Route
 from domain.values import DeliveryState
@@ -14,7 +15,7 @@ from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 class RoutesSuite:
     """The routing table follows the loops, and its version every change of it."""
 
-    def test_a_loop_is_routed_while_it_is_active_or_paused(self, store: Store) -> None:
+    def test_a_loop_is_routed_while_it_is_active_paused_or_moving(self, store: Store) -> None:
         """Each step of a loop's life changes the routes and their version together, or neither."""
         tenant = store.account()
         loop = tenant.loop(tags=["a"], databases=["1"], collections=["c"])
@@ -30,7 +31,11 @@ class RoutesSuite:
             (lambda: loop.disable("gone", NOW_MS), False, True),
             (lambda: loop.change({"tags": []}, NOW_MS), False, False),
             (lambda: loop.resume(NOW_MS), True, True),
-            (lambda: loop.change_url("https://example.org/", "u" * 32, NOW_MS), False, True),
+            (lambda: loop.change_url("https://example.org/", "u" * 32, NOW_MS), True, False),
+            (lambda: loop.change_url("https://example.net/", "v" * 32, NOW_MS), True, False),
+            (lambda: loop.verify("x", NOW_MS), True, False),
+            (lambda: loop.disable("gone", NOW_MS), False, True),
+            (lambda: loop.change_url("https://example.org/", "w" * 32, NOW_MS), False, False),
             (lambda: loop.verify("x", NOW_MS), True, True),
             (lambda: loop.delete(NOW_MS), False, True),
         ]
@@ -88,6 +93,17 @@ class LookUpSuite:
             json.loads(bytes(shown.fields)),
         ) == (NOW_MS, NOW_MS + 9, {"name": "Jane"})
 
+    def test_what_cannot_be_stored_is_not_found(self, store: Store) -> None:
+        """A text that a database may not be able to hold is an ordinary text to look for."""
+        tenant = store.account()
+        store.append(tenant.message(1))
+
+        assert store.reader.message(tenant.no, "m\0") is None
+        assert store.reader.profile(tenant.no, "1", "\0") is None
+        assert store.reader.loop("fl_\0") is None
+        assert store.reader.list_events(c.ListEvents(account=tenant.view, recipient="\0", message_id="\0")).data == []
+        assert set(store.reader.messages([1])) == {1}
+
     def test_looking_up_nothing_finds_nothing(self, store: Store) -> None:
         """Empty questions have empty answers."""
         reader = store.reader
@@ -111,6 +127,37 @@ class LookUpSuite:
         assert (events[3].event_id, "open", events[3].fields, 1, NOW_MS - 10, 0) == due[0][1:]
         assert ids[3:4] == [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS, 1, [])]
         assert ids[0] in [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS + 10, 10, [])]
+
+    def test_in_order_all_that_is_pending_comes_by_id(self, store: Store) -> None:
+        """What was recorded first comes first, due or not, tried or not; skipped and ended ones and limits as ever."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        events = [event(tenant, loop_nos=[other.no, loop.no]) for _ in range(6)]
+        ids = [of_event[1] for of_event in store.record(*events).delivery_ids]
+        store.outcomes(failed(ids[0], 1, NOW_MS + 9000), failed(ids[3], 1, NOW_MS - 10), outcome(ids[2]))
+
+        def found(limit: int, skip: list[int]) -> list[int]:
+            due = store.reader.due_deliveries(loop.no, NOW_MS, limit, skip, in_order=True)
+            return [d.delivery_id for d in due]
+
+        assert found(10, []) == [ids[0], ids[1], ids[3], ids[4], ids[5]]
+        assert found(2, [ids[0], ids[3]]) == [ids[1], ids[4]]
+        [first] = store.reader.due_deliveries(loop.no, NOW_MS, 1, [], in_order=True)
+        assert (events[0].event_id, "open", events[0].fields, 1, NOW_MS + 9000, 0) == first[1:]
+
+    def test_the_newest_delivery_id_only_grows(self, store: Store) -> None:
+        """It is the highest that was given, of whatever loop; what is dropped takes none back."""
+        tenant = store.account()
+        loop, other = store.active_loop(tenant), store.active_loop(tenant)
+        assert store.reader.newest_delivery_id() == 0
+
+        [ids] = store.record(event(tenant, loop_nos=[loop.no, other.no])).delivery_ids
+        assert store.reader.newest_delivery_id() == max(ids)
+        store.outcomes(*map(outcome, ids))
+        assert store.drop(deliveries=2**47) > 0
+        assert store.reader.newest_delivery_id() == max(ids)
+        [[next_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+        assert next_id > max(ids)
 
     def test_the_next_due_time(self, store: Store) -> None:
         """The soonest pending delivery's time, or None when nothing is pending."""
@@ -178,7 +225,12 @@ class RebuildSuite:
         loop = tenant.loop()
         loop.verify("x", NOW_MS)
         profile = tenant.profile("1", "p", {"a": [1, {"b": None}]})
-        store.append(loop, profile, tenant.message(1), tenant.message(2, links=[]))
+        gone = tenant.user("gone@example.com")
+        store.append(
+            loop, profile, tenant.message(1), tenant.message(2, links=[]), tenant.user("ann@example.com"), gone
+        )
+        gone.leave(NOW_MS)
+        store.append(gone)
         profile.update("{}", ["x"], NOW_MS + 1)
         loop.change({"tags": ["spring"]}, NOW_MS)
         store.append(profile, loop)

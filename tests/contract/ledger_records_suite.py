@@ -58,6 +58,23 @@ class OutcomesSuite:
         assert (view().state, view().next_attempt_at_ms) == ("pending", NOW_MS + 70_000)
         assert [a.no for a in view().attempts] == [1, 2]
 
+    def test_forgiven_attempts_are_kept_and_never_fewer(self, store: Store) -> None:
+        """The schedule does not count them, whoever takes the delivery next; an older outcome takes none back."""
+        tenant = store.account()
+        loop = store.active_loop(tenant)
+        [[delivery_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
+
+        def offered() -> tuple[int, int]:
+            [due] = store.reader.due_deliveries(loop.no, NOW_MS, 1, [])
+            return due.attempts, due.forgiven
+
+        store.outcomes(failed(delivery_id, 1, NOW_MS)._replace(forgiven=1))
+        assert offered() == (1, 1)
+        store.outcomes(failed(delivery_id, 2, NOW_MS))
+        assert offered() == (2, 1)
+        store.outcomes(failed(delivery_id, 3, NOW_MS)._replace(forgiven=2))
+        assert offered() == (3, 2)
+
     def test_delivered_is_for_good(self, owed: tuple[Store, int, Any]) -> None:
         """A failure after the success, of two lanes at once, does not send it again."""
         store, delivery_id, view = owed
@@ -122,8 +139,9 @@ class IdempotencySuite:
     CLAIM = c.ClaimKey(scope="acc_1", key="k", fingerprint="f", lease_s=60)
     ANSWER = c.StoredAnswer(status=201, content_type="application/json", body=b"\x00cipher")
 
-    def keep(self, store: Store, answer: c.StoredAnswer | None) -> None:
-        store.run(store.writer.keep_answer(c.KeepAnswer(scope="acc_1", key="k", answer=answer)))
+    def keep(self, store: Store, answer: c.StoredAnswer | None, fingerprint: str = "f") -> None:
+        kept = c.KeepAnswer(scope="acc_1", key="k", fingerprint=fingerprint, answer=answer)
+        store.run(store.writer.keep_answer(kept))
 
     def claim(self, store: Store, fingerprint: str = "f", scope: str = "acc_1") -> c.StoredAnswer | None:
         return store.run(store.writer.claim_key(c.ClaimKey(scope=scope, key="k", fingerprint=fingerprint, lease_s=60)))
@@ -179,6 +197,18 @@ class IdempotencySuite:
         self.keep(store, self.ANSWER)
 
         assert self.claim(store) == self.ANSWER
+
+    @pytest.mark.parametrize("late", [ANSWER, None])
+    def test_a_key_taken_over_is_the_others(self, store: Store, late: c.StoredAnswer | None) -> None:
+        """A request that outlived its lease neither leaves its answer under another's claim nor frees that."""
+        self.claim(store)
+        store.clock.ms += 60_000
+        assert self.claim(store, fingerprint="other") is None
+        self.keep(store, late)
+
+        with pytest.raises(IdempotencyConflict) as refused:
+            self.claim(store, fingerprint="other")
+        assert refused.value.in_progress
 
     def test_an_answer_is_not_replaced(self, store: Store) -> None:
         """Neither another answer nor a release changes one that is kept."""

@@ -18,7 +18,7 @@ from actors.ledger.sqlite.writer import SQLiteLedger
 from tests.contract.ledger_facts import FakeClock, Store, Writer
 
 #: The tables that follow from the log alone.
-READ_MODELS = ("accounts", "api_keys", "loops", "messages", "profiles", "events", "first_hits", "meta")
+READ_MODELS = ("accounts", "api_keys", "users", "loops", "messages", "profiles", "events", "first_hits", "meta")
 
 
 @contextmanager

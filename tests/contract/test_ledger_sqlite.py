@@ -7,7 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.ledger_access_suite import AccessSuite
+from tests.contract.ledger_backlog_suite import BacklogSuite
 from tests.contract.ledger_facts import Store
+from tests.contract.ledger_figures_suite import FiguresSuite
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
 from tests.contract.ledger_replay_suite import ReplaySuite
@@ -51,11 +54,23 @@ class TestViews(ViewsSuite):
     """On SQLite."""
 
 
+class TestBacklogs(BacklogSuite):
+    """On SQLite."""
+
+
 class TestReplays(ReplaySuite):
     """On SQLite."""
 
 
 class TestRetention(RetentionSuite):
+    """On SQLite."""
+
+
+class TestAccess(AccessSuite):
+    """On SQLite."""
+
+
+class TestFigures(FiguresSuite):
     """On SQLite."""
 
 

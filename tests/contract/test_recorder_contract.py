@@ -1,16 +1,20 @@
-"""eventsourcing's own contract for recorders, run on the ledger's."""
+"""eventsourcing's own contract for recorders, run on the ledger's of both stores."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from eventsourcing.persistence import StoredEvent
+from eventsourcing.postgres import PostgresDatastore
 from eventsourcing.sqlite import SQLiteDatastore
+from psycopg.conninfo import conninfo_to_dict
 
+from actors.ledger.postgres.application_recorder import LedgerRecorder as PostgresLedgerRecorder
 from actors.ledger.sqlite.recorder import LedgerRecorder
+from tests.postgres import PostgresServer
 
 pytest.importorskip("Crypto", reason="eventsourcing's own test-suite needs pycryptodome")
 
@@ -50,3 +54,44 @@ class TestAsApplicationRecorder(ApplicationRecorderTestCase[LedgerRecorder]):
 
     def create_recorder(self) -> LedgerRecorder:
         return recorder_in(self.tmp_path)
+
+
+class OnPostgres:
+    """A recorder on a new database."""
+
+    @pytest.fixture(autouse=True)
+    def server(self, postgres: PostgresServer) -> Iterator[None]:
+        self.postgres = postgres
+        self.datastores: list[PostgresDatastore] = []
+        yield
+        for datastore in self.datastores:
+            datastore.close()
+
+    def recorder_on_new(self, recorder_class: type[PostgresLedgerRecorder]) -> PostgresLedgerRecorder:
+        to: dict[str, Any] = conninfo_to_dict(self.postgres.new_database())
+        datastore = PostgresDatastore(to["dbname"], to["host"], to["port"], to["user"], "", max_overflow=20)
+        self.datastores.append(datastore)
+        recorder = recorder_class(datastore)
+        recorder.create_table()
+        return recorder
+
+
+class PostgresWithoutNotifications(PostgresLedgerRecorder):
+    """As an aggregate recorder answers: it gives no notification ids."""
+
+    def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
+        super().insert_events(stored_events, **kwargs)
+
+
+class TestPostgresAsAggregateRecorder(OnPostgres, AggregateRecorderTestCase):
+    """The PostgreSQL ledger's recorder keeps aggregates' events."""
+
+    def create_recorder(self) -> PostgresLedgerRecorder:
+        return self.recorder_on_new(PostgresWithoutNotifications)
+
+
+class TestPostgresAsApplicationRecorder(OnPostgres, ApplicationRecorderTestCase[PostgresLedgerRecorder]):
+    """The PostgreSQL ledger's recorder keeps an application's log."""
+
+    def create_recorder(self) -> PostgresLedgerRecorder:
+        return self.recorder_on_new(PostgresLedgerRecorder)

@@ -1,8 +1,9 @@
-"""The demo ends as it should when it is interrupted."""
+"""The demo shows all of it, and ends as it should when it is interrupted."""
 
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -40,5 +41,20 @@ def test_an_interrupted_demo_leaves_nothing_behind(number: int, code: int, tmp_p
         assert demo.wait(20) == code
         assert demo.stderr.read() == "stopped; everything is cleaned up\n"
 
+    eventually(lambda: marked(mark) == [], 5, "no process is left")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
+    """It goes from nothing to a handler that has the open and the click, signed, and leaves nothing behind."""
+    mark = uuid.uuid4().hex
+    command = [sys.executable, "-m", "api.cli.main", "demo"]
+    environment = os.environ | {MARK: mark, "TMPDIR": str(tmp_path)}
+
+    demo = subprocess.run(command, check=False, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=90)
+
+    assert demo.returncode == 0, demo.stdout + demo.stderr
+    assert re.search(r"open\s+john@example.com\s+signature ok", demo.stdout), demo.stdout
+    assert re.search(r"click\s+john@example.com\s+signature ok", demo.stdout), demo.stdout
     eventually(lambda: marked(mark) == [], 5, "no process is left")
     assert list(tmp_path.iterdir()) == []

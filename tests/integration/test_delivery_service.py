@@ -113,6 +113,13 @@ def test_a_replay_is_started_found_and_cancelled(deliveries: Deliveries) -> None
     assert [r.state for r in asyncio.run(deliveries.service.list_replays(listing)).data] == ["cancelled"]
 
 
+def test_a_replay_of_all_time(deliveries: Deliveries) -> None:
+    """Times that no event can have are brought to those that one can."""
+    started = deliveries.start(since_ms=-(2**60), until_ms=2**60)
+
+    assert (started.since_ms, started.until_ms, started.count) == (0, 2**48 - 1, 1)
+
+
 @pytest.mark.parametrize(
     ("more", "pointer"),
     [

@@ -13,6 +13,9 @@ import pytest
 
 from actors import commands as c
 from actors.enricher import Enricher
+from actors.metrics import catalogue as m
+from actors.metrics.figures import EnrichmentFigures
+from actors.metrics.tallies import Tallies
 from domain.delivery import OfferedDelivery
 from domain.enrichment import first_key
 from domain.errors import StoreUnavailable
@@ -52,8 +55,13 @@ def lanes() -> KeptLanes:
 
 
 @pytest.fixture
-def enricher(store: Store, lanes: KeptLanes) -> Enricher:
-    return Enricher(store.writer, store.reader, lanes)
+def tallies() -> Tallies:
+    return Tallies()
+
+
+@pytest.fixture
+def enricher(store: Store, lanes: KeptLanes, tallies: Tallies) -> Enricher:
+    return Enricher(store.writer, store.reader, lanes, EnrichmentFigures(tallies))
 
 
 def register(store: Store, tenant: Tenant, key: int = KEY, **facts: Any) -> None:
@@ -162,7 +170,7 @@ def test_a_loop_verified_a_moment_ago_gets_the_next_hit(store: Store, enricher: 
 
 
 def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
-    store: Store, enricher: Enricher, lanes: KeptLanes
+    store: Store, enricher: Enricher, lanes: KeptLanes, tallies: Tallies
 ) -> None:
     """A token whose message is gone, or belongs to another account, records nothing and holds back no other hit."""
     tenant, stranger = store.account(), store.account()
@@ -172,7 +180,9 @@ def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
     record(enricher, hit(tenant, key=1), hit(stranger), hit(tenant))
 
     assert len(lanes.offers) == 1
-    assert enricher.unknown_messages == 2
+    assert tallies.cell(m.HITS_UNKNOWN).value == 2
+    assert tallies.cell(m.EVENTS, "click").value == tallies.cell(m.DELIVERIES, "made").value == 1
+    assert sum(tallies.histogram(m.HIT_RECORDED).counts) == 1
 
 
 def test_an_enricher_that_loses_a_race_for_first_looks_again(

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import product
 from pathlib import Path
 
 import pytest
 
 from actors import commands as c
-from actors.ledger.cursors import encode_cursor
-from actors.ledger.sqlite import (
+from actors.ledger import (
+    access,
+    access_views,
     delivery_views,
+    figures_views,
     history_views,
-    outbox,
+    minutes,
     queries,
     replay_views,
     replays,
@@ -23,7 +25,11 @@ from actors.ledger.sqlite import (
     stretches,
     views,
 )
+from actors.ledger.cursors import encode_cursor
+from actors.ledger.sqlite import outbox, reader
 from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.dialect import SQLITE, sqlite_sql
+from actors.ledger.sqlite.reading import of_events
 from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
@@ -41,8 +47,8 @@ def connection(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     made.close()
 
 
-def plan(connection: sqlite3.Connection, statement: str, params: Sequence[object] | Mapping[str, object]) -> list[str]:
-    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {statement}", params)]
+def plan(connection: sqlite3.Connection, statement: str, params: Sequence[object]) -> list[str]:
+    return [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sqlite_sql(statement)}", params)]
 
 
 def scans(steps: list[str]) -> list[str]:
@@ -60,9 +66,9 @@ FIXED = {
     "events_of": (queries.EVENTS_OF, 1),
     "routes_version": (queries.ROUTES_VERSION, 0),
     "messages": (queries.MESSAGES, 1),
-    "profiles": (queries.PROFILES, 1),
-    "taken_firsts": (queries.TAKEN_FIRSTS, 1),
-    "loops_owed": (queries.LOOPS_OWED.format("?,?"), 2),
+    "profiles": (reader.PROFILES, 1),
+    "taken_firsts": (reader.TAKEN_FIRSTS, 1),
+    "loops_owed": (of_events(queries.LOOPS_OWED, 2), 2),
     "due": (queries.DUE_DELIVERIES, 4),
     "next_due": (queries.NEXT_DUE, 1),
     "loops due": (queries.LOOPS_DUE, 1),
@@ -87,7 +93,26 @@ FIXED = {
     "drop attempts": (retention.DROP_ATTEMPTS, 1),
     "old attempts": (retention.OLD_ATTEMPTS, 5),
     "old events": (retention.OLD_EVENTS, 4),
-    "needed events": (retention.NEEDED.format("?,?"), 2),
+    "user": (access_views.USER, 1),
+    "user by address": (access_views.USER_BY_EMAIL, 1),
+    "users": (access_views.USERS_OF_ACCOUNT, 2),
+    "session": (access_views.SESSION, 1),
+    "account by id": (access_views.ACCOUNT, 1),
+    "keys": (access_views.API_KEYS, 2),
+    "key's use": (access_views.API_KEY_USE, 1),
+    "old sessions": (access.OLD_SESSIONS, 2),
+    "old tries": (access.OLD_TRIES, 2),
+    "sessions of": (access.SESSIONS_OF, 2),
+    "too long": (access.TOO_LONG, 2),
+    "attempts since": (figures_views.ATTEMPTS_SINCE, 2),
+    "attempt minutes": (figures_views.ATTEMPT_MINUTES, 2),
+    "event minutes": (figures_views.EVENT_MINUTES, 2),
+    "backlog": (figures_views.BACKLOG, 2),
+    "deliveries of event": (figures_views.DELIVERIES_OF_EVENT, 3),
+    "loop of": (minutes.LOOP_OF, 1),
+    "old attempt minutes": (minutes.OLD_ATTEMPT_MINUTES, 2),
+    "old event minutes": (minutes.OLD_EVENT_MINUTES, 2),
+    "needed events": (of_events(retention.NEEDED, 2), 2),
     "expired keys": (retention.EXPIRED_KEYS, 2),
 }
 
@@ -110,6 +135,15 @@ def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> Non
     assert len([step for step in steps if "TEMP B-TREE" in step]) <= 1
 
 
+def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) -> None:
+    """An ordered loop reads the next of its backlog along an index, without sorting the backlog."""
+    steps = plan(connection, queries.PENDING_IN_ORDER, [1, "[]", 1])
+    outbox_step = next(n for n, step in enumerate(steps) if "deliveries_pending" in step)
+
+    assert "(loop_no=?)" in steps[outbox_step]
+    assert not [step for step in steps[: outbox_step + 2] if "TEMP B-TREE" in step]
+
+
 def test_loops_that_are_due_are_stepped_through(connection: sqlite3.Connection) -> None:
     """Each step is a search of the outbox's index for the next loop: what each is owed costs nothing more."""
     steps = [step for step in plan(connection, queries.LOOPS_DUE, [1]) if "deliveries" in step]
@@ -126,7 +160,7 @@ def test_events_are_listed_by_index(
 ) -> None:
     """Each mix of filters searches the index that fits, down to the range of time."""
     query = c.ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=1, until_ms=2)
-    steps = plan(connection, *history_views.events_statement(query))
+    steps = plan(connection, *history_views.events_statement(query, SQLITE))
     [step] = [s for s in steps if s.startswith("SEARCH events")]
 
     assert scans(steps) == []
@@ -157,7 +191,7 @@ def test_deliveries_are_listed_by_index(
     steps = plan(connection, statement, params)
     stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
 
-    assert params["until_ms"] == (6 if cursor else 9)
+    assert params.until_ms == (6 if cursor else 9)
     assert [step for step in steps if "SEARCH" in step] == [STRETCH] * stretches_read
     assert {*steps} <= {STRETCH, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
 
@@ -165,12 +199,12 @@ def test_deliveries_are_listed_by_index(
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, which: str) -> None:
     """Each step merges stretches of the loop's index, and counting reads nothing but the index."""
-    params = {"loop_no": 1, "since_ms": 1, "until_ms": 9, "at_ms": 1, "at_id": 0, "limit": 5}
+    params = stretches.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     covering = STRETCH.replace("INDEX", "COVERING INDEX")
     steps = plan(connection, replays.next_statement(which), params)
 
     assert {*steps} <= {covering, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
-    assert plan(connection, stretches.count(replays.STATES[which]), params) == [covering]
+    assert plan(connection, stretches.count(replays.STATES[which]), params[:3]) == [covering]
 
 
 @pytest.mark.parametrize(
@@ -183,7 +217,7 @@ def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, whi
 )
 def test_what_is_old_is_read_in_order(connection: sqlite3.Connection, statement: str, by: str) -> None:
     """Retention reads on from where it was, as far as the step is long; nothing is sorted."""
-    steps = plan(connection, statement, [0] * statement.count("?"))
+    steps = plan(connection, statement, [0] * statement.count("$"))
 
     assert by in steps[0]
     assert not [step for step in steps if "TEMP B-TREE" in step]

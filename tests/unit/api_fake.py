@@ -10,6 +10,8 @@ import asyncio
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Coroutine
+from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
 from uuid import UUID, uuid4, uuid5
 
@@ -19,8 +21,8 @@ import msgspec
 from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.links import frames
+from actors.metrics.readings import Readings
 from api.app import create_app
-from domain.account import Account
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.message import Message
@@ -28,13 +30,16 @@ from domain.signing import loop_secret, secret_text
 from domain.tokens import TrackingTokens
 from domain.values import id_text
 from domain.verification import dns_name, file_locations
+from tests.unit import access_fake
+from tests.unit.access_fake import FakeAccess
+from tests.unit.figures_fake import FakeFigures
 
 R = TypeVar("R")
 
 ADMIN_KEY: Final = "the-admin-key"
 MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
-NOW_MS: Final = 1_767_225_600_123
+NOW_MS: Final = access_fake.NOW_MS
 
 _LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
 
@@ -43,10 +48,11 @@ def _method_name(command: str) -> str:
     return re.sub("([A-Z])", r"_\1", command).lower()
 
 
-class FakeClient:
+class FakeClient(FakeAccess, FakeFigures):
     """Implements `actors.client.Client`, and what tests do behind its back."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.calls: list[c.Command[Any]] = []
         #: Raised by the next calls of a kind of command, in order.
         self.failures: defaultdict[type, list[Exception]] = defaultdict(list)
@@ -62,11 +68,13 @@ class FakeClient:
         self.health: dict[str, c.Health] = {}
         #: Newest first.
         self.events: list[c.EventView] = []
+        #: The number of the account that they are of.
+        self.events_of = 1
         self.problems: list[str] = []
+        self.readings = Readings([], [])
         self.is_open = False
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
-        self.accounts: dict[str, c.Account] = {}
         self.loops: dict[str, tuple[int, FeedbackLoop]] = {}
         self.messages: dict[tuple[int, str], c.MessageView] = {}
         self.profiles: dict[tuple[int, str, str], c.Profile] = {}
@@ -104,17 +112,23 @@ class FakeClient:
         """The commands of this kind so far."""
         return [command for command in self.calls if isinstance(command, kind)]
 
-    # --- accounts
+    # --- what figures are of
 
-    def _create_account(self, x: c.CreateAccount) -> c.Account:
-        account_id = uuid4()
-        Account.open(account_id, x.name, NOW_MS).issue_api_key(x.key_hash, NOW_MS)
-        account = c.Account(no=len(self.accounts) + 1, id=id_text("acc", account_id), name=x.name)
-        self.accounts[x.key_hash] = account
-        return account
+    def own_loop(self, account: c.Account, loop_id: str) -> FeedbackLoop:
+        """A loop of the account."""
+        return self._loop(account, loop_id)
 
-    def _authenticate(self, x: c.Authenticate) -> c.Account | None:
-        return self.accounts.get(x.key_hash)
+    def own_delivery(self, account: c.Account, delivery_id: str) -> tuple[str, c.DeliveryView]:
+        """A delivery of the account, and the id of its loop."""
+        for loop_id, deliveries in self.deliveries.items():
+            for delivery in deliveries:
+                if delivery.id == delivery_id and self.loops[loop_id][0] == account.no:
+                    return loop_id, delivery
+        raise NotFound(f"there is no delivery {delivery_id} in this account")
+
+    def own_events(self, account: c.Account) -> list[c.EventView]:
+        """The events, if they are this account's."""
+        return self.events if account.no == self.events_of else []
 
     # --- loops
 
@@ -217,11 +231,7 @@ class FakeClient:
         return c.DeliveryPage(data=data, next=following)
 
     def _get_delivery(self, x: c.GetDelivery | c.RetryDelivery) -> c.DeliveryView:
-        for loop_id, deliveries in self.deliveries.items():
-            for delivery in deliveries:
-                if delivery.id == x.delivery_id and self.loops[loop_id][0] == x.account.no:
-                    return delivery
-        raise NotFound(f"there is no delivery {x.delivery_id} in this account")
+        return self.own_delivery(x.account, x.delivery_id)[1]
 
     def _retry_delivery(self, x: c.RetryDelivery) -> c.DeliveryView:
         delivery = self._get_delivery(x)
@@ -347,6 +357,9 @@ class FakeClient:
     def _check_readiness(self, _: c.CheckReadiness) -> c.Readiness:
         return c.Readiness(problems=self.problems)
 
+    def _read_metrics(self, _: c.ReadMetrics) -> Readings:
+        return self.readings
+
 
 def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str | None]:
     if cursor is not None and not cursor.isdigit():
@@ -396,6 +409,8 @@ class FakeSettings:
     public_url = PUBLIC_URL
     admin_key = ADMIN_KEY
     master_key = MASTER_KEY
+    data_dir: Path | None = None
+    trusted_proxies = (IPv4Network("10.0.0.0/8"),)
 
 
 class Api:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack
 from typing import Any
 
 import msgspec
@@ -11,7 +12,7 @@ import pytest
 
 from actors import commands as c
 from api import event_stream, event_tail
-from domain.errors import NotFound, StoreUnavailable
+from domain.errors import NotFound, Overloaded, StoreUnavailable
 from tests.unit.api_fake import NOW_MS, Api, problem, run
 
 STREAM = "/v1/events/stream"
@@ -216,9 +217,12 @@ def test_before_the_stream_begins_an_error_is_a_problem() -> None:
     run(scenario())
 
 
-def test_there_is_room_for_so_many_streams_and_they_make_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bound", ["MAX_STREAMS", "MAX_OF_ACCOUNT"])
+def test_there_is_room_for_so_many_streams_and_they_make_room_again(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
     """One too many is told to come back later; a client that goes away frees its place."""
-    monkeypatch.setattr(event_stream, "MAX_STREAMS", 1)
+    monkeypatch.setattr(event_stream, bound, 1)
 
     async def scenario() -> None:
         async with Api() as api:
@@ -232,6 +236,19 @@ def test_there_is_room_for_so_many_streams_and_they_make_room_again(monkeypatch:
             assert (await api.stream(STREAM, bool)).status_code == 200
 
     run(scenario())
+
+
+def test_no_account_takes_the_streams_of_others() -> None:
+    """An account with all that it may have leaves room, and gets it back one by one."""
+    count = event_stream.StreamCount()
+    with ExitStack() as stack:
+        for _ in range(event_stream.MAX_OF_ACCOUNT):
+            count.check(1)
+            stack.enter_context(count.counted(1))
+        count.check(2)
+        with pytest.raises(Overloaded, match="of this account"):
+            count.check(1)
+    count.check(1)
 
 
 def test_head_opens_no_stream() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, get_args
@@ -190,6 +190,18 @@ class Checker:
         Draft202012Validator(json.loads(text), registry=self._registry).validate(value)
 
 
+async def _use_users(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """The calls about users, with good ends and bad."""
+    ann = (await ask("POST", "/v1/users", key=ADMIN_KEY, json={"email": "a@b.example", "account_name": "x"})).json()
+    bob = {"email": "b@b.example", "account": ann["account"]}
+    for _ in range(2):
+        await ask("POST", "/v1/users", key=ADMIN_KEY, json=bob)
+    await ask("GET", "/v1/users", key=ADMIN_KEY)
+    await ask("POST", f"/v1/users/{ann['id']}/password", key=ADMIN_KEY)
+    for _ in range(2):
+        await ask("DELETE", f"/v1/users/{ann['id']}", key=ADMIN_KEY)
+
+
 def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> None:
     """Every operation is called, with good ends and bad, and each answer fits its schema."""
     checker = Checker(document)
@@ -204,6 +216,7 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
 
             await ask("POST", "/v1/accounts", key=ADMIN_KEY, json={"name": "x"})
             await ask("POST", "/v1/accounts", json={"name": "x"})
+            await _use_users(ask)
             loop = (await ask("POST", LOOPS, json={"url": "https://h.example/", "triggers": ["open"]})).json()
             item = f"{LOOPS}/{loop['id']}"
             await ask("POST", LOOPS, json={"url": 1})
@@ -242,7 +255,7 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
             await ask("GET", f"{item}/replays/rpl_1")
             await ask("DELETE", f"{item}/replays/rpl_1")
             await ask("DELETE", item)
-            for path in ("/healthz", "/readyz", "/openapi.json", "/docs", "/problems/conflict"):
+            for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems/conflict"):
                 await ask("GET", path)
             api.client.problems = ["no supervisor"]
             await ask("GET", "/readyz")

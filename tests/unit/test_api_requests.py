@@ -29,7 +29,7 @@ JSON = {"Content-Type": "application/json"}
 # --- paths and methods
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v1/nothing", "/v1/feedback-loops/", "/v1//messages", "/%00"])
+@pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v1/feedback-loops/", "/v1//messages", "/%00"])
 def test_an_unknown_path_is_a_problem(path: str) -> None:
     """404 as a problem document, and never a redirect."""
 

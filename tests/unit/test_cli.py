@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import socket
 import subprocess
@@ -119,6 +120,27 @@ def test_a_record_is_one_line() -> None:
         "time=1970-01-01T00:00:00.000Z level=info process=front logger=api "
         'message="a \\"b\\"\\nc=\\x1b[31m" action=hit_lost lost=3 path="C:\\\\x"'
     )
+
+
+def test_a_record_as_json_has_its_facts_as_they_are() -> None:
+    """With `--log-format json` a line is one object, with numbers as numbers and no line break whatever is in it."""
+    record = logging.makeLogRecord({"name": "api", "levelname": "INFO", "msg": "it\u2028is\nso", "created": 0.5})
+    record.__dict__ |= {"action": "hit_lost", "lost": 3, "problem": None, "path": Path("/x"), "text": "\x1b\x85é"}
+    line = LineFormatter("front-end", "json").format(record)
+
+    assert line.isascii()
+    assert line.isprintable()
+    assert json.loads(line) == {
+        "time": "1970-01-01T00:00:00.500Z",
+        "level": "info",
+        "process": "front-end",
+        "logger": "api",
+        "message": "it\u2028is\nso",
+        "action": "hit_lost",
+        "lost": 3,
+        "path": "/x",
+        "text": "\x1b\x85é",
+    }
 
 
 def test_an_exception_stays_on_the_line() -> None:

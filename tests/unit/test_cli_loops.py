@@ -87,6 +87,44 @@ def test_loops_are_listed_shown_and_changed(service: Served) -> None:
     assert "whsec_" in service.run("loops", "rotate-secret", first).out
 
 
+def test_what_is_not_given_stays_when_a_loop_is_updated(service: Served) -> None:
+    """Only the given settings reach the service; a limit can be lifted, filters emptied, a switch turned off."""
+    service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", "5", "--tag", "a")
+    (loop_id,) = service.client.loops
+
+    def changes(*options: str) -> dict[str, object]:
+        assert service.run("loops", "update", loop_id, *options).code == 0
+        called: dict[str, object] = service.client.called(c.ChangeLoop)[-1].changes
+        return called
+
+    assert changes("--rate-limit", "none", "--no-ordered") == {"rate_limit": None, "ordered": False}
+    assert changes("--trigger", "open,click", "--max-concurrency", "4") == {
+        "triggers": ["open", "click"],
+        "max_concurrency": 4,
+    }
+    assert changes("--handler", "https://h.example/y.php") == {"url": "https://h.example/y.php"}
+    assert changes("--no-filters", "--tag", "b") == {"tags": ["b"], "databases": [], "collections": []}
+    nothing = service.run("loops", "update", loop_id)
+    assert (nothing.code, "nothing to change" in nothing.err) == (2, True)
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "-1", "0", "fast"])
+def test_a_rate_that_is_none_is_refused(service: Served, rate: str) -> None:
+    """Before anything is asked of the service, with the option's name."""
+    refused = service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", rate)
+
+    assert (refused.code, service.client.loops) == (2, {})
+    assert "--rate-limit" in refused.err
+    assert "must be a number above 0, or none" in refused.err
+
+
+def test_what_is_no_json_is_refused(service: Served) -> None:
+    """Python reads NaN as a number; JSON has none."""
+    refused = service.run("loops", "test", "fl_1", "--data", '{"a": NaN}')
+
+    assert (refused.code, "NaN is no JSON" in refused.err) == (2, True)
+
+
 def test_deleting_wants_to_be_confirmed(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal --yes is needed; nothing is deleted otherwise."""
     loop_id = service.loop()

@@ -14,6 +14,7 @@ from domain.ledger import AGGREGATES, Ledger, event_mapper, event_topics
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
+from domain.user import User
 from tests.loops import a_loop
 
 IN_MEMORY = {"PERSISTENCE_MODULE": "eventsourcing.popo"}
@@ -33,7 +34,8 @@ def test_every_aggregate_comes_back(ledger: Ledger) -> None:
     loop.verify("https://example.com/x", 2)
     message = Message.register(ACCOUNT, 1, "m", 1, "a@b.example", [], None, None, None, [], 3)
     profile = Profile.create(ACCOUNT, 1, "1", "2", '{"_type_":"uuid_hex","_data_":"no"}', [], 4)
-    saved = (account, loop, message, profile)
+    user = User.join(UUID(int=7), "acc_1", "a@b.example", "hash", 5)
+    saved = (account, loop, message, profile, user)
     assert {type(aggregate) for aggregate in saved} == set(AGGREGATES)
     ledger.save(*saved, TrackingEventRecorded(UUID(int=9), 1, 1, "open", 1, 5, "{}"))
     for aggregate in saved:
@@ -77,6 +79,8 @@ def test_topics_are_the_architectures() -> None:
     assert set(event_topics()) == {
         "account.opened",
         "account.api-key-issued",
+        "account.api-key-revoked",
+        *(f"user.{name}" for name in ("joined", "password-changed", "left")),
         *(f"feedback-loop.{name}" for name in loops.split()),
         "message.registered",
         "profile.created",

@@ -19,6 +19,7 @@ from domain.ledger import domain_events, event_mapper, event_topics
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
+from domain.user import User
 from domain.values import LoopState
 
 FROZEN = sorted((Path(__file__).parents[1] / "fixtures" / "events").glob("*.json"))
@@ -78,8 +79,20 @@ def test_a_frozen_account_folds() -> None:
     """The account's history amounts to what it did."""
     account = Account.from_events(domain_events(MAPPER, history("account")))
     assert account is not None
-    assert (account.name, account.created_at_ms, account.version) == ("Acme Zoë", T_MS, 2)
-    assert account.key_hashes == ["5e884898da28047151d0e56f8dc6292773603d0d6aabbdd62a11ef721d1542d8"]
+    assert (account.name, account.created_at_ms, account.version) == ("Acme Zoë", T_MS, 4)
+    assert account.key_hashes == ["b" * 64]
+
+
+def test_a_frozen_user_folds() -> None:
+    """The user's history amounts to what it did."""
+    events = domain_events(MAPPER, history("user"))
+    user = User.from_events(events)
+    assert user is not None
+    assert (user.account_id, user.email) == ("acc_0197f0a0000040008000000000000001", "zoe@example.com")
+    assert (user.joined_at_ms, user.password_hash[-7:], user.has_left) == (T_MS + 16, "b3RoZXI", True)
+    before = User.from_events(events[:1])
+    assert before is not None
+    assert not before.has_left
 
 
 def test_a_frozen_loop_folds() -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from actors import options
 from actors.gateway import main as gateway_main
+from actors.gateway.fleet import Fleet
 from actors.processes import keeper
 from actors.ray_calls import Actors
-from domain.errors import FeedbackLoopsError, InternalError, Unavailable
+from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 
 
@@ -62,6 +63,31 @@ def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoops
 
     assert names == [options.LEDGER]
     assert took_s <= gateway_main.STOP_S < keeper.GATEWAY_STOP_S
+
+
+def test_a_store_that_is_away_is_waited_for() -> None:
+    """The start goes on when the ledger says that its store is there; what can never be ends it."""
+    loop = VirtualLoop()
+    answers: list[Exception | None] = [StoreUnavailable("away")] * 20 + [None, Conflict("another master key")]
+    said: list[str] = []
+
+    class LateFleet:
+        async def set_up(self) -> None:
+            if (answer := answers.pop(0)) is not None:
+                raise answer
+
+    async def start() -> float:
+        await gateway_main.all_there(cast(Fleet, cast(Any, LateFleet())), said.append)
+        return loop.time()
+
+    try:
+        began_s = loop.time()
+        assert loop.run(start()) - began_s == pytest.approx(20 * gateway_main.RETRY_S)
+        with pytest.raises(Conflict):
+            loop.run(start())
+    finally:
+        loop.close()
+    assert said == ["away"] * 20
 
 
 def test_both_hang() -> None:

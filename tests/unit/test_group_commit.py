@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from actors.ledger.group_commit import GroupCommit
 from actors.ledger.sqlite.connection import open_writer
-from actors.ledger.sqlite.group_commit import GroupCommit
+from actors.ledger.sqlite.session import SQLiteSession
 from domain.errors import ConcurrentWrite, NotFound, StoreError, StoreUnavailable
 
 Work = Callable[[sqlite3.Cursor], Any]
@@ -30,11 +31,11 @@ class Bench:
             connection.execute("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT")
         connection.close()
 
-    def connect(self) -> sqlite3.Connection:
+    def connect(self) -> SQLiteSession:
         connection = open_writer(self.path)
         connection.set_trace_callback(self.statements.append)
         self.connections += 1
-        return connection
+        return SQLiteSession(connection)
 
     def committed(self) -> list[int]:
         connection = sqlite3.connect(self.path)
@@ -175,7 +176,7 @@ def test_a_store_that_cannot_be_opened_again_is_tried_again(bench: Bench) -> Non
     """While no connection can be made requests are refused, and served as soon as one can."""
     broken = False
 
-    def connect() -> sqlite3.Connection:
+    def connect() -> SQLiteSession:
         if broken:
             raise sqlite3.OperationalError("unable to open database file")
         return bench.connect()

@@ -64,3 +64,23 @@ def test_the_library_validates_without_assert(path: Path) -> None:
     """`python -O` drops assertions, so nothing may rest on them."""
     lines = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
     assert lines == []
+
+
+def log_calls(path: Path) -> Iterator[ast.Call]:
+    levels = {f"log.{level}" for level in ("debug", "info", "warning", "error", "exception", "critical")}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in levels:
+            yield node
+
+
+@pytest.mark.parametrize("path", [path for path in LIBRARY if list(log_calls(path))], ids=name_of)
+def test_a_line_of_the_log_is_a_constant_phrase_with_facts_beside_it(path: Path) -> None:
+    """Messages can be counted and searched for: nothing is put into them, and each has fields, an action among them."""
+    for call in log_calls(path):
+        assert [type(argument) for argument in call.args] == [ast.Constant], ast.unparse(call)
+        given = [keyword.value for keyword in call.keywords if keyword.arg == "extra"]
+        assert given, ast.unparse(call)
+        facts = given[0]
+        if isinstance(facts, ast.Dict):
+            keys = [key.value for key in facts.keys if isinstance(key, ast.Constant)]
+            assert "action" in keys or None in facts.keys, ast.unparse(call)

@@ -69,6 +69,19 @@ def test_letting_go_of_one() -> None:
     assert (in_hand.ids, in_hand.queued) == ([1], 0)
 
 
+def test_the_old_may_rest() -> None:
+    """A live event can be taken although it is the old one's turn, which then comes next."""
+    in_hand = InHand(100, SharedBytes())
+    in_hand.take_old(a_delivery(1), 0)
+    in_hand.take_live(a_delivery(11))
+    in_hand.take_live(a_delivery(12))
+
+    assert (in_hand.is_old_next, in_hand.pop().delivery_id) == (False, 11)
+    assert (in_hand.is_old_next, in_hand.has_live, in_hand.pop_live().delivery_id) == (True, True, 12)
+    assert (in_hand.is_old_next, in_hand.has_live, in_hand.pop().delivery_id) == (True, False, 1)
+    assert (in_hand.is_old_next, in_hand.has_live) == (False, False)
+
+
 def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """One lane may take all that is shared; the next has what it is assured of, and more when the first lets go."""
     monkeypatch.setattr(in_hand_module, "MAX_BYTES", 2 * ASSURED_BYTES)

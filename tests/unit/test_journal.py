@@ -372,7 +372,7 @@ def test_a_stuck_disk_holds_nobody_up(tmp_path: Path) -> None:
         for _ in range(3):
             store.passes.put(None)
         await eventually(lambda: journal.problem is None)
-        assert [seq for seq, _ in journal.read(0, 10)] == [1, 2]
+        await eventually(lambda: [seq for seq, _ in journal.read(0, 10)] == [1, 2])
         await journal.close()
 
     asyncio.run(main())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -15,6 +16,7 @@ from standardwebhooks import Webhook
 from actors.adapters.resolver import HandlerResolver
 from actors.adapters.sender import HttpSender
 from actors.delivery import in_hand as in_hand_module
+from actors.delivery.duty import MAX_REST_S, PIECES, SHARE, Duty
 from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
 from actors.delivery.outbox_watch import OutboxWatch
@@ -69,6 +71,7 @@ def make_lane(
     schedule: str = "0.05",
     max_in_hand: int = 1000,
     disable_after_s: float = 1e6,
+    duty: Duty | None = None,
     **changes: Any,
 ) -> Lane:
     return Lane(
@@ -85,6 +88,7 @@ def make_lane(
         on_disable=reasons.append,
         max_in_hand=max_in_hand,
         shared_bytes=SharedBytes(),
+        duty=duty,
     )
 
 
@@ -263,26 +267,49 @@ def test_reads_that_come_late(tmp_path: Path) -> None:
 
 
 def test_outcomes_wait_for_the_ledger(tmp_path: Path) -> None:
-    """While outcomes cannot be recorded nothing is POSTed twice, what is in hand stays bounded till it can."""
+    """While outcomes cannot be recorded no attempt begins, so that few are to be repeated if the process dies now."""
 
     async def main() -> None:
         async with a_lane(tmp_path, max_in_hand=10) as (lane, world, _):
             offers = await world.owe(30)
             world.ledger.is_away = True
+            lane.offer(offers[:3])
+            await eventually(lambda: world.ledger.refusals > 0)
+            posted = len(world.sender.requests)
             lane.offer(offers)
-            await eventually(lambda: len(world.sender.requests) == 10)
-            reads = world.reader.reads
             lane.nudge()
-            lane.offer(offers)
-            await asyncio.sleep(0.2)
+            await eventually(lambda: world.ledger.refusals > 3)
 
-            assert (lane.in_hand, len(world.sender.requests)) == (10, 10)
-            assert world.reader.reads == reads
+            assert len(world.sender.requests) == posted
+            assert lane.in_hand <= 10
 
             world.ledger.is_away = False
             await settled(world, lane)
 
             assert len(set(world.sender.events)) == len(world.sender.events) == 30
+
+    asyncio.run(main())
+
+
+def test_a_retry_by_hand_does_not_wait_for_the_breaker(tmp_path: Path) -> None:
+    """Though the handler asked for an hour, the delivery is attempted at once, before all others; then all go on."""
+
+    async def main() -> None:
+        async with a_lane(tmp_path, max_in_hand=12) as (lane, world, _):
+            world.sender.answer = lambda _: failed(503)._replace(retry_after="3600")
+            old = await world.owe(FAILURES_TO_OPEN + 20)
+            lane.offer(old)
+            await eventually(lambda: lane.health.breaker == "open" and world.pending() == len(old))
+            lane.nudge()
+            await eventually(lambda: lane.in_hand > 1)
+            world.sender.answer = lambda _: DELIVERED
+            chosen = next(d for d in reversed(old) if not lane.is_begun(d.delivery_id))
+            before = len(world.sender.requests)
+            lane.retry_now(chosen._replace(due_at_ms=world.clock.now_ms()))
+            await eventually(lambda: len(world.sender.requests) > before)
+
+            assert world.sender.events[before] == f"evt_{chosen.event_id.hex()}"
+            await eventually(lambda: lane.health.breaker == "closed")
 
     asyncio.run(main())
 
@@ -361,6 +388,7 @@ def test_what_cannot_be_sent(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, schedule="0.01", max_concurrency=1) as (lane, world, _):
+            world.reader.is_away = True  # it would give them as they were recorded
             poison, good = await world.owe(2)
             lane.offer([poison._replace(fields=b"{"), good])
             await eventually(lambda: len(world.ledger.recorded) >= 2)
@@ -611,22 +639,54 @@ def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
 
 
 def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
-    """A reader that fails is asked again."""
+    """A reader that fails is asked again, when the watch finds that something is due."""
 
     async def main() -> None:
         async with a_world(tmp_path) as world:
             await world.owe(3)
             world.reader.is_away = True
             lane = make_lane(world, [])
+            watch = OutboxWatch(world.reader, SteadyTime(world.clock), lambda due: lane.nudge() if due else None)
+            watch.start()
             lane.start()
             lane.resume()
             lane.offer(await world.owe(1))
             await eventually(lambda: len(world.ledger.recorded) == 1)
             world.reader.is_away = False
+            watch.look_now()
             await settled(world, lane)
+            await watch.stop()
             await lane.stop(1.0)
 
             assert len(world.sender.requests) == 4
+
+    asyncio.run(main())
+
+
+def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
+    """While a busy process lets what is old rest, live events go out; the old goes on by itself afterwards."""
+    now_s, used_s = 0.0, itertools.chain([0.0], itertools.repeat(MAX_REST_S * SHARE))
+
+    async def main() -> None:
+        nonlocal now_s
+        async with a_world(tmp_path) as world:
+            await world.owe(2 * PIECES)
+            duty = Duty(lambda: now_s, lambda: next(used_s))
+            lane = make_lane(world, [], max_concurrency=1, duty=duty)
+            lane.start()
+            lane.resume()
+            await eventually(lambda: len(world.sender.requests) == PIECES - 1)
+            fresh = await world.owe()
+            lane.offer(fresh)
+            await eventually(lambda: len(world.sender.requests) == PIECES)
+
+            assert world.sender.events[-1] == f"evt_{fresh[0].event_id.hex()}"
+
+            now_s += MAX_REST_S
+            await settled(world, lane)
+            await lane.stop(1.0)
+
+            assert len(set(world.sender.events)) == len(world.sender.events) == 2 * PIECES + 1
 
     asyncio.run(main())
 

@@ -26,8 +26,8 @@ class FakeActors:
             raise self._away[name]
 
 
-def pipeline(actors: FakeActors) -> Pipeline:
-    return Pipeline(cast(Actors, cast(Any, actors)), cast(Links, None), enrichers=2)
+def pipeline(actors: FakeActors, renewal: str | None = None) -> Pipeline:
+    return Pipeline(cast(Actors, cast(Any, actors)), cast(Links, None), enrichers=2, renewal=lambda: renewal)
 
 
 def test_readiness_is_about_what_all_loops_share() -> None:
@@ -43,3 +43,8 @@ def test_each_problem_is_told() -> None:
     away = {"ledger": Unavailable("the ledger is away"), "enricher/1": InternalError("enricher 1 failed")}
 
     assert asyncio.run(pipeline(FakeActors(**away)).problems()) == ["the ledger is away", "enricher 1 failed"]
+
+
+def test_actors_that_are_being_replaced_are_a_problem() -> None:
+    """A front end is ready again when a renewal that it began is over, so that the next one can be restarted."""
+    assert asyncio.run(pipeline(FakeActors(), "being replaced").problems()) == ["being replaced"]

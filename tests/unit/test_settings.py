@@ -81,6 +81,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
         ("NAMESERVER", "dns.example:53"),
         ("JOURNAL_MAX_BYTES", "1"),
         ("LOG_LEVEL", "loud"),
+        ("LOG_FORMAT", "xml"),
     ],
 )
 def test_what_makes_no_sense_is_refused(name: str, text: str) -> None:

@@ -74,6 +74,11 @@ def is_store_failure(error: Exception) -> bool:
     return isinstance(error, sqlite3.OperationalError | sqlite3.InternalError) or type(error) is sqlite3.DatabaseError
 
 
+def own_refusal(error: Exception) -> Exception | None:
+    """What the caller of a request that failed of its own is told; None for an error of the store as a whole."""
+    return None if is_store_failure(error) else refusal(error)
+
+
 def refusal(error: Exception) -> Exception:
     """What the caller of a request that the store took nothing of is told; errors of others stay what they are."""
     if isinstance(error, sqlite3.IntegrityError):

@@ -7,25 +7,18 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Final
 
-import msgspec
+from eventsourcing.persistence import StoredEvent
 
+from actors.ledger import minutes
+from actors.ledger.group_commit import Work
+from actors.ledger.sqlite.dialect import LedgerCursor, json_text
+from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.tracking_state import duplicates, stored_state
+from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import TRIGGER_CODES
-
-
-class TrackingEventState(msgspec.Struct):
-    """The stored state of a `domain.tracking_event.TrackingEventRecorded`, as its mapper reads it."""
-
-    account_no: int
-    type: str
-    message_key: int
-    time_ms: int
-    fields: str
-
-
-_encode_state: Final = msgspec.json.Encoder().encode
 
 KNOWN: Final = (
     "SELECT originator_id FROM stored_events"
@@ -58,8 +51,27 @@ _SET_HEALTH: Final = (
 )
 
 
+class SQLiteRecording:
+    """`Recording` on SQLite: row by row, which costs no more where the store is in the writer's own process."""
+
+    def __init__(self, recorder: LedgerRecorder) -> None:
+        self._recorder = recorder
+
+    def append(self, events: Sequence[StoredEvent]) -> Work[None]:
+        """See `Recording.append`."""
+        return lambda cursor: self._recorder.insert_within(cursor, events)
+
+    def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
+        """See `Recording.record_events`."""
+        return lambda cursor: record_events(cursor, routes_version, events, clock.now_ms())
+
+    def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
+        """See `Recording.record_outcomes`."""
+        return lambda cursor: record_outcomes(cursor, outcomes, health)
+
+
 def record_events(
-    cursor: sqlite3.Cursor, routes_version: int, events: Sequence[EventToRecord], now_ms: int
+    cursor: LedgerCursor, routes_version: int, events: Sequence[EventToRecord], now_ms: int
 ) -> RecordedEvents:
     """Stores those events that are new, each with one pending delivery per loop, due now.
 
@@ -68,63 +80,51 @@ def record_events(
     """
     _check_routes(cursor, routes_version)
     hexes = [event.event_id.hex() for event in events]
-    duplicates = _duplicates(cursor, hexes)
-    if not duplicates:
+    repeated = duplicates([event.event_id for event in events], _known(cursor, hexes))
+    if not repeated:
         _insert(cursor, events, hexes)
+        minutes.count_events(cursor, events, now_ms)
         return RecordedEvents(_owe(cursor, events, now_ms), [])
-    known = set(duplicates)
+    known = set(repeated)
     new = [n for n in range(len(events)) if n not in known]
     new_events = [events[n] for n in new]
     _insert(cursor, new_events, [hexes[n] for n in new])
+    minutes.count_events(cursor, new_events, now_ms)
     delivery_ids = dict(zip(new, _owe(cursor, new_events, now_ms), strict=True))
-    return RecordedEvents([delivery_ids.get(n, []) for n in range(len(events))], duplicates)
+    return RecordedEvents([delivery_ids.get(n, []) for n in range(len(events))], repeated)
 
 
-def _check_routes(cursor: sqlite3.Cursor, routes_version: int) -> None:
+def _check_routes(cursor: LedgerCursor, routes_version: int) -> None:
     (current,) = cursor.execute("SELECT value FROM meta WHERE name = 'routes_version'").fetchone()
     if routes_version != current:
         raise StaleRoutes(f"routed with version {routes_version}, the current one is {current}", current)
 
 
-def _duplicates(cursor: sqlite3.Cursor, hexes: Sequence[str]) -> list[int]:
-    seen = {row[0] for row in cursor.execute(KNOWN, (msgspec.json.encode(hexes).decode(),))}
-    if not seen and len(set(hexes)) == len(hexes):
-        return []
-    duplicates = []
-    for position, event_hex in enumerate(hexes):
-        if event_hex in seen:
-            duplicates.append(position)
-        seen.add(event_hex)
-    return duplicates
+def _known(cursor: LedgerCursor, hexes: Sequence[str]) -> set[bytes]:
+    return {bytes.fromhex(row[0]) for row in cursor.execute(KNOWN, (json_text(hexes),))}
 
 
-def _insert(cursor: sqlite3.Cursor, events: Sequence[EventToRecord], hexes: Sequence[str]) -> None:
+def _insert(cursor: LedgerCursor, events: Sequence[EventToRecord], hexes: Sequence[str]) -> None:
     firsts = [(e.message_key, e.first_key) for e in events if e.first_key is not None]
     if firsts:
         _claim_firsts(cursor, firsts)
     cursor.executemany(
         _INSERT_STORED,
-        [
-            (
-                event_hex,
-                _encode_state(TrackingEventState(e.account_no, e.type, e.message_key, e.time_ms, e.fields.decode())),
-            )
-            for e, event_hex in zip(events, hexes, strict=True)
-        ],
+        [(event_hex, stored_state(e)) for e, event_hex in zip(events, hexes, strict=True)],
     )
     cursor.executemany(
         _INSERT_EVENT, [(e.account_no, e.event_id, TRIGGER_CODES[e.type], e.message_key) for e in events]
     )
 
 
-def _claim_firsts(cursor: sqlite3.Cursor, firsts: Sequence[tuple[int, int | None]]) -> None:
+def _claim_firsts(cursor: LedgerCursor, firsts: Sequence[tuple[int, int | None]]) -> None:
     try:
         cursor.executemany(_INSERT_FIRST, firsts)
     except sqlite3.IntegrityError as exc:
         raise FirstTaken("another event was first") from exc
 
 
-def _owe(cursor: sqlite3.Cursor, events: Sequence[EventToRecord], now_ms: int) -> list[list[int]]:
+def _owe(cursor: LedgerCursor, events: Sequence[EventToRecord], now_ms: int) -> list[list[int]]:
     """Inserts the deliveries of new events, and gives their ids: consecutive, in the order of events and loops."""
     total = sum(len(event.loop_nos) for event in events)
     if not total:
@@ -144,7 +144,7 @@ def _owe(cursor: sqlite3.Cursor, events: Sequence[EventToRecord], now_ms: int) -
 
 
 def record_outcomes(
-    cursor: sqlite3.Cursor, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None
+    cursor: LedgerCursor, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None
 ) -> None:
     """Records attempts, and moves each delivery on unless it is further already. What is there already stays.
 
@@ -167,6 +167,10 @@ def record_outcomes(
             for o in outcomes
         ],
     )
+    # A batch that is sent again, in whole or in part, was counted the first time. All are of one loop.
+    if outcomes and cursor.rowcount == len(outcomes):
+        found = cursor.execute(minutes.LOOP_OF, (outcomes[0].delivery_id,)).fetchone()
+        minutes.count_attempts(cursor, ((found[0], outcome) for outcome in outcomes))
     cursor.executemany(_MOVE_ON, [(o.delivery_id, o.attempt_no, o.state, o.due_at_ms, o.forgiven) for o in outcomes])
     if health is not None:
         cursor.execute(_SET_HEALTH, (health[0], *health[1]))

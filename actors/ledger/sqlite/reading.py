@@ -1,23 +1,30 @@
-"""A connection to read the ledger by, shared by the threads of a process."""
+"""A connection to read the SQLite ledger by, shared by the threads of a process."""
 
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from threading import Lock
-from typing import Any
+from typing import Final
 
+from actors.ledger.dialect import Dialect
+from actors.ledger.reading import Reading, Row
 from actors.ledger.sqlite.connection import open_reader, refusal
+from actors.ledger.sqlite.dialect import SQLITE, LedgerCursor
 from actors.ledger.sqlite.schema import check_readable
 from domain.errors import StoreUnavailable
 
-Row = tuple[Any, ...]
+#: Parameters in one statement; every SQLite takes as many.
+_CHUNK: Final = 500
 
 
-class ReadConnection:
+class ReadConnection(Reading):
     """Opens on first use, and again after any error, so a reader may be made before the writer has made the file."""
+
+    dialect: Dialect = SQLITE
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -31,7 +38,7 @@ class ReadConnection:
             self._closed = True
             self._disconnect()
 
-    def rows(self, sql: str, params: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """All rows of one query.
 
         Raises:
@@ -40,13 +47,16 @@ class ReadConnection:
         with self._cursor() as cursor:
             return cursor.execute(sql, params).fetchall()
 
-    def row(self, sql: str, params: Sequence[object] = ()) -> Row | None:
-        """The first row of one query, or None."""
-        found = self.rows(sql, params)
-        return found[0] if found else None
+    def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
+        """See `Reading.rows_of_events`. Blobs fit in no JSON list: they are parameters, some hundred at a time."""
+        found: list[Row] = []
+        left = iter(event_ids)
+        while chunk := list(islice(left, _CHUNK)):
+            found += self.rows(of_events(sql, len(chunk)), chunk)
+        return found
 
     @contextmanager
-    def snapshot(self) -> Iterator[sqlite3.Cursor]:
+    def snapshot(self) -> Iterator[LedgerCursor]:
         """Within it, all queries of the cursor see the same commit. Others wait: keep it short."""
         with self._cursor() as cursor:
             cursor.execute("BEGIN")
@@ -56,10 +66,10 @@ class ReadConnection:
                 cursor.execute("ROLLBACK")
 
     @contextmanager
-    def _cursor(self) -> Iterator[sqlite3.Cursor]:
+    def _cursor(self) -> Iterator[LedgerCursor]:
         with self._lock:
             try:
-                yield self._connected().cursor()
+                yield self._connected().cursor(LedgerCursor)
             except sqlite3.Error as exc:
                 self._disconnect()
                 raise refusal(exc) from exc
@@ -81,3 +91,8 @@ class ReadConnection:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+
+
+def of_events(sql: str, number: int) -> str:
+    """The statement with so many parameters in place of its one list."""
+    return sql.replace("{in $1}", f"IN ({','.join('?' * number)})")

@@ -9,7 +9,8 @@ from typing import Any
 from eventsourcing.persistence import StoredEvent
 from eventsourcing.sqlite import SQLiteApplicationRecorder, SQLiteCursor, SQLiteDatastore
 
-from actors.ledger.sqlite.projector import Projector
+from actors.ledger.projector import Projector
+from actors.ledger.sqlite.dialect import LedgerCursor
 from actors.ledger.sqlite.schema import migrate
 
 
@@ -45,5 +46,5 @@ class LedgerRecorder(SQLiteApplicationRecorder):
         self, c: SQLiteCursor, stored_events: Sequence[StoredEvent], **kwargs: Any
     ) -> Sequence[int] | None:
         notification_ids = super()._insert_events(c, stored_events, **kwargs)
-        self._projector.project(c.sqlite_cursor, stored_events)
+        self._projector.project(c.sqlite_cursor.connection.cursor(LedgerCursor), stored_events)
         return notification_ids

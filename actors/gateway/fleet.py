@@ -1,0 +1,154 @@
+"""The actors that a service has whatever loops there are: started where they are missing, replaced when outdated."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import Final, Protocol
+
+from actors import options
+from actors.gateway.edition import Edition
+from actors.loops.placement import is_place
+from actors.ray_calls import Actors
+from domain.errors import Conflict, FeedbackLoopsError
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S: Final = 60.0
+#: For the ledger and the loops, to finish what they are recording.
+STOP_TIMEOUT_S: Final = 2.0
+#: Between two looks whether an actor is missing: somebody may have killed it for good.
+LOOK_S: Final = 5.0
+
+
+class Launcher(Protocol):
+    """Starts and ends actors; each call blocks."""
+
+    def there(self) -> set[str]:
+        """The names of all actors, wherever and in whatever state."""
+        ...
+
+    def start(self, name: str) -> None:
+        """Starts the actor, unless one of the name is there."""
+        ...
+
+    def warm_up(self) -> None:
+        """Makes processes ready in which the actor that is started next does not have to wait for one."""
+        ...
+
+    def end(self, name: str) -> None:
+        """Kills the one that was found under the name before; one that took its place meanwhile lives."""
+        ...
+
+
+class Fleet:
+    """The ledger, the enrichers and the supervisor, shared by all front ends of a cluster.
+
+    Several may do the same at once: whatever is done is done to one actor, by its identity, and does not hurt twice.
+    """
+
+    def __init__(self, actors: Actors, launcher: Launcher, edition: Edition, enrichers: int) -> None:
+        self._actors = actors
+        self._launcher = launcher
+        self._edition = edition
+        self._is_renewed = False
+        self._readers = [*map(options.enricher_name, range(enrichers)), options.SUPERVISOR]
+
+    @property
+    def problem(self) -> str | None:
+        """Why not all of them are as they should be, or None. Loops' own actors do not count: each waits for itself."""
+        return None if self._is_renewed else "the actors are being replaced, one after the other"
+
+    async def set_up(self) -> None:
+        """Returns when all of them answer, whatever they were started with.
+
+        Raises:
+            Conflict: the actors are those of another installation; one cluster carries one.
+            FeedbackLoopsError: one does not answer. Nothing is lost by calling this again.
+        """
+        # The ledger makes the store: only when it answers is there one to read.
+        await self._start(options.LEDGER)
+        theirs = await self._edition_of(options.LEDGER)
+        if theirs.installation != self._edition.installation:
+            raise Conflict(
+                "this Ray carries the actors of a service with another master key: give all front ends of a cluster "
+                "the same FEEDBACK_LOOPS_MASTER_KEY, and another service a Ray of its own"
+            )
+        await asyncio.gather(*map(self._start, self._readers))
+
+    async def renew(self) -> None:
+        """Replaces those that have older settings, or an older version, than we; returns when all of them answer.
+
+        The `serve` that was started last decides. With other settings than those of a later one this leaves them alone,
+        and says so in the log. Work goes on meanwhile, and waits for a second where an actor is replaced.
+
+        Raises:
+            FeedbackLoopsError: one does not answer. Nothing is lost by calling this again.
+        """
+        for name in [*self._readers[:-1], options.LEDGER, options.SUPERVISOR]:
+            if await self._is_outdated(name):
+                # What takes time is done before: until the next one answers, clicks wait for it.
+                await asyncio.to_thread(self._launcher.warm_up)
+                await self._end(name, () if name == options.LEDGER else None)
+                await self._start(name)
+        self._is_renewed = True
+        for name in sorted(await asyncio.to_thread(self._launcher.there)):
+            if is_place(name) and await self._is_outdated(name):
+                await self._actors.ask(options.SUPERVISOR, "warm_up", timeout_s=START_TIMEOUT_S)
+                await self._actors.ask(options.SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
+                self._actors.forget(name)
+
+    async def keep(self) -> None:
+        """Renews, and then starts again what somebody has ended for good; until it is cancelled.
+
+        Restarting what dies is Ray's, and goes on without this.
+        """
+        is_done = False
+        while True:
+            try:
+                if not is_done:
+                    await self.renew()
+                    is_done = True
+                    log.info("every actor is as it should be", extra={"action": "renewed"})
+                there = await asyncio.to_thread(self._launcher.there)
+                for name in sorted({options.LEDGER, *self._readers} - there):
+                    log.warning(
+                        "an actor was ended and is started again", extra={"action": "actor_missing", "actor": name}
+                    )
+                    self._actors.forget(name)
+                    await self._start(name)
+            except FeedbackLoopsError as exc:
+                log.warning("an actor cannot be started now", extra={"action": "actor_awaited", "error": str(exc)})
+            await asyncio.sleep(LOOK_S)
+
+    async def _start(self, name: str) -> None:
+        await asyncio.to_thread(self._launcher.start, name)
+        await self._actors.ask(name, "ping", timeout_s=START_TIMEOUT_S)
+
+    async def _edition_of(self, name: str) -> Edition:
+        return Edition.read(await self._actors.ask(name, "edition", timeout_s=START_TIMEOUT_S))
+
+    async def _is_outdated(self, name: str) -> bool:
+        theirs = await self._edition_of(name)
+        differences = self._edition.differences(theirs)
+        if not differences:
+            return False
+        is_outdated = theirs.started_ms <= self._edition.started_ms
+        facts = {"action": "actor_replaced" if is_outdated else "settings_differ", "actor": name}
+        facts["differences"] = ",".join(differences)
+        if is_outdated:
+            log.info("an actor is replaced", extra=facts)
+        else:
+            log.warning("a later `serve` decided on other settings; restart this one with the same", extra=facts)
+        return is_outdated
+
+    async def _end(self, name: str, to_stop: tuple[float, ...] | None) -> None:
+        """Ends an actor; `to_stop` is what its `stop` is given, None: it has nothing to finish."""
+        if to_stop is not None:
+            try:
+                await self._actors.ask(name, "stop", *to_stop, timeout_s=STOP_TIMEOUT_S)
+            except FeedbackLoopsError as exc:
+                facts = {"action": "stop_failed", "actor": name, "error": str(exc)}
+                log.warning("an actor did not stop as asked", extra=facts)
+        await asyncio.to_thread(self._launcher.end, name)
+        self._actors.forget(name)

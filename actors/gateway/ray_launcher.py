@@ -1,0 +1,71 @@
+"""The fleet's actors on Ray."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+import ray
+from ray.exceptions import RayError
+from ray.util import list_named_actors
+
+from actors import options, remote
+from actors.ray_calls import Actors
+from actors.warm_up import warm_up
+from domain.errors import Unavailable
+
+
+class RayLauncher:
+    """A `Launcher` for `Fleet`: every actor gets the same settings.
+
+    Args:
+        ledger_at: the address of the only node that has the store; None: each has it.
+    """
+
+    def __init__(self, actors: Actors, settings: dict[str, Any], ledger_at: str | None) -> None:
+        self._actors = actors
+        self._settings = settings
+        self._ledger_at = ledger_at
+
+    def there(self) -> set[str]:
+        """See `Launcher.there`.
+
+        Raises:
+            Unavailable: Ray does not say.
+        """
+        try:
+            return {entry["name"] for entry in list_named_actors(all_namespaces=True)}
+        except RayError as exc:
+            raise Unavailable("Ray does not say which actors there are") from exc
+
+    def start(self, name: str) -> None:
+        """See `Launcher.start`.
+
+        Raises:
+            Unavailable: Ray does not take it.
+        """
+        kind, actor_options = self._kind(name)
+        try:
+            kind.options(**actor_options).remote(self._settings)
+        except RayError as exc:
+            raise Unavailable(f"{options.words_for(name)} cannot be started") from exc
+
+    def _kind(self, name: str) -> tuple[Any, dict[str, Any]]:
+        if name == options.LEDGER:
+            return remote.Ledger, options.ledger(self._ledger_at)
+        if name == options.SUPERVISOR:
+            return remote.Supervisor, options.supervisor()
+        return remote.Enricher, options.enricher(int(name.rpartition("/")[2]))
+
+    def warm_up(self) -> None:
+        """See `Launcher.warm_up`.
+
+        Raises:
+            Unavailable: Ray does not answer.
+        """
+        warm_up()
+
+    def end(self, name: str) -> None:
+        """See `Launcher.end`."""
+        with contextlib.suppress(Unavailable, RayError):  # gone already, which is what was wanted
+            ray.kill(self._actors.handle(name), no_restart=True)

@@ -1,0 +1,84 @@
+"""What the service reads of users, sessions and API keys."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors import commands as c
+from actors.ledger.access_port import ApiKeyRow, SessionRow, UserRow
+from actors.ledger.reading import Reading, Row
+
+_USER: Final = "u.id, u.email, u.password_hash, u.joined_at_ms, a.no, a.id, a.name"
+_USERS: Final = f"SELECT {_USER} FROM users AS u {{join}} accounts AS a ON a.no = u.account_no"  # noqa: S608
+HAS_USERS: Final = "SELECT 1 FROM users LIMIT 1"
+USER: Final = f"{_USERS} WHERE u.id = $1"
+USER_BY_EMAIL: Final = f"{_USERS} WHERE u.email = $1"
+USERS_OF_ACCOUNT: Final = f"{_USERS} WHERE u.account_no = $1 ORDER BY u.email LIMIT $2"
+ALL_USERS: Final = f"{_USERS} ORDER BY u.email LIMIT $1"
+SESSION: Final = (
+    f"SELECT s.began_at_ms, s.used_at_ms, {_USER} FROM sessions AS s"  # noqa: S608 - no value is in it
+    " {join} users AS u ON u.id = s.user_id {join} accounts AS a ON a.no = u.account_no WHERE s.hash = $1"
+)
+ACCOUNT: Final = "SELECT no, id, name FROM accounts WHERE id = $1"
+API_KEYS: Final = (
+    "SELECT k.hash, k.name, k.issued_at_ms, u.used_at_ms FROM api_keys AS k LEFT JOIN api_key_uses AS u"
+    " ON u.hash = k.hash WHERE k.account_no = $1 ORDER BY k.issued_at_ms DESC LIMIT $2"
+)
+API_KEY_USE: Final = "SELECT used_at_ms FROM api_key_uses WHERE hash = $1"
+
+
+class AccessViews(Reading):
+    """`AccessReader`."""
+
+    def has_users(self) -> bool:
+        """Whether anybody can sign in."""
+        return self.row(HAS_USERS) is not None
+
+    def user(self, user_id: str) -> UserRow | None:
+        """A user who has not left."""
+        found = self.row(USER, (user_id,))
+        return _user(found) if found else None
+
+    def user_by_email(self, email: str) -> UserRow | None:
+        """The user with this address, in whatever case."""
+        found = self.row(USER_BY_EMAIL, (email.lower(),))
+        return _user(found) if found else None
+
+    def users(self, account_no: int | None, limit: int) -> list[UserRow]:
+        """Of an account, or of all, by their e-mail addresses."""
+        if account_no is None:
+            return [_user(row) for row in self.rows(ALL_USERS, (limit,))]
+        return [_user(row) for row in self.rows(USERS_OF_ACCOUNT, (account_no, limit))]
+
+    def session(self, hash_: str) -> SessionRow | None:
+        """A session that was not ended, of a user who has not left."""
+        found = self.row(SESSION, (hash_,))
+        return SessionRow(user=_user(found[2:]), began_at_ms=found[0], used_at_ms=found[1]) if found else None
+
+    def account_by_id(self, account_id: str) -> c.Account | None:
+        """An account by its id."""
+        found = self.row(ACCOUNT, (account_id,))
+        return c.Account(no=found[0], id=found[1], name=found[2]) if found else None
+
+    def api_keys(self, account_no: int, limit: int) -> list[ApiKeyRow]:
+        """The account's keys, newest first."""
+        return [
+            ApiKeyRow(hash=hash_, name=name, issued_at_ms=issued_at_ms, used_at_ms=used_at_ms)
+            for hash_, name, issued_at_ms, used_at_ms in self.rows(API_KEYS, (account_no, limit))
+        ]
+
+    def api_key_used_ms(self, hash_: str) -> int | None:
+        """When the key was used last, as far as it was noted."""
+        found = self.row(API_KEY_USE, (hash_,))
+        return int(found[0]) if found else None
+
+
+def _user(row: Row) -> UserRow:
+    id_, email, password_hash, joined_at_ms, *account = row
+    return UserRow(
+        id=id_,
+        account=c.Account(**dict(zip(c.Account.__struct_fields__, account, strict=True))),
+        email=email,
+        password_hash=password_hash,
+        joined_at_ms=joined_at_ms,
+    )

@@ -1,0 +1,106 @@
+"""What the API shows of deliveries and their attempts: one by id, or newest first, filtered, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from actors import commands as c
+from actors.ledger import stretches
+from actors.ledger.cursors import Number, decode_cursor, encode_cursor
+from actors.ledger.dialect import Cursor
+from actors.ledger.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
+from actors.ledger.reading import Reading, Row
+from domain.values import TRIGGER_NAMES, DeliveryState, id_text
+
+_SHOWN: Final = "id, event_id, type, state, created_at_ms, due_at_ms"
+DELIVERY: Final = (
+    "SELECT d.loop_no, d.id, d.event_id, d.type, d.state, d.created_at_ms, d.due_at_ms"
+    " FROM deliveries AS d {join} loops AS l ON l.no = d.loop_no"
+    " WHERE d.id = $1 AND l.account_no = $2 AND l.deleted = 0"
+)
+ATTEMPTS: Final = (
+    "SELECT delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes FROM attempts"
+    " WHERE delivery_id {in $1} ORDER BY delivery_id, no"
+)
+#: Before any delivery that a page may begin with.
+_NEWEST: Final = (END_OF_TIME_MS, 2**63 - 1)
+
+
+class DeliveryViews(Reading):
+    """The part of `LedgerReader` that shows deliveries. Of a range of time the start is in it, the end is not."""
+
+    def delivery(self, account_no: int, delivery_id: int) -> tuple[int, c.DeliveryView] | None:
+        """A delivery with its attempts, and the number of its loop, which is the account's and not deleted."""
+        with self.snapshot() as cursor:
+            found = cursor.execute(DELIVERY, (delivery_id, account_no)).fetchone()
+            if found is None:
+                return None
+            [view] = self._views(cursor, [found[1:]])
+        return found[0], view
+
+    def list_deliveries(self, loop_no: int, query: c.ListDeliveries) -> c.DeliveryPage:
+        """Deliveries of the loop with their attempts, newest first; their time is when they were created.
+
+        Raises:
+            InvalidInput: the cursor, the state or the type is unknown.
+        """
+        statement, params = deliveries_statement(loop_no, query)
+        with self.snapshot() as cursor:
+            found = cursor.execute(statement, params).fetchall()
+            page = found[: query.limit]
+            views = self._views(cursor, page)
+        return c.DeliveryPage(
+            data=views,
+            next=encode_cursor([page[-1][4], page[-1][0]]) if len(found) > query.limit else None,
+        )
+
+    def _views(self, cursor: Cursor, rows: Sequence[Row]) -> list[c.DeliveryView]:
+        attempts: dict[int, list[c.AttemptView]] = {}
+        for delivery_id, *attempt in cursor.execute(ATTEMPTS, (self.many([row[0] for row in rows]),)):
+            attempts.setdefault(delivery_id, []).append(_attempt_view(*attempt))
+        return [_delivery_view(row, attempts.get(row[0], [])) for row in rows]
+
+
+def deliveries_statement(loop_no: int, query: c.ListDeliveries) -> tuple[str, stretches.Part]:
+    """The SQL for a page of deliveries and one more, and its parameters."""
+    states = list(DeliveryState) if query.state is None else [delivery_state(query.state)]
+    types = stretches.ALL_TYPES if query.type is None else [type_code(query.type)]
+    at_ms, at_id = _NEWEST if query.cursor is None else decode_cursor(query.cursor, tuple[Number, Number])
+    until_ms = END_OF_TIME_MS if query.until_ms is None else query.until_ms
+    part = stretches.Part(
+        loop_no=loop_no,
+        since_ms=time_ms(query.since_ms or 0),
+        until_ms=time_ms(min(until_ms, at_ms + 1)),
+        at_ms=at_ms,
+        at_id=at_id,
+        limit=query.limit + 1,
+    )
+    return stretches.newest_first(_SHOWN, states, types), part
+
+
+def _delivery_view(row: Row, attempts: list[c.AttemptView]) -> c.DeliveryView:
+    delivery_id, event_id, code, state, created_at_ms, due_at_ms = row
+    return c.DeliveryView(
+        id=f"dlv_{delivery_id}",
+        event=id_text("evt", event_id),
+        type=TRIGGER_NAMES[code],
+        state=DeliveryState(state).name.lower(),
+        created_at_ms=created_at_ms,
+        next_attempt_at_ms=due_at_ms if state == DeliveryState.PENDING else None,
+        attempts=attempts,
+    )
+
+
+def _attempt_view(no: int, at_ms: int, duration_ms: int, *answer: Any) -> c.AttemptView:
+    status, error, excerpt, address, response_bytes = answer
+    return c.AttemptView(
+        no=no,
+        at_ms=at_ms,
+        duration_ms=duration_ms,
+        status=status,
+        error=error,
+        response_excerpt=excerpt,
+        address=address,
+        response_bytes=response_bytes,
+    )

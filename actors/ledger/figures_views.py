@@ -1,0 +1,71 @@
+"""What the dashboard's figures are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from actors import commands as c
+from actors.ledger import stretches
+from actors.ledger.filters import END_OF_TIME_MS
+from actors.ledger.minutes import COLUMNS
+from actors.ledger.reading import Reading
+from domain.figures import ANSWERS
+from domain.values import TRIGGER_NAMES, DeliveryState
+
+_SUMS: Final = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in COLUMNS)
+ATTEMPTS_SINCE: Final = f"SELECT {_SUMS} FROM attempt_minutes WHERE loop_no = $1 AND minute >= $2"  # noqa: S608
+ATTEMPT_MINUTES: Final = (
+    f"SELECT minute, {', '.join(COLUMNS)} FROM attempt_minutes"  # noqa: S608 - no value is in it
+    " WHERE loop_no = $1 AND minute >= $2 ORDER BY minute"
+)
+EVENT_MINUTES: Final = (
+    "SELECT minute, type, count FROM event_minutes WHERE account_no = $1 AND minute >= $2 ORDER BY minute, type"
+)
+BACKLOG: Final = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 LIMIT $2) AS d"
+DELIVERIES_OF_EVENT: Final = (
+    "SELECT d.id, l.id FROM deliveries AS d {join} loops AS l ON l.no = d.loop_no"
+    " WHERE d.event_id = $1 AND l.account_no = $2 AND l.deleted = 0 ORDER BY d.id LIMIT $3"
+)
+_NEWEST: Final = stretches.newest_first("id, created_at_ms", list(DeliveryState), stretches.ALL_TYPES)
+
+
+class FiguresViews(Reading):
+    """`FiguresReader`."""
+
+    def attempts_since(self, loop_no: int, minute: int) -> c.Counts:
+        """The loop's attempts since a minute, added up."""
+        [found] = self.rows(ATTEMPTS_SINCE, (loop_no, minute))
+        return _counts([n or 0 for n in found])
+
+    def attempt_minutes(self, loop_no: int, minute: int) -> list[c.AttemptMinute]:
+        """Each minute since that one in which the loop had attempts."""
+        found = self.rows(ATTEMPT_MINUTES, (loop_no, minute))
+        return [c.AttemptMinute(minute=row[0], counts=_counts(row[1:])) for row in found]
+
+    def event_minutes(self, account_no: int, minute: int) -> list[c.EventMinute]:
+        """The account's events by minute and type since a minute, oldest first."""
+        return [
+            c.EventMinute(minute=at, type=TRIGGER_NAMES[code], count=count)
+            for at, code, count in self.rows(EVENT_MINUTES, (account_no, minute))
+        ]
+
+    def backlog(self, loop_no: int, at_most: int) -> int:
+        """Deliveries that are pending, due or not, counted up to `at_most`."""
+        [(number,)] = self.rows(BACKLOG, (loop_no, at_most))
+        return int(number)
+
+    def newest_delivery_ms(self, loop_no: int) -> int | None:
+        """When the loop was owed an event last."""
+        part = stretches.Part(loop_no, 0, END_OF_TIME_MS, END_OF_TIME_MS, 0, 1)
+        found = self.rows(_NEWEST, part)
+        return int(found[0][1]) if found else None
+
+    def deliveries_of_event(self, account_no: int, event_id: bytes, limit: int) -> list[tuple[int, str]]:
+        """Deliveries of the event with the ids of their loops (not deleted), oldest first."""
+        found = self.rows(DELIVERIES_OF_EVENT, (self.dialect.event_id(event_id), account_no, limit))
+        return [(int(number), loop_id) for number, loop_id in found]
+
+
+def _counts(numbers: Sequence[int]) -> c.Counts:
+    return c.Counts(answers=list(numbers[: len(ANSWERS)]), buckets=list(numbers[len(ANSWERS) :]))

@@ -1,0 +1,98 @@
+"""What the API lists of events: newest first, filtered, page by page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Final
+
+import msgspec
+
+from actors import commands as c
+from actors.ledger.cursors import decode_cursor, encode_cursor
+from actors.ledger.dialect import Dialect
+from actors.ledger.filters import first_event_id, type_code
+from actors.ledger.reading import Reading
+from actors.ledger.views import event_view
+from domain.errors import InvalidInput
+from domain.values import id_uuid
+
+_EVENTS: Final = (
+    "SELECT e.event_id, e.type, s.state FROM"
+    " (SELECT event_id, type FROM events {where} ORDER BY event_id {order} LIMIT {limit}) AS e"
+    " {{join}} {{stored e}}"
+    " ORDER BY e.event_id {order}"
+)
+
+EventKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
+
+
+class HistoryViews(Reading):
+    """The part of `LedgerReader` that lists what happened. Of a range of time the start is in it, the end is not."""
+
+    def list_events(self, query: c.ListEvents) -> c.EventPage:
+        """Events of the account, newest first, with `after` oldest first.
+
+        A recipient matches whatever the case of its ASCII letters.
+
+        Raises:
+            InvalidInput: the cursor, the type or `after` is unknown.
+        """
+        statement, params = events_statement(query, self.dialect)
+        found = self.rows(statement, params)
+        page = found[: query.limit]
+        return c.EventPage(
+            data=[event_view(*row) for row in page],
+            next=encode_cursor([page[-1][0].hex()]) if len(found) > query.limit else None,
+        )
+
+
+def events_statement(query: c.ListEvents, dialect: Dialect) -> tuple[str, list[object]]:
+    """The SQL for a page of events and one more, and its parameters; by the index that fits the filters best.
+
+    Event ids are UUIDv7: a range of time is a range of ids.
+    """
+    lower, upper = first_event_id(query.since_ms or 0), b"\xff" * 16
+    if query.until_ms is not None:
+        upper = first_event_id(query.until_ms)
+    if query.after is not None:
+        lower = max(lower, _id_after(query.after))
+    if query.cursor is not None:
+        (last,) = decode_cursor(query.cursor, tuple[EventKey])
+        if query.after is None:
+            upper = min(upper, bytes.fromhex(last))
+        else:
+            lower = max(lower, _id_after(last))
+    conditions = ["account_no = $1", "event_id >= $2", "event_id < $3"]
+    params: list[object] = [query.account.no, dialect.event_id(lower), dialect.event_id(upper), query.limit + 1]
+    index = ""
+
+    def parameter(value: object) -> str:
+        params.append(value)
+        return f"${len(params)}"
+
+    if query.type is not None:
+        index = "{by events_of_type}"
+        conditions.append(f"type = {parameter(type_code(query.type))}")
+    if query.message_id is not None or query.recipient is not None:
+        index = "{by events_of_message}"
+        conditions.append(f"message_key IN ({_messages_statement(query, parameter)})")
+    where = f"{index} WHERE {' AND '.join(conditions)}"
+    return _EVENTS.format(where=where, order="DESC" if query.after is None else "ASC", limit="$4"), params
+
+
+def _messages_statement(query: c.ListEvents, parameter: Callable[[object], str]) -> str:
+    conditions = ["account_no = $1"]
+    if query.message_id is not None:
+        conditions.append(f"id = {parameter(query.message_id)}")
+    if query.recipient is not None:
+        conditions.append(f"{{same recipient, {parameter(query.recipient)}}}")
+    return f"SELECT key FROM messages WHERE {' AND '.join(conditions)}"  # noqa: S608 - no value is in it
+
+
+def _id_after(event_id: str) -> bytes:
+    """The smallest id that is greater than an event's, given as `evt_…` or as its digits alone."""
+    uuid = id_uuid("evt", f"evt_{event_id.removeprefix('evt_')}")
+    if uuid is None:
+        problem = "is not the id of an event (evt_…)"
+        raise InvalidInput(f"after {problem}", [("/after", problem)])
+    return min(uuid.int + 1, 2**128 - 1).to_bytes(16, "big")

@@ -1,0 +1,74 @@
+"""Idempotency keys: which requests are in progress, and the answers that finished ones got."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.ledger.dialect import Cursor
+from domain.errors import IdempotencyConflict
+
+#: How long an answer is kept for the request to be repeated.
+KEPT_MS: Final = 24 * 3600 * 1000
+#: Expired rows removed with each claim: more than a claim adds, so they cannot pile up, and never a long delete.
+_SWEEP: Final = 10
+_CLAIMED: Final = "scope = $1 AND key = $2 AND fingerprint = $3 AND status IS NULL"
+
+
+def claim(cursor: Cursor, command: ClaimKey, now_ms: int) -> StoredAnswer | None:
+    """Claims the key for a request; None when the request may go ahead, its answer when it was answered before.
+
+    Raises:
+        IdempotencyConflict: the request is in progress, or the key was used for another one.
+    """
+    cursor.execute(
+        "DELETE FROM idempotency WHERE (scope, key) IN"
+        " (SELECT scope, key FROM idempotency WHERE kept_until_ms <= $1 ORDER BY kept_until_ms LIMIT $2)",
+        (now_ms, _SWEEP),
+    )
+    found = cursor.execute(
+        "SELECT fingerprint, leased_until_ms, kept_until_ms, status, content_type, body"
+        " FROM idempotency WHERE scope = $1 AND key = $2",
+        (command.scope, command.key),
+    ).fetchone()
+    if found is None:
+        _take(cursor, command, now_ms)
+        return None
+    fingerprint, leased_until_ms, kept_until_ms, status, content_type, body = found
+    free_from_ms = leased_until_ms if status is None else kept_until_ms
+    if free_from_ms <= now_ms:
+        _take(cursor, command, now_ms)
+        return None
+    if fingerprint != command.fingerprint:
+        raise IdempotencyConflict(
+            "The Idempotency-Key was used for another request; use a new key for each request.", False
+        )
+    if status is None:
+        raise IdempotencyConflict("A request with this Idempotency-Key is in progress; repeat it in a moment.", True)
+    return StoredAnswer(status=status, content_type=content_type, body=body)
+
+
+def _take(cursor: Cursor, command: ClaimKey, now_ms: int) -> None:
+    cursor.execute(
+        "INSERT INTO idempotency (scope, key, fingerprint, leased_until_ms, kept_until_ms) VALUES ($1, $2, $3, $4, $5)"
+        " ON CONFLICT (scope, key) DO UPDATE SET fingerprint = excluded.fingerprint,"
+        " status = NULL, content_type = NULL, body = NULL,"
+        " leased_until_ms = excluded.leased_until_ms, kept_until_ms = excluded.kept_until_ms",
+        (command.scope, command.key, command.fingerprint, now_ms + command.lease_s * 1000, now_ms + KEPT_MS),
+    )
+
+
+def keep(cursor: Cursor, command: KeepAnswer, now_ms: int) -> None:
+    """Keeps the answer of a claimed key, or frees the key.
+
+    A key that has its answer, is not claimed, or is claimed by another request by now, stays as it is.
+    """
+    claim = (command.scope, command.key, command.fingerprint)
+    if command.answer is None:
+        cursor.execute(f"DELETE FROM idempotency WHERE {_CLAIMED}", claim)  # noqa: S608 - no value is in it
+        return
+    answer = command.answer
+    cursor.execute(
+        f"UPDATE idempotency SET status = $4, content_type = $5, body = $6, kept_until_ms = $7 WHERE {_CLAIMED}",  # noqa: S608
+        (*claim, answer.status, answer.content_type, answer.body, now_ms + KEPT_MS),
+    )

@@ -1,0 +1,128 @@
+"""The tables of a ledger, and their rows in order, some at a time: the same rows from SQLite and from PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from actors.ledger.minutes import COLUMNS
+
+Row = tuple[Any, ...]
+
+
+class Table(NamedTuple):
+    """A table whose columns have the same names in both stores, but for the log's place."""
+
+    name: str
+    #: First those that order the rows, and tell one from another.
+    columns: Sequence[str]
+    key_length: int = 1
+    #: Columns that hold ids of 16 bytes.
+    ids: frozenset[str] = frozenset()
+    #: What SQLite calls a column.
+    in_sqlite: tuple[str, str] | None = None
+
+    def select(self, limit: int, *, on_sqlite: bool, is_first: bool) -> str:
+        """SQL for the next rows after a key, in the words of that store."""
+        columns = [self._column(name, on_sqlite=on_sqlite) for name in self.columns]
+        key = ", ".join(columns[: self.key_length])
+        marks = ", ".join("?" if on_sqlite else "%s" for _ in range(self.key_length))
+        after = "" if is_first else f" WHERE ({key}) > ({marks})"
+        return f"SELECT {', '.join(columns)} FROM {self.name}{after} ORDER BY {key} LIMIT {limit}"  # noqa: S608 - names
+
+    def _column(self, name: str, *, on_sqlite: bool) -> str:
+        return self.in_sqlite[1] if on_sqlite and self.in_sqlite is not None and self.in_sqlite[0] == name else name
+
+    def comparable(self, row: Row) -> Row:
+        """The row with its ids as bytes, from whichever store it comes."""
+        if not self.ids:
+            return tuple(row)
+        return tuple(_id_bytes(v) if n in self.ids else v for n, v in zip(self.columns, row, strict=True))
+
+    def key_of(self, row: Row) -> Row:
+        """What the next batch comes after."""
+        return tuple(row[: self.key_length])
+
+
+def _id_bytes(value: Any) -> bytes:
+    """An id as a blob, as hexadecimal digits, or as a UUID."""
+    if isinstance(value, bytes):
+        return value
+    return bytes.fromhex(str(value).replace("-", ""))
+
+
+TABLES: Final = (
+    Table(
+        "stored_events",
+        ("notification_id", "originator_id", "originator_version", "topic", "state"),
+        ids=frozenset({"originator_id"}),
+        in_sqlite=("notification_id", "rowid"),
+    ),
+    Table("accounts", ("no", "id", "name", "created_at_ms")),
+    Table("api_keys", ("hash", "account_no", "issued_at_ms", "name")),
+    Table("api_key_uses", ("hash", "used_at_ms")),
+    Table("users", ("id", "account_no", "email", "password_hash", "joined_at_ms")),
+    Table("sessions", ("hash", "user_id", "began_at_ms", "used_at_ms")),
+    Table("sign_in_tries", ("key", "count", "since_ms")),
+    Table("loops", ("no", "id", "account_no", "state", "doc", "deleted")),
+    Table(
+        "messages",
+        (
+            *("key", "account_no", "id", "recipient", "tags"),
+            *("mailing", "database", "profile", "created_at_ms", "links"),
+        ),
+    ),
+    Table(
+        "profiles",
+        (
+            *("account_no", "database", "id"),
+            *("originator_id", "created_at_ms", "modified_at_ms", "interests", "fields"),
+        ),
+        key_length=3,
+        ids=frozenset({"originator_id"}),
+    ),
+    Table("events", ("account_no", "event_id", "type", "message_key"), key_length=2, ids=frozenset({"event_id"})),
+    Table("first_hits", ("message_key", "first_key"), key_length=2),
+    Table(
+        "deliveries",
+        (
+            *("id", "loop_no", "event_id", "type", "state"),
+            *("attempts", "created_at_ms", "due_at_ms", "forgiven"),
+        ),
+        ids=frozenset({"event_id"}),
+    ),
+    Table(
+        "attempts",
+        (
+            *("delivery_id", "no"),
+            *("at_ms", "duration_ms", "status", "error", "excerpt", "address", "response_bytes"),
+        ),
+        key_length=2,
+    ),
+    Table(
+        "idempotency",
+        (
+            *("scope", "key"),
+            *("fingerprint", "leased_until_ms", "kept_until_ms", "status", "content_type", "body"),
+        ),
+        key_length=2,
+    ),
+    Table("meta", ("name", "value")),
+    Table("attempt_minutes", ("loop_no", "minute", *COLUMNS), key_length=2),
+    Table("event_minutes", ("account_no", "minute", "type", "count"), key_length=3),
+    Table("delivery_ids", ("last_id",)),
+    Table(
+        "replays",
+        (
+            *("id", "loop_no", "state", "which", "since_ms", "until_ms", "count"),
+            *("done", "created_at_ms", "at_created_at_ms", "at_id"),
+        ),
+    ),
+    Table(
+        "loop_health",
+        (
+            *("loop_no", "breaker", "failing_since_ms", "last_success_ms"),
+            *("last_failure_ms", "failures", "next_probe_ms"),
+        ),
+    ),
+)

@@ -1,0 +1,240 @@
+"""Moves a ledger from SQLite to PostgreSQL: copies it table by table, compares every row, and closes the old file.
+
+How far it came is kept in the target, in the transaction that copies the rows: whenever it is ended, it goes on from
+there. Until all is there and has been compared the target has no schema version, so no service starts on it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import psycopg
+from psycopg import Connection
+
+from actors.ledger.postgres.connection import check_url, open_mover
+from actors.ledger.postgres.errors import refusal
+from actors.ledger.postgres.moved_tables import TABLES, Row, Table
+from actors.ledger.postgres.schema import MOVING, migrate, raw_version, set_version
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.connection import refusal as sqlite_refusal
+from actors.ledger.sqlite.schema import migrate as migrate_sqlite
+from actors.ledger.stores import LEDGER_FILE, MOVED_FILE
+from domain.errors import Conflict, StoreError
+
+#: Rows of one transaction when they are copied, and of one look when they are compared.
+BATCH: Final = 5_000
+_LOCK: Final = 0x6665_6564_6D6F_7665
+_PROGRESS: Final = """
+    CREATE TABLE IF NOT EXISTS moved_from (source text NOT NULL);
+    CREATE TABLE IF NOT EXISTS moved (
+        table_name text PRIMARY KEY, rows bigint NOT NULL, after_key text, is_done boolean NOT NULL
+    )
+"""
+
+Report = Callable[[str, int, int], None]
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class Copied(NamedTuple):
+    """What was found the same in both stores of one table."""
+
+    name: str
+    rows: int
+    #: SHA-256 of all its rows in order, hexadecimal.
+    checksum: str
+
+
+def move(data_dir: Path, url: str, report: Report, batch: int = BATCH) -> list[Copied]:
+    """Moves the ledger of a data directory, whose lock the caller holds, and gives what was compared.
+
+    `report` is told of each table how many rows are there, and of how many. What was begun before is gone on with; what
+    was finished before is left as it is.
+
+    Raises:
+        InvalidInput: the URL cannot be understood.
+        Conflict: there is no ledger to move, or the target holds something else.
+        StoreError: the two differ after all; says where. StoreUnavailable: a store cannot be used now; run it again.
+    """
+    check_url(url)
+    path = data_dir / LEDGER_FILE
+    if not path.exists():
+        what = "it was moved already" if (data_dir / MOVED_FILE).exists() else "no service has run there"
+        raise Conflict(f"{data_dir} holds no {LEDGER_FILE}: {what}; name another directory with --data-dir")
+    try:
+        with closing(_open_source(path)) as source, closing(open_mover(url)) as target:
+            compared = _Move(source, target, _identity(path), report, batch).run()
+    except psycopg.Error as exc:
+        raise refusal(exc) from exc
+    except sqlite3.Error as exc:
+        raise sqlite_refusal(exc) from exc
+    path.rename(data_dir / MOVED_FILE)
+    return compared
+
+
+def _open_source(path: Path) -> sqlite3.Connection:
+    """The old ledger, of this program's schema, with all of it in its one file."""
+    connection = open_writer(path)
+    try:
+        migrate_sqlite(connection)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _identity(path: Path) -> str:
+    """What tells the file, as it is now, from others and from itself once it has been written to."""
+    found = path.stat()
+    return json.dumps([found.st_size, found.st_mtime_ns])
+
+
+class _Move:
+    def __init__(
+        self, source: sqlite3.Connection, target: Connection[Any], identity: str, report: Report, batch: int
+    ) -> None:
+        self._source = source
+        self._target = target
+        self._identity = identity
+        self._report = report
+        self._limit = batch
+
+    def run(self) -> list[Copied]:
+        if not self._begin():
+            return []
+        for table in TABLES:
+            self._copy(table)
+        compared = self._compare_all()
+        with self._target.transaction():
+            self._target.execute(
+                "SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'),"
+                " coalesce((SELECT max(notification_id) FROM stored_events), 0) + 1, false)"
+            )
+            set_version(self._target, -raw_version(self._target))
+        self._target.execute("ANALYZE")
+        return compared
+
+    def _begin(self) -> bool:
+        """Whether there is something to copy. False: this very file was moved before, whole."""
+        [(is_alone,)] = self._target.execute(f"SELECT pg_try_advisory_lock({_LOCK})".encode()).fetchall()
+        if not is_alone:
+            raise Conflict("another `feedback-loops migrate` is at work on this store: wait for its end")
+        version = raw_version(self._target)
+        if version == 0:
+            with self._target.transaction():
+                migrate(self._target)
+                set_version(self._target, -raw_version(self._target))
+                self._target.execute(_PROGRESS)
+                self._target.execute("INSERT INTO moved_from VALUES (%s)", (self._identity,))
+            return True
+        [(has_begun,)] = self._target.execute("SELECT to_regclass('moved_from') IS NOT NULL").fetchall()
+        if not has_begun:
+            raise Conflict("the store holds another ledger: name an empty database with --store (FEEDBACK_LOOPS_STORE)")
+        [(identity,)] = self._target.execute("SELECT source FROM moved_from").fetchall()
+        if identity != self._identity:
+            raise Conflict(
+                f"the store holds what was copied of another {LEDGER_FILE}, or of this one before it was written to: "
+                "name an empty database with --store (FEEDBACK_LOOPS_STORE)"
+            )
+        return version < MOVING
+
+    # --- copying
+
+    def _copy(self, table: Table) -> None:
+        total = self._source.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]  # noqa: S608 - a name of ours
+        rows, after, is_done = self._progress(table)
+        while not is_done:
+            batch = self._read_source(table, after)
+            rows += len(batch)
+            after = table.key_of(batch[-1]) if batch else after
+            is_done = len(batch) < self._limit
+            with self._target.transaction():
+                self._write(table, batch)
+                self._target.execute(
+                    "UPDATE moved SET rows = %s, after_key = %s, is_done = %s WHERE table_name = %s",
+                    (rows, None if after is None else json.dumps([_plain(v) for v in after]), is_done, table.name),
+                )
+            self._report(table.name, rows, total)
+
+    def _progress(self, table: Table) -> tuple[int, Row | None, bool]:
+        found = self._target.execute(
+            "SELECT rows, after_key, is_done FROM moved WHERE table_name = %s", (table.name,)
+        ).fetchone()
+        if found is None:
+            with self._target.transaction():
+                # A new schema has a row in some.
+                self._target.execute(f"DELETE FROM {table.name}".encode())  # noqa: S608 - a name of ours
+                self._target.execute("INSERT INTO moved VALUES (%s, 0, NULL, false)", (table.name,))
+            return 0, None, False
+        rows, after, is_done = found
+        return rows, None if after is None else tuple(_sqlite_key(v) for v in json.loads(after)), is_done
+
+    def _read_source(self, table: Table, after: Row | None) -> list[Row]:
+        statement = table.select(self._limit, on_sqlite=True, is_first=after is None)
+        return self._source.execute(statement, after or ()).fetchall()
+
+    def _write(self, table: Table, batch: list[Row]) -> None:
+        columns = ", ".join(table.columns)
+        with (
+            self._target.cursor() as cursor,
+            cursor.copy(f"COPY {table.name} ({columns}) FROM STDIN".encode()) as copy,
+        ):
+            for row in batch:
+                values = table.comparable(row)
+                copy.write_row([v.hex() if n in table.ids else v for n, v in zip(table.columns, values, strict=True)])
+
+    # --- comparing
+
+    def _compare_all(self) -> list[Copied]:
+        return [self._compare(table) for table in TABLES]
+
+    def _compare(self, table: Table) -> Copied:
+        rows, checksum = 0, hashlib.sha256()
+        for ours, theirs in zip_longest(self._source_rows(table), self._target_rows(table)):
+            if ours != theirs:
+                key = table.key_of(ours or theirs)
+                raise StoreError(
+                    f"the copy differs: {table.name}, row {'/'.join(map(_shown, key))}. {LEDGER_FILE} is as it was. "
+                    "Name an empty database with --store (FEEDBACK_LOOPS_STORE), and move it anew"
+                )
+            rows += 1
+            checksum.update(_encode(ours))
+        return Copied(table.name, rows, checksum.hexdigest())
+
+    def _source_rows(self, table: Table) -> Iterator[Row]:
+        after: Row | None = None
+        while batch := self._read_source(table, after):
+            after = table.key_of(batch[-1])
+            yield from map(table.comparable, batch)
+
+    def _target_rows(self, table: Table) -> Iterator[Row]:
+        after: Row | None = None
+        while True:
+            statement = table.select(self._limit, on_sqlite=False, is_first=after is None)
+            batch = self._target.execute(statement.encode(), after or None).fetchall()
+            if not batch:
+                return
+            after = table.key_of(batch[-1])
+            yield from map(table.comparable, batch)
+
+
+def _plain(value: Any) -> Any:
+    """A key's value as JSON holds it."""
+    return {"id": value.hex()} if isinstance(value, bytes) else value
+
+
+def _sqlite_key(value: Any) -> Any:
+    """The value that `_plain` took apart."""
+    return bytes.fromhex(value["id"]) if isinstance(value, dict) else value
+
+
+def _shown(value: Any) -> str:
+    return value.hex() if isinstance(value, bytes) else str(value)

@@ -1,0 +1,45 @@
+"""The ledger's reader on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+from actors.adapters.clock import SystemClock
+from actors.ledger.postgres.arrays import Numbers, Texts
+from actors.ledger.postgres.outbox import TAKEN
+from actors.ledger.postgres.reading import IDLE_S, PostgresReading
+from actors.ledger.reader import StoreReader
+from actors.ledger.reading import Row
+from actors.ports import Clock
+
+PROFILES: Final = (
+    "{often}SELECT p.account_no, p.database, p.id, p.fields, p.interests"
+    " FROM unnest($1, $2, $3) AS wanted (account_no, database, id) CROSS JOIN LATERAL (SELECT * FROM profiles AS p"
+    "  WHERE p.account_no = wanted.account_no AND p.database = wanted.database AND p.id = wanted.id OFFSET 0) AS p"
+)
+
+
+class PostgresLedgerReader(PostgresReading, StoreReader):
+    """`LedgerReader` on PostgreSQL, beside the writer in any process.
+
+    Made with the store's URL, it connects when first asked. Any threads may use it; they take turns on one connection,
+    which is closed after some seconds without use. It sees what was committed before each call. While the store cannot
+    be reached, or is not made yet, calls raise `StoreUnavailable` and work again when it can be; a store of a newer
+    program's is a `StoreError`.
+    """
+
+    def __init__(self, url: str, clock: Clock | None = None, idle_s: float = IDLE_S) -> None:
+        """`clock`: what is due is due by it."""
+        super().__init__(url, idle_s)
+        self.clock = clock or SystemClock()
+
+    def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
+        """See `EnrichmentQueries.profile_rows`."""
+        account_nos, databases, ids = zip(*keys, strict=True)
+        return self.rows(PROFILES, (Numbers(account_nos), Texts(databases), Texts(ids)))
+
+    def first_rows(self, keys: Collection[tuple[int, int]]) -> list[Row]:
+        """See `EnrichmentQueries.first_rows`."""
+        message_keys, first_keys = zip(*keys, strict=True)
+        return self.rows(TAKEN, (Numbers(message_keys), Numbers(first_keys)))

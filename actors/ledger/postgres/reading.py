@@ -1,0 +1,155 @@
+"""A connection to read the PostgreSQL ledger by, shared by the threads of a process."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import psycopg
+from psycopg import Connection
+
+from actors.ledger.dialect import Dialect
+from actors.ledger.postgres.arrays import Uuids
+from actors.ledger.postgres.connection import READER_STATEMENT_S, SILENCE_S, open_reader
+from actors.ledger.postgres.dialect import POSTGRES, LedgerCursor
+from actors.ledger.postgres.errors import refusal
+from actors.ledger.postgres.schema import check_readable
+from actors.ledger.postgres.watch import WATCH
+from actors.ledger.reading import Reading, Row
+from domain.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+#: Seconds without a read after which the connection is given back to the server.
+IDLE_S: Final = 5.0
+#: Seconds after a failure to connect in which no other attempt is made: readers of many processes come back at once.
+PAUSE_S: Final = 0.5
+#: Seconds within which the same failure is not logged again.
+SAME_FAILURE_S: Final = 30.0
+_PATIENCE_S: Final = READER_STATEMENT_S + SILENCE_S
+
+
+class PostgresReading(Reading):
+    """Connects on first use, and again after any error. At most one connection, and none after `idle_s` without use."""
+
+    dialect: Dialect = POSTGRES
+
+    def __init__(self, url: str, idle_s: float = IDLE_S) -> None:
+        self._url = url
+        self._idle_s = idle_s
+        self._lock = threading.Lock()
+        self._connection: Connection[Row] | None = None
+        self._closed = False
+        self._used_at_s = 0.0
+        self._idle: threading.Timer | None = None
+        self._failure: tuple[float, StoreUnavailable] | None = None
+        self._logged_at_s = float("-inf")
+
+    def close(self) -> None:
+        """See `Reading.close`."""
+        with self._lock:
+            self._closed = True
+            if self._idle is not None:
+                self._idle.cancel()
+            self._disconnect()
+
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        """See `Reading.rows`."""
+        with self._cursor() as cursor:
+            return cursor.execute(sql, params).fetchall()
+
+    def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
+        """See `Reading.rows_of_events`. In one snapshot."""
+        return self.rows(sql, (Uuids(event_ids),)) if event_ids else []
+
+    @contextmanager
+    def snapshot(self) -> Iterator[LedgerCursor]:
+        """See `Reading.snapshot`."""
+        with self._cursor() as cursor:
+            cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+            try:
+                yield cursor
+            finally:
+                if not cursor.connection.closed:
+                    cursor.execute("ROLLBACK")
+
+    @contextmanager
+    def _cursor(self) -> Iterator[LedgerCursor]:
+        with self._lock:
+            connection = self._connected()
+            try:
+                with WATCH.within(connection, _PATIENCE_S), LedgerCursor(connection) as cursor:
+                    yield cursor
+            except psycopg.Error as exc:
+                self._disconnect()
+                raise refusal(exc) from exc
+            self._used_at_s = time.monotonic()
+            if self._idle is None:
+                self._look_in(self._idle_s)
+
+    def _connected(self) -> Connection[Row]:
+        if self._closed:
+            raise StoreUnavailable("the ledger's reader is closed")
+        if self._connection is None:
+            self._connection = self._connect()
+        return self._connection
+
+    def _connect(self) -> Connection[Row]:
+        if self._failure is not None and time.monotonic() - self._failure[0] < PAUSE_S:
+            raise StoreUnavailable(str(self._failure[1]))
+        try:
+            connection = _open(self._url)
+        except StoreUnavailable as exc:
+            self._note(exc)
+            raise
+        self._failure = None
+        return connection
+
+    def _note(self, failure: StoreUnavailable) -> None:
+        now_s = time.monotonic()
+        is_news = self._failure is None or str(self._failure[1]) != str(failure)
+        self._failure = (now_s, failure)
+        if is_news or now_s - self._logged_at_s > SAME_FAILURE_S:
+            self._logged_at_s = now_s
+            log.warning("the ledger cannot be read", extra={"action": "ledger_unreadable", "error": str(failure)})
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    # --- giving an idle connection back
+
+    def _look_in(self, seconds: float) -> None:
+        self._idle = threading.Timer(seconds, self._close_when_idle)
+        self._idle.daemon = True
+        self._idle.start()
+
+    def _close_when_idle(self) -> None:
+        with self._lock:
+            self._idle = None
+            left_s = self._used_at_s + self._idle_s - time.monotonic()
+            if self._connection is None:
+                return
+            if left_s > 0:
+                self._look_in(left_s)
+            else:
+                self._disconnect()
+
+
+def _open(url: str) -> Connection[Any]:
+    """A connection to a ledger of this program's version."""
+    connection = open_reader(url)
+    try:
+        check_readable(connection)
+    except psycopg.Error as exc:
+        connection.close()
+        raise refusal(exc) from exc
+    except BaseException:
+        connection.close()
+        raise
+    return connection

@@ -1,0 +1,53 @@
+"""The ledger's writer on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+from psycopg import Connection
+
+from actors.adapters.clock import SystemClock
+from actors.ledger.group_commit import GroupCommit
+from actors.ledger.postgres.connection import open_writer
+from actors.ledger.postgres.errors import refusal
+from actors.ledger.postgres.fence import Fence
+from actors.ledger.postgres.outbox import PostgresRecording
+from actors.ledger.postgres.reading import PostgresReading
+from actors.ledger.postgres.schema import migrate
+from actors.ledger.postgres.session import PostgresSession
+from actors.ledger.writer import Ledger
+from actors.ports import Clock
+
+Connect = Callable[[str], Connection[tuple[Any, ...]]]
+
+
+class PostgresLedger(Ledger):
+    """`Ledger` on a PostgreSQL database. The last to start is the one that writes; those before it are refused.
+
+    It connects when it is first asked for something, and brings the database to this program's schema then. A store
+    that cannot be reached is waited for: calls raise `StoreUnavailable` until it can be. One that a newer program
+    wrote, or that holds something else, is a trouble of the same kind, whose words say what to do.
+    """
+
+    def __init__(self, url: str, clock: Clock | None = None, connect: Connect = open_writer) -> None:
+        self._url = url
+        self._connect = connect
+        self._fence = Fence()
+        super().__init__(
+            GroupCommit(self._open_session), PostgresReading(url), PostgresRecording(), clock or SystemClock()
+        )
+
+    def _open_session(self) -> PostgresSession:
+        connection = self._connect(self._url)
+        try:
+            migrate(connection)
+            self._fence.enter(connection)
+        except psycopg.Error as exc:
+            connection.close()
+            raise refusal(exc) from exc
+        except BaseException:
+            connection.close()
+            raise
+        return PostgresSession(connection, self._fence)

@@ -1,0 +1,193 @@
+"""What enrichment and delivery look up: set-based, by index, many times a second."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Sequence
+from typing import Final
+from uuid import UUID
+
+import msgspec
+from eventsourcing.persistence import StoredEvent
+
+from actors.ledger.loop_document import LoopDocument, LoopKey
+from actors.ledger.reading import Reading, Row
+from actors.ports import Clock
+from domain.delivery import LaneHealth, OfferedDelivery
+from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
+from domain.values import TRIGGER_NAMES
+
+EVENTS_OF: Final = (
+    "SELECT originator_version, topic, state FROM stored_events WHERE originator_id = $1 ORDER BY originator_version"
+)
+ROUTES_VERSION: Final = "SELECT value FROM meta WHERE name = 'routes_version'"
+ROUTED_LOOPS: Final = "SELECT no, id, account_no, doc FROM loops WHERE state <> 'disabled' AND deleted = 0 ORDER BY no"
+MESSAGES: Final = (
+    "{often}SELECT key, account_no, id, recipient, tags, mailing, database, profile FROM messages WHERE key {in $1}"
+)
+LOOPS_OWED: Final = "SELECT DISTINCT loop_no FROM deliveries WHERE state = 0 AND event_id {in $1}"
+DUE_DELIVERIES: Final = (
+    "{often}SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
+    " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries"
+    "   WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 AND id {not in $3}"
+    "   ORDER BY due_at_ms, id LIMIT $4) AS d"
+    " {join} {stored d}"
+    " ORDER BY d.due_at_ms, d.id"
+)
+#: Says which index, for any store would rather walk all deliveries of all loops by id.
+PENDING_IN_ORDER: Final = (
+    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
+    " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries {by deliveries_pending}"
+    "   WHERE {pending} AND loop_no = $1 AND id {not in $2} ORDER BY {pending id} LIMIT $3) AS d"
+    " {join} {stored d}"
+    " ORDER BY d.id"
+)
+PENDING_ONE: Final = (
+    "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM deliveries AS d"
+    " {join} {stored d} WHERE d.id = $1 AND d.loop_no = $2 AND d.state = 0"
+)
+#: Steps from loop to loop through the index, whatever each is owed.
+LOOPS_DUE: Final = (
+    "WITH RECURSIVE owed (no) AS ("
+    "  SELECT (SELECT min(loop_no) FROM deliveries {by deliveries_due} WHERE state = 0)"
+    "  UNION ALL"
+    "  SELECT (SELECT min(loop_no) FROM deliveries {by deliveries_due} WHERE state = 0 AND loop_no > owed.no)"
+    "   FROM owed WHERE owed.no IS NOT NULL)"
+    " SELECT l.id FROM owed {join} loops AS l ON l.no = owed.no WHERE l.state = 'active' AND l.deleted = 0"
+    "  AND (SELECT min(due_at_ms) FROM deliveries {by deliveries_due} WHERE state = 0 AND loop_no = owed.no) <= $1"
+    " UNION"
+    " SELECT l.id FROM replays AS r {by replays_running} {join} loops AS l ON l.no = r.loop_no"
+    "  WHERE r.state = 'running' AND l.state = 'active' AND l.deleted = 0"
+)
+NEWEST_DELIVERY_ID: Final = "SELECT last_id FROM delivery_ids"
+NEXT_DUE: Final = "{often}SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = $1"
+PENDING_COUNT: Final = (
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
+)
+#: What `LaneHealth` holds, in its order.
+HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms"
+HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = $1"  # noqa: S608 - no value is in it
+
+
+class Recorded(msgspec.Struct):
+    """What is delivered and shown of the stored state of a `domain.tracking_event.TrackingEventRecorded`."""
+
+    time_ms: int
+    #: The POST's fields: the text of one JSON object.
+    fields: str
+
+
+decode_recorded: Final = msgspec.json.Decoder(Recorded).decode
+_strings: Final = msgspec.json.Decoder(list[str])
+_objects: Final = msgspec.json.Decoder(dict[str, object])
+
+
+class EnrichmentQueries(Reading):
+    """The part of `LedgerReader` that enrichment and the aggregates need."""
+
+    def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
+        """All events of one aggregate, in order; empty when there is none."""
+        return [StoredEvent(originator_id, *row) for row in self.rows(EVENTS_OF, (originator_id.hex,))]
+
+    def routing_table(self) -> RoutingTable:
+        """All routes, and the version they have together."""
+        with self.snapshot() as cursor:
+            (version,) = cursor.execute(ROUTES_VERSION).fetchone()
+            loops = cursor.execute(ROUTED_LOOPS).fetchall()
+        routes = [LoopDocument.from_text(doc).route(LoopKey(*key)) for *key, doc in loops]
+        return RoutingTable(version, [route for route in routes if route is not None])
+
+    def routes_version(self) -> int:
+        """The version that `routing_table` has now."""
+        [(version,)] = self.rows(ROUTES_VERSION)
+        return int(version)
+
+    def messages(self, keys: Collection[int]) -> dict[int, MessageFacts]:
+        """Those of the messages that are known, by key."""
+        found = self.rows(MESSAGES, (self.many(keys),)) if keys else []
+        return {
+            key: MessageFacts(key, account_no, id_, recipient, _strings.decode(tags), mailing, database, profile)
+            for key, account_no, id_, recipient, tags, mailing, database, profile in found
+        }
+
+    def profiles(self, keys: Collection[tuple[int, str, str]]) -> dict[tuple[int, str, str], ProfileFacts]:
+        """Those of the profiles that are known, by (account_no, database, profile id)."""
+        found = self.profile_rows(keys) if keys else []
+        return {
+            (account_no, database, id_): ProfileFacts(
+                database, id_, _objects.decode(fields), _strings.decode(interests)
+            )
+            for account_no, database, id_, fields, interests in found
+        }
+
+    def taken_firsts(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
+        """Those (message key, first key) that an event has claimed already."""
+        return set(self.first_rows(keys)) if keys else set()
+
+    def loops_owed(self, event_ids: Collection[bytes]) -> list[int]:
+        """loop_no of each loop with a pending delivery of these events, ascending."""
+        return sorted({no for (no,) in self.rows_of_events(LOOPS_OWED, event_ids)})
+
+    @abstractmethod
+    def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
+        """account_no, database, id, fields and interests of the profiles that are known."""
+
+    @abstractmethod
+    def first_rows(self, keys: Collection[tuple[int, int]]) -> list[Row]:
+        """Those of the (message key, first key) that are there."""
+
+
+class DeliveryQueries(Reading):
+    """The part of `LedgerReader` that a loop's lane needs."""
+
+    #: What is due is due by it.
+    clock: Clock
+
+    def due_deliveries(
+        self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
+    ) -> list[OfferedDelivery]:
+        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`.
+
+        `in_order`: all that are pending, due or not, by id: what was recorded first comes first.
+        """
+        if in_order:
+            found = self.rows(PENDING_IN_ORDER, (loop_no, self.many(skip), limit))
+        else:
+            found = self.rows(DUE_DELIVERIES, (loop_no, now_ms, self.many(skip), limit))
+        return [_offered(*row) for row in found]
+
+    def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
+        """That delivery of the loop, due or not; None when it is not pending."""
+        found = self.row(PENDING_ONE, (delivery_id, loop_no))
+        return _offered(*found) if found else None
+
+    def loops_due(self, now_ms: int) -> list[str]:
+        """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running."""
+        return [loop_id for (loop_id,) in self.rows(LOOPS_DUE, (now_ms,))]
+
+    def next_due_ms(self, loop_no: int) -> int | None:
+        """When the loop's soonest pending delivery is due, or None when nothing is pending."""
+        [(due_at_ms,)] = self.rows(NEXT_DUE, (loop_no,))
+        return None if due_at_ms is None else int(due_at_ms)
+
+    def pending_count(self, loop_no: int, at_most: int) -> int:
+        """Deliveries that are pending and due, counted up to `at_most`: no backlog makes it slow."""
+        [(number,)] = self.rows(PENDING_COUNT, (loop_no, self.clock.now_ms(), at_most))
+        return int(number)
+
+    def newest_delivery_id(self) -> int:
+        """The highest id that any delivery was given so far, of whatever loop; ids only grow."""
+        [(last_id,)] = self.rows(NEWEST_DELIVERY_ID)
+        return int(last_id)
+
+    def health(self, loop_no: int) -> LaneHealth:
+        """How the loop's handler did when its lane last said so; all is well with one that never did."""
+        found = self.row(HEALTH, (loop_no,))
+        return LaneHealth(*found) if found else LaneHealth()
+
+
+def _offered(
+    id_: int, event_id: bytes, type_: int, attempts: int, due_at_ms: int, forgiven: int, state: bytes
+) -> OfferedDelivery:
+    fields = decode_recorded(state).fields.encode()
+    return OfferedDelivery(id_, event_id, TRIGGER_NAMES[type_], fields, attempts, due_at_ms, forgiven)

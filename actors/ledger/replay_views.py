@@ -1,0 +1,61 @@
+"""What lanes and the API read of replays."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors import commands as c
+from actors.ledger.cursors import Number, decode_cursor, encode_cursor
+from actors.ledger.reading import Reading, Row
+from actors.ledger.replays import PROGRESS
+from domain.delivery import ReplayProgress
+
+RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - no value is in it
+REPLAY: Final = f"SELECT {PROGRESS} FROM replays WHERE id = $1 AND loop_no = $2"  # noqa: S608 - no value is in it
+REPLAYS: Final = (
+    f"SELECT {PROGRESS} FROM replays {{by replays_of_loop}}"  # noqa: S608 - no value is in it
+    " WHERE loop_no = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
+)
+_NEWEST: Final = 2**63 - 1
+
+
+class ReplayViews(Reading):
+    """The part of `LedgerReader` that shows replays."""
+
+    def running_replay(self, loop_no: int) -> ReplayProgress | None:
+        """The loop's replay that has not ended; there is one at most."""
+        found = self.row(RUNNING, (loop_no,))
+        return ReplayProgress(*found) if found else None
+
+    def replay(self, loop_no: int, replay_id: int) -> c.Replay | None:
+        """A replay of the loop by its number."""
+        found = self.row(REPLAY, (replay_id, loop_no))
+        return _view(found) if found else None
+
+    def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> c.ReplayPage:
+        """Replays of the loop, newest first.
+
+        Raises:
+            InvalidInput: the cursor is not one of this list.
+        """
+        (before,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (_NEWEST,)
+        found = self.rows(REPLAYS, (loop_no, before, limit + 1))
+        page = found[:limit]
+        return c.ReplayPage(
+            data=[_view(row) for row in page],
+            next=encode_cursor([page[-1][0]]) if len(found) > limit else None,
+        )
+
+
+def _view(row: Row) -> c.Replay:
+    progress = ReplayProgress(*row)
+    return c.Replay(
+        id=f"rpl_{progress.id}",
+        state=progress.state,
+        which=progress.which,
+        since_ms=progress.since_ms,
+        until_ms=progress.until_ms,
+        count=progress.count,
+        done=progress.done,
+        created_at_ms=progress.created_at_ms,
+    )

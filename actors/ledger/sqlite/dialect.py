@@ -1,0 +1,77 @@
+"""How SQLite writes what stores write differently, and the cursor that writes it so."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Self
+
+import msgspec
+
+from actors.ledger.dialect import Dialect, translator
+
+
+class SQLiteDialect:
+    """`Dialect`: lists are JSON texts, ids of events blobs, originator ids hexadecimal texts."""
+
+    def word(self, name: str, of: Sequence[str]) -> str:
+        """See `Dialect.word`."""
+        a, *b = of
+        texts = {
+            "often": "",  # it keeps every plan
+            "in": f"IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
+            "not in": f"NOT IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
+            # SQLite joins such tables in the order in which they stand.
+            "join": "CROSS JOIN",
+            "stored": f"stored_events AS s ON s.originator_id = lower(hex({a}.event_id)) AND s.originator_version = 1",
+            "by": f"INDEXED BY {a}",
+            "same": f"{a} = {''.join(b)}",  # the column's collation is NOCASE
+            "larger": f"max({a}, {''.join(b)})",
+            "pending": "state = 0",
+            "pending id": "id",
+            "part": "",  # it merges them as it reads
+            "end": "",
+            "position": "rowid",
+        }
+        return texts[name]
+
+    def parameter(self, number: str) -> str:
+        """See `Dialect.parameter`."""
+        return f"?{number}"
+
+    def many(self, values: Collection[int]) -> str:
+        """See `Dialect.many`."""
+        return json_text(values)
+
+    def event_id(self, id_: bytes) -> bytes:
+        """See `Dialect.event_id`."""
+        return id_
+
+    def event_id_bytes(self, originator_id: str) -> bytes:
+        """See `Dialect.event_id_bytes`."""
+        return bytes.fromhex(originator_id)
+
+
+SQLITE: Final = SQLiteDialect()
+sqlite_sql: Final = translator(SQLITE)
+
+
+def json_text(values: Collection[object]) -> str:
+    """A list as SQLite's `json_each` takes it."""
+    return msgspec.json.encode(list(values)).decode()
+
+
+class LedgerCursor(sqlite3.Cursor):
+    """SQLite's, for statements of the text in `actors.ledger.dialect`."""
+
+    dialect: Dialect = SQLITE
+
+    def execute(self, sql: str, params: Any = (), /) -> Self:
+        """See `sqlite3.Cursor.execute`."""
+        super().execute(sqlite_sql(sql), params)
+        return self
+
+    def executemany(self, sql: str, params: Any, /) -> Self:
+        """See `sqlite3.Cursor.executemany`."""
+        super().executemany(sqlite_sql(sql), params)
+        return self

@@ -1,0 +1,133 @@
+"""`feedback-loops doctor`: looks at everything that the service needs, and says what to do."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Final
+
+from rich.text import Text
+
+from actors.ledger.stores import LEDGER_FILE
+from actors.settings import Settings
+from api.cli.group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
+from api.cli.parser import Parser
+from api.cli.screen import Screen, printable
+from api.doctor import machine, network, stores
+from api.doctor.findings import Check, Finding, Level, carried_out, problem
+from domain.errors import FeedbackLoopsError, InvalidInput
+
+DESCRIPTION: Final = """\
+Looks at the data directory, its keys and disk, the store, the journal, the clock, names, the running service and what
+runs behind it, and says of each how it is and what to do. It works whether the service runs or not, changes nothing,
+and sends no event. Run it on the service's machine as the service's own user, with the variables that `serve` gets.
+"""
+EPILOG: Final = """\
+exit codes:
+  0  nothing is wrong, but for warnings
+  1  there is a problem
+  2  the command was used wrongly
+"""
+COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
+
+
+def parser() -> Parser:
+    """The command's options."""
+    made = Parser(prog="feedback-loops doctor", description=DESCRIPTION, epilog=EPILOG)
+    made.add_argument("--data-dir", metavar="DIR", help="the service's; default: as for `serve`")
+    made.add_argument("--loop", metavar="ID", help="look at this feedback loop and its handler as well")
+    made.add_argument(
+        "--url", metavar="URL", help=f"where the service is; default: ${URL_VARIABLE}, or where its settings say"
+    )
+    made.add_argument("--json", action="store_true", help="one JSON object with all that was found")
+    return made
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carries out the checks; 1 when there is a problem."""
+    options = parser().parse_args(arguments)
+    findings = asyncio.run(examine(options, environment))
+    _tell(findings, Screen(is_json=options.json))
+    return FAILED if any(finding.level is Level.PROBLEM for finding in findings) else OK
+
+
+async def examine(options: argparse.Namespace, environment: Mapping[str, str]) -> list[Finding]:
+    """All that is found, in the order in which it should be seen to."""
+    try:
+        settings = Settings.from_env(environment, data_dir=options.data_dir)
+    except InvalidInput as exc:
+        advice = "Correct it where the service is started; `feedback-loops serve --help` explains each."
+        return [problem("settings", f"{name} {what}", advice) for name, what in exc.problems]
+    runs = machine.is_running(settings.data_dir)
+    if runs:
+        settings = _those_of_the_service(settings)
+    found: list[Finding] = []
+    for name, check in _checks(settings, options, environment, runs=runs):
+        found += await carried_out(name, check)
+    return found
+
+
+def _those_of_the_service(settings: Settings) -> Settings:
+    """What the running service was started with, if that can be read."""
+    try:
+        return Settings.from_dict(json.loads((settings.data_dir / "run" / "settings.json").read_text()))
+    except (OSError, ValueError, KeyError, FeedbackLoopsError):
+        return settings
+
+
+def _checks(
+    settings: Settings, options: argparse.Namespace, environment: Mapping[str, str], *, runs: bool
+) -> list[tuple[str, Check]]:
+    # Ray takes a second to load, which help and a misused command do not wait for.
+    from actors import bootstrap  # noqa: PLC0415
+
+    data_dir, now_ms = settings.data_dir, time.time_ns() // 1_000_000
+    url = options.url or environment.get(URL_VARIABLE) or (_own_url(settings) if settings.port else DEFAULT_URL)
+    reader = bootstrap.reader(settings)
+    checks: list[tuple[str, Check]] = [
+        ("data directory", partial(asyncio.to_thread, machine.check_data_dir, data_dir)),
+        ("keys", partial(asyncio.to_thread, machine.check_keys, data_dir)),
+        ("disk", partial(asyncio.to_thread, machine.check_disk, data_dir)),
+        ("clock", partial(asyncio.to_thread, machine.check_clock, data_dir)),
+        ("port", partial(asyncio.to_thread, machine.check_port, settings, runs=runs)),
+        ("DNS", partial(network.check_names, settings.public_url, settings.nameserver)),
+        ("service", partial(network.check_service, url, runs=runs)),
+        ("Ray", partial(network.check_ray_address, settings.ray_address, runs=runs)),
+    ]
+    if not runs:
+        checks.append(("journal", partial(asyncio.to_thread, stores.check_journal, data_dir / "journal", now_ms)))
+    path = data_dir / LEDGER_FILE
+    if settings.store is None:
+        checks.append(("store", partial(asyncio.to_thread, stores.check_ledger_file, path)))
+    if settings.store is not None or path.exists():
+        checks.append(("backlog", partial(asyncio.to_thread, stores.check_backlog, reader, now_ms)))
+    if options.loop:
+        resolver = bootstrap.resolver(settings)
+        checks.append(("loop", partial(network.check_handler, options.loop, reader, resolver)))
+    return checks
+
+
+def _own_url(settings: Settings) -> str:
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
+    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
+
+
+def _tell(findings: Sequence[Finding], screen: Screen) -> None:
+    if screen.is_json:
+        is_well = all(finding.level is not Level.PROBLEM for finding in findings)
+        screen.json({"ok": is_well, "findings": [finding._asdict() for finding in findings]})
+        return
+    for finding in findings:
+        text = Text()
+        text.append(f"{finding.level:8}", COLOURS[finding.level])
+        text.append(f"{finding.check:15}", "dim")
+        text.append(printable(finding.found) + ".")
+        if finding.advice:
+            text.append(" " + printable(finding.advice), "bold")
+        screen.line({}, text)
+    sys.stdout.flush()

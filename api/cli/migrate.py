@@ -1,0 +1,74 @@
+"""`feedback-loops migrate`: moves the ledger of a data directory from SQLite to PostgreSQL."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from actors.processes.data_dir import DataDir
+from actors.settings_table import ENV_PREFIX
+from api.cli.parser import Parser
+from domain.errors import FeedbackLoopsError
+
+DESCRIPTION: Final = """\
+Moves the ledger of a data directory from SQLite to an empty PostgreSQL database. Stop the service first.
+
+Every table is copied, then every row compared. Ended in the middle, by whatever, it goes on where it was when it is
+started again. A service that is then started with the same data directory and --store goes on as if nothing had
+happened: the same ids, backlogs, replays and secrets. The keys and the journal stay in the data directory.
+"""
+EPILOG: Final = """\
+A password in --store can be seen by every user of this machine while it runs; put the URL into the variable, or the
+password into the file that PGPASSFILE names.
+"""
+DONE: Final = """\
+The ledger is on PostgreSQL now. Go on with:
+  FEEDBACK_LOOPS_STORE=… feedback-loops serve --data-dir {data_dir}
+{data_dir}/ledger.moved.sqlite is the old one: remove it when you no longer want it.
+"""
+
+
+def parser() -> Parser:
+    """Its two options."""
+    made = Parser(prog="feedback-loops migrate", description=DESCRIPTION, epilog=EPILOG)
+    made.add_argument(
+        "--data-dir",
+        metavar="DIR",
+        type=Path,
+        help=f"The service's data directory. Default: ./var. [{ENV_PREFIX}DATA_DIR]",
+    )
+    made.add_argument(
+        "--store", metavar="URL", help=f"postgresql://user@host/database, an empty one. [{ENV_PREFIX}STORE]"
+    )
+    return made
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Moves it, and says how far it is, what was compared, and what to do next."""
+    from actors.ledger.postgres.moving import move  # noqa: PLC0415 - the driver, for a command that is run once
+
+    given = parser().parse_args(arguments)
+    url = given.store or environment.get(f"{ENV_PREFIX}STORE")
+    if not url:
+        sys.stderr.write(f"feedback-loops migrate: --store ({ENV_PREFIX}STORE) is missing: where the ledger shall go\n")
+        return 2
+    data_dir = (given.data_dir or Path(environment.get(f"{ENV_PREFIX}DATA_DIR") or "./var")).expanduser().absolute()
+    if not data_dir.is_dir():
+        sys.stderr.write(f"feedback-loops migrate: there is no directory {data_dir}: name it with --data-dir\n")
+        return 2
+    try:
+        with DataDir.open(data_dir):
+            compared = move(data_dir, url, _report)
+    except FeedbackLoopsError as exc:
+        sys.stderr.write(f"feedback-loops migrate: {exc}\n")
+        return 1
+    for table in compared:
+        print(f"same  {table.name:<14}{table.rows:>14,} rows  sha256 {table.checksum[:16]}")  # noqa: T201
+    print(DONE.format(data_dir=data_dir), end="")  # noqa: T201
+    return 0
+
+
+def _report(table: str, rows: int, total: int) -> None:
+    print(f"copy  {table:<14}{rows:>14,} of {total:,}", flush=True)  # noqa: T201 - it is what was asked for

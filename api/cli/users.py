@@ -1,0 +1,90 @@
+"""`feedback-loops users`: who can sign in to the dashboard, with the admin key."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from api.cli.accounts import ADMIN_KEY_FILE, ADMIN_KEY_VARIABLE, written_key
+from api.cli.group import FAILED, OK, Group
+from api.cli.screen import Screen
+from api.cli.service import Service, path
+
+
+def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    body = {"email": options.email}
+    body |= {"account": options.account} if options.account else {"account_name": options.account_name or options.email}
+    return _tell_password(service.ask("POST", "/v1/users", json=body), screen)
+
+
+def _tell_password(user: dict[str, Any], screen: Screen) -> int:
+    if screen.is_json:
+        screen.json(user)
+        return OK
+    screen.facts({"id": user["id"], "e-mail": user["email"], "account": user["account"], "password": user["password"]})
+    screen.say()
+    screen.say("The password is shown this once. It can be changed in the dashboard, under Account.")
+    return OK
+
+
+def list_(service: Service, screen: Screen, _options: argparse.Namespace) -> int:
+    found = service.ask("GET", "/v1/users")
+    if screen.is_json:
+        screen.json(found)
+        return OK
+    screen.table(
+        ("e-mail", "account", "id"),
+        [(user["email"], f"{user['account_name']} ({user['account']})", user["id"]) for user in found["data"]],
+        "nobody can sign in yet",
+    )
+    return OK
+
+
+def _id_of(service: Service, email: str) -> str | None:
+    users = service.ask("GET", "/v1/users")["data"]
+    return next((str(user["id"]) for user in users if email.lower() in {user["email"], user["id"]}), None)
+
+
+def password(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    user_id = _id_of(service, options.email)
+    if user_id is None:
+        screen.beside(f"feedback-loops users: there is no user {options.email}; `users list` shows who there is")
+        return FAILED
+    return _tell_password(service.ask("POST", path("/v1/users/{}/password", user_id)), screen)
+
+
+def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    user_id = _id_of(service, options.email)
+    if user_id is None:
+        screen.beside(f"feedback-loops users: there is no user {options.email}; `users list` shows who there is")
+        return FAILED
+    service.ask("DELETE", path("/v1/users/{}", user_id))
+    screen.say(f"{options.email} cannot sign in any more.")
+    return OK
+
+
+def group() -> Group:
+    """The commands."""
+    made = Group(
+        "users",
+        "Users: who can sign in to the dashboard, each to one account.",
+        key_name=f"the admin key ({ADMIN_KEY_FILE} here is read when neither is given)",
+        key_variable=ADMIN_KEY_VARIABLE,
+    )
+    creating = made.command("create", create, "make a user and show the password", "ann@example.com")
+    creating.add_argument("email", metavar="EMAIL", help="to sign in with")
+    which = creating.add_mutually_exclusive_group()
+    which.add_argument("--account", metavar="ID", help="of this account; default: of a new one")
+    which.add_argument("--account-name", metavar="NAME", help="the new account's name; default: the address")
+    made.command("list", list_, "show who can sign in")
+    setting = made.command("password", password, "give a user another password and show it", "ann@example.com")
+    setting.add_argument("email", metavar="EMAIL", help="or id")
+    removing = made.command("remove", remove, "have a user sign in no more", "ann@example.com")
+    removing.add_argument("email", metavar="EMAIL", help="or id")
+    return made
+
+
+def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
+    """Carries the command out."""
+    return group().run(arguments, environment, written_key())

@@ -1,0 +1,60 @@
+"""The reference page of the command line, made from its parsers.
+
+python -m api.cli_page > docs/reference/cli.md
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Final
+
+from api.cli.group import Group
+from api.cli.main import COMMANDS, parser
+from api.cli.parser import MAX_WIDTH
+
+_BEGINNING: Final = """\
+# Command line
+
+`demo`, `serve` and `listen` run something here; `backup`, `restore`, `migrate` and `doctor` work on a data directory.
+The other commands talk to a running service over its [HTTP API](api.md): `FEEDBACK_LOOPS_URL` says where it is,
+`FEEDBACK_LOOPS_API_KEY` has the account's key. With `--json` they show what the API answered, for scripts.
+
+This page is made from the parsers in `api/cli`: it is what `--help` shows.
+"""
+_SERVE: Final = "Its options are the [settings](settings.md).\n"
+
+
+def page() -> str:
+    """The page, in Markdown. Help is as wide as `COLUMNS` says; the page is made with 80."""
+    return "\n".join([_BEGINNING, *_commands()])
+
+
+def _commands() -> Iterator[str]:
+    yield _block(parser())
+    for name, what in COMMANDS.items():
+        yield f"## {name}\n"
+        if name == "serve":
+            yield f"{what.capitalize()}. {_SERVE}"
+            continue
+        module = import_module(f"api.cli.{name}")
+        if not hasattr(module, "group"):
+            yield _block(module.parser())
+            continue
+        group: Group = module.group()
+        yield _block(group.parser)
+        for command, its_parser in group.commands.items():
+            yield f"### {name} {command}\n"
+            yield _block(its_parser)
+
+
+def _block(of: argparse.ArgumentParser) -> str:
+    return f"```text\n{of.format_help().rstrip()}\n```\n"
+
+
+if __name__ == "__main__":
+    os.environ["COLUMNS"] = str(MAX_WIDTH)
+    sys.stdout.write(page())

@@ -1,0 +1,116 @@
+"""Figures as the page's charts draw them, and as a table says them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from actors import commands as c
+from api.dashboard import words
+from domain.figures import ANSWERS, MINUTE_MS, NOTHING, percentile_ms
+
+Numbers = list[float | None]
+
+_NONE: Final = c.Counts(answers=list(NOTHING[: len(ANSWERS)]), buckets=list(NOTHING[len(ANSWERS) :]))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One line of a chart. `style` names its colour in the style sheet."""
+
+    label: str
+    style: str
+    values: Numbers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chart:
+    """Lines over minutes."""
+
+    title: str
+    unit: str
+    #: Unix seconds, ascending, one for each minute.
+    times: list[int]
+    lines: list[Line]
+
+    def data(self) -> dict[str, Any]:
+        """What the page's script draws."""
+        return {
+            "unit": self.unit,
+            "times": self.times,
+            "lines": [{"label": line.label, "style": line.style, "values": line.values} for line in self.lines],
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Charts:
+    """Several charts of the same time, by name."""
+
+    by_name: dict[str, Chart]
+
+    def __getitem__(self, name: str) -> Chart:
+        return self.by_name[name]
+
+    def text(self) -> str:
+        """All of them, as JSON."""
+        return msgspec.json.encode({name: chart.data() for name, chart in self.by_name.items()}).decode()
+
+
+def _minutes(now_ms: int, count: int) -> range:
+    now = now_ms // MINUTE_MS
+    return range(now - count + 1, now + 1)
+
+
+def attempts_chart(found: Sequence[c.AttemptMinute], now_ms: int, minutes: int) -> Charts:
+    """A loop's attempts: how many by answer, and how long they took."""
+    shown = _minutes(now_ms, minutes)
+    by_minute = {minute.minute: minute.counts for minute in found}
+    counts = [by_minute.get(minute, _NONE) for minute in shown]
+    times = [minute * 60 for minute in shown]
+    styles = ("good", "wait", "bad", "bad-2", "quiet")
+    labels = ("2xx taken", "3xx redirects", "4xx refused", "5xx failed", "no answer")
+    answers = [
+        Line(label=label, style=style, values=[count.answers[n] for count in counts])
+        for n, (label, style) in enumerate(zip(labels, styles, strict=True))
+    ]
+    durations = [
+        Line(
+            label=label,
+            style=style,
+            values=[_rounded(percentile_ms(count.buckets, share)) for count in counts],
+        )
+        for label, style, share in (("p50", "accent", 0.5), ("p95", "wait", 0.95), ("p99", "bad", 0.99))
+    ]
+    return Charts(
+        {
+            "answers": Chart(title="Answers a minute", unit="", times=times, lines=answers),
+            "durations": Chart(title="Time to answer", unit="ms", times=times, lines=durations),
+        }
+    )
+
+
+def events_chart(found: Sequence[c.EventMinute], now_ms: int, minutes: int) -> Charts:
+    """An account's events by type."""
+    shown = _minutes(now_ms, minutes)
+    counts = {(event.type, event.minute): event.count for event in found}
+    types = [trigger for trigger in words.TRIGGERS if any(event.type == trigger for event in found)] or [
+        "open",
+        "click",
+    ]
+    lines = [
+        Line(
+            label=words.TRIGGERS[trigger][0],
+            style=f"line-{n % 6 + 1}",
+            values=[counts.get((trigger, minute), 0) for minute in shown],
+        )
+        for n, trigger in enumerate(types)
+    ]
+    times = [minute * 60 for minute in shown]
+    return Charts({"events": Chart(title="Events a minute", unit="", times=times, lines=lines)})
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,54 @@
+"""Names and values as browsers send them, in a query or a form."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final, Self
+from urllib.parse import parse_qsl
+
+from api.problems import MALFORMED, Refused
+
+_MAX_FIELDS: Final = 500
+
+
+class Form:
+    """Fields with one value or several. What is not there reads as empty."""
+
+    def __init__(self, fields: Mapping[str, Sequence[str]] | None = None) -> None:
+        self._fields = dict(fields or {})
+
+    @classmethod
+    def read(cls, raw: bytes) -> Self:
+        """Of `application/x-www-form-urlencoded`, in UTF-8.
+
+        Raises:
+            Refused: 400, it is not, or has too many fields.
+        """
+        fields: dict[str, list[str]] = {}
+        try:
+            pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
+        except ValueError:
+            raise Refused(MALFORMED, f"the form is not URL-encoded UTF-8 of at most {_MAX_FIELDS} fields") from None
+        for name, value in pairs:
+            fields.setdefault(name, []).append(value)
+        return cls(fields)
+
+    def text(self, name: str) -> str:
+        """The field's first value without white space around it, its line ends made alike."""
+        return self.raw(name).strip()
+
+    def raw(self, name: str) -> str:
+        """The field's first value as it was typed, its line ends made alike."""
+        return next(iter(self._fields.get(name, ())), "").replace("\r\n", "\n")
+
+    def texts(self, name: str) -> list[str]:
+        """All values of the field."""
+        return list(self._fields.get(name, ()))
+
+    def lines(self, name: str) -> list[str]:
+        """The items of a field in which each is on a line of its own, or between commas."""
+        items = [item.strip() for item in self.raw(name).replace(",", "\n").split("\n")]
+        return [item for item in items if item]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._fields

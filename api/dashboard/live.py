@@ -1,0 +1,65 @@
+"""What changes on a page by itself, as server-sent events: a part is sent when it is not what was sent before.
+
+Looking is cheap and rendering is not, and hits are answered by the same process: what looks as before is not rendered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, Final
+
+from actors.commands import FindSession
+from api.dashboard.page import Visit
+from domain.errors import DomainError, FeedbackLoopsError
+
+log = logging.getLogger(__name__)
+
+#: Seconds between two looks.
+POLL_S: Final = 1.0
+#: Looks between two at the session: who was signed out sees no more, at the latest after so many.
+_SESSION_EVERY: Final = 15
+#: Looks of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed.
+_HEARTBEAT_EVERY: Final = 15
+_HELLO: Final = b"retry: 2000\n\n"
+_HEARTBEAT: Final = b": nothing new\n\n"
+
+#: What a page shows now, in values that can be compared.
+Look = Callable[[], Awaitable[Mapping[str, Any]]]
+#: All messages of that, always in the same order.
+Render = Callable[[Mapping[str, Any]], list[bytes]]
+
+
+def message(name: str, content: bytes) -> bytes:
+    """One event (HTML Living Standard, 9.2) of possibly many lines."""
+    lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
+    return b"event: " + name.encode() + b"\n" + b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
+
+
+async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:
+    """The stream, for as long as somebody reads it and is signed in."""
+    seen: Mapping[str, Any] | None = None
+    sent: list[bytes] = []
+    looks = silent = 0
+    with visit.services.streams.counted(visit.account.no):
+        yield _HELLO
+        while True:
+            try:
+                if looks % _SESSION_EVERY == 0 and not await visit.call(FindSession(token_hash=visit.token_hash)):
+                    return
+                found = await look()
+            except DomainError:  # it was deleted
+                return
+            except FeedbackLoopsError as exc:
+                log.info("a live page waits", extra={"action": "live_page_waits", "problem": str(exc)})
+                found = seen or {}
+            now = render(found) if found != seen and found else sent
+            seen = found
+            news = b"".join(part for n, part in enumerate(now) if n >= len(sent) or part != sent[n])
+            sent = now
+            looks += 1
+            silent = 0 if news else silent + 1
+            if news or silent % _HEARTBEAT_EVERY == 0:
+                yield news or _HEARTBEAT
+            await asyncio.sleep(POLL_S)

@@ -1,0 +1,58 @@
+"""One delivery: its attempts, with what went over the wire; and trying it again."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors import commands as c
+from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.reply import Reply
+from domain.errors import Conflict, NotFound
+
+#: Attempts that are shown, the latest: replays may have added many.
+MAX_ATTEMPTS: Final = 20
+
+
+async def delivery_page(visit: Visit) -> Reply:
+    """The delivery with all attempts, the last one first."""
+    return await _page(visit)
+
+
+async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
+    found = await visit.call(c.GetLoopDelivery(account=visit.account, delivery_id=visit.path["id"]))
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=found.loop_id))
+    latest = found.delivery.attempts[-MAX_ATTEMPTS:]
+    attempts = [await _attempt(visit, found.delivery.id, attempt) for attempt in reversed(latest)]
+    return visit.html(
+        "delivery.html",
+        status,
+        loop=loop,
+        delivery=found.delivery,
+        attempts=attempts,
+        problem=problem,
+        done=visit.query.text("done"),
+    )
+
+
+async def _attempt(visit: Visit, delivery_id: str, attempt: c.AttemptView) -> dict[str, Any]:
+    """An attempt with its POST, or with why that cannot be shown."""
+    command = c.GetPost(account=visit.account, delivery_id=delivery_id, attempt_no=attempt.no)
+    try:
+        return {"attempt": attempt, "post": await visit.call(command), "why": ""}
+    except (Conflict, NotFound) as exc:
+        return {"attempt": attempt, "post": None, "why": str(exc)}
+
+
+async def retry(visit: Visit) -> Reply:
+    """Has the delivery tried again, now."""
+    try:
+        await visit.call(c.RetryDelivery(account=visit.account, delivery_id=visit.path["id"]))
+    except Conflict as exc:
+        return await _page(visit, 409, str(exc))
+    return see_other(f"{ROOT}/deliveries/{visit.path['id']}?done=retried")
+
+
+PAGES: Final = (
+    Page(method="GET", path="/deliveries/{id}", handler=delivery_page),
+    Page(method="POST", path="/deliveries/{id}/retry", handler=retry),
+)

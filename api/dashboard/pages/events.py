@@ -1,0 +1,130 @@
+"""Events: the newest as they come, searched, and one with its way from the hit to the handlers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+import msgspec
+
+from actors import commands as c
+from api.dashboard.live import live, message
+from api.dashboard.page import Page, Visit
+from api.event_stream import EVENT_STREAM
+from api.reply import Reply
+from domain.errors import InvalidInput
+
+#: Events on one page.
+PAGE: Final = 50
+#: Events that are looked through for a tag before a page is shown with what was found.
+_LOOKED_THROUGH: Final = 2000
+_READ_AT_ONCE: Final = 200
+_LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_SEARCHED: Final = ("type", "recipient", "message", "tag", "since", "until")
+
+
+def time_ms(text: str, name: str) -> int:
+    """The time that an `<input type=datetime-local>` says, which its label calls UTC.
+
+    Raises:
+        InvalidInput: it is none.
+    """
+    if _LOCAL.fullmatch(text):
+        try:
+            return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
+        except ValueError:
+            pass
+    problem = "must be a date and a time such as 2026-03-01T09:30 (UTC)"
+    raise InvalidInput(f"{name} {problem}", [(f"/{name}", problem)])
+
+
+def _query(visit: Visit, wanted: dict[str, str]) -> c.ListEvents:
+    return c.ListEvents(
+        account=visit.account,
+        type=wanted["type"] or None,
+        recipient=wanted["recipient"] or None,
+        message_id=wanted["message"] or None,
+        since_ms=time_ms(wanted["since"], "since") if wanted["since"] else None,
+        until_ms=time_ms(wanted["until"], "until") if wanted["until"] else None,
+        limit=PAGE if not wanted["tag"] else _READ_AT_ONCE,
+        cursor=visit.query.text("cursor") or None,
+    )
+
+
+class Fields(dict[str, Any]):
+    """An event's fields; one that it has not is None."""
+
+    def __missing__(self, _name: str) -> None:
+        return None
+
+
+def shown(event: c.EventView) -> dict[str, Any]:
+    """An event with its fields read."""
+    return {"event": event, "fields": Fields(msgspec.json.decode(event.fields))}
+
+
+async def _found(visit: Visit) -> dict[str, Any]:
+    wanted = {name: visit.query.text(name) for name in _SEARCHED}
+    query = _query(visit, wanted)
+    rows: list[dict[str, Any]] = []
+    looked_through = 0
+    while True:
+        page = await visit.call(query)
+        looked_through += len(page.data)
+        rows += [
+            row for row in map(shown, page.data) if not wanted["tag"] or wanted["tag"] in row["fields"].get("tags", [])
+        ]
+        if page.next is None or len(rows) >= PAGE or looked_through >= _LOOKED_THROUGH:
+            break
+        query = msgspec.structs.replace(query, cursor=page.next)
+    return {"rows": rows, "next": page.next, "wanted": wanted}
+
+
+async def events_page(visit: Visit) -> Reply:
+    """The newest events that match."""
+    is_first = "cursor" not in visit.query
+    try:
+        found = await _found(visit)
+    except InvalidInput as exc:
+        wanted = {name: visit.query.text(name) for name in _SEARCHED}
+        nothing: dict[str, Any] = {"rows": [], "next": None, "wanted": wanted}
+        return visit.html("events.html", 422, **nothing, problem=str(exc), is_first=False)
+    return visit.html("events.html", **found, problem="", is_first=is_first)
+
+
+async def events_live(visit: Visit) -> Reply:
+    """The list, as it grows."""
+    await _found(visit)
+    visit.services.streams.check(visit.account.no)
+
+    def render(found: Mapping[str, Any]) -> list[bytes]:
+        return [message("events", visit.renderer.render("_events.html", found))]
+
+    return Reply(content_type=EVENT_STREAM, stream=live(visit, lambda: _found(visit), render))
+
+
+async def event_page(visit: Visit) -> Reply:
+    """The event's way: the hit, what enrichment made of it, each loop's attempts."""
+    event = await visit.call(c.GetEvent(account=visit.account, event_id=visit.path["id"]))
+    owed = await visit.call(c.ListEventDeliveries(account=visit.account, event_id=event.id))
+    loops = {}
+    for delivery in owed:
+        if delivery.loop_id not in loops:
+            loops[delivery.loop_id] = await visit.call(c.GetLoop(account=visit.account, loop_id=delivery.loop_id))
+    steps = [
+        {"at_ms": attempt.at_ms, "attempt": attempt, "delivery": each.delivery, "loop": loops[each.loop_id]}
+        for each in owed
+        for attempt in each.delivery.attempts
+    ]
+    steps.sort(key=lambda step: step["at_ms"])
+    return visit.html("event.html", **shown(event), steps=steps, owed=owed, loops=loops)
+
+
+PAGES: Final = (
+    Page(method="GET", path="/events", handler=events_page),
+    Page(method="GET", path="/events/live", handler=events_live),
+    Page(method="GET", path="/events/{id}", handler=event_page),
+)

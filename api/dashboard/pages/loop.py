@@ -1,0 +1,123 @@
+"""A loop's page: how it does, its deliveries as they come, and what can be done with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from typing import Any, Final
+
+from actors import commands as c
+from api.dashboard import words
+from api.dashboard.charts import attempts_chart
+from api.dashboard.handlers import SNIPPETS
+from api.dashboard.live import live, message
+from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.pages.loops import row
+from api.event_stream import EVENT_STREAM
+from api.reply import Reply
+
+#: Deliveries on one page.
+PAGE: Final = 25
+#: Minutes that the charts show.
+CHART_MINUTES: Final = 60
+_FILTERS: Final = ("state", "type")
+
+
+async def _loop(visit: Visit) -> c.Loop:
+    loop: c.Loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    return loop
+
+
+async def _facts(visit: Visit, loop: c.Loop) -> dict[str, Any]:
+    """What of the page changes by itself."""
+    wanted = {name: visit.query.text(name) or None for name in _FILTERS}
+    figures, deliveries, minutes = await asyncio.gather(
+        visit.call(c.ListFigures(account=visit.account, loop_ids=[loop.id])),
+        visit.call(
+            c.ListDeliveries(
+                account=visit.account,
+                loop_id=loop.id,
+                limit=PAGE,
+                cursor=visit.query.text("cursor") or None,
+                state=wanted["state"],
+                type=wanted["type"],
+            )
+        ),
+        visit.call(c.ListAttemptMinutes(account=visit.account, loop_id=loop.id, minutes=CHART_MINUTES)),
+    )
+    chart = attempts_chart(minutes, visit.services.now_ms(), CHART_MINUTES)
+    return {**row(loop, figures[0]), "deliveries": deliveries, "chart": chart, "filters": wanted}
+
+
+async def loop_page(visit: Visit) -> Reply:
+    """The whole page."""
+    loop = await _loop(visit)
+    is_first = not visit.query.text("cursor")
+    facts = await _facts(visit, loop)
+    return visit.html("loop.html", **facts, is_first=is_first, done=visit.query.text("done"))
+
+
+async def loop_live(visit: Visit) -> Reply:
+    """The page's parts, again and again, as they change."""
+    await _loop(visit)
+    visit.services.streams.check(visit.account.no)
+
+    async def look() -> Mapping[str, Any]:
+        return await _facts(visit, await _loop(visit))
+
+    def render(facts: Mapping[str, Any]) -> list[bytes]:
+        parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in ("facts", "deliveries")]
+        return [*parts, message("chart", facts["chart"].text().encode())]
+
+    return Reply(content_type=EVENT_STREAM, stream=live(visit, look, render))
+
+
+async def pause(visit: Visit) -> Reply:
+    """Holds deliveries back."""
+    await visit.call(c.PauseLoop(account=visit.account, loop_id=visit.path["id"]))
+    return see_other(f"{ROOT}/loops/{visit.path['id']}?done=paused")
+
+
+async def resume(visit: Visit) -> Reply:
+    """Lets deliveries go on."""
+    await visit.call(c.ResumeLoop(account=visit.account, loop_id=visit.path["id"]))
+    return see_other(f"{ROOT}/loops/{visit.path['id']}?done=resumed")
+
+
+async def code_page(visit: Visit) -> Reply:
+    """The secret, and code to paste for a handler that checks signatures."""
+    loop = await _loop(visit)
+    secret = await visit.call(c.GetSecret(account=visit.account, loop_id=loop.id))
+    return visit.html("code.html", loop=loop, secret=secret, is_new=False, snippets=SNIPPETS)
+
+
+async def rotate(visit: Visit) -> Reply:
+    """Makes a new secret, and shows it."""
+    loop = await visit.call(c.RotateSecret(account=visit.account, loop_id=visit.path["id"]))
+    return visit.html("code.html", loop=loop, secret=loop.secret, is_new=True, snippets=SNIPPETS)
+
+
+async def delete_page(visit: Visit) -> Reply:
+    """Asks for the loop's name."""
+    return visit.html("delete.html", loop=await _loop(visit), problem="")
+
+
+async def delete(visit: Visit) -> Reply:
+    """Ends the loop, if its name was typed."""
+    loop = await _loop(visit)
+    if visit.form.text("name") != words.loop_name(loop):
+        return visit.html("delete.html", 422, loop=loop, problem="This is not the feedback loop's name.")
+    await visit.call(c.DeleteLoop(account=visit.account, loop_id=loop.id))
+    return see_other(f"{ROOT}/loops?done=deleted")
+
+
+PAGES: Final = (
+    Page(method="GET", path="/loops/{id}", handler=loop_page),
+    Page(method="GET", path="/loops/{id}/live", handler=loop_live),
+    Page(method="POST", path="/loops/{id}/pause", handler=pause),
+    Page(method="POST", path="/loops/{id}/resume", handler=resume),
+    Page(method="GET", path="/loops/{id}/code", handler=code_page),
+    Page(method="POST", path="/loops/{id}/code", handler=rotate),
+    Page(method="GET", path="/loops/{id}/delete", handler=delete_page),
+    Page(method="POST", path="/loops/{id}/delete", handler=delete),
+)

@@ -1,0 +1,153 @@
+"""The one page on which a feedback loop is made, and the same to change it; the sample POST beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from actors import commands as c
+from actors.delivery.samples import sample_fields
+from api.checked_input import checked
+from api.dashboard import words
+from api.dashboard.form import Form
+from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.reply import Reply
+from api.schemas.loops import NewLoop
+from domain.errors import InvalidInput
+from domain.payload import CONTENT_TYPES, encode_form, encode_json
+from domain.values import Trigger
+
+_SETTINGS: Final = ("url", "triggers", "format", "rate_limit", "max_concurrency", "ordered", "description")
+#: Of the sample that is shown, whatever is picked.
+_SAMPLE_EVENT: Final = bytes.fromhex("0199c2a4d1f27c3e8a5b6c7d8e9fa0b1")
+_SAMPLE_MS: Final = 1_772_357_400_000
+
+
+def sample_text(trigger: str, format_: str) -> str:
+    """A POST of this trigger as it goes over the wire, its headers shortened; a form with a field on each line."""
+    fields = sample_fields(Trigger(trigger), _SAMPLE_EVENT, _SAMPLE_MS, {})
+    if format_ == "json":
+        body = encode_json(fields).decode().replace('","', '",\n "').replace(',"', ',\n "')
+    else:
+        body = encode_form(fields).decode().replace("&", "\n&")
+    return f"Content-Type: {CONTENT_TYPES[format_]}\nwebhook-id: {fields['event']}\nwebhook-signature: v1,…\n\n{body}"
+
+
+def _sample(form: Form) -> dict[str, str]:
+    """The sample to show for what is picked: of the trigger that was picked last, or of the first that is."""
+    known = [trigger for trigger in form.texts("triggers") if trigger in words.TRIGGERS]
+    wanted = form.text("sample")
+    trigger = wanted if wanted in words.TRIGGERS and (wanted in known or not known) else (known or ["open"])[0]
+    format_ = "json" if form.text("format") == "json" else "form"
+    return {"trigger": trigger, "format": format_, "text": sample_text(trigger, format_)}
+
+
+async def sample(visit: Visit) -> Reply:
+    """The part of the page that shows the sample."""
+    return visit.html("_sample.html", sample=_sample(visit.query))
+
+
+def _settings(form: Form) -> NewLoop:
+    """What the form says, checked as the API checks it.
+
+    Raises:
+        InvalidInput: with every field that is wrong.
+    """
+    given: dict[str, Any] = {
+        "url": form.text("url"),
+        "triggers": form.texts("triggers"),
+        "format": form.text("format") or "form",
+        "filters": {name: form.lines(name) for name in ("tags", "databases", "collections")},
+        "rate_limit": _number(form.text("rate_limit"), float),
+        "max_concurrency": _number(form.text("max_concurrency") or "16", int),
+        "ordered": "ordered" in form,
+        "description": form.text("description"),
+    }
+    return checked(NewLoop, given)
+
+
+def _number(text: str, kind: type[int | float]) -> Any:
+    """The number, None for nothing, or the text itself, which the check then refuses."""
+    try:
+        return kind(text) if text else None
+    except ValueError:
+        return text
+
+
+def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: c.Loop | None = None) -> Reply:
+    told: dict[str, str] = {}
+    for pointer, problem in problems:
+        # `/triggers/0` is a problem of the triggers; the first of a field is told.
+        name = pointer.removeprefix("/filters").split("/")[1] if pointer else "url"
+        told.setdefault(name, problem)
+    status = 422 if problems else 200
+    return visit.html("loop_form.html", status, form=form, problems=told, sample=_sample(form), loop=loop)
+
+
+async def new_loop_page(visit: Visit) -> Reply:
+    """The empty form; with a query, filled in by it."""
+    form = visit.query
+    if "triggers" not in form and "url" not in form:
+        form = Form({"triggers": ["open", "click"], "max_concurrency": ["16"]})
+    return _form_page(visit, form)
+
+
+async def create_loop(visit: Visit) -> Reply:
+    """Makes the loop, and goes on to its verification."""
+    if "show" in visit.form:  # without JavaScript, the button beside the sample
+        return _form_page(visit, visit.form)
+    try:
+        settings = _settings(visit.form)
+        filters = settings.filters.model_dump()
+        named = {name: getattr(settings, name) for name in _SETTINGS}
+        loop = await visit.call(c.CreateLoop(account=visit.account, **named, **filters))
+    except InvalidInput as exc:
+        return _form_page(visit, visit.form, exc.problems)
+    return see_other(f"{ROOT}/loops/{loop.id}/verify?done=created")
+
+
+def _filled(loop: c.Loop) -> Form:
+    fields = {
+        "url": [loop.url],
+        "triggers": loop.triggers,
+        "format": [loop.format],
+        "tags": ["\n".join(loop.tags)],
+        "databases": ["\n".join(loop.databases)],
+        "collections": ["\n".join(loop.collections)],
+        "rate_limit": ["" if loop.rate_limit is None else f"{loop.rate_limit:g}"],
+        "max_concurrency": [str(loop.max_concurrency)],
+        "description": [loop.description],
+    }
+    return Form(fields | ({"ordered": ["on"]} if loop.ordered else {}))
+
+
+async def edit_page(visit: Visit) -> Reply:
+    """The form, filled in with the loop's settings."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    return _form_page(visit, _filled(loop), loop=loop)
+
+
+async def edit(visit: Visit) -> Reply:
+    """Changes what differs."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    if "show" in visit.form:
+        return _form_page(visit, visit.form, loop=loop)
+    try:
+        settings = _settings(visit.form)
+        wanted = {name: getattr(settings, name) for name in _SETTINGS} | settings.filters.model_dump()
+        changes = {name: value for name, value in wanted.items() if getattr(loop, name) != value}
+        changed = await visit.call(c.ChangeLoop(account=visit.account, loop_id=loop.id, changes=changes))
+    except InvalidInput as exc:
+        return _form_page(visit, visit.form, exc.problems, loop)
+    if changed.url != loop.url:
+        return see_other(f"{ROOT}/loops/{loop.id}/verify?done=url")
+    return see_other(f"{ROOT}/loops/{loop.id}?done=saved")
+
+
+PAGES: Final = (
+    Page(method="GET", path="/loops/new", handler=new_loop_page),
+    Page(method="POST", path="/loops/new", handler=create_loop),
+    Page(method="GET", path="/loops/sample", handler=sample),
+    Page(method="GET", path="/loops/{id}/edit", handler=edit_page),
+    Page(method="POST", path="/loops/{id}/edit", handler=edit),
+)

@@ -1,0 +1,53 @@
+"""Showing that the script's server is one's own: the file or record, where to put it, and what was found there."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors import commands as c
+from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.reply import Reply
+from api.views import loop_view
+from domain import verification
+
+
+async def _page(visit: Visit, loop: c.Loop, findings: list[c.Finding] | None = None) -> Reply:
+    template = "_proof.html" if visit.is_fragment else "verify.html"
+    proof = loop_view(loop).verification
+    status = 422 if findings is not None and not visit.is_fragment else 200
+    return visit.html(template, status, loop=loop, proof=proof, findings=findings, done=visit.query.text("done"))
+
+
+async def verify_page(visit: Visit) -> Reply:
+    """The three steps."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    return await _page(visit, loop)
+
+
+async def verify(visit: Visit) -> Reply:
+    """Looks for the proof; when it is nowhere, shows what was found at each place."""
+    report = await visit.call(c.VerifyLoop(account=visit.account, loop_id=visit.path["id"]))
+    if not report.verified:
+        return await _page(visit, report.loop, report.findings)
+    there = f"{ROOT}/loops/{report.loop.id}?done=verified"
+    if visit.is_fragment:
+        return Reply(status=204, headers=(("HX-Redirect", there),))
+    return see_other(there)
+
+
+async def proof_file(visit: Visit) -> Reply:
+    """The file to place, under its name."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    name = verification.file_name(loop.verification_token)
+    return Reply(
+        body=verification.file_content(loop.verification_token).encode(),
+        content_type="text/plain; charset=utf-8",
+        headers=(("Content-Disposition", f'attachment; filename="{name}"'),),
+    )
+
+
+PAGES: Final = (
+    Page(method="GET", path="/loops/{id}/verify", handler=verify_page),
+    Page(method="POST", path="/loops/{id}/verify", handler=verify),
+    Page(method="GET", path="/loops/{id}/file", handler=proof_file),
+)

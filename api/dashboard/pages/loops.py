@@ -1,0 +1,53 @@
+"""The list of feedback loops, and the check of all."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from actors import commands as c
+from api.dashboard.page import Page, Visit
+from api.reply import Reply
+from domain.figures import percentile_ms
+
+#: Loops on one page.
+PAGE: Final = 50
+
+
+def success_share(counts: c.Counts) -> float | None:
+    """The part of attempts that were taken; None when there were none."""
+    attempts = sum(counts.answers)
+    return counts.answers[0] / attempts if attempts else None
+
+
+async def loops_page(visit: Visit) -> Reply:
+    """All loops and how they do."""
+    cursor = visit.query.text("cursor") or None
+    page = await visit.call(c.ListLoops(account=visit.account, limit=PAGE, cursor=cursor))
+    figures = await visit.call(c.ListFigures(account=visit.account, loop_ids=[loop.id for loop in page.data]))
+    rows = [row(loop, figure) for loop, figure in zip(page.data, figures, strict=True)]
+    return visit.html("loops.html", rows=rows, next=page.next, is_first=cursor is None, done=visit.query.text("done"))
+
+
+def row(loop: c.Loop, figures: c.LoopFigures) -> dict[str, Any]:
+    """What is shown of a loop in a list."""
+    return {
+        "loop": loop,
+        "figures": figures,
+        "success": success_share(figures.counts),
+        "p95": percentile_ms(figures.counts.buckets, 0.95),
+    }
+
+
+async def check_loops(visit: Visit) -> Reply:
+    """Sends a sample to every active loop, and shows what each answered."""
+    results = await visit.call(c.CheckLoops(account=visit.account))
+    known = {}
+    for result in results:
+        known[result.loop_id] = await visit.call(c.GetLoop(account=visit.account, loop_id=result.loop_id))
+    return visit.html("checks.html", results=results, loops=known)
+
+
+PAGES: Final = (
+    Page(method="GET", path="/loops", handler=loops_page),
+    Page(method="POST", path="/loops/check", handler=check_loops),
+)

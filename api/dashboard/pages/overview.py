@@ -1,0 +1,90 @@
+"""The start: events as they come, how every loop does, and what needs somebody's attention."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from actors import commands as c
+from actors.metrics import catalogue
+from api.dashboard import words
+from api.dashboard.charts import events_chart
+from api.dashboard.live import live, message
+from api.dashboard.page import ROOT, Page, Visit
+from api.dashboard.pages.loops import row
+from api.event_stream import EVENT_STREAM
+from api.reply import Reply
+
+CHART_MINUTES: Final = 60
+#: Loops that are shown; the others are in the list of loops.
+MAX_LOOPS: Final = 50
+#: A backlog that somebody should know of.
+LARGE_BACKLOG: Final = 10_000
+_PARTS: Final = ("attention", "waiting", "health")
+
+
+class Attention(NamedTuple):
+    """Something to be done: what, and where."""
+
+    tone: str
+    text: str
+    path: str
+    #: What the link says.
+    do: str
+
+
+async def _facts(visit: Visit) -> dict[str, Any]:
+    page, minutes, problems = await asyncio.gather(
+        visit.call(c.ListLoops(account=visit.account, limit=MAX_LOOPS)),
+        visit.call(c.ListEventMinutes(account=visit.account, minutes=CHART_MINUTES)),
+        visit.services.readiness.problems(),
+    )
+    figures = await visit.call(c.ListFigures(account=visit.account, loop_ids=[loop.id for loop in page.data]))
+    rows = [row(loop, figure) for loop, figure in zip(page.data, figures, strict=True)]
+    return {
+        "rows": rows,
+        "has_more": page.next is not None,
+        "attention": [*(Attention("bad", problem, "", "") for problem in problems), *_attention(rows)],
+        "chart": events_chart(minutes, visit.services.now_ms(), CHART_MINUTES),
+        "waiting": sum(row["figures"].backlog for row in rows),
+        "journal": visit.services.metrics.own(catalogue.JOURNAL_DEPTH),
+    }
+
+
+def _attention(rows: Sequence[dict[str, Any]]) -> list[Attention]:
+    found = []
+    for item in rows:
+        loop, backlog = item["loop"], item["figures"].backlog
+        name, where, state = words.loop_name(loop), f"{ROOT}/loops/{loop.id}", words.loop_state(loop)
+        if state == "disabled":
+            found.append(Attention("bad", f"{name} is disabled: {loop.disabled_reason}", where, "Look at it"))
+        elif state == "failing":
+            found.append(Attention("bad", f"{name}: the script is failing, deliveries wait.", where, "See why"))
+        elif state == "unverified":
+            found.append(Attention("wait", f"{name} gets nothing before it is verified.", f"{where}/verify", "Verify"))
+        elif backlog >= LARGE_BACKLOG:
+            found.append(Attention("wait", f"{name} has {backlog:,} deliveries waiting.", where, "Look at it"))
+    return found
+
+
+async def overview_page(visit: Visit) -> Reply:
+    """The whole page."""
+    return visit.html("overview.html", **await _facts(visit))
+
+
+async def overview_live(visit: Visit) -> Reply:
+    """The page's parts, as they change."""
+    visit.services.streams.check(visit.account.no)
+
+    def render(facts: Mapping[str, Any]) -> list[bytes]:
+        parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in _PARTS]
+        return [*parts, message("chart", facts["chart"].text().encode())]
+
+    return Reply(content_type=EVENT_STREAM, stream=live(visit, lambda: _facts(visit), render))
+
+
+PAGES: Final = (
+    Page(method="GET", path="/", handler=overview_page),
+    Page(method="GET", path="/live", handler=overview_live),
+)

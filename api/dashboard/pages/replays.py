@@ -1,0 +1,77 @@
+"""Delivering again what was not taken: begun, followed, cancelled."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from actors import commands as c
+from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.pages.events import time_ms
+from api.reply import Reply
+from domain.errors import Conflict, InvalidInput
+
+_LISTED: Final = 20
+
+
+async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    replays = await visit.call(c.ListReplays(account=visit.account, loop_id=loop.id, limit=_LISTED))
+    day_before = datetime.fromtimestamp(visit.services.now_ms() / 1000, UTC) - timedelta(days=1)
+    values: dict[str, Any] = {
+        "since": visit.form.text("since") or f"{day_before:%Y-%m-%dT%H:%M}",
+        "until": visit.form.text("until"),
+        "which": visit.form.text("which") or "dead",
+    }
+    done = visit.query.text("done")
+    return visit.html("replays.html", status, loop=loop, replays=replays.data, problem=problem, done=done, **values)
+
+
+async def replays_page(visit: Visit) -> Reply:
+    """The form, and replays so far."""
+    return await _page(visit)
+
+
+async def start(visit: Visit) -> Reply:
+    """Begins a replay, and goes to its progress."""
+    form = visit.form
+    try:
+        since_ms = time_ms(form.text("since"), "since")
+        until_ms = time_ms(form.text("until"), "until") if form.text("until") else None
+        command = c.StartReplay(
+            account=visit.account,
+            loop_id=visit.path["id"],
+            since_ms=since_ms,
+            until_ms=until_ms,
+            which=form.text("which") or "dead",
+        )
+        replay = await visit.call(command)
+    except InvalidInput as exc:
+        return await _page(visit, 422, str(exc))
+    except Conflict as exc:
+        return await _page(visit, 409, str(exc))
+    return see_other(f"{ROOT}/loops/{visit.path['id']}/replays/{replay.id}")
+
+
+async def replay_page(visit: Visit) -> Reply:
+    """How far a replay has come; the page asks again by itself while it goes on."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    command = c.GetReplay(account=visit.account, loop_id=loop.id, replay_id=visit.path["replay"])
+    replay = await visit.call(command)
+    template = "_replay.html" if visit.is_fragment else "replay.html"
+    return visit.html(template, loop=loop, replay=replay)
+
+
+async def cancel(visit: Visit) -> Reply:
+    """Ends a replay."""
+    command = c.CancelReplay(account=visit.account, loop_id=visit.path["id"], replay_id=visit.path["replay"])
+    await visit.call(command)
+    return see_other(f"{ROOT}/loops/{visit.path['id']}/replays?done=cancelled")
+
+
+PAGES: Final = (
+    Page(method="GET", path="/loops/{id}/replays", handler=replays_page),
+    Page(method="POST", path="/loops/{id}/replays", handler=start),
+    Page(method="GET", path="/loops/{id}/replays/{replay}", handler=replay_page),
+    Page(method="POST", path="/loops/{id}/replays/{replay}/cancel", handler=cancel),
+)

@@ -1,0 +1,82 @@
+"""What operators look at first: the service's processes, journals, ledger and lanes, from the figures of `/metrics`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from prometheus_client.core import Metric
+
+from actors.metrics import catalogue as m
+from api.dashboard.page import Page, Visit
+from api.dashboard.render import count_text, duration_text
+from api.reply import Reply
+
+#: What is shown, in groups; each figure by its metric. Nothing of it is of any one account.
+GROUPS: Final[tuple[tuple[str, tuple[m.Metric, ...]], ...]] = (
+    ("Processes", (m.RUNNING, m.SILENT, m.RESTARTS, m.MEMORY)),
+    ("Journals", (m.JOURNAL_DEPTH, m.JOURNAL_AGE, m.JOURNAL_TROUBLE, m.HITS, m.HITS_LOST, m.DISK_FREE)),
+    ("Ledger", (m.LEDGER_WAITING, m.LEDGER_SIZE, m.COMMIT, m.COMMITS_FAILED)),
+    ("Lanes", (m.LOOPS, m.BREAKERS, m.WAITING, m.OLDEST_DUE, m.UNDER_WAY, m.EVENT_DELIVERED)),
+)
+_SHARE: Final = 0.95
+
+
+class Figure(NamedTuple):
+    """One series of a metric, in words."""
+
+    what: str
+    of: str
+    value: str
+
+
+def figures(metrics: Sequence[Metric], wanted: Sequence[m.Metric]) -> list[Figure]:
+    """The figures of these metrics that there are."""
+    by_name = {metric.name: metric for metric in metrics}
+    found: list[Figure] = []
+    for metric in wanted:
+        family = by_name.get(metric.name.removesuffix("_total")) or by_name.get(metric.name)
+        if family is None:
+            continue
+        if metric.kind is m.Kind.HISTOGRAM:
+            found += [Figure(metric.help, "95 in 100 within", value) for value in _within(family)]
+        else:
+            found += [
+                Figure(metric.help, ", ".join(sample.labels.values()), _value(metric.name, sample.value))
+                for sample in family.samples
+                if not sample.name.endswith("_created")
+            ]
+    return found
+
+
+def _within(family: Metric) -> list[str]:
+    """The bound that a share of a histogram stays within, over all its series."""
+    buckets: dict[float, float] = {}
+    for sample in family.samples:
+        if sample.name.endswith("_bucket"):
+            bound = float(sample.labels["le"])
+            buckets[bound] = buckets.get(bound, 0.0) + sample.value
+    total = max(buckets.values(), default=0.0)
+    if not total:
+        return []
+    bound = min(bound for bound, count in buckets.items() if count >= _SHARE * total)
+    return ["longer than is measured" if bound == float("inf") else duration_text(bound * 1000)]
+
+
+def _value(name: str, value: float) -> str:
+    if name.endswith("_bytes"):
+        return f"{value / 1e6:,.1f} MB"
+    if name.endswith("_seconds"):
+        return duration_text(value * 1000)
+    return count_text(round(value))
+
+
+async def service_page(visit: Visit) -> Reply:
+    """All groups, and what keeps the service from being ready."""
+    problems = await visit.services.readiness.problems()
+    metrics = await visit.services.metrics.metrics()
+    groups: list[dict[str, Any]] = [{"title": title, "rows": figures(metrics, wanted)} for title, wanted in GROUPS]
+    return visit.html("service.html", problems=problems, groups=groups)
+
+
+PAGES: Final = (Page(method="GET", path="/service", handler=service_page),)

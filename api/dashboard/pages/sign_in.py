@@ -1,0 +1,102 @@
+"""The ways in and out: first run, sign in, sign out."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors import commands as c
+from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.sessions import clear_cookie, set_cookie, token_hash, token_of
+from api.problems import Kind, Refused
+from api.reply import Reply
+from domain.errors import Conflict, InvalidInput
+
+TOO_MANY: Final = Kind(
+    slug="too-many-tries",
+    status=429,
+    title="Too many tries to sign in",
+    advice="Wait, and try again; the time is in `Retry-After`.",
+)
+
+
+async def sign_in_page(visit: Visit) -> Reply:
+    """The form, or the way on for who is here already or first."""
+    if await visit.call(c.IsFirstRun()):
+        return visit.html("first_run.html", token="", email="", account_name="", problems={})
+    return _sign_in_form(visit, to=visit.query.text("to"), done=visit.query.text("done"))
+
+
+def _sign_in_form(visit: Visit, status: int = 200, **values: str) -> Reply:
+    shown = {"to": "", "email": "", "problem": "", "done": "", **values}
+    return visit.html("sign_in.html", status, **shown)
+
+
+async def sign_in(visit: Visit) -> Reply:
+    """Begins a session, and ends the one before it."""
+    email, to = visit.form.text("email"), visit.form.text("to")
+    signed_in = await visit.call(
+        c.SignIn(email=email[:400], password=visit.form.raw("password")[:1000], address=visit.address)
+    )
+    if signed_in.wait_ms:
+        minutes = -(-signed_in.wait_ms // 60_000)
+        raise Refused(
+            TOO_MANY,
+            f"There were too many tries from here, or for this user. Try again in {minutes} minutes.",
+            headers=(("Retry-After", str(-(-signed_in.wait_ms // 1000))),),
+        )
+    if signed_in.token is None:
+        problem = "The e-mail address or the password is not right."
+        return _sign_in_form(visit, 422, email=email, to=to, problem=problem)
+    before = token_of(visit.headers)
+    if before is not None:
+        await visit.call(c.SignOut(token_hash=token_hash(before)))
+    return see_other(_own_path(to), (set_cookie(signed_in.token, is_https=visit.is_https),))
+
+
+def _own_path(to: str) -> str:
+    """A page of the dashboard; no other place is gone to, whatever the form says."""
+    fit = to.startswith(f"{ROOT}/") and to.isascii() and to.isprintable() and not set(to) & set('\\"<> ')
+    return to if fit else f"{ROOT}/"
+
+
+async def sign_out(visit: Visit) -> Reply:
+    """Ends the session."""
+    await visit.call(c.SignOut(token_hash=visit.token_hash))
+    return see_other(f"{ROOT}/sign-in?done=signed-out", (clear_cookie(is_https=visit.is_https),))
+
+
+async def first_run_page(visit: Visit) -> Reply:
+    """The form for the first user, while there is none."""
+    if not await visit.call(c.IsFirstRun()):
+        return see_other(f"{ROOT}/sign-in")
+    return visit.html("first_run.html", token=visit.query.text("token"), email="", account_name="", problems={})
+
+
+async def first_run(visit: Visit) -> Reply:
+    """Makes the first user and the account, and signs in."""
+    form, first = visit.form, visit.services.first_run
+    token, email, password = form.text("token"), form.text("email"), form.raw("password")
+    account_name = form.text("account_name")
+    try:
+        first.check(token)
+        command = c.CreateUser(email=email, password=password, account_name=account_name, is_first=True)
+        await visit.call(command)
+    except InvalidInput as exc:
+        problems = dict(exc.problems)
+        if "/name" in problems:
+            problems["/account_name"] = problems.pop("/name")
+        values = {"token": token, "email": email, "account_name": account_name, "problems": problems}
+        return visit.html("first_run.html", 422, **values)
+    except Conflict:
+        return see_other(f"{ROOT}/sign-in")
+    first.close()
+    return await sign_in(visit)
+
+
+PAGES: Final = (
+    Page(method="GET", path="/sign-in", handler=sign_in_page, is_open=True),
+    Page(method="POST", path="/sign-in", handler=sign_in, is_open=True),
+    Page(method="POST", path="/sign-out", handler=sign_out),
+    Page(method="GET", path="/first-run", handler=first_run_page, is_open=True),
+    Page(method="POST", path="/first-run", handler=first_run, is_open=True),
+)

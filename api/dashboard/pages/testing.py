@@ -1,0 +1,71 @@
+"""The testing tool: a sample's data to edit, sent now, and what the handler answered."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from actors import commands as c
+from actors.delivery.samples import sample_fields
+from api.dashboard import words
+from api.dashboard.page import Page, Visit
+from api.reply import Reply
+from domain.errors import Conflict, InvalidInput
+from domain.values import Trigger
+
+#: Made anew for each sample.
+_OWN: Final = frozenset({"event", "type", "time", "timestamp"})
+
+
+def sample_data(trigger: str) -> str:
+    """The sample's fields, to edit."""
+    fields = sample_fields(Trigger(trigger), bytes(16), 0, {})
+    return json.dumps({name: value for name, value in fields.items() if name not in _OWN}, indent=2, ensure_ascii=False)
+
+
+async def _page(visit: Visit, loop: c.Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Reply:
+    shown: dict[str, Any] = {"problem": "", "result": None, **found}
+    template = "_test.html" if visit.is_fragment else "test.html"
+    # htmx shows no answer but a good one.
+    status = 200 if visit.is_fragment else status
+    return visit.html(template, status, loop=loop, trigger=trigger, data=data, **shown)
+
+
+async def test_page(visit: Visit) -> Reply:
+    """The form with a sample of the trigger that was asked for, or of the loop's first."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    wanted = visit.query.text("type")
+    trigger = wanted if wanted in words.TRIGGERS else loop.triggers[0]
+    return await _page(visit, loop, trigger, sample_data(trigger))
+
+
+async def send(visit: Visit) -> Reply:
+    """Sends the sample as it was edited."""
+    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    trigger, text = visit.form.text("type"), visit.form.raw("data")
+    if trigger not in words.TRIGGERS:
+        trigger = loop.triggers[0]
+    try:
+        data = _object(text)
+        result = await visit.call(c.SendSample(account=visit.account, loop_id=loop.id, type=trigger, data=data))
+    except InvalidInput as exc:
+        return await _page(visit, loop, trigger, text, 422, problem=str(exc))
+    except Conflict as exc:
+        return await _page(visit, loop, trigger, text, 409, problem=str(exc))
+    return await _page(visit, loop, trigger, text, result=result)
+
+
+def _object(text: str) -> dict[str, Any]:
+    try:
+        data = json.loads(text)
+    except (ValueError, RecursionError) as exc:
+        raise InvalidInput(f"the data is not JSON: {exc}", [("/data", "is not JSON")]) from None
+    if not isinstance(data, dict):
+        raise InvalidInput("the data must be a JSON object: {…}", [("/data", "must be an object")])
+    return data
+
+
+PAGES: Final = (
+    Page(method="GET", path="/loops/{id}/test", handler=test_page),
+    Page(method="POST", path="/loops/{id}/test", handler=send),
+)

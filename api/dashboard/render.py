@@ -1,0 +1,71 @@
+"""Templates to HTML. Everything that is put in is escaped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import quote
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from api.dashboard import words
+from api.dashboard.static_files import StaticFiles
+from api.schemas.base import time_text
+
+
+class Renderer:
+    """The dashboard's templates, each read once."""
+
+    def __init__(self, static: StaticFiles) -> None:
+        self._environment: Final = Environment(
+            loader=PackageLoader("api.dashboard"),
+            autoescape=True,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._environment.filters |= {
+            "time": time_html,
+            "segment": lambda text: quote(text, safe=""),
+            "count": count_text,
+            "duration": duration_text,
+            "share": share_text,
+            "json": lambda value: json.dumps(value, ensure_ascii=False),
+            "pretty": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
+        }
+        self._environment.globals |= {"static": static.path, "words": words}
+
+    def render(self, template: str, values: Mapping[str, Any]) -> bytes:
+        """The page."""
+        return self._environment.get_template(template).render(values).encode("utf-8", "replace")
+
+
+def time_html(unix_ms: int | None, otherwise: str = "never") -> Markup:
+    """A time in UTC, which the page's script puts into the viewer's zone; UTC stays to be seen on hover."""
+    if unix_ms is None:
+        return Markup('<span class="quiet">{}</span>').format(otherwise)
+    moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
+    shown = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(time_text(unix_ms), shown, shown)
+
+
+def count_text(number: int) -> str:
+    """`12,345`."""
+    return f"{number:,}"
+
+
+def duration_text(milliseconds: float | None) -> str:
+    """`7 ms`, `1.4 s`, or a dash."""
+    if milliseconds is None:
+        return "–"
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def share_text(share: float | None) -> str:
+    """`99.2 %`; never rounded up to all."""
+    if share is None:
+        return "–"
+    return "100 %" if share == 1 else f"{min(share * 100, 99.9):.1f} %"

@@ -1,0 +1,177 @@
+"""The dashboard as an ASGI application: finds the page, lets the visitor in, and answers every error with a page."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
+from starlette.routing import Match, Route
+from starlette.types import Receive, Scope, Send
+
+from api.client_address import ClientAddresses
+from api.dashboard import sessions
+from api.dashboard.form import Form
+from api.dashboard.page import HTML, ROOT, Page, Visit, see_other
+from api.dashboard.pages.table import PAGES
+from api.dashboard.render import Renderer
+from api.dashboard.static_files import StaticFiles
+from api.endpoint import path_parameters
+from api.limits import SMALL_BODY_BYTES, read_body
+from api.operation import Services
+from api.problems import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE, Problem, Refused, problem_of
+from api.reply import Reply, send_reply
+from domain.errors import NotFound
+
+log = logging.getLogger(__name__)
+
+STATIC: Final = f"{ROOT}/static"
+#: Nothing from another host, nothing inline, nothing that frames us.
+CONTENT_SECURITY_POLICY: Final = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+)
+SECURITY_HEADERS: Final = (
+    ("Content-Security-Policy", CONTENT_SECURITY_POLICY),
+    ("Referrer-Policy", "same-origin"),
+    ("X-Frame-Options", "DENY"),
+    ("Cross-Origin-Opener-Policy", "same-origin"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+    ("Permissions-Policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
+_HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
+_FORM: Final = "application/x-www-form-urlencoded"
+
+
+class Dashboard:
+    """Handles `/` and all below `ROOT`."""
+
+    def __init__(
+        self, services: Services, clients: ClientAddresses, public_url: str, pages: Sequence[Page] = PAGES
+    ) -> None:
+        self._services = services
+        self._clients = clients
+        self._public_url = public_url
+        self._static = StaticFiles(STATIC)
+        self._renderer = Renderer(self._static)
+        by_path: dict[str, dict[str, Page]] = {}
+        for page in pages:
+            by_path.setdefault(page.path, {})[page.method] = page
+        # Only their patterns are used.
+        self._routes = [(Route(ROOT + path, _nothing), by_method) for path, by_method in by_path.items()]
+
+    def handles(self, path: str) -> bool:
+        """Whether a request for this path is for the dashboard."""
+        return path in {"/", ROOT} or path.startswith(f"{ROOT}/")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = Headers(scope=scope)
+        try:
+            reply = await self._answer(scope, headers, receive)
+        except ClientDisconnect:
+            return
+        except Exception as exc:  # noqa: BLE001 - the last line of defence: nobody is left without an answer
+            reply = self._error_page(problem_of(exc), None, headers)
+        secure = (*SECURITY_HEADERS, *((_HSTS,) if self._is_https(scope, headers) else ()))
+        with suppress(ClientDisconnect):
+            await send_reply(scope, receive, send, replace(reply, headers=(*reply.headers, *secure)))
+
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
+        path: str = scope["path"]
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        if path in {"/", ROOT}:
+            return see_other(f"{ROOT}/")
+        if path.startswith(f"{STATIC}/"):
+            return self._static_file(path, headers)
+        page, parameters = self._page(path, method)
+        token = sessions.token_of(headers)
+        session = None if page.is_open else await sessions.session_of(self._services.client, token)
+        if session is None and not page.is_open:
+            return _to_sign_in(scope, method, headers)
+        form = await self._form(method, headers, receive)
+        csrf = sessions.csrf_of(token) if session is not None and token is not None else None
+        if method == "POST":
+            sessions.check_form(headers, form.raw(sessions.CSRF_FIELD), csrf, self._public_url)
+        visit = Visit(
+            services=self._services,
+            renderer=self._renderer,
+            session=session,
+            token_hash=sessions.token_hash(token) if token else "",
+            csrf=csrf or "",
+            path=path_parameters({"path_params": parameters}),
+            query=Form.read(scope["query_string"]),
+            form=form,
+            headers=headers,
+            address=self._clients.of(_peer(scope), scope["headers"]),
+            is_https=self._is_https(scope, headers),
+        )
+        try:
+            return await page.handler(visit)
+        except Exception as exc:  # noqa: BLE001 - what went wrong is told on a page of the visitor's own
+            return self._error_page(problem_of(exc), visit, headers)
+
+    def _page(self, path: str, method: str) -> tuple[Page, Mapping[str, str]]:
+        for route, by_method in self._routes:
+            match, child = route.matches({"type": "http", "path": path, "method": "GET", "root_path": ""})
+            if match is Match.FULL:
+                if method not in by_method:
+                    detail = f"this page knows {', '.join(sorted(by_method))}, not {method}"
+                    raise Refused(METHOD_NOT_ALLOWED, detail, headers=(("Allow", ", ".join(sorted(by_method))),))
+                return by_method[method], child["path_params"]
+        raise NotFound("There is no such page.")
+
+    async def _form(self, method: str, headers: Headers, receive: Receive) -> Form:
+        if method != "POST":
+            return Form()
+        content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type != _FORM:
+            raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_FORM}")
+        return Form.read(await read_body(headers.get("content-length"), receive, SMALL_BODY_BYTES))
+
+    def _static_file(self, path: str, headers: Headers) -> Reply:
+        found = self._static.file(path.removeprefix(f"{STATIC}/"))
+        if found is None:
+            return self._error_page(Problem(kind=NOT_FOUND, detail="There is no such file."), None, headers)
+        return found.reply(headers.get("accept-encoding", ""))
+
+    def _is_https(self, scope: Scope, headers: Headers) -> bool:
+        """Whether the browser came by HTTPS: to us, or to a proxy that is trusted."""
+        if scope.get("scheme") == "https":
+            return True
+        return headers.get("x-forwarded-proto") == "https" and self._clients.trusts(_peer(scope))
+
+    def _error_page(self, problem: Problem, visit: Visit | None, headers: Headers) -> Reply:
+        values = {
+            "visit": visit,
+            "session": visit.session if visit else None,
+            "csrf": visit.csrf if visit else "",
+            "problem": problem,
+        }
+        is_fragment = headers.get("hx-request") == "true"
+        body = self._renderer.render("_error.html" if is_fragment else "error.html", values)
+        # htmx shows no answer but a good one.
+        status = 200 if is_fragment else problem.kind.status
+        return Reply(status=status, body=body, content_type=HTML, headers=problem.headers)
+
+
+async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
+    """Is never called."""
+
+
+def _peer(scope: Scope) -> str:
+    client = scope.get("client")
+    return str(client[0]) if client else ""
+
+
+def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Reply:
+    """The way in; a page that was to be read is come back to."""
+    path = f"{ROOT}/sign-in"
+    if method == "GET" and headers.get("hx-request") != "true" and scope["path"] != f"{ROOT}/":
+        path += f"?to={scope['path']}"
+    if headers.get("hx-request") == "true":
+        # htmx would put the page where a part of one belongs.
+        return Reply(status=401, content_type=HTML, headers=(("HX-Redirect", path),))
+    return see_other(path)

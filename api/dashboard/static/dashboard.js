@@ -1,0 +1,135 @@
+// What pages do beyond htmx: times in the viewer's zone, copying, charts, and keeping live parts from moving under one's hands.
+"use strict";
+
+(() => {
+  const shown = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
+
+  const localiseTimes = (root) => {
+    for (const time of root.querySelectorAll("time[datetime]:not([data-local])")) {
+      time.textContent = shown.format(new Date(time.dateTime));
+      time.dataset.local = "";
+    }
+  };
+
+  const nameZone = () => {
+    for (const place of document.querySelectorAll("[data-zone]")) {
+      place.textContent = `in your time zone (${Intl.DateTimeFormat().resolvedOptions().timeZone}); UTC on hover`;
+    }
+  };
+
+  const offerCopying = (root) => {
+    if (!navigator.clipboard) return;
+    for (const button of root.querySelectorAll("button[data-copy]")) button.hidden = false;
+  };
+
+  const copy = async (button) => {
+    await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+    const label = button.firstChild;
+    const before = label.textContent;
+    label.textContent = "Copied";
+    setTimeout(() => { label.textContent = before; }, 1500);
+  };
+
+  // --- charts
+
+  const charts = new Map();
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
+  // Lines differ by their dashes too, for who does not see colours.
+  const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [4, 4], [1, 4]];
+  const columns = (chart) => [chart.times, ...chart.lines.map((line) => line.values)];
+
+  const options = (chart, place) => ({
+    width: place.clientWidth,
+    height: 190,
+    scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.1, 1)] } },
+    axes: [
+      { stroke: colour("quiet"), grid: { stroke: colour("rule") }, ticks: { stroke: colour("rule") } },
+      {
+        stroke: colour("quiet"), grid: { stroke: colour("rule") }, ticks: { stroke: colour("rule") }, size: 60,
+        values: (_plot, values) => values.map((value) => `${value.toLocaleString()}${chart.unit ? ` ${chart.unit}` : ""}`),
+      },
+    ],
+    series: [
+      { label: "Time" },
+      ...chart.lines.map((line, n) => ({
+        label: line.label, stroke: colour(line.style), width: 2, dash: DASHES[n % DASHES.length], points: { show: false }, spanGaps: true,
+        value: (_plot, value) => (value === null ? "–" : `${value.toLocaleString()}${chart.unit ? ` ${chart.unit}` : ""}`),
+      })),
+    ],
+  });
+
+  const draw = (place, chart) => {
+    const known = charts.get(place);
+    const names = JSON.stringify(chart.lines.map((line) => line.label));
+    if (known && known.names === names) {
+      known.plot.setData(columns(chart));
+    } else {
+      if (known) known.plot.destroy();
+      place.classList.add("drawn");
+      charts.set(place, { plot: new uPlot(options(chart, place), columns(chart), place), names, chart });
+    }
+    charts.get(place).chart = chart;
+  };
+
+  const drawAll = (root) => {
+    if (!window.uPlot) return;
+    for (const place of root.querySelectorAll("[data-chart]")) {
+      if (!charts.has(place)) draw(place, JSON.parse(place.dataset.values));
+    }
+  };
+
+  const redraw = () => {
+    for (const [place, { plot, chart }] of charts) {
+      plot.destroy();
+      charts.delete(place);
+      draw(place, chart);
+    }
+  };
+
+  // --- live parts
+
+  const isHeld = (part) => {
+    const live = document.querySelector("[data-live]");
+    return (live && !live.checked) || part.contains(document.activeElement) && document.activeElement !== part;
+  };
+
+  document.addEventListener("htmx:sseBeforeMessage", (event) => {
+    const part = event.target;
+    if (isHeld(part)) {
+      event.preventDefault();
+    } else if (part.matches("[data-charts]")) {
+      event.preventDefault();
+      const found = JSON.parse(event.detail.data);
+      for (const place of part.querySelectorAll("[data-chart]")) draw(place, found[place.dataset.chart]);
+    }
+  });
+
+  document.addEventListener("change", (event) => {
+    // The sample that is shown is of what was picked last.
+    const field = document.querySelector("[data-sample-field]");
+    if (field && event.target.matches("[data-sample]") && event.target.checked) field.value = event.target.dataset.sample;
+  }, true);
+
+  document.addEventListener("click", (event) => {
+    const button = event.target.closest("button[data-copy]");
+    if (button) copy(button);
+  });
+
+  const prepare = (root) => {
+    localiseTimes(root);
+    offerCopying(root);
+    drawAll(root);
+  };
+
+  document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
+  document.addEventListener("htmx:sseMessage", (event) => prepare(event.target));
+  document.addEventListener("htmx:load", (event) => prepare(event.target));
+  document.addEventListener("DOMContentLoaded", () => {
+    nameZone();
+    prepare(document);
+    for (const part of document.querySelectorAll(".live")) part.hidden = false;
+  });
+  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  let resizing;
+  window.addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(redraw, 150); });
+})();

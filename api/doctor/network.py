@@ -1,0 +1,270 @@
+"""What the doctor looks at over the network: the running service, names, a loop's handler."""
+
+from __future__ import annotations
+
+import asyncio
+import email.utils
+import socket
+import time
+from collections.abc import Sequence
+from ipaddress import ip_address
+from typing import Final
+from urllib.parse import urlsplit
+
+import dns.asyncresolver
+import dns.exception
+import dns.resolver
+import httpx
+from prometheus_client.parser import text_string_to_metric_families
+
+from actors.adapters.prover import HttpProver
+from actors.adapters.resolver import HandlerResolver, ResolveError
+from actors.commands import Account, AttemptView, ListDeliveries
+from actors.ledger.reader_port import LedgerReader, LoopRow
+from api.doctor.findings import Finding, ok, problem, warning
+from domain.breaker import OPEN
+from domain.errors import FeedbackLoopsError
+from domain.values import HandlerUrl
+
+ANSWER_S: Final = 8.0
+NAMES_S: Final = 4.0
+#: Seconds by which two machines' clocks may differ before receivers mind.
+OFFSET_S: Final = 30.0
+#: A name that always exists.
+KNOWN_NAME: Final = "example.com"
+#: Attempts that are told, the latest.
+ATTEMPTS: Final = 3
+
+Samples = dict[tuple[str, ...], float]
+
+
+async def check_service(url: str, *, runs: bool | None) -> Sequence[Finding]:
+    """Whether the service answers at `url`, is ready, and what its figures say.
+
+    `runs`: whether one should, by the data directory's lock; None when that is not known.
+    """
+    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False) as http:
+        try:
+            health = await http.get("/healthz")
+        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+            return [_no_answer(url, exc, runs=runs)]
+        if health.status_code != httpx.codes.OK:
+            advice = "Is it this service's URL? Name it with --url."
+            return [problem("service", f"{url}/healthz answers {health.status_code}", advice)]
+        ready, metrics = await asyncio.gather(http.get("/readyz"), http.get("/metrics"))
+    if metrics.status_code != httpx.codes.OK:
+        advice = "Is it an older version of this service? Then use that version's doctor."
+        return [_ready(url, ready), problem("service", f"{url}/metrics answers {metrics.status_code}", advice)]
+    return [_ready(url, ready), *_offset(health), *figures(_samples(metrics.text))]
+
+
+def _no_answer(url: str, exc: Exception, *, runs: bool | None) -> Finding:
+    found = f"nothing answers at {url} ({str(exc) or type(exc).__name__})"
+    if runs:
+        return problem("service", found, "It runs: its log says where it listens; name that with --url.")
+    return warning("service", found, "Start it with `feedback-loops serve`, or name where it is with --url.")
+
+
+def _ready(url: str, answer: httpx.Response) -> Finding:
+    if answer.status_code == httpx.codes.OK:
+        return ok("service", f"{url} is ready")
+    problems = answer.json().get("problems", []) if "json" in answer.headers.get("content-type", "") else []
+    advice = "Hits are answered all the same. Wait some seconds; then see the log, and logs/ray.log in its directory."
+    return problem("service", f"{url} is not ready: {'; '.join(problems) or answer.status_code}", advice)
+
+
+def _offset(answer: httpx.Response) -> Sequence[Finding]:
+    """The clocks of this machine and the service's, compared."""
+    stated = email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp() if "date" in answer.headers else None
+    if stated is None:
+        return []
+    offset_s = abs(time.time() - stated)
+    if offset_s < OFFSET_S:
+        return []
+    advice = "Have both kept right by chrony or systemd-timesyncd."
+    return [problem("clock", f"the service's clock and this machine's differ by {offset_s:.0f} s", advice)]
+
+
+def _samples(text: str) -> Samples:
+    families = text_string_to_metric_families(text)
+    return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
+
+
+def figures(samples: Samples) -> Sequence[Finding]:
+    """What a scrape says of journal, actors and Ray."""
+    prefix = "feedback_loops_"
+    return [_journal(samples, prefix), _actors(samples, prefix), _nodes(samples, prefix)]
+
+
+def _journal(samples: Samples, prefix: str) -> Finding:
+    depth = samples.get((f"{prefix}journal_depth",), 0.0)
+    age_s = samples.get((f"{prefix}journal_oldest_age_seconds",), 0.0)
+    found = f"{depth:.0f} hits wait in it, the oldest for {age_s:.0f} s"
+    if samples.get((f"{prefix}journal_trouble",), 0.0):
+        advice = "Make room on its disk, or mend it; do not restart the service before."
+        return problem("journal", f"hits are kept in memory, the disk does not take them; {found}", advice)
+    if lost := samples.get((f"{prefix}hits_lost_total",), 0.0):
+        advice = "Mend the disk: see the log's `hit_lost`."
+        return problem("journal", f"{lost:.0f} hits were lost since the start", advice)
+    if age_s > 60:
+        return problem("journal", found, "The log's `forwarding_failed` says why they are not taken.")
+    return ok("journal", found)
+
+
+def _actors(samples: Samples, prefix: str) -> Finding:
+    silent = {key[1]: value for key, value in samples.items() if key[0] == f"{prefix}processes_silent" and value}
+    running = {key[1]: value for key, value in samples.items() if key[0] == f"{prefix}processes" and value}
+    if silent:
+        found = ", ".join(f"{count:.0f} of kind {kind}" for kind, count in silent.items())
+        advice = "They are started again by themselves; if this stays, see logs/ray.log in the data directory."
+        return problem("actors", f"processes do not answer: {found}", advice)
+    found = ", ".join(f"{count:.0f} {kind}" for kind, count in running.items())
+    if restarts := sum(value for key, value in samples.items() if key[0] == f"{prefix}actor_restarts_total"):
+        advice = "If their number grows, look for the kernel's out-of-memory killer (`journalctl -k`)."
+        return warning("actors", f"{found} answer; actors were restarted {restarts:.0f} times", advice)
+    return ok("actors", f"{found} answer")
+
+
+def _nodes(samples: Samples, prefix: str) -> Finding:
+    alive = samples.get((f"{prefix}ray_nodes", "alive"), 0.0)
+    dead = samples.get((f"{prefix}ray_nodes", "dead"), 0.0)
+    if not alive:
+        return problem("Ray", "it does not answer", "It is started anew by the service; else start the cluster's head.")
+    if dead:
+        advice = "If nobody took them away, start Ray there again."
+        return warning("Ray", f"{alive:.0f} nodes are alive, {dead:.0f} are gone", advice)
+    return ok("Ray", f"it answers; nodes alive: {alive:.0f}")
+
+
+async def check_ray_address(address: str | None, *, runs: bool) -> Sequence[Finding]:
+    """Whether a cluster's head can be connected to, while no service runs that would tell."""
+    if address is None or runs:
+        return []
+    host, _, port = address.rpartition(":")
+    try:
+        async with asyncio.timeout(NAMES_S):
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+    except (OSError, TimeoutError) as exc:
+        advice = "Start Ray's head there, or see to the way to it; without it hits are answered, and wait."
+        return [problem("Ray", f"{address} cannot be connected to: {exc or 'no answer'}", advice)]
+    writer.close()
+    return [ok("Ray", f"{address} takes connections")]
+
+
+async def check_names(public_url: str, nameserver: str | None) -> Sequence[Finding]:
+    """Whether names are resolved, and the one in the tracking URLs among them."""
+    host = urlsplit(public_url).hostname or ""
+    return [await _public_name(host), await _name_server(nameserver)]
+
+
+async def _public_name(host: str) -> Finding:
+    if _is_address(host) or host == "localhost":
+        advice = "Set --public-url to the name that recipients reach the service by, before mail is sent."
+        return warning("DNS", f"the tracking URLs have {host} for their host", advice)
+    try:
+        async with asyncio.timeout(NAMES_S):
+            found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    except (OSError, TimeoutError) as exc:
+        advice = "Mend its DNS record: no link in any mail works without it."
+        return problem("DNS", f"{host}, the host of the tracking URLs, does not resolve: {exc or 'no answer'}", advice)
+    addresses = ", ".join(sorted({str(address[0]) for *_, address in found}))
+    return ok("DNS", f"{host}, the host of the tracking URLs, is at {addresses}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+async def _name_server(nameserver: str | None) -> Finding:
+    whose = nameserver or "the system's"
+    try:
+        names = dns.asyncresolver.Resolver(configure=nameserver is None)
+        names.lifetime = NAMES_S
+        if nameserver is not None:
+            host, _, port = nameserver.rpartition(":")
+            names.nameservers, names.port = [host.strip("[]")], int(port)
+        await names.resolve(KNOWN_NAME, "SOA", search=False)
+    except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
+        return ok("DNS", f"the name server ({whose}) answers")
+    except (dns.exception.DNSException, OSError) as exc:
+        reason = "no answer in time" if isinstance(exc, dns.exception.Timeout) else str(exc).rstrip(".")
+        advice = "See /etc/resolv.conf, or set --nameserver; until then no handler with a name is found."
+        found = f"the name server ({whose}) does not resolve: {reason}"
+        return problem("DNS", found, advice) if nameserver else warning("DNS", found, advice)
+    return ok("DNS", f"the name server ({whose}) answers")
+
+
+async def check_handler(loop_id: str, reader: LedgerReader, resolver: HandlerResolver) -> Sequence[Finding]:
+    """Whether a loop's handler can be reached, by the way that deliveries take, and how its latest attempts went.
+
+    It is asked with GET, and gets no event.
+    """
+    try:
+        row = await asyncio.to_thread(reader.loop, loop_id)
+    except FeedbackLoopsError as exc:
+        return [problem("loop", f"the store cannot be read: {exc}", "See to the store first.")]
+    if row is None or row.deleted:
+        advice = "`feedback-loops loops list` shows those that there are."
+        return [problem("loop", f"there is no feedback loop {loop_id}", advice)]
+    return [_state(row), await _reached(row, resolver), *await _attempts(row, reader)]
+
+
+def _state(row: LoopRow) -> Finding:
+    found = f"{row.id} is {row.state}" + (f" ({row.disabled_reason})" if row.disabled_reason else "")
+    advice = {
+        "unverified": f"Place its file, then `feedback-loops loops verify {row.id}`; nothing is sent before.",
+        "paused": f"`feedback-loops loops resume {row.id}` lets its events go out.",
+        "disabled": f"Mend the handler, then `feedback-loops loops resume {row.id}`.",
+    }
+    if row.state in advice:
+        return warning("loop", found, advice[row.state])
+    if row.health.breaker == OPEN:
+        found += f", and its handler is down ({row.health.failures} failures in a row)"
+        return warning(
+            "loop", found, "It is probed at least once a minute; its events wait and go out when it answers."
+        )
+    return ok("loop", found)
+
+
+async def _reached(row: LoopRow, resolver: HandlerResolver) -> Finding:
+    host = HandlerUrl(row.url).host
+    try:
+        addresses = await resolver.addresses(host)
+    except ResolveError as exc:
+        return problem("handler", str(exc), "Change the loop's URL, its DNS record, or the allowed networks.")
+    prover = HttpProver(resolver)
+    began_s = time.perf_counter()
+    try:
+        has_answered, answer = await prover.reach(row.url)
+    finally:
+        await prover.close()
+    took_ms = (time.perf_counter() - began_s) * 1000
+    where = f"{host} ({', '.join(addresses)})"
+    if has_answered:
+        return ok("handler", f"{where} answers within {took_ms:.0f} ms ({answer.found[:80]})")
+    advice = "See that its server runs, that the way to it is open, and that its certificate is valid for this name."
+    return problem("handler", f"{where}: {answer.found}", advice)
+
+
+async def _attempts(row: LoopRow, reader: LedgerReader) -> Sequence[Finding]:
+    account = Account(no=row.account_no, id=row.account_id, name="")
+    page = await asyncio.to_thread(
+        reader.list_deliveries, row.no, ListDeliveries(account=account, loop_id=row.id, limit=20)
+    )
+    attempts = sorted((a for d in page.data for a in d.attempts), key=lambda a: a.at_ms)[-ATTEMPTS:]
+    if not attempts:
+        return [ok("attempts", "there were none lately")]
+    found = "the latest: " + "; ".join(map(_words, attempts))
+    if attempts[-1].error is None:
+        return [ok("attempts", found)]
+    return [warning("attempts", found, "The handler's own log says why it answered so; only 2xx is success.")]
+
+
+def _words(attempt: AttemptView) -> str:
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(attempt.at_ms / 1000))
+    came = f"{attempt.status}" if attempt.status is not None else f"{attempt.error}"
+    return f"{when} UTC {came} after {attempt.duration_ms} ms"

@@ -1,0 +1,142 @@
+"""What the doctor looks at in the store and the journal, whether the service runs or not."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from actors.ledger.reader_port import LedgerReader
+from actors.ledger.sqlite.connection import open_reader, open_writer
+from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
+from actors.ledger.stores import refuse_moved
+from actors.ports import LoopBacklog
+from api.doctor.findings import Finding, ok, problem, warning
+from api.journal_store import peek
+from domain.breaker import OPEN
+from domain.errors import Conflict, FeedbackLoopsError, StoreError
+from domain.tracking import TrackingHit
+
+_decode_hit: Final = msgspec.msgpack.Decoder(TrackingHit).decode
+MIB: Final = 1024 * 1024
+#: A larger file is not read through: it would take the disk from the service.
+READ_THROUGH_BYTES: Final = 256 * MIB
+LOCK_S: Final = 3.0
+#: A write-ahead log of this size is never cut back: somebody has been reading for long.
+LONG_LOG_BYTES: Final = 512 * MIB
+_RESTORE: Final = "Stop the service and restore the data directory from a back-up."
+
+
+def check_ledger_file(path: Path) -> Sequence[Finding]:
+    """Whether the SQLite file is whole, of a version that this program reads, and can be written."""
+    if not path.exists():
+        try:
+            refuse_moved(path.parent)
+        except Conflict as exc:
+            advice = "Name it with --store, here and where the service starts."
+            return [problem("store", str(exc).partition(":")[0], advice)]
+        return [ok("store", f"{path} is not there yet: the first start makes it")]
+    return _look_into(path)
+
+
+def _look_into(path: Path) -> Sequence[Finding]:
+    size = path.stat().st_size
+    try:
+        with closing(open_reader(path, LOCK_S)) as connection:
+            version = schema_version(connection)
+            damage = None
+            if size <= READ_THROUGH_BYTES:
+                damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except sqlite3.Error as exc:
+        return [problem("store", f"{path} cannot be read: {exc}", _RESTORE)]
+    if damage not in {None, "ok"}:
+        return [problem("store", f"{path} is damaged: {damage.splitlines()[0]}", _RESTORE)]
+    if version > SCHEMA_VERSION:
+        found = f"{path} has schema version {version}, this program knows versions up to {SCHEMA_VERSION}"
+        return [problem("store", found, "Use the newer program that wrote it, or a back-up from before the upgrade.")]
+    written = _problem_with_writing(path)
+    if written is not None:
+        return [written]
+    found = f"{path.name} can be read and written, has schema version {version} and {size // MIB} MiB"
+    if version < SCHEMA_VERSION:
+        return [
+            warning("store", f"{found}; this program's is {SCHEMA_VERSION}", "The next start brings it up to date.")
+        ]
+    return [ok("store", found), *_log_of(path)]
+
+
+def _problem_with_writing(path: Path) -> Finding | None:
+    try:
+        with closing(open_writer(path, LOCK_S)) as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            connection.execute("ROLLBACK")
+    except sqlite3.OperationalError as exc:
+        advice = "Look for a full or read-only disk, wrong owners, or a program that keeps the file locked (`fuser`)."
+        return problem("store", f"{path} cannot be written: {exc}", advice)
+    return None
+
+
+def _log_of(path: Path) -> Sequence[Finding]:
+    log = path.with_name(f"{path.name}-wal")
+    size = log.stat().st_size if log.exists() else 0
+    if size < LONG_LOG_BYTES:
+        return []
+    advice = "Some program has been reading the ledger for long, a back-up perhaps: let it end."
+    return [warning("store", f"the write-ahead log has grown to {size // MIB} MiB", advice)]
+
+
+def check_backlog(reader: LedgerReader, now_ms: int) -> Sequence[Finding]:
+    """What waits, and for whom."""
+    try:
+        groups = reader.backlogs(now_ms, 100_000)
+    except StoreError as exc:
+        return [problem("store", str(exc).rstrip("."), "Use a program and a store of the same version.")]
+    except FeedbackLoopsError as exc:
+        return [problem("store", f"it cannot be read: {exc}", "See that the store is there and can be reached.")]
+    return [_handlers(groups), _late(groups, now_ms)]
+
+
+def _handlers(groups: Sequence[LoopBacklog]) -> Finding:
+    loops = sum(group.loops for group in groups)
+    down = sum(group.loops for group in groups if group.state == "active" and group.breaker == OPEN)
+    disabled = sum(group.loops for group in groups if group.state == "disabled")
+    found = f"of {loops} loops {down} cannot reach their handler now, {disabled} are disabled"
+    if not down and not disabled:
+        return ok("loops", found)
+    return warning("loops", found, "`feedback-loops loops list` names them; `doctor --loop ID` says why.")
+
+
+def _late(groups: Sequence[LoopBacklog], now_ms: int) -> Finding:
+    up = [group for group in groups if group.state == "active" and group.breaker != OPEN]
+    waiting = sum(group.waiting for group in up)
+    oldest_s = max(((now_ms - g.oldest_due_ms) / 1000 for g in up if g.oldest_due_ms is not None), default=0.0)
+    found = f"{waiting} deliveries are due to handlers that answer, the oldest since {max(oldest_s, 0):.0f} s"
+    if oldest_s < 60:
+        return ok("backlog", found)
+    return warning(
+        "backlog", found, "Start the service if it is down; else see the loops' rate limits and concurrency."
+    )
+
+
+def check_journal(path: Path, now_ms: int) -> Sequence[Finding]:
+    """What the journal of a service that does not run holds."""
+    if not (path / "data.mdb").exists():
+        return [ok("journal", "there is none yet: the first start makes it")]
+    try:
+        held = peek(path)
+    except FeedbackLoopsError as exc:
+        advice = "See that its files are ours. A start moves a corrupt one aside, with the hits in it; copy it before."
+        return [problem("journal", str(exc), advice)]
+    found = []
+    if held.set_aside:
+        what = f"{held.set_aside} hits that nobody could read were set aside"
+        found.append(warning("journal", what, "Report it: the log's `hit_set_aside` says more."))
+    if not held.entries or held.oldest is None:
+        return [*found, ok("journal", "no hit waits in it")]
+    age_s = max(now_ms - _decode_hit(held.oldest).time_ms, 0) / 1000
+    what = f"{held.entries} answered hits wait in it, the oldest for {age_s:.0f} s"
+    return [*found, warning("journal", what, "Start the service: it forwards them.")]

@@ -1,0 +1,138 @@
+"""The figures of the whole service in Prometheus' text format."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from itertools import accumulate
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
+from prometheus_client.openmetrics import exposition as openmetrics
+from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.utils import floatToGoString
+
+from actors.client import Client
+from actors.commands import ReadMetrics
+from actors.metrics import catalogue as m
+from actors.metrics.process import process_readings
+from actors.metrics.readings import Number, Readings, Spread
+from actors.metrics.tallies import Tallies
+from domain.errors import FeedbackLoopsError
+
+#: Seconds that the actors have together; a scrape waits for ten.
+ACTORS_S: Final = 6.0
+OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
+#: Seconds for which the figures are told again as they are.
+FRESH_S: Final = 1.0
+
+
+class MetricsPage:
+    """This process's own figures, and over the client those of everything behind it."""
+
+    def __init__(
+        self,
+        client: Client,
+        tallies: Tallies,
+        timeout_s: float = ACTORS_S,
+        monotonic_s: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._client = client
+        self._tallies = tallies
+        self._timeout_s = timeout_s
+        self._monotonic_s = monotonic_s
+        self._told: asyncio.Task[list[Metric]] | None = None
+        self._told_s = float("-inf")
+
+    async def text(self, accept: str) -> tuple[bytes, str]:
+        """The page in the format that the client accepts, and its content type.
+
+        When the actors cannot be asked in time it has this process's figures, and says that the gateway is silent.
+        Those who ask within the same second get the same figures: anybody may ask, and hits are not to wait for them.
+        """
+        registry = _registry(await self.metrics())
+        # Not by the library's own choice: it fails at versions that are no numbers, and gives back what it was sent.
+        if "application/openmetrics-text" in accept:
+            return bytes(openmetrics.generate_latest(registry)), OPENMETRICS  # type: ignore[no-untyped-call]
+        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+
+    def own(self, metric: m.Metric) -> float:
+        """What this process tells of a metric without labels; 0 when it tells nothing."""
+        numbers = process_readings(m.FRONT_END, self._tallies).readings.numbers
+        return next((value for name, _, value in numbers if name == metric.short_name), 0.0)
+
+    async def metrics(self) -> list[Metric]:
+        """The figures, as they were told within the last second, or now."""
+        is_over = self._told is None or self._told.done()
+        if self._told is None or (is_over and self._monotonic_s() - self._told_s >= FRESH_S):
+            self._told = asyncio.create_task(self._tell(), name="tell figures")
+        return await asyncio.shield(self._told)
+
+    async def _tell(self) -> list[Metric]:
+        own = process_readings(m.FRONT_END, self._tallies).readings
+        behind = await self._behind()
+        presence: list[Number] = [(m.RUNNING.short_name, (m.FRONT_END,), 1.0)]
+        if behind is None:
+            presence.append((m.SILENT.short_name, (m.GATEWAY,), 1.0))
+            behind = Readings([], [])
+        self._told_s = self._monotonic_s()
+        return families(Readings(own.numbers + presence + behind.numbers, own.spreads + behind.spreads))
+
+    async def _behind(self) -> Readings | None:
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                return await self._client.call(ReadMetrics())
+        except (TimeoutError, FeedbackLoopsError):
+            return None
+
+
+def families(readings: Readings) -> list[Metric]:
+    """The series by their metrics, in the order of the catalogue. What the catalogue does not have is left out."""
+    numbers: dict[str, list[tuple[tuple[str, ...], float]]] = {}
+    for name, labels, value in readings.numbers:
+        numbers.setdefault(name, []).append((labels, value))
+    spreads: dict[str, list[tuple[tuple[str, ...], Spread]]] = {}
+    for name, labels, spread in readings.spreads:
+        spreads.setdefault(name, []).append((labels, spread))
+    found: list[Metric] = []
+    for metric in m.METRICS:
+        if metric.kind is m.Kind.HISTOGRAM:
+            if series := spreads.get(metric.short_name):
+                found.append(_histogram(metric, series))
+        elif values := numbers.get(metric.short_name):
+            found.append(_simple(metric, values))
+    return found
+
+
+def _simple(metric: m.Metric, values: Sequence[tuple[tuple[str, ...], float]]) -> Metric:
+    made = CounterMetricFamily if metric.kind is m.Kind.COUNTER else GaugeMetricFamily
+    family = made(metric.name, metric.help, labels=list(metric.labels))
+    for labels, value in values:
+        family.add_metric(labels, value)
+    return family
+
+
+def _histogram(metric: m.Metric, series: Sequence[tuple[tuple[str, ...], Spread]]) -> Metric:
+    family = HistogramMetricFamily(metric.name, metric.help, labels=list(metric.labels))
+    bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
+    for labels, spread in series:
+        family.add_metric(labels, list(zip(bounds, map(float, accumulate(spread.counts)), strict=True)), spread.total)
+    return family
+
+
+class _Families(Collector):
+    """Metrics that are there already, as the encoders want them."""
+
+    def __init__(self, found: Sequence[Metric]) -> None:
+        self._found = found
+
+    def collect(self) -> Sequence[Metric]:
+        return self._found
+
+
+def _registry(found: Sequence[Metric]) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    registry.register(_Families(found))
+    return registry

@@ -1,0 +1,34 @@
+"""Metrics for Prometheus; no key is needed, and nothing of any account is told."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+
+from api.operation import Access, Answer, Call, Operation
+from api.reply import Reply
+from api.schemas.base import EmptyBody, NoQuery
+
+
+async def metrics(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """The figures of the whole service."""
+    body, content_type = await call.services.metrics.text(call.headers.get("accept", ""))
+    return Reply(body=body, content_type=content_type)
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="getMetrics",
+        method="GET",
+        path="/metrics",
+        tag="Service",
+        summary="Metrics for Prometheus",
+        description="The figures of this front end and, within some seconds, of all processes behind it, in "
+        "Prometheus' text format or, when it is asked for, OpenMetrics. Let a proxy keep it from strangers: it tells "
+        "how much is going on.",
+        access=Access.ANYBODY,
+        handler=metrics,
+        answers=(Answer(description="The metrics.", media_type=CONTENT_TYPE_PLAIN_0_0_4),),
+    ),
+)

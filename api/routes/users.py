@@ -1,0 +1,121 @@
+"""Users of the dashboard, made and helped by who holds the admin key."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from actors import commands as c
+from api.checked_input import invalid
+from api.operation import Access, Answer, Call, Operation, json_body
+from api.problems import CONFLICT, NOT_FOUND
+from api.reply import Reply
+from api.schemas.base import EmptyBody, NoQuery, time_text
+from api.schemas.users import NewUser, User, UserList, UserWithPassword
+from domain.errors import NotFound
+
+COLLECTION: Final = "/v1/users"
+ITEM: Final = f"{COLLECTION}/{{id}}"
+TAG: Final = "Users"
+
+
+def _new_password() -> str:
+    # Never chosen by the caller: what is sent here is kept for repeated requests, as a hash that is quick to make.
+    return secrets.token_urlsafe(15)
+
+
+def _facts(user: c.User) -> dict[str, Any]:
+    return {
+        "id": user.id,
+        "email": user.email,
+        "account": user.account.id,
+        "account_name": user.account.name,
+        "joined_at": time_text(user.joined_at_ms),
+    }
+
+
+async def create_user(call: Call[NewUser, NoQuery]) -> Reply:
+    """Makes a user with a password that is told once."""
+    body = call.body
+    if (body.account is None) == (body.account_name is None):
+        raise invalid([("/account", "is required, or `account_name` for a new account; not both")])
+    password = _new_password()
+    command = c.CreateUser(
+        email=body.email, password=password, account_id=body.account, account_name=body.account_name or ""
+    )
+    user = await call.services.client.call(command)
+    return Reply.of(UserWithPassword(**_facts(user), password=password), 201)
+
+
+async def list_users(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """All users."""
+    users = await call.services.client.call(c.ListUsers())
+    return Reply.of(UserList(data=[User(**_facts(user)) for user in users], next=None))
+
+
+async def reset_password(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Gives a user another password, that is told once, and ends all sessions."""
+    users = await call.services.client.call(c.ListUsers())
+    found = next((user for user in users if user.id == call.path["id"]), None)
+    if found is None:
+        raise NotFound(f"there is no user {call.path['id']}")
+    password = _new_password()
+    await call.services.client.call(c.SetPassword(user_id=found.id, password=password))
+    return Reply.of(UserWithPassword(**_facts(found), password=password))
+
+
+async def remove_user(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Ends a user."""
+    await call.services.client.call(c.RemoveUser(user_id=call.path["id"]))
+    return Reply(status=204)
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="createUser",
+        method="POST",
+        path=COLLECTION,
+        tag=TAG,
+        summary="Make a user of the dashboard",
+        description="The answer holds the user's password, which is shown this once only.",
+        access=Access.ADMIN,
+        handler=create_user,
+        bodies=(json_body(NewUser),),
+        answers=(Answer(status=201, description="The user and the password.", model=UserWithPassword),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+    Operation(
+        id="listUsers",
+        method="GET",
+        path=COLLECTION,
+        tag=TAG,
+        summary="List the users of the dashboard",
+        access=Access.ADMIN,
+        handler=list_users,
+        answers=(Answer(description="All of them.", model=UserList),),
+    ),
+    Operation(
+        id="resetPassword",
+        method="POST",
+        path=f"{ITEM}/password",
+        tag=TAG,
+        summary="Give a user another password",
+        description="All sessions of the user end. The password is shown this once only.",
+        access=Access.ADMIN,
+        handler=reset_password,
+        answers=(Answer(description="The user and the new password.", model=UserWithPassword),),
+        problems=(NOT_FOUND,),
+    ),
+    Operation(
+        id="removeUser",
+        method="DELETE",
+        path=ITEM,
+        tag=TAG,
+        summary="Remove a user",
+        description="All sessions of the user end. An account's last user stays.",
+        access=Access.ADMIN,
+        handler=remove_user,
+        answers=(Answer(status=204, description="The user is gone."),),
+        problems=(NOT_FOUND, CONFLICT),
+    ),
+)

@@ -1,0 +1,43 @@
+"""Users of the dashboard on the wire."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from api.schemas.base import ABSENT, AnswerModel, Next, RequestModel, Time
+from domain.checks import MAX_NAME_CHARS
+
+
+class NewUser(RequestModel):
+    """A user to make, of an account that is there or of a new one."""
+
+    email: str = Field(min_length=3, max_length=320, examples=["ann@example.com"])
+    account: str = Field(
+        default=ABSENT, description="The account's id; left out, a new account is opened.", examples=["acc_0190…"]
+    )
+    account_name: str = Field(
+        default=ABSENT, min_length=1, max_length=MAX_NAME_CHARS, description="The name of a new account."
+    )
+
+
+class User(AnswerModel):
+    """Somebody who can sign in to the dashboard."""
+
+    id: str
+    email: str
+    account: str = Field(description="The account's id.")
+    account_name: str
+    joined_at: Time
+
+
+class UserWithPassword(User):
+    """A user, and the password to sign in with."""
+
+    password: str = Field(description="Shown this once only; the user can change it in the dashboard.")
+
+
+class UserList(AnswerModel):
+    """All users, by their e-mail addresses."""
+
+    data: list[User]
+    next: Next

@@ -1,0 +1,189 @@
+"""How long the dashboard takes for its pages when ten million deliveries are behind them.
+
+    python -m benchmarks.bench_pages [--rows 10000000] [--dir DIR]
+
+The ledger is that of `bench_attempt_log`, with an account, a user, 20 loops and a day of counted minutes for each.
+Pages are asked for as a browser does, from the request to the answer's last byte, over the real service and reader in
+one process: without the network, the gateway's socket and Ray.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+from typing import Any, Final
+from uuid import uuid4
+
+import httpx
+
+from actors import commands as c
+from actors.adapters.clock import SystemClock
+from actors.adapters.passwords import Argon2Passwords
+from actors.ledger.minutes import COLUMNS
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.metrics.readings import Readings
+from actors.service.service import Service
+from api.app import create_app
+from benchmarks.bench_attempt_log import build
+from domain.account import Account
+from domain.feedback_loop import FeedbackLoop
+from domain.figures import KEPT_MINUTES
+from domain.ledger import event_mapper
+from domain.tokens import TrackingTokens
+from domain.values import id_text
+from tests.unit.api_fake import FakeForwarder, FakeJournal, FakeSettings, FakeTracking
+
+LOOPS: Final = 20
+REPEATS: Final = 20
+PASSWORD: Final = "correct horse battery"
+HEADERS: Final = {"Origin": "http://bench.example"}
+
+
+class InProcess:
+    """A client whose actors are one service in this process."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+
+    async def start(self) -> None:
+        """Is there already."""
+
+    async def close(self) -> None:
+        """Is not its owner."""
+
+    async def record_hits(self, hits: list[bytes]) -> None:
+        """There are none."""
+
+    async def call(self, command: c.Command[Any]) -> Any:
+        return await self._service.handle(command)
+
+
+def loop(account_id: str) -> FeedbackLoop:
+    made = FeedbackLoop.register(
+        loop_id=uuid4(),
+        account_no=1,
+        account_id=account_id,
+        url="https://example.com/hook",
+        triggers=["open", "click"],
+        format="form",
+        tags=[],
+        databases=[],
+        collections=[],
+        rate_limit=None,
+        max_concurrency=16,
+        ordered=False,
+        signature="none",
+        description="",
+        verification_token="t" * 32,
+        at_ms=1,
+    )
+    made.verify("https://example.com/proof.txt", 2)
+    return made
+
+
+async def fill(ledger: SQLiteLedger, path: Path) -> list[str]:
+    """The account, its loops, and their minutes; gives the loops' ids."""
+    mapper = event_mapper()
+    account = Account.open(uuid4(), "Bench", 1)
+    account_id = id_text("acc", account.id)
+    loops = [loop(account_id) for _ in range(LOOPS)]
+    for aggregate in (account, *loops):
+        await ledger.append([mapper.to_stored_event(event) for event in aggregate.collect_events()])
+    now = time.time_ns() // 60_000_000_000
+    row = ", ".join("7" for _ in COLUMNS)
+    connection = open_writer(path)
+    for number in range(1, LOOPS + 1):
+        connection.execute(
+            f"WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {KEPT_MINUTES})"
+            f" INSERT INTO attempt_minutes SELECT {number}, {now} - i, {row} FROM n"
+        )
+    connection.execute(
+        f"WITH RECURSIVE n (i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < {KEPT_MINUTES})"
+        f" INSERT INTO event_minutes SELECT 1, {now} - i / 10, i % 10 + 1, 500 FROM n"
+    )
+    connection.close()
+    return [id_text("fl", aggregate.id) for aggregate in loops]
+
+
+async def measure(path: Path) -> None:
+    ledger, reader = SQLiteLedger(path), SQLiteLedgerReader(path)
+    loop_ids = await fill(ledger, path)
+
+    async def no_problems() -> list[str]:
+        return []
+
+    async def no_figures() -> Readings:
+        return Readings([], [])
+
+    nobody: Any = None
+    service = Service(
+        ledger=ledger,
+        keys=ledger,
+        reader=reader,
+        loops=nobody,
+        url_check=nobody,
+        clock=SystemClock(),
+        random_bytes=os.urandom,
+        passwords=Argon2Passwords(bytes(32)),
+        master_key=bytes(32),
+        problems=no_problems,
+        metrics=no_figures,
+    )
+    account = reader.loop(loop_ids[0])
+    if account is None:
+        raise RuntimeError("the loop is not there")
+    await service.handle(c.CreateUser(email="a@b.example", password=PASSWORD, account_id=account.account_id))
+    app = create_app(
+        FakeSettings(),
+        InProcess(service),
+        TrackingTokens(bytes(32)),
+        FakeTracking(),
+        FakeJournal([]),
+        FakeForwarder([]),
+    )
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench.example") as http:
+        await http.post("/dashboard/sign-in", data={"email": "a@b.example", "password": PASSWORD}, headers=HEADERS)
+        for name, page in (
+            ("overview", "/"),
+            ("loops", "/loops"),
+            ("the loop with them all", f"/loops/{loop_ids[0]}"),
+            ("its dead ones", f"/loops/{loop_ids[0]}?state=dead"),
+            ("what it never had", f"/loops/{loop_ids[0]}?type=update"),
+            ("one delivery", "/deliveries/dlv_5000000"),
+            ("events", "/events"),
+            ("account", "/account"),
+        ):
+            times = []
+            for _ in range(REPEATS):
+                began_s = time.perf_counter()
+                answer = await http.get(f"/dashboard{page}")
+                times.append((time.perf_counter() - began_s) * 1000)
+            print(
+                f"{name:24} {answer.status_code} {len(answer.content) / 1000:7.1f} kB"
+                f"   p50 {statistics.median(times):7.1f} ms   max {max(times):7.1f} ms",
+                flush=True,
+            )
+    reader.close()
+    await ledger.close()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, default=10_000_000)
+    parser.add_argument("--dir", type=Path, help="where the ledger is made; default: a temporary directory")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=options.dir) as directory:
+        path = Path(directory) / "ledger.sqlite"
+        build(path, options.rows)
+        asyncio.run(measure(path))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,113 @@
+"""The ledger on PostgreSQL against the ledger on SQLite: clicks answered, stored and POSTed a second, and latency.
+
+    python -m benchmarks.postgres [--clicks 30000] [--rounds 3] [--rate 300] [--seconds 15] [--out benchmarks/results]
+
+One run, one machine, one handler: two services, one on each store, which do the same load in turn, round by round, so
+that neither has the better minutes; the other one is stopped meanwhile. PostgreSQL runs on the same machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.main_job import latency, machine, rate_of
+from tests.postgres import running_server
+from tests.service import Account, Service, Sink
+
+#: Of SQLite's rate, what PostgreSQL's must be.
+WANTED_RATIO: Final = 0.8
+WARM_UP: Final = 2_000
+#: As a server with a GiB to spare is set up; all else is PostgreSQL's default, durable commits too.
+SERVER: Final = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
+
+
+class Contender:
+    """A service on one store, with an account and a loop."""
+
+    def __init__(self, name: str, folder: Path, sink: Sink, **environment: str) -> None:
+        self.name = name
+        self.service = Service(folder / name, **environment)
+        self.rates: list[float] = []
+        self._sink = sink
+        self._sent = 0
+        self._account: Account | None = None
+
+    @property
+    def account(self) -> Account:
+        """Its account, made when it is first asked for."""
+        if self._account is None:
+            self._account = self.service.account()
+            self._account.loop(self._sink)
+        return self._account
+
+    def run(self, clicks: int, folder: Path) -> None:
+        """One round: it is started, warmed up, measured, and stopped."""
+        self.service.start()
+        self._rate(WARM_UP, folder)
+        self.rates.append(self._rate(clicks, folder))
+        print(f"{self.name}: {self.rates[-1]:,.0f} clicks/s", flush=True)
+
+    def _rate(self, clicks: int, folder: Path) -> float:
+        paths = self.account.click_paths(clicks, first=self._sent)
+        self._sent += clicks
+        return rate_of(self._sink, self.service.port, paths, folder)
+
+    def latency(self, rate: float, seconds: float, folder: Path) -> dict[str, float]:
+        """From click to handler, in milliseconds; of the service as it was left by its last round."""
+        first, self._sent = self._sent, self._sent + int(rate * seconds)
+        return latency(self.account, self._sink, rate, seconds, first, folder)
+
+
+def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    with ExitStack() as stack:
+        server = stack.enter_context(running_server(**SERVER))
+        sink = Sink().start()
+        stack.callback(sink.stop)
+        on_sqlite = Contender("sqlite", folder, sink)
+        on_postgres = Contender("postgres", folder, sink, FEEDBACK_LOOPS_STORE=server.new_database())
+        took: dict[str, dict[str, float]] = {}
+        for contender in (on_sqlite, on_postgres):
+            stack.callback(contender.service.end)
+        for _ in range(arguments.rounds):
+            for contender in (on_sqlite, on_postgres):
+                contender.run(arguments.clicks, folder)
+                if len(contender.rates) == arguments.rounds:
+                    took[contender.name] = contender.latency(arguments.rate, arguments.seconds, folder)
+                contender.service.terminate()
+    return {
+        "machine": machine(),
+        "command": f"python -m benchmarks.postgres --clicks {arguments.clicks} --rounds {arguments.rounds}",
+        "sqlite_per_s": [round(rate) for rate in on_sqlite.rates],
+        "postgres_per_s": [round(rate) for rate in on_postgres.rates],
+        "ratio": round(statistics.median(on_postgres.rates) / statistics.median(on_sqlite.rates), 3),
+        "latency": took,
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--clicks", type=int, default=30_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rate", type=float, default=300)
+    parser.add_argument("--seconds", type=float, default=15)
+    parser.add_argument("--out", type=Path)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
+        result = measure(arguments, Path(folder))
+    text = json.dumps(result, indent=2)
+    print(text)
+    if arguments.out:
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        (arguments.out / "postgres.json").write_text(text + "\n")
+    sys.exit(result["ratio"] < WANTED_RATIO)
+
+
+if __name__ == "__main__":
+    main()

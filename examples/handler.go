@@ -1,0 +1,86 @@
+// A handler in one file, with Go's standard library alone: checks the signature, drops repeats, reads the event.
+//
+//	FEEDBACK_LOOP_SECRET=whsec_… go run handler.go 9000
+//
+// The loop's URL is then http://127.0.0.1:9000/. Put its verification file into the folder that it is run in.
+package main
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"log"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+var (
+	key []byte
+	// The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+	seen             sync.Map
+	verificationFile = regexp.MustCompile(`^feedback-loops-[0-9a-f]+\.txt$`)
+)
+
+// Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
+func signatureIsGood(header http.Header, body []byte) bool {
+	timestamp := header.Get("webhook-timestamp")
+	at, err := strconv.ParseInt(timestamp, 10, 64)
+	// An old POST may be one that somebody recorded and sends again.
+	if err != nil || time.Since(time.Unix(at, 0)).Abs() > 5*time.Minute {
+		return false
+	}
+	hash := hmac.New(sha256.New, key)
+	fmt.Fprintf(hash, "%s.%s.%s", header.Get("webhook-id"), timestamp, body)
+	expected := "v1," + base64.StdEncoding.EncodeToString(hash.Sum(nil))
+	for _, signature := range strings.Split(header.Get("webhook-signature"), " ") {
+		if hmac.Equal([]byte(expected), []byte(signature)) {
+			return true
+		}
+	}
+	return false
+}
+
+func handle(w http.ResponseWriter, r *http.Request) {
+	if r.Method != http.MethodPost {
+		// The verification file, asked for when the loop is verified, and nothing else of the folder.
+		if name := path.Base(r.URL.Path); verificationFile.MatchString(name) {
+			http.ServeFile(w, r, name)
+			return
+		}
+		http.NotFound(w, r)
+		return
+	}
+	body, err := io.ReadAll(r.Body)
+	if err != nil || !signatureIsGood(r.Header, body) {
+		http.Error(w, "the signature is not good", http.StatusUnauthorized)
+		return
+	}
+	// Lists have several values under one name: event["tags[]"] is ["spring", "newsletter"].
+	event, err := url.ParseQuery(string(body))
+	if err != nil {
+		http.Error(w, "not a form", http.StatusBadRequest)
+		return
+	}
+	if _, known := seen.LoadOrStore(event.Get("event"), true); !known {
+		fmt.Println(event.Get("timestamp"), event.Get("type"), event.Get("recipient"))
+	}
+	fmt.Fprintln(w, "thank you")
+}
+
+func main() {
+	var err error
+	if key, err = base64.StdEncoding.DecodeString(strings.TrimPrefix(os.Getenv("FEEDBACK_LOOP_SECRET"), "whsec_")); err != nil || len(key) == 0 {
+		log.Fatal("FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…")
+	}
+	http.HandleFunc("/", handle)
+	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Args[1], nil))
+}

@@ -1,0 +1,58 @@
+// A handler in one file, with Node's standard library alone: checks the signature, drops repeats, reads the event.
+//
+//     FEEDBACK_LOOP_SECRET=whsec_… node handler.js 9000
+//
+// The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
+
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const http = require('node:http');
+const path = require('node:path');
+
+const key = Buffer.from(process.env.FEEDBACK_LOOP_SECRET.replace(/^whsec_/, ''), 'base64');
+// The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+const seen = new Set();
+
+// Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
+function signatureIsGood(headers, body) {
+  const { 'webhook-id': id = '', 'webhook-timestamp': time = '', 'webhook-signature': given = '' } = headers;
+  // An old POST may be one that somebody recorded and sends again.
+  if (!/^\d+$/.test(time) || Math.abs(Date.now() / 1000 - Number(time)) > 300) return false;
+  const hash = crypto.createHmac('sha256', key).update(`${id}.${time}.`).update(body).digest('base64');
+  const expected = Buffer.from(`v1,${hash}`);
+  return given.split(' ').some((signature) => {
+    const candidate = Buffer.from(signature);
+    return candidate.length === expected.length && crypto.timingSafeEqual(candidate, expected);
+  });
+}
+
+// The verification file, asked for when the loop is verified, and nothing else of the folder.
+function verificationFile(url) {
+  const name = url.split('?')[0].split('/').pop();
+  const file = path.join(__dirname, name);
+  return /^feedback-loops-[0-9a-f]+\.txt$/.test(name) && fs.existsSync(file) ? fs.readFileSync(file) : null;
+}
+
+function answerTo(request, body) {
+  if (request.method !== 'POST') {
+    const file = verificationFile(request.url);
+    return file ? [200, file] : [404, 'not here'];
+  }
+  if (!signatureIsGood(request.headers, body)) return [401, 'the signature is not good'];
+  // Lists have several values under one name: event.getAll('tags[]') is ['spring', 'newsletter'].
+  const event = new URLSearchParams(body.toString());
+  if (!seen.has(event.get('event'))) {
+    console.log(event.get('timestamp'), event.get('type'), event.get('recipient') ?? 'nobody');
+    seen.add(event.get('event'));
+  }
+  return [200, 'thank you'];
+}
+
+http.createServer((request, response) => {
+  const chunks = [];
+  request.on('data', (chunk) => chunks.push(chunk));
+  request.on('end', () => {
+    const [status, body] = answerTo(request, Buffer.concat(chunks));
+    response.writeHead(status).end(body);
+  });
+}).listen(Number(process.argv[2]), '127.0.0.1');

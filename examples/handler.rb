@@ -1,0 +1,65 @@
+# A handler in one file: checks the signature, drops repeats, reads the event. Needs nothing but Ruby and its WEBrick
+# (`gem install webrick`; part of Debian's ruby).
+#
+#     FEEDBACK_LOOP_SECRET=whsec_… ruby handler.rb 9000
+#
+# The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
+
+require 'base64'
+require 'openssl'
+require 'uri'
+require 'webrick'
+
+KEY = Base64.strict_decode64(ENV.fetch('FEEDBACK_LOOP_SECRET').delete_prefix('whsec_'))
+# The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+SEEN = {}
+LOCK = Mutex.new
+
+# Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
+def signature_is_good?(request, body)
+  id, time, given = %w[webhook-id webhook-timestamp webhook-signature].map { |name| request[name].to_s }
+  # An old POST may be one that somebody recorded and sends again.
+  return false unless time.match?(/\A\d+\z/) && (Time.now.to_i - time.to_i).abs <= 300
+
+  expected = "v1,#{Base64.strict_encode64(OpenSSL::HMAC.digest('SHA256', KEY, "#{id}.#{time}.#{body}"))}"
+  given.split.any? { |signature| OpenSSL.secure_compare(expected, signature) }
+end
+
+# Several threads answer; what a real handler does in a transaction takes a lock here.
+def take(event)
+  LOCK.synchronize do
+    next if SEEN.key?(event['event'])
+
+    puts event.values_at('timestamp', 'type', 'recipient').join(' ')
+    SEEN[event['event']] = true
+  end
+end
+
+class Handler < WEBrick::HTTPServlet::AbstractServlet
+  # The verification file, asked for when the loop is verified, and nothing else of the folder.
+  def do_GET(request, response)
+    name = File.basename(request.path)
+    file = File.join(__dir__, name)
+    found = name.match?(/\Afeedback-loops-[0-9a-f]+\.txt\z/) && File.file?(file)
+    response.status = found ? 200 : 404
+    response.body = found ? File.binread(file) : 'not here'
+  end
+
+  def do_POST(request, response)
+    body = request.body.to_s
+    if signature_is_good?(request, body)
+      # Of a list this keeps the last value; URI.decode_www_form(body) has every pair, in order.
+      take(URI.decode_www_form(body).to_h)
+      response.body = 'thank you'
+    else
+      response.status = 401
+      response.body = 'the signature is not good'
+    end
+  end
+end
+
+$stdout.sync = true
+server = WEBrick::HTTPServer.new(BindAddress: '127.0.0.1', Port: ARGV.fetch(0).to_i, AccessLog: [])
+server.mount('/', Handler)
+trap('INT') { server.shutdown }
+server.start

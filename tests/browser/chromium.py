@@ -1,0 +1,103 @@
+"""A real Chromium, and what every page must keep to, however it was come by."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+
+CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+AXE: Final = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed")
+
+_ARGUMENTS: Final = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-dev-shm-usage",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--no-proxy-server",
+]
+#: WCAG 2.2 AA, and what axe holds to be good practice.
+_TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: Runs axe, and gives what it found as JSON text.
+_RUN: Final = f"""
+axe.run(document, {{runOnly: {json.dumps(_TAGS)}}}).then((found) => JSON.stringify(found.violations.map((v) => ({{
+  id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 200) + " | " + n.failureSummary),
+}}))))
+"""
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A browser of its own, which is gone afterwards."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            browser.close()
+
+
+class Watched:
+    """A page whose console, errors and requests are noted."""
+
+    def __init__(self, page: Page, base: str) -> None:
+        self.page = page
+        self.base = base
+        #: What the browser complained of: scripts' errors, and violations of the content security policy.
+        self.complaints: list[str] = []
+        #: Requests to other places than the service.
+        self.elsewhere: list[str] = []
+        page.on("console", self._on_console)
+        page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        page.on("request", self._on_request)
+
+    def _on_console(self, message: ConsoleMessage) -> None:
+        # An answer that says what is wrong with a form is no mistake of the page's.
+        if message.type in {"error", "warning"} and "status of 422" not in message.text:
+            self.complaints.append(message.text)
+
+    def _on_request(self, request: Request) -> None:
+        if not request.url.startswith((self.base, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def open(self, path: str) -> None:
+        """Goes to a page; its live parts need not have ended."""
+        self.page.goto(self.base + path, wait_until="domcontentloaded")
+
+    def check(self) -> None:
+        """What axe finds, what overflows, what the browser complains of: nothing of it."""
+        violations = axe_violations(self.page)
+        assert violations == [], json.dumps(violations, indent=1)
+        width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert width <= 0, f"{self.page.url} is {width} px wider than the window"
+        assert self.complaints == []
+        assert self.elsewhere == []
+
+
+def axe_violations(page: Page) -> list[dict[str, Any]]:
+    """What axe-core finds on the page. It comes in beside the page's own scripts, which its policy holds."""
+    session = page.context.new_cdp_session(page)
+    try:
+        session.send("Runtime.evaluate", {"expression": AXE})
+        answer = session.send(
+            "Runtime.evaluate",
+            {
+                "expression": _RUN,
+                "awaitPromise": True,
+                "returnByValue": True,
+            },
+        )
+    finally:
+        session.detach()
+    found: list[dict[str, Any]] = json.loads(answer["result"]["value"])
+    return found

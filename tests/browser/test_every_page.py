@@ -1,0 +1,162 @@
+"""Every page, filled, on a narrow and a wide screen, light and dark: axe finds nothing, and nothing overflows."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import uvicorn
+from playwright.sync_api import Browser
+
+from actors import commands as c
+from api.dashboard.pages.table import PAGES
+from api.serve_front import server_config
+from tests.browser.chromium import Watched, chromium, needs_chromium
+from tests.unit.api_fake import Api
+from tests.unit.dashboard_world import EMAIL, PASSWORD, World
+
+pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+
+#: Pages that are streams, files or parts of pages.
+PARTS = {"/live", "/loops/sample", "/loops/{id}/live", "/loops/{id}/file", "/events/live", "/first-run"}
+
+
+@contextmanager
+def served(api: Api) -> Iterator[str]:
+    """The application on a port of this machine."""
+    listening = socket.create_server(("127.0.0.1", 0))
+    config = server_config(api.app)
+    config.lifespan, config.loop = "off", "asyncio"
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(10)
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(Api())
+
+
+@pytest.fixture(scope="module")
+def base(world: World) -> Iterator[str]:
+    with served(world.api) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [360, 1440])
+def test_every_page_is_accessible(browser: Browser, base: str, world: World, width: int, scheme: str) -> None:
+    """Each page of the table, with data on it, in this width and scheme."""
+    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
+    watched = Watched(context.new_page(), base)
+    watched.open("/dashboard/sign-in")
+    watched.check()
+    watched.page.get_by_label("E-mail address").fill(EMAIL)
+    watched.page.get_by_label("Password").fill(PASSWORD)
+    watched.page.get_by_role("button", name="Sign in").click()
+    watched.page.wait_for_url("**/dashboard/")
+    for page in PAGES:
+        if page.method == "GET" and page.path not in PARTS and not page.is_open:
+            watched.open(f"/dashboard{world.filled(page.path)}")
+            watched.check()
+    context.close()
+
+
+def test_pages_are_come_by_with_the_keyboard_alone(browser: Browser, base: str) -> None:
+    """From the address to a new loop's form without a mouse; where the keys are is seen."""
+    context = browser.new_context(viewport={"width": 1440, "height": 800})
+    page = context.new_page()
+    page.goto(f"{base}/dashboard/sign-in")
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "Skip to the content"
+    page.keyboard.press("Enter")
+    page.keyboard.press("Tab")
+    page.keyboard.type(EMAIL)
+    page.keyboard.press("Tab")
+    page.keyboard.type(PASSWORD)
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/dashboard/")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.textContent.trim()") == "New feedback loop":
+            break
+    assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    page.keyboard.press("Enter")
+    page.wait_for_url("**/dashboard/loops/new")
+    context.close()
+
+
+def test_every_form_works_without_scripts(browser: Browser, base: str, world: World) -> None:
+    """Making, verifying, testing, pausing and deleting a loop, with JavaScript off."""
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(f"{base}/dashboard/sign-in")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"{base}/dashboard/loops/new")
+    page.get_by_label("Where is your script?").fill("https://plain.example/hook")
+    page.get_by_label("Opens").uncheck()
+    page.get_by_role("button", name="Show the sample for what is picked").click()
+    assert "type=click" in page.locator("#sample pre").inner_text()
+    page.get_by_role("button", name="Make the feedback loop").click()
+    loop_id = page.url.partition("/loops/")[2].partition("/")[0]
+    page.get_by_role("button", name="Verify", exact=True).click()
+    assert "Not found yet" in page.locator("#proof").inner_text()
+    world.api.client.proved.add(loop_id)
+    page.get_by_role("button", name="Verify", exact=True).click()
+    assert "Verified." in page.get_by_role("status").inner_text()
+    page.get_by_role("link", name="Send a test").click()
+    page.get_by_role("button", name="Send now").click()
+    assert "The script took it" in page.locator("#result").inner_text()
+    page.goto(f"{base}/dashboard/loops/{loop_id}")
+    page.get_by_role("button", name="Pause").click()
+    assert "Paused." in page.get_by_role("status").inner_text()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("link", name="Edit").click()
+    page.get_by_label("What is it for?").fill("Plain")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_role("link", name="Delete").click()
+    page.get_by_label("To go on, type its name").fill("Plain")
+    page.get_by_role("button", name="Delete for ever").click()
+    assert "was deleted" in page.get_by_role("status").inner_text()
+    context.close()
+
+
+def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: World) -> None:
+    """The text is local, and UTC is there on hover."""
+    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
+    page = context.new_page()
+    page.goto(f"{base}/dashboard/sign-in")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.goto(f"{base}/dashboard/events/{world.event_id}", wait_until="domcontentloaded")
+    time_shown = page.locator("time").first
+    assert time_shown.get_attribute("title") == "2026-01-01 00:00:00 UTC"
+    assert time_shown.inner_text() == "1 Jan 2026, 09:00:00"
+    context.close()
+
+
+def test_the_world_has_what_pages_show(world: World) -> None:
+    """A sweep over empty pages would find nothing."""
+    assert world.api.client.loops
+    assert isinstance(world.api.client.events[0], c.EventView)

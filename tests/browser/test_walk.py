@@ -1,0 +1,194 @@
+"""A marketer without a terminal gets from nothing to a verified loop, and sees that it works: in a real browser."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from domain.values import id_text
+from tests.browser.chromium import Watched, chromium, needs_chromium
+from tests.handler import Handler
+from tests.service import Service, eventually
+
+PASSWORD = "correct horse battery"
+#: Longer than anything but a start takes: a loop's actor begins, a breaker tries again.
+PATIENCE_MS = 30_000
+
+pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[Service]:
+    running = Service(tmp_path / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2")
+    try:
+        yield running.start()
+    finally:
+        running.end()
+
+
+@pytest.fixture
+def browser(service: Service) -> Iterator[Watched]:
+    with chromium() as started:
+        page = started.new_context(viewport={"width": 1280, "height": 900}).new_page()
+        page.set_default_timeout(PATIENCE_MS)
+        yield Watched(page, f"http://127.0.0.1:{service.port}")
+
+
+def press(page: Page, name: str) -> None:
+    page.get_by_role("button", name=name, exact=True).click()
+
+
+def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
+    """The address is in the service's log; the same token is in a file that its owner alone can read."""
+    page = browser.page
+    found = eventually(
+        lambda: re.search(r"(/dashboard/first-run\?token=\w+)", service.log.read_text()), 30, "the log tells the token"
+    )
+    token_file = service.data_dir / "first-run.token"
+    assert found[1].endswith(f"={token_file.read_text().strip()}")
+    assert token_file.stat().st_mode & 0o777 == 0o600
+    browser.open(found[1])
+    browser.check()
+    page.get_by_label("Name of the account").fill("Shop")
+    page.get_by_label("Your e-mail address").fill("ann@example.com")
+    page.get_by_label("A password").fill(PASSWORD)
+    press(page, "Make the first user")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    assert not token_file.exists()
+    press(page, "Sign out")
+    page.get_by_label("E-mail address").fill("ann@example.com")
+    page.get_by_label("Password").fill(PASSWORD)
+    press(page, "Sign in")
+    expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+
+
+def make_a_loop(browser: Watched, url: str) -> None:
+    """The sample beside the form is of what was picked last."""
+    page = browser.page
+    page.get_by_role("main").get_by_role("link", name="New feedback loop").click()
+    browser.check()
+    page.get_by_label("Where is your script?").fill(url)
+    page.get_by_label("Unsubscribes").check()
+    expect(page.locator("#sample pre")).to_contain_text("type=unsubscribe")
+    page.get_by_label("JSON").check()
+    expect(page.locator("#sample pre")).to_contain_text('"type":"unsubscribe"')
+    page.get_by_label("Form", exact=False).first.check()
+    page.get_by_label("What is it for?").fill("Newsletter")
+    press(page, "Make the feedback loop")
+    expect(page.get_by_role("heading", name="Show that the server is yours")).to_be_visible()
+
+
+def verify(browser: Watched, handler: Handler) -> None:
+    """First without the file, which says what was tried; then with it."""
+    page = browser.page
+    browser.check()
+    press(page, "Verify")
+    expect(page.locator("#proof")).to_contain_text("Not found yet")
+    places = page.locator(".findings li")
+    assert places.count() >= 2
+    assert "/dir/feedback-loops-" in places.nth(0).inner_text()
+    assert "404" in places.nth(0).inner_text()
+    browser.check()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download").click()
+    handler.files[f"/dir/{download.value.suggested_filename}"] = Path(download.value.path()).read_bytes()
+    press(page, "Verify")
+    expect(page.get_by_text("Verified. Events are on their way from now on.")).to_be_visible()
+    expect(page.get_by_role("heading", name="Newsletter")).to_be_visible()
+    expect(page.locator(".facts")).to_contain_text("active")
+
+
+def send_a_test(browser: Watched, handler: Handler) -> None:
+    """The data is edited, and the script's answer is shown."""
+    page = browser.page
+    page.get_by_role("link", name="Send a test").click()
+    data = page.get_by_label("The POST's data, as JSON")
+    data.fill(data.input_value().replace("john.doe@example.com", "zoe@example.com"))
+    press(page, "Send now")
+    expect(page.locator("#result")).to_contain_text("The script took it")
+    expect(page.locator("#result")).to_contain_text("thank you")
+    assert handler.got[-1].fields["recipient"] == "zoe@example.com"
+    browser.check()
+
+
+def tracked_link(browser: Watched) -> str:
+    """A message registered by hand, and its link."""
+    page = browser.page
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Messages").click()
+    page.get_by_label("Recipient").fill("john@example.com")
+    page.get_by_label("Links").fill("https://shop.example/spring")
+    page.get_by_label("Tags").fill("spring")
+    press(page, "Register")
+    link = page.locator("#link-1").inner_text()
+    browser.check()
+    return link
+
+
+def click(service: Service, link: str) -> None:
+    """As a recipient does."""
+    answer = service.http.get(link[link.index("/c/") :], headers={"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/128"})
+    assert answer.status_code == 302
+
+
+def test_the_marketers_walk(service: Service, browser: Watched) -> None:
+    """From the first run over a verified loop to a click that arrives live, a broken script, and its replay."""
+    page = browser.page
+    with Handler() as handler:
+        sign_in_for_the_first_time(browser, service)
+        make_a_loop(browser, handler.url)
+        verify(browser, handler)
+        send_a_test(browser, handler)
+        link = tracked_link(browser)
+
+        # A click arrives on the loop's page, which is not loaded again.
+        page.get_by_role("navigation", name="Main").get_by_role("link", name="Loops").click()
+        page.get_by_role("link", name="Newsletter").click()
+        page.evaluate("window.stays = true")
+        expect(page.get_by_text("No event yet.")).to_be_visible()
+        click(service, link)
+        row = page.get_by_role("row").filter(has_text="click")
+        expect(row).to_contain_text("delivered")
+        assert page.evaluate("window.stays") is True
+        browser.check()
+
+        # Its attempt shows what was POSTed, to the byte, and what was answered.
+        row.get_by_role("link").click()
+        request = page.get_by_role("region", name="Request of attempt 1")
+        got = handler.got[-1]
+        expect(request).to_contain_text(got.body.decode())
+        for name in ("webhook-id", "webhook-timestamp", "webhook-signature", "date", "user-agent", "x-feedback-loop"):
+            expect(request).to_contain_text(got.headers[name])
+        expect(page.get_by_role("region", name="Response to attempt 1")).to_contain_text("thank you")
+        browser.check()
+        page.get_by_role("link", name=id_text("evt", b"")[:4]).click()
+        expect(page.get_by_role("heading", name="Click by john@example.com")).to_be_visible()
+        browser.check()
+
+        # The script breaks: the page goes red by itself.
+        page.get_by_role("navigation", name="Main").get_by_role("link", name="Loops").click()
+        page.get_by_role("link", name="Newsletter").click()
+        handler.status = 500
+        click(service, link)
+        expect(page.locator(".facts")).to_contain_text("failing")
+        dead = page.get_by_role("row").filter(has_text="dead")
+        expect(dead).to_have_count(1)
+        expect(dead).to_contain_text("500")
+        browser.check()
+
+        # Mended, and replayed.
+        handler.status = 200
+        before = len(handler.got)
+        page.get_by_role("link", name="Replay").click()
+        press(page, "Replay")
+        expect(page.locator("#replay")).to_contain_text("done")
+        expect(page.locator("#replay")).to_contain_text("1 of 1")
+        assert handler.wait_for(before + 1)[-1].fields["type"] == "click"
+        browser.check()
+        page.get_by_role("link", name="To the loop").click()
+        expect(page.get_by_role("row").filter(has_text="dead")).to_have_count(0)
+        expect(page.get_by_role("row").filter(has_text="click")).to_have_count(2)
+        expect(page.locator(".facts")).to_contain_text("active")

@@ -1,0 +1,42 @@
+"""A cluster under a steady load of clicks, to all of its front ends, as a load balancer spreads them."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+
+from tests.chaos.clicks import Clicks
+from tests.chaos.storm import Fault, Row, Storm
+from tests.cluster.town import Town
+from tests.service import eventually
+
+
+class ClusterStorm(Storm):
+    """A `Storm` on a cluster. Each click goes to a front end in rotation that takes the connection."""
+
+    def __init__(self, town: Town, rng: random.Random, rate: float) -> None:
+        self.town = town
+        super().__init__(town.edges[0], town.sink, None, rng, rate)
+
+    def round(self, fault: Fault) -> Row:
+        """See `Storm.round`."""
+        self.town.wait_ready()
+        row = super().round(fault)
+        self.town.wait_ready()
+        return row
+
+    def clicks(self, paths: list[str], first: int, rate: float) -> Clicks:
+        """See `Storm.clicks`."""
+        self.current = Clicks(self.service.port, paths, first, rate, people=16, hosts=lambda: self.town.in_rotation)
+        return self.current
+
+    @contextlib.contextmanager
+    def out_of_rotation(self, host: str) -> Iterator[None]:
+        """Nobody is sent to this front end, and those who were there have their answers."""
+        self.town.in_rotation = [other for other in self.town.in_rotation if other != host]
+        eventually(lambda: not self.current.is_at(host), 10, "those who were there have gone")
+        try:
+            yield
+        finally:
+            self.town.in_rotation = [edge.host for edge in self.town.edges]

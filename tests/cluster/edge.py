@@ -1,0 +1,59 @@
+"""A front end of a cluster: `feedback-loops serve --ray-address` on one of a test's machines."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import subprocess
+from pathlib import Path
+
+import httpx
+import psutil
+
+from tests.cluster.machine import Machine
+from tests.service import Service, eventually
+
+PORT = 8080
+
+
+class Edge(Service):
+    """A `Service` on a machine. Its actors are the cluster's: `processes` finds those of the front end alone."""
+
+    def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, /, **environment: str) -> None:
+        self.machine = machine
+        self.host = machine.outside
+        super().__init__(data_dir, host=machine.outside, **environment)
+        self.port = port
+        self.http.base_url = httpx.URL(f"http://{self.host}:{port}")
+        self._log_begins_at = 0
+
+    def start(self, *, wait: bool = True) -> Service:
+        self.wrapper = self.machine.wrapper
+        if self.keeper is not None:
+            self.keeper.wait(10)  # it has ended with its machine
+        self._log_begins_at = self.log.stat().st_size if self.log.exists() else 0
+        return super().start(wait=wait)
+
+    def terminate(self, timeout_s: float = 15) -> float:
+        """See `Service.terminate`; the process that was started is not the keeper here, but waits for it."""
+        for keeper in self.machine.processes("api.cli.main serve"):
+            with contextlib.suppress(psutil.Error):
+                keeper.send_signal(signal.SIGTERM)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if self.keeper is not None:
+                self.keeper.wait(timeout_s)
+        eventually(lambda: not self.machine.processes("api.cli.main serve"), timeout_s, "the keeper ends")
+        return 0.0
+
+    def last_words(self) -> str:
+        """What was logged since the last start."""
+        return self.log.read_bytes()[self._log_begins_at :].decode(errors="replace")
+
+    def wait_for_problem(self, words: str) -> None:
+        """Returns when `/readyz` says these words."""
+        eventually(lambda: words in self._problems(), 60, f"{words} in {self._problems()}")
+
+    def _problems(self) -> str:
+        with contextlib.suppress(httpx.HTTPError):
+            return self.http.get("/readyz", timeout=5).text
+        return ""

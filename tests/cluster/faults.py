@@ -1,0 +1,146 @@
+"""What happens to machines, and what may follow."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable
+
+from tests.chaos.storm import Allowed, Fault, Storm
+from tests.cluster.cluster_storm import ClusterStorm
+from tests.cluster.machine import Machine
+from tests.cluster.town import Town
+from tests.service import eventually
+
+#: Ray gives a silent machine up after about 9 seconds; actors start anew elsewhere within some more.
+GIVEN_UP_S = 12.0
+START_S = 18.0
+#: A machine that boots has Ray, and a front end, to start.
+BOOT_S = 45.0
+#: What a restart in order may delay a click by, from its answer to its handler.
+LATE_S = 2.0
+
+
+class NodeKilled(Fault):
+    """kill -9 of all of Ray on a worker, where one kind of actor is; the service manager starts it again."""
+
+    def __init__(self, town: Town, role: str) -> None:
+        super().__init__(f"{role}'s node", Allowed(recovery_s=GIVEN_UP_S + START_S + BOOT_S, repeats=True))
+        self._town = town
+        self._role = role
+
+    def begin(self, storm: Storm) -> None:
+        self._town.ray.kill_node(self._town.machine_of(self._role))
+
+
+class PowerCut(Fault):
+    """A machine loses its power, and gets it back."""
+
+    def __init__(
+        self,
+        town: Town,
+        name: str,
+        which: Callable[[], Machine],
+        lasts_s: float,
+        recovery_s: float = GIVEN_UP_S + START_S + BOOT_S,
+    ) -> None:
+        # What an edge had in its journal waits for its machine to boot.
+        super().__init__(name, Allowed(recovery_s=recovery_s, unanswered=True, repeats=True))
+        self.lasts_s = lasts_s
+        self._town = town
+        self._which = which
+        self._machine: Machine | None = None
+
+    def begin(self, storm: Storm) -> None:
+        self._machine = self._which()
+        self._machine.cut_power()
+
+    def end(self, storm: Storm) -> None:
+        if self._machine is not None:
+            self._town.boot(self._machine)
+            self._machine = None
+
+
+class CutOff(Fault):
+    """An edge is taken off the cluster's network, and put back. It answers clicks all the while."""
+
+    def __init__(self, town: Town, machine: Machine, lasts_s: float) -> None:
+        super().__init__(f"edge cut off {lasts_s:.0f} s", Allowed(recovery_s=BOOT_S + START_S, repeats=True))
+        self.lasts_s = lasts_s
+        self._town = town
+        self._machine = machine
+
+    def begin(self, storm: Storm) -> None:
+        self._machine.cut_off()
+
+    def end(self, storm: Storm) -> None:
+        self._machine.rejoin()
+
+
+class HeadKilled(Fault):
+    """kill -9 of all of Ray on the head; the service manager starts it again."""
+
+    def __init__(self, town: Town, name: str, recovery_s: float) -> None:
+        super().__init__(name, Allowed(recovery_s=recovery_s, repeats=True))
+        self._town = town
+
+    def begin(self, storm: Storm) -> None:
+        self._town.ray.kill_node(self._town.head)
+
+
+class NodeLeaves(Fault):
+    """A machine is taken out of rotation and its Ray told to stop, as for a new version, and then started again."""
+
+    def __init__(self, town: Town, lasts_s: float) -> None:
+        super().__init__("node leaves", Allowed(recovery_s=START_S, repeats=True))
+        self.lasts_s = lasts_s
+        self._town = town
+        self._stack = contextlib.ExitStack()
+
+    def begin(self, storm: Storm) -> None:
+        assert isinstance(storm, ClusterStorm)
+        machine = self._town.machine_of("ledger")
+        self._stack.enter_context(storm.out_of_rotation(machine.outside))
+        self._stack.callback(self._town.ray.start, machine)
+        self._town.ray.stop_node(machine)
+
+    def end(self, storm: Storm) -> None:
+        self._stack.close()
+
+
+class StoreDown(Fault):
+    """The store's server is stopped, and started again."""
+
+    def __init__(self, town: Town, lasts_s: float) -> None:
+        super().__init__(f"store down {lasts_s:.0f} s", Allowed(recovery_s=30))
+        self.lasts_s = lasts_s
+        self._town = town
+
+    def begin(self, storm: Storm) -> None:
+        self._town.postgres.stop()
+
+    def end(self, storm: Storm) -> None:
+        self._town.postgres.start()
+
+
+class RollingRestart(Fault):
+    """Every front end in turn is taken out of rotation, stopped, and started with another setting.
+
+    The first of them renews the actors. No click may be without an answer, and none may take longer than 2 s.
+    """
+
+    def __init__(self, town: Town) -> None:
+        super().__init__("rolling restart", Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S))
+        self._town = town
+
+    def begin(self, storm: Storm) -> None:
+        assert isinstance(storm, ClusterStorm)
+        for edge in self._town.edges:
+            timeout_s = int(edge.environment["FEEDBACK_LOOPS_DELIVERY_TIMEOUT"])
+            edge.environment["FEEDBACK_LOOPS_DELIVERY_TIMEOUT"] = str(5 - timeout_s)
+            with storm.out_of_rotation(edge.host):
+                edge.terminate()
+                edge.start()
+        eventually(self._is_renewed, 60, "every actor was started with the new setting")
+
+    def _is_renewed(self) -> bool:
+        return " action=renewed" in self._town.edges[0].last_words()

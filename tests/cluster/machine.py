@@ -1,0 +1,143 @@
+"""A machine of its own, as far as programs can tell: its own network, its own processes, and `/mnt` of its own.
+
+Its power can be cut: then every process on it is gone at once, and nobody is told. It shares the disk with the machine
+that the test runs on, so what it wrote is there when it boots again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from actors.processes.die_with_parent import wrapped
+from tests.cluster.network import Cable, Network
+from tests.service import ROOT, eventually
+
+#: The first process: everything else on the machine ends with it. Orphans that it is given are forgotten when they end.
+_INIT = """
+mount --bind "$0" /mnt && mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf &&
+echo "$1" > /proc/sys/kernel/hostname && trap "" CHLD && exec sleep infinity
+"""
+_NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL")
+#: Runs a command again and again, as a service manager does.
+_FOR_EVER = 'while :; do "$@"; sleep 0.5; done'
+SIGKILL = 9
+
+
+class Machine:
+    """One machine. Booted by `boot`, not when it is made."""
+
+    def __init__(self, number: int, network: Network, folder: Path) -> None:
+        self.name = f"machine{number}"
+        self.number = number
+        self.network = network
+        self.folder = folder / f"m{number}"
+        self._own = self.folder / "own"
+        self._own.mkdir(parents=True)
+        (self._own / "hosts").write_text(f"127.0.0.1 localhost\n{self.inside} {self.name}\n")
+        # Refused at once: without a name server every program that looks itself up would wait for ten seconds.
+        (self._own / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
+        self._power: subprocess.Popen[bytes] | None = None
+        self._init = 0
+        self._cables: tuple[Cable, Cable] | None = None
+        self._started: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def inside(self) -> str:
+        """Its address in the cluster."""
+        return self.network.inside(self.number)
+
+    @property
+    def outside(self) -> str:
+        """Its address for those who click."""
+        return self.network.outside(self.number)
+
+    @property
+    def wrapper(self) -> tuple[str, ...]:
+        """What runs the command after it on this machine."""
+        return ("nsenter", "-t", str(self._init), "--net", "--mount", "--pid", "--uts", "--ipc", f"--wd={ROOT}")
+
+    def boot(self) -> None:
+        """Starts it, without any program."""
+        command = ["/usr/bin/unshare", *_NAMESPACES, "sh", "-c", _INIT, str(self._own), self.name]
+        self._power = subprocess.Popen(wrapped(command, SIGKILL))
+        self._init = eventually(self._init_pid, 10, f"{self.name} boots")
+        self._cables = self.network.connect(self.number, self._init)
+
+    def _init_pid(self) -> int | None:
+        assert self._power is not None
+        with contextlib.suppress(psutil.Error):
+            for child in psutil.Process(self._power.pid).children():
+                if child.name() == "sleep":
+                    return child.pid
+        return None
+
+    def start(
+        self, command: Sequence[object], environment: Mapping[str, str], log: Path, *, for_ever: bool = False
+    ) -> subprocess.Popen[bytes]:
+        """Runs a program on it, as often as it ends with `for_ever`."""
+        words = [str(word) for word in command]
+        again = ["sh", "-c", _FOR_EVER, "for-ever"] if for_ever else []
+        with log.open("ab") as output:
+            started = subprocess.Popen(
+                [*self.wrapper, *again, *words],
+                env=dict(environment),
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+            )
+        self._started.append(started)
+        return started
+
+    def cut_off(self) -> None:
+        """Takes it off the cluster's network; those who click still reach it."""
+        self._cable.pull()
+
+    def rejoin(self) -> None:
+        self._cable.put_back()
+
+    @property
+    def _cable(self) -> Cable:
+        assert self._cables is not None, "boot it first"
+        return self._cables[0]
+
+    def processes(self, *signs: str) -> list[psutil.Process]:
+        """The live processes on it whose command line holds one of the signs."""
+        found = []
+        space = Path(f"/proc/{self._init}/ns/pid")
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error, OSError):
+                on_it = Path(f"/proc/{process.pid}/ns/pid").samefile(space)
+                if on_it and process.status() != psutil.STATUS_ZOMBIE:
+                    line = " ".join(process.cmdline())
+                    if any(sign in line for sign in signs):
+                        found.append(process)
+        return found
+
+    @property
+    def is_on(self) -> bool:
+        return self._power is not None
+
+    def cut_power(self) -> None:
+        """Every process on it is killed at once. Its end of each connection says nothing more."""
+        if self._power is None:
+            return
+        if self._cables is not None:
+            # The kernel would say farewell (FIN) for those who die; a machine without power does not.
+            for cable in self._cables:
+                with contextlib.suppress(AssertionError):
+                    cable.pull()
+        self._power.kill()
+        self._power.wait(10)
+        for started in self._started:
+            started.wait(10)
+        self._started.clear()
+        for cable in self._cables or ():
+            # Its network lingers for as long as its connections try to say farewell.
+            cable.remove()
+        self._power, self._cables = None, None

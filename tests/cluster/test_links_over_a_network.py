@@ -1,0 +1,89 @@
+"""Links between machines: a machine that is lost without a word is noticed within seconds."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from actors.links.frames import SILENCE_S, FrameProtocol
+from actors.links.link import Link
+from domain.errors import Unavailable
+from tests.cluster.machine import Machine
+from tests.cluster.network import Network, reason_to_skip
+from tests.service import ROOT
+
+PORT = 9000
+#: Answers every request but those of kind 40, which it takes its time for.
+_SERVER = f"""
+import asyncio, sys
+from actors.links.frame_server import FrameServer
+
+async def answer(kind, body):
+    if kind == 40:
+        await asyncio.sleep(3600)
+    return body
+
+async def main():
+    server = FrameServer(answer)
+    serving = await asyncio.get_running_loop().create_server(server._connection, sys.argv[1], {PORT})
+    await serving.serve_forever()
+
+asyncio.run(main())
+"""
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[Machine]:
+    """A machine with a frame server on it."""
+    if reason := reason_to_skip():
+        pytest.skip(reason)
+    network = Network()
+    made = Machine(1, network, tmp_path)
+    try:
+        made.boot()
+        made.start([sys.executable, "-c", _SERVER, made.inside], {"PYTHONPATH": str(ROOT)}, tmp_path / "log")
+        yield made
+    finally:
+        made.cut_power()
+        network.remove()
+
+
+def connector(host: str) -> Callable[[Callable[[], FrameProtocol]], Coroutine[Any, Any, None]]:
+    async def connect(protocol: Callable[[], FrameProtocol]) -> None:
+        await asyncio.get_running_loop().create_connection(protocol, host, PORT)
+
+    return connect
+
+
+@pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
+@pytest.mark.parametrize("is_busy", [False, True], ids=["while it waits", "while it is asked"])
+def test_a_machine_without_power_is_noticed(machine: Machine, runner: Callable[..., Any], is_busy: bool) -> None:
+    """A request under way fails soon after, whether or not more was sent to the machine that is gone."""
+
+    async def ask_until_it_fails() -> float:
+        link = Link("the other machine", connector(machine.inside))
+        while True:
+            with contextlib.suppress(Unavailable):
+                assert await link.ask(41, b"x", 5) == b"x"
+                break
+        asked = asyncio.create_task(link.ask(40, b"", 60))
+        await link.ask(41, b"", 5)
+        began_s = time.monotonic()
+        await asyncio.to_thread(machine.cut_power)
+        if is_busy:
+            link.tell(41, b"are you there?")
+        with pytest.raises(Unavailable):
+            await asked
+        took_s = time.monotonic() - began_s
+        await link.close()
+        return took_s
+
+    assert runner(ask_until_it_fails()) < SILENCE_S + 4

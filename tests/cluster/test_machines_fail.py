@@ -1,0 +1,73 @@
+"""A cluster of three machines, some of which fail: every promise is kept. The whole matrix is `make chaos`."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.storm import Fault
+from tests.cluster.cluster_storm import ClusterStorm
+from tests.cluster.faults import HeadKilled, PowerCut, RollingRestart
+from tests.cluster.matrix import RATE, SAME_HEAD_S
+from tests.cluster.network import reason_to_skip
+from tests.cluster.town import Town, town
+
+SEED = 20261125
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
+    """A cluster, for the whole module."""
+    if reason := reason_to_skip():
+        pytest.skip(reason)
+    with town(tmp_path_factory.mktemp("cluster"), with_redis=True) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def storm(cluster: Town) -> ClusterStorm:
+    """The cluster, under load."""
+    return ClusterStorm(cluster, random.Random(SEED), RATE)
+
+
+@pytest.mark.chaos
+@pytest.mark.ray
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("which", ["rolling restart", "head killed", "power of an edge"])
+def test_a_machine_fails_and_no_promise_is_broken(cluster: Town, storm: ClusterStorm, which: str) -> None:
+    """I1 to I4 over machines; a restart in order delays no click by more than 2 s."""
+    edge = cluster.edges[-1].machine
+    faults: dict[str, Fault] = {
+        "rolling restart": RollingRestart(cluster),
+        "head killed": HeadKilled(cluster, which, SAME_HEAD_S),
+        "power of an edge": PowerCut(cluster, which, lambda: edge, 2.0),
+    }
+    row = storm.round(faults[which])
+
+    print(row)
+    assert row.broken_promises() == []
+    assert row.answered > 0
+
+
+def test_another_master_key_is_refused(cluster: Town, tmp_path: Path) -> None:
+    """A front end whose links nobody else could read does not join, and its `/readyz` names the setting."""
+    stranger = cluster.another_edge(tmp_path, FEEDBACK_LOOPS_MASTER_KEY="ab" * 32)
+    try:
+        stranger.start(wait=False)
+        stranger.wait_for_problem("FEEDBACK_LOOPS_MASTER_KEY")
+    finally:
+        stranger.end()
+    cluster.wait_ready()
+
+
+def test_sqlite_is_refused_on_several_machines(cluster: Town, tmp_path: Path) -> None:
+    """The ledger would be a file on one of them; the message says what to set."""
+    stranger = cluster.another_edge(tmp_path, FEEDBACK_LOOPS_STORE="")
+    try:
+        stranger.start(wait=False)
+        stranger.wait_for_problem("--store postgresql://")
+    finally:
+        stranger.end()

@@ -1,0 +1,106 @@
+"""A cluster of three machines, with a handler and a store beside them: the head, and two workers that are edges too."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+from tests.cluster.edge import Edge
+from tests.cluster.machine import Machine
+from tests.cluster.network import OWN_NUMBER, Network
+from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
+from tests.cluster.stores import RedisServer, postgres_at
+from tests.postgres import PostgresServer
+from tests.service import ROLES, Sink, eventually, free_port
+
+SETTINGS = {
+    "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "198.18.0.0/15",
+    "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": "2",
+    "FEEDBACK_LOOPS_RETRY_SCHEDULE": ",".join(["0.3", "0.7", *["1.5"] * 90]),
+}
+
+
+class Town:
+    """The machines and what runs on them. Made by `town`."""
+
+    def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None) -> None:
+        self.postgres = postgres
+        self.machines = [Machine(number, network, folder) for number in (1, 2, 3)]
+        self.head, *self.workers = self.machines
+        self.ray = RayOnMachines(self.machines, folder, redis)
+        self.sink = Sink(network.inside(OWN_NUMBER))
+        store = postgres.new_database().replace("127.0.0.1", network.inside(OWN_NUMBER))
+        settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32), "FEEDBACK_LOOPS_STORE": store}
+        ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials, **PATIENCE}
+        self._environment = settings | ray
+        self.edges = [Edge(machine, machine.folder / "data", **self._environment) for machine in self.workers]
+        #: The front ends that those who click are sent to, as a load balancer does.
+        self.in_rotation = [edge.host for edge in self.edges]
+
+    def start(self) -> None:
+        """Returns when every front end is ready."""
+        self.sink.start()
+        for machine in self.machines:
+            self.boot(machine)
+        for machine in self.machines:
+            self.ray.wait_for(machine)
+        self.wait_ready()
+
+    def boot(self, machine: Machine) -> None:
+        """Switches a machine on; what it should run it begins to run by itself."""
+        machine.boot()
+        self.ray.start(machine)
+        for edge in self.edges:
+            if edge.machine is machine:
+                edge.start(wait=False)
+
+    def another_edge(self, folder: Path, **environment: str) -> Edge:
+        """One more front end on a machine that has one, not started, with another environment."""
+        return Edge(self.workers[0], folder / "data", free_port(), **self._environment | environment)
+
+    def wait_ready(self, timeout_s: float = 90) -> None:
+        for edge in self.edges:
+            edge.wait_ready(timeout_s)
+
+    def machine_of(self, role: str) -> Machine:
+        """The machine that an actor is on."""
+
+        def found() -> Machine | None:
+            return next((machine for machine in self.machines if self._actors(machine, role)), None)
+
+        machine: Machine = eventually(found, 60, f"the {role} runs")
+        return machine
+
+    def _actors(self, machine: Machine, role: str) -> list[psutil.Process]:
+        return machine.processes(ROLES[role]) if machine.is_on else []
+
+    def end(self) -> None:
+        """Nothing of it is left running."""
+        for machine in self.machines:
+            machine.cut_power()
+        for edge in self.edges:
+            edge.end()
+        self.sink.stop()
+
+    def logs(self) -> str:
+        """The last words of everybody, for a test that failed."""
+        files = [edge.log for edge in self.edges] + [self.ray.log(machine) for machine in self.machines]
+        return "\n".join(f"--- {file}\n{file.read_text(errors='replace')[-4000:]}" for file in files if file.exists())
+
+
+@contextlib.contextmanager
+def town(folder: Path, *, with_redis: bool = False) -> Iterator[Town]:
+    """A cluster that is ready; every process, network and file system of it is gone afterwards."""
+    with contextlib.ExitStack() as stack:
+        network = Network()
+        stack.callback(network.remove)
+        postgres = stack.enter_context(postgres_at(network.inside(OWN_NUMBER)))
+        redis = stack.enter_context(RedisServer(network.inside(OWN_NUMBER), folder)).address if with_redis else None
+        made = Town(folder, network, postgres, redis)
+        stack.callback(made.end)
+        made.start()
+        yield made

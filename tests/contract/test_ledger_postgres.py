@@ -1,0 +1,78 @@
+"""The contract of the ledger, on PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.contract.ledger_access_suite import AccessSuite
+from tests.contract.ledger_backlog_suite import BacklogSuite
+from tests.contract.ledger_facts import Store
+from tests.contract.ledger_figures_suite import FiguresSuite
+from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
+from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
+from tests.contract.ledger_replay_suite import ReplaySuite
+from tests.contract.ledger_retention_suite import RetentionSuite
+from tests.contract.ledger_suite import AppendSuite, EventsSuite
+from tests.contract.ledger_views_suite import ViewsSuite
+from tests.contract.postgres_store import postgres_stores
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture
+def store(postgres: PostgresServer) -> Iterator[Store]:
+    with postgres_stores(postgres) as made:
+        yield made
+
+
+class TestAppend(AppendSuite):
+    """On PostgreSQL."""
+
+
+class TestEvents(EventsSuite):
+    """On PostgreSQL."""
+
+
+class TestOutcomes(OutcomesSuite):
+    """On PostgreSQL."""
+
+
+class TestIdempotency(IdempotencySuite):
+    """On PostgreSQL."""
+
+
+class TestRoutes(RoutesSuite):
+    """On PostgreSQL."""
+
+
+class TestLookUps(LookUpSuite):
+    """On PostgreSQL."""
+
+
+class TestViews(ViewsSuite):
+    """On PostgreSQL."""
+
+
+class TestBacklogs(BacklogSuite):
+    """On PostgreSQL."""
+
+
+class TestReplays(ReplaySuite):
+    """On PostgreSQL."""
+
+
+class TestRetention(RetentionSuite):
+    """On PostgreSQL."""
+
+
+class TestAccess(AccessSuite):
+    """On PostgreSQL."""
+
+
+class TestFigures(FiguresSuite):
+    """On PostgreSQL."""
+
+
+class TestRebuild(RebuildSuite):
+    """On PostgreSQL."""

@@ -1,0 +1,136 @@
+"""The proxies' configurations from the page about them, run before a real service."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.docs.snippets import ROOT, snippets
+from tests.e2e.test_main_job import BROWSER, path_of, register
+from tests.service import Service, eventually, free_port
+
+PAGE = ROOT / "docs/how-to/behind-a-proxy.md"
+#: Neither the proxy's address, which is trusted, nor one that may use the API.
+STRANGER = "127.0.0.5"
+FORGED = {"X-Forwarded-For": "203.0.113.9"}
+#: What nginx needs around its server; all that it writes stays in its folder.
+_NGINX = """\
+daemon off;
+pid nginx.pid;
+error_log stderr;
+{user}
+events {{}}
+http {{
+  access_log off;
+  client_body_temp_path body;
+  proxy_temp_path proxy;
+  fastcgi_temp_path fastcgi;
+  uwsgi_temp_path uwsgi;
+  scgi_temp_path scgi;
+{server}
+}}
+"""
+
+Start = Callable[[str, int, Path], list[str]]
+
+
+def _block(sign: str, service_port: int) -> str:
+    (block,) = (s for s in snippets(PAGE) if sign in s.text)
+    return block.text.replace("8080", str(service_port))
+
+
+def nginx(server: str, port: int, folder: Path) -> list[str]:
+    """The command that runs the page's nginx in `folder`, with a certificate of its own."""
+    certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    files = ["-keyout", "track.example.com.key", "-out", "track.example.com.pem", "-subj", "/CN=track.example.com"]
+    subprocess.run([*certificate, *files], cwd=folder, check=True, capture_output=True)
+    server = server.replace("listen 443", f"listen 127.0.0.1:{port}").replace("/etc/ssl", str(folder))
+    user = "user root;" if os.getuid() == 0 else ""
+    (folder / "nginx.conf").write_text(_NGINX.format(user=user, server=server))
+    return ["nginx", "-p", str(folder), "-c", "nginx.conf"]
+
+
+def caddy(server: str, port: int, folder: Path) -> list[str]:
+    """The command that runs the page's Caddy in `folder`, without a certificate: it would ask for a real one."""
+    caddyfile = server.replace("track.example.com {", f"http://127.0.0.1:{port} {{")
+    (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n}}\n{caddyfile}")
+    return ["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
+
+
+@contextmanager
+def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
+    """The proxy, from when it listens on."""
+    environment = os.environ | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
+    log = folder / "proxy.log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=output, stderr=output)
+    try:
+        eventually(lambda: _listens(port), 10, "the proxy listens")
+        yield
+    except AssertionError:
+        print(log.read_text())
+        raise
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+def _listens(port: int) -> bool:
+    try:
+        httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+    except httpx.ConnectError:
+        return False
+    except httpx.HTTPError:
+        pass
+    return True
+
+
+@pytest.mark.ray
+@pytest.mark.parametrize(("start", "scheme", "sign"), [(nginx, "https", "upstream"), (caddy, "http", "@tracking")])
+def test_a_page_s_proxy(start: Start, scheme: str, sign: str, service: Service, tmp_path: Path) -> None:
+    """Hits pass with their client's address and not a forged one, links of any length too; the API is for few."""
+    if shutil.which(start.__name__) is None:
+        pytest.skip(f"{start.__name__} is not installed")
+    account, port = service.account(), free_port()
+    target = "https://shop.example/" + os.urandom(4000).hex()
+    message = register(account, links=[target])
+    key = {"Authorization": f"Bearer {account.key}"}
+    base = f"{scheme}://127.0.0.1:{port}"
+    stranger = httpx.HTTPTransport(local_address=STRANGER, verify=False)
+
+    with (
+        running(start(_block(sign, service.port), port, tmp_path), port, tmp_path),
+        httpx.Client(base_url=base, transport=stranger) as outside,
+        httpx.Client(base_url=base, verify=False, trust_env=False) as inside,
+    ):
+        opened = outside.get(path_of(message["open_url"]), headers=BROWSER | FORGED)
+        clicked = outside.get(path_of(message["links"][target]), headers=BROWSER | FORGED)
+        assert (opened.status_code, opened.headers["content-type"]) == (200, "image/gif")
+        assert (clicked.status_code, clicked.headers.get("location")) == (302, target)
+        assert outside.get("/o/x").text == _answer_to_a_bad_link()
+        assert outside.get("/v1/events", headers=key).status_code == 403
+        lines = b'{"recipient": "john@example.com", "mailing": "%b"}\n' % (b"m" * 150) * 12_000
+        sent = inside.post(
+            "/v1/messages", content=lines, headers=key | {"Content-Type": "application/x-ndjson"}, timeout=60
+        )
+        assert (sent.status_code, sent.text.count("\n")) == (201, 12_000), sent.text[:500]
+
+        def addresses() -> list[str]:
+            events = inside.get("/v1/events", headers=key).json()["data"]
+            return [event["fields"]["ip"] for event in events]
+
+        eventually(lambda: len(addresses()) == 2, 20, "both hits are events")
+        assert addresses() == [STRANGER, STRANGER]
+
+
+def _answer_to_a_bad_link() -> str:
+    """What the page about tracking domains says that it is."""
+    (answer,) = (s.text for s in snippets(ROOT / "docs/how-to/tracking-domain.md") if "not complete" in s.text)
+    return answer

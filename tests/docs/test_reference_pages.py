@@ -1,0 +1,20 @@
+"""The reference pages that are made from code are what the code says."""
+
+from __future__ import annotations
+
+import pytest
+
+from api import api_page, cli_page
+from tests.docs.snippets import ROOT
+
+
+def test_the_api_page_is_current() -> None:
+    """docs/reference/api.md is current; `python -m api.api_page` writes it."""
+    assert (ROOT / "docs/reference/api.md").read_text() == api_page.page()
+
+
+def test_the_page_of_the_command_line_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
+    """docs/reference/cli.md is current; `python -m api.cli_page` writes it."""
+    monkeypatch.setenv("COLUMNS", "80")
+
+    assert (ROOT / "docs/reference/cli.md").read_text() == cli_page.page()

@@ -1,0 +1,22 @@
+"""The lines that pages start the service with are taken by it."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+
+from actors.settings import Settings
+from api.cli.serve import parser
+from tests.docs.snippets import Snippet, snippets
+from tests.docs.test_snippets import PAGES
+
+LINES = [s for page in PAGES for s in snippets(page) if s.text.lstrip().startswith("feedback-loops serve")]
+
+
+@pytest.mark.parametrize("snippet", LINES, ids=str)
+def test_the_options_are_options_and_the_values_are_good(snippet: Snippet) -> None:
+    """The line is read as `serve` reads it, and every value is one that a setting may have."""
+    words = shlex.split(snippet.text.replace("\\\n", " "))
+
+    Settings.from_env({}, **vars(parser().parse_args(words[2:])))

@@ -1,0 +1,58 @@
+"""The documentation's site."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.snippets import ROOT
+
+#: What a browser loads by itself; links that people follow may lead anywhere.
+_LOADED = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?([^\" >]+)|<link\b[^>]*\bhref=\"?([^\" >]+)")
+#: A page in `nav` of mkdocs.yml.
+_NAMED = re.compile(r"^ +- (\S+\.md)$", re.MULTILINE)
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The built site; a link that leads nowhere fails the build."""
+    folder = tmp_path_factory.mktemp("site")
+    for name in ("docs", "examples"):
+        shutil.copytree(ROOT / name, folder / name)
+    shutil.copy(ROOT / "mkdocs.yml", folder)
+    command = [str(Path(sys.executable).with_name("zensical")), "build", "--strict"]
+    built = subprocess.run(command, check=False, cwd=folder, capture_output=True, text=True, timeout=60)
+    assert built.returncode == 0, built.stdout + built.stderr
+    return folder / "build/docs"
+
+
+def test_every_page_is_in_the_navigation_and_was_built(site: Path) -> None:
+    """No page of docs/ is left out of `nav` in mkdocs.yml."""
+    named = set(_NAMED.findall((ROOT / "mkdocs.yml").read_text()))
+    there = {str(page.relative_to(ROOT / "docs")) for page in ROOT.glob("docs/**/*.md")}
+
+    assert named == there
+    assert all((site / page).with_suffix(".html").is_file() for page in there)
+
+
+def test_nothing_is_loaded_from_another_host(site: Path) -> None:
+    """Pages can be read where there is no Internet, and tell nobody that they are read."""
+    pages = list(site.glob("**/*.html"))
+
+    loaded = {url for page in pages for found in _LOADED.findall(page.read_text()) for url in found if url}
+
+    assert any("stylesheets" in url for url in loaded)
+    assert [url for url in loaded if url.startswith(("http:", "https:", "//"))] == []
+
+
+def test_included_files_are_on_their_pages(site: Path) -> None:
+    """The examples stand on the page about handlers, not the lines that name them."""
+    text = (site / "how-to/handlers.html").read_text()
+
+    assert "WEBrick" in text
+    assert "--8&lt;--" not in text

@@ -1,0 +1,89 @@
+"""What the pages tell their readers to do, done."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from tests.docs.conftest import equip
+from tests.docs.snippets import ROOT, Snippet, given, snippets
+from tests.docs.terminal import Reader
+from tests.handler import Handler
+
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
+DONE = {"run", "background", "file", "output", "output of"}
+#: What a page needs beside what the project needs, as the page says.
+PROGRAMS = {"first-event.md": "php", "php-script.md": "php"}
+
+
+def follow(reader: Reader, of_page: Iterable[Snippet]) -> None:
+    """Does what the page's snippets say, one after the other."""
+    for snippet in of_page:
+        if snippet.verb in DONE:
+            reader.follow(snippet)
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(ROOT))
+
+
+#: Those with something to run.
+FOLLOWED = [page for page in PAGES if "```sh\n" in page.read_text()]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=_name)
+def test_every_block_is_tested_or_says_why_not(page: Path) -> None:
+    """No block is left to itself, and a test that is said to run one is there."""
+    for snippet in snippets(page):
+        if snippet.verb == "tested by":
+            assert (ROOT / snippet.rest).is_file(), snippet
+
+
+@pytest.mark.parametrize("page", FOLLOWED, ids=_name)
+def test_a_page_can_be_followed(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Each command works in its turn, and shows what the page says it shows."""
+    if (program := PROGRAMS.get(page.name)) and shutil.which(program) is None:
+        pytest.skip(f"{program} is not installed")
+    reader = Reader(tmp_path)
+    try:
+        if what := given(page):
+            handler: Handler = request.getfixturevalue("handler")
+            equip(reader, what, request.getfixturevalue("service"), handler)
+        follow(reader, snippets(page))
+    finally:
+        reader.close()
+
+
+def _page(tmp_path: Path, text: str) -> list[Snippet]:
+    page = tmp_path / "page.md"
+    page.write_text(text)
+    return list(snippets(page))
+
+
+def test_a_block_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
+    """A block in a language that is not run must have a mark, and one that is known."""
+    with pytest.raises(ValueError, match=r"page\.md:3: a block of php must say"):
+        _page(tmp_path, "# A\n\n```php\necho 1;\n```\n")
+    with pytest.raises(ValueError, match="'skip,' is none of the marks"):
+        _page(tmp_path, "<!-- snippet: skip, -->\n```sh\ntrue\n```\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("```sh\nfalse\ntrue\n```\n", "page.md:1: failed, status 1: false"),
+        ("```sh\necho 1\n```\n<!-- snippet: output -->\n```text\n2\n```\n", "page.md:5: the page says\n2\n"),
+        ("```sh\necho 1 2 3\n```\n<!-- snippet: output -->\n```text\n1 …3 4\n```\n", "page.md:5: the page says"),
+    ],
+)
+def test_a_page_that_is_not_true_fails(text: str, problem: str, tmp_path: Path) -> None:
+    """A command that fails is noticed, the last or not, and so is other output than the page's."""
+    reader = Reader(tmp_path / "reader")
+    try:
+        with pytest.raises(AssertionError, match=problem):
+            follow(reader, _page(tmp_path, text))
+    finally:
+        reader.close()

@@ -1,0 +1,52 @@
+"""A back-up of a service that runs, and a service that goes on from it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.service import ROOT, Service, eventually, running
+
+pytestmark = pytest.mark.ray
+
+
+def command(*arguments: str | Path) -> None:
+    """Runs `feedback-loops` with these arguments."""
+    subprocess.run([sys.executable, "-m", "api.cli.main", *map(str, arguments)], cwd=ROOT, check=True)
+
+
+def test_a_service_goes_on_from_a_back_up(tmp_path: Path) -> None:
+    """All that was answered before a back-up of the running service arrives from where it was restored, each once.
+
+    Some of it was in the ledger and waited for a dead handler, some had not come further than the journal; and a link
+    that was sent before still works.
+    """
+    with running(tmp_path / "data") as (service, sink):
+        account = service.account()
+        account.loop(sink)
+        paths = account.click_paths(60)
+        sink.tell("vanish")
+        for path in paths[:30]:
+            assert service.http.get(path).status_code == 302
+        [ledger] = service.processes("ledger")
+        eventually(lambda: len(account.call("GET", "/v1/events", params={"limit": 100}).json()["data"]) == 30, 20, "30")
+        ledger.suspend()
+        for path in paths[30:50]:
+            assert service.http.get(path).status_code == 302
+        command("backup", tmp_path / "copy", "--data-dir", service.data_dir)
+        service.kill()
+
+        command("restore", tmp_path / "copy", "--data-dir", tmp_path / "restored")
+        sink.tell("accept")
+        again = Service(tmp_path / "restored")
+        try:
+            again.start()
+            for path in paths[50:]:
+                assert again.http.get(path).status_code == 302
+            eventually(lambda: sink.stats()["unique"] == 60, 60, "all 60 clicks arrived")
+            assert sink.stats()["posts"] == 60
+        finally:
+            again.end()

@@ -1,0 +1,40 @@
+"""The doctor beside a real service, up and down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import Any
+
+from tests.e2e.test_main_job import verified_loop
+from tests.handler import Handler
+from tests.service import ROOT, Account, Service
+
+
+def examined(service: Service, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """The doctor's exit code, and its findings by what was looked at."""
+    command = [sys.executable, "-m", "api.cli.main", "doctor", "--data-dir", str(service.data_dir), "--json"]
+    environment = {**os.environ, **service.environment, "FEEDBACK_LOOPS_PORT": str(service.port)}
+    done = subprocess.run(
+        [*command, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    report = json.loads(done.stdout)
+    return done.returncode, {finding["check"]: finding for finding in report["findings"]}
+
+
+def test_the_doctor_sees_a_running_service(service: Service, account: Account, handler: Handler) -> None:
+    """Up, every part is well; the handler of a loop is looked at by its id. A handler that went away is a problem."""
+    loop = verified_loop(account, handler)
+    code, found = examined(service, "--loop", loop["id"])
+
+    bad = {name: finding for name, finding in found.items() if finding["level"] == "problem"}
+    assert (code, bad) == (0, {})
+    for name in ("service", "journal", "Ray", "store", "keys", "handler", "loop"):
+        assert found[name]["level"] == "ok", found[name]
+    assert "supervisor" in found["actors"]["found"]
+
+    handler.__exit__(None, None, None)
+    code, found = examined(service, "--loop", loop["id"])
+    assert (code, found["handler"]["level"]) == (1, "problem")

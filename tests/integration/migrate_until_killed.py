@@ -1,0 +1,11 @@
+"""Moves the ledger of a data directory, both named on the command line, a few rows at a time, until it is killed."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from actors.ledger.postgres.moving import move
+
+if __name__ == "__main__":
+    move(Path(sys.argv[1]), sys.argv[2], lambda *line: print(*line, flush=True), batch=10)

@@ -1,0 +1,286 @@
+"""Users, sessions and keys on a real SQLite ledger, with real password hashes."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Iterator
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from actors import commands as c
+from actors.adapters.passwords import MAX_WAITING, Argon2Passwords
+from actors.ledger.access_port import AccessChange
+from actors.service.access import AccessService
+from domain.errors import Conflict, InvalidInput, NotFound, Overloaded, StoreUnavailable
+from domain.sign_in import ABSOLUTE_MS, IDLE_MS, MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, WINDOW_MS
+from tests.contract.ledger_facts import Store, Tenant
+from tests.contract.sqlite_store import sqlite_stores
+
+PASSWORD = "correct horse battery"
+
+
+def digest(token: str | None) -> str:
+    return sha256((token or "").encode()).hexdigest()
+
+
+class Access:
+    """The service, called as the gateway does."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.passwords = Argon2Passwords(b"k" * 32)
+        self.service = AccessService(store.writer, store.reader, store.clock, os.urandom, self.passwords, b"m" * 32)
+        self.handlers = self.service.handlers()
+
+    def do(self, command: c.Command[Any]) -> Any:
+        return asyncio.run(self.handlers[type(command)](command))  # type: ignore[arg-type]
+
+    def user(self, email: str = "ann@example.com", **more: Any) -> c.User:
+        user: c.User = self.do(c.CreateUser(email=email, password=PASSWORD, **{"account_name": "Acme"} | more))
+        return user
+
+    def sign_in(self, email: str = "ann@example.com", password: str = PASSWORD, address: str = "192.0.2.1") -> Any:
+        return self.do(c.SignIn(email=email, password=password, address=address))
+
+    def session(self, token: str | None) -> c.Session | None:
+        session: c.Session | None = self.do(c.FindSession(token_hash=digest(token)))
+        return session
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_stores(tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def access(store: Store) -> Access:
+    return Access(store)
+
+
+def test_the_first_user_makes_the_account_once(access: Access) -> None:
+    """It is the first run until there is a user; then nobody is the first any more."""
+    assert access.do(c.IsFirstRun())
+    first = access.user(is_first=True)
+
+    assert first.account.name == "Acme"
+    assert not access.do(c.IsFirstRun())
+    with pytest.raises(Conflict, match="Sign in"):
+        access.user("bob@example.com", is_first=True)
+
+
+def test_of_two_first_runs_at_once_one_is_refused(access: Access) -> None:
+    """Both see that there is no user; the ledger takes one."""
+
+    async def at_once() -> list[Any]:
+        commands = [
+            c.CreateUser(email=f"{name}@example.com", password=PASSWORD, account_name="Acme", is_first=True)
+            for name in ("ann", "bob")
+        ]
+        return await asyncio.gather(*map(access.service.create_user, commands), return_exceptions=True)
+
+    made = asyncio.run(at_once())
+
+    assert sorted(type(answer).__name__ for answer in made) == ["Conflict", "User"]
+    assert len(access.do(c.ListUsers())) == 1
+
+
+def test_users_belong_to_an_account(access: Access) -> None:
+    """An unknown account, an address that is taken and a weak password are refused; lists are of one account."""
+    ann = access.user()
+    bob = access.user("bob@example.com", account_id=ann.account.id)
+    other = access.user("cal@example.com")
+
+    assert bob.account == ann.account
+    assert other.account != ann.account
+    assert access.do(c.ListUsers(account=ann.account)) == [ann, bob]
+    assert access.do(c.ListUsers()) == [ann, bob, other]
+    with pytest.raises(NotFound):
+        access.user("dan@example.com", account_id="acc_" + "0" * 32)
+    with pytest.raises(Conflict, match=r"ann@example\.com"):
+        access.user("ann@example.com", account_id=ann.account.id)
+    with pytest.raises(InvalidInput) as caught:
+        access.do(c.CreateUser(email="eve@example.com", password="short", account_name="Eve"))
+    assert caught.value.problems[0][0] == "/password"
+    with pytest.raises(InvalidInput):
+        access.user("nobody")
+
+
+def test_a_session_goes_on_while_it_is_used(access: Access) -> None:
+    """Only the right password begins one; it idles out, and ends at the latest after days; only its hash is stored."""
+    user = access.user()
+    assert access.sign_in(password="wrong horse battery") == c.SignedIn(token=None)
+    assert access.sign_in("nobody@example.com") == c.SignedIn(token=None)
+    token = access.sign_in("ANN@example.com").token
+    began_ms = access.store.clock.ms
+
+    found = access.session(token)
+    assert found is not None
+    assert (found.user, found.ends_at_ms) == (user, began_ms + IDLE_MS)
+    assert access.session("fls_another") is None
+    while access.store.clock.ms + IDLE_MS // 2 < began_ms + ABSOLUTE_MS:
+        access.store.clock.ms += IDLE_MS // 2
+        assert access.session(token) is not None
+    access.store.clock.ms = began_ms + ABSOLUTE_MS
+    assert access.session(token) is None
+
+    idle = access.sign_in().token
+    access.store.clock.ms += IDLE_MS
+    assert access.session(idle) is None
+    file = Path(access.store.reader._path)  # type: ignore[attr-defined]
+    stored = b"".join(path.read_bytes() for path in file.parent.glob(f"{file.name}*"))
+    assert token.encode() not in stored
+    assert PASSWORD.encode() not in stored
+
+
+def test_sessions_end_by_hand_and_with_the_password(access: Access) -> None:
+    """Signing out ends one; a changed password all but the one it was changed in; a set one ends all."""
+    user = access.user()
+    here, there, gone = (access.sign_in().token for _ in range(3))
+    access.do(c.SignOut(token_hash=digest(gone)))
+    access.do(c.SignOut(token_hash=digest(gone)))
+    assert access.session(gone) is None
+
+    change: dict[str, Any] = {"account": user.account, "user_id": user.id, "token_hash": digest(here)}
+    assert not access.do(c.ChangePassword(old="wrong horse battery", new="another long one", **change))
+    assert access.session(there) is not None
+    assert access.do(c.ChangePassword(old=PASSWORD, new="another long one", **change))
+    assert [access.session(t) is not None for t in (here, there)] == [True, False]
+    assert access.sign_in().token is None
+    assert access.sign_in(password="another long one").token is not None
+
+    access.do(c.SetPassword(user_id=user.id, password="yet another one"))
+    assert access.session(here) is None
+    assert access.sign_in(password="yet another one").token is not None
+
+
+def test_a_removed_user_is_out_and_the_last_one_stays(access: Access) -> None:
+    """Sessions end with their user; an account's last user cannot be removed, nor one of another account."""
+    ann = access.user()
+    bob = access.user("bob@example.com", account_id=ann.account.id)
+    other = access.user("cal@example.com")
+    token = access.sign_in("bob@example.com").token
+    with pytest.raises(NotFound):
+        access.do(c.RemoveUser(account=other.account, user_id=bob.id))
+    access.do(c.RemoveUser(account=ann.account, user_id=bob.id))
+
+    assert access.session(token) is None
+    assert access.sign_in("bob@example.com").token is None
+    with pytest.raises(Conflict, match="last user"):
+        access.do(c.RemoveUser(user_id=ann.id))
+
+
+def test_tries_are_limited_by_address_and_by_user(access: Access) -> None:
+    """Too many from one address, or for one user from many, have to wait, the right password too; then it goes on."""
+    access.user()
+    quick: Any = Quick()
+    access.service._passwords = quick
+    for _ in range(MAX_TRIES_PER_ADDRESS):
+        assert access.sign_in("nobody@example.com").wait_ms == 0
+    assert access.sign_in("nobody@example.com").wait_ms == WINDOW_MS
+    assert access.sign_in().token is None
+    assert access.sign_in(address="2001:db8::1").token is not None
+
+    for n in range(MAX_TRIES_PER_USER):
+        assert access.sign_in(password="wrong", address=f"198.51.100.{n}").wait_ms == 0
+    assert access.sign_in(address="203.0.113.1").wait_ms == WINDOW_MS
+    access.store.clock.ms += WINDOW_MS
+    assert access.sign_in().token is not None
+
+
+def test_one_subscriber_is_one_address(access: Access) -> None:
+    """All of an IPv6 /64 counts as one; a text that is no address counts too."""
+    access.service._passwords = Quick()
+    for n in range(MAX_TRIES_PER_ADDRESS):
+        access.sign_in("nobody@example.com", address=f"2001:db8:0:1::{n:x}")
+    assert access.sign_in("other@example.com", address="2001:db8:0:1:ffff::").wait_ms > 0
+    assert access.sign_in("other@example.com", address="2001:db8:0:2::").wait_ms == 0
+    assert access.sign_in("other@example.com", address="").wait_ms == 0
+
+
+def test_keys_are_named_used_and_revoked(access: Access) -> None:
+    """A key's last use is noted to the minute; a revoked one, of this account alone, opens nothing."""
+    account, other = access.user().account, access.user("cal@example.com").account
+    made = access.do(c.IssueApiKey(account=account, name="Shop", key_hash="a" * 64))
+    assert (made.name, made.used_at_ms) == ("Shop", None)
+    assert access.do(c.Authenticate(key_hash="a" * 64)) == account
+    noted = access.store.clock.ms
+    access.store.clock.ms += 30_000
+    access.do(c.Authenticate(key_hash="a" * 64))
+    assert [key.used_at_ms for key in access.do(c.ListApiKeys(account=account))] == [noted]
+    access.store.clock.ms += 30_000
+    access.do(c.Authenticate(key_hash="a" * 64))
+    assert [key.used_at_ms for key in access.do(c.ListApiKeys(account=account))] == [noted + 60_000]
+
+    with pytest.raises(NotFound):
+        access.do(c.RevokeApiKey(account=other, key_id=made.id))
+    access.do(c.RevokeApiKey(account=account, key_id=made.id))
+    assert access.do(c.ListApiKeys(account=account)) == []
+    assert access.do(c.Authenticate(key_hash="a" * 64)) is None
+
+
+def test_a_ledger_that_cannot_be_written_lets_keys_and_sessions_in(access: Access) -> None:
+    """What is read is enough to let somebody in."""
+    account = access.user().account
+    access.do(c.IssueApiKey(account=account, name="", key_hash="a" * 64))
+    token = access.sign_in().token
+    access.store.clock.ms += 120_000
+    access.service._ledger = Unwritable()  # type: ignore[assignment]
+
+    assert access.do(c.Authenticate(key_hash="a" * 64)) == account
+    assert access.session(token) is not None
+
+
+def test_few_passwords_wait_at_a_time(access: Access) -> None:
+    """More than a score are turned away, and those before them are answered."""
+
+    async def rush() -> list[Any]:
+        work = [access.passwords.is_right(None, PASSWORD) for _ in range(MAX_WAITING + 1)]
+        return await asyncio.gather(*work, return_exceptions=True)
+
+    answers = asyncio.run(rush())
+
+    assert answers[:-1] == [False] * MAX_WAITING
+    assert isinstance(answers[-1], Overloaded)
+
+
+def test_hashes_need_the_installations_key(access: Access) -> None:
+    """Equal passwords have different hashes, and another key's are never right; nor is what is no hash."""
+
+    async def scenario() -> None:
+        one, two = await access.passwords.hash(PASSWORD), await access.passwords.hash(PASSWORD)
+        assert one != two
+        assert one.startswith("$argon2id$")
+        assert await access.passwords.is_right(two, PASSWORD)
+        assert not await Argon2Passwords(b"x" * 32).is_right(one, PASSWORD)
+        assert not await access.passwords.is_right("nonsense", PASSWORD)
+
+    asyncio.run(scenario())
+
+
+class Quick:
+    """Passwords without the work."""
+
+    async def hash(self, password: str) -> str:
+        return password
+
+    async def is_right(self, stored: str | None, password: str) -> bool:
+        return stored is not None and password == PASSWORD
+
+
+class Unwritable:
+    """A ledger that is read-only for now."""
+
+    async def change_access(self, _change: AccessChange) -> int:
+        raise StoreUnavailable("the disk is full")
+
+
+def test_tenants_of_the_suite_are_found_by_their_key(store: Store, access: Access) -> None:
+    """Accounts that were made without users work as before."""
+    tenant: Tenant = store.account()
+    assert access.do(c.ListUsers(account=tenant.view)) == []
+    assert len(access.do(c.ListApiKeys(account=tenant.view))) == 1

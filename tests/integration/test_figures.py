@@ -1,0 +1,148 @@
+"""What is shown of traffic, on a real SQLite ledger: POSTs made again, events with their deliveries, figures."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from actors import commands as c
+from actors.delivery.lane_config import lane_config
+from actors.delivery.posts import Posts
+from actors.service.deliveries import DeliveryService
+from actors.service.figures import FiguresService
+from domain.errors import Conflict, NotFound
+from domain.feedback_loop import SECRET_OVERLAP_MS
+from domain.values import id_text
+from tests.contract.ledger_facts import NOW_MS, Store, event, outcome
+from tests.contract.sqlite_store import sqlite_stores
+
+MASTER_KEY = b"m" * 32
+LATER_MS = NOW_MS + 60_000
+
+
+class World:
+    """A loop whose settings changed after its first delivery, and the service that shows it."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self.tenant, self.stranger = store.account(), store.account()
+        self.aggregate = self.tenant.loop()
+        self.aggregate.verify("https://example.com/proof.txt", NOW_MS)
+        store.append(self.aggregate)
+        self.loop_id = id_text("fl", self.aggregate.id)
+        self.config = lane_config(self.loop_id, self.aggregate, MASTER_KEY, NOW_MS)
+        self.event = event(self.tenant, loop_nos=[1], fields={"tags": ["a", "ü"]})
+        ((number,),) = store.record(self.event).delivery_ids
+        self.delivery_id = f"dlv_{number}"
+        store.outcomes(outcome(number, at_ms=NOW_MS))
+        self.number = number
+        self.aggregate.change({"format": "json"}, NOW_MS + 1)
+        self.aggregate.change_url("https://moved.example/", "t" * 32, NOW_MS + 2)
+        self.aggregate.rotate_secret(NOW_MS + 3)
+        store.append(self.aggregate)
+        loops: Any = None
+        deliveries = DeliveryService(store.reader, loops, store.clock, self._own_row)
+        self.service = FiguresService(store.reader, store.clock, MASTER_KEY, self._own_row, deliveries)
+
+    async def _own_row(self, account: c.Account, loop_id: str) -> Any:
+        row = self.store.reader.loop(loop_id)
+        if row is None or row.account_no != account.no:
+            raise NotFound("no such loop")
+        return row
+
+    def do(self, command: c.Command[Any]) -> Any:
+        return asyncio.run(self.service.handlers()[type(command)](command))  # type: ignore[arg-type]
+
+    def post(self, attempt_no: int = 1, account: c.Account | None = None) -> c.Post:
+        command = c.GetPost(account=account or self.tenant.view, delivery_id=self.delivery_id, attempt_no=attempt_no)
+        post: c.Post = self.do(command)
+        return post
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with sqlite_stores(tmp_path) as store:
+        yield World(store)
+
+
+def test_a_post_is_made_again_as_it_was(world: World) -> None:
+    """Format, address and secret are those of its time, whatever has changed since: the same to the byte."""
+    sent = Posts(world.config, 1.0).request(world.event.event_id, world.event.fields, NOW_MS)
+
+    post = world.post()
+
+    assert (post.url, post.headers, post.body.encode()) == (sent.url, sent.headers, sent.body)
+    assert "tags[]=a&tags[]=%C3%BC" in post.body
+
+
+def test_a_later_attempt_is_of_the_loop_of_then(world: World) -> None:
+    """With both secrets while they overlap, and one afterwards."""
+    world.store.outcomes(
+        outcome(world.number, 2, at_ms=LATER_MS), outcome(world.number, 3, at_ms=LATER_MS + SECRET_OVERLAP_MS)
+    )
+
+    second, third = world.post(2), world.post(3)
+
+    assert second.url == third.url == "https://moved.example/"
+    assert second.body.startswith("{")
+    assert len(dict(second.headers)["webhook-signature"].split(" ")) == 2
+    assert len(dict(third.headers)["webhook-signature"].split(" ")) == 1
+
+
+def test_what_is_not_there_has_no_post(world: World) -> None:
+    """Another account's, an attempt that was none, an event that was dropped or too large: each says why."""
+    with pytest.raises(NotFound):
+        world.post(account=world.stranger.view)
+    with pytest.raises(NotFound, match="no attempt 7"):
+        world.post(7)
+    large = event(world.tenant, loop_nos=[1], fields={"x": "y" * 1_100_000})
+    ((number,),) = world.store.record(large).delivery_ids
+    world.store.outcomes(outcome(number, status=None, error="event_too_large", at_ms=LATER_MS))
+    world.delivery_id = f"dlv_{number}"
+    with pytest.raises(Conflict, match="1048576 can be sent"):
+        world.post()
+
+
+def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(world: World) -> None:
+    """Which loops it went to, and what came of it."""
+    event_id = id_text("evt", world.event.event_id)
+    found = world.do(c.GetEvent(account=world.tenant.view, event_id=event_id))
+    assert (found.id, found.type, found.time_ms) == (event_id, "open", NOW_MS)
+    [delivery] = world.do(c.ListEventDeliveries(account=world.tenant.view, event_id=event_id))
+    assert (delivery.loop_id, delivery.delivery.id, delivery.delivery.state) == (
+        world.loop_id,
+        world.delivery_id,
+        "delivered",
+    )
+    same = world.do(c.GetLoopDelivery(account=world.tenant.view, delivery_id=world.delivery_id))
+    assert same == delivery
+    for wanted in (event_id, id_text("evt", uuid4()), "evt_no", id_text("evt", world.aggregate.id)):
+        account = world.stranger.view if wanted == event_id else world.tenant.view
+        for kind in (c.GetEvent, c.ListEventDeliveries):
+            with pytest.raises(NotFound):
+                world.do(kind(account=account, event_id=wanted))
+    with pytest.raises(NotFound):
+        world.do(c.GetLoopDelivery(account=world.stranger.view, delivery_id=world.delivery_id))
+
+
+def test_figures_are_of_ones_own_loops(world: World) -> None:
+    """Attempts, backlog and the last event; another account's loop is not found."""
+    world.store.record(event(world.tenant, loop_nos=[1]))
+    [figures] = world.do(c.ListFigures(account=world.tenant.view, loop_ids=[world.loop_id]))
+    assert (figures.counts.answers, figures.backlog, figures.last_event_ms) == ([1, 0, 0, 0, 0], 1, NOW_MS)
+    minutes = world.do(c.ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id))
+    assert [minute.counts.answers for minute in minutes] == [[1, 0, 0, 0, 0]]
+    events = world.do(c.ListEventMinutes(account=world.tenant.view))
+    assert [(minute.type, minute.count) for minute in events] == [("open", 2)]
+    assert world.do(c.ListEventMinutes(account=world.stranger.view)) == []
+    world.store.clock.ms += 3600_000
+    assert world.do(c.ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id)) == []
+    with pytest.raises(NotFound):
+        world.do(c.ListFigures(account=world.stranger.view, loop_ids=[world.loop_id]))
+    with pytest.raises(NotFound):
+        world.do(c.ListAttemptMinutes(account=world.stranger.view, loop_id=world.loop_id))

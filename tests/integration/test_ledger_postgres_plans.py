@@ -1,0 +1,269 @@
+"""Every query of the ledger goes by an index on PostgreSQL, on new tables and on full ones."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from itertools import product
+from typing import Any
+
+import pytest
+from psycopg import Connection
+
+from actors import commands as c
+from actors.ledger import (
+    access,
+    access_views,
+    backlogs,
+    delivery_views,
+    figures_views,
+    history_views,
+    queries,
+    replay_views,
+    replays,
+    retention,
+    stretches,
+    views,
+)
+from actors.ledger.cursors import encode_cursor
+from actors.ledger.postgres import outbox, reader
+from actors.ledger.postgres.arrays import Numbers, Texts, Uuids
+from actors.ledger.postgres.connection import open_writer
+from actors.ledger.postgres.dialect import POSTGRES
+from domain.values import TRIGGER_CODES
+from tests.contract.postgres_store import TEMPLATE
+from tests.postgres import PostgresServer
+
+ACCOUNT = c.Account(no=1, id="acc", name="Acme")
+#: Tables of a row or two.
+SHORT = {"meta", "delivery_ids", "writer"}
+SOME = Numbers(range(250))
+IDS = Uuids([bytes(16)] * 3)
+START = bytes(16).hex()
+TYPES = {int: "bigint", Numbers: "bigint[]", Uuids: "uuid[]", Texts: "text[]"}
+
+FULL = """
+    INSERT INTO accounts SELECT n, 'acc_' || n, '', 0 FROM generate_series(1, 2000) AS n;
+    INSERT INTO api_keys SELECT 'h' || n, n, n, '' FROM generate_series(1, 4000) AS n;
+    INSERT INTO api_key_uses SELECT 'h' || n, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO users SELECT 'u' || n, n, n || '@example.com', '', n FROM generate_series(1, 4000) AS n;
+    INSERT INTO sessions SELECT 's' || n, 'u' || n, n, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO sign_in_tries SELECT 't' || n, 1, n FROM generate_series(1, 4000) AS n;
+    INSERT INTO event_minutes SELECT n % 3, n, 1, 5 FROM generate_series(1, 4000) AS n;
+    INSERT INTO loops SELECT n, 'fl_' || n, n % 3, 'active', '{}', (n % 10 = 0)::int FROM generate_series(1, 2000) AS n;
+    INSERT INTO loop_health SELECT n, 'closed', NULL, NULL, NULL, 0, NULL FROM generate_series(1, 2000) AS n;
+    INSERT INTO stored_events (originator_id, originator_version, topic, state)
+        SELECT lpad(to_hex(n), 32, '0')::uuid, 1, 'tracking-event.recorded', '' FROM generate_series(1, 20000) AS n;
+    INSERT INTO events SELECT n % 3, lpad(to_hex(n), 32, '0')::uuid, n % 2 + 1, n FROM generate_series(1, 20000) AS n;
+    INSERT INTO deliveries SELECT n, n % 4, lpad(to_hex(n), 32, '0')::uuid, n % 2 + 1,
+        CASE WHEN n < 15000 THEN 1 ELSE 0 END, 1, n, n, 0 FROM generate_series(1, 20000) AS n;
+    INSERT INTO attempts SELECT n, 1, n, 5, 200, NULL, '', NULL, 0 FROM generate_series(1, 15000) AS n;
+    INSERT INTO messages SELECT n, n % 3, 'm' || n, 'p' || n || '@example.com', '[]', NULL, NULL, NULL, n, '[]'
+        FROM generate_series(1, 20000) AS n;
+    INSERT INTO first_hits SELECT n, 0 FROM generate_series(1, 10000) AS n;
+    INSERT INTO profiles SELECT 1, '1', n::text, lpad(to_hex(n), 32, '0')::uuid, 0, 0, '[]', '{}'
+        FROM generate_series(1, 10000) AS n;
+    ANALYZE
+"""
+
+
+#: A hundred of each: what a plan is made for soon after the start, and kept.
+FEW = re.sub(r"\(1, \d+\)", "(1, 100)", FULL)
+
+
+@pytest.fixture(scope="module", params=["new", "few", "full"])
+def connection(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iterator[Connection[Any]]:
+    with closing(open_writer(postgres.new_database(TEMPLATE))) as made:
+        if request.param != "new":
+            made.cursor().execute({"few": FEW, "full": FULL}[request.param], prepare=False)
+        yield made
+
+
+class Step(dict[str, Any]):
+    """A node of a plan."""
+
+    @property
+    def table(self) -> str:
+        return str(self.get("Relation Name", ""))
+
+    @property
+    def index(self) -> str:
+        return str(self.get("Index Name", ""))
+
+
+def plan(connection: Connection[Any], statement: str, params: Sequence[object]) -> list[Step]:
+    """The plan's nodes, each before those that it reads from.
+
+    Of a statement whose plan is kept, it is the one for any parameters.
+    """
+    if statement.startswith("{often}"):
+        return kept_plan(connection, statement, params)
+    found = connection.execute(f"EXPLAIN (FORMAT JSON, COSTS OFF) {statement}", params).fetchone()
+    assert found is not None
+    return list(nodes(found[0][0]["Plan"]))
+
+
+def kept_plan(connection: Connection[Any], statement: str, params: Sequence[object]) -> list[Step]:
+    types = ", ".join(TYPES[type(param)] for param in params)
+    look = connection.cursor()
+    look.execute("SET plan_cache_mode = force_generic_plan", prepare=False)
+    look.execute(f"PREPARE look ({types}) AS {statement.removeprefix('{often}')}", prepare=False)
+    look.execute(f"EXPLAIN (FORMAT JSON, COSTS OFF) EXECUTE look ({', '.join(['NULL'] * len(params))})", prepare=False)
+    [(found,)] = look.fetchall()
+    look.execute("DEALLOCATE look", prepare=False)
+    look.execute("RESET plan_cache_mode", prepare=False)
+    return list(nodes(found[0]["Plan"]))
+
+
+def nodes(node: dict[str, Any]) -> Iterator[Step]:
+    yield Step(node)
+    for child in node.get("Plans", []):
+        yield from nodes(child)
+
+
+def scans(steps: Sequence[Step]) -> list[Step]:
+    """The steps that read a whole table, or an index from end to end for want of a condition on it."""
+    whole = [s for s in steps if s["Node Type"] in {"Seq Scan", "Bitmap Heap Scan"} and s.table not in SHORT]
+    # A condition on an index of some rows alone is in the index itself.
+    partial = {"loops_deleted"}
+    bounded = {"Limit"} & {s["Node Type"] for s in steps}
+    indexes = [
+        s
+        for s in steps
+        if s["Node Type"].startswith("Index") and "Index Cond" not in s and not bounded and s.index not in partial
+    ]
+    return whole + indexes
+
+
+def test_a_scan_would_be_seen(connection: Connection[Any]) -> None:
+    """The check itself finds a query that reads a whole table."""
+    assert scans(plan(connection, "SELECT * FROM deliveries WHERE attempts = $1", [1]))
+
+
+FIXED: dict[str, tuple[str, list[object]]] = {
+    "events_of": (queries.EVENTS_OF, [START]),
+    "messages": (queries.MESSAGES, [SOME]),
+    "profiles": (reader.PROFILES, [SOME, Texts(["1"] * 250), Texts(["2"] * 250)]),
+    "taken_firsts": (outbox.TAKEN, [SOME, SOME]),
+    "loops_owed": (queries.LOOPS_OWED, [IDS]),
+    "due": (queries.DUE_DELIVERIES, [1, 19_000, SOME, 250]),
+    "in order": (queries.PENDING_IN_ORDER, [1, SOME, 250]),
+    "one": (queries.PENDING_ONE, [1, 1]),
+    "next_due": (queries.NEXT_DUE, [1]),
+    "account": (views.ACCOUNT_BY_KEY, ["x"]),
+    "user": (access_views.USER, ["x"]),
+    "user by address": (access_views.USER_BY_EMAIL, ["x"]),
+    "users": (access_views.USERS_OF_ACCOUNT, [1, 50]),
+    "session": (access_views.SESSION, ["x"]),
+    "account by id": (access_views.ACCOUNT, ["x"]),
+    "keys": (access_views.API_KEYS, [1, 50]),
+    "key's use": (access_views.API_KEY_USE, ["x"]),
+    "old sessions": (access.OLD_SESSIONS, [100, 10]),
+    "old tries": (access.OLD_TRIES, [100, 10]),
+    "sessions of": (access.SESSIONS_OF, ["x", "y"]),
+    "event minutes": (figures_views.EVENT_MINUTES, [1, 3_900]),
+    "backlog": (figures_views.BACKLOG, [1, 100]),
+    "deliveries of event": (figures_views.DELIVERIES_OF_EVENT, [START, 1, 50]),
+    "loop": (views.LOOP, ["x"]),
+    "loop by number": (views.LOOP_BY_NO, [1]),
+    "loops": (views.LOOPS_OF_ACCOUNT, [1, 0, 50]),
+    "message": (views.MESSAGE, [1, "x"]),
+    "history": (views.HISTORY, [1, 1, 1000]),
+    "profile": (views.PROFILE, [1, "1", "2"]),
+    "attempts": (delivery_views.ATTEMPTS, [SOME]),
+    "delivery": (delivery_views.DELIVERY, [1, 1]),
+    "known events": (outbox.KNOWN, [IDS]),
+    "backlogs": (backlogs.LOOPS, []),
+    "pending": (queries.PENDING_COUNT, [1, 19_000, 1000]),
+    "health": (queries.HEALTH, [1]),
+    "running replay": (replay_views.RUNNING, [1]),
+    "replay": (replay_views.REPLAY, [1, 1]),
+    "replays": (replay_views.REPLAYS, [1, 99, 50]),
+    "give back": (replays.GIVE_BACK, [1, SOME]),
+    "outcomes": (
+        outbox.RECORD_OUTCOMES,
+        [*[SOME] * 5, *[Texts(["x"] * 250)] * 3, *[SOME] * 4],
+    ),
+    "old deliveries": (retention.OLD_DELIVERIES, [0, 9000, 9000, 500]),
+    "drop deliveries": (retention.DROP_DELIVERIES, [SOME]),
+    "drop attempts": (retention.DROP_ATTEMPTS, [SOME]),
+    "old attempts": (retention.OLD_ATTEMPTS, [0, 0, 9000, 9000, 500]),
+    "old events": (retention.OLD_EVENTS, [START, "f" * 32, "tracking-event.recorded", 500]),
+    "old replays": (retention.OLD_REPLAYS, [0, 9000, 500]),
+    "needed events": (retention.NEEDED, [IDS]),
+    "expired keys": (retention.EXPIRED_KEYS, [9, 500]),
+}
+
+
+@pytest.mark.parametrize("name", FIXED)
+def test_look_ups_search(connection: Connection[Any], name: str) -> None:
+    """No look-up reads a whole table."""
+    assert scans(plan(connection, *FIXED[name])) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "index"),
+    [("due", "deliveries_due"), ("in order", "deliveries_pending"), ("replays", "replays_of_loop")],
+)
+def test_what_comes_next_is_read_in_order(connection: Connection[Any], name: str, index: str) -> None:
+    """The outbox is read along its index: no backlog is sorted to find what is next."""
+    steps = plan(connection, *FIXED[name])
+    limit = next(n for n, step in enumerate(steps) if step["Node Type"] == "Limit")
+
+    assert next(s.index for s in steps[limit + 1 :] if s.table in {"deliveries", "replays"}) == index
+    assert steps[limit + 1]["Node Type"].startswith("Index")
+
+
+@pytest.mark.parametrize(
+    ("type_", "message", "recipient"), list(product((None, "open"), (None, "m5"), (None, "p5@example.com")))
+)
+def test_events_are_listed_by_index(
+    connection: Connection[Any], type_: str | None, message: str | None, recipient: str | None
+) -> None:
+    """Each mix of filters searches an index; a page of all events is cut from it without sorting."""
+    query = c.ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=0, until_ms=2)
+    steps = plan(connection, *history_views.events_statement(query, POSTGRES))
+    (step,) = [s for s in steps if s.table == "events"]
+
+    assert scans(steps) == []
+    assert "Index Cond" in step
+    if not message and not recipient:
+        assert step.index == ("events_of_type" if type_ else "events_pkey")
+        limit = next(n for n, s in enumerate(steps) if s["Node Type"] == "Limit")
+        assert steps[limit + 1].table == "events"
+
+
+def read_in_order(steps: Sequence[Step]) -> int:
+    """How many stretches are read, each along the index up to a limit; nothing else is read of deliveries."""
+    read = [(n, step) for n, step in enumerate(steps) if step.table == "deliveries"]
+    assert {step.index for _, step in read} == {"deliveries_listed"}
+    assert {steps[n - 1]["Node Type"] for n, _ in read} == {"Limit"}
+    return len(read)
+
+
+@pytest.mark.parametrize(("type_", "state"), list(product((None, "open"), (None, "dead", "pending", "delivered"))))
+@pytest.mark.parametrize("cursor", [None, encode_cursor([5, 7])])
+def test_deliveries_are_listed_by_index(
+    connection: Connection[Any], type_: str | None, state: str | None, cursor: str | None
+) -> None:
+    """Each mix of filters reads stretches of the loop's index from where the page begins, a page of each at most."""
+    query = c.ListDeliveries(
+        account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
+    )
+    steps = plan(connection, *delivery_views.deliveries_statement(1, query))
+    stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
+
+    assert scans(steps) == []
+    assert read_in_order(steps) == stretches_read
+
+
+@pytest.mark.parametrize("which", ["dead", "all"])
+def test_a_replay_reads_on_from_where_it_was(connection: Connection[Any], which: str) -> None:
+    """Each step reads no more of any stretch than it may take, and counting goes by the same index."""
+    part = stretches.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
+    steps = plan(connection, replays.next_statement(which), part)
+
+    assert read_in_order(steps) == len(replays.STATES[which]) * len(TRIGGER_CODES)
+    counting = plan(connection, stretches.count(replays.STATES[which]), part[:3])
+    assert [s.index for s in counting if s.table == "deliveries"] == ["deliveries_listed"]

@@ -1,0 +1,163 @@
+"""The PostgreSQL schema's versions and the way between them."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import Connection
+
+from actors.ledger.postgres.connection import open_writer
+from actors.ledger.postgres.moved_tables import TABLES
+from actors.ledger.postgres.reader import PostgresLedgerReader
+from actors.ledger.postgres.schema import (
+    MIGRATIONS,
+    SCHEMA_VERSION,
+    Migration,
+    check_readable,
+    migrate,
+    schema_version,
+)
+from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.sqlite.connection import open_writer as open_sqlite
+from actors.ledger.sqlite.schema import migrate as migrate_sqlite
+from domain.errors import StoreError, StoreUnavailable
+from tests.postgres import PostgresServer
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.new_database()
+
+
+@pytest.fixture
+def connection(url: str) -> Iterator[Connection[Any]]:
+    with closing(open_writer(url)) as made:
+        yield made
+
+
+def columns_of(connection: Connection[Any]) -> dict[str, set[str]]:
+    """Each table's columns."""
+    found: dict[str, set[str]] = {}
+    rows = connection.execute(
+        "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    )
+    for table, column in rows:
+        found.setdefault(table, set()).add(column)
+    return found
+
+
+def test_versions_have_no_gap() -> None:
+    """Migrations are numbered from 1 on, and each does something."""
+    assert [m.version for m in MIGRATIONS] == list(range(1, SCHEMA_VERSION + 1))
+    assert all(m.script.strip() for m in MIGRATIONS)
+
+
+def test_it_has_what_sqlite_has(connection: Connection[Any], tmp_path: Any) -> None:
+    """Every table of SQLite's schema is here with the same columns, and is moved whole by `feedback-loops migrate`."""
+    migrate(connection)
+    found = columns_of(connection)
+    with closing(open_sqlite(tmp_path / "ledger.sqlite")) as sqlite:
+        migrate_sqlite(sqlite)
+        tables = {name for (name,) in sqlite.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        columns = {t: {row[1] for row in sqlite.execute(f"PRAGMA table_info({t})")} for t in tables}
+    columns["stored_events"].add("notification_id")  # the row's number, there
+
+    assert {t: found[t] for t in tables} == columns
+    assert {t.name: set(t.columns) for t in TABLES} == columns
+    assert set(found) - tables == {"ledger_schema", "writer"}
+
+
+def test_migrating_again_changes_nothing(connection: Connection[Any]) -> None:
+    """A database at the last version is left as it is."""
+    migrate(connection)
+    before = columns_of(connection)
+    migrate(connection)
+
+    assert (before, SCHEMA_VERSION) == (columns_of(connection), schema_version(connection))
+
+
+def test_a_step_that_fails_leaves_the_version_before(connection: Connection[Any]) -> None:
+    """Each step is one transaction: none of a broken one stays; a good one keeps the rows that are there."""
+    migrate(connection)
+    connection.execute("INSERT INTO accounts VALUES (1, 'acc_1', 'Acme', 5)")
+    good = Migration(SCHEMA_VERSION + 1, "ALTER TABLE accounts ADD COLUMN note text NOT NULL DEFAULT 'none'")
+    broken = Migration(SCHEMA_VERSION + 2, "CREATE TABLE half (x integer); INSERT INTO nowhere VALUES (1)")
+
+    with pytest.raises(psycopg.errors.UndefinedTable):
+        migrate(connection, [*MIGRATIONS, good, broken])
+    assert schema_version(connection) == SCHEMA_VERSION + 1
+    assert "half" not in columns_of(connection)
+    assert connection.execute("SELECT name, note FROM accounts").fetchall() == [("Acme", "none")]
+
+
+def test_two_at_once_do_it_once(url: str) -> None:
+    """Programs that start together on a new database find it done by one of them."""
+    together = threading.Barrier(6)
+
+    def start(_: int) -> int:
+        with closing(open_writer(url)) as one:
+            schema_version(one)
+            together.wait(30)
+            migrate(one)
+            return schema_version(one)
+
+    with ThreadPoolExecutor(6) as threads:
+        assert set(threads.map(start, range(6))) == {SCHEMA_VERSION}
+
+
+def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> None:
+    """Writer and reader refuse what a newer program wrote, say what to do, and leave it as it is."""
+    migrate(connection)
+    connection.execute("UPDATE ledger_schema SET version = version + 1")
+    reader = PostgresLedgerReader(url)
+    with pytest.raises(StoreError, match="Start the newer program"):
+        reader.running_loops()
+    with pytest.raises(StoreError, match="Start the newer program"):
+        asyncio.run(checked(url))
+    reader.close()
+
+    assert schema_version(connection) == SCHEMA_VERSION + 1
+
+
+async def checked(url: str) -> None:
+    ledger = PostgresLedger(url)
+    try:
+        await ledger.check()
+    finally:
+        await ledger.close()
+
+
+def test_an_older_database_is_not_read(connection: Connection[Any]) -> None:
+    """A reader that is quicker than the writer's migration is told to come again."""
+    with pytest.raises(StoreUnavailable):
+        check_readable(connection)
+
+
+def test_somebody_elses_database_is_refused(url: str, connection: Connection[Any]) -> None:
+    """A service makes no tables beside those of another application, and says which it found and what to do."""
+    connection.execute("CREATE TABLE customers (id integer)")
+    with pytest.raises(StoreError, match=r"customers.*empty") as refused:
+        asyncio.run(checked(url))
+    assert "--store" in str(refused.value)
+
+    assert set(columns_of(connection)) == {"customers"}
+
+
+def test_a_schema_of_its_own_will_do(url: str, connection: Connection[Any]) -> None:
+    """With a search path in the URL the ledger lives beside another application."""
+    connection.execute("CREATE TABLE customers (id integer)")
+    connection.execute("CREATE SCHEMA loops")
+    own = f"{url}?options=-csearch_path%3Dloops"
+    asyncio.run(checked(own))
+    reader = PostgresLedgerReader(own)
+    assert reader.running_loops() == []
+    reader.close()
+
+    assert set(columns_of(connection)) == {"customers"}

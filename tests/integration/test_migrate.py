@@ -1,0 +1,285 @@
+"""Moving a ledger from SQLite to PostgreSQL."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sqlite3
+import subprocess
+import sys
+from contextlib import closing
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from actors import commands as c
+from actors.ledger import access_port as a
+from actors.ledger import stores
+from actors.ledger.postgres.moved_tables import TABLES
+from actors.ledger.postgres.moving import Copied, move
+from actors.ledger.postgres.reader import PostgresLedgerReader
+from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.reader import StoreReader
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.processes.data_dir import DataDir
+from actors.settings import Settings
+from api.cli import migrate
+from domain.delivery import LaneHealth
+from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
+from domain.values import id_text
+from tests.contract.ledger_facts import NOW_MS, FakeClock, Store, Tenant, event, failed, outcome
+from tests.contract.postgres_store import read_log
+from tests.contract.sqlite_store import read_log as sqlite_log
+from tests.postgres import PostgresServer
+
+EVENTS = 300
+
+
+class Old:
+    """A data directory with a ledger in it that has some of everything."""
+
+    def __init__(self, data_dir: Path) -> None:
+        self.data_dir = data_dir
+        data_dir.mkdir()
+        (data_dir / "master.key").write_text("00" * 32)
+        self.path = data_dir / "ledger.sqlite"
+        self._write()
+
+    def _write(self) -> None:
+        clock = FakeClock()
+        writer, reader = SQLiteLedger(self.path, clock), SQLiteLedgerReader(self.path, clock)
+        store = Store(writer, reader, clock, list, dict, Store, SQLiteLedger)  # type: ignore[arg-type]
+        self.tenant = store.account()
+        self.loop = store.active_loop(self.tenant, tags=["ü"])
+        store.append(self.tenant.message(1, recipient="John@Example.com", database="1", profile="p"))
+        store.append(self.tenant.message(2**63 - 1), self.tenant.profile("1", "p", {"name": 'J "ö" \\ \t'}))
+        made = [
+            event(self.tenant, 1, loop_nos=[self.loop.no], time_ms=NOW_MS + n, first_key=n or None)
+            for n in range(EVENTS)
+        ]
+        self.ids = [i for ids in store.record(*made).delivery_ids for i in ids]
+        store.outcomes(*(outcome(i, state=2, status=500, excerpt="a\tb\nc\\d") for i in self.ids[:50]))
+        store.outcomes(*(outcome(i) for i in self.ids[50:100]), health=(self.loop.no, LaneHealth("open", NOW_MS)))
+        store.outcomes(*(failed(i, 1, NOW_MS + 50) for i in self.ids[100:120]))
+        store.advance(store.replay(self.loop.no).id, 10)
+        user = self.tenant.user("ann@example.com")
+        store.append(user)
+        (api_key,) = reader.api_keys(self.tenant.no, 10)
+        for change in (
+            a.BeginSession(hash="s", user_id=id_text("usr", user.id)),
+            a.CountTries(limits={"address/192.0.2.1": 9}),
+            a.UseApiKey(hash=api_key.hash),
+        ):
+            store.run(writer.change_access(change))
+        for key in ("done", "open"):
+            store.run(writer.claim_key(c.ClaimKey(scope="acc_1", key=key, fingerprint="f")))
+        answer = c.StoredAnswer(status=201, content_type="text/plain", body=b"\x00\xff\\x")
+        store.run(writer.keep_answer(c.KeepAnswer(scope="acc_1", key="done", fingerprint="f", answer=answer)))
+        store.run(writer.close())
+        reader.close()
+
+
+@pytest.fixture
+def old(tmp_path: Path) -> Old:
+    return Old(tmp_path / "data")
+
+
+@pytest.fixture
+def url(postgres: PostgresServer) -> str:
+    return postgres.new_database()
+
+
+def moved(old: Old, url: str) -> list[Copied]:
+    return move(old.data_dir, url, lambda *_: None)
+
+
+def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
+    """What a service asks of its store, all of it."""
+    deliveries = c.ListDeliveries(account=tenant.view, loop_id="", limit=1000)
+    return [
+        reader.routing_table(),
+        reader.running_loops(),
+        reader.list_loops(tenant.no, 10, None),
+        reader.messages([1, 2**63 - 1]),
+        reader.message(tenant.no, "m-1"),
+        reader.profiles([(tenant.no, "1", "p")]),
+        reader.taken_firsts([(1, n) for n in range(EVENTS)]),
+        reader.list_events(c.ListEvents(account=tenant.view, recipient="john@example.com", limit=1000)),
+        reader.list_deliveries(loop_no, deliveries),
+        reader.due_deliveries(loop_no, NOW_MS + 100, 1000, []),
+        reader.health(loop_no),
+        reader.running_replay(loop_no),
+        reader.newest_delivery_id(),
+        reader.users(None, 10),
+        reader.session("s"),
+        reader.api_keys(tenant.no, 10),
+        reader.attempt_minutes(loop_no, 0),
+        reader.event_minutes(tenant.no, 0),
+    ]
+
+
+def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> None:
+    """What is read of the new store is what was read of the old; ids, the log and replays go on where they were."""
+    before = SQLiteLedgerReader(old.path, FakeClock())
+    expected = answers(before, old.tenant, old.loop.no)
+    before.close()
+    compared = moved(old, url)
+    reader, writer = PostgresLedgerReader(url, FakeClock()), PostgresLedger(url, FakeClock())
+
+    assert expected == answers(reader, old.tenant, old.loop.no)
+    assert {t.name: t.rows for t in compared}["deliveries"] == EVENTS
+    assert len({t.checksum for t in compared}) == len(TABLES)
+
+    async def go_on() -> None:
+        made = event(old.tenant, 1, loop_nos=[old.loop.no])
+        recorded = await writer.record_events(reader.routes_version(), [made])
+        assert recorded.delivery_ids == [[old.ids[-1] + 1]]
+        running = reader.running_replay(old.loop.no)
+        assert running is not None
+        assert (await writer.advance_replay(running.id, 1000)).done == 50
+        claim = c.ClaimKey(scope="acc_1", key="done", fingerprint="f")
+        kept = await writer.claim_key(claim)
+        assert kept is not None
+        assert kept.body == b"\x00\xff\\x"
+        await writer.close()
+
+    asyncio.run(go_on())
+    assert read_log(url)[:-1] == sqlite_log(old.data_dir / "ledger.moved.sqlite")
+    reader.close()
+
+
+def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
+    """A service without --store does not go on with it by mistake, and is told what to do; a second move is refused."""
+    moved(old, url)
+    settings = Settings.from_env({}, data_dir=str(old.data_dir))
+
+    assert sorted(p.name for p in old.data_dir.iterdir()) == ["ledger.moved.sqlite", "master.key"]
+    with pytest.raises(Conflict, match="--store"):
+        stores.check(settings)
+    stores.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+    with pytest.raises(Conflict, match="moved already"):
+        moved(old, url)
+
+
+@pytest.mark.parametrize("lines", [1, 4, 12, 25, 60])
+def test_a_kill_in_the_middle_is_gone_on_from(old: Old, url: str, lines: int) -> None:
+    """Killed at any point it goes on where it was: every row is there once, and until then no service starts on it."""
+    command = [sys.executable, "-m", "tests.integration.migrate_until_killed", str(old.data_dir), url]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        seen = [child.stdout.readline() for _ in range(lines)]
+        child.send_signal(signal.SIGKILL)
+    assert all(seen)
+    with pytest.raises(StoreUnavailable, match="being moved"):
+        PostgresLedgerReader(url).running_loops()
+    with pytest.raises(StoreUnavailable, match="being moved"):
+        asyncio.run(checked(PostgresLedger(url)))
+    told: list[tuple[str, int, int]] = []
+    compared = move(old.data_dir, url, lambda *line: told.append(line))
+
+    assert {t.name: t.rows for t in compared}["deliveries"] == EVENTS
+    assert len(told) < len(TABLES) * 2 + 10
+    reader = PostgresLedgerReader(url)
+    assert reader.newest_delivery_id() == old.ids[-1]
+    reader.close()
+
+
+async def checked(ledger: PostgresLedger) -> None:
+    try:
+        await ledger.check()
+    finally:
+        await ledger.close()
+
+
+@pytest.mark.parametrize(
+    ("tampering", "table"),
+    [
+        ("UPDATE deliveries SET due_at_ms = due_at_ms + 1 WHERE id = 77", "deliveries, row 77"),
+        ("DELETE FROM attempts WHERE delivery_id = 3", "attempts, row 3/1"),
+        ("INSERT INTO first_hits VALUES (9, 9)", "first_hits, row 9/9"),
+        ("UPDATE stored_events SET state = state || '\\x20' WHERE notification_id = 2", "stored_events, row 2"),
+    ],
+)
+def test_a_row_that_differs_is_found(old: Old, url: str, tampering: str, table: str) -> None:
+    """One changed, missing or added row is named, the target stays unusable, and the old ledger stays in place."""
+
+    def tamper(name: str, rows: int, total: int) -> None:
+        if name == TABLES[-1].name and rows == total:
+            with psycopg.connect(url, autocommit=True) as other:
+                other.execute(tampering.encode())
+
+    with pytest.raises(StoreError, match=table):
+        move(old.data_dir, url, tamper)
+    assert old.path.exists()
+    with pytest.raises(StoreUnavailable):
+        PostgresLedgerReader(url).running_loops()
+
+
+@pytest.fixture
+def taken(url: str) -> str:
+    """A database with something in it."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE TABLE customers (id int)")
+    return url
+
+
+def test_something_else_is_left_alone(old: Old, taken: str) -> None:
+    """A database of another application's is refused, and named; nothing is made in it."""
+    with pytest.raises(StoreError, match="customers"):
+        moved(old, taken)
+    with psycopg.connect(taken) as connection:
+        assert connection.execute("SELECT relname FROM pg_class WHERE relname = 'stored_events'").fetchall() == []
+
+
+def test_another_ledger_is_left_alone(old: Old, postgres: PostgresServer) -> None:
+    """A database with a ledger that a service made is refused."""
+    url = postgres.new_database()
+    asyncio.run(checked(PostgresLedger(url)))
+    with pytest.raises(Conflict, match="another ledger"):
+        moved(old, url)
+
+
+def test_a_ledger_that_was_written_to_meanwhile_is_not_gone_on_with(old: Old, url: str) -> None:
+    """A copy that was begun of an earlier state is not mixed with a later one."""
+
+    def give_up(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        move(old.data_dir, url, give_up)
+    with closing(sqlite3.connect(old.path)) as connection, connection:
+        connection.execute("UPDATE deliveries SET attempts = 9 WHERE id = 1")
+    with pytest.raises(Conflict, match="before it was written to"):
+        moved(old, url)
+
+
+def test_a_running_service_is_not_moved(old: Old, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command takes the data directory's lock, and says who has it."""
+    with DataDir.open(old.data_dir):
+        assert migrate.run(["--data-dir", str(old.data_dir), "--store", url], {}) == 1
+    assert "in use" in capsys.readouterr().err
+
+
+def test_the_command_says_what_it_did_and_what_to_do(old: Old, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every table with its rows and checksum, and the next command; the variable is as good as the option."""
+    assert migrate.run(["--data-dir", str(old.data_dir)], {"FEEDBACK_LOOPS_STORE": url}) == 0
+    said = capsys.readouterr().out
+
+    assert [line.split()[1] for line in said.splitlines() if line.startswith("same")] == [t.name for t in TABLES]
+    assert "feedback-loops serve --data-dir" in said
+    assert "ledger.moved.sqlite" in said
+
+
+def test_what_is_missing_is_said(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Without a store, a directory or a ledger in it, the message names the option."""
+    assert migrate.run(["--data-dir", str(tmp_path)], {}) == 2
+    assert "--store" in capsys.readouterr().err
+    assert migrate.run(["--data-dir", str(tmp_path / "none"), "--store", url], {}) == 2
+    assert "--data-dir" in capsys.readouterr().err
+    assert migrate.run(["--data-dir", str(tmp_path), "--store", url], {}) == 1
+    assert "--data-dir" in capsys.readouterr().err
+    with pytest.raises(InvalidInput, match="--store") as refused:
+        move(tmp_path, "postgresql://u:sec%ret@h", lambda *_: None)
+    assert "ret" not in str(refused.value)

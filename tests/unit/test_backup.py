@@ -1,0 +1,172 @@
+"""`actors.processes.backup`: what a back-up holds, and which are refused."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from actors.ledger.sqlite.schema import SCHEMA_VERSION
+from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
+from actors.processes.data_dir import DataDir
+from api.cli import backup as backup_command
+from api.cli import restore as restore_command
+from api.journal_store import JournalStore, Removals
+from domain.account import Account
+from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
+from tests.contract.ledger_facts import stored
+from tests.contract.sqlite_store import read_log
+
+NOW = "2026-02-02T02:40:00+00:00"
+HITS = [(1, b"one"), (2, b"two")]
+
+
+@pytest.fixture
+def used(tmp_path: Path) -> Iterator[Path]:
+    """A data directory in use, whose ledger is open (and whose journal may be open in another process alone)."""
+    data_dir = tmp_path / "data"
+    with DataDir.open(data_dir) as made:
+        made.master_key(b"")
+        made.admin_key(None)
+        journal = JournalStore(data_dir / "journal", 16 << 20)
+        journal.write(3, HITS, Removals([], []))
+        journal.close()
+        ledger = SQLiteLedger(data_dir / LEDGER)
+        asyncio.run(ledger.append(stored(Account.open(uuid4(), "Acme", 1))))
+        yield data_dir
+        asyncio.run(ledger.close())
+
+
+def test_all_that_must_outlive_a_directory_comes_back(used: Path, tmp_path: Path) -> None:
+    """Keys, the journal's hits and the ledger's log are in the restored directory as they were, for its owner alone."""
+    made = back_up(used, tmp_path / "copy", NOW)
+    restored = tmp_path / "restored"
+
+    assert made == restore(tmp_path / "copy", restored)
+    for folder in (tmp_path / "copy", restored):
+        assert [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077] == []
+    assert sorted(made.sizes) == sorted(["master.key", "admin.key", JOURNAL, LEDGER])
+    for name in ("master.key", "admin.key"):
+        assert (restored / name).read_text() == (used / name).read_text()
+    journal = JournalStore(restored / "journal", 16 << 20)
+    assert (journal.read(0, 10, 1000), journal.next_seq()) == (HITS, 3)
+    journal.close()
+    assert read_log(restored / LEDGER) == read_log(used / LEDGER) != []
+
+
+def test_the_copy_is_of_one_moment(used: Path, tmp_path: Path) -> None:
+    """What is committed after the copy was begun is not in it, and what was committed before is."""
+    back_up(used, tmp_path / "copy", NOW)
+    before = read_log(tmp_path / "copy" / LEDGER)
+    ledger = SQLiteLedger(used / LEDGER)
+    asyncio.run(ledger.append(stored(Account.open(uuid4(), "Later", 2))))
+    asyncio.run(ledger.close())
+
+    assert read_log(used / LEDGER)[:-1] == before == read_log(tmp_path / "copy" / LEDGER)
+
+
+def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keys and journal are backed up, and whoever asked is told that the ledger was not."""
+    for path in used.glob("ledger.sqlite*"):
+        path.rename(tmp_path / path.name)
+    copy = str(tmp_path / "copy")
+
+    assert backup_command.run([copy, "--data-dir", str(used)], {}) == 0
+    assert "pg_dump" in capsys.readouterr().out
+    assert restore_command.run([copy], {"FEEDBACK_LOOPS_DATA_DIR": str(tmp_path / "restored")}) == 0
+    assert "restore that too" in capsys.readouterr().out
+
+
+def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A mistyped path is said to be one, and nothing is made."""
+    with pytest.raises(InvalidInput, match=r"holds no master\.key"):
+        back_up(tmp_path / "nowhere", tmp_path / "copy", NOW)
+
+    assert not (tmp_path / "copy").exists()
+    assert backup_command.run([str(tmp_path / "copy"), "--data-dir", str(tmp_path)], {}) == 1
+    assert "holds no master.key" in capsys.readouterr().err
+
+
+def test_a_back_up_never_lies_on_another(used: Path, tmp_path: Path) -> None:
+    """A target that holds anything is left alone."""
+    back_up(used, tmp_path / "copy", NOW)
+
+    with pytest.raises(InvalidInput, match="is not empty"):
+        back_up(used, tmp_path / "copy", NOW)
+
+
+def test_half_a_back_up_is_none(tmp_path: Path) -> None:
+    """One that could not be finished, for the ledger is damaged, cannot be restored."""
+    with DataDir.open(tmp_path / "data") as made:
+        made.master_key(b"")
+    (tmp_path / "data" / LEDGER).write_bytes(b"no database" * 1000)
+
+    with pytest.raises(StoreUnavailable, match="cannot be backed up"):
+        back_up(tmp_path / "data", tmp_path / "copy", NOW)
+    with pytest.raises(InvalidInput, match="is no whole back-up"):
+        restore(tmp_path / "copy", tmp_path / "restored")
+
+
+@pytest.mark.parametrize("name", ["master.key", "admin.key", JOURNAL, LEDGER])
+def test_one_changed_byte_is_found(used: Path, tmp_path: Path, name: str) -> None:
+    """A damaged back-up is refused before anything is written."""
+    back_up(used, tmp_path / "copy", NOW)
+    path = tmp_path / "copy" / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+    with pytest.raises(InvalidInput, match=f"{name} is damaged"):
+        restore(tmp_path / "copy", tmp_path / "restored")
+    assert not (tmp_path / "restored").exists()
+
+
+@pytest.mark.parametrize(
+    ("manifest", "error", "word"),
+    [
+        ("{", InvalidInput, "is damaged"),
+        ("[]", InvalidInput, "is damaged"),
+        ('{"format": 1, "schema_version": 1, "files": {"master.key": {}}}', InvalidInput, "is damaged"),
+        ('{"format": 2, "schema_version": 1, "files": {}}', StoreError, "newer program"),
+        (f'{{"format": 1, "schema_version": {SCHEMA_VERSION + 1}, "files": {{}}}}', StoreError, "newer program"),
+        (
+            '{"format": 1, "schema_version": 1, "files": {"../../etc/passwd": {"bytes": 1, "sha256": ""}}}',
+            InvalidInput,
+            "names",
+        ),
+    ],
+)
+def test_strange_manifests_are_refused(tmp_path: Path, manifest: str, error: type[Exception], word: str) -> None:
+    """What a manifest says is believed only as far as this program would have written it."""
+    (tmp_path / MANIFEST).write_text(manifest)
+
+    with pytest.raises(error, match=word):
+        restore(tmp_path, tmp_path / "restored")
+
+
+def test_a_directory_in_use_is_not_restored_into(used: Path, tmp_path: Path) -> None:
+    """Neither one whose service runs nor one that holds something."""
+    back_up(used, tmp_path / "copy", NOW)
+    restore(tmp_path / "copy", tmp_path / "restored")
+
+    with pytest.raises(Conflict, match="in use"):
+        restore(tmp_path / "copy", used)
+    with pytest.raises(Conflict, match=r"holds admin\.key already"):
+        restore(tmp_path / "copy", tmp_path / "restored")
+
+
+def test_the_manifest_is_for_people_too(used: Path, tmp_path: Path) -> None:
+    """It says when the back-up was made, and of which schema; the copy is one whole database."""
+    back_up(used, tmp_path / "copy", NOW)
+    manifest = json.loads((tmp_path / "copy" / MANIFEST).read_text())
+
+    assert (manifest["made_at"], manifest["schema_version"]) == (NOW, SCHEMA_VERSION)
+    with sqlite3.connect(tmp_path / "copy" / LEDGER) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+    copy.close()

@@ -1,0 +1,297 @@
+"""What starts a cluster: the files are what the tools take, and agree with the code and with each other."""
+
+from __future__ import annotations
+
+import configparser
+import re
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import kubernetes_validate
+import pytest
+import yaml
+from ray.autoscaler._private.util import prepare_config, validate_config
+
+from actors import options
+from actors.settings import OPTIONS
+from tests.cluster.ray_on_machines import PATIENCE, SETTINGS
+
+ROOT = Path(__file__).parents[2]
+LAUNCHER_FILES = ("ray_cluster.yaml", "deploy/aws.yaml")
+UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+KUBERNETES = "1.33"
+
+#: The fields of a RayCluster's spec, as KubeRay's API reference (v1.7) lists them, without the pods in it, which are
+#: Kubernetes'.
+RAY_CLUSTER: dict[str, Any] = {
+    "type": "object",
+    "required": ["apiVersion", "kind", "metadata", "spec"],
+    "additionalProperties": False,
+    "properties": {
+        "apiVersion": {"const": "ray.io/v1"},
+        "kind": {"const": "RayCluster"},
+        "metadata": {"type": "object", "required": ["name"]},
+        "spec": {
+            "type": "object",
+            "required": ["headGroupSpec"],
+            "additionalProperties": False,
+            "properties": {
+                "rayVersion": {"type": "string"},
+                "suspend": {"type": "boolean"},
+                "managedBy": {"type": "string"},
+                "enableInTreeAutoscaling": {"type": "boolean"},
+                "autoscalerOptions": {"type": "object"},
+                "headServiceAnnotations": {"type": "object"},
+                "upgradeStrategy": {"type": "object"},
+                "networkPolicy": {"type": "object"},
+                "authOptions": {
+                    "type": "object",
+                    "additionalProperties": False,
+                    "properties": {
+                        "mode": {"enum": ["disabled", "token"]},
+                        "secretName": {"type": "string"},
+                        "enableK8sTokenAuth": {"type": "boolean"},
+                    },
+                },
+                "gcsFaultToleranceOptions": {
+                    "type": "object",
+                    "required": ["redisAddress"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "redisAddress": {"type": "string"},
+                        "externalStorageNamespace": {"type": "string"},
+                        "redisUsername": {"$ref": "#/$defs/credential"},
+                        "redisPassword": {"$ref": "#/$defs/credential"},
+                    },
+                },
+                "headGroupSpec": {
+                    "type": "object",
+                    "required": ["template"],
+                    "additionalProperties": False,
+                    "properties": {
+                        "template": {"type": "object"},
+                        "rayStartParams": {"$ref": "#/$defs/texts"},
+                        "resources": {"$ref": "#/$defs/texts"},
+                        "labels": {"$ref": "#/$defs/texts"},
+                        "serviceType": {"enum": ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]},
+                        "headService": {"type": "object"},
+                        "enableIngress": {"type": "boolean"},
+                    },
+                },
+                "workerGroupSpecs": {
+                    "type": "array",
+                    "items": {
+                        "type": "object",
+                        "required": ["groupName", "template", "minReplicas", "maxReplicas"],
+                        "additionalProperties": False,
+                        "properties": {
+                            "groupName": {"type": "string"},
+                            "replicas": {"type": "integer", "minimum": 0},
+                            "minReplicas": {"type": "integer", "minimum": 0},
+                            "maxReplicas": {"type": "integer", "minimum": 0},
+                            "numOfHosts": {"type": "integer", "minimum": 1},
+                            "idleTimeoutSeconds": {"type": "integer"},
+                            "suspend": {"type": "boolean"},
+                            "rayStartParams": {"$ref": "#/$defs/texts"},
+                            "resources": {"$ref": "#/$defs/texts"},
+                            "labels": {"$ref": "#/$defs/texts"},
+                            "scaleStrategy": {"type": "object"},
+                            "template": {"type": "object"},
+                        },
+                    },
+                },
+            },
+        },
+    },
+    "$defs": {
+        "texts": {"type": "object", "additionalProperties": {"type": "string"}},
+        "credential": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"value": {"type": "string"}, "valueFrom": {"type": "object"}},
+        },
+    },
+}
+
+
+def launcher_file(name: str) -> dict[str, Any]:
+    config: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
+    return config
+
+
+def manifests() -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all((ROOT / "deploy/kuberay.yaml").read_text()))
+
+
+def manifest(kind: str, name: str) -> dict[str, Any]:
+    (found,) = [m for m in manifests() if m["kind"] == kind and m["metadata"]["name"] == name]
+    return found
+
+
+def pod_templates() -> list[dict[str, Any]]:
+    """The pods of the Ray cluster, and those of the edges."""
+    spec = manifest("RayCluster", "feedback-loops")["spec"]
+    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"], manifest("StatefulSet", "feedback-loops-edge")["spec"]]
+    return [group["template"] for group in groups]
+
+
+def ray_version() -> str:
+    found = re.search(r"^ray==([\d.]+)", (ROOT / "requirements.lock").read_text(), re.MULTILINE)
+    assert found is not None
+    return found[1]
+
+
+def unit(name: str) -> configparser.ConfigParser:
+    parsed = configparser.ConfigParser(interpolation=None, strict=False)
+    parsed.optionxform = str  # type: ignore[assignment,method-assign]
+    parsed.read_string((ROOT / f"deploy/systemd/{name}.service").read_text().replace("\\\n", " "))
+    return parsed
+
+
+@pytest.mark.parametrize("name", LAUNCHER_FILES)
+def test_ray_takes_the_cluster_file(name: str) -> None:
+    """Ray's own preparation and schema accept it."""
+    validate_config(prepare_config(launcher_file(name)))
+
+
+def test_ray_refuses_a_cluster_file_with_a_field_it_does_not_know() -> None:
+    """So the test before this one can fail."""
+    with pytest.raises(jsonschema.ValidationError, match="workers"):
+        validate_config(prepare_config(launcher_file("ray_cluster.yaml") | {"workers": 2}))
+
+
+@pytest.mark.parametrize("name", LAUNCHER_FILES)
+def test_every_local_file_that_is_copied_is_there_or_said_to_be_made(name: str) -> None:
+    """A mount's source exists, but for the operator's own secrets; and every unit is mounted on each machine."""
+    mounts = launcher_file(name)["file_mounts"]
+    made_by_hand = {"./deploy/secrets/ray-token", "./deploy/secrets/environment"}
+    for source in set(mounts.values()) - made_by_hand:
+        assert (ROOT / source).exists(), source
+
+    assert made_by_hand < set(mounts.values())
+    assert {path.name for path in UNITS} <= {Path(target).name for target in mounts}
+    for file in made_by_hand:
+        assert file.removeprefix("./deploy/secrets/") in (ROOT / "docs/how-to/cluster.md").read_text()
+
+
+def test_both_launchers_install_and_start_the_same() -> None:
+    """What runs on a machine does not depend on whose machine it is."""
+    same = ("file_mounts", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands", "rsync_exclude")
+    ours, aws = (launcher_file(name) for name in LAUNCHER_FILES)
+
+    assert {key: ours[key] for key in same} == {key: aws[key] for key in same}
+
+
+@pytest.mark.parametrize("name", LAUNCHER_FILES)
+def test_the_launcher_starts_a_front_end_on_every_worker_by_a_unit_that_is_mounted(name: str) -> None:
+    """Each `systemctl` names units that the file puts there, and workers run the front end."""
+    config = launcher_file(name)
+    mounted = {Path(target).stem for target in config["file_mounts"] if target.endswith(".service")}
+    for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
+        told = re.findall(r"systemctl --user (?:enable|restart|start) ([\w -]+)", " ".join(commands))
+        assert {word for words in told for word in words.split()} <= mounted
+
+    assert "systemctl --user start feedback-loops" in " ".join(config["worker_start_ray_commands"])
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
+def test_units_start_again_whatever_ends_them(path: Path) -> None:
+    """systemd brings each back, at once and for ever, with Ray's token asked for."""
+    parsed = unit(path.stem)
+
+    assert parsed["Service"]["Restart"] == "always"
+    assert "RAY_AUTH_MODE=token" in path.read_text()
+    assert parsed["Install"]["WantedBy"] == "default.target"
+
+
+def test_the_machines_of_the_tests_have_the_units_settings() -> None:
+    """What `make chaos` measures is what the units set."""
+    head, worker, edge = (path.read_text() for path in UNITS)
+    for name, value in SETTINGS.items():
+        assert f"{name}={value}" in head
+        assert f"{name}={value}" in worker or "health_check" in name
+        assert f"{name}={value}" in edge or name not in PATIENCE
+
+
+def test_the_front_ends_unit_uses_options_that_there_are() -> None:
+    """`serve` knows every flag of the unit, and joins by the address that Ray's nodes use."""
+    command = unit("feedback-loops")["Service"]["ExecStart"]
+    flags = {option.flag for option in OPTIONS}
+
+    assert set(re.findall(r"--[a-z-]+", command)) <= flags
+    assert "--ray-address ${RAY_HEAD_IP}:6379" in command
+    assert "--address=${RAY_HEAD_IP}:6379" in unit("feedback-loops-ray-worker")["Service"]["ExecStart"]
+    assert "--port=6379" in unit("feedback-loops-ray-head")["Service"]["ExecStart"]
+
+
+def test_the_example_of_an_environment_has_options_that_there_are() -> None:
+    """Each variable of ours in the example is one that `serve` knows."""
+    names = re.findall(
+        r"^#?(FEEDBACK_LOOPS_\w+)=", (ROOT / "deploy/secrets/environment.example").read_text(), re.MULTILINE
+    )
+
+    assert names
+    assert set(names) <= {option.variable for option in OPTIONS}
+
+
+def test_kubernetes_takes_the_manifests() -> None:
+    """Kubernetes' own schemas accept each of its kinds, strictly, and the pods that KubeRay is given."""
+    for found in manifests():
+        if found["kind"] != "RayCluster":
+            kubernetes_validate.validate(found, KUBERNETES, strict=True)
+    for template in pod_templates():
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "pod", **template.get("metadata", {})}}
+        kubernetes_validate.validate(pod | {"spec": template["spec"]}, KUBERNETES, strict=True)
+
+
+def test_kuberay_takes_the_cluster() -> None:
+    """Its fields are those of KubeRay's API, and of its types."""
+    jsonschema.validate(manifest("RayCluster", "feedback-loops"), RAY_CLUSTER)
+
+
+def test_every_version_of_ray_is_the_locked_one() -> None:
+    """The image, the cluster and what is installed from the lock can join each other."""
+    image = re.search(r"^FROM rayproject/ray:([\d.]+)-py311", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    assert image is not None
+
+    assert image[1] == ray_version()
+    assert manifest("RayCluster", "feedback-loops")["spec"]["rayVersion"] == ray_version()
+
+
+def test_pods_are_guaranteed_and_big_enough_for_the_actors() -> None:
+    """Requests are limits, and CPUs that the fleet asks Ray for are there without the head's."""
+    for template in pod_templates():
+        for container in template["spec"]["containers"]:
+            assert container["resources"]["requests"] == container["resources"]["limits"]
+    workers = manifest("RayCluster", "feedback-loops")["spec"]["workerGroupSpecs"]
+    cpus = sum(
+        group["minReplicas"] * float(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
+        for group in workers
+    )
+    fleet = [options.ledger(), options.supervisor(), options.enricher(0), options.place("feedback-loop/fl_0", "")]
+
+    assert sum(actor["num_cpus"] for actor in fleet) <= cpus
+
+
+def test_the_edges_journal_outlives_its_pod() -> None:
+    """The data directory is on a claimed volume, and the pod has longer to stop than the service takes."""
+    spec = manifest("StatefulSet", "feedback-loops-edge")["spec"]
+    pod = spec["template"]["spec"]
+    (container,) = pod["containers"]
+    (claim,) = spec["volumeClaimTemplates"]
+    (mount,) = container["volumeMounts"]
+
+    assert mount["name"] == claim["metadata"]["name"]
+    assert f"--data-dir {mount['mountPath']}/" in container["args"][0]
+    assert pod["terminationGracePeriodSeconds"] > 10 + 5
+
+
+def test_ray_asks_for_its_token_everywhere() -> None:
+    """Head, workers and edges have the same secret."""
+    spec = manifest("RayCluster", "feedback-loops")["spec"]
+    edge = manifest("StatefulSet", "feedback-loops-edge")["spec"]["template"]["spec"]["containers"][0]
+    token = next(entry for entry in edge["env"] if entry["name"] == "RAY_AUTH_TOKEN")
+
+    assert spec["authOptions"] == {"mode": "token", "secretName": token["valueFrom"]["secretKeyRef"]["name"]}
+    assert token["valueFrom"]["secretKeyRef"]["key"] == "auth_token"

@@ -1,0 +1,407 @@
+"""What the dashboard's pages show and do, form by form."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from actors import commands as c
+from api.dashboard.sessions import COOKIE
+from domain.errors import Conflict, InvalidInput, NotFound
+from tests.unit.api_fake import NOW_MS, Api, run
+from tests.unit.dashboard_world import PASSWORD, Visitor, World
+
+Scenario = Callable[[World, Visitor], Awaitable[None]]
+GOOD = {"url": "https://n.example/hook", "triggers": ["open", "click"], "format": "form", "max_concurrency": "16"}
+
+
+def visit(scenario: Scenario) -> None:
+    """Runs it with a signed-in visitor."""
+
+    async def within() -> None:
+        async with Api() as api:
+            world, visitor = World(api), Visitor(api)
+            await visitor.sign_in()
+            await scenario(world, visitor)
+            await visitor.close()
+
+    run(within())
+
+
+def test_the_list_tells_how_loops_do() -> None:
+    """Name, state, success, p95 and backlog of each."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        world.api.client.backlogs[world.loop.id] = 100_000
+        page = (await visitor.get("/loops")).text
+        for text in ("Newsletter", "failing", "h.example/another.php", "unverified", "90.0 %", "100,000+"):
+            assert text in page
+
+    visit(scenario)
+
+
+def test_an_account_without_loops_is_told_what_to_do() -> None:
+    """The first loop is one click away."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        world.api.client.loops.clear()
+        assert "Make the first one" in (await visitor.get("/loops")).text
+        assert "Make the first one" in (await visitor.get("/")).text
+
+    visit(scenario)
+
+
+def test_a_loop_is_made_with_all_that_the_form_says() -> None:
+    """Filters are a line each, limits numbers; the next page is its verification."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        more = {"tags": "spring\nshop, new", "rate_limit": "2.5", "ordered": "on", "description": " Shop \nmore"}
+        answer = await visitor.post("/loops/new", **{**GOOD, **more, "format": "json"})
+        (command,) = world.api.client.called(c.CreateLoop)
+        assert answer.headers["location"].endswith("/verify?done=created")
+        assert (command.url, command.triggers, command.format) == ("https://n.example/hook", ["open", "click"], "json")
+        assert (command.tags, command.rate_limit, command.ordered) == (["spring", "shop", "new"], 2.5, True)
+        assert (command.max_concurrency, command.description) == (16, "Shop \nmore")
+
+    visit(scenario)
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "told"),
+    [
+        ("url", "ftp://x", "must start with http"),
+        ("triggers", [], "at least 1 item"),
+        ("rate_limit", "often", "must be a number"),
+        ("rate_limit", "-1", "must be above 0"),
+        ("max_concurrency", "0", "must be at least 1"),
+        ("tags", "x" * 201, "at most 200"),
+    ],
+)
+def test_a_form_that_is_wrong_says_where(field: str, value: Any, told: str) -> None:
+    """The problem is beside its field, and what was typed is still there."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        answer = await visitor.post("/loops/new", **{**GOOD, "description": "kept <b>", field: value})
+        assert answer.status_code == 422
+        assert told in answer.text
+        assert f'id="{field}-problem"' in answer.text
+        assert "kept &lt;b&gt;" in answer.text
+        assert world.api.client.called(c.CreateLoop) == []
+
+    visit(scenario)
+
+
+def test_an_address_that_is_refused_is_told_at_its_field() -> None:
+    """What only the service knows of an address is told in the same place."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        world.api.client.failures[c.CreateLoop] = [InvalidInput("url no", [("/url", "is at 10.0.0.1, not allowed")])]
+        answer = await visitor.post("/loops/new", **GOOD)
+        assert (answer.status_code, "is at 10.0.0.1, not allowed" in answer.text) == (422, True)
+
+    visit(scenario)
+
+
+def test_the_sample_is_of_what_is_picked() -> None:
+    """Of the trigger picked last, in the format picked; of the first that is, when that one is not picked any more."""
+
+    async def scenario(_: World, visitor: Visitor) -> None:
+        async def shown(query: str) -> str:
+            return (await visitor.get(f"/loops/sample?{query}")).text
+
+        assert "type=click" in await shown("triggers=open&triggers=click&sample=click")
+        assert "type=open" in await shown("triggers=open&sample=click")
+        assert "&#34;type&#34;:&#34;bounce&#34;" in await shown("triggers=bounce&format=json")
+        assert "type=open" in await shown("sample=nonsense")
+
+    visit(scenario)
+
+
+def test_a_change_of_the_address_needs_a_new_proof() -> None:
+    """Only what differs is changed; a new address leads to its verification."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        path = f"/loops/{world.loop.id}/edit"
+        same = {**GOOD, "url": world.loop.url, "description": "Letters"}
+        assert (await visitor.post(path, **same)).headers["location"].endswith("?done=saved")
+        assert world.api.client.called(c.ChangeLoop)[-1].changes == {"description": "Letters"}
+        moved = await visitor.post(path, **{**same, "url": "https://moved.example/"})
+        assert moved.headers["location"].endswith("/verify?done=url")
+        wrong = await visitor.post(path, **{**same, "url": "nothing"})
+        assert (wrong.status_code, "url-problem" in wrong.text) == (422, True)
+
+    visit(scenario)
+
+
+def test_verification_shows_every_place_tried() -> None:
+    """The file and its exact places before; what was found at each after; and the way on when it was found."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        loop = world.unverified
+        page = (await visitor.get(f"/loops/{loop.id}/verify")).text
+        places = [f"https://h.example/feedback-loops-{loop.verification_token}.txt", "_feedback-loops.h.example"]
+        assert all(place in page for place in places)
+        file = await visitor.get(f"/loops/{loop.id}/file")
+        assert f'filename="feedback-loops-{loop.verification_token}.txt"' in file.headers["content-disposition"]
+        tried = await visitor.post(f"/loops/{loop.id}/verify")
+        assert (tried.status_code, tried.text.count("404 Not Found")) == (422, 2)
+        part = await visitor.http.post(
+            f"/dashboard/loops/{loop.id}/verify", data={"csrf": visitor.csrf}, headers={"HX-Request": "true"}
+        )
+        assert (part.status_code, "<html" in part.text, "404 Not Found" in part.text) == (200, False, True)
+        world.api.client.proved.add(loop.id)
+        assert (await visitor.post(f"/loops/{loop.id}/verify")).headers["location"].endswith("?done=verified")
+
+    visit(scenario)
+
+
+def test_a_loop_is_paused_resumed_and_deleted_by_its_name() -> None:
+    """A wrong name deletes nothing; doing what the state forbids says so."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        path = f"/loops/{world.loop.id}"
+        assert (await visitor.post(f"{path}/pause")).headers["location"].endswith("?done=paused")
+        again = await visitor.post(f"{path}/pause")
+        assert (again.status_code, "Resume it first" in again.text) == (409, True)
+        await visitor.post(f"{path}/resume")
+        assert (await visitor.post(f"{path}/delete", name="Another")).status_code == 422
+        assert (await visitor.get(path)).status_code == 200
+        assert (await visitor.post(f"{path}/delete", name="Newsletter")).headers["location"].endswith("?done=deleted")
+        assert (await visitor.get(path)).status_code == 404
+
+    visit(scenario)
+
+
+def test_the_secret_is_shown_and_made_anew() -> None:
+    """With code to paste beside it."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        page = await visitor.get(f"/loops/{world.loop.id}/code")
+        assert "whsec_" in page.text
+        assert all(
+            f"<summary>{language}</summary>" in page.text for language in ("PHP", "Python", "Node", "Go", "Ruby")
+        )
+        rotated = await visitor.post(f"/loops/{world.loop.id}/code")
+        assert "24 hours" in rotated.text
+        assert len(world.api.client.called(c.RotateSecret)) == 1
+
+    visit(scenario)
+
+
+def test_a_tests_data_is_checked_and_its_answer_shown() -> None:
+    """What is no object is not sent; what the script answers is shown, as text."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        path = f"/loops/{world.loop.id}/test"
+        for data, told in (("{", "not JSON"), ("[]", "must be a JSON object")):
+            wrong = await visitor.post(path, type="open", data=data)
+            assert (wrong.status_code, told in wrong.text) == (422, True)
+        assert world.api.client.called(c.SendSample) == []
+        failed = c.SampleResult(
+            loop_id=world.loop.id, status=500, duration_ms=7, response_excerpt="<script>x", error="status: it said 500"
+        )
+        world.api.client.samples[world.loop.id] = failed
+        answer = await visitor.post(path, type="click", data=json.dumps({"recipient": "z@example.com"}))
+        assert all(t in answer.text for t in ("did not take it", "500", "7 ms", "it said 500", "&lt;script&gt;x"))
+        assert world.api.client.called(c.SendSample)[0].data == {"recipient": "z@example.com"}
+        refused = await visitor.post(f"/loops/{world.unverified.id}/test", type="open", data="{}")
+        assert (refused.status_code, "Verify it first" in refused.text) == (409, True)
+
+    visit(scenario)
+
+
+def test_all_loops_are_checked_at_once() -> None:
+    """Each active one is named with its answer."""
+
+    async def scenario(_: World, visitor: Visitor) -> None:
+        page = (await visitor.post("/loops/check")).text
+        assert "Newsletter" in page
+        assert "another.php" not in page
+
+    visit(scenario)
+
+
+def test_a_replay_is_begun_followed_and_cancelled() -> None:
+    """Its range is UTC; a second one at a time is refused on the page; progress is a part of the page."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        path = f"/loops/{world.loop.id}/replays"
+        wrong = await visitor.post(path, since="yesterday", which="dead")
+        assert (wrong.status_code, "since must be a date" in wrong.text) == (422, True)
+        second = await visitor.post(path, since="2026-01-01T00:00", which="dead")
+        assert (second.status_code, "Another replay" in second.text) == (409, True)
+        progress = await visitor.get(f"{path}/{world.replay.id}", headers={"HX-Request": "true"})
+        assert ("<html" in progress.text, "every 1s" in progress.text) == (False, True)
+        cancelled = await visitor.post(f"{path}/{world.replay.id}/cancel")
+        assert cancelled.headers["location"].endswith("?done=cancelled")
+        ended = await visitor.get(f"{path}/{world.replay.id}", headers={"HX-Request": "true"})
+        assert "every 1s" not in ended.text
+        begun = await visitor.post(path, since="2026-01-01T00:00", until="2026-01-01T01:00", which="all")
+        command = world.api.client.called(c.StartReplay)[-1]
+        assert begun.headers["location"].endswith("/rpl_2")
+        assert (command.since_ms, command.until_ms, command.which) == (1_767_225_600_000, 1_767_229_200_000, "all")
+
+    visit(scenario)
+
+
+def test_a_delivery_shows_what_went_over_the_wire() -> None:
+    """Request and answer, as text; it can be tried again; a POST that cannot be shown says why."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        page = (await visitor.get(f"/deliveries/{world.delivery_id}")).text
+        assert f"webhook-id: {world.event_id}" in page
+        assert "&lt;b&gt;thank you&lt;/b&gt;" in page
+        retried = await visitor.post(f"/deliveries/{world.delivery_id}/retry")
+        assert retried.headers["location"].endswith("?done=retried")
+        world.api.client.failures[c.GetPost] = [NotFound("the event is not kept any more")]
+        assert "not kept any more" in (await visitor.get(f"/deliveries/{world.delivery_id}")).text
+        world.api.client.failures[c.RetryDelivery] = [Conflict("An attempt is on its way.")]
+        busy = await visitor.post(f"/deliveries/{world.delivery_id}/retry")
+        assert (busy.status_code, "on its way" in busy.text) == (409, True)
+
+    visit(scenario)
+
+
+def test_events_are_searched() -> None:
+    """Each filter is asked of the log; a tag is looked for in what comes; times are UTC."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        found = await visitor.get("/events?type=click&recipient=john@example.com&message=m-1&since=2026-01-01T00:00")
+        query = world.api.client.called(c.ListEvents)[-1]
+        assert (query.type, query.recipient, query.message_id) == ("click", "john@example.com", "m-1")
+        assert query.since_ms == 1_767_225_600_000
+        assert world.event_id in found.text
+        assert world.event_id in (await visitor.get("/events?tag=spring")).text
+        assert world.event_id not in (await visitor.get("/events?tag=autumn")).text
+        wrong = await visitor.get("/events?until=soon")
+        assert (wrong.status_code, "until must be a date" in wrong.text) == (422, True)
+
+    visit(scenario)
+
+
+def test_a_message_is_registered_and_its_links_shown() -> None:
+    """What is wrong with it is told at the field; an id that is another message's is refused."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        fields = {"recipient": "zoe@example.com", "links": "https://a.example/\nhttps://b.example/", "tags": "x, y"}
+        answer = await visitor.post("/messages", **fields, id="a/b")
+        assert answer.headers["location"] == "/dashboard/messages/a%2Fb"
+        page = (await visitor.http.get(answer.headers["location"])).text
+        assert page.count("https://t.example/c/") >= 2
+        assert "https://t.example/o/" in page
+        wrong = await visitor.post("/messages", **{**fields, "recipient": "nobody"})
+        assert (wrong.status_code, "recipient-problem" in wrong.text) == (422, True)
+        taken = await visitor.post("/messages", **{**fields, "links": ""}, id="a/b")
+        assert (taken.status_code, "id-problem" in taken.text) == (422, True)
+        assert (await visitor.get("/messages?id=a/b")).headers["location"] == "/dashboard/messages/a%2Fb"
+
+    visit(scenario)
+
+
+def test_keys_are_made_once_shown_and_revoked() -> None:
+    """A new key is on that one page, and opens the account."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        page = (await visitor.post("/account/keys", name="Till")).text
+        found = re.search(r"flk_[\w-]+", page)
+        assert found is not None
+        answer = await world.api.call("GET", "/v1/feedback-loops", key=found[0])
+        assert [loop["id"] for loop in answer.json()["data"]] == [world.loop.id, world.unverified.id]
+        listed = (await visitor.get("/account")).text
+        assert found[0] not in listed
+        assert "Till" in listed
+        revoked = await visitor.post(f"/account/keys/{world.key.id}/revoke")
+        assert revoked.headers["location"].endswith("?done=key-revoked")
+        assert "Shop" not in (await visitor.get("/account")).text
+        assert (await visitor.post("/account/keys", name="x" * 201)).status_code == 422
+
+    visit(scenario)
+
+
+def test_users_are_added_and_removed() -> None:
+    """A weak password and a taken address are told; the last user stays."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        weak = await visitor.post("/account/users", email="new@example.com", password="short")
+        assert (weak.status_code, "password-problem" in weak.text) == (422, True)
+        taken = await visitor.post("/account/users", email=world.user.email, password=PASSWORD)
+        assert (taken.status_code, "already" in taken.text) == (409, True)
+        await visitor.post("/account/users", email="new@example.com", password=PASSWORD)
+        assert "new@example.com" in (await visitor.get("/account?done=user-added")).text
+        for user, _ in list(world.api.client.users.values()):
+            if user.id != world.user.id:
+                await visitor.post(f"/account/users/{user.id}/remove")
+        last = await visitor.post(f"/account/users/{world.user.id}/remove")
+        assert (last.status_code, "last user" in last.text) == (409, True)
+
+    visit(scenario)
+
+
+def test_a_password_is_changed_by_who_knows_it() -> None:
+    """The old one has to be right, the new one good; other sessions end."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        other = Visitor(world.api)
+        await other.sign_in()
+        wrong = await visitor.post("/account/password", old="nonsense", new="another long one")
+        assert (wrong.status_code, "old-problem" in wrong.text) == (422, True)
+        weak = await visitor.post("/account/password", old=PASSWORD, new="short")
+        assert (weak.status_code, "new-problem" in weak.text) == (422, True)
+        assert (await visitor.post("/account/password", old=PASSWORD, new="another long one")).status_code == 303
+        assert (await visitor.get("/account")).status_code == 200
+        assert (await other.get("/account")).status_code == 303
+        await other.close()
+
+    visit(scenario)
+
+
+def test_the_overview_says_what_needs_attention() -> None:
+    """A failing, an unverified and a disabled loop, a backlog, and a service that is not well."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        world.api.client.problems = ["the ledger is away"]
+        page = (await visitor.get("/")).text
+        for text in ("the ledger is away", "the script is failing", "gets nothing before it is verified"):
+            assert text in page
+        world.api.client.problems = []
+        world.api.client.health.clear()
+        world.api.client.backlogs[world.loop.id] = 20_000
+        world.api.client.loops[world.unverified.id][1].verify("x", NOW_MS)
+        world.api.client.loops[world.unverified.id][1].disable("It answered 410.", NOW_MS)
+        page = (await visitor.get("/")).text
+        assert "20,000 deliveries waiting" in page
+        assert "is disabled: It answered 410." in page
+        world.api.client.loops.clear()
+        assert "All is well" in (await visitor.get("/")).text
+
+    visit(scenario)
+
+
+@pytest.mark.parametrize(
+    ("path", "names"),
+    [
+        ("/live", ["attention", "waiting", "health", "chart"]),
+        ("/loops/{loop}/live", ["facts", "deliveries", "chart"]),
+        ("/events/live", ["events"]),
+    ],
+)
+def test_live_parts_come_and_end_with_the_session(path: str, names: list[str]) -> None:
+    """All parts at first, each as one event; nothing more once the visitor was signed out."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        cookie = f"{COOKIE}={visitor.http.cookies[COOKIE]}"
+        url = f"/dashboard{path.format(loop=world.loop.id)}"
+        stream = await world.api.stream(url, lambda got: f"event: {names[-1]}" in got, Cookie=cookie)
+        assert stream.headers["content-type"] == "text/event-stream"
+        assert [line[7:] for line in stream.text.splitlines() if line.startswith("event: ")] == names
+        assert all(line.startswith(("event: ", "data: ", "retry: ")) for line in stream.text.splitlines() if line)
+        world.api.client.failures[c.FindSession] = []
+        await visitor.post("/sign-out")
+        gone = await world.api.stream(url, lambda _: True, Cookie=cookie)
+        assert gone.status_code == 303
+
+    visit(scenario)

@@ -1,0 +1,94 @@
+"""The dashboard has words for all that the service calls by one."""
+
+from __future__ import annotations
+
+import pytest
+
+from actors import commands as c
+from actors.metrics import catalogue
+from actors.metrics.readings import Readings, Spread
+from api.dashboard import words
+from api.dashboard.charts import attempts_chart, events_chart
+from api.dashboard.live import message
+from api.dashboard.pages.loops import success_share
+from api.dashboard.pages.service import GROUPS, figures
+from api.dashboard.render import duration_text, share_text, time_html
+from api.metrics_page import families
+from domain.values import DeliveryState, LoopState, Trigger
+
+MINUTE_MS = 60_000
+
+
+def test_everything_has_a_word() -> None:
+    """Each trigger, each state of loops and deliveries, each error of an attempt."""
+    assert set(words.TRIGGERS) == {trigger.value for trigger in Trigger}
+    assert {state.value for state in LoopState} <= set(words.STATES)
+    assert {state.name.lower() for state in DeliveryState} <= set(words.STATES)
+    assert set(catalogue.ERROR_WORDS) == set(words.ERRORS)
+
+
+def test_shapes_tell_what_colours_tell() -> None:
+    """States of different tones never have the same shape."""
+    shapes: dict[str, set[str]] = {}
+    for _, tone, shape in words.STATES.values():
+        shapes.setdefault(shape, set()).add(tone)
+    assert {shape for shape, tones in shapes.items() if {"good", "bad"} <= tones} == set()
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "told"),
+    [
+        (200, None, "200"),
+        (302, "redirect", "302, it answered with a redirect, which is not followed"),
+        (503, "status", "503"),
+    ],
+)
+def test_an_answer_is_its_status(status: int, error: str | None, told: str) -> None:
+    """With why, where the status does not tell."""
+    assert words.answer_text(status, error) == told
+
+
+def test_no_answer_is_told_in_words() -> None:
+    """A word that nobody knows is shown as it is."""
+    assert words.answer_text(None, "timeout: over 15 s") == "it did not answer in time"
+    assert words.answer_text(None, "strange") == "strange"
+    assert words.answer_text(None, None) == "no answer"
+
+
+def test_numbers_are_never_better_than_they_are() -> None:
+    """A share is all only when it is all; no time is a dash."""
+    assert [share_text(s) for s in (1.0, 0.99999, 0.0, None)] == ["100 %", "99.9 %", "0.0 %", "–"]
+    assert [duration_text(ms) for ms in (7, 999.4, 1400, None)] == ["7 ms", "999 ms", "1.4 s", "–"]
+    assert success_share(c.Counts(answers=[0] * 5, buckets=[])) is None
+    assert str(time_html(None)) == '<span class="quiet">never</span>'
+    assert 'title="1970-01-01 00:00:00 UTC"' in time_html(0)
+
+
+def test_charts_have_every_minute() -> None:
+    """Minutes without traffic are 0, or have no percentile; the newest is last."""
+    counts = c.Counts(answers=[3, 0, 0, 1, 0], buckets=[4] + [0] * 11)
+    charts = attempts_chart([c.AttemptMinute(minute=99, counts=counts)], 100 * MINUTE_MS, 3)
+    answers = charts["answers"]
+    assert answers.times == [98 * 60, 99 * 60, 100 * 60]
+    assert [line.values for line in answers.lines][:1] == [[0, 3, 0]]
+    assert answers.lines[3].values == [0, 1, 0]
+    assert charts["durations"].lines[0].values == [None, 2.5, None]
+    events = events_chart([c.EventMinute(minute=100, type="click", count=5)], 100 * MINUTE_MS, 2)["events"]
+    assert [(line.label, line.values) for line in events.lines] == [("Clicks", [0, 5])]
+    assert [line.label for line in events_chart([], 0, 1)["events"].lines] == ["Opens", "Clicks"]
+
+
+def test_a_message_of_a_stream_is_one_event() -> None:
+    """However many lines its content has, and of whatever kind."""
+    assert message("facts", b"a\r\nb\rc\n") == b"event: facts\ndata: a\ndata: b\ndata: c\ndata: \n\n"
+
+
+def test_the_services_figures_are_told_in_units() -> None:
+    """Bytes as MB, seconds as time, a histogram as what 95 in 100 stay within; what is not there is left out."""
+    commits = (0,) * 3 + (95, 5) + (0,) * 9
+    readings = Readings(
+        [("processes", ("ledger",), 1.0), ("disk_free_bytes", (), 2e9), ("journal_oldest_age_seconds", (), 0.25)],
+        [("ledger_commit_seconds", (), Spread(commits, 1.0))],
+    )
+    told = {figure.value for _, wanted in GROUPS for figure in figures(families(readings), wanted)}
+    assert told == {"1", "2,000.0 MB", "250 ms", "5 ms"}

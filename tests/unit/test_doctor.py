@@ -1,0 +1,457 @@
+"""What the doctor finds, each thing broken for real."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import socket
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors.adapters.resolver import HandlerResolver
+from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.reader import SQLiteLedgerReader
+from actors.ledger.sqlite.schema import SCHEMA_VERSION, migrate
+from actors.processes.data_dir import DataDir
+from actors.settings import Settings
+from api.cli import doctor
+from api.doctor import machine, network, stores
+from api.doctor.findings import Finding, Level, carried_out
+from api.journal import Journal
+from domain.breaker import OPEN
+from domain.delivery import LaneHealth
+from domain.handler_policy import HandlerPolicy, parse_networks
+from domain.tracking import TrackingHit
+from domain.values import id_text
+from tests.contract.ledger_facts import Store, event, failed, outcome
+from tests.contract.sqlite_store import sqlite_stores
+from tests.raw_handler import OK, answering, make_certificates, raw_handler
+from tests.service import free_port
+
+LOCAL = HandlerPolicy(parse_networks("127.0.0.0/8", "networks"))
+
+
+def levels(findings: Sequence[Finding]) -> list[Level]:
+    return [finding.level for finding in findings]
+
+
+def only(findings: Sequence[Finding], level: Level) -> Finding:
+    """The one finding, which is of that level; whoever has a problem is told what to do."""
+    (found,) = findings
+    assert found.level is level, found
+    assert not found.found.endswith(".")
+    assert (len(found.advice) > 10) is (level is not Level.OK)
+    return found
+
+
+async def nowhere(_host: str) -> list[str]:
+    """A name server that knows no name."""
+    return []
+
+
+@pytest.fixture
+def data_dir(tmp_path: Path) -> Path:
+    """A data directory as a first start leaves it."""
+    path = tmp_path / "data"
+    with DataDir.open(path) as made:
+        made.master_key(b"")
+        made.admin_key(None)
+    return path
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with sqlite_stores(tmp_path) as made:
+        yield made
+
+
+# --- the machine
+
+
+def test_a_sound_directory_is_well(data_dir: Path) -> None:
+    """What a first start made raises no complaint."""
+    found = [*machine.check_data_dir(data_dir), *machine.check_keys(data_dir), *machine.check_disk(data_dir, 0, 0)]
+
+    assert set(levels(found)) == {Level.OK}
+    assert len(found) == 4
+
+
+def test_a_directory_that_others_can_enter_is_seen(data_dir: Path) -> None:
+    """Open permissions are a warning, and the command that closes them is named."""
+    data_dir.chmod(0o755)
+
+    assert "chmod 700" in only(machine.check_data_dir(data_dir), Level.WARNING).advice
+
+
+def test_a_directory_that_is_none_is_seen(tmp_path: Path) -> None:
+    """One that is missing may be made by the first start; a file in its place can not."""
+    (tmp_path / "file").touch()
+
+    only(machine.check_data_dir(tmp_path / "none"), Level.WARNING)
+    only(machine.check_data_dir(tmp_path / "file"), Level.PROBLEM)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "mode", "word"),
+    [
+        ("master.key", "ab" * 31, 0o600, "back-up"),
+        ("admin.key", "short", 0o600, "Remove"),
+        ("admin.key", "long-enough-a-key", 0o644, "chmod 600"),
+        ("master.key", "\udcff", 0o600, "back-up"),
+    ],
+)
+def test_a_key_that_is_damaged_or_open_is_seen(data_dir: Path, name: str, content: str, mode: int, word: str) -> None:
+    """The advice fits the key: one can be made anew, the other can not; the key itself is not shown."""
+    path = data_dir / name
+    path.write_bytes(content.encode("utf-8", "surrogateescape"))
+    path.chmod(mode)
+    bad = [finding for finding in machine.check_keys(data_dir) if finding.level is Level.PROBLEM]
+
+    assert word in only(bad, Level.PROBLEM).advice
+    assert content not in bad[0].found
+
+
+def test_a_disk_that_is_nearly_full_is_seen(data_dir: Path) -> None:
+    """Little room is a warning, too little a problem (the bounds are moved, not the disk)."""
+    only(machine.check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
+    only(machine.check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
+
+
+def test_a_taken_port_is_seen() -> None:
+    """What cannot be listened at is told before the start finds out; a running service's own port is not."""
+    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
+        port = taken.getsockname()[1]
+        settings = Settings.from_env({}, port=str(port))
+        assert "--port" in only(machine.check_port(settings, runs=False), Level.PROBLEM).advice
+        assert machine.check_port(settings, runs=True) == []
+    only(machine.check_port(settings, runs=False), Level.OK)
+
+
+def test_a_clock_that_was_set_back_is_seen(data_dir: Path) -> None:
+    """Files of the future tell of it."""
+    now_s = (data_dir / "master.key").stat().st_mtime
+    os.utime(data_dir / "master.key", (now_s + 3600, now_s + 3600))
+
+    assert "3600 s" in only(machine.check_clock(data_dir, now_s), Level.PROBLEM).found
+    assert machine.check_clock(data_dir, now_s + 3600)[0].level is not Level.PROBLEM
+
+
+def test_a_running_service_is_known_by_its_lock(data_dir: Path) -> None:
+    """Looking does not take the lock from whoever wants it next."""
+    assert not machine.is_running(data_dir)
+    with DataDir.open(data_dir):
+        assert machine.is_running(data_dir)
+    assert not machine.is_running(data_dir / "none")
+
+
+# --- the store and the journal
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Path:
+    path = tmp_path / "ledger.sqlite"
+    with closing(open_writer(path)) as made:
+        migrate(made)
+    return path
+
+
+def test_a_sound_ledger_is_well(ledger: Path, tmp_path: Path) -> None:
+    """So is one that is not there yet."""
+    only(stores.check_ledger_file(ledger), Level.OK)
+    only(stores.check_ledger_file(tmp_path / "none"), Level.OK)
+
+
+def test_a_ledger_that_was_moved_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
+    """A start without --store would begin an empty one."""
+    (tmp_path / "ledger.moved.sqlite").touch()
+
+    assert "--store" in only(stores.check_ledger_file(tmp_path / "ledger.sqlite"), Level.PROBLEM).advice
+
+
+def test_a_damaged_ledger_is_seen(ledger: Path) -> None:
+    """A page that is overwritten is found by reading the file through; a file that is no database at once."""
+    with ledger.open("r+b") as file:
+        file.seek(4096)
+        file.write(b"\xff" * 8192)
+    assert "back-up" in only(stores.check_ledger_file(ledger), Level.PROBLEM).advice
+
+    ledger.write_bytes(b"not a database, but long enough for a header" * 100)
+    only(stores.check_ledger_file(ledger), Level.PROBLEM)
+
+
+def test_a_ledger_of_another_version_is_seen(ledger: Path) -> None:
+    """A newer one is a problem, an older one is brought up to date by the next start."""
+    for version, level in ((SCHEMA_VERSION + 1, Level.PROBLEM), (SCHEMA_VERSION - 1, Level.WARNING)):
+        with closing(sqlite3.connect(ledger)) as connection:
+            connection.execute(f"PRAGMA user_version = {version}")
+        assert str(version) in only(stores.check_ledger_file(ledger), level).found
+
+
+def test_a_ledger_that_somebody_keeps_locked_is_seen(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is not given back is a problem."""
+    monkeypatch.setattr(stores, "LOCK_S", 0.05)
+    with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        assert "locked" in only(stores.check_ledger_file(ledger), Level.PROBLEM).found
+        connection.execute("ROLLBACK")
+    only(stores.check_ledger_file(ledger), Level.OK)
+
+
+def test_what_waits_is_told(store: Store) -> None:
+    """Handlers that are down, and deliveries that wait for a handler that is up, are warnings."""
+    tenant = store.account()
+    up, down = store.active_loop(tenant), store.active_loop(tenant)
+    now_ms = store.clock.ms
+    assert levels(stores.check_backlog(store.reader, now_ms)) == [Level.OK, Level.OK]
+    store.record(event(tenant, loop_nos=[up.no, down.no]))
+    store.outcomes(health=(down.no, LaneHealth(OPEN, now_ms, None, now_ms, 5, now_ms)))
+    handlers, late = stores.check_backlog(store.reader, now_ms + 3_600_000)
+
+    assert (handlers.level, late.level) == (Level.WARNING, Level.WARNING)
+    assert "of 2 loops 1 cannot" in handlers.found
+    assert "1 deliveries" in late.found
+    assert "3600 s" in late.found
+
+
+def test_a_store_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
+    """There is a finding, not a traceback."""
+    only(stores.check_backlog(SQLiteLedgerReader(tmp_path / "none"), 0), Level.PROBLEM)
+
+
+def hit(at_ms: int) -> bytes:
+    made = TrackingHit(at_ms.to_bytes(6, "big") + bytes(10), "open", 1, 1, at_ms, "", "", "", "", "")
+    return msgspec.msgpack.encode(made)
+
+
+def test_hits_that_wait_in_the_journal_are_told(tmp_path: Path) -> None:
+    """Looking changes nothing, and forwards nothing."""
+    path = tmp_path / "journal"
+    only(stores.check_journal(path, 0), Level.OK)
+
+    async def keep() -> None:
+        journal = Journal.open(path, 1 << 24)
+        await asyncio.gather(*(journal.append(hit(at_ms)) for at_ms in (5_000, 9_000)))
+        await journal.close()
+
+    asyncio.run(keep())
+    for _ in range(2):
+        found = only(stores.check_journal(path, 65_000), Level.WARNING).found
+        assert found == "2 answered hits wait in it, the oldest for 60 s"
+
+
+def test_a_corrupt_journal_is_seen_and_left_alone(tmp_path: Path) -> None:
+    """What a start would move aside is said, and is still there."""
+    path = tmp_path / "journal"
+    path.mkdir()
+    (path / "data.mdb").write_bytes(b"\0" * 40_000)
+
+    only(stores.check_journal(path, 0), Level.PROBLEM)
+    assert (path / "data.mdb").stat().st_size == 40_000
+
+
+# --- the network
+
+
+class Answers(BaseHTTPRequestHandler):
+    """A service that is as its class says."""
+
+    ready = (200, b'{"status": "ready"}')
+    metrics = b""
+
+    def do_GET(self) -> None:
+        status, body = {"/readyz": self.ready, "/metrics": (200, self.metrics)}.get(self.path, (200, b"{}"))
+        self.send_response(status)
+        self.send_header("Content-Type", "application/problem+json" if status != 200 else "text/plain")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Says nothing."""
+
+
+def served(**how: Any) -> dict[str, Finding]:
+    """What is found of a service that answers so, by check."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Made", (Answers,), how))
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        found = asyncio.run(network.check_service(f"http://127.0.0.1:{server.server_port}", runs=None))
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+    return {finding.check: finding for finding in found}
+
+
+WELL = b"""feedback_loops_journal_depth 3
+feedback_loops_processes{process="ledger"} 1
+feedback_loops_ray_nodes{state="alive"} 1
+"""
+
+
+def test_a_service_that_is_well_is_well() -> None:
+    """Ready, with all actors there, and no hit waiting for long."""
+    found = served(metrics=WELL)
+
+    assert {name: finding.level for name, finding in found.items()} == dict.fromkeys(
+        ("service", "journal", "actors", "Ray"), Level.OK
+    )
+
+
+@pytest.mark.parametrize(
+    ("check", "how", "word"),
+    [
+        ("service", {"ready": (503, b'{"problems": ["the ledger is away"]}')}, "the ledger is away"),
+        ("journal", {"metrics": WELL + b"feedback_loops_journal_oldest_age_seconds 61\n"}, "61 s"),
+        ("journal", {"metrics": WELL + b"feedback_loops_journal_trouble 1\n"}, "memory"),
+        ("journal", {"metrics": WELL + b"feedback_loops_hits_lost_total 7\n"}, "7 hits were lost"),
+        ("actors", {"metrics": WELL + b'feedback_loops_processes_silent{process="gateway"} 1\n'}, "gateway"),
+        ("Ray", {"metrics": b""}, "does not answer"),
+    ],
+)
+def test_what_a_running_service_says_of_itself_is_told(check: str, how: dict[str, Any], word: str) -> None:
+    """Each trouble is a problem of its own check, with what to do."""
+    assert word in only([served(**({"metrics": WELL} | how))[check]], Level.PROBLEM).found
+
+
+def test_a_service_that_is_down_is_a_warning_unless_it_should_be_up() -> None:
+    """With its lock held it runs, and should answer."""
+    url = f"http://127.0.0.1:{free_port()}"
+
+    only(asyncio.run(network.check_service(url, runs=False)), Level.WARNING)
+    only(asyncio.run(network.check_service(url, runs=True)), Level.PROBLEM)
+
+
+def test_a_ray_that_cannot_be_reached_is_seen() -> None:
+    """A cluster's head is asked for a connection while no service is there to tell."""
+    only(asyncio.run(network.check_ray_address(f"127.0.0.1:{free_port()}", runs=False)), Level.PROBLEM)
+    assert asyncio.run(network.check_ray_address(None, runs=False)) == []
+
+
+def test_names_that_do_not_resolve_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The tracking host's name, and a name server that does not answer, are problems; a bare address is a warning."""
+    monkeypatch.setattr(network, "NAMES_S", 0.3)
+    silent = f"127.0.0.1:{free_port()}"
+
+    found = asyncio.run(network.check_names("https://track.invalid", silent))
+    assert levels(found) == [Level.PROBLEM, Level.PROBLEM]
+    assert asyncio.run(network.check_names("http://127.0.0.1:8080", silent))[0].level is Level.WARNING
+
+
+async def handler(store: Store, url: str, policy: HandlerPolicy = LOCAL) -> dict[str, Finding]:
+    """What is found of a new loop with this URL, by check."""
+
+    def made() -> str:
+        loop = store.account().loop()
+        loop.change_url(url, "t" * 32, store.clock.ms)
+        store.append(loop)
+        return id_text("fl", loop.id)
+
+    loop_id = await asyncio.to_thread(made)
+    found = await network.check_handler(loop_id, store.reader, HandlerResolver(policy))
+    return {finding.check: finding for finding in found}
+
+
+def test_a_handler_that_answers_is_well(store: Store) -> None:
+    """Any answer will do: scripts need not like a GET. That it is not verified yet is said with it."""
+
+    async def scenario() -> dict[str, Finding]:
+        async with raw_handler(answering(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")) as there:
+            return await handler(store, there.url())
+
+    found = asyncio.run(scenario())
+    assert "405" in only([found["handler"]], Level.OK).found
+    assert "verify" in only([found["loop"]], Level.WARNING).advice
+
+
+def test_handlers_that_cannot_be_reached_are_told_apart(store: Store, tmp_path: Path) -> None:
+    """A refused connection, an address that is not allowed, a name that does not exist, a certificate of nobody's."""
+
+    async def scenario() -> list[Finding]:
+        certificates = make_certificates(tmp_path, "127.0.0.1")
+        async with raw_handler(answering(OK), tls=certificates.server) as there:
+            strange = await handler(store, there.url(scheme="https"))
+        refused = await handler(store, f"http://127.0.0.1:{free_port()}/")
+        banned = await handler(store, "http://127.0.0.1/", HandlerPolicy(()))
+        unknown = await handler(store, "http://handler.invalid/")
+        return [found["handler"] for found in (refused, banned, unknown, strange)]
+
+    words = ("no connection", "ALLOWED_HANDLER_NETWORKS", "does not resolve", "certificate")
+    for finding, word in zip(asyncio.run(scenario()), words, strict=True):
+        assert word in only([finding], Level.PROBLEM).found
+
+
+def test_the_latest_attempts_are_told(store: Store) -> None:
+    """What the handler said last is in the report, and a failure is a warning."""
+    tenant = store.account()
+    row = store.active_loop(tenant)
+    ((delivery_id,),) = store.record(event(tenant, loop_nos=[row.no])).delivery_ids
+
+    def attempts() -> list[Finding]:
+        found = asyncio.run(network.check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), nowhere)))
+        return [finding for finding in found if finding.check == "attempts"]
+
+    only(attempts(), Level.OK)
+    store.outcomes(failed(delivery_id, 1, store.clock.ms + 1))
+    assert "503 after 12 ms" in only(attempts(), Level.WARNING).found
+    store.outcomes(outcome(delivery_id, 2, at_ms=store.clock.ms + 1))
+    assert "200 after 12 ms" in only(attempts(), Level.OK).found
+
+
+def test_a_loop_that_is_not_there_is_said_to_be_so(store: Store) -> None:
+    """An unknown id is a problem of the question."""
+    only(asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL))), Level.PROBLEM)
+
+
+# --- the command
+
+
+def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """0 with warnings alone, 1 with a problem; `--json` has all findings as one object."""
+    port = str(free_port())
+    environment = {"FEEDBACK_LOOPS_PORT": port, "FEEDBACK_LOOPS_DATA_DIR": str(data_dir)}
+    code = doctor.run(["--json"], environment)
+    report = json.loads(capsys.readouterr().out)
+    assert {f["check"] for f in report["findings"]} >= {
+        "data directory",
+        "keys",
+        "disk",
+        "clock",
+        "port",
+        "DNS",
+        "store",
+    }
+    assert (code == 0) is report["ok"]
+
+    (data_dir / "ledger.sqlite").write_bytes(b"no database" * 1000)
+    assert doctor.run([], environment) == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("problem store") and "back-up" in line for line in lines)
+
+
+def test_settings_that_are_wrong_are_found_first(tmp_path: Path) -> None:
+    """Each is a problem with its name; nothing else can be looked at before."""
+    options = argparse.Namespace(data_dir=str(tmp_path), loop=None, url=None, json=False)
+    (found,) = asyncio.run(doctor.examine(options, {"FEEDBACK_LOOPS_PORT": "http"}))
+
+    assert (found.check, found.level) == ("settings", Level.PROBLEM)
+    assert "FEEDBACK_LOOPS_PORT" in found.found
+
+
+def test_a_check_that_fails_hides_no_other() -> None:
+    """Its exception is a finding."""
+
+    async def broken() -> Sequence[Finding]:
+        raise ZeroDivisionError("of all things")
+
+    assert "ZeroDivisionError" in only(asyncio.run(carried_out("x", broken)), Level.PROBLEM).found
