@@ -161,14 +161,15 @@ class _Decision:
         return [*new_hosts, *new_own][: max(room, 0 if self._places else 1)]
 
     def _with_nodes(self, names: Iterable[str]) -> list[tuple[str, str]]:
-        """New hosts, each with the node that has the fewest hosts for its size."""
+        """New hosts, each with the node that has the fewest hosts for its size; one without cores is to have none."""
+        nodes = [node for node in self._nodes if node.cpus]
         count = {node.id: 0 for node in self._nodes} | {"": 0}
         for place in self._places.values():
             if place.is_host and place.node in count:
                 count[place.node] += 1
         placed = []
         for name in names:
-            node = min(self._nodes, key=lambda n: (count[n.id] / max(n.cpus, 1), n.id), default=NOWHERE)
+            node = min(nodes, key=lambda n: (count[n.id] / n.cpus, n.id), default=NOWHERE)
             count[node.id] += 1
             placed.append((name, node.id))
         return placed

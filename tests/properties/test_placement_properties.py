@@ -189,6 +189,14 @@ def test_the_first_host_goes_before_all() -> None:
     assert decide(["fl_a"], [], [], 1).start == [(host_name(0), "")]
 
 
+def test_a_node_without_cores_gets_no_host() -> None:
+    """One that is there for Ray's own processes is left to them."""
+    head, worker = Node("a-head", 0, MEMORY), Node("worker", 2, MEMORY)
+
+    assert decide(["fl_a"], [], [head, worker], 24).start == [(host_name(0), "worker")]
+    assert decide(["fl_a"], [], [head], 1).start == [(host_name(0), "")]
+
+
 def test_moves_between_hosts_are_staged() -> None:
     """A new host gets its share in steps."""
     loops = loop_ids(2000)
