@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, FloatRect, Page, Request, sync_playwright
 
 CHROMIUM: Final = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 AXE: Final = (Path(__file__).parent / "vendor" / "axe-core" / "axe.min.js").read_text()
@@ -26,6 +26,8 @@ _ARGUMENTS: Final = [
     "--no-first-run",
     "--no-proxy-server",
 ]
+#: What is further down a page is cut off its picture.
+_PICTURE_MAX_HEIGHT_PX: Final = 800
 #: WCAG 2.2 AA, and what axe holds to be good practice.
 _TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 #: Runs axe, and gives what it found as JSON text.
@@ -50,9 +52,11 @@ def chromium() -> Iterator[Browser]:
 class Watched:
     """A page whose console, errors and requests are noted."""
 
-    def __init__(self, page: Page, base: str) -> None:
+    def __init__(self, page: Page, base: str, pictures: Path | None = None) -> None:
         self.page = page
         self.base = base
+        #: The folder that pictures of the steps go to; without one there are none.
+        self.pictures = pictures
         #: What the browser complained of: scripts' errors, and violations of the content security policy.
         self.complaints: list[str] = []
         #: Requests to other places than the service.
@@ -69,6 +73,14 @@ class Watched:
     def _on_request(self, request: Request) -> None:
         if not request.url.startswith((self.base, "data:", "blob:")):
             self.elsewhere.append(request.url)
+
+    def picture(self, name: str) -> None:
+        """Keeps what a visitor sees at this step, down to the end of the content, if pictures are wanted."""
+        if self.pictures is not None:
+            end = self.page.get_by_role("main").evaluate("(main) => main.getBoundingClientRect().bottom + scrollY")
+            height = min(end, _PICTURE_MAX_HEIGHT_PX)
+            clip = FloatRect(x=0, y=0, width=self.page.evaluate("innerWidth"), height=height)
+            self.page.screenshot(path=self.pictures / f"{name}.png", clip=clip, full_page=True, animations="disabled")
 
     def open(self, path: str) -> None:
         """Goes to a page; its live parts need not have ended."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,21 +22,18 @@ PATIENCE_MS = 30_000
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[Service]:
-    running = Service(tmp_path / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2")
+@contextmanager
+def stage(folder: Path, pictures: Path | None = None) -> Iterator[tuple[Service, Watched]]:
+    """A service with its data in `folder`, and a browser that looks at it."""
+    service = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2")
     try:
-        yield running.start()
+        service.start()
+        with chromium() as started:
+            page = started.new_context(viewport={"width": 1200, "height": 900}, color_scheme="light").new_page()
+            page.set_default_timeout(PATIENCE_MS)
+            yield service, Watched(page, f"http://127.0.0.1:{service.port}", pictures)
     finally:
-        running.end()
-
-
-@pytest.fixture
-def browser(service: Service) -> Iterator[Watched]:
-    with chromium() as started:
-        page = started.new_context(viewport={"width": 1280, "height": 900}).new_page()
-        page.set_default_timeout(PATIENCE_MS)
-        yield Watched(page, f"http://127.0.0.1:{service.port}")
+        service.end()
 
 
 def press(page: Page, name: str) -> None:
@@ -56,6 +54,7 @@ def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
     page.get_by_label("Name of the account").fill("Shop")
     page.get_by_label("Your e-mail address").fill("ann@example.com")
     page.get_by_label("A password").fill(PASSWORD)
+    browser.picture("1-first-run")
     press(page, "Make the first user")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     assert not token_file.exists()
@@ -78,6 +77,7 @@ def make_a_loop(browser: Watched, url: str) -> None:
     expect(page.locator("#sample pre")).to_contain_text('"type":"unsubscribe"')
     page.get_by_label("Form", exact=False).first.check()
     page.get_by_label("What is it for?").fill("Newsletter")
+    browser.picture("2-new-loop")
     press(page, "Make the feedback loop")
     expect(page.get_by_role("heading", name="Show that the server is yours")).to_be_visible()
 
@@ -92,6 +92,7 @@ def verify(browser: Watched, handler: Handler) -> None:
     assert places.count() >= 2
     assert "/dir/feedback-loops-" in places.nth(0).inner_text()
     assert "404" in places.nth(0).inner_text()
+    browser.picture("3-verify")
     browser.check()
     with page.expect_download() as download:
         page.get_by_role("link", name="Download").click()
@@ -112,6 +113,7 @@ def send_a_test(browser: Watched, handler: Handler) -> None:
     expect(page.locator("#result")).to_contain_text("The script took it")
     expect(page.locator("#result")).to_contain_text("thank you")
     assert handler.got[-1].fields["recipient"] == "zoe@example.com"
+    browser.picture("4-send-a-test")
     browser.check()
 
 
@@ -124,6 +126,7 @@ def tracked_link(browser: Watched) -> str:
     page.get_by_label("Tags").fill("spring")
     press(page, "Register")
     link = page.locator("#link-1").inner_text()
+    browser.picture("5-tracked-link")
     browser.check()
     return link
 
@@ -134,8 +137,8 @@ def click(service: Service, link: str) -> None:
     assert answer.status_code == 302
 
 
-def test_the_marketers_walk(service: Service, browser: Watched) -> None:
-    """From the first run over a verified loop to a click that arrives live, a broken script, and its replay."""
+def walk(service: Service, browser: Watched) -> None:
+    """From the first run to the replay, and a picture of each step if they are wanted."""
     page = browser.page
     with Handler() as handler:
         sign_in_for_the_first_time(browser, service)
@@ -153,6 +156,7 @@ def test_the_marketers_walk(service: Service, browser: Watched) -> None:
         row = page.get_by_role("row").filter(has_text="click")
         expect(row).to_contain_text("delivered")
         assert page.evaluate("window.stays") is True
+        browser.picture("6-live-click")
         browser.check()
 
         # Its attempt shows what was POSTed, to the byte, and what was answered.
@@ -163,6 +167,7 @@ def test_the_marketers_walk(service: Service, browser: Watched) -> None:
         for name in ("webhook-id", "webhook-timestamp", "webhook-signature", "date", "user-agent", "x-feedback-loop"):
             expect(request).to_contain_text(got.headers[name])
         expect(page.get_by_role("region", name="Response to attempt 1")).to_contain_text("thank you")
+        browser.picture("7-attempt")
         browser.check()
         page.get_by_role("link", name=id_text("evt", b"")[:4]).click()
         expect(page.get_by_role("heading", name="Click by john@example.com")).to_be_visible()
@@ -177,6 +182,7 @@ def test_the_marketers_walk(service: Service, browser: Watched) -> None:
         dead = page.get_by_role("row").filter(has_text="dead")
         expect(dead).to_have_count(1)
         expect(dead).to_contain_text("500")
+        browser.picture("8-failing")
         browser.check()
 
         # Mended, and replayed.
@@ -187,8 +193,15 @@ def test_the_marketers_walk(service: Service, browser: Watched) -> None:
         expect(page.locator("#replay")).to_contain_text("done")
         expect(page.locator("#replay")).to_contain_text("1 of 1")
         assert handler.wait_for(before + 1)[-1].fields["type"] == "click"
+        browser.picture("9-replay")
         browser.check()
         page.get_by_role("link", name="To the loop").click()
         expect(page.get_by_role("row").filter(has_text="dead")).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="click")).to_have_count(2)
         expect(page.locator(".facts")).to_contain_text("active")
+
+
+def test_the_marketers_walk(tmp_path: Path) -> None:
+    """From the first run over a verified loop to a click that arrives live, a broken script, and its replay."""
+    with stage(tmp_path) as (service, browser):
+        walk(service, browser)

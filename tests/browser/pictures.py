@@ -1,0 +1,33 @@
+"""The documents' pictures of the dashboard: the walk that the test makes, each step kept as a PNG.
+
+python -m tests.browser.pictures [--out docs/assets/dashboard]
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.browser.chromium import CHROMIUM
+from tests.browser.test_walk import stage, walk
+from tests.service import ROOT
+
+
+def main() -> None:
+    """Makes the walk on a service of its own; the pictures that are there are replaced."""
+    parser = argparse.ArgumentParser(prog="python -m tests.browser.pictures")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs/assets/dashboard", help="the pictures' folder")
+    out: Path = parser.parse_args().out
+    if CHROMIUM is None:
+        sys.exit("Chromium is not installed: the pictures are taken with it; `apt-get install chromium` has it")
+    out.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, stage(Path(folder), out) as (service, browser):
+        walk(service, browser)
+    for picture in sorted(out.glob("*.png")):
+        print(f"{picture.stat().st_size / 1000:6.1f} kB  {picture}")
+
+
+if __name__ == "__main__":
+    main()
