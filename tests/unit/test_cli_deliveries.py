@@ -143,7 +143,7 @@ def test_ctrl_c_leaves_a_replay_running_and_says_so(service: Served) -> None:
     )
     eventually(lambda: len(service.client.called(c.GetReplay)) > 0)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=10)
+    _, told = process.communicate(timeout=60)
 
     assert process.returncode == 130
     assert "rpl_1 goes on in the background" in told
