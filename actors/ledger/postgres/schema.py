@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import ClientCursor, Connection
 from psycopg.rows import tuple_row
 
+from actors.ledger.schema_version import check_current, refuse_newer
 from domain.errors import StoreError, StoreUnavailable
 
 #: The lock under which schemas are changed: of two programs that start at once the second finds it done.
@@ -91,7 +92,7 @@ def migrate(connection: Connection[Any], migrations: Sequence[Migration] = MIGRA
     newest = migrations[-1].version
     for migration in migrations:
         version = schema_version(connection)
-        _refuse_newer(version, newest)
+        refuse_newer(version, newest)
         if version < migration.version:
             _step(connection, migration)
 
@@ -103,18 +104,7 @@ def check_readable(connection: Connection[Any]) -> None:
         StoreError: it was written by a newer program.
         StoreUnavailable: the writer has not brought it to this version yet.
     """
-    version = schema_version(connection)
-    _refuse_newer(version, SCHEMA_VERSION)
-    if version < SCHEMA_VERSION:
-        raise StoreUnavailable(f"the ledger is at schema version {version} and not migrated to {SCHEMA_VERSION} yet")
-
-
-def _refuse_newer(version: int, newest: int) -> None:
-    if version > newest:
-        raise StoreError(
-            f"The ledger has schema version {version}, this program knows versions up to {newest}. "
-            "Start the newer program that wrote it, or restore a back-up made before the upgrade."
-        )
+    check_current(schema_version(connection), SCHEMA_VERSION)
 
 
 def _step(connection: Connection[Any], migration: Migration) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from domain.errors import StoreError, StoreUnavailable
+from actors.ledger.schema_version import check_current, refuse_newer
 
 
 class Migration(NamedTuple):
@@ -57,7 +57,7 @@ def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MI
     """
     newest = migrations[-1].version
     for migration in migrations:
-        _refuse_newer(schema_version(connection), newest)
+        refuse_newer(schema_version(connection), newest)
         if schema_version(connection) < migration.version:
             _step(connection, migration)
 
@@ -69,18 +69,7 @@ def check_readable(connection: sqlite3.Connection) -> None:
         StoreError: it was written by a newer program.
         StoreUnavailable: the writer has not brought it to this version yet.
     """
-    version = schema_version(connection)
-    _refuse_newer(version, SCHEMA_VERSION)
-    if version < SCHEMA_VERSION:
-        raise StoreUnavailable(f"the ledger is at schema version {version} and not migrated to {SCHEMA_VERSION} yet")
-
-
-def _refuse_newer(version: int, newest: int) -> None:
-    if version > newest:
-        raise StoreError(
-            f"The ledger has schema version {version}, this program knows versions up to {newest}. "
-            "Start the newer program that wrote it, or restore a back-up made before the upgrade."
-        )
+    check_current(schema_version(connection), SCHEMA_VERSION)
 
 
 def _step(connection: sqlite3.Connection, migration: Migration) -> None:
