@@ -40,6 +40,7 @@ from actors.metrics.gathering import Gathering
 from actors.metrics.process import process_readings
 from actors.metrics.readings import ProcessReadings
 from actors.metrics.tallies import Tallies
+from actors.processes.garbage import tame
 from actors.processes.log_lines import configure
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
@@ -59,6 +60,7 @@ def begin(plain: dict[str, Any], process: str) -> None:
     """What the process of an actor does first: its log is written as the settings say."""
     settings = _settings(plain)
     configure(settings.log_level, process, settings.log_format)
+    tame()
 
 
 @functools.cache

@@ -25,6 +25,7 @@ from actors.gateway.client import GatewayClient
 from actors.metrics import catalogue as m
 from actors.metrics.figures import HitFigures
 from actors.metrics.tallies import Tallies
+from actors.processes.garbage import tame
 from actors.processes.log_lines import configure
 from actors.settings import Settings
 from actors.tracing.spans import Traces
@@ -126,6 +127,7 @@ def main() -> None:
     except FeedbackLoopsError as exc:
         log.critical("cannot start", extra={"action": "front_end_failed", "problem": str(exc)})
         sys.exit(1)
+    tame()
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, log.getEffectiveLevel()))
     serve(app, socket.socket(fileno=arguments.fd))
     if traces is not None:

@@ -5,6 +5,7 @@ Importing this module makes every topic known, so it is what a reader of stored 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable
 from typing import Final
 from uuid import UUID
@@ -51,8 +52,12 @@ class Ledger(Application[UUID]):
         _register_transcodings(transcoder)
 
 
+@functools.cache
 def event_mapper() -> Mapper[UUID]:
-    """A mapper between domain events and stored events, the same as `Ledger`'s, that needs no database."""
+    """The mapper between domain events and stored events, the same as `Ledger`'s, that needs no database.
+
+    One for all who ask in a process: it holds nothing of what it maps.
+    """
     transcoder = JSONTranscoder()
     _register_transcodings(transcoder)
     return Mapper(transcoder)

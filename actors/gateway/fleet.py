@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S: Final = 60.0
 #: A loop's actor that runs says within this what it was started with.
 LOOP_TIMEOUT_S: Final = 5.0
+#: Between two replacements, for what has waited for one to be through before it waits for the next.
+SETTLE_S: Final = 1.5
 #: For the ledger and the loops, to finish what they are recording.
 STOP_TIMEOUT_S: Final = 2.0
 #: Between two looks whether an actor is missing: somebody may have killed it for good.
@@ -87,9 +89,11 @@ class Fleet:
             if await self._is_outdated(name):
                 await self._end(name, () if name == options.LEDGER else None)
                 await self._start(name)
-        for name in sorted(await asyncio.to_thread(self._launcher.there)):
-            if is_place(name):
-                await self._renew_place(name)
+                await asyncio.sleep(SETTLE_S)
+        # Hosts first: one that is up takes the loops of those that end after it.
+        places = filter(is_place, await asyncio.to_thread(self._launcher.there))
+        for name in sorted(places, key=lambda name: (not name.startswith(options.HOST_PREFIX), name)):
+            await self._renew_place(name)
         self._is_renewed = True
 
     async def _renew_place(self, name: str) -> None:

@@ -28,6 +28,7 @@ from actors.gateway.pipeline import Pipeline
 from actors.gateway.ray_launcher import RayLauncher
 from actors.gateway.reception import Reception
 from actors.links.frame_server import FrameServer
+from actors.processes.garbage import tame
 from actors.processes.log_lines import configure
 from actors.ray_calls import Actors
 from actors.settings import Settings
@@ -193,6 +194,7 @@ def main() -> None:
     plain = json.loads(arguments.settings.read_text())
     settings = Settings.from_dict(plain)
     configure(settings.log_level, "gateway", settings.log_format)
+    tame()
     process = GatewayProcess(settings, int(plain["started_ms"]), arguments.ray_address)
     sys.exit(uvloop.run(process.run()))
 

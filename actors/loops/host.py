@@ -18,8 +18,8 @@ from domain.errors import Moved
 
 log = logging.getLogger(__name__)
 
-#: Loops awake at the same time, beyond which those that rest are put to sleep.
-MAX_AWAKE: Final = 4096
+#: Loops awake at the same time, some 20 KB each, beyond which those that rest are put to sleep.
+MAX_AWAKE: Final = 8192
 #: Loops that the outbox has something for are woken so many at a time, with pauses: live traffic goes between.
 WAKING_AT_ONCE: Final = 64
 WAKING_PAUSE_S: Final = 0.05

@@ -7,6 +7,7 @@ to a host, which runs already, and moves when its own process is up.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import Final, NamedTuple
 
 from actors.options import HOST_PREFIX, LOOP_PREFIX, host_name, loop_name
@@ -21,6 +22,8 @@ ACTORS_PER_CPU: Final = 12
 TOLERANCE: Final = 0.1
 #: Loops that move between hosts in one round.
 MOVES_AT_ONCE: Final = 200
+#: Loops that are given to hosts in one round: a host that is up a moment after another finds its share still there.
+GIVEN_AT_ONCE: Final = 1000
 
 
 class Node(NamedTuple):
@@ -62,7 +65,7 @@ class Plan(NamedTuple):
 
     #: Places to start, the most urgent first, each with the node it should be on ("": any).
     start: list[tuple[str, str]]
-    #: Loops that no place holds, by the place that is to take them.
+    #: Some of the loops that no place holds, by the place that is to take them.
     give: dict[str, list[str]]
     move: list[Move]
     #: Loops that a place should not hold: deleted ones, and those that another holds too.
@@ -122,8 +125,9 @@ class _Decision:
     def plan(self) -> Plan:
         kept, drop = self._keep_once()
         give: dict[str, list[str]] = {}
-        for loop_id in self._loops:
-            if loop_id not in kept and loop_id not in self._busy and (to_name := self._target(loop_id)):
+        waiting = (loop_id for loop_id in self._loops if loop_id not in kept and loop_id not in self._busy)
+        for loop_id in islice(waiting, GIVEN_AT_ONCE):
+            if to_name := self._target(loop_id):
                 give.setdefault(to_name, []).append(loop_id)
         for loop_id, name in kept.items():
             self._mend(loop_id, self._places[name])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
@@ -128,13 +129,24 @@ class Supervisor:
         self._stir.set()
 
     async def replace(self, name: str) -> None:
-        """Ends a place, each of its loops when it has recorded what it has in hand; they are placed anew at once."""
+        """Ends a place, each of its loops when it has recorded what it has in hand; they are placed anew at once.
+
+        After a host it returns when there is another one that is up, or when that takes too long.
+        """
         if name not in self._keepers:  # we were started just now
             await self._look_for_places()
         keeper = self._keepers.get(name)
         if keeper is not None and name not in self._busy:
             self._busy.add(name)
             await self._end(keeper)
+            if keeper.place.is_host:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LOCATE_S):
+                        await self._some_host()
+
+    async def _some_host(self) -> None:
+        while not any(keeper.is_up and keeper.place.is_host for keeper in self._keepers.values()):
+            await self._change.wait()
 
     def _is_served(self, loop_id: str, name: str) -> bool:
         keeper = self._keepers.get(name)

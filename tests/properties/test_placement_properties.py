@@ -214,3 +214,21 @@ def test_the_budget_follows_memory_and_cores() -> None:
     assert budget_of([Node("n", 8, 1.5e9)]) == 10
     assert budget_of([Node("n", 1, 1e8)]) == 1
     assert budget_of([Node("n", 2, 16e9), Node("m", 4, 16e9)]) == 72
+
+
+def test_a_host_that_is_up_later_finds_its_share() -> None:
+    """The first of two hosts is not given all loops in one round: they would all have to move."""
+    loops = loop_ids(10_000)
+    world = World(2, [Node("node-0", 4, MEMORY)])
+    world.places = {host_name(n): Place(host_name(n), is_up=n == 0, loops=(), node="node-0") for n in range(2)}
+    world.budget = 4
+    world.carry_out(world.decide(loops)._replace(start=[]))
+    first = len(world.places[host_name(0)].loops)
+
+    assert 0 < first < len(loops) / 5
+
+    world.places[host_name(1)] = world.places[host_name(1)]._replace(is_up=True)
+    world.settle(loops)
+
+    assert len(world.places[host_name(1)].loops) >= 4_500
+    assert world.moves <= first

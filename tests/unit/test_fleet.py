@@ -17,6 +17,7 @@ from domain.errors import Conflict, Unavailable
 from tests.virtual_time import VirtualLoop
 
 LOOP = options.loop_name("fl_1")
+HOST = options.host_name(0)
 
 
 def edition(started_ms: int, **texts: str) -> Edition:
@@ -76,14 +77,18 @@ def fleet_of(cluster: FakeCluster, enrichers: int = 2) -> Fleet:
 
 
 def run(work: Coroutine[Any, Any, None]) -> None:
-    asyncio.run(work)
+    loop = VirtualLoop()
+    try:
+        loop.run(work)
+    finally:
+        loop.close()
 
 
 EVERYBODY = ["ledger", "enricher/0", "enricher/1", "supervisor"]
 
 
 def everybody(theirs: Edition) -> dict[str, Edition]:
-    return dict.fromkeys([*EVERYBODY, LOOP], theirs)
+    return dict.fromkeys([*EVERYBODY, LOOP, HOST], theirs)
 
 
 def test_what_is_missing_is_started_the_ledger_first() -> None:
@@ -110,12 +115,13 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
     cluster = FakeCluster(edition(2, delivery_timeout="20"), **everybody(edition(1)))
     run(fleet_of(cluster).renew())
 
-    assert list(cluster.running.values()) == [cluster.mine] * 5
+    assert list(cluster.running.values()) == [cluster.mine] * 6
     assert cluster.said == [
         *("end enricher/0", "start enricher/0"),
         *("end enricher/1", "start enricher/1"),
         *("stop ledger", "end ledger", "start ledger"),
         *("end supervisor", "start supervisor"),
+        f"replace {HOST}",
         f"replace {LOOP}",
     ]
 
@@ -126,7 +132,7 @@ def test_one_that_does_not_stop_is_replaced_all_the_same() -> None:
     cluster.stubborn = {options.LEDGER}
     run(fleet_of(cluster).renew())
 
-    assert list(cluster.running.values()) == [cluster.mine] * 5
+    assert list(cluster.running.values()) == [cluster.mine] * 6
 
 
 def test_a_loop_that_does_not_answer_holds_nobody_up() -> None:
@@ -176,7 +182,6 @@ def test_what_somebody_ended_for_good_is_started_again() -> None:
     """Ray restarts what dies; what was killed for good is found missing within seconds."""
     mine = edition(1)
     cluster = FakeCluster(mine, **everybody(mine))
-    loop = VirtualLoop()
 
     async def keep() -> None:
         keeping = asyncio.create_task(fleet_of(cluster).keep())
@@ -187,8 +192,6 @@ def test_what_somebody_ended_for_good_is_started_again() -> None:
         with contextlib.suppress(asyncio.CancelledError):
             await keeping
 
-    try:
-        loop.run(keep())
-    finally:
-        loop.close()
+    run(keep())
+
     assert cluster.said == ["start enricher/1"]

@@ -111,6 +111,35 @@ def test_a_place_that_died_gets_its_loops_back(name: str) -> None:
     asyncio.run(scenario())
 
 
+def test_a_host_is_replaced_when_another_one_is_up() -> None:
+    """Whoever replaces one process after the other always leaves one behind that takes loops at once."""
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", "fl_c", budget=2) as (watch, cluster):
+            await until(lambda: len(cluster.held()) == 2)
+            before, process = cluster.held(), cluster.up["loop-host/0"]
+            await watch.replace("loop-host/0")
+            assert cluster.up["loop-host/0"] is not process
+            await until(lambda: cluster.held() == before)
+
+    asyncio.run(scenario())
+
+
+def test_a_loop_whose_own_process_is_replaced_waits_for_no_process() -> None:
+    """A host has it until its new process is up."""
+
+    async def scenario() -> None:
+        async with placing("fl_a") as (watch, cluster):
+            await until(lambda: cluster.held() == {"feedback-loop/fl_a": ["fl_a"]} and "loop-host/0" in cluster.up)
+            cluster.gate.clear()
+            await watch.replace("feedback-loop/fl_a")
+            await until(lambda: cluster.held() == {"loop-host/0": ["fl_a"]})
+            cluster.gate.set()
+            await until(lambda: cluster.held() == {"feedback-loop/fl_a": ["fl_a"]})
+
+    asyncio.run(scenario())
+
+
 def test_a_place_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may deliver yet, so nobody else gets them; after a while it is killed, and starts anew."""
     monkeypatch.setattr(place_keeper, "HANGS_S", 0.3)
