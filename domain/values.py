@@ -75,6 +75,11 @@ def id_uuid(prefix: str, text: str) -> UUID | None:
     return UUID(hex=match[1]) if match else None
 
 
+def event_time_ms(event_id: bytes) -> int:
+    """When an event was given its id, Unix time in milliseconds: it is in the id (UUIDv7, RFC 9562 5.7)."""
+    return int.from_bytes(event_id[:6], "big")
+
+
 MAX_URL_CHARS: Final = 2048
 #: RFC 3986 3.3; servers and clients on the way may take them out (5.2.4).
 _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)

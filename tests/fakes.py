@@ -197,9 +197,11 @@ class World:
     prover: ScriptedProver = field(default_factory=ScriptedProver)
     events: int = 0
 
-    async def owe(self, count: int = 1, fields: bytes = b'{"type":"open","tags":["a","b"]}') -> list[OfferedDelivery]:
-        """Records events that the loop is owed, and gives them as enrichment would offer them."""
-        now_ms = self.clock.now_ms()
+    async def owe(
+        self, count: int = 1, fields: bytes = b'{"type":"open","tags":["a","b"]}', age_ms: int = 0
+    ) -> list[OfferedDelivery]:
+        """Records events of some age that the loop is owed, and gives them as enrichment would offer them."""
+        now_ms = self.clock.now_ms() - age_ms
         events = []
         for _ in range(count):
             self.events += 1

@@ -23,9 +23,11 @@ from actors.ports import Clock, HttpAnswer, LedgerWriter, Sender
 from domain.breaker import Breaker, is_down
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.retry import RetrySchedule, retry_after_s
-from domain.values import DeliveryState
+from domain.values import DeliveryState, event_time_ms
 
 MAX_IN_HAND: Final = 2000
+#: Events younger than this are live, also when a burst of them had to go through the outbox.
+LATE_MS: Final = 30_000
 #: Kept back from the time that `stop` may take, to record what came in last.
 RECORDING_S: Final = 1.0
 
@@ -239,10 +241,16 @@ class Lane:
             return None
         if (self._is_bound or self._breaker.is_alert) and not self._may_begin():
             return None
-        if self._duty is not None and self._in_hand.is_old_next and (rest_s := self._duty.rest_s()) > 0:
+        if self._duty is not None and self._is_late_next() and (rest_s := self._duty.rest_s()) > 0:
             self._crew.look_in(rest_s)
             return self._in_hand.pop_live() if self._in_hand.has_live else None
         return self._in_hand.pop()
+
+    def _is_late_next(self) -> bool:
+        """Whether what is next comes out of the outbox and is so old that a little later makes no difference."""
+        if not self._in_hand.is_old_next:
+            return False
+        return self._clock.now_ms() - event_time_ms(self._in_hand.first().event_id) > LATE_MS
 
     def _may_begin(self) -> bool:
         if self._config.ordered and (self._under_way or self._failed):

@@ -49,7 +49,8 @@ class Verdicts:
         """What comes of an attempt from `at_ms` to `now_ms`. `is_well`: the handler is not known to be down."""
         number, forgiven = delivery.attempts + 1, delivery.forgiven
         # Chance is the operating system's, and costs more than all the rest: only what failed needs it.
-        jitter = 0.0 if answer.status == 200 else self._rng.random()
+        is_taken = answer.status is not None and 200 <= answer.status < 300
+        jitter = 0.0 if is_taken else self._rng.random()
         decision = decide(
             answer.status, answer.error, answer.retry_after, number - forgiven, now_ms, self._schedule, jitter
         )

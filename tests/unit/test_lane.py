@@ -18,7 +18,7 @@ from actors.adapters.sender import HttpSender
 from actors.delivery import in_hand as in_hand_module
 from actors.delivery.duty import MAX_REST_S, PIECES, SHARE, Duty
 from actors.delivery.in_hand import SharedBytes
-from actors.delivery.lane import Lane
+from actors.delivery.lane import LATE_MS, Lane
 from actors.delivery.outbox_watch import OutboxWatch
 from actors.delivery.posts import LaneConfig, SigningSecret
 from actors.delivery.steady_time import SteadyTime
@@ -670,7 +670,7 @@ def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
     async def main() -> None:
         nonlocal now_s
         async with a_world(tmp_path) as world:
-            await world.owe(2 * PIECES)
+            await world.owe(2 * PIECES, age_ms=LATE_MS + 1000)
             duty = Duty(lambda: now_s, lambda: next(used_s))
             lane = make_lane(world, [], max_concurrency=1, duty=duty)
             lane.start()
@@ -687,6 +687,24 @@ def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
             await lane.stop(1.0)
 
             assert len(set(world.sender.events)) == len(world.sender.events) == 2 * PIECES + 1
+
+    asyncio.run(main())
+
+
+def test_a_burst_never_rests_though_it_went_through_the_outbox(tmp_path: Path) -> None:
+    """Events of the last seconds are live, also those for which the lane had no room when they were offered."""
+
+    async def main() -> None:
+        async with a_world(tmp_path) as world:
+            await world.owe(4 * PIECES)
+            used_s = itertools.count(0.0, 10.0)
+            lane = make_lane(world, [], max_concurrency=1, duty=Duty(lambda: 0.0, lambda: next(used_s)))
+            lane.start()
+            lane.resume()
+            await settled(world, lane)
+            await lane.stop(1.0)
+
+            assert len(set(world.sender.events)) == 4 * PIECES
 
     asyncio.run(main())
 

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api.uuid7 import UUID7s
+from domain.values import event_time_ms
 
 
 def test_the_layout_is_that_of_version_7() -> None:
@@ -17,6 +18,7 @@ def test_the_layout_is_that_of_version_7() -> None:
     uuid = UUID(bytes=made)
     assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
     assert made[:6].hex() == "0123456789ab"
+    assert event_time_ms(made) == 0x0123456789AB
 
 
 def test_many_within_a_millisecond_grow() -> None:
