@@ -184,6 +184,10 @@ class Service:
         return Account(self, answer.json()["api_key"])
 
 
+def _usual_tags(_number: int) -> list[str]:
+    return ["welcome", "spring"]
+
+
 def _command_line(process: psutil.Process) -> str:
     with contextlib.suppress(psutil.Error):
         return " ".join(process.cmdline())
@@ -219,14 +223,19 @@ class Account:
         assert answer.status_code == 201, answer.text
         return [json.loads(line) for line in answer.text.splitlines()]
 
-    def click_paths(self, count: int, per_call: int = 5000, first: int = 0) -> list[str]:
-        """Paths of `count` tracked links, each of a message of its own, whose targets hold the numbers from `first`."""
+    def click_paths(
+        self, count: int, per_call: int = 5000, first: int = 0, tags: Callable[[int], list[str]] = _usual_tags
+    ) -> list[str]:
+        """Paths of `count` tracked links, each of a message of its own, whose targets hold the numbers from `first`.
+
+        `tags`: of the message with the link of a number.
+        """
         paths = []
         for start in range(first, first + count, per_call):
             specs = (
                 {
                     "recipient": f"person{n}@example.com",
-                    "tags": ["welcome", "spring"],
+                    "tags": tags(n),
                     "links": [f"https://shop.example/products?n={n}"],
                 }
                 for n in range(start, min(start + per_call, first + count))

@@ -117,7 +117,7 @@ class Row:
 
 
 class Storm:
-    """A service with one loop, under a steady load of clicks."""
+    """A service under a steady load of clicks."""
 
     def __init__(self, service: Service, sink: Sink, stage: Stage | None, rng: random.Random, rate: float) -> None:
         self.service = service
@@ -126,10 +126,24 @@ class Storm:
         self.rng = rng
         self.rate = rate
         self.account: Account = service.account()
-        self.loop_id: str = self.account.loop(sink, url=stage.handler_url(sink) if stage else sink.url)["id"]
+        self.loop_ids = self.make_loops(stage.handler_url(sink) if stage else sink.url)
         #: The tracked links, each in the place of its number; the first ones have been clicked.
         self._paths: list[str] = []
         self._clicked = 0
+
+    def make_loops(self, url: str) -> list[str]:
+        """Makes loops of which one is owed each click, and gives their ids."""
+        return [self.account.loop(self.sink, url=url)["id"]]
+
+    def tags(self, number: int) -> list[str]:
+        """Those of the message with the link of a number."""
+        return ["welcome"]
+
+    @property
+    def loop_id(self) -> str:
+        """The loop, where there is one only."""
+        (loop_id,) = self.loop_ids
+        return loop_id
 
     @property
     def stage(self) -> Stage:
@@ -153,7 +167,7 @@ class Storm:
         first = self._clicked
         missing = first + count - len(self._paths)
         if missing > 0:
-            self._paths += self.account.click_paths(missing, first=len(self._paths))
+            self._paths += self.account.click_paths(missing, first=len(self._paths), tags=self.tags)
         return self.clicks(self._paths[first : first + count], first, rate).start()
 
     def clicks(self, paths: list[str], first: int, rate: float) -> Clicks:
@@ -221,7 +235,10 @@ class Storm:
         return missing()
 
     def _nothing_is_pending(self) -> bool:
-        path = f"/v1/feedback-loops/{self.loop_id}/deliveries"
+        return all(map(self._has_nothing_pending, self.loop_ids))
+
+    def _has_nothing_pending(self, loop_id: str) -> bool:
+        path = f"/v1/feedback-loops/{loop_id}/deliveries"
         answer = self.account.call("GET", path, params={"state": "pending", "limit": 1})
         return answer.status_code == 200 and not answer.json()["data"]
 

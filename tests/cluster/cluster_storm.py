@@ -11,6 +11,9 @@ from tests.chaos.storm import Fault, Row, Storm
 from tests.cluster.town import Town
 from tests.service import eventually
 
+#: More than have processes of their own, so that most share hosts; each click is owed to one of them.
+LOOPS = 24
+
 
 class ClusterStorm(Storm):
     """A `Storm` on a cluster. Each click goes to a front end in rotation that takes the connection."""
@@ -18,6 +21,14 @@ class ClusterStorm(Storm):
     def __init__(self, town: Town, rng: random.Random, rate: float) -> None:
         self.town = town
         super().__init__(town.edges[0], town.sink, None, rng, rate)
+
+    def make_loops(self, url: str) -> list[str]:
+        """See `Storm.make_loops`."""
+        return [self.account.loop(self.sink, url=url, tags=[f"loop-{n}"])["id"] for n in range(LOOPS)]
+
+    def tags(self, number: int) -> list[str]:
+        """See `Storm.tags`."""
+        return [f"loop-{number % LOOPS}"]
 
     def round(self, fault: Fault) -> Row:
         """See `Storm.round`."""

@@ -17,7 +17,10 @@ from tests.cluster.stores import RedisServer, postgres_at
 from tests.postgres import PostgresServer
 from tests.service import ROLES, Sink, eventually, free_port
 
+#: Processes of loops: as many hosts as machines, and as many of loops' own.
+BUDGET = 6
 SETTINGS = {
+    "FEEDBACK_LOOPS_ACTOR_BUDGET": str(BUDGET),
     "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "198.18.0.0/15",
     "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": "2",
     "FEEDBACK_LOOPS_RETRY_SCHEDULE": ",".join(["0.3", "0.7", *["1.5"] * 90]),
