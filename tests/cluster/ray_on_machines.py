@@ -17,8 +17,8 @@ from tests.cluster.machine import Machine
 from tests.service import MARK, ROOT, eventually
 
 PORT = 6379
-#: For how long everybody waits for a head that is away, the gateways too.
-PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600"}
+#: For how long everybody waits for a head that is away, and for one end of a connection that fell silent; gateways too.
+PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
 #: As the units of `deploy/systemd` have them.
 SETTINGS = {
     "RAY_health_check_initial_delay_ms": "2000",
