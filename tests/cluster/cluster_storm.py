@@ -24,7 +24,11 @@ class ClusterStorm(Storm):
 
     def make_loops(self, url: str) -> list[str]:
         """See `Storm.make_loops`."""
-        return [self.account.loop(self.sink, url=url, tags=[f"loop-{n}"])["id"] for n in range(LOOPS)]
+        return [self._loop_of(n, url) for n in range(LOOPS)]
+
+    def _loop_of(self, number: int, url: str) -> str:
+        loop_id: str = self.account.loop(self.sink, url=url, filters={"tags": self.tags(number)})["id"]
+        return loop_id
 
     def tags(self, number: int) -> list[str]:
         """See `Storm.tags`."""
