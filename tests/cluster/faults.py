@@ -88,7 +88,10 @@ class HeadKilled(Fault):
 
 
 class NodeLeaves(Fault):
-    """A machine is taken out of rotation and its Ray told to stop, as for a new version, and then started again."""
+    """A worker is taken out of rotation and its Ray told to stop, as for a new version, and then started again.
+
+    The one with the ledger, when a worker has it.
+    """
 
     def __init__(self, town: Town, lasts_s: float) -> None:
         super().__init__("node leaves", Allowed(recovery_s=START_S, repeats=True))
@@ -99,6 +102,8 @@ class NodeLeaves(Fault):
     def begin(self, storm: Storm) -> None:
         assert isinstance(storm, ClusterStorm)
         machine = self._town.machine_of("ledger")
+        if machine is self._town.head:  # which does not leave: that is a loss, of its own
+            machine = self._town.workers[0]
         self._stack.enter_context(storm.out_of_rotation(machine.outside))
         self._stack.callback(self._town.ray.start, machine)
         self._town.ray.stop_node(machine)
