@@ -131,22 +131,26 @@ class Supervisor:
     async def replace(self, name: str) -> None:
         """Ends a place, each of its loops when it has recorded what it has in hand; they are placed anew at once.
 
-        After a host it returns when there is another one that is up, or when that takes too long.
+        After a host it returns when there are as many of them as before, or when that takes too long: so the loops of
+        the next one to be replaced find another that is up.
         """
         if name not in self._keepers:  # we were started just now
             await self._look_for_places()
         keeper = self._keepers.get(name)
-        if keeper is not None and name not in self._busy:
-            self._busy.add(name)
-            await self._end(keeper)
-            if keeper.place.is_host:
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(LOCATE_S):
-                        await self._some_host()
+        if keeper is None or name in self._busy:
+            return
+        hosts = self._hosts_up
+        self._busy.add(name)
+        await self._end(keeper)
+        if keeper.place.is_host:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOCATE_S):
+                    while self._hosts_up < hosts:
+                        await self._change.wait()
 
-    async def _some_host(self) -> None:
-        while not any(keeper.is_up and keeper.place.is_host for keeper in self._keepers.values()):
-            await self._change.wait()
+    @property
+    def _hosts_up(self) -> int:
+        return sum(keeper.is_up and keeper.place.is_host for keeper in self._keepers.values())
 
     def _is_served(self, loop_id: str, name: str) -> bool:
         keeper = self._keepers.get(name)

@@ -125,6 +125,26 @@ def test_a_host_is_replaced_when_another_one_is_up() -> None:
     asyncio.run(scenario())
 
 
+def test_of_several_hosts_the_next_is_replaced_when_all_are_up_again() -> None:
+    """Meanwhile the others have the loops of the one that is replaced; nothing waits for a process to start."""
+
+    async def scenario() -> None:
+        loops = [f"fl_{n}" for n in range(9)]
+        async with placing(*loops, budget=4) as (watch, cluster):
+            await until(lambda: sorted(sum(cluster.held().values(), [])) == loops and len(cluster.held()) == 4)
+            cluster.gate.clear()
+            replacing = asyncio.create_task(watch.replace("loop-host/0"))
+            await until(lambda: sorted(sum(cluster.held().values(), [])) == loops and "loop-host/0" not in cluster.up)
+            for _ in range(20):
+                await asyncio.sleep(0)
+            assert not replacing.done()
+            cluster.gate.set()
+            await replacing
+            assert {"loop-host/0", "loop-host/1"} <= set(cluster.up)
+
+    asyncio.run(scenario())
+
+
 def test_a_loop_whose_own_process_is_replaced_waits_for_no_process() -> None:
     """A host has it until its new process is up."""
 
