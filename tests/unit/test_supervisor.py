@@ -42,6 +42,10 @@ async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Su
         await cluster.close()
 
 
+def all_held(cluster: Cluster) -> list[str]:
+    return sorted(loop_id for held in cluster.held().values() for loop_id in held)
+
+
 async def until(check: Callable[[], bool]) -> None:
     async with asyncio.timeout(10):
         while not check():
@@ -131,10 +135,10 @@ def test_of_several_hosts_the_next_is_replaced_when_all_are_up_again() -> None:
     async def scenario() -> None:
         loops = [f"fl_{n}" for n in range(9)]
         async with placing(*loops, budget=4) as (watch, cluster):
-            await until(lambda: sorted(sum(cluster.held().values(), [])) == loops and len(cluster.held()) == 4)
+            await until(lambda: all_held(cluster) == loops and len(cluster.held()) == 4)
             cluster.gate.clear()
             replacing = asyncio.create_task(watch.replace("loop-host/0"))
-            await until(lambda: sorted(sum(cluster.held().values(), [])) == loops and "loop-host/0" not in cluster.up)
+            await until(lambda: all_held(cluster) == loops and "loop-host/0" not in cluster.up)
             for _ in range(20):
                 await asyncio.sleep(0)
             assert not replacing.done()
