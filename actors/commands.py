@@ -122,6 +122,8 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     response_excerpt: str
     address: str | None
     response_bytes: int = 0
+    #: `Name: value`, a line each; the last may be cut.
+    response_headers: str = ""
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):

@@ -166,7 +166,9 @@ def walk(service: Service, browser: Watched) -> None:
         expect(request).to_contain_text(got.body.decode())
         for name in ("webhook-id", "webhook-timestamp", "webhook-signature", "date", "user-agent", "x-feedback-loop"):
             expect(request).to_contain_text(got.headers[name])
-        expect(page.get_by_role("region", name="Response to attempt 1")).to_contain_text("thank you")
+        response = page.get_by_role("region", name="Response to attempt 1")
+        expect(response).to_contain_text("thank you")
+        expect(response).to_contain_text("Server: BaseHTTP")
         browser.picture("7-attempt")
         browser.check()
         page.get_by_role("link", name=id_text("evt", b"")[:4]).click()

@@ -106,6 +106,7 @@ class World:
             status=status,
             error=error,
             response_excerpt="<b>thank you</b>",
+            response_headers="" if status is None else "Server: <i>nginx</i>\nX-Request-Id: 7",
             address="192.0.2.1",
         )
 

@@ -255,6 +255,7 @@ def test_a_delivery_shows_what_went_over_the_wire() -> None:
         page = (await visitor.get(f"/deliveries/{world.delivery_id}")).text
         assert f"webhook-id: {world.event_id}" in page
         assert "&lt;b&gt;thank you&lt;/b&gt;" in page
+        assert "Server: &lt;i&gt;nginx&lt;/i&gt;\nX-Request-Id: 7\n" in page
         retried = await visitor.post(f"/deliveries/{world.delivery_id}/retry")
         assert retried.headers["location"].endswith("?done=retried")
         world.api.client.failures[c.GetPost] = [NotFound("the event is not kept any more")]
