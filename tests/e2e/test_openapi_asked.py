@@ -28,6 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.openapi import openapi_document
+from api.operation import Access, Operation
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 from tests.handler import Handler
@@ -63,7 +64,13 @@ class World:
 
     base: str
     keys: dict[str, str]
+    #: Of an account that has nothing.
+    other_key: str
     known: dict[tuple[str, str], str]
+
+    def known_in(self, path: str) -> dict[str, str]:
+        """Values of the parameters of an operation's path."""
+        return {name: value for (name, start), value in self.known.items() if path.startswith(start)}
 
 
 @pytest.fixture(scope="module")
@@ -99,6 +106,7 @@ def _furnished(service: Service, handler: Handler) -> World:
     return World(
         base=f"http://127.0.0.1:{service.port}",
         keys={"ACCOUNT": account.key, "ADMIN": "test-admin-key"},
+        other_key=service.account().key,
         known={
             ("id", "/v1/feedback-loops/"): created["id"],
             ("rid", "/v1/feedback-loops/"): replay["id"],
@@ -120,6 +128,23 @@ def session() -> Iterator[requests.Session]:
         yield made
 
 
+def repeatable(requests_: int) -> settings:
+    """So many requests, the same each time."""
+    return settings(
+        max_examples=requests_,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+
+
+def declaration(operation: APIOperation[Any, Any, Any, Any]) -> Operation:
+    """The operation as the API itself has it."""
+    return next(found for found in DECLARED if found.id == operation.definition.raw["operationId"])
+
+
 def _questions() -> Iterator[Any]:
     """Each operation with requests that it allows, and with those that it does not, if it has anything to get wrong."""
     for operation in ASKED:
@@ -130,24 +155,47 @@ def _questions() -> Iterator[Any]:
                 yield pytest.param(operation, GenerationMode.NEGATIVE, id=f"{operation.label}-not-allowed")
 
 
+#: Each names one thing of an account. Databases are named by the account itself: every account has its own "1".
+OF_ONE_THING: Final = [
+    operation
+    for operation in ASKED
+    if declaration(operation).access is Access.ACCOUNT
+    and "{" in operation.path
+    and not operation.path.startswith("/v1/databases/")
+]
+
+
+# Before the next test, which changes and deletes what is there.
+@pytest.mark.parametrize("operation", OF_ONE_THING, ids=lambda operation: operation.label)
+def test_another_account_s_things_are_not_there(
+    world: World, session: requests.Session, operation: APIOperation[Any, Any, Any, Any]
+) -> None:
+    """Whoever knows an id and has another account's key gets 404, or is told that the rest of the request is wrong."""
+    statuses = set()
+
+    @repeatable(8)
+    @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
+    def ask(case: Case[Any]) -> None:
+        case.path_parameters = world.known_in(operation.path)
+        case.headers.pop("Idempotency-Key", None)
+        answer = case.call(world.base, session, {"Authorization": f"Bearer {world.other_key}"}, timeout=20)
+        statuses.add(answer.status_code)
+
+    ask()
+    assert 404 in statuses
+    assert statuses <= {404, 422}
+
+
 @pytest.mark.parametrize(("operation", "mode"), list(_questions()))
 def test_every_answer_is_in_the_document(
     world: World, session: requests.Session, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode
 ) -> None:
     """No 5xx, no status, media type, header or body that is not promised, whatever was asked."""
-    declared = next(o for o in DECLARED if o.id == operation.definition.raw["operationId"])
-    key = world.keys.get(declared.access.name)
+    key = world.keys.get(declaration(operation).access.name)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    known = {name: value for (name, start), value in world.known.items() if operation.path.startswith(start)}
+    known = world.known_in(operation.path)
 
-    @settings(
-        max_examples=REQUESTS,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
+    @repeatable(REQUESTS)
     @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
     def ask(case: Case[Any], data: st.DataObject) -> None:
         if mode.is_positive and data.draw(st.integers(0, 3)):
