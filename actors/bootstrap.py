@@ -31,7 +31,7 @@ from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
 from actors.loops.directory import LoopDirectory
 from actors.loops.host import LoopHost
-from actors.loops.ray_launcher import RayLauncher, actor_names, node_counts
+from actors.loops.ray_launcher import RayLauncher, actor_names, nodes
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
 from actors.metrics.backlog_look import BacklogLook
@@ -71,7 +71,7 @@ def traces(process: str) -> Traces | None:
 
 def readings(process: str) -> ProcessReadings:
     """What this process has to tell of itself. `process` is a kind of the catalogue's."""
-    return process_readings(process, TALLIES)
+    return process_readings(process, TALLIES, ray.get_runtime_context().get_node_id())
 
 
 def _settings(plain: dict[str, Any]) -> Settings:
@@ -204,6 +204,7 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     connections = links(settings, actors)
     ledger, places = RemoteLedger(actors, connections), followed_places(connections)
     places.start()
+    gathering = Gathering(Actors(), actor_names, nodes, places.counts)
     return Service(
         ledger=ledger,
         keys=ledger,
@@ -215,5 +216,6 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
         passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
         master_key=settings.master_key,
         problems=pipeline.problems,
-        metrics=Gathering(Actors(), actor_names, node_counts).readings,
+        metrics=gathering.readings,
+        census=gathering.census,
     )

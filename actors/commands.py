@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 import msgspec
 
+from actors.metrics.census import Census
 from actors.metrics.readings import Readings
 
 R_co = TypeVar("R_co", covariant=True)
@@ -121,6 +122,8 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     response_excerpt: str
     address: str | None
     response_bytes: int = 0
+    #: `Name: value`, a line each; the last may be cut.
+    response_headers: str = ""
 
 
 class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
@@ -691,6 +694,10 @@ class KeepAnswer(Command[None], frozen=True, kw_only=True):
 
 class CheckReadiness(Command[Readiness], frozen=True, kw_only=True):
     pass
+
+
+class ReadCensus(Command[Census], frozen=True, kw_only=True):
+    """Which nodes and actors there are; as of the same round of questions as the figures."""
 
 
 class ReadMetrics(Command[Readings], frozen=True, kw_only=True):

@@ -160,6 +160,8 @@ class HttpAnswer(NamedTuple):
     duration_s: float
     #: Bytes of the body that were read.
     response_bytes: int = 0
+    #: The first 2 KiB of the headers, `Name: value` in a line each.
+    head_start: bytes = b""
 
 
 class Sender(Protocol):

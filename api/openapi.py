@@ -15,6 +15,7 @@ from api.limits import size_text
 from api.operation import Access, Answer, BodyType, Operation
 from api.problems import PROBLEM_JSON, Kind
 from api.reply import JSON
+from api.schemas.base import NAME_PATTERN
 from api.schemas.service import Problem
 
 Schema = dict[str, Any]
@@ -42,6 +43,7 @@ _IDEMPOTENCY_KEY: Final[Schema] = {
     "description": "Makes it safe to send the request again: any text that no other request of yours has.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
+_PATH_PARAMETER: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": NAME_PATTERN}
 _RETRY_AFTER: Final[Schema] = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
@@ -63,7 +65,11 @@ def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
 
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
 _SECURITY_SCHEMES: Final[Schema] = {
-    "apiKey": {"type": "http", "scheme": "bearer", "description": "The API key that POST /v1/accounts gave."},
+    "apiKey": {
+        "type": "http",
+        "scheme": "bearer",
+        "description": "An API key of the account, as POST /v1/accounts or /v1/api-keys gave it.",
+    },
     "adminKey": {"type": "http", "scheme": "bearer", "description": "The service's admin key."},
 }
 
@@ -96,10 +102,7 @@ def _operation(operation: Operation) -> Schema:
 
 def _parameters(operation: Operation) -> list[Schema]:
     names = [part[1:-1] for part in operation.path.split("/") if part.startswith("{")]
-    found: list[Schema] = [
-        {"name": name, "in": "path", "required": True, "schema": {"type": "string", "minLength": 1, "maxLength": 200}}
-        for name in names
-    ]
+    found: list[Schema] = [{"name": name, "in": "path", "required": True, "schema": _PATH_PARAMETER} for name in names]
     schema = operation.query.model_json_schema(ref_template=_REF)
     for name, field in schema.get("properties", {}).items():
         description = field.pop("description", "")

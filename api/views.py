@@ -99,6 +99,10 @@ def _attempt(attempt: c.AttemptView) -> deliveries.Attempt:
         status=attempt.status,
         duration_ms=attempt.duration_ms,
         error=attempt.error,
+        response_headers=[
+            deliveries.ResponseHeader(name=name, value=value)
+            for name, _, value in (line.partition(": ") for line in attempt.response_headers.split("\n") if line)
+        ],
         response_excerpt=attempt.response_excerpt,
         response_bytes=attempt.response_bytes,
         address=attempt.address,

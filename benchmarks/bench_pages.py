@@ -135,6 +135,7 @@ async def measure(path: Path) -> None:
         master_key=bytes(32),
         problems=no_problems,
         metrics=no_figures,
+        census=nobody,
     )
     account = reader.loop(loop_ids[0])
     if account is None:

@@ -52,6 +52,8 @@ class AttemptOutcome(NamedTuple):
     #: Attempts of the delivery that its retry schedule does not count: those from before a replay, and those that were
     #: followed by another at once. The ledger keeps the greater of this and what it has.
     forgiven: int = 0
+    #: The start of the answer's headers, `Name: value` in a line each, made safe to show.
+    response_headers: str = ""
 
 
 class LaneHealth(NamedTuple):

@@ -17,6 +17,7 @@ MAX_BODY_BYTES: Final = 64 * 1024
 #: Chunks of one byte with long extensions are an answer, too: this bounds what is read of any.
 MAX_ANSWER_BYTES: Final = 2 * (MAX_HEAD_BYTES + MAX_BODY_BYTES)
 BODY_START_BYTES: Final = 1024
+HEAD_START_BYTES: Final = 2048
 
 
 class RawAnswer(NamedTuple):
@@ -27,6 +28,8 @@ class RawAnswer(NamedTuple):
     retry_after: str | None
     #: Bytes of the body that were read.
     body_bytes: int
+    #: The first of the headers, as they came: `Name: value`, a line each.
+    head_start: bytes
 
 
 class ExchangeError(Exception):
@@ -53,6 +56,7 @@ class HandlerConnection(asyncio.Protocol):
     _status: int
     _received_bytes: int
     _head_bytes: int
+    _headers: list[bytes]
     _body_bytes: int
     _body_start: bytes
     _retry_after: bytes | None
@@ -157,6 +161,8 @@ class HandlerConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value) + 4
+        if not self._status:  # what comes after the body is none of the head
+            self._headers.append(name + b": " + value)
         length = len(name)
         if length == 11 and name.lower() == b"retry-after":
             self._retry_after = value
@@ -183,6 +189,7 @@ class HandlerConnection(asyncio.Protocol):
             self._is_complete = True
             self._keeps_alive = self._parser.should_keep_alive()
         else:  # 100 and 103 announce the answer, and are not it
+            self._headers.clear()
             self._retry_after = None
             self._is_delimited = False
 
@@ -192,6 +199,7 @@ class HandlerConnection(asyncio.Protocol):
         self._status = 0
         self._received_bytes = 0
         self._head_bytes = 0
+        self._headers = []
         self._body_bytes = 0
         self._body_start = b""
         self._retry_after = None
@@ -222,7 +230,8 @@ class HandlerConnection(asyncio.Protocol):
             self.abort()
         if waiter is not None and not waiter.done():
             retry_after = None if self._retry_after is None else self._retry_after.decode("latin-1")
-            waiter.set_result(RawAnswer(self._status, self._body_start, retry_after, self._body_bytes))
+            head_start = b"\n".join(self._headers)[:HEAD_START_BYTES]
+            waiter.set_result(RawAnswer(self._status, self._body_start, retry_after, self._body_bytes, head_start))
 
     def _fail(self, word: str, detail: str) -> None:
         self._raise(Broken(word, detail, self.address))

@@ -73,9 +73,9 @@ class HttpSender:
             answer, address = await self._exchange(target.origin, data, ends_s, request.timeout_s)
         except Broken as exc:
             return HttpAnswer(None, exc.word, str(exc), b"", None, exc.address, time.perf_counter() - begun_s)
-        status, body_start, retry_after, body_bytes = answer
+        status, body_start, retry_after, body_bytes, head = answer
         duration_s = time.perf_counter() - begun_s
-        return HttpAnswer(status, None, "", body_start, retry_after, address, duration_s, body_bytes)
+        return HttpAnswer(status, None, "", body_start, retry_after, address, duration_s, body_bytes, head)
 
     async def close(self) -> None:
         """Closes every connection; exchanges under way end as `disconnect`."""

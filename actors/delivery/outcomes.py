@@ -120,6 +120,12 @@ def error_word(answer: HttpAnswer) -> str | None:
     return "redirect" if 300 <= answer.status < 400 else "status"
 
 
+def headers_text(head_start: bytes) -> str:
+    """The start of an answer's headers, a line each, as safe to show as an excerpt; quick for what is ordinary."""
+    text = head_start.decode("utf-8", "replace")
+    return text if text.replace("\n", "").isprintable() else excerpt(head_start)
+
+
 def excerpt(body_start: bytes) -> str:
     """The start of a body as text that is safe to show: UTF-8, what is no text or would steer a terminal replaced."""
     text = body_start.decode("utf-8", "replace")

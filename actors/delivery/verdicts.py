@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final, NamedTuple
 
-from actors.delivery.outcomes import error_word, excerpt
+from actors.delivery.outcomes import error_word, excerpt, headers_text
 from actors.ports import HttpAnswer
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.retry import Decision, RetrySchedule, decide
@@ -72,6 +72,7 @@ class Verdicts:
             decision.due_at_ms,
             answer.response_bytes,
             forgiven,
+            headers_text(answer.head_start),
         )
         if decision.state is not DeliveryState.PENDING:
             return Verdict(outcome, None, decision.disable)

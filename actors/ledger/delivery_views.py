@@ -20,7 +20,8 @@ DELIVERY: Final = (
     " WHERE d.id = $1 AND l.account_no = $2 AND l.deleted = 0"
 )
 ATTEMPTS: Final = (
-    "SELECT delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes FROM attempts"
+    "SELECT delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers"
+    " FROM attempts"
     " WHERE delivery_id {in $1} ORDER BY delivery_id, no"
 )
 #: Before any delivery that a page may begin with.
@@ -93,7 +94,7 @@ def _delivery_view(row: Row, attempts: list[c.AttemptView]) -> c.DeliveryView:
 
 
 def _attempt_view(no: int, at_ms: int, duration_ms: int, *answer: Any) -> c.AttemptView:
-    status, error, excerpt, address, response_bytes = answer
+    status, error, excerpt, address, response_bytes, response_headers = answer
     return c.AttemptView(
         no=no,
         at_ms=at_ms,
@@ -103,4 +104,5 @@ def _attempt_view(no: int, at_ms: int, duration_ms: int, *answer: Any) -> c.Atte
         response_excerpt=excerpt,
         address=address,
         response_bytes=response_bytes,
+        response_headers=response_headers,
     )

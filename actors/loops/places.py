@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple
@@ -119,6 +119,10 @@ class Places:
     def get(self, loop_id: str) -> str | None:
         """The name of the loop's place, as far as is known."""
         return self._places.get(loop_id)
+
+    def counts(self) -> Counter[str]:
+        """How many loops each place holds, by its name, as far as is known."""
+        return Counter(self._places.values())
 
     async def _follow_forever(self) -> None:
         while True:

@@ -14,6 +14,7 @@ from ray.util import list_named_actors
 from actors import options
 from actors.loops.host import BEAT_S, Order, Standing
 from actors.loops.placement import Node, is_place
+from actors.metrics import census
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError, Unavailable
 
@@ -33,16 +34,23 @@ async def actor_names() -> list[str]:
     return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
 
 
-async def node_counts() -> dict[str, int]:
-    """How many nodes of Ray are `alive`, and how many `dead`.
+async def nodes() -> list[census.Node]:
+    """Every node that Ray knows, also those that have gone.
 
     Raises:
         Unavailable: Ray does not say.
     """
     with _translated():
-        nodes = await asyncio.to_thread(ray.nodes)
-    alive = sum(bool(node["Alive"]) for node in nodes)
-    return {"alive": alive, "dead": len(nodes) - alive}
+        found = await asyncio.to_thread(ray.nodes)
+    return [
+        census.Node(
+            id=node["NodeID"],
+            is_alive=bool(node["Alive"]),
+            cpus=int(node["Resources"].get("CPU", 0)),
+            memory_bytes=int(node["Resources"].get("memory", 0)),
+        )
+        for node in found
+    ]
 
 
 class RayLauncher:

@@ -6,10 +6,11 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from actors.metrics import catalogue as m
+from actors.metrics.census import Census, Node, taken
 from actors.metrics.process import STARTED_MS, process_readings
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
@@ -47,14 +48,17 @@ class Gathering:
         self,
         actors: Actors,
         names: Callable[[], Awaitable[Sequence[str]]],
-        nodes: Callable[[], Awaitable[dict[str, int]]],
+        nodes: Callable[[], Awaitable[Sequence[Node]]],
+        loops: Callable[[], Mapping[str, int]] = dict,
         monotonic_s: Callable[[], float] = time.monotonic,
         since_ms: int = STARTED_MS,
     ) -> None:
-        """`names`: of the actors that should answer. `nodes`: how many of Ray's nodes are `alive` and `dead`."""
+        """`names`: of the actors that should answer. `nodes`: Ray's. `loops`: how many the actor of a name holds."""
         self._actors = actors
         self._names = names
         self._nodes = nodes
+        self._loops = loops
+        self._census = Census(nodes=[], processes=[], of_processes=0)
         self._monotonic_s = monotonic_s
         self._tallies = Tallies()
         self._totals = Totals(since_ms)
@@ -70,6 +74,11 @@ class Gathering:
             self._round = asyncio.create_task(self._gather(), name="gather figures")
         return await asyncio.shield(self._round)
 
+    async def census(self) -> Census:
+        """Who is there, as it was when the figures were gathered, or now."""
+        await self.readings()
+        return self._census
+
     async def _gather(self) -> Readings:
         began_s = self._monotonic_s()
         try:
@@ -79,14 +88,16 @@ class Gathering:
         for name, readings in told.items():
             if self._totals.take(name, readings):
                 self._restarts[kind_of(name)].value += 1
+        self._census = taken(expected, told, nodes, self._loops())
         self._totals.prune({*expected, m.GATEWAY})
         self._took.value = self._asked_s - began_s
         told[m.GATEWAY] = process_readings(m.GATEWAY, self._tallies)
         self._totals.take(m.GATEWAY, told[m.GATEWAY])
         sums, gauges = self._totals.readings(), merged_gauges(told)
-        return Readings(sums.numbers + gauges.numbers + _presence(expected, told) + nodes, sums.spreads)
+        present = _presence(expected, told) + _node_counts(nodes)
+        return Readings(sums.numbers + gauges.numbers + present, sums.spreads)
 
-    async def _told(self, began_s: float) -> tuple[Sequence[str], dict[str, ProcessReadings], list[Number]]:
+    async def _told(self, began_s: float) -> tuple[Sequence[str], dict[str, ProcessReadings], Sequence[Node]]:
         """The names of all actors, what those told that answered, and the nodes."""
         try:
             expected = [name for name in await self._names() if kind_of(name) in m.ACTORS]
@@ -108,12 +119,18 @@ class Gathering:
                     log.info("an actor did not tell its figures", extra=facts)
 
         await asyncio.gather(*map(ask, expected))
-        return expected, told, [(m.NODES.short_name, (state,), float(count)) for state, count in nodes.items()]
+        return expected, told, nodes
 
 
 def kind_of(name: str) -> str:
     """The kind of process behind an actor's name."""
     return name.partition("/")[0]
+
+
+def _node_counts(nodes: Sequence[Node]) -> list[Number]:
+    """How many nodes of Ray are alive, and how many dead; nothing when it does not say."""
+    counts = Counter("alive" if node.is_alive else "dead" for node in nodes)
+    return [(m.NODES.short_name, (state,), float(counts[state])) for state in ("alive", "dead")] if nodes else []
 
 
 def _presence(expected: Sequence[str], told: dict[str, ProcessReadings]) -> list[Number]:

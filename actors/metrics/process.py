@@ -19,7 +19,7 @@ _INCARNATION: Final = uuid4().hex
 _KIB: Final = 1024
 
 
-def process_readings(process: str, tallies: Tallies) -> ProcessReadings:
+def process_readings(process: str, tallies: Tallies, node: str = "") -> ProcessReadings:
     """All that this process has to tell. `process` is one of the catalogue's kinds. Takes some milliseconds."""
     counted = tallies.readings()
     own: list[tuple[m.Metric, float | None]] = [
@@ -29,7 +29,7 @@ def process_readings(process: str, tallies: Tallies) -> ProcessReadings:
         (m.OPEN_FILES, _open_files()),
     ]
     numbers: list[Number] = [(metric.short_name, (process,), value) for metric, value in own if value is not None]
-    return ProcessReadings(_INCARNATION, STARTED_MS, Readings(counted.numbers + numbers, counted.spreads))
+    return ProcessReadings(_INCARNATION, STARTED_MS, Readings(counted.numbers + numbers, counted.spreads), node)
 
 
 def _memory_bytes() -> float | None:

@@ -31,3 +31,5 @@ class ProcessReadings(msgspec.Struct, array_like=True, frozen=True):
     #: Unix time, milliseconds.
     started_ms: int
     readings: Readings
+    #: Ray's id of the node that it is on; empty where nobody asked.
+    node: str = ""

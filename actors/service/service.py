@@ -12,6 +12,7 @@ from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.metrics.census import Census
 from actors.metrics.readings import Readings
 from actors.ports import Clock
 from actors.service.access import AccessService, Passwords
@@ -77,6 +78,7 @@ class Service:
         master_key: bytes,
         problems: Callable[[], Awaitable[list[str]]],
         metrics: Callable[[], Awaitable[Readings]],
+        census: Callable[[], Awaitable[Census]],
     ) -> None:
         self._ledger = ledger
         self._reader = reader
@@ -87,6 +89,7 @@ class Service:
         self._master_key = master_key
         self._problems = problems
         self._metrics = metrics
+        self._census = census
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
         access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
@@ -124,6 +127,7 @@ class Service:
             c.KeepAnswer: keys.keep_answer,
             c.CheckReadiness: self._check_readiness,
             c.ReadMetrics: lambda _: self._metrics(),
+            c.ReadCensus: lambda _: self._census(),
         }
 
     async def handle(self, command: c.Command[Any]) -> Any:

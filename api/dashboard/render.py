@@ -33,6 +33,7 @@ class Renderer:
             "count": count_text,
             "duration": duration_text,
             "share": share_text,
+            "size": size_text,
             "json": lambda value: json.dumps(value, ensure_ascii=False),
             "pretty": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
         }
@@ -62,6 +63,13 @@ def duration_text(milliseconds: float | None) -> str:
     if milliseconds is None:
         return "–"
     return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
+
+
+def size_text(size_bytes: float | None) -> str:
+    """`12.5 MB`, `75.3 GB`, or a dash."""
+    if size_bytes is None:
+        return "–"
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes < 1e9 else f"{size_bytes / 1e9:,.1f} GB"
 
 
 def share_text(share: float | None) -> str:

@@ -7,6 +7,7 @@ from typing import Final
 from api.operation import Operation
 from api.routes import (
     accounts,
+    api_keys,
     deliveries,
     events,
     feedback_loops,
@@ -21,6 +22,7 @@ from api.routes import (
 OPERATIONS: Final[tuple[Operation, ...]] = (
     *accounts.OPERATIONS,
     *users.OPERATIONS,
+    *api_keys.OPERATIONS,
     *feedback_loops.COLLECTION_OPERATIONS,
     *loop_actions.COLLECTION_OPERATIONS,
     *feedback_loops.OPERATIONS,

@@ -38,6 +38,13 @@ class DeliveryQuery(PageQuery):
     until: GivenTime = Field(default=None, description="Only deliveries made before this time.")
 
 
+class ResponseHeader(AnswerModel):
+    """One header of an answer, as it came."""
+
+    name: str
+    value: str
+
+
 class Attempt(AnswerModel):
     """One POST of a delivery."""
 
@@ -46,7 +53,10 @@ class Attempt(AnswerModel):
     status: int | None = Field(description="HTTP status; null when there was no answer.")
     duration_ms: int
     error: ErrorWord | None = Field(description="What went wrong; null when all went well.")
-    response_excerpt: str
+    response_headers: list[ResponseHeader] = Field(
+        description="Of the answer, in their order; of longer ones the first 2 KiB. Empty where none were kept."
+    )
+    response_excerpt: str = Field(description="The first KiB of the answer's body.")
     response_bytes: int = Field(description="Bytes of the answer's body that were read.")
     address: str | None = Field(description="The IP address connected to.")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from api.schemas.base import ABSENT, AnswerModel, Next, RequestModel, Time, TriggerName, rule
+from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, Next, RequestModel, Time, TriggerName, rule
 from domain.checks import MAX_NAME_CHARS, text_problem
 from domain.errors import InvalidInput
 from domain.loop_settings import MAX_CONCURRENCY, MAX_DESCRIPTION_CHARS, MAX_FILTER_ITEMS
@@ -79,7 +79,11 @@ Description = Annotated[
     rule(lambda text: text_problem(text, MAX_DESCRIPTION_CHARS, min_chars=0, lines=True)),
     Field(max_length=MAX_DESCRIPTION_CHARS, description="For people; not interpreted."),
 ]
-FilterItem = Annotated[str, rule(text_problem), Field(min_length=1, max_length=MAX_NAME_CHARS)]
+FilterItem = Annotated[
+    str,
+    rule(text_problem),
+    Field(min_length=1, max_length=MAX_NAME_CHARS, json_schema_extra={"pattern": NAME_PATTERN}),
+]
 FilterItems = Annotated[list[FilterItem], Field(max_length=MAX_FILTER_ITEMS)]
 
 

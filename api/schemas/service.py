@@ -6,14 +6,19 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.base import ABSENT, AnswerModel, RequestModel, rule
+from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, RequestModel, rule
 from domain.checks import MAX_NAME_CHARS, text_problem
 
 
 class NewAccount(RequestModel):
     """A tenant to open."""
 
-    name: Annotated[str, rule(text_problem)] = Field(min_length=1, max_length=MAX_NAME_CHARS, examples=["Example"])
+    name: Annotated[str, rule(text_problem)] = Field(
+        min_length=1,
+        max_length=MAX_NAME_CHARS,
+        examples=["Example"],
+        json_schema_extra={"pattern": NAME_PATTERN},
+    )
 
 
 class Account(AnswerModel):

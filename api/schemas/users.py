@@ -11,7 +11,9 @@ from domain.checks import MAX_NAME_CHARS
 class NewUser(RequestModel):
     """A user to make, of an account that is there or of a new one."""
 
-    email: str = Field(min_length=3, max_length=320, examples=["ann@example.com"])
+    email: str = Field(
+        min_length=3, max_length=320, examples=["ann@example.com"], json_schema_extra={"format": "email"}
+    )
     account: str = Field(
         default=ABSENT, description="The account's id; left out, a new account is opened.", examples=["acc_0190…"]
     )

@@ -1,4 +1,4 @@
-"""The documents' pictures of the dashboard: the walk that the test makes, each step kept as a PNG.
+"""The documents' pictures of the dashboard: the walk that the test makes, each step kept as a WebP.
 
 python -m tests.browser.pictures [--out docs/assets/dashboard]
 """
@@ -25,7 +25,7 @@ def main() -> None:
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, stage(Path(folder), out) as (service, browser):
         walk(service, browser)
-    for picture in sorted(out.glob("*.png")):
+    for picture in sorted(out.glob("*.webp")):
         print(f"{picture.stat().st_size / 1000:6.1f} kB  {picture}")
 
 

@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 import uvicorn
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from actors import commands as c
 from api.dashboard.pages.table import PAGES
 from api.serve_front import server_config
-from tests.browser.chromium import Watched, chromium, needs_chromium
+from tests.browser.chromium import Watched, answering, chromium, needs_chromium
 from tests.unit.api_fake import Api
 from tests.unit.dashboard_world import EMAIL, PASSWORD, World
 
@@ -138,6 +138,32 @@ def test_every_form_works_without_scripts(browser: Browser, base: str, world: Wo
     page.get_by_label("To go on, type its name").fill("Plain")
     page.get_by_role("button", name="Delete for ever").click()
     assert "was deleted" in page.get_by_role("status").inner_text()
+    context.close()
+
+
+def test_a_window_that_changes_its_size_draws_its_charts_anew(browser: Browser, base: str, world: World) -> None:
+    """Each once, as wide as their place is now; the page goes on answering."""
+    context = browser.new_context(viewport={"width": 1200, "height": 800})
+    page = context.new_page()
+    page.goto(f"{base}/dashboard/sign-in")
+    page.get_by_label("E-mail address").fill(EMAIL)
+    page.get_by_label("Password").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in").click()
+    page.wait_for_url("**/dashboard/")
+    for path in ("/", world.filled("/loops/{id}")):
+        page.set_viewport_size({"width": 1200, "height": 800})
+        page.goto(f"{base}/dashboard{path}", wait_until="domcontentloaded")
+        places = page.locator("[data-chart]")
+        drawn = page.locator("[data-chart] .uplot")
+        expect(drawn).to_have_count(places.count())
+        before = places.first.evaluate("(place) => place.querySelector('.uplot').offsetWidth")
+        page.set_viewport_size({"width": 700, "height": 800})
+        with answering("the charts after a change of size"):
+            expect(drawn.first).not_to_have_css("width", f"{before}px")
+            expect(drawn).to_have_count(places.count())
+            page.emulate_media(color_scheme="dark")
+            expect(drawn).to_have_count(places.count())
+            assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
     context.close()
 
 

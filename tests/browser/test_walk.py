@@ -166,7 +166,9 @@ def walk(service: Service, browser: Watched) -> None:
         expect(request).to_contain_text(got.body.decode())
         for name in ("webhook-id", "webhook-timestamp", "webhook-signature", "date", "user-agent", "x-feedback-loop"):
             expect(request).to_contain_text(got.headers[name])
-        expect(page.get_by_role("region", name="Response to attempt 1")).to_contain_text("thank you")
+        response = page.get_by_role("region", name="Response to attempt 1")
+        expect(response).to_contain_text("thank you")
+        expect(response).to_contain_text("Server: BaseHTTP")
         browser.picture("7-attempt")
         browser.check()
         page.get_by_role("link", name=id_text("evt", b"")[:4]).click()
@@ -201,7 +203,19 @@ def walk(service: Service, browser: Watched) -> None:
         expect(page.locator(".facts")).to_contain_text("active")
 
 
+def look_at_the_service(browser: Watched) -> None:
+    """What an operator sees of the same service: the node, and each kind of actor on it."""
+    page = browser.page
+    page.get_by_role("navigation", name="Main").get_by_role("link", name="Service").click()
+    expect(page.get_by_role("region", name="Nodes")).to_contain_text("alive")
+    actors = page.get_by_role("region", name="Actors")
+    for kind in ("ledger", "supervisor", "enricher/0", "feedback-loop"):
+        expect(actors.get_by_role("row").filter(has_text=kind).first).to_contain_text("answers")
+    browser.check()
+
+
 def test_the_marketers_walk(tmp_path: Path) -> None:
     """From the first run over a verified loop to a click that arrives live, a broken script, and its replay."""
     with stage(tmp_path) as (service, browser):
         walk(service, browser)
+        look_at_the_service(browser)

@@ -224,6 +224,7 @@ def outcome(delivery_id: int, attempt_no: int = 1, **given: Any) -> AttemptOutco
             "address": "203.0.113.9",
             "state": DeliveryState.DELIVERED,
             "due_at_ms": 0,
+            "response_headers": "Server: nginx\nX-Näme: ü",
         }
         | given
     )

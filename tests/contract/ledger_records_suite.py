@@ -37,6 +37,7 @@ class OutcomesSuite:
         assert [(a.no, a.status, a.response_excerpt, a.address) for a in view().attempts] == [
             (1, 200, "thanks", "203.0.113.9")
         ]
+        assert view().attempts[0].response_headers == "Server: nginx\nX-Näme: ü"
 
     def test_the_same_attempt_twice_is_one(self, owed: tuple[Store, int, Any]) -> None:
         """What was recorded first of an attempt stays."""

@@ -183,7 +183,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "give back": (replays.GIVE_BACK, [1, SOME]),
     "outcomes": (
         outbox.RECORD_OUTCOMES,
-        [*[SOME] * 5, *[Texts(["x"] * 250)] * 3, *[SOME] * 4],
+        [*[SOME] * 5, *[Texts(["x"] * 250)] * 3, *[SOME] * 4, Texts(["x"] * 250)],
     ),
     "old deliveries": (retention.OLD_DELIVERIES, [0, 9000, 9000, 500]),
     "drop deliveries": (retention.DROP_DELIVERIES, [SOME]),

@@ -21,6 +21,7 @@ import msgspec
 from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.links import frames
+from actors.metrics.census import Census
 from actors.metrics.readings import Readings
 from api.app import create_app
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
@@ -72,6 +73,7 @@ class FakeClient(FakeAccess, FakeFigures):
         self.events_of = 1
         self.problems: list[str] = []
         self.readings = Readings([], [])
+        self.census = Census(nodes=[], processes=[], of_processes=0)
         self.is_open = False
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
@@ -356,6 +358,9 @@ class FakeClient(FakeAccess, FakeFigures):
 
     def _check_readiness(self, _: c.CheckReadiness) -> c.Readiness:
         return c.Readiness(problems=self.problems)
+
+    def _read_census(self, _: c.ReadCensus) -> Census:
+        return self.census
 
     def _read_metrics(self, _: c.ReadMetrics) -> Readings:
         return self.readings

@@ -11,6 +11,7 @@ import httpx
 import msgspec
 
 from actors import commands as c
+from actors.metrics.census import Census, Node, Process
 from api.dashboard.sessions import COOKIE
 from domain.values import id_text
 from tests.unit.api_fake import NOW_MS, Api
@@ -57,6 +58,25 @@ class World:
                 messages=[c.MessageSpec(recipient="john@example.com", id="m-1", links=["https://shop.example/"])],
             )
         )
+        client.census = Census(
+            nodes=[
+                Node(id="1a" * 28, is_alive=True, cpus=2, memory_bytes=4_000_000_000),
+                Node(id="2b" * 28, is_alive=False, cpus=0, memory_bytes=0),
+            ],
+            processes=[
+                Process(
+                    name=name,
+                    is_answering=True,
+                    node="1a" * 28,
+                    started_ms=NOW_MS,
+                    memory_bytes=75_200_000,
+                    loops=loops,
+                )
+                for name, loops in (("ledger", 0), ("supervisor", 0), ("enricher/0", 0), ("feedback-loop", 1))
+            ]
+            + [Process(name="loop-host/0", is_answering=False, node="", started_ms=None, memory_bytes=None, loops=40)],
+            of_processes=6,
+        )
         self.replay = client._start_replay(c.StartReplay(account=account, loop_id=self.loop.id, since_ms=0))
         now = time.time_ns() // 1_000_000 // MINUTE
         counts = c.Counts(answers=[90, 0, 1, 9, 0], buckets=[0, 10, 50, 30, 5, 3, 2, 0, 0, 0, 0, 0])
@@ -86,6 +106,7 @@ class World:
             status=status,
             error=error,
             response_excerpt="<b>thank you</b>",
+            response_headers="" if status is None else "Server: <i>nginx</i>\nX-Request-Id: 7",
             address="192.0.2.1",
         )
 

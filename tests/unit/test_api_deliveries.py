@@ -22,6 +22,7 @@ ATTEMPT = c.AttemptView(
     response_excerpt="no",
     address="192.0.2.1",
     response_bytes=2,
+    response_headers="Server: nginx\nX-Time: 12:30\nX-Cu",
 )
 DELIVERY = c.DeliveryView(
     id="dlv_1",
@@ -72,6 +73,11 @@ def test_deliveries_are_listed_with_their_attempts() -> None:
                             "status": 500,
                             "duration_ms": 7,
                             "error": "status",
+                            "response_headers": [
+                                {"name": "Server", "value": "nginx"},
+                                {"name": "X-Time", "value": "12:30"},
+                                {"name": "X-Cu", "value": ""},
+                            ],
                             "response_excerpt": "no",
                             "response_bytes": 2,
                             "address": "192.0.2.1",

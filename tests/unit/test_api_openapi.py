@@ -202,6 +202,15 @@ async def _use_users(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
         await ask("DELETE", f"/v1/users/{ann['id']}", key=ADMIN_KEY)
 
 
+async def _use_keys(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """The calls about API keys, with good ends and bad."""
+    made = (await ask("POST", "/v1/api-keys", json={"name": "Shop"})).json()
+    await ask("POST", "/v1/api-keys", json={"name": ""})
+    await ask("GET", "/v1/api-keys")
+    for _ in range(2):
+        await ask("DELETE", f"/v1/api-keys/{made['id']}")
+
+
 def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> None:
     """Every operation is called, with good ends and bad, and each answer fits its schema."""
     checker = Checker(document)
@@ -217,6 +226,7 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
             await ask("POST", "/v1/accounts", key=ADMIN_KEY, json={"name": "x"})
             await ask("POST", "/v1/accounts", json={"name": "x"})
             await _use_users(ask)
+            await _use_keys(ask)
             loop = (await ask("POST", LOOPS, json={"url": "https://h.example/", "triggers": ["open"]})).json()
             item = f"{LOOPS}/{loop['id']}"
             await ask("POST", LOOPS, json={"url": 1})

@@ -11,7 +11,7 @@ import pytest
 
 from actors import commands as c
 from api.dashboard.sessions import COOKIE
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.unit.api_fake import NOW_MS, Api, run
 from tests.unit.dashboard_world import PASSWORD, Visitor, World
 
@@ -255,6 +255,7 @@ def test_a_delivery_shows_what_went_over_the_wire() -> None:
         page = (await visitor.get(f"/deliveries/{world.delivery_id}")).text
         assert f"webhook-id: {world.event_id}" in page
         assert "&lt;b&gt;thank you&lt;/b&gt;" in page
+        assert "Server: &lt;i&gt;nginx&lt;/i&gt;\nX-Request-Id: 7\n" in page
         retried = await visitor.post(f"/deliveries/{world.delivery_id}/retry")
         assert retried.headers["location"].endswith("?done=retried")
         world.api.client.failures[c.GetPost] = [NotFound("the event is not kept any more")]
@@ -377,6 +378,22 @@ def test_the_overview_says_what_needs_attention() -> None:
         assert "is disabled: It answered 410." in page
         world.api.client.loops.clear()
         assert "All is well" in (await visitor.get("/")).text
+
+    visit(scenario)
+
+
+def test_operators_see_nodes_and_actors() -> None:
+    """Which are there, which do not answer, and how many are left out; no loop's id. When nobody says, that is told."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        page = (await visitor.get("/service")).text
+        for text in ("1a1a1a1a", "2b2b2b2b", "gone", "4.0 GB", "enricher/0", "silent", "75.2 MB", "And 1 more."):
+            assert text in page
+        assert "fl_" not in page
+        world.api.client.failures[c.ReadCensus] = [Unavailable("the gateway is away")]
+        page = (await visitor.get("/service")).text
+        assert "Ray does not say now." in page
+        assert "Nothing is known of them now." in page
 
     visit(scenario)
 

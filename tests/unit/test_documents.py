@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
 ARCHITECTURE = ROOT / "docs/explanation/architecture.md"
 CODE = [path for folder in ("domain", "actors", "api", "tests") for path in ROOT.glob(f"{folder}/**/*.py")]
-_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_LINK = re.compile(r"(?:\]\(|src=\")([^)\s\"]+)[)\"]")
 _FILE = re.compile(r"`((?:actors|api|domain|tests|docs|examples)/[\w/.-]+\.\w+)(?:::(\w+))?`")
 
 

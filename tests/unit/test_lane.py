@@ -131,7 +131,7 @@ def test_a_post(tmp_path: Path) -> None:
             assert (request.url, request.timeout_s) == ("https://example.com/x.php", 5.0)
             assert header(request, "webhook-id").startswith("evt_")
             (outcome,) = world.ledger.recorded
-            assert outcome[1:2] + outcome[4:] == (1, 200, None, "ok", "127.0.0.1", DeliveryState.DELIVERED, 0, 2, 0)
+            assert outcome[1:2] + outcome[4:] == (1, 200, None, "ok", "127.0.0.1", DeliveryState.DELIVERED, 0, 2, 0, "")
 
     asyncio.run(main())
 
@@ -743,7 +743,7 @@ def test_over_real_connections(tmp_path: Path) -> None:
     """The lane and the real sender deliver to a real handler over as many connections as may be, and record it all."""
 
     async def main() -> None:
-        ok = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n\x1b[1"
+        ok = b"HTTP/1.1 200 OK\r\nX-Odd: \xff[2\r\nContent-Length: 3\r\n\r\n\x1b[1"
         async with a_world(tmp_path) as world, raw_handler(answering(ok)) as handler:
             sender = HttpSender(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8"))))
             world.sender = sender  # type: ignore[assignment]
@@ -758,6 +758,7 @@ def test_over_real_connections(tmp_path: Path) -> None:
             assert len(handler.requests) == 100
             assert handler.connections <= 4
             assert {(o.status, o.excerpt, o.address) for o in world.ledger.recorded} == {(200, "�[1", "127.0.0.1")}
+            assert {o.response_headers for o in world.ledger.recorded} == {"X-Odd: �[2\nContent-Length: 3"}
 
     asyncio.run(main())
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from actors.metrics import catalogue as m
+from actors.metrics.census import Census, Node
 from actors.metrics.figures import DeliveryFigures
 from actors.metrics.gathering import Gathering
 from actors.metrics.process import process_readings
@@ -179,8 +180,9 @@ class SomeActors:
     async def names(self) -> Sequence[str]:
         return [*self.answers, "somebody-elses"]
 
-    async def nodes(self) -> dict[str, int]:
-        return {"alive": 2, "dead": 1}
+    async def nodes(self) -> list[Node]:
+        facts = (("b", True), ("a", False), ("c", True))
+        return [Node(id=node, is_alive=alive, cpus=2 * alive, memory_bytes=0) for node, alive in facts]
 
     async def ask(self, name: str, method: str, *_args: Any, timeout_s: float) -> Any:
         assert (method, timeout_s) == ("metrics", 1.0)
@@ -225,13 +227,42 @@ def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
     }
 
 
+def test_a_census_says_who_is_there_and_who_does_not_answer() -> None:
+    """Nodes and actors, of each kind the silent ones first, with their loops; no id of a loop."""
+
+    async def scenario() -> Census:
+        actors = SomeActors(
+            **{
+                "feedback-loop/fl_1": told({("process_memory_bytes", "feedback-loop"): 6e7}),
+                "loop-host/10": told({}),
+                "loop-host/2": told({}),
+                "loop-host/3": None,
+                "ledger": told({}),
+            }
+        )
+        loops = {"loop-host/3": 7, "feedback-loop/fl_1": 1}
+        return await Gathering(actors, actors.names, actors.nodes, lambda: loops).census()
+
+    found = asyncio.run(scenario())
+    assert [(node.id, node.is_alive) for node in found.nodes] == [("b", True), ("c", True), ("a", False)]
+    assert [(process.name, process.is_answering, process.loops) for process in found.processes] == [
+        ("ledger", True, 0),
+        ("feedback-loop", True, 1),
+        ("loop-host/3", False, 7),
+        ("loop-host/2", True, 0),
+        ("loop-host/10", True, 0),
+    ]
+    assert found.processes[1].memory_bytes == 60_000_000
+    assert found.of_processes == 5
+
+
 def test_many_that_ask_cost_as_much_as_one() -> None:
     """Who asks while others wait, or just afterwards, gets their answer; a second later the actors are asked again."""
 
     async def scenario() -> list[int]:
         now_s = 100.0
         actors = SomeActors(ledger=told({}))
-        gathering = Gathering(actors, actors.names, actors.nodes, lambda: now_s)
+        gathering = Gathering(actors, actors.names, actors.nodes, monotonic_s=lambda: now_s)
         actors.gate.clear()
         waiting = [asyncio.create_task(gathering.readings()) for _ in range(5)]
         await asyncio.sleep(0)
@@ -252,7 +283,7 @@ def test_a_restarted_actor_is_counted_by_its_kind() -> None:
     async def scenario() -> float:
         now_s = 100.0
         actors = SomeActors(ledger=told({}), supervisor=told({}))
-        gathering = Gathering(actors, actors.names, actors.nodes, lambda: now_s, SINCE_MS)
+        gathering = Gathering(actors, actors.names, actors.nodes, monotonic_s=lambda: now_s, since_ms=SINCE_MS)
         await gathering.readings()
         actors.answers["ledger"] = told({}, "b")
         now_s += 10

@@ -169,6 +169,35 @@ def test_framed_answers_keep_the_connection(answer: bytes, body: bytes, run: Run
 
 
 @pytest.mark.parametrize(
+    ("answer", "head"),
+    [
+        (
+            b"HTTP/1.1 200 OK\r\nServer: a:b\r\nset-cookie: 1\r\nset-cookie: 2\r\nX-E:\r\nContent-Length: 0\r\n\r\n",
+            b"Server: a:b\nset-cookie: 1\nset-cookie: 2\nX-E: \nContent-Length: 0",
+        ),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\nX: y\r\n\r\n", b"X: y"),
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhe\r\n0\r\nX-T: 1\r\n\r\n",
+            b"Transfer-Encoding: chunked",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: " + b"x" * 9000 + b"\r\n\r\n",
+            b"Content-Length: 0\nX: " + b"x" * 2027,
+        ),
+    ],
+)
+def test_the_start_of_an_answers_headers_is_kept(answer: bytes, head: bytes, run: Run) -> None:
+    """As they came and in their order, 2 KiB of them; none of an announcement's, none from after the body.
+
+    A connection's next answer has its own.
+    """
+    got, handler = outcome(answering(answer), run, posts=2)
+
+    assert (got.head_start, len(got.head_start) <= 2048) == (head, True)
+    assert handler.connections == 1
+
+
+@pytest.mark.parametrize(
     "answer",
     [
         b"HTTP/1.1 200 OK\r\n\r\nuntil the end",

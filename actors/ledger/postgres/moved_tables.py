@@ -95,7 +95,7 @@ TABLES: Final = (
         "attempts",
         (
             *("delivery_id", "no"),
-            *("at_ms", "duration_ms", "status", "error", "excerpt", "address", "response_bytes"),
+            *("at_ms", "duration_ms", "status", "error", "excerpt", "address", "response_bytes", "response_headers"),
         ),
         key_length=2,
     ),

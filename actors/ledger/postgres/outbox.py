@@ -57,8 +57,8 @@ RECORD_OUTCOMES: Final = (
     f"  due_at_ms = $10{_PLACE}, forgiven = greatest(d.forgiven, $12{_PLACE})"
     f"  WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE} AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1)),"
     " recorded AS (INSERT INTO attempts"
-    "  (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
-    "  SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11) AS o (id)"
+    "  (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers)"
+    "  SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11, $13) AS o (id)"
     "  CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d"
     "  ON CONFLICT DO NOTHING RETURNING delivery_id)"
     " SELECT d.loop_no, r.delivery_id FROM recorded AS r"
@@ -269,4 +269,5 @@ def _outcome_columns(outcomes: Sequence[AttemptOutcome]) -> tuple[object, ...]:
         Numbers([o.due_at_ms for o in outcomes]),
         Numbers([o.response_bytes for o in outcomes]),
         Numbers([o.forgiven for o in outcomes]),
+        Texts([o.response_headers for o in outcomes]),
     )

@@ -35,8 +35,8 @@ _INSERT_DELIVERY: Final = (
 # A delivery that was dropped or erased leaves nothing behind, not even an answer that was under way.
 _INSERT_ATTEMPT: Final = (
     "INSERT OR IGNORE INTO attempts"
-    " (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes)"
-    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)"
+    " (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)"
 )
 # What arrived (1) has arrived, whatever another attempt comes to; what is dead (2) can only be found to have arrived.
 # A replay makes either pending again, and counts its attempts: only a later one moves it on.
@@ -163,6 +163,7 @@ def record_outcomes(
                 o.excerpt,
                 o.address,
                 o.response_bytes,
+                o.response_headers,
             )
             for o in outcomes
         ],

@@ -1,20 +1,25 @@
-"""What operators look at first: the service's processes, journals, ledger and lanes, from the figures of `/metrics`."""
+"""What operators look at first: nodes and actors, and the figures of `/metrics` on journals, ledger and lanes."""
 
 from __future__ import annotations
 
+import asyncio
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from prometheus_client.core import Metric
 
+from actors import commands as c
 from actors.metrics import catalogue as m
 from api.dashboard.page import Page, Visit
-from api.dashboard.render import count_text, duration_text
+from api.dashboard.render import count_text, duration_text, size_text
+from api.metrics_page import ACTORS_S
 from api.reply import Reply
+from domain.errors import FeedbackLoopsError
 
 #: What is shown, in groups; each figure by its metric. Nothing of it is of any one account.
 GROUPS: Final[tuple[tuple[str, tuple[m.Metric, ...]], ...]] = (
-    ("Processes", (m.RUNNING, m.SILENT, m.RESTARTS, m.MEMORY)),
+    ("Processes", (m.RESTARTS, m.MEMORY)),
     ("Journals", (m.JOURNAL_DEPTH, m.JOURNAL_AGE, m.JOURNAL_TROUBLE, m.HITS, m.HITS_LOST, m.DISK_FREE)),
     ("Ledger", (m.LEDGER_WAITING, m.LEDGER_SIZE, m.COMMIT, m.COMMITS_FAILED)),
     ("Lanes", (m.LOOPS, m.BREAKERS, m.WAITING, m.OLDEST_DUE, m.UNDER_WAY, m.EVENT_DELIVERED)),
@@ -65,7 +70,7 @@ def _within(family: Metric) -> list[str]:
 
 def _value(name: str, value: float) -> str:
     if name.endswith("_bytes"):
-        return f"{value / 1e6:,.1f} MB"
+        return size_text(value)
     if name.endswith("_seconds"):
         return duration_text(value * 1000)
     return count_text(round(value))
@@ -76,7 +81,20 @@ async def service_page(visit: Visit) -> Reply:
     problems = await visit.services.readiness.problems()
     metrics = await visit.services.metrics.metrics()
     groups: list[dict[str, Any]] = [{"title": title, "rows": figures(metrics, wanted)} for title, wanted in GROUPS]
-    return visit.html("service.html", problems=problems, groups=groups)
+    return visit.html("service.html", problems=problems, groups=groups, **await _who_is_there(visit))
+
+
+async def _who_is_there(visit: Visit) -> dict[str, Any]:
+    """Nodes and actors; None of either when nobody says. An operator needs the page most when something is away."""
+    try:
+        async with asyncio.timeout(ACTORS_S):
+            census = await visit.call(c.ReadCensus())
+    except (TimeoutError, FeedbackLoopsError):
+        return {"nodes": None, "processes": None, "unlisted": 0}
+    on_node = Counter(process.node for process in census.processes)
+    nodes = [(node, on_node[node.id]) for node in census.nodes]
+    unlisted = census.of_processes - len(census.processes)
+    return {"nodes": nodes, "processes": census.processes, "unlisted": unlisted}
 
 
 PAGES: Final = (Page(method="GET", path="/service", handler=service_page),)

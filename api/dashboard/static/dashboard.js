@@ -79,7 +79,8 @@
   };
 
   const redraw = () => {
-    for (const [place, { plot, chart }] of charts) {
+    // Of a copy: a chart that is drawn anew is put at the end, where a walk over the map itself would come by it again, for ever.
+    for (const [place, { plot, chart }] of [...charts]) {
       plot.destroy();
       charts.delete(place);
       draw(place, chart);

@@ -1,0 +1,82 @@
+"""API keys of the account: so that one can take another's place, and a lost one be revoked."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from actors import commands as c
+from api.auth import key_hash
+from api.operation import Answer, Call, Operation, json_body
+from api.problems import NOT_FOUND
+from api.reply import Reply
+from api.schemas.base import EmptyBody, NoQuery, time_text
+from api.schemas.keys import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
+
+COLLECTION: Final = "/v1/api-keys"
+TAG: Final = "API keys"
+
+
+def _facts(key: c.ApiKey) -> dict[str, Any]:
+    return {
+        "id": key.id,
+        "name": key.name,
+        "created_at": time_text(key.issued_at_ms),
+        "last_used_at": None if key.used_at_ms is None else time_text(key.used_at_ms),
+    }
+
+
+async def create_key(call: Call[NewApiKey, NoQuery]) -> Reply:
+    """Makes a key, of which nothing is kept but its hash."""
+    api_key = f"flk_{secrets.token_urlsafe(32)}"
+    command = c.IssueApiKey(account=call.account, name=call.body.name, key_hash=key_hash(api_key))
+    made = await call.services.client.call(command)
+    return Reply.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)
+
+
+async def list_keys(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """All keys of the account."""
+    keys = await call.services.client.call(c.ListApiKeys(account=call.account))
+    return Reply.of(ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None))
+
+
+async def revoke_key(call: Call[EmptyBody, NoQuery]) -> Reply:
+    """Takes a key back."""
+    await call.services.client.call(c.RevokeApiKey(account=call.account, key_id=call.path["id"]))
+    return Reply(status=204)
+
+
+OPERATIONS: Final = (
+    Operation(
+        id="createApiKey",
+        method="POST",
+        path=COLLECTION,
+        tag=TAG,
+        summary="Make another API key",
+        description="The answer holds the key, which is shown this once only. It opens all that is the account's.",
+        handler=create_key,
+        bodies=(json_body(NewApiKey),),
+        answers=(Answer(status=201, description="The key.", model=NewApiKeyWithSecret),),
+    ),
+    Operation(
+        id="listApiKeys",
+        method="GET",
+        path=COLLECTION,
+        tag=TAG,
+        summary="List the account's API keys",
+        handler=list_keys,
+        answers=(Answer(description="All of them, newest first.", model=ApiKeyList),),
+    ),
+    Operation(
+        id="revokeApiKey",
+        method="DELETE",
+        path=f"{COLLECTION}/{{id}}",
+        tag=TAG,
+        summary="Revoke an API key",
+        description="It is refused within seconds. The key that is used for this can be revoked, too; an account "
+        "without keys gets new ones in the dashboard.",
+        handler=revoke_key,
+        answers=(Answer(status=204, description="The key is revoked."),),
+        problems=(NOT_FOUND,),
+    ),
+)
