@@ -324,6 +324,22 @@ def test_a_reader_cannot_write(url: str) -> None:
     assert read_models(url)["meta"]
 
 
+@pytest.mark.parametrize("how", ["stop", "crash"])
+def test_the_first_read_after_a_restart_is_answered(server: PostgresServer, url: str, how: str) -> None:
+    """A connection that ended while it was at rest is made anew, and nobody notices."""
+    reader = PostgresLedgerReader(url)
+    version = reader.routes_version()
+    getattr(server, how)()
+    server.start()
+
+    assert reader.routes_version() == version
+    server.stop()
+    server.start()
+    with reader.snapshot() as cursor:
+        assert cursor.execute("SELECT 1").fetchall() == [(1,)]
+    reader.close()
+
+
 def test_a_reader_keeps_no_connection_that_it_does_not_use(url: str) -> None:
     """One connection at most, whoever asks, none after some seconds without a question, and another at the next."""
     reader = PostgresLedgerReader(url, idle_s=0.2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import threading
 import time
 from collections.abc import Collection, Iterator, Sequence
@@ -94,6 +95,8 @@ class PostgresReading(Reading):
     def _connected(self) -> Connection[Row]:
         if self._closed:
             raise StoreUnavailable("the ledger's reader is closed")
+        if self._connection is not None and _has_ended(self._connection):
+            self._disconnect()
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
@@ -139,6 +142,18 @@ class PostgresReading(Reading):
                 self._look_in(left_s)
             else:
                 self._disconnect()
+
+
+def _has_ended(connection: Connection[Any]) -> bool:
+    """Whether the server has said something unasked on a connection at rest: that it shuts down, or that it is gone.
+
+    Without this the first read after a restart of the server would fail.
+    """
+    if connection.closed:
+        return True
+    said = select.poll()
+    said.register(connection.fileno(), select.POLLIN)
+    return bool(said.poll(0))
 
 
 def _open(url: str) -> Connection[Any]:
