@@ -10,7 +10,7 @@ from tests.service import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 #: Each writes its own file when it is told where to.
-TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "scaling")
+TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "scaling", "loops")
 #: Each prints a table.
 TO_TEXT = (
     "bench_edge",
