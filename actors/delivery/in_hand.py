@@ -104,10 +104,6 @@ class InHand:
         """Whether at most half of what the outbox may give is there."""
         return 2 * len(self._old.sizes) <= self._old.capacity
 
-    @property
-    def is_reading(self) -> bool:
-        return self._released_in_read is not None
-
     def is_begun(self, delivery_id: int) -> bool:
         """Whether an attempt of a delivery is under way, or waits to be recorded. Looks through all that is queued."""
         is_here = delivery_id in self._live.sizes or delivery_id in self._old.sizes
