@@ -1,0 +1,86 @@
+"""Joining a real Ray, and what is left of it when its head goes away."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from actors.processes.ray_node import NODE_ADDRESS
+from tests.service import ROOT, eventually, free_port, in_sessions
+
+#: What joins, says so, and is asked how much processor time it has used.
+DRIVER = """
+import asyncio, os, sys
+from actors.gateway.joining import join
+asyncio.run(join(sys.argv[1]))
+print("joined", flush=True)
+sys.stdin.read()
+os._exit(0)
+"""
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
+    "RAY_AUTH_MODE": "token",
+    "RAY_AUTH_TOKEN": "5e" * 32,
+}
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[tuple[str, int]]:
+    """A Ray of one node: its address, and the session of all its processes."""
+    # Ray's sockets are in it, and pytest's own directories are too long for their names.
+    port, folder = free_port(), tempfile.mkdtemp(prefix="joining-")
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
+    command += [
+        f"--node-ip-address={NODE_ADDRESS}",
+        "--num-cpus=1",
+        "--include-dashboard=false",
+        "--disable-usage-stats",
+    ]
+    command += ["--object-store-memory=80000000", f"--temp-dir={folder}"]
+    with (tmp_path / "ray.log").open("wb") as log:
+        ray = subprocess.Popen(
+            command,
+            env=os.environ | ENVIRONMENT,
+            stdout=log,
+            stderr=log,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        )
+    try:
+        eventually(lambda: "started" in (tmp_path / "ray.log").read_text(), 60, "Ray runs")
+        yield f"{NODE_ADDRESS}:{port}", ray.pid
+    finally:
+        for process in in_sessions({ray.pid}):
+            process.kill()
+        ray.wait(10)
+        shutil.rmtree(folder)
+
+
+@pytest.mark.ray
+@pytest.mark.timeout(120)
+def test_a_head_that_is_away_costs_no_processor(head: tuple[str, int]) -> None:
+    """Whoever has joined waits for it without asking all the time."""
+    address, session = head
+    command = [sys.executable, "-c", DRIVER, address]
+    environment, pipe = os.environ | ENVIRONMENT, subprocess.PIPE
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stdin=pipe, stdout=pipe) as driver:
+        try:
+            assert driver.stdout is not None
+            assert driver.stdout.readline() == b"joined\n"
+            (gcs,) = (p for p in in_sessions({session}) if "gcs_server" in p.name())
+            gcs.kill()
+            before_s = sum(psutil.Process(driver.pid).cpu_times()[:2])
+            with pytest.raises(subprocess.TimeoutExpired):
+                driver.wait(5)
+            assert sum(psutil.Process(driver.pid).cpu_times()[:2]) - before_s < 1.0
+        finally:
+            driver.kill()
