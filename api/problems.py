@@ -219,6 +219,9 @@ def problem_of(error: Exception) -> Problem:
     kind = _kind_of(error)
     errors = error.problems if isinstance(error, e.InvalidInput) else None
     headers = (("Retry-After", _retry_after(error)),) if kind.retry and kind is not INTERNAL else ()
+    if kind is STORE_UNAVAILABLE:  # what the store says names its address: that is for whoever reads the log
+        log.warning("a request failed for want of the store", extra={"action": "store_missed", "problem": str(error)})
+        return Problem(kind=kind, detail=kind.advice, headers=headers)
     return Problem(kind=kind, detail=str(error) or kind.advice, errors=errors, headers=headers)
 
 

@@ -78,7 +78,7 @@ def _join(address: str) -> JoinedRay:
         ray.init(address, namespace=options.NAMESPACE, log_to_driver=False, configure_logging=False)
         # Ray prints its errors to a driver in a thread, which while the head is away asks it without a pause and so
         # takes a whole core from the front end. They are in Ray's logs; the thread ends the next time it would ask.
-        ray._private.worker.global_worker.threads_stopped.set()
+        ray._private.worker.global_worker.threads_stopped.set()  # noqa: SLF001  there is no public way
         own_id = ray.get_runtime_context().get_node_id()
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         (own,) = [node for node in alive if node["NodeID"] == own_id]

@@ -12,6 +12,7 @@ from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.ledger.writer import Ledger
+from actors.processes.data_dir import write_private
 from actors.settings import Settings
 from domain.errors import Conflict
 
@@ -19,6 +20,12 @@ from domain.errors import Conflict
 LEDGER_FILE: Final = "ledger.sqlite"
 #: What it is called once its ledger is on PostgreSQL.
 MOVED_FILE: Final = "ledger.moved.sqlite"
+#: What says that a data directory never had a ledger in it.
+ELSEWHERE_FILE: Final = "ledger.elsewhere"
+ELSEWHERE: Final = """\
+The ledger of this data directory is on PostgreSQL: start it with --store (FEEDBACK_LOOPS_STORE).
+To begin with an empty one on SQLite all the same, and lose what is in the journal, remove this file.
+"""
 
 
 def writer(settings: Settings) -> Ledger:
@@ -44,16 +51,30 @@ def reader(settings: Settings) -> StoreReader:
 
 
 def refuse_moved(data_dir: Path) -> None:
-    """Returns unless the data directory's ledger was moved elsewhere, where it goes on.
+    """Returns unless the data directory's ledger is elsewhere: it was moved there, or has always been.
 
     Raises:
-        Conflict: it was.
+        Conflict: it is. A start without the store would begin an empty one, in which no hit's message is known.
     """
-    if (data_dir / MOVED_FILE).exists() and not (data_dir / LEDGER_FILE).exists():
+    if (data_dir / LEDGER_FILE).exists():
+        return
+    if (data_dir / ELSEWHERE_FILE).exists():
+        raise Conflict(
+            f"the ledger of {data_dir} is on PostgreSQL: name it with --store (FEEDBACK_LOOPS_STORE). "
+            f"To begin with an empty one on SQLite all the same, remove {ELSEWHERE_FILE}"
+        )
+    if (data_dir / MOVED_FILE).exists():
         raise Conflict(
             f"the ledger of {data_dir} was moved to PostgreSQL: name it with --store (FEEDBACK_LOOPS_STORE). "
             f"To go back to the ledger as it was, and lose what came since, rename {MOVED_FILE} to {LEDGER_FILE}"
         )
+
+
+def note(settings: Settings) -> None:
+    """Keeps in the data directory that its ledger is elsewhere, if it is. For a directory that this process holds."""
+    path = settings.data_dir / ELSEWHERE_FILE
+    if settings.store is not None and not path.exists():
+        write_private(path, ELSEWHERE)
 
 
 def check(settings: Settings) -> None:
@@ -61,7 +82,7 @@ def check(settings: Settings) -> None:
 
     Raises:
         InvalidInput: it cannot be understood. What was given, which may hold a password, is not repeated.
-        Conflict: the data directory's ledger was moved to PostgreSQL, and no store is named.
+        Conflict: the data directory's ledger is on PostgreSQL, and no store is named.
     """
     if settings.store is None:
         refuse_moved(settings.data_dir)

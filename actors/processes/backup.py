@@ -20,6 +20,7 @@ import lmdb
 
 from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
+from actors.ledger.stores import ELSEWHERE, ELSEWHERE_FILE
 from actors.processes.data_dir import DataDir, write_private
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 
@@ -80,6 +81,8 @@ def restore(source: Path, data_dir: Path) -> BackedUp:
     with DataDir.open(data_dir), _failing(f"{source} cannot be put into {data_dir}"):
         if taken := sorted(entry.name for entry in data_dir.iterdir() if entry.name not in {"lock", "lost+found"}):
             raise Conflict(f"{data_dir} holds {taken[0]} already: name a new directory with --data-dir")
+        if LEDGER not in sizes:
+            write_private(data_dir / ELSEWHERE_FILE, ELSEWHERE)
         # The keys last: a directory that was filled by half is not one that a service has ever used.
         for name in sorted(sizes, key=KEYS.__contains__):
             _copy_durably(source / name, data_dir / name)

@@ -57,6 +57,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         listener(settings.host, settings.port) as listening,
     ):
         remove_leftovers(place)
+        stores.note(settings)
         settings = settings.bound_to(listening.getsockname()[1]).with_keys(
             data_dir.master_key(settings.master_key), data_dir.admin_key(settings.admin_key)
         )

@@ -38,7 +38,8 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     except FeedbackLoopsError as exc:
         sys.stderr.write(f"feedback-loops restore: {exc}\n")
         return 1
-    print(f"Restored to {data_dir}:\n{listing(made)}\nGo on with: feedback-loops serve --data-dir {data_dir}")  # noqa: T201
+    store = "" if made.has_ledger else "FEEDBACK_LOOPS_STORE=… "
+    print(f"Restored to {data_dir}:\n{listing(made)}\nGo on with: {store}feedback-loops serve --data-dir {data_dir}")  # noqa: T201
     if not made.has_ledger:
         print(ELSEWHERE.replace("back that up now, after this:", "restore that too, to a moment after this back-up:"))  # noqa: T201
     return 0

@@ -18,7 +18,7 @@ from actors.ports import LoopBacklog
 from api.doctor.findings import Finding, ok, problem, warning
 from api.journal_store import peek
 from domain.breaker import OPEN
-from domain.errors import Conflict, FeedbackLoopsError, StoreError
+from domain.errors import Conflict, FeedbackLoopsError, StoreError, StoreUnavailable
 from domain.tracking import TrackingHit
 
 _decode_hit: Final = msgspec.msgpack.Decoder(TrackingHit).decode
@@ -93,6 +93,8 @@ def check_backlog(reader: LedgerReader, now_ms: int) -> Sequence[Finding]:
     """What waits, and for whom."""
     try:
         groups = reader.backlogs(now_ms, 100_000)
+    except StoreUnavailable as exc:
+        return [problem("store", str(exc).rstrip("."), "Start the store, or correct --store (FEEDBACK_LOOPS_STORE).")]
     except StoreError as exc:
         return [problem("store", str(exc).rstrip("."), "Use a program and a store of the same version.")]
     except FeedbackLoopsError as exc:

@@ -150,6 +150,21 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
     reader.close()
 
 
+def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> None:
+    """A start that forgets the store is refused: it would begin an empty ledger, in which no hit's message is known."""
+    elsewhere = Settings.from_env({}, data_dir=str(tmp_path), store="postgresql://db.example/ledger")
+    stores.note(elsewhere)
+    stores.check(elsewhere)
+    forgetful = Settings.from_env({}, data_dir=str(tmp_path))
+
+    with pytest.raises(Conflict, match="--store"):
+        stores.check(forgetful)
+    (tmp_path / stores.ELSEWHERE_FILE).unlink()
+    stores.check(forgetful)
+    stores.note(forgetful)
+    assert not list(tmp_path.iterdir())
+
+
 def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
     """A service without --store does not go on with it by mistake, and is told what to do; a second move is refused."""
     moved(old, url)

@@ -17,7 +17,7 @@ from api.auth import CACHE_TTL_S, Authenticator, key_hash
 from api.json_text import read_json
 from api.limits import KIB, MAX_JSON_MARKS, MIB, beside_the_loop
 from api.operation import Access
-from api.problems import BY_ERROR, KINDS, Refused, problem_of
+from api.problems import BY_ERROR, KINDS, STORE_UNAVAILABLE, Refused, problem_of
 from domain import errors as e
 from tests.unit.api_fake import ADMIN_KEY, Api, FakeClient, pointers, problem, run
 
@@ -494,7 +494,7 @@ def test_every_error_of_the_domain_has_a_status(cls: type[e.FeedbackLoopsError])
     error = cls("why") if cls not in {e.IdempotencyConflict, e.StaleRoutes} else cls("why", True)
     found = problem_of(error)
 
-    assert found.detail == "why"
+    assert found.detail == (found.kind.advice if found.kind is STORE_UNAVAILABLE else "why")
     assert (found.kind.status == 500) == (cls in {e.FeedbackLoopsError, e.InternalError})
     assert found.kind in KINDS.values()
     assert BY_ERROR[cls] if cls in BY_ERROR else cls.__mro__[1] in BY_ERROR
@@ -522,8 +522,24 @@ def test_errors_of_the_actors_become_problems(
             api.client.failures[c.ListLoops].append(error)
             answer = await api.call("GET", LOOPS)
 
-            assert problem(answer, status, slug)["detail"] == "no"
+            expected = STORE_UNAVAILABLE.advice if slug == STORE_UNAVAILABLE.slug else "no"
+            assert problem(answer, status, slug)["detail"] == expected
             assert answer.headers.get("retry-after") == retry_after
+
+    run(scenario())
+
+
+def test_where_the_store_is_tells_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """Its driver names address and port, which are no business of an account's."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            api.client.failures[c.ListLoops].append(e.StoreUnavailable("no connection to 10.1.2.3 port 5432"))
+            answer = await api.call("GET", LOOPS)
+
+            problem(answer, 503, "store-unavailable")
+            assert "10.1.2.3" not in answer.text
+            assert "10.1.2.3" in str([vars(record) for record in caplog.records])
 
     run(scenario())
 

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import pytest
 
+from actors.ledger import stores
 from actors.ledger.sqlite.schema import SCHEMA_VERSION
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
@@ -80,7 +81,11 @@ def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsy
     assert backup_command.run([copy, "--data-dir", str(used)], {}) == 0
     assert "pg_dump" in capsys.readouterr().out
     assert restore_command.run([copy], {"FEEDBACK_LOOPS_DATA_DIR": str(tmp_path / "restored")}) == 0
-    assert "restore that too" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "restore that too" in said
+    assert "FEEDBACK_LOOPS_STORE=… feedback-loops serve" in said
+    with pytest.raises(Conflict, match="--store"):
+        stores.refuse_moved(tmp_path / "restored")
 
 
 def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
