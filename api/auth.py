@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hmac
+import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -21,6 +22,11 @@ _MAX_KEY_CHARS: Final = 512
 
 #: Stands for callers that have no account: the admin, and anybody where no key is needed.
 NOBODY: Final = Account(no=0, id="", name="")
+
+
+def new_api_key() -> str:
+    """A key that nobody can guess, `flk_…`. Of an account's key nothing is stored but its hash."""
+    return f"flk_{secrets.token_urlsafe(32)}"
 
 
 def key_hash(key: str) -> str:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Final
 
 from actors.commands import CreateAccount
-from api.auth import key_hash
+from api.auth import key_hash, new_api_key
 from api.operation import Access, Answer, Call, Operation, json_body
 from api.reply import Reply
 from api.schemas.base import NoQuery
@@ -15,7 +14,7 @@ from api.schemas.service import Account, NewAccount
 
 async def create_account(call: Call[NewAccount, NoQuery]) -> Reply:
     """Opens an account; its key is made here and leaves no trace but its hash."""
-    api_key = f"flk_{secrets.token_urlsafe(32)}"
+    api_key = new_api_key()
     account = await call.services.client.call(CreateAccount(name=call.body.name, key_hash=key_hash(api_key)))
     return Reply.of(Account(id=account.id, name=account.name, api_key=api_key), 201)
 

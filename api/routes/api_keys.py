@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 from actors import commands as c
-from api.auth import key_hash
+from api.auth import key_hash, new_api_key
 from api.operation import Answer, Call, Operation, json_body
 from api.problems import NOT_FOUND
 from api.reply import Reply
@@ -28,7 +27,7 @@ def _facts(key: c.ApiKey) -> dict[str, Any]:
 
 async def create_key(call: Call[NewApiKey, NoQuery]) -> Reply:
     """Makes a key, of which nothing is kept but its hash."""
-    api_key = f"flk_{secrets.token_urlsafe(32)}"
+    api_key = new_api_key()
     command = c.IssueApiKey(account=call.account, name=call.body.name, key_hash=key_hash(api_key))
     made = await call.services.client.call(command)
     return Reply.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Any, Final
 
 from actors import commands as c
-from api.auth import key_hash
+from api.auth import key_hash, new_api_key
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.reply import Reply
 from domain.errors import Conflict, InvalidInput
@@ -28,7 +27,7 @@ async def account_page(visit: Visit) -> Reply:
 
 async def new_key(visit: Visit) -> Reply:
     """Makes an API key, which is shown this once."""
-    api_key = f"flk_{secrets.token_urlsafe(32)}"
+    api_key = new_api_key()
     name = visit.form.text("name")
     try:
         await visit.call(c.IssueApiKey(account=visit.account, name=name, key_hash=key_hash(api_key)))
