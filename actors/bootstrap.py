@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import os
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
 
 import ray
 
+from actors import ray_state
 from actors.adapters.clock import SystemClock
 from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.prover import HttpProver
@@ -31,7 +34,7 @@ from actors.links.frame_server import Answer
 from actors.links.links import Door, Links, link_token
 from actors.loops.directory import LoopDirectory
 from actors.loops.host import LoopHost
-from actors.loops.ray_launcher import RayLauncher, actor_names, nodes
+from actors.loops.ray_launcher import RayLauncher
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
 from actors.metrics.backlog_look import BacklogLook
@@ -204,7 +207,8 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     connections = links(settings, actors)
     ledger, places = RemoteLedger(actors, connections), followed_places(connections)
     places.start()
-    gathering = Gathering(Actors(), actor_names, nodes, places.counts)
+    names, nodes = partial(asyncio.to_thread, ray_state.actor_names), partial(asyncio.to_thread, ray_state.nodes)
+    gathering = Gathering(Actors(), names, nodes, places.counts)
     return Service(
         ledger=ledger,
         keys=ledger,

@@ -7,9 +7,8 @@ from typing import Any
 
 import ray
 from ray.exceptions import RayError
-from ray.util import list_named_actors
 
-from actors import options, remote
+from actors import options, ray_state, remote
 from actors.ray_calls import Actors
 from domain.errors import Unavailable
 
@@ -32,10 +31,7 @@ class RayLauncher:
         Raises:
             Unavailable: Ray does not say.
         """
-        try:
-            return {entry["name"] for entry in list_named_actors(all_namespaces=True)}
-        except RayError as exc:
-            raise Unavailable("Ray does not say which actors there are") from exc
+        return set(ray_state.actor_names())
 
     def start(self, name: str) -> None:
         """See `Launcher.start`.

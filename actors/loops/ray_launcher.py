@@ -4,53 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import ray
 from ray.exceptions import RayError
-from ray.util import list_named_actors
 
-from actors import options
+from actors import ray_state
 from actors.loops.host import BEAT_S, Order, Standing
 from actors.loops.placement import Node, is_place
-from actors.metrics import census
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError, Unavailable
 
 #: What lanes may spend on recording what they have in hand before their process ends.
 DRAIN_S: Final = 2.0
 ANSWER_S: Final = 5.0
-
-
-async def actor_names() -> list[str]:
-    """Names of all actors of this installation that run, or are being restarted.
-
-    Raises:
-        Unavailable: Ray does not say.
-    """
-    with _translated():
-        found = await asyncio.to_thread(list_named_actors, all_namespaces=True)
-    return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
-
-
-async def nodes() -> list[census.Node]:
-    """Every node that Ray knows, also those that have gone.
-
-    Raises:
-        Unavailable: Ray does not say.
-    """
-    with _translated():
-        found = await asyncio.to_thread(ray.nodes)
-    return [
-        census.Node(
-            id=node["NodeID"],
-            is_alive=bool(node["Alive"]),
-            cpus=int(node["Resources"].get("CPU", 0)),
-            memory_bytes=int(node["Resources"].get("memory", 0)),
-        )
-        for node in found
-    ]
 
 
 class RayLauncher:
@@ -62,21 +30,16 @@ class RayLauncher:
         self._create = create
 
     def found(self) -> Iterable[str]:
-        with _translated():
-            names = (entry["name"] for entry in list_named_actors(all_namespaces=True))
-            return [name for name in names if is_place(name)]
+        return [name for name in ray_state.actor_names() if is_place(name)]
 
     def nodes(self) -> list[Node]:
-        with _translated():
-            alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
-        return [
-            Node(node["NodeID"], int(node["Resources"].get("CPU", 0)), float(node["Resources"].get("memory", 0)))
-            for node in alive
-        ]
+        return [Node(node.id, node.cpus, node.memory_bytes) for node in ray_state.nodes() if node.is_alive]
 
     async def start(self, name: str, node: str) -> None:
-        with _translated():
+        try:
             await asyncio.to_thread(self._create, name, node)
+        except RayError as exc:
+            raise Unavailable(f"Ray does not answer: {exc}") from exc
 
     async def restart(self, name: str) -> None:
         self._kill(name, no_restart=False)
@@ -108,11 +71,3 @@ class RayLauncher:
         with contextlib.suppress(Unavailable, RayError):  # gone already, which is what was wanted
             ray.kill(self._actors.handle(name), no_restart=no_restart)
         self._actors.forget(name)
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except RayError as exc:
-        raise Unavailable(f"Ray does not answer: {exc}") from exc

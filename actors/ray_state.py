@@ -1,0 +1,45 @@
+"""Which actors and nodes Ray has now. Each call asks Ray, and blocks until it has answered."""
+
+from __future__ import annotations
+
+import ray
+from ray.exceptions import RayError
+from ray.util import list_named_actors
+
+from actors import options
+from actors.metrics.census import Node
+from domain.errors import Unavailable
+
+
+def actor_names() -> list[str]:
+    """Names of all actors of this installation that run, or are being restarted.
+
+    Raises:
+        Unavailable: Ray does not say.
+    """
+    try:
+        found = list_named_actors(all_namespaces=True)
+    except RayError as exc:
+        raise Unavailable(f"Ray does not say which actors there are: {exc}") from exc
+    return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
+
+
+def nodes() -> list[Node]:
+    """Every node that Ray knows, also those that have gone.
+
+    Raises:
+        Unavailable: Ray does not say.
+    """
+    try:
+        found = ray.nodes()  # type: ignore[no-untyped-call]
+    except RayError as exc:
+        raise Unavailable(f"Ray does not say which nodes there are: {exc}") from exc
+    return [
+        Node(
+            id=node["NodeID"],
+            is_alive=bool(node["Alive"]),
+            cpus=int(node["Resources"].get("CPU", 0)),
+            memory_bytes=int(node["Resources"].get("memory", 0)),
+        )
+        for node in found
+    ]
