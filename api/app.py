@@ -124,7 +124,7 @@ def create_app(
             stack.callback(announcing.cancel)
             yield
 
-    readiness = Readiness(client, journal)
+    readiness = Readiness(client, journal, settings.public_url)
     services = Services(
         client=client,
         urls=TrackingUrls(settings.public_url, tokens),
@@ -173,7 +173,7 @@ class FrontEnd:
 
 async def _announce(services: Services, url: str) -> None:
     """Says when all is well, and how to begin where nobody has."""
-    await services.readiness.announce(url)
+    await services.readiness.announce()
     await services.first_run.announce(url)
 
 

@@ -29,11 +29,16 @@ class JournalHealth(Protocol):
 
 
 class Readiness:
-    """Asks the journal and, over the client, the actors."""
+    """Asks the journal and, over the client, the actors.
 
-    def __init__(self, client: Client, journal: JournalHealth, timeout_s: float = TIMEOUT_S) -> None:
+    Args:
+        url: where the service answers; the log says it with the first time that nothing is missing.
+    """
+
+    def __init__(self, client: Client, journal: JournalHealth, url: str, timeout_s: float = TIMEOUT_S) -> None:
         self._client = client
         self._journal = journal
+        self._url = url
         self._timeout_s = timeout_s
         self._was_ready = False
 
@@ -41,7 +46,10 @@ class Readiness:
         """What is missing, empty when nothing is; within the time-out. Before it was ever ready it says so first."""
         journal = [] if self._journal.problem is None else [self._journal.problem]
         found = journal + await self._actors_problems()
-        self._was_ready = self._was_ready or not found
+        if not found and not self._was_ready:
+            # Whoever asks first: the log must not say it later than the answer to a probe does.
+            self._was_ready = True
+            log.info("ready", extra={"action": "ready", "url": self._url})
         return found if self._was_ready else [STARTING, *found]
 
     async def _actors_problems(self) -> list[str]:
@@ -53,8 +61,7 @@ class Readiness:
         except FeedbackLoopsError as exc:
             return [str(exc)]
 
-    async def announce(self, url: str) -> None:
-        """Waits until all is well for the first time, and says so in the log, with where."""
+    async def announce(self) -> None:
+        """Returns when all is well for the first time, which the log has then; somebody has to ask."""
         while await self.problems():  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(_POLL_S)
-        log.info("ready", extra={"action": "ready", "url": url})
