@@ -8,14 +8,12 @@ Of the rounds the one whose p99 is the median is told. The handlers that hang ta
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.main_job import latency, machine
+from benchmarks import row
+from benchmarks.main_job import latency
 from tests.service import Account, Service, Sink
 
 #: What is promised: hanging handlers move another loop's p99 to at most so many times its own.
@@ -73,7 +71,6 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         service.end()
     alone, beside = map(_median, rounds)
     return {
-        "machine": machine(),
         "hanging": arguments.hanging,
         "alone": alone,
         "beside": beside,
@@ -82,20 +79,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--hanging", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=150)
-    parser.add_argument("--seconds", type=float, default=10)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        result = measure(arguments, Path(folder))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        (arguments.out / "isolation.json").write_text(text + "\n")
-    sys.exit(result["p99_ratio"] > MAX_P99_RATIO)
+    defaults = {"hanging": 4, "rate": 150.0, "seconds": 10.0, "rounds": 5}
+    row.run("isolation", __doc__, measure, defaults, lambda result: result["p99_ratio"] <= MAX_P99_RATIO)
 
 
 if __name__ == "__main__":
