@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
@@ -11,6 +12,7 @@ from domain.values import HandlerUrl
 
 #: No more than this is read of a file.
 MAX_CONTENT_BYTES: Final = 4096
+NOT_THE_PROOF: Final = "not the proof"
 
 
 def file_name(token: str) -> str:
@@ -56,3 +58,16 @@ def dns_value(token: str) -> str:
 def proves(content: bytes, token: str) -> bool:
     """Whether `content`, of a file or a record, is the proof: all of it, outer white space aside, in at most 4 KiB."""
     return len(content) <= MAX_CONTENT_BYTES and content.strip() == file_content(token).encode()
+
+
+def shortfall(content: bytes, token: str) -> str:
+    """What keeps `content` from being the proof, in words that go on after "which is"."""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        text, how = content.decode("utf-16", "replace"), "in UTF-16"
+    else:
+        text, how = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"), "behind a byte order mark"
+    if proves(text.encode(), token):
+        return f"the proof, but saved {how}: place the file as it was downloaded"
+    if file_content(token) in text:
+        return "the proof among other text: it must be all that is there"
+    return NOT_THE_PROOF

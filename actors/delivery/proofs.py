@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from actors.commands import Finding
 from actors.ports import Fetched, Prover
-from domain.verification import dns_name, file_locations, proves
+from domain.verification import NOT_THE_PROOF, dns_name, file_locations, proves, shortfall
 
 
 class Search(NamedTuple):
@@ -36,5 +36,9 @@ def _finding(location: str, fetched: list[Fetched], token: str) -> Finding:
     if matched:
         return Finding(location=location, matched=True, found="the proof")
     found = "; ".join(one.found for one in fetched)
-    has_content = any(one.body is not None for one in fetched)
-    return Finding(location=location, matched=False, found=f"{found}, which is not the proof" if has_content else found)
+    bodies = [one.body for one in fetched if one.body is not None]
+    if bodies:
+        told = [shortfall(body, token) for body in bodies]
+        # Of several records the one that comes close is told of.
+        found += f", which is {next((one for one in told if one != NOT_THE_PROOF), NOT_THE_PROOF)}"
+    return Finding(location=location, matched=False, found=found)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.verification import dns_name, dns_value, file_content, file_locations, file_name, proves
+from domain.verification import dns_name, dns_value, file_content, file_locations, file_name, proves, shortfall
 
 TOKEN = "0123456789abcdef"
 
@@ -62,6 +62,24 @@ def test_white_space_around_the_content_does_not_matter(space: bytes) -> None:
 def test_anything_else_proves_nothing(content: bytes) -> None:
     """Less, more, another loop's or an echo of the request is no proof."""
     assert not proves(content, TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (file_content(TOKEN).encode("utf-8-sig"), "byte order mark"),
+        (file_content(TOKEN).encode("utf-16"), "UTF-16"),
+        (b"\xfe\xff" + file_content(TOKEN).encode("utf-16-be"), "UTF-16"),
+        (b"<html>" + file_content(TOKEN).encode() + b"</html>", "among other text"),
+        (file_content("other").encode("utf-8-sig"), "not the proof"),
+        (b"\xff\xfe\x00", "not the proof"),
+        (b"", "not the proof"),
+    ],
+)
+def test_what_an_editor_has_done_to_the_proof_is_told(content: bytes, told: str) -> None:
+    """It proves nothing, but its owner need not guess why."""
+    assert not proves(content, TOKEN)
+    assert told in shortfall(content, TOKEN)
 
 
 def test_a_file_of_more_than_4_kib_proves_nothing() -> None:
