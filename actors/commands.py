@@ -14,24 +14,25 @@ import msgspec
 
 from actors.metrics.census import Census
 from actors.metrics.readings import Readings
+from actors.wire import Crossing
 
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Command(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
+class Command(Crossing, Generic[R_co], frozen=True, kw_only=True):
     """A request whose answer is an `R_co`."""
 
 
 # --- answers -----------------------------------------------------------------------------------------------------
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class Account(Crossing, frozen=True, kw_only=True):
     no: int
     id: str
     name: str
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class Health(Crossing, frozen=True, kw_only=True):
     """`domain.delivery.LaneHealth`, as the API tells it."""
 
     breaker: str = "closed"
@@ -42,7 +43,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     next_probe_ms: int | None = None
 
 
-class Loop(msgspec.Struct, frozen=True, kw_only=True):
+class Loop(Crossing, frozen=True, kw_only=True):
     """A feedback loop as its owner sees it. `secret` only where it was made just now."""
 
     id: str
@@ -66,7 +67,7 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None = None
 
 
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
+class Replay(Crossing, frozen=True, kw_only=True):
     """`domain.delivery.ReplayProgress`, as the API tells it. `id` is `rpl_<number>`."""
 
     id: str
@@ -79,17 +80,17 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
 
 
-class ReplayPage(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayPage(Crossing, frozen=True, kw_only=True):
     data: list[Replay]
     next: str | None
 
 
-class LoopPage(msgspec.Struct, frozen=True, kw_only=True):
+class LoopPage(Crossing, frozen=True, kw_only=True):
     data: list[Loop]
     next: str | None
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(Crossing, frozen=True, kw_only=True):
     """What was found at one place where the proof was looked for."""
 
     #: A URL, or `dns:<name>`.
@@ -99,13 +100,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     found: str
 
 
-class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationReport(Crossing, frozen=True, kw_only=True):
     verified: bool
     loop: Loop
     findings: list[Finding]
 
 
-class SampleResult(msgspec.Struct, frozen=True, kw_only=True):
+class SampleResult(Crossing, frozen=True, kw_only=True):
     loop_id: str
     status: int | None
     duration_ms: int
@@ -113,7 +114,7 @@ class SampleResult(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
-class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptView(Crossing, frozen=True, kw_only=True):
     no: int
     at_ms: int
     duration_ms: int
@@ -126,7 +127,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     response_headers: str = ""
 
 
-class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryView(Crossing, frozen=True, kw_only=True):
     id: str
     event: str
     type: str
@@ -138,12 +139,12 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[AttemptView]
 
 
-class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryPage(Crossing, frozen=True, kw_only=True):
     data: list[DeliveryView]
     next: str | None
 
 
-class EventView(msgspec.Struct, frozen=True, kw_only=True):
+class EventView(Crossing, frozen=True, kw_only=True):
     """`fields` are the POST's fields, as JSON text."""
 
     id: str
@@ -152,25 +153,25 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     fields: msgspec.Raw
 
 
-class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+class EventPage(Crossing, frozen=True, kw_only=True):
     data: list[EventView]
     next: str | None
 
 
-class MessageSpec(msgspec.Struct, frozen=True, kw_only=True):
+class MessageSpec(Crossing, frozen=True, kw_only=True):
     """A message to register. `id` None: one is made."""
 
     recipient: str
     id: str | None = None
-    tags: list[str] = []
+    tags: list[str] = msgspec.field(default_factory=list)
     mailing: str | None = None
     database: str | None = None
     profile: str | None = None
     #: Distinct original URLs to be tracked.
-    links: list[str] = []
+    links: list[str] = msgspec.field(default_factory=list)
 
 
-class RegisteredMessage(msgspec.Struct, frozen=True, kw_only=True):
+class RegisteredMessage(Crossing, frozen=True, kw_only=True):
     """`key` and `account_no` are what its tracking tokens hold."""
 
     id: str
@@ -178,22 +179,22 @@ class RegisteredMessage(msgspec.Struct, frozen=True, kw_only=True):
     account_no: int
 
 
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+class Rejection(Crossing, frozen=True, kw_only=True):
     """Why one of many was not taken. `error` is a class name of `domain.errors`."""
 
     error: str
     detail: str
-    problems: list[tuple[str, str]] = []
+    problems: list[tuple[str, str]] = msgspec.field(default_factory=list)
 
 
-class MessageResult(msgspec.Struct, frozen=True, kw_only=True):
+class MessageResult(Crossing, frozen=True, kw_only=True):
     """Exactly one of the two is set."""
 
     message: RegisteredMessage | None = None
     rejection: Rejection | None = None
 
 
-class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+class MessageView(Crossing, frozen=True, kw_only=True):
     key: int
     account_no: int
     id: str
@@ -207,7 +208,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     history: list[EventView]
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(Crossing, frozen=True, kw_only=True):
     database: str
     id: str
     #: JSON text of an object of scalars, lists and maps.
@@ -219,7 +220,7 @@ class Profile(msgspec.Struct, frozen=True, kw_only=True):
     created: bool = False
 
 
-class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class StoredAnswer(Crossing, frozen=True, kw_only=True):
     """The answer that a request with this Idempotency-Key got before."""
 
     status: int
@@ -227,7 +228,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class User(msgspec.Struct, frozen=True, kw_only=True):
+class User(Crossing, frozen=True, kw_only=True):
     """Somebody who can sign in to the dashboard of an account."""
 
     id: str
@@ -236,21 +237,21 @@ class User(msgspec.Struct, frozen=True, kw_only=True):
     joined_at_ms: int
 
 
-class SignedIn(msgspec.Struct, frozen=True, kw_only=True):
+class SignedIn(Crossing, frozen=True, kw_only=True):
     """`token` of the new session, None when it was refused; then `wait_ms` is how long to wait before another try."""
 
     token: str | None
     wait_ms: int = 0
 
 
-class Session(msgspec.Struct, frozen=True, kw_only=True):
+class Session(Crossing, frozen=True, kw_only=True):
     """A session that goes on, and whose."""
 
     user: User
     ends_at_ms: int
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+class ApiKey(Crossing, frozen=True, kw_only=True):
     """An API key that opens its account; `id` tells nothing of the key. `used_at_ms` is exact to a minute."""
 
     id: str
@@ -259,26 +260,26 @@ class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
     used_at_ms: int | None
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class Counts(Crossing, frozen=True, kw_only=True):
     """Attempts by class of answer (`domain.figures.ANSWERS`) and by duration (its buckets)."""
 
     answers: list[int]
     buckets: list[int]
 
 
-class AttemptMinute(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptMinute(Crossing, frozen=True, kw_only=True):
     #: Unix time divided by 60.
     minute: int
     counts: Counts
 
 
-class EventMinute(msgspec.Struct, frozen=True, kw_only=True):
+class EventMinute(Crossing, frozen=True, kw_only=True):
     minute: int
     type: str
     count: int
 
 
-class LoopFigures(msgspec.Struct, frozen=True, kw_only=True):
+class LoopFigures(Crossing, frozen=True, kw_only=True):
     """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
 
     loop_id: str
@@ -288,7 +289,7 @@ class LoopFigures(msgspec.Struct, frozen=True, kw_only=True):
     last_event_ms: int | None
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
+class Post(Crossing, frozen=True, kw_only=True):
     """A POST to a handler, made again from the ledger as it was made for one attempt."""
 
     url: str
@@ -296,14 +297,14 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     body: str
 
 
-class EventDelivery(msgspec.Struct, frozen=True, kw_only=True):
+class EventDelivery(Crossing, frozen=True, kw_only=True):
     """A delivery of one event, and to which loop."""
 
     loop_id: str
     delivery: DeliveryView
 
 
-class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+class Readiness(Crossing, frozen=True, kw_only=True):
     """`problems` is empty when the service can carry an event from hit to handler."""
 
     problems: list[str]
@@ -427,9 +428,9 @@ class CreateLoop(Command[Loop], frozen=True, kw_only=True):
     url: str
     triggers: list[str]
     format: str = "form"
-    tags: list[str] = []
-    databases: list[str] = []
-    collections: list[str] = []
+    tags: list[str] = msgspec.field(default_factory=list)
+    databases: list[str] = msgspec.field(default_factory=list)
+    collections: list[str] = msgspec.field(default_factory=list)
     rate_limit: float | None = None
     max_concurrency: int = 16
     ordered: bool = False
@@ -496,7 +497,7 @@ class SendSample(Command[SampleResult], frozen=True, kw_only=True):
     account: Account
     loop_id: str
     type: str
-    data: dict[str, Any] = {}
+    data: dict[str, Any] = msgspec.field(default_factory=dict)
 
 
 class CheckLoops(Command[list[SampleResult]], frozen=True, kw_only=True):

@@ -67,6 +67,11 @@ def enricher(number: int) -> dict[str, Any]:
 
 def place(name: str, node: str) -> dict[str, Any]:
     """A process for one loop or for many, on a node if that can be, or wherever there are few."""
+    where = preferring(node) if node else {"scheduling_strategy": "SPREAD"}
+    return _COMMON | {"name": name, "max_concurrency": 4096} | where
+
+
+def preferring(node: str) -> dict[str, Any]:
+    """Of an actor that should be on a node."""
     # Soft: when the node is lost Ray starts it anew on another.
-    strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
-    return _COMMON | {"name": name, "max_concurrency": 4096, "scheduling_strategy": strategy}
+    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import msgspec
@@ -57,6 +57,14 @@ class Edition:
     def read(cls, text: str) -> Self:
         """The edition that `text` made."""
         return msgspec.json.decode(text, type=cls)
+
+    @classmethod
+    def running(cls, text: str) -> str:
+        """The text of an edition with the version that this process really runs.
+
+        Settings come from the gateway that started an actor; its program is what is installed on the actor's machine.
+        """
+        return replace(cls.read(text), version=VERSION).text()
 
     def text(self) -> str:
         """As it crosses between processes, of other versions too."""

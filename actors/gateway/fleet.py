@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import Final, Protocol
 
@@ -32,8 +33,8 @@ class Launcher(Protocol):
         """The names of all actors, wherever and in whatever state."""
         ...
 
-    def start(self, name: str) -> None:
-        """Starts the actor, unless one of the name is there."""
+    def start(self, name: str, *, here: bool = False) -> None:
+        """Starts the actor, unless one of the name is there; `here`: on this machine, if that can be."""
         ...
 
     def end(self, name: str) -> None:
@@ -82,13 +83,16 @@ class Fleet:
         The `serve` that was started last decides. With other settings than those of a later one this leaves them alone,
         and says so in the log. Work goes on meanwhile, and waits for a second where an actor is replaced.
 
+        What has another version is started on this machine: others may not have ours yet. The ledger is the first: it
+        brings the store to our schema, which everybody else of our version needs.
+
         Raises:
             FeedbackLoopsError: one does not answer. Nothing is lost by calling this again.
         """
-        for name in [*self._readers[:-1], options.LEDGER, options.SUPERVISOR]:
-            if await self._is_outdated(name):
+        for name in [options.LEDGER, *self._readers]:
+            if differences := await self._outdated(name):
                 await self._end(name, () if name == options.LEDGER else None)
-                await self._start(name)
+                await self._start(name, here="version" in differences)
                 await asyncio.sleep(SETTLE_S)
         # Hosts first: one that is up takes the loops of those that end after it.
         places = filter(is_place, await asyncio.to_thread(self._launcher.there))
@@ -99,7 +103,7 @@ class Fleet:
     async def _renew_place(self, name: str) -> None:
         """One process of loops that does not answer holds up nobody else; it is renewed when it is started next."""
         try:
-            if await self._is_outdated(name, LOOP_TIMEOUT_S):
+            if await self._outdated(name, LOOP_TIMEOUT_S):
                 await self._actors.ask(options.SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
                 self._actors.forget(name)
         except FeedbackLoopsError as exc:
@@ -129,18 +133,19 @@ class Fleet:
                 log.warning("an actor cannot be started now", extra={"action": "actor_awaited", "error": str(exc)})
             await asyncio.sleep(LOOK_S)
 
-    async def _start(self, name: str) -> None:
-        await asyncio.to_thread(self._launcher.start, name)
+    async def _start(self, name: str, *, here: bool = False) -> None:
+        await asyncio.to_thread(functools.partial(self._launcher.start, name, here=here))
         await self._actors.ask(name, "ping", timeout_s=START_TIMEOUT_S)
 
     async def _edition_of(self, name: str, timeout_s: float = START_TIMEOUT_S) -> Edition:
         return Edition.read(await self._actors.ask(name, "edition", timeout_s=timeout_s))
 
-    async def _is_outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> bool:
+    async def _outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> list[str]:
+        """In what an actor differs from ours; nothing when it is to be left alone."""
         theirs = await self._edition_of(name, timeout_s)
         differences = self._edition.differences(theirs)
         if not differences:
-            return False
+            return []
         is_outdated = theirs.started_ms <= self._edition.started_ms
         facts = {"action": "actor_replaced" if is_outdated else "settings_differ", "actor": name}
         facts["differences"] = ",".join(differences)
@@ -148,7 +153,7 @@ class Fleet:
             log.info("an actor is replaced", extra=facts)
         else:
             log.warning("a later `serve` decided on other settings; restart this one with the same", extra=facts)
-        return is_outdated
+        return differences if is_outdated else []
 
     async def _end(self, name: str, to_stop: tuple[float, ...] | None) -> None:
         """Ends an actor; `to_stop` is what its `stop` is given, None: it has nothing to finish."""

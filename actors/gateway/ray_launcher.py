@@ -17,11 +17,13 @@ class RayLauncher:
     """A `Launcher` for `Fleet`: every actor gets the same settings.
 
     Args:
+        node: Ray's id of the node on this machine.
         ledger_at: the address of the only node that has the store; None: each has it.
     """
 
-    def __init__(self, actors: Actors, settings: dict[str, Any], ledger_at: str | None) -> None:
+    def __init__(self, actors: Actors, settings: dict[str, Any], node: str, ledger_at: str | None) -> None:
         self._actors = actors
+        self._node = node
         self._settings = settings
         self._ledger_at = ledger_at
 
@@ -33,13 +35,15 @@ class RayLauncher:
         """
         return set(ray_state.actor_names())
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, here: bool = False) -> None:
         """See `Launcher.start`.
 
         Raises:
             Unavailable: Ray does not take it.
         """
         kind, actor_options = self._kind(name)
+        if here:
+            actor_options |= options.preferring(self._node)
         try:
             kind.options(**actor_options).remote(self._settings)
         except RayError as exc:
