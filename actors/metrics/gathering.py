@@ -17,7 +17,7 @@ from actors.metrics.process import STARTED_MS, process_readings
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
 from actors.metrics.totals import Totals, fitting, merged_gauges
-from actors.user_agent import VERSION
+from actors.program import PROGRAM
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
@@ -144,7 +144,7 @@ def _presence(expected: Sequence[str], told: dict[str, ProcessReadings]) -> list
     silent = Counter(kind_of(name) for name in expected if name not in told)
     # The ledger and the supervisor should always be there, also when Ray knows nothing of them.
     silent.update(kind for kind in (m.LEDGER, m.SUPERVISOR) if kind not in running and kind not in silent)
-    others = Counter(kind_of(name) for name, readings in told.items() if readings.version != VERSION)
+    others = Counter(kind_of(name) for name, readings in told.items() if readings.version != PROGRAM)
     kinds = (m.GATEWAY, *m.ACTORS)
     present: list[Number] = [(m.RUNNING.short_name, (kind,), float(running[kind])) for kind in kinds]
     missing: list[Number] = [(m.SILENT.short_name, (kind,), float(silent[kind])) for kind in kinds]

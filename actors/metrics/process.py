@@ -12,7 +12,7 @@ from uuid import uuid4
 from actors.metrics import catalogue as m
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
-from actors.user_agent import VERSION
+from actors.program import PROGRAM
 
 #: When this process began to count.
 STARTED_MS: Final = time.time_ns() // 1_000_000
@@ -31,7 +31,7 @@ def process_readings(process: str, tallies: Tallies, node: str = "") -> ProcessR
     ]
     numbers: list[Number] = [(metric.short_name, (process,), value) for metric, value in own if value is not None]
     return ProcessReadings(
-        _INCARNATION, STARTED_MS, Readings(counted.numbers + numbers, counted.spreads), node, VERSION
+        _INCARNATION, STARTED_MS, Readings(counted.numbers + numbers, counted.spreads), node, PROGRAM
     )
 
 

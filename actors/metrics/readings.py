@@ -33,5 +33,5 @@ class ProcessReadings(Crossing, array_like=True, frozen=True):
     readings: Readings
     #: Ray's id of the node that it is on; empty where nobody asked.
     node: str = ""
-    #: Of the program that it runs; empty of one that does not say.
+    #: `actors.program.PROGRAM` of the process; empty of one that does not say.
     version: str = ""
