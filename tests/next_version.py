@@ -26,7 +26,6 @@ ADDED = (
         FIELD,
     ),
     ("domain/delivery.py", '    response_headers: str = ""\n', FIELD),
-    ("domain/delivery.py", "    next_probe_ms: int | None = None\n", FIELD),
     ("actors/loops/host.py", "    node: str\n    loops: list[str]\n", FIELD),
     ("actors/loops/host.py", "    supervisor: str\n    turn: int\n", FIELD),
     ("actors/loops/places.py", "    places: dict[str, list[str]]\n", FIELD),
