@@ -67,11 +67,11 @@ def enricher(number: int) -> dict[str, Any]:
 
 def place(name: str, node: str) -> dict[str, Any]:
     """A process for one loop or for many, on a node if that can be, or wherever there are few."""
-    where = preferring(node) if node else {"scheduling_strategy": "SPREAD"}
-    return _COMMON | {"name": name, "max_concurrency": 4096} | where
-
-
-def preferring(node: str) -> dict[str, Any]:
-    """Of an actor that should be on a node."""
     # Soft: when the node is lost Ray starts it anew on another.
-    return {"scheduling_strategy": NodeAffinitySchedulingStrategy(node, soft=True)}
+    strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
+    return _COMMON | {"name": name, "max_concurrency": 4096, "scheduling_strategy": strategy}
+
+
+#: Of an actor that should be on the node of who starts it, if that can be. Ray looks there first for one that needs
+#: anything at all, if only a byte; for one that needs nothing it takes any node, whatever that one would rather have.
+NEAR: Final[dict[str, Any]] = {"memory": 1}

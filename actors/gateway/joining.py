@@ -44,13 +44,11 @@ async def head_answers(address: str) -> None:
 class JoinedRay:
     """Ray as this process has joined it, by way of the Ray node on this machine."""
 
-    def __init__(self, raylet_socket: str, addresses: list[str], own_address: str, own_node: str) -> None:
+    def __init__(self, raylet_socket: str, addresses: list[str], own_address: str) -> None:
         self._raylet_socket = raylet_socket
         #: The addresses of the nodes that were there, and this machine's among them.
         self.addresses: Final = addresses
         self.own_address: Final = own_address
-        #: Ray's id of this machine's node.
-        self.own_node: Final = own_node
 
     async def lost(self) -> None:
         """Returns when the Ray node on this machine has ended. It ends too when it is cut off from its head.
@@ -90,7 +88,6 @@ def _join(address: str) -> JoinedRay:
         raylet_socket=own["RayletSocketName"],
         addresses=[node["NodeManagerAddress"] for node in alive],
         own_address=own["NodeManagerAddress"],
-        own_node=own_id,
     )
 
 

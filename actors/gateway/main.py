@@ -137,7 +137,7 @@ class GatewayProcess:
     async def _fleet(self, joined: JoinedRay) -> Fleet:
         """The actors, when all are there."""
         settings: dict[str, Any] = self._settings.to_dict() | {EDITION: self._edition.text()}
-        launcher = RayLauncher(self._actors, settings, joined.own_node, ledger_at(self._settings, joined))
+        launcher = RayLauncher(self._actors, settings, ledger_at(self._settings, joined))
         fleet = Fleet(self._actors, launcher, self._edition, self._settings.enrichers)
         await all_there(fleet, self._reception.say)
         return fleet

@@ -17,13 +17,11 @@ class RayLauncher:
     """A `Launcher` for `Fleet`: every actor gets the same settings.
 
     Args:
-        node: Ray's id of the node on this machine.
         ledger_at: the address of the only node that has the store; None: each has it.
     """
 
-    def __init__(self, actors: Actors, settings: dict[str, Any], node: str, ledger_at: str | None) -> None:
+    def __init__(self, actors: Actors, settings: dict[str, Any], ledger_at: str | None) -> None:
         self._actors = actors
-        self._node = node
         self._settings = settings
         self._ledger_at = ledger_at
 
@@ -43,7 +41,7 @@ class RayLauncher:
         """
         kind, actor_options = self._kind(name)
         if here:
-            actor_options |= options.preferring(self._node)
+            actor_options |= options.NEAR
         try:
             kind.options(**actor_options).remote(self._settings)
         except RayError as exc:

@@ -126,6 +126,7 @@ class UpgradeMachines(Upgrade):
 
     def __init__(self, town: Town, name: str, code: Path, recovery_s: float) -> None:
         super().__init__(town, name, code, Allowed(recovery_s=recovery_s, repeats=True))
+        self.margin_s = 150.0
 
     def _upgrade(self, storm: ClusterStorm) -> None:
         for edge in self._town.edges:

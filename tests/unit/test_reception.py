@@ -36,16 +36,16 @@ def test_it_says_what_is_waited_for_until_it_is_opened() -> None:
 
 def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
     """On a Ray of one node it is put there; with others beside it the service does not start, and says what to set."""
-    alone = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1", "node")
+    alone = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1")
 
     assert ledger_at(SQLITE_ON_A_CLUSTER, alone) == "10.0.0.1"
     with pytest.raises(Conflict, match="--store postgresql://"):
-        ledger_at(SQLITE_ON_A_CLUSTER, JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1", "node"))
+        ledger_at(SQLITE_ON_A_CLUSTER, JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1"))
 
 
 def test_a_ledger_on_postgresql_may_be_anywhere() -> None:
     """Nor is there a choice on a Ray of our own."""
-    several = JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1", "node")
+    several = JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1")
 
     assert ledger_at(POSTGRESQL, several) is None
     assert ledger_at(Settings.from_env({}), several) is None
