@@ -17,9 +17,11 @@ $(LOCKED): requirements.lock
 	$(PIP) install --quiet --require-hashes --requirement requirements.lock
 	touch $@
 
-# By itself: another version with the same lock is installed under a Ray that runs on.
+# By itself: another version with the same lock is installed under a Ray that runs on. Compiled, since what waits for an
+# actor that is replaced waits for its start.
 $(STAMP): pyproject.toml $(LOCKED)
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q actors api domain
 	touch $@
 
 demo: setup  ## show the main job, from a click in a mail to a handler

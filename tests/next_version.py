@@ -7,6 +7,8 @@ a migration more. What runs it has the copy on `PYTHONPATH`, before what is inst
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.service import ROOT
@@ -56,6 +58,8 @@ def make_next_version(folder: Path) -> Path:
     about = folder / f"feedback_loops-{NEXT_VERSION}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: feedback-loops\nVersion: {NEXT_VERSION}\n")
+    # As `make setup` does.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *PACKAGES], cwd=folder, check=True)
     return folder
 
 
