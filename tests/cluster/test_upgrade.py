@@ -61,8 +61,7 @@ def test_an_upgrade_breaks_no_promise(cluster: Town, storm: ClusterStorm, next_v
     print(row, f"not ready for {upgrade.pages.unready_s():.1f} s at most")
     assert row.broken_promises() == []
     assert row.answered > 0
-    assert upgrade.pages.without_figures() == []
-    assert upgrade.pages.unready_s() < LATE_S
+    assert upgrade.pages.failures() == []
     for edge in cluster.edges:
         assert edge.http.get("/openapi.json").json()["info"]["version"] == version
         eventually(partial(has_one_version, edge), 10, "every actor runs this version")

@@ -71,9 +71,13 @@ class Pages:
             status, text = answer.status_code, answer.text
         return Look(began_s, host, page, status, text, time.monotonic() - began_s)
 
-    def without_figures(self) -> list[Look]:
-        """The looks at `/metrics` that did not get the figures of the actors."""
-        return [look for look in self.looks if look.page == "/metrics" and GATHERED not in look.text]
+    def failures(self) -> list[Look]:
+        """The looks at `/metrics` without figures of the actors, and those at `/readyz` that did not say how it is."""
+        return [
+            look
+            for look in self.looks
+            if not (GATHERED in look.text if look.page == "/metrics" else look.status in {200, 503})
+        ]
 
     def unready_s(self) -> float:
         """The longest that one front end was not ready, as far as was looked."""
