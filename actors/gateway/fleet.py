@@ -24,6 +24,8 @@ SETTLE_S: Final = 1.5
 STOP_TIMEOUT_S: Final = 2.0
 #: Between two looks whether an actor is missing: somebody may have killed it for good.
 LOOK_S: Final = 5.0
+#: One that is missing for so long is not just being replaced by a later start, with settings that we do not have.
+MISSING_S: Final = 2.0
 
 
 class Launcher(Protocol):
@@ -122,8 +124,7 @@ class Fleet:
                     await self.renew()
                     is_done = True
                     log.info("every actor is as it should be", extra={"action": "renewed"})
-                there = await asyncio.to_thread(self._launcher.there)
-                for name in sorted({options.LEDGER, *self._readers} - there):
+                for name in await self._missing():
                     log.warning(
                         "an actor was ended and is started again", extra={"action": "actor_missing", "actor": name}
                     )
@@ -132,6 +133,14 @@ class Fleet:
             except FeedbackLoopsError as exc:
                 log.warning("an actor cannot be started now", extra={"action": "actor_awaited", "error": str(exc)})
             await asyncio.sleep(LOOK_S)
+
+    async def _missing(self) -> list[str]:
+        """The actors that nobody starts."""
+        missing = {options.LEDGER, *self._readers} - await asyncio.to_thread(self._launcher.there)
+        if missing:
+            await asyncio.sleep(MISSING_S)
+            missing -= await asyncio.to_thread(self._launcher.there)
+        return sorted(missing)
 
     async def _start(self, name: str, *, here: bool = False) -> None:
         await asyncio.to_thread(functools.partial(self._launcher.start, name, here=here))

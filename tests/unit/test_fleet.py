@@ -12,7 +12,7 @@ import pytest
 
 from actors import options
 from actors.gateway.edition import Edition
-from actors.gateway.fleet import LOOK_S, Fleet
+from actors.gateway.fleet import LOOK_S, MISSING_S, Fleet
 from actors.ray_calls import Actors
 from domain.errors import Conflict, Unavailable
 from tests.virtual_time import VirtualLoop
@@ -188,6 +188,28 @@ def test_actors_of_another_installation_are_not_touched() -> None:
         run(fleet_of(cluster).set_up())
 
     assert cluster.said == []
+
+
+def test_what_a_later_start_replaces_is_left_to_it() -> None:
+    """Between its end and its new beginning an actor is missing; an older gateway would start it as it was."""
+    mine, later = edition(1), edition(2, delivery_timeout="20")
+    cluster = FakeCluster(mine, **everybody(mine))
+
+    async def keep() -> None:
+        keeping = asyncio.create_task(fleet_of(cluster).keep())
+        await asyncio.sleep(LOOK_S - MISSING_S / 4)
+        del cluster.running["ledger"]
+        await asyncio.sleep(MISSING_S / 2)
+        cluster.running["ledger"] = later
+        await asyncio.sleep(2 * LOOK_S)
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+
+    run(keep())
+
+    assert cluster.said == []
+    assert cluster.running["ledger"] == later
 
 
 def test_what_somebody_ended_for_good_is_started_again() -> None:
