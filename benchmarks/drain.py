@@ -10,16 +10,14 @@ loop's clicks go on.
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import tempfile
 import threading
 import time
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.main_job import latency, machine, rate_of, send
+from benchmarks import row
+from benchmarks.main_job import latency, rate_of, send
 from benchmarks.memory import private_mb, waiting
 from tests.service import Account, Service, Sink, eventually
 
@@ -83,7 +81,8 @@ class Drain(threading.Thread):
         self.seconds = (stats["last_ns"] - began_ns) / 1e9
 
 
-def measure(events: int, folder: Path) -> dict[str, Any]:
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    events = options.events
     sink, other_sink = Sink().start(), Sink().start()
     service = Service(folder / "data")
     try:
@@ -115,7 +114,6 @@ def measure(events: int, folder: Path) -> dict[str, Any]:
     rate = events / drain.seconds
     first, last = drain.memory_mb[len(drain.memory_mb) // 4], drain.memory_mb[-1]
     return {
-        "machine": machine(),
         "events": events,
         "plain_per_s": round(plain),
         "drain_per_s": round(rate),
@@ -127,18 +125,12 @@ def measure(events: int, folder: Path) -> dict[str, Any]:
     }
 
 
+def is_kept(result: dict[str, Any]) -> bool:
+    return bool(result["drain_ratio"] >= MIN_DRAIN_RATIO and result["other_loop_p99_ratio"] <= MAX_P99_RATIO)
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=1_000_000)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        result = measure(arguments.events, Path(folder))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        (arguments.out / "drain.json").write_text(text + "\n")
-    sys.exit(result["drain_ratio"] < MIN_DRAIN_RATIO or result["other_loop_p99_ratio"] > MAX_P99_RATIO)
+    row.run("drain", __doc__, measure, {"events": 1_000_000}, is_kept)
 
 
 if __name__ == "__main__":

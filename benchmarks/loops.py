@@ -31,7 +31,8 @@ from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from api.auth import key_hash
 from api.uuid7 import UUID7s
-from benchmarks.main_job import machine, send
+from benchmarks.main_job import send
+from benchmarks.row import machine
 from domain.account import Account as AccountAggregate
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper

@@ -11,35 +11,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import statistics
 import subprocess
 import sys
-import tempfile
-import time
 from array import array
 from pathlib import Path
 from typing import Any
 
+from benchmarks import row
 from tests.service import ROOT, Account, Service, Sink, eventually, free_port
-
-
-def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
-    model = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        "",
-    )
-    memory_kb = int(Path("/proc/meminfo").read_text().split()[1])
-    return {
-        "cpu": model,
-        "cores": os.cpu_count(),
-        "memory_gib": round(memory_kb / 2**20, 1),
-        "kernel": platform.release().partition("-")[0],
-        "python": platform.python_version(),
-        "date": time.strftime("%Y-%m-%d"),
-    }
 
 
 def send(port: int, paths: list[str], folder: Path, rate: float = 0, connections: int = 64) -> dict[str, Any]:
@@ -128,8 +108,6 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         sink.stop()
     rate, limit = statistics.median(rates), statistics.median(limits)
     return {
-        "machine": machine(),
-        "command": f"python -m benchmarks.main_job --clicks {arguments.clicks} --rounds {arguments.rounds}",
         "limit_per_s": [round(x) for x in limits],
         "service_per_s": [round(x) for x in rates],
         "ratio": round(rate / limit, 3),
@@ -138,21 +116,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clicks", type=int, default=30_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=300)
-    parser.add_argument("--seconds", type=float, default=20)
-    parser.add_argument("--concurrency", type=int, default=16)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        result = measure(arguments, Path(folder))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "main_job.json").write_text(text + "\n")
+    defaults = {"clicks": 30_000, "rounds": 3, "rate": 300.0, "seconds": 20.0, "concurrency": 16}
+    row.run("main_job", __doc__, measure, defaults)
 
 
 if __name__ == "__main__":

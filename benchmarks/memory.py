@@ -4,24 +4,23 @@
 
 Prints, for each process of the service, its private memory when all events wait, and by how much it grew since three
 tenths of them did (by then the store's page cache, which is bounded, is full). Exits with 1 when one grew by more than
-`--allowed-mb`.
+`ALLOWED_MB`.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
-import sys
-import tempfile
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import psutil
 
-from benchmarks.main_job import machine, send
+from benchmarks import row
+from benchmarks.main_job import send
 from tests.service import ROLES, Service, Sink, eventually, marked
 
+ALLOWED_MB = 15.0
 BATCH = 20_000
 #: What tells a kind of process from its command line, the first that fits: Ray's own helpers, and ours.
 SIGNS = {"ray start": "ray.scripts.scripts", "ray dashboard": "dashboard/dashboard.py", **ROLES}
@@ -50,7 +49,8 @@ def _waits(account: Any, loop_id: str, count: int) -> bool:
     return waiting(account, loop_id) >= count
 
 
-def measure(events: int, folder: Path) -> dict[str, Any]:
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    events = options.events
     sink = Sink().start()
     service = Service(folder / "data")
     samples: list[dict[str, float]] = []
@@ -70,7 +70,6 @@ def measure(events: int, folder: Path) -> dict[str, Any]:
         service.end()
     grown = {name: round(samples[-1][name] - mb, 1) for name, mb in samples[2].items() if name in samples[-1]}
     return {
-        "machine": machine(),
         "events": events,
         "total_mb": [round(sum(sample.values())) for sample in samples],
         "private_mb": {name: round(mb, 1) for name, mb in samples[-1].items()},
@@ -79,18 +78,13 @@ def measure(events: int, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--events", type=int, default=200_000)
-    parser.add_argument("--allowed-mb", type=float, default=15)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        result = measure(arguments.events, Path(folder))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        (arguments.out / "memory.json").write_text(text + "\n")
-    sys.exit(max(result["grown_mb"].values()) > arguments.allowed_mb)
+    row.run(
+        "memory",
+        __doc__,
+        measure,
+        {"events": 200_000},
+        lambda result: max(result["grown_mb"].values()) <= ALLOWED_MB,
+    )
 
 
 if __name__ == "__main__":

@@ -9,15 +9,13 @@ that neither has the better minutes; the other one is stopped meanwhile. Postgre
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import sys
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.main_job import latency, machine, rate_of
+from benchmarks import row
+from benchmarks.main_job import latency, rate_of
 from tests.postgres import running_server
 from tests.service import Account, Service, Sink
 
@@ -82,8 +80,6 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
                     took[contender.name] = contender.latency(arguments.rate, arguments.seconds, folder)
                 contender.service.terminate()
     return {
-        "machine": machine(),
-        "command": f"python -m benchmarks.postgres --clicks {arguments.clicks} --rounds {arguments.rounds}",
         "sqlite_per_s": [round(rate) for rate in on_sqlite.rates],
         "postgres_per_s": [round(rate) for rate in on_postgres.rates],
         "ratio": round(statistics.median(on_postgres.rates) / statistics.median(on_sqlite.rates), 3),
@@ -92,21 +88,8 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clicks", type=int, default=30_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--rate", type=float, default=300)
-    parser.add_argument("--seconds", type=float, default=15)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        result = measure(arguments, Path(folder))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        arguments.out.mkdir(parents=True, exist_ok=True)
-        (arguments.out / "postgres.json").write_text(text + "\n")
-    sys.exit(result["ratio"] < WANTED_RATIO)
+    defaults = {"clicks": 30_000, "rounds": 3, "rate": 300.0, "seconds": 15.0}
+    row.run("postgres", __doc__, measure, defaults, lambda result: result["ratio"] >= WANTED_RATIO)
 
 
 if __name__ == "__main__":

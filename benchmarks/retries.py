@@ -9,19 +9,19 @@ second later. A rate is clicks divided by the time from the first request to the
 from __future__ import annotations
 
 import argparse
-import json
 import statistics
-import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.main_job import machine, rate_of
+from benchmarks import row
+from benchmarks.main_job import rate_of
 from tests.service import Service, Sink
 
 SCHEDULE_S = 0.5
 
 
-def measure(clicks: int, rounds: int, folder: Path) -> dict[str, Any]:
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
+    clicks = options.clicks
     sink = Sink().start()
     service = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE=",".join([str(SCHEDULE_S)] * 4))
     plain: list[float] = []
@@ -31,7 +31,7 @@ def measure(clicks: int, rounds: int, folder: Path) -> dict[str, Any]:
         account = service.account()
         account.loop(sink)
         rate_of(sink, service.port, account.click_paths(2_000), folder)
-        for number in range(rounds):
+        for number in range(options.rounds):
             for rates, behaviour in ((plain, "accept"), (retried, "decline")):
                 first = 2_000 + (2 * number + (rates is retried)) * clicks
                 sink.tell(behaviour)
@@ -41,8 +41,6 @@ def measure(clicks: int, rounds: int, folder: Path) -> dict[str, Any]:
         service.end()
     plain_per_s, retried_per_s = statistics.median(plain), statistics.median(retried)
     return {
-        "machine": machine(),
-        "command": f"python -m benchmarks.retries --clicks {clicks} --rounds {rounds}",
         "plain_per_s": round(plain_per_s),
         "plain_rounds_per_s": [round(rate) for rate in plain],
         "delivered_by_retry_per_s": round(retried_per_s),
@@ -53,17 +51,7 @@ def measure(clicks: int, rounds: int, folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clicks", type=int, default=20_000)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        result = measure(arguments.clicks, arguments.rounds, Path(folder))
-    text = json.dumps(result, indent=2)
-    print(text)
-    if arguments.out:
-        (arguments.out / "retries.json").write_text(text + "\n")
+    row.run("retries", __doc__, measure, {"clicks": 20_000, "rounds": 3})
 
 
 if __name__ == "__main__":

@@ -11,12 +11,12 @@ from __future__ import annotations
 
 import argparse
 import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmarks import row
 from benchmarks.loops import settle
-from benchmarks.main_job import machine, send
+from benchmarks.main_job import send
 from tests.service import Service, Sink, eventually
 
 #: (enrichment actors, loops).
@@ -73,20 +73,16 @@ def one(enrichers: int, loops: int, clicks: int, folder: Path) -> dict[str, Any]
     }
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--clicks", type=int, default=20_000)
-    parser.add_argument("--out", type=Path)
-    arguments = parser.parse_args()
+def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rows = []
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-bench-") as folder:
-        for enrichers, loops in ROWS:
-            rows.append(one(enrichers, loops, arguments.clicks, Path(folder)))
-            print(json.dumps(rows[-1]), flush=True)
-    command = f"python -m benchmarks.scaling --clicks {arguments.clicks}"
-    text = json.dumps({"machine": machine(), "command": command, "rows": rows}, indent=2)
-    if arguments.out:
-        (arguments.out / "scaling.json").write_text(text + "\n")
+    for enrichers, loops in ROWS:
+        rows.append(one(enrichers, loops, options.clicks, folder))
+        print(json.dumps(rows[-1]), flush=True)
+    return {"rows": rows}
+
+
+def main() -> None:
+    row.run("scaling", __doc__, measure, {"clicks": 20_000})
 
 
 if __name__ == "__main__":

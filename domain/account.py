@@ -66,9 +66,7 @@ class Account(EventSourced):
         Raises:
             InvalidInput: the name is empty, longer than 200 characters or holds control characters.
         """
-        problems = Problems()
-        problems.add("/name", text_problem(name))
-        problems.raise_if_any()
+        check_account_name(name)
         return cls._create(cls.Opened, id=account_id, name=name, at_ms=at_ms)
 
     def issue_api_key(self, key_hash: str, at_ms: int, name: str = "") -> None:
@@ -92,3 +90,14 @@ class Account(EventSourced):
         """Lets the key with this SHA-256 in no more; one that is not in changes nothing."""
         if key_hash in self.key_hashes:
             self.trigger_event(self.ApiKeyRevoked, key_hash=key_hash, at_ms=at_ms)
+
+
+def check_account_name(name: str) -> None:
+    """Returns when an account may have this name.
+
+    Raises:
+        InvalidInput: it may not.
+    """
+    problems = Problems()
+    problems.add("/name", text_problem(name))
+    problems.raise_if_any()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import Final
 
 from domain.errors import InvalidInput
@@ -27,6 +28,11 @@ def text_problem(
         return f"must be at most {max_chars} characters long"
     unfit = (_UNFIT_IN_LINES if lines else _UNFIT).search(value)
     return f"must not hold the character U+{ord(unfit[0]):04X}" if unfit else None
+
+
+def dots_problem(value: str) -> str | None:
+    """What is wrong with an id that is part of a URL's path, or None: clients resolve one of dots before they ask."""
+    return f"must not be {value}, which no URL can hold" if value in {".", ".."} else None
 
 
 class Problems:
@@ -59,3 +65,18 @@ class Problems:
         if self._found:
             pointer, problem = self._found[0]
             raise InvalidInput(f"{pointer.removeprefix('/') or 'the input'} {problem}", self._found)
+
+
+def check_all(*checks: Callable[[], object]) -> None:
+    """Carries every check out.
+
+    Raises:
+        InvalidInput: with what all of them have found.
+    """
+    problems = Problems()
+    for check in checks:
+        try:
+            check()
+        except InvalidInput as exc:
+            problems.add_all_of(exc)
+    problems.raise_if_any()

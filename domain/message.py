@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.checks import MAX_NAME_CHARS, Problems, text_problem
+from domain.checks import MAX_NAME_CHARS, Problems, dots_problem, text_problem
 from domain.errors import InvalidInput
 from domain.values import EmailAddress
 
@@ -121,7 +121,7 @@ class Message(EventSourced):
 
 def _id_problem(message_id: str) -> str | None:
     printable = 0 < len(message_id) <= MAX_NAME_CHARS and message_id.isprintable()
-    return None if printable else f"must be 1 to {MAX_NAME_CHARS} printable characters"
+    return dots_problem(message_id) if printable else f"must be 1 to {MAX_NAME_CHARS} printable characters"
 
 
 def _check_recipient(problems: Problems, recipient: str) -> None:

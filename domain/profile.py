@@ -9,7 +9,7 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.checks import MAX_NAME_CHARS, Problems, text_problem
+from domain.checks import MAX_NAME_CHARS, Problems, dots_problem, text_problem
 from domain.own_fields import form_problem, json_problem
 
 MAX_INTERESTS: Final = 1000
@@ -84,8 +84,8 @@ class Profile(EventSourced):
             InvalidInput: with everything that is wrong.
         """
         problems = Problems()
-        problems.add("/database", text_problem(database))
-        problems.add("/id", text_problem(profile_id))
+        problems.add("/database", text_problem(database) or dots_problem(database))
+        problems.add("/id", text_problem(profile_id) or dots_problem(profile_id))
         _check_data(problems, fields_json, interests)
         problems.raise_if_any()
         return cls._create(

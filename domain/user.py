@@ -7,8 +7,9 @@ from uuid import UUID
 
 from eventsourcing.domain import AggregateCreated
 
+from domain.account import check_account_name
 from domain.aggregate import EventSourced
-from domain.checks import Problems, text_problem
+from domain.checks import Problems, check_all, text_problem
 from domain.errors import InvalidInput, NotFound
 from domain.values import EmailAddress
 
@@ -87,6 +88,19 @@ class User(EventSourced):
     def _must_be_here(self) -> None:
         if self.has_left:
             raise NotFound("The user was removed.")
+
+
+def check_new_user(email: str, password: str, account_name: str | None) -> None:
+    """Returns when there may be such a user; of a new account, if it has a name.
+
+    Raises:
+        InvalidInput: with everything that is wrong; `/name` is the account's.
+    """
+    check_all(
+        lambda: None if account_name is None else check_account_name(account_name),
+        lambda: check_email(email),
+        lambda: check_password(password, email),
+    )
 
 
 def check_email(email: str) -> None:

@@ -33,7 +33,7 @@ ADDED = (
     ("actors/loops/places.py", "    places: dict[str, list[str]]\n", FIELD),
     ("actors/metrics/readings.py", '    version: str = ""\n', FIELD),
     ("actors/metrics/catalogue.py", "_COMMIT_S: Final = (", "0.0001, "),
-    ("actors/commands.py", "    disabled_reason: str | None\n", FIELD),
+    ("actors/commands/loops.py", "    disabled_reason: str | None\n", FIELD),
     ("actors/gateway/edition.py", "    options: dict[str, str]\n", FIELD),
     ("actors/settings.py", "    log_format: str\n", "    novelty: str\n"),
     (

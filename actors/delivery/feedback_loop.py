@@ -7,25 +7,24 @@ import contextlib
 import logging
 import random as randoms
 from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from actors import commands as c
 from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.delivering import DISABLE_AFTER_S, Delivering, LoopLedger
 from actors.delivery.duty import Duty
 from actors.delivery.in_hand import SharedBytes
-from actors.delivery.lane import Lane
 from actors.delivery.lane_config import lane_config
 from actors.delivery.loop_views import health_view, loop_view, replay_view
 from actors.delivery.posts import LaneConfig, Posts
 from actors.delivery.proofs import look_for_proof
-from actors.delivery.replaying import Replaying
 from actors.delivery.sample_posts import sample_request, sample_result
 from actors.delivery.stored_loop import StoredLoop, persistently
 from actors.ledger.reader_port import LedgerReader
-from actors.ports import Clock, LedgerWriter, Prover, ReplayLedger, Sender
-from domain.delivery import LaneHealth, OfferedDelivery
+from actors.ports import Clock, Prover, Sender
+from domain.delivery import OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.retry import RetrySchedule
@@ -35,7 +34,6 @@ from domain.values import LoopState, Trigger
 log = logging.getLogger(__name__)
 
 _REMEDY: Final = "Verify or resume it first; its backlog then goes on."
-DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
 
 
 class UrlCheck(Protocol):
@@ -46,25 +44,12 @@ class UrlCheck(Protocol):
         ...
 
 
-class LoopLedger(LedgerWriter, ReplayLedger, Protocol):
-    """What a loop writes."""
-
-
-class _Standing(NamedTuple):
-    """What the ledger knows of a loop besides its events."""
-
-    loop_no: int
-    health: LaneHealth
-    newest_delivery_id: int
-    has_replay: bool
-
-
 class FeedbackLoopCore:
     """One loop: alone in changing it, and in delivering to it.
 
-    Commands are carried out one after the other, and answered when they are in the ledger. The lane follows the ledger:
-    it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. So does the
-    loop's replay. It looks into the outbox when it starts, when something falls due, and when it is nudged.
+    Commands are carried out one after the other, and answered when they are in the ledger. What delivers follows the
+    ledger: it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. It
+    looks into the outbox when it starts, when something falls due, and when it is nudged.
 
     Many may share a process, and in it the sender and `shared_bytes`.
     """
@@ -90,23 +75,29 @@ class FeedbackLoopCore:
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
-        self._reader = reader
         self._sender = sender
         self._prover = prover
         self._resolver = resolver
         self._clock = clock
         self._master_key = master_key
-        self._retry_schedule = retry_schedule
         self._timeout_s = delivery_timeout_s
         self._random = random
-        self._shared_bytes = shared_bytes
-        self._disable_after_s = disable_after_s
-        self._notes = notes or AttemptNotes(loop_id)
-        self._duty = duty
-        self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._doubt)
-        self._standing = _Standing(0, LaneHealth(), 0, has_replay=False)
-        self._lane: Lane | None = None
-        self._replaying: Replaying | None = None
+        self._delivering = Delivering(
+            loop_id=loop_id,
+            ledger=ledger,
+            reader=reader,
+            sender=sender,
+            clock=clock,
+            retry_schedule=retry_schedule,
+            timeout_s=delivery_timeout_s,
+            random=random,
+            shared_bytes=shared_bytes,
+            disable_after_s=disable_after_s,
+            on_disable=self._give_up,
+            notes=notes or AttemptNotes(loop_id),
+            duty=duty,
+        )
+        self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._delivering.hold)
         self._giving_up: asyncio.Task[None] | None = None
 
     # --- life
@@ -120,75 +111,36 @@ class FeedbackLoopCore:
         await persistently(self._start, "a loop cannot be started now", self._loop_id)
 
     async def _start(self) -> None:
-        self._standing = await asyncio.to_thread(self._look_up)
+        await self._delivering.look_up()
         await self._stored.load()
 
-    def _look_up(self) -> _Standing:
-        row = self._reader.loop(self._loop_id)
-        if row is None:
-            raise NotFound(f"there is no feedback loop {self._loop_id}")
-        return _Standing(
-            row.no,
-            self._reader.health(row.no),
-            self._reader.newest_delivery_id(),
-            self._reader.running_replay(row.no) is not None,
-        )
-
-    def _open_lane(self, config: LaneConfig) -> tuple[Lane, Replaying]:
-        loop_no, health, newest_delivery_id, has_replay = self._standing
-        lane = Lane(
-            loop_no=loop_no,
-            config=config,
-            ledger=self._ledger,
-            reader=self._reader,
-            sender=self._sender,
-            clock=self._clock,
-            rng=self._random,
-            retry_schedule=self._retry_schedule,
-            timeout_s=self._timeout_s,
-            disable_after_s=self._disable_after_s,
-            on_disable=self._give_up,
-            health=health,
-            newest_before=newest_delivery_id,
-            shared_bytes=self._shared_bytes,
-            notes=self._notes,
-            duty=self._duty,
-        )
-        replaying = Replaying(loop_no, self._ledger, self._reader, lane.nudge, self._loop_id)
-        lane.start()
-        replaying.start(has_one=has_replay)
-        return lane, replaying
+    @property
+    def delivering(self) -> Delivering:
+        """What its deliveries are made by."""
+        return self._delivering
 
     @property
     def is_at_rest(self) -> bool:
         """Whether it has nothing to do and nothing in hand: it could be stopped, and started again when needed."""
-        if self._lane is None or self._replaying is None:
-            return False
         is_giving_up = self._giving_up is not None and not self._giving_up.done()
-        is_delivering = self._lane.in_hand > 0 or self._replaying.has_one
-        return self._stored.is_certain and not (is_giving_up or is_delivering)
+        return self._stored.is_certain and self._delivering.is_at_rest and not is_giving_up
 
     async def stop(self, drain_s: float) -> None:
         """Delivers no more, and records what has been delivered, within about `drain_s` seconds."""
         self._stored.close()
         if self._giving_up is not None:
             self._giving_up.cancel()
-        if self._replaying is not None:
-            await self._replaying.stop()
-        if self._lane is not None:
-            await self._lane.stop(drain_s)
+        await self._delivering.stop(drain_s)
 
     # --- deliveries
 
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None:
         """Takes what enrichment has just recorded; never blocks, and may drop it (the outbox has it)."""
-        if self._lane is not None:
-            self._lane.offer(deliveries)
+        self._delivering.offer(deliveries)
 
     def nudge(self) -> None:
         """Has the outbox looked into; never blocks."""
-        if self._lane is not None:
-            self._lane.nudge()
+        self._delivering.nudge()
 
     # --- commands
 
@@ -274,10 +226,7 @@ class FeedbackLoopCore:
             Conflict: another replay of the loop is running.
         """
         await self._stored.change(_existing)
-        progress = await self._ledger.start_replay(self._standing.loop_no, which, since_ms, until_ms)
-        if self._replaying is not None:
-            self._replaying.nudge()
-        return replay_view(progress)
+        return replay_view(await self._delivering.replay(which, since_ms, until_ms))
 
     async def cancel_replay(self, replay_id: int) -> c.Replay:
         """Ends a replay; what was given back already is delivered all the same. One that has ended stays as it is."""
@@ -292,12 +241,9 @@ class FeedbackLoopCore:
         loop = await self._stored.change(_existing)
         if not loop.may_receive:
             raise Conflict(f"Only an active loop's deliveries can be retried; this one is {loop.state}. {_REMEDY}")
-        if self._lane is not None and self._lane.is_begun(delivery_id):
+        if self._delivering.is_begun(delivery_id):
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
-        await self._ledger.retry_delivery(delivery_id)
-        pending = await asyncio.to_thread(self._reader.pending_delivery, self._standing.loop_no, delivery_id)
-        if self._lane is not None and pending is not None:
-            self._lane.retry_now(pending)
+        await self._delivering.retry(delivery_id)
 
     # --- samples
 
@@ -321,8 +267,8 @@ class FeedbackLoopCore:
         posts = Posts(self._lane_config(loop), self._timeout_s)
         request = sample_request(posts, Trigger(type), event_id, now_ms, data)
         answer = await self._sender.post(request)
-        if self._lane is not None and answer.status is not None and 200 <= answer.status < 300:
-            self._lane.probe_now()  # it is well again: what waits need not wait any longer
+        if answer.status is not None and 200 <= answer.status < 300:
+            self._delivering.probe_now()  # it is well again: what waits need not wait any longer
         return sample_result(self._loop_id, answer)
 
     async def _do(self, act: Callable[[FeedbackLoop], None]) -> c.Loop:
@@ -335,26 +281,11 @@ class FeedbackLoopCore:
     # --- what follows
 
     def _follow(self, loop: FeedbackLoop) -> None:
-        if self._lane is None or self._replaying is None:
-            self._lane, self._replaying = self._open_lane(self._lane_config(loop))
-        else:
-            self._lane.update(self._lane_config(loop))
-        if loop.may_receive:
-            self._lane.resume()
-            self._replaying.resume()
-        else:
-            self._doubt()
-
-    def _doubt(self) -> None:
-        if self._lane is not None and self._replaying is not None:
-            self._lane.pause()
-            self._replaying.pause()
+        self._delivering.follow(self._lane_config(loop), may_receive=loop.may_receive)
 
     def _forgiven(self, view: c.Loop) -> c.Loop:
-        if self._lane is None:
-            return view
-        self._lane.forgive()
-        return msgspec.structs.replace(view, health=health_view(self._lane.health))
+        self._delivering.forgive()
+        return msgspec.structs.replace(view, health=health_view(self._delivering.health))
 
     def _give_up(self, reason: str) -> None:
         self._giving_up = asyncio.create_task(self._disable_in_the_end(reason), name="disable")
@@ -378,8 +309,7 @@ class FeedbackLoopCore:
         return value.to_bytes(16, "big")
 
     def _view(self, loop: FeedbackLoop, secret: str | None = None) -> c.Loop:
-        health = LaneHealth() if self._lane is None else self._lane.health
-        return loop_view(self._loop_id, loop, health, secret)
+        return loop_view(self._loop_id, loop, self._delivering.health, secret)
 
 
 def _existing(loop: FeedbackLoop) -> FeedbackLoop:

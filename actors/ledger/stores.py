@@ -70,6 +70,21 @@ def refuse_moved(data_dir: Path) -> None:
         )
 
 
+def refuse_not_moved(data_dir: Path) -> None:
+    """Returns unless the data directory has a ledger of its own, on SQLite.
+
+    Raises:
+        Conflict: it has. A start on the store would leave behind all that is in it, and hits of its messages would
+            be of messages that the store does not know.
+    """
+    if (data_dir / LEDGER_FILE).exists():
+        raise Conflict(
+            f"{data_dir} has a ledger of its own, {LEDGER_FILE}: move it to the store with `feedback-loops migrate`, "
+            "or name another directory with --data-dir. "
+            f"To leave it behind, with what waits in the journal for its messages, rename {LEDGER_FILE}"
+        )
+
+
 def note(settings: Settings) -> None:
     """Keeps in the data directory that its ledger is elsewhere, if it is. For a directory that this process holds."""
     path = settings.data_dir / ELSEWHERE_FILE
@@ -82,7 +97,7 @@ def check(settings: Settings) -> None:
 
     Raises:
         InvalidInput: it cannot be understood. What was given, which may hold a password, is not repeated.
-        Conflict: the data directory's ledger is on PostgreSQL, and no store is named.
+        Conflict: the data directory's ledger is on PostgreSQL, and no store is named; or it is not, and one is.
     """
     if settings.store is None:
         refuse_moved(settings.data_dir)
@@ -90,3 +105,4 @@ def check(settings: Settings) -> None:
         from actors.ledger.postgres.connection import check_url  # noqa: PLC0415
 
         check_url(settings.store)
+        refuse_not_moved(settings.data_dir)

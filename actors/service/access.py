@@ -27,7 +27,7 @@ from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFoun
 from domain.keys import derive
 from domain.ledger import domain_events, event_mapper
 from domain.sign_in import MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, USE_NOTED_EVERY_MS, session_ends_ms
-from domain.user import User, check_email, check_password
+from domain.user import User, check_new_user, check_password
 from domain.values import id_text, id_uuid
 
 T = TypeVar("T")
@@ -143,8 +143,7 @@ class AccessService:
 
     async def create_user(self, command: c.CreateUser) -> c.User:
         """Makes a user, and an account where one is wanted."""
-        check_email(command.email)
-        check_password(command.password, command.email)
+        check_new_user(command.email, command.password, None if command.account_id else command.account_name)
         if command.is_first and not await self.is_first_run(c.IsFirstRun()):
             raise Conflict("There are users already. Sign in, or ask one of them to add you.")
         now_ms = self._clock.now_ms()

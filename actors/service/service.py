@@ -21,7 +21,7 @@ from actors.service.deliveries import DeliveryService
 from actors.service.figures import FiguresService
 from actors.service.registrar import Registrar
 from domain.account import Account
-from domain.errors import Conflict, FeedbackLoopsError, NotFound
+from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
 from domain.signing import loop_secret, secret_text
@@ -160,7 +160,12 @@ class Service:
         if row is not None and row.deleted:
             raise Conflict("the feedback loop made with this Idempotency-Key was deleted; use a new key for a new one")
         if row is None:
-            await self._register_loop(loop_uuid, command)
+            try:
+                await self._register_loop(loop_uuid, command)
+            except ConcurrentWrite:
+                if command.seed is None:
+                    raise
+                # The same request, sent twice at once, has made it.
             await self._loops.begin(loop_id)
             row = await self._own_row(account, loop_id)
         return _view(row, secret_text(loop_secret(self._master_key, loop_id, 1)))

@@ -104,6 +104,8 @@ def _checks(
     path = data_dir / LEDGER_FILE
     if settings.store is None:
         checks.append(("store", partial(asyncio.to_thread, stores.check_ledger_file, path)))
+    else:
+        checks.append(("store", partial(asyncio.to_thread, stores.check_left_behind, data_dir)))
     if settings.store is not None or path.exists():
         checks.append(("backlog", partial(asyncio.to_thread, stores.check_backlog, reader, now_ms)))
     if options.loop:

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "listen": "run a sample handler that shows the events it gets",
     "accounts": "open an account",
     "users": "let people sign in to the dashboard",
+    "keys": "make, list and revoke API keys of an account",
     "loops": "set up, verify, test, pause and look at feedback loops",
     "messages": "register messages to track",
     "events": "show events as they come",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Final, Self
 from urllib.parse import parse_qsl
 
@@ -49,6 +51,10 @@ class Form:
         """The items of a field in which each is on a line of its own, or between commas."""
         items = [item.strip() for item in self.raw(name).replace(",", "\n").split("\n")]
         return [item for item in items if item]
+
+    def digest(self) -> str:
+        """The same for forms with the same fields, and for no others."""
+        return sha256(json.dumps(sorted(self._fields.items())).encode()).hexdigest()
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields

@@ -169,7 +169,9 @@ def _peer(scope: Scope) -> str:
 def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Reply:
     """The way in; a page that was to be read is come back to."""
     path = f"{ROOT}/sign-in"
-    if method == "GET" and headers.get("hx-request") != "true" and scope["path"] != f"{ROOT}/":
+    if method == "POST":  # what was typed is gone; it is to be known that it was not done
+        path += "?done=session-ended"
+    elif headers.get("hx-request") != "true" and scope["path"] != f"{ROOT}/":
         path += f"?to={scope['path']}"
     if headers.get("hx-request") == "true":
         # htmx would put the page where a part of one belongs.

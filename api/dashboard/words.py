@@ -80,6 +80,7 @@ DONE: Final[dict[str, str]] = {
     "user-removed": "The user was removed, and all sessions of theirs have ended.",
     "key-revoked": "The key was revoked. It opens nothing any more, at the latest in some seconds.",
     "signed-out": "You have signed out.",
+    "session-ended": "Your session had ended, so what you sent was not done. Sign in, and send it again.",
 }
 
 

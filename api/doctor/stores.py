@@ -13,7 +13,7 @@ import msgspec
 from actors.ledger.reader_port import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
-from actors.ledger.stores import refuse_moved
+from actors.ledger.stores import refuse_moved, refuse_not_moved
 from actors.ports import LoopBacklog
 from api.doctor.findings import Finding, ok, problem, warning
 from api.journal_store import peek
@@ -41,6 +41,16 @@ def check_ledger_file(path: Path) -> Sequence[Finding]:
             return [problem("store", str(exc).partition(":")[0], advice)]
         return [ok("store", f"{path} is not there yet: the first start makes it")]
     return _look_into(path)
+
+
+def check_left_behind(data_dir: Path) -> Sequence[Finding]:
+    """Whether a data directory whose ledger is on PostgreSQL has one of its own, which `serve` refuses."""
+    try:
+        refuse_not_moved(data_dir)
+    except Conflict as exc:
+        found, _, advice = str(exc).partition(": ")
+        return [problem("store", found, advice[:1].upper() + advice[1:] + ".")]
+    return []
 
 
 def _look_into(path: Path) -> Sequence[Finding]:

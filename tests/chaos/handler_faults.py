@@ -42,8 +42,17 @@ class NameFails(Fault):
         eventually(lambda: self._is_noticed(storm), FORGOTTEN_S, "the name is asked for, and not found", 0.2)
 
     def _is_noticed(self, storm: Storm) -> bool:
-        waiting = storm.call("GET", "/deliveries", params={"state": "pending", "limit": 20})["data"]
-        return any(attempt["error"] == "dns" for delivery in waiting for attempt in delivery["attempts"])
+        if storm.call("GET")["health"]["breaker"] == "closed":
+            return False
+        # Newest first: those that have come since it is down, and were not attempted, are before the ones that failed.
+        query = {"state": "pending", "limit": 200}
+        while True:
+            page = storm.call("GET", "/deliveries", params=query)
+            if any(attempt["error"] == "dns" for delivery in page["data"] for attempt in delivery["attempts"]):
+                return True
+            if page["next"] is None:
+                return False
+            query["cursor"] = page["next"]
 
     def end(self, storm: Storm) -> None:
         storm.stage.show_handler()

@@ -165,6 +165,14 @@ def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> None:
+    """A start on the store, in a directory with a ledger of its own, is refused, and told how to move it."""
+    with pytest.raises(Conflict, match="migrate"):
+        stores.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+    moved(old, url)
+    stores.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+
+
 def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
     """A service without --store does not go on with it by mistake, and is told what to do; a second move is refused."""
     moved(old, url)

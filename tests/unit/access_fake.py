@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 from actors import commands as c
 from domain.account import Account
 from domain.errors import Conflict, NotFound
-from domain.user import User, check_password
+from domain.user import User, check_new_user, check_password
 from domain.values import id_text
 
 NOW_MS: Final = 1_767_225_600_123
@@ -69,7 +69,7 @@ class FakeAccess:
         return not self.users
 
     def _create_user(self, x: c.CreateUser) -> c.User:
-        check_password(x.password, x.email)
+        check_new_user(x.email, x.password, None if x.account_id else x.account_name)
         if x.is_first and self.users:
             raise Conflict("There are users already.")
         if any(user.email == x.email.lower() for user, _ in self.users.values()):

@@ -162,6 +162,10 @@ def test_the_first_run_needs_the_token_and_ends_with_the_first_user() -> None:
             weak = await visitor.post("/first-run", **{**fields, "token": token, "password": "short"})
             assert weak.status_code == 422
             assert "at least 10 characters" in weak.text
+            bad = await visitor.post(
+                "/first-run", token=token, email="nobody", password="short", account_name="x" * 201
+            )
+            assert all(f"{name}-problem" in bad.text for name in ("email", "password", "account_name"))
             assert api.client.users == {}
 
             made = await visitor.post("/first-run", token=token, **fields)
@@ -250,6 +254,10 @@ def test_behind_a_trusted_proxy_the_client_and_https_are_believed() -> None:
         ("https://evil.example/", "/dashboard/"),
         ("//evil.example/dashboard/", "/dashboard/"),
         ("/dashboard/\\evil", "/dashboard/"),
+        ("/dashboard/../c/token", "/dashboard/"),
+        ("/dashboard/loops/%2e%2E/../c/token", "/dashboard/"),
+        ("/dashboard/./loops", "/dashboard/"),
+        ("/dashboard/events?message=..", "/dashboard/events?message=.."),
         ("/v1/accounts", "/dashboard/"),
         ("", "/dashboard/"),
     ],
@@ -261,6 +269,18 @@ def test_after_signing_in_one_stays_here(to: str, there: str) -> None:
         async with visiting(signed_in=False) as (_, visitor):
             answer = await visitor.post("/sign-in", email=EMAIL, password=PASSWORD, to=to)
             assert (answer.status_code, answer.headers["location"]) == (303, there)
+
+    run(scenario())
+
+
+def test_who_sends_a_form_after_the_session_is_told_that_it_was_not_done() -> None:
+    """What was typed is gone: the way in says so."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (_, visitor):
+            answer = await visitor.post("/loops/new", url="https://example.com/")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/sign-in?done=session-ended")
+            assert "what you sent was not done" in (await visitor.get("/sign-in?done=session-ended")).text
 
     run(scenario())
 

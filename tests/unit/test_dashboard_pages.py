@@ -106,6 +106,23 @@ def test_an_address_that_is_refused_is_told_at_its_field() -> None:
     visit(scenario)
 
 
+def test_a_form_that_is_sent_twice_makes_one_loop() -> None:
+    """By a double click, or from the page before; a form that was changed, or another page of it, makes another."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        once = [re.findall(r'name="once" value="(\w+)"', (await visitor.get("/loops/new")).text)[0] for _ in range(2)]
+        first = await visitor.post("/loops/new", **GOOD, once=once[0])
+        made = [
+            (await visitor.post("/loops/new", **{**GOOD, **more})).headers["location"]
+            for more in ({"once": once[0]}, {"once": once[0], "description": "changed"}, {"once": once[1]})
+        ]
+        assert made[0] == first.headers["location"]
+        assert len({*made}) == 3
+        assert len(world.api.client.loops) == 2 + 3
+
+    visit(scenario)
+
+
 def test_the_sample_is_of_what_is_picked() -> None:
     """Of the trigger picked last, in the format picked; of the first that is, when that one is not picked any more."""
 
@@ -160,14 +177,16 @@ def test_verification_shows_every_place_tried() -> None:
 
 
 def test_a_loop_is_paused_resumed_and_deleted_by_its_name() -> None:
-    """A wrong name deletes nothing; doing what the state forbids says so."""
+    """A wrong name deletes nothing; a double click does no harm; doing what the state forbids says so."""
 
     async def scenario(world: World, visitor: Visitor) -> None:
         path = f"/loops/{world.loop.id}"
         assert (await visitor.post(f"{path}/pause")).headers["location"].endswith("?done=paused")
-        again = await visitor.post(f"{path}/pause")
-        assert (again.status_code, "Resume it first" in again.text) == (409, True)
-        await visitor.post(f"{path}/resume")
+        assert (await visitor.post(f"{path}/pause")).headers["location"].endswith("?done=paused")
+        for _ in range(2):
+            assert (await visitor.post(f"{path}/resume")).headers["location"].endswith("?done=resumed")
+        forbidden = await visitor.post(f"/loops/{world.unverified.id}/pause")
+        assert (forbidden.status_code, "unverified" in forbidden.text) == (409, True)
         assert (await visitor.post(f"{path}/delete", name="Another")).status_code == 422
         assert (await visitor.get(path)).status_code == 200
         assert (await visitor.post(f"{path}/delete", name="Newsletter")).headers["location"].endswith("?done=deleted")
@@ -197,7 +216,12 @@ def test_a_tests_data_is_checked_and_its_answer_shown() -> None:
 
     async def scenario(world: World, visitor: Visitor) -> None:
         path = f"/loops/{world.loop.id}/test"
-        for data, told in (("{", "not JSON"), ("[]", "must be a JSON object")):
+        for data, told in (
+            ("{", "not JSON"),
+            ("[]", "must be a JSON object"),
+            ('{"recipient": "\\ud800"}', "surrogate"),
+            ('{"a": NaN}', "not JSON"),
+        ):
             wrong = await visitor.post(path, type="open", data=data)
             assert (wrong.status_code, told in wrong.text) == (422, True)
         assert world.api.client.called(c.SendSample) == []
@@ -315,6 +339,9 @@ def test_keys_are_made_once_shown_and_revoked() -> None:
         listed = (await visitor.get("/account")).text
         assert found[0] not in listed
         assert "Till" in listed
+        asked = await visitor.get(f"/account/keys/{world.key.id}/revoke")
+        assert (asked.status_code, "Shop" in asked.text) == (200, True)
+        assert "Shop" in (await visitor.get("/account")).text
         revoked = await visitor.post(f"/account/keys/{world.key.id}/revoke")
         assert revoked.headers["location"].endswith("?done=key-revoked")
         assert "Shop" not in (await visitor.get("/account")).text
@@ -334,6 +361,8 @@ def test_users_are_added_and_removed() -> None:
         await visitor.post("/account/users", email="new@example.com", password=PASSWORD)
         assert "new@example.com" in (await visitor.get("/account?done=user-added")).text
         for user, _ in list(world.api.client.users.values()):
+            asked = (await visitor.get(f"/account/users/{user.id}/remove")).text
+            assert (user.email in asked, "This is you" in asked) == (True, user.id == world.user.id)
             if user.id != world.user.id:
                 await visitor.post(f"/account/users/{user.id}/remove")
         last = await visitor.post(f"/account/users/{world.user.id}/remove")

@@ -178,6 +178,13 @@ def test_a_ledger_that_was_moved_is_not_taken_for_a_new_one(tmp_path: Path) -> N
     assert "--store" in only(stores.check_ledger_file(tmp_path / "ledger.sqlite"), Level.PROBLEM).advice
 
 
+def test_a_ledger_that_was_not_moved_is_seen(ledger: Path, tmp_path: Path) -> None:
+    """A start with --store is refused beside it."""
+    assert "migrate" in only(stores.check_left_behind(tmp_path), Level.PROBLEM).advice
+    ledger.unlink()
+    assert stores.check_left_behind(tmp_path) == []
+
+
 def test_a_damaged_ledger_is_seen(ledger: Path) -> None:
     """A page that is overwritten is found by reading the file through; a file that is no database at once."""
     with ledger.open("r+b") as file:

@@ -50,6 +50,8 @@ def test_an_id_is_unique_in_its_account() -> None:
         ({"message_id": ""}, "/id"),
         ({"message_id": "x" * 201}, "/id"),
         ({"message_id": "a\nb"}, "/id"),
+        ({"message_id": "."}, "/id"),
+        ({"message_id": ".."}, "/id"),
         ({"message_id": "\ud800"}, "/id"),
         ({"key": 0}, "/key"),
         ({"key": 2**63}, "/key"),

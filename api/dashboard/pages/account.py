@@ -8,7 +8,7 @@ from actors import commands as c
 from api.auth import key_hash, new_api_key
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.reply import Reply
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict, InvalidInput, NotFound
 
 HERE: Final = f"{ROOT}/account"
 
@@ -36,6 +36,17 @@ async def new_key(visit: Visit) -> Reply:
     return await _page(visit, new_key=api_key)
 
 
+async def revoke_key_page(visit: Visit) -> Reply:
+    """Asks whether the key is meant."""
+    keys = await visit.call(c.ListApiKeys(account=visit.account))
+    key = next((key for key in keys if key.id == visit.path["id"]), None)
+    if key is None:
+        raise NotFound(f"there is no API key {visit.path['id']} in this account")
+    consequence = "Programs that use it are refused, at the latest in some seconds. This cannot be taken back."
+    what = f"{key.name or '(no name)'}, {key.id}"
+    return visit.html("confirm.html", title="Revoke an API key", what=what, consequence=consequence, button="Revoke it")
+
+
 async def revoke_key(visit: Visit) -> Reply:
     """Takes an API key back."""
     await visit.call(c.RevokeApiKey(account=visit.account, key_id=visit.path["id"]))
@@ -52,6 +63,20 @@ async def add_user(visit: Visit) -> Reply:
     except Conflict as exc:
         return await _page(visit, 409, problem=str(exc), email=email)
     return see_other(f"{HERE}?done=user-added")
+
+
+async def remove_user_page(visit: Visit) -> Reply:
+    """Asks whether the user is meant, who may be the visitor."""
+    users = await visit.call(c.ListUsers(account=visit.account))
+    user = next((user for user in users if user.id == visit.path["id"]), None)
+    if user is None:
+        raise NotFound(f"there is no user {visit.path['id']} in this account")
+    consequence = "All sessions of theirs end at once. What they have set up stays."
+    if visit.session is not None and user.id == visit.session.user.id:
+        consequence = "This is you: you are signed out at once, and only another user can let you in again."
+    return visit.html(
+        "confirm.html", title="Remove a user", what=user.email, consequence=consequence, button="Remove the user"
+    )
 
 
 async def remove_user(visit: Visit) -> Reply:
@@ -85,8 +110,10 @@ async def change_password(visit: Visit) -> Reply:
 PAGES: Final = (
     Page(method="GET", path="/account", handler=account_page),
     Page(method="POST", path="/account/keys", handler=new_key),
+    Page(method="GET", path="/account/keys/{id}/revoke", handler=revoke_key_page),
     Page(method="POST", path="/account/keys/{id}/revoke", handler=revoke_key),
     Page(method="POST", path="/account/users", handler=add_user),
+    Page(method="GET", path="/account/users/{id}/remove", handler=remove_user_page),
     Page(method="POST", path="/account/users/{id}/remove", handler=remove_user),
     Page(method="POST", path="/account/password", handler=change_password),
 )

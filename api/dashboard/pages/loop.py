@@ -15,6 +15,7 @@ from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.pages.loops import row
 from api.event_stream import EVENT_STREAM
 from api.reply import Reply
+from domain.errors import Conflict
 
 #: Deliveries on one page.
 PAGE: Final = 25
@@ -74,14 +75,23 @@ async def loop_live(visit: Visit) -> Reply:
 
 async def pause(visit: Visit) -> Reply:
     """Holds deliveries back."""
-    await visit.call(c.PauseLoop(account=visit.account, loop_id=visit.path["id"]))
-    return see_other(f"{ROOT}/loops/{visit.path['id']}?done=paused")
+    return await _bring(visit, c.PauseLoop(account=visit.account, loop_id=visit.path["id"]), "paused", "paused")
 
 
 async def resume(visit: Visit) -> Reply:
     """Lets deliveries go on."""
-    await visit.call(c.ResumeLoop(account=visit.account, loop_id=visit.path["id"]))
-    return see_other(f"{ROOT}/loops/{visit.path['id']}?done=resumed")
+    return await _bring(visit, c.ResumeLoop(account=visit.account, loop_id=visit.path["id"]), "active", "resumed")
+
+
+async def _bring(visit: Visit, command: c.PauseLoop | c.ResumeLoop, state: str, done: str) -> Reply:
+    """Brings the loop into the state; it may be there already, by a double click or in another tab."""
+    try:
+        loop = await visit.call(command)
+    except Conflict:
+        loop = await _loop(visit)
+        if loop.state != state:
+            raise
+    return see_other(f"{ROOT}/loops/{loop.id}?done={done}")
 
 
 async def code_page(visit: Visit) -> Reply:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -81,7 +82,13 @@ def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (
         name = pointer.removeprefix("/filters").split("/")[1] if pointer else "url"
         told.setdefault(name, problem)
     status = 422 if problems else 200
-    return visit.html("loop_form.html", status, form=form, problems=told, sample=_sample(form), loop=loop)
+    shown = {"form": form, "problems": told, "sample": _sample(form), "loop": loop, "once": secrets.token_hex(16)}
+    return visit.html("loop_form.html", status, **shown)
+
+
+def _seed(form: Form) -> str | None:
+    """The same for a form that is sent twice, by a double click or the back button, and for no other."""
+    return form.digest() if form.text("once") else None
 
 
 async def new_loop_page(visit: Visit) -> Reply:
@@ -100,7 +107,7 @@ async def create_loop(visit: Visit) -> Reply:
         settings = _settings(visit.form)
         filters = settings.filters.model_dump()
         named = {name: getattr(settings, name) for name in _SETTINGS}
-        loop = await visit.call(c.CreateLoop(account=visit.account, **named, **filters))
+        loop = await visit.call(c.CreateLoop(account=visit.account, seed=_seed(visit.form), **named, **filters))
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems)
     return see_other(f"{ROOT}/loops/{loop.id}/verify?done=created")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Final
+from urllib.parse import unquote
 
 from actors import commands as c
 from api.dashboard.page import ROOT, Page, Visit, see_other
@@ -56,7 +57,10 @@ async def sign_in(visit: Visit) -> Reply:
 def _own_path(to: str) -> str:
     """A page of the dashboard; no other place is gone to, whatever the form says."""
     fit = to.startswith(f"{ROOT}/") and to.isascii() and to.isprintable() and not set(to) & set('\\"<> ')
-    return to if fit else f"{ROOT}/"
+    # Browsers resolve dots, percent-encoded ones too, and so would leave the dashboard: for a tracked link, and by it
+    # for anywhere.
+    has_dots = not {".", ".."}.isdisjoint(unquote(to.partition("?")[0]).split("/"))
+    return to if fit and not has_dots else f"{ROOT}/"
 
 
 async def sign_out(visit: Visit) -> Reply:

@@ -9,6 +9,8 @@ from actors import commands as c
 from actors.delivery.samples import sample_fields
 from api.dashboard import words
 from api.dashboard.page import Page, Visit
+from api.json_text import read_json
+from api.problems import Refused
 from api.reply import Reply
 from domain.errors import Conflict, InvalidInput
 from domain.values import Trigger
@@ -57,8 +59,8 @@ async def send(visit: Visit) -> Reply:
 
 def _object(text: str) -> dict[str, Any]:
     try:
-        data = json.loads(text)
-    except (ValueError, RecursionError) as exc:
+        data = read_json(text.encode("utf-8", "surrogatepass"))
+    except Refused as exc:
         raise InvalidInput(f"the data is not JSON: {exc}", [("/data", "is not JSON")]) from None
     if not isinstance(data, dict):
         raise InvalidInput("the data must be a JSON object: {…}", [("/data", "must be an object")])

@@ -1,0 +1,52 @@
+"""Accounts, and their API keys."""
+
+from __future__ import annotations
+
+from actors.commands.command import Command
+from actors.wire import Crossing
+
+
+class Account(Crossing, frozen=True, kw_only=True):
+    no: int
+    id: str
+    name: str
+
+
+class ApiKey(Crossing, frozen=True, kw_only=True):
+    """An API key that opens its account; `id` tells nothing of the key. `used_at_ms` is exact to a minute."""
+
+    id: str
+    name: str
+    issued_at_ms: int
+    used_at_ms: int | None
+
+
+class CreateAccount(Command[Account], frozen=True, kw_only=True):
+    name: str
+    #: SHA-256 of the API key, hex.
+    key_hash: str
+
+
+class Authenticate(Command[Account | None], frozen=True, kw_only=True):
+    key_hash: str
+
+
+class IssueApiKey(Command[ApiKey], frozen=True, kw_only=True):
+    """`key_hash` is the SHA-256 of the key, hex."""
+
+    account: Account
+    name: str
+    key_hash: str
+
+
+class ListApiKeys(Command[list[ApiKey]], frozen=True, kw_only=True):
+    """Newest first; revoked ones are not there any more."""
+
+    account: Account
+
+
+class RevokeApiKey(Command[None], frozen=True, kw_only=True):
+    """Front ends that know the key let it in for some seconds yet."""
+
+    account: Account
+    key_id: str

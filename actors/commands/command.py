@@ -1,0 +1,13 @@
+"""What every command is."""
+
+from __future__ import annotations
+
+from typing import Generic, TypeVar
+
+from actors.wire import Crossing
+
+R_co = TypeVar("R_co", covariant=True)
+
+
+class Command(Crossing, Generic[R_co], frozen=True, kw_only=True):
+    """A request whose answer is an `R_co`."""

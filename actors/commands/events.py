@@ -1,0 +1,43 @@
+"""The event log."""
+
+from __future__ import annotations
+
+import msgspec
+
+from actors.commands.accounts import Account
+from actors.commands.command import Command
+from actors.wire import Crossing
+
+
+class EventView(Crossing, frozen=True, kw_only=True):
+    """`fields` are the POST's fields, as JSON text."""
+
+    id: str
+    type: str
+    time_ms: int
+    fields: msgspec.Raw
+
+
+class EventPage(Crossing, frozen=True, kw_only=True):
+    data: list[EventView]
+    next: str | None
+
+
+class GetEvent(Command[EventView], frozen=True, kw_only=True):
+    account: Account
+    event_id: str
+
+
+class ListEvents(Command[EventPage], frozen=True, kw_only=True):
+    """Newest first; with `after`, oldest first."""
+
+    account: Account
+    #: An event's id: only events with greater ids.
+    after: str | None = None
+    type: str | None = None
+    message_id: str | None = None
+    recipient: str | None = None
+    since_ms: int | None = None
+    until_ms: int | None = None
+    limit: int = 50
+    cursor: str | None = None
