@@ -53,6 +53,7 @@ def test_an_upgrade_breaks_no_promise(cluster: Town, storm: ClusterStorm, next_v
     Nothing is lost or recorded twice, no click is late; `/metrics` and `/readyz` of old and new front ends work all the
     while; in the end every actor runs the version of the front ends.
     """
+    cluster.wait_settled()
     code = next_version if version == NEXT_VERSION else ROOT
     allowed = Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S)
     upgrade = Upgrade(cluster, f"upgrade to {version}", code, allowed)
