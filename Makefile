@@ -2,6 +2,7 @@
 .DEFAULT_GOAL := help
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
+LOCKED := .venv/locked
 STAMP := .venv/installed
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
@@ -10,11 +11,17 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 setup: $(STAMP)  ## install everything into .venv, from the lock and by its hashes
 
 # Without its own pip: a Python without ensurepip will do, and pip installs into it from outside.
-$(STAMP): pyproject.toml requirements.lock
+$(LOCKED): requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv --without-pip .venv
 	$(PIP) install --quiet --require-hashes --requirement requirements.lock
+	touch $@
+
+# By itself: another version with the same lock is installed under a Ray that runs on. Compiled, since what waits for an
+# actor that is replaced waits for its start.
+$(STAMP): pyproject.toml $(LOCKED)
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m compileall -q actors api domain
 	touch $@
 
 demo: setup  ## show the main job, from a click in a mail to a handler

@@ -70,3 +70,8 @@ def place(name: str, node: str) -> dict[str, Any]:
     # Soft: when the node is lost Ray starts it anew on another.
     strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
     return _COMMON | {"name": name, "max_concurrency": 4096, "scheduling_strategy": strategy}
+
+
+#: Of an actor that should be on the node of who starts it, if that can be. Ray looks there first for one that needs
+#: anything at all, if only a byte; for one that needs nothing it takes any node, whatever that one would rather have.
+NEAR: Final[dict[str, Any]] = {"memory": 1}

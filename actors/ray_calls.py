@@ -18,7 +18,10 @@ log = logging.getLogger(__name__)
 
 
 class Answer(msgspec.Struct, array_like=True, frozen=True):
-    """What crosses back: Ray wraps exceptions in classes of its own, so ours travel as values."""
+    """What crosses back: Ray wraps exceptions in classes of its own, so ours travel as values.
+
+    It is read before anything else is, by every version: it stays as it is (`actors.wire`).
+    """
 
     value: Any
     error: tuple[str, list[Any]] | None = None

@@ -20,6 +20,7 @@ from actors.ledger.access_port import AccessChange
 from actors.links.links import Links
 from actors.loops.places import Changes, Places
 from actors.ray_calls import Actors
+from actors.wire import crosses, reader
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
 from domain.tracking import EventToRecord, RecordedEvents
@@ -38,15 +39,18 @@ class Kind(IntEnum):
 
 _pack = msgspec.msgpack.Encoder().encode
 #: A request to record events: the version of the routing table, and the events.
-unpack_events = msgspec.msgpack.Decoder(tuple[int, list[EventToRecord]]).decode
+unpack_events = reader(tuple[int, list[EventToRecord]])
 #: A request to record outcomes: the outcomes, and their loop's number with how its handler does.
-unpack_outcomes = msgspec.msgpack.Decoder(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None]).decode
+unpack_outcomes = reader(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None])
 #: Loops with what each is offered; with nothing: the loop is to look into the outbox.
-unpack_offers = msgspec.msgpack.Decoder(list[tuple[str, list[OfferedDelivery]]]).decode
+unpack_offers = reader(list[tuple[str, list[OfferedDelivery]]])
 #: A question for changes of the loops' places: life and version of what is known.
-unpack_version = msgspec.msgpack.Decoder(tuple[str, int]).decode
-_unpack_changes = msgspec.msgpack.Decoder(Changes).decode
-_unpack_recorded = msgspec.msgpack.Decoder(RecordedEvents).decode
+unpack_version = reader(tuple[str, int])
+_unpack_changes = reader(Changes)
+_unpack_recorded = reader(RecordedEvents)
+
+# The domain knows nothing of Ray.
+crosses(ReplayProgress)
 
 StoredTuple = tuple[bytes, int, str, bytes]
 
@@ -83,7 +87,9 @@ class RemoteLedger:
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
         body = _pack((routes_version, events))
-        return _unpack_recorded(await _store(self._links.ask(options.LEDGER, Kind.RECORD_EVENTS, body)))
+        answer = await _store(self._links.ask(options.LEDGER, Kind.RECORD_EVENTS, body))
+        recorded: RecordedEvents = _unpack_recorded(answer)
+        return recorded
 
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
@@ -157,6 +163,7 @@ def followed_places(links: Links) -> Places:
     """The supervisor's word on where loops are; a link to a process that holds none any more is closed."""
 
     async def fetch(life: str, version: int) -> Changes:
-        return _unpack_changes(await links.ask(options.SUPERVISOR, Kind.PLACES, _pack((life, version))))
+        changes: Changes = _unpack_changes(await links.ask(options.SUPERVISOR, Kind.PLACES, _pack((life, version))))
+        return changes
 
     return Places(fetch, links.forget)

@@ -12,7 +12,7 @@ import ray
 
 from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
-from actors.gateway.edition import EDITION
+from actors.gateway.edition import EDITION, Edition
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
 from actors.loops.host import Order
@@ -29,11 +29,11 @@ class Actor:
     """What every actor of ours answers."""
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._edition = settings.get(EDITION)
+        self._edition: str = settings[EDITION]
 
     async def edition(self) -> Answer:
-        """The text of the `Edition` that it was started with."""
-        return Answer(self._edition)
+        """The text of the `Edition` that it was started with, in the version that it runs."""
+        return Answer(Edition.running(self._edition))
 
 
 class LedgerActor(Actor):

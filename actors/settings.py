@@ -74,7 +74,7 @@ class Settings:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, str | None]) -> Self:
-        """The settings that `to_dict` took apart."""
+        """The settings that `to_dict` took apart; another version's may have other options, and lack some of ours."""
         return cls._read(plain, [])
 
     def to_dict(self) -> dict[str, str | None]:
@@ -109,7 +109,7 @@ class Settings:
     def _read(cls, texts: Mapping[str, str | None], problems: list[tuple[str, str]]) -> Self:
         values: dict[str, Any] = {}
         for option in OPTIONS:
-            text = texts[option.name] or option.default
+            text = texts.get(option.name) or option.default
             problem = None if text is None else option.problem_with(text)
             if problem is not None:
                 problems.append((_names(option), problem))

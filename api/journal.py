@@ -19,6 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from actors.wire import reader
 from api.journal_store import JournalStore, Outcome, Removals
 from api.unsaved_hits import UnsavedHits
 from domain.errors import StoreUnavailable
@@ -29,7 +30,7 @@ log = logging.getLogger(__name__)
 _HITS_PER_COMMIT: Final = 4096
 _BYTES_PER_COMMIT: Final = 4 << 20
 _STUCK: Final = "the disk has not finished a write of the journal in time: hits are kept in memory; check the disk"
-_hit_decoder = msgspec.msgpack.Decoder(TrackingHit)
+_read_hit = reader(TrackingHit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,7 +112,7 @@ class Journal:
         """Seconds since the oldest hit was made; 0.0 when there is none, or it cannot be read."""
         oldest = self.read(0, 1)
         try:
-            return max(0.0, time.time() - _hit_decoder.decode(oldest[0][1]).time_ms / 1000) if oldest else 0.0
+            return max(0.0, time.time() - _read_hit(oldest[0][1]).time_ms / 1000) if oldest else 0.0
         except msgspec.DecodeError:
             return 0.0
 

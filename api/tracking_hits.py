@@ -15,8 +15,10 @@ from domain.tracking import TrackingHit
 #: Characters of a header that are kept.
 MAX_HEADER_CHARS: Final = 1024
 
-#: An encoded hit begins so: an array of ten whose first is 16 bytes.
-_BEGINNING: Final = b"\x9a\xc4\x10"
+#: The first of an encoded hit's fields begins so: it is 16 bytes long. Before it stands one byte with their number.
+_ID_BEGINS: Final = b"\xc4\x10"
+#: A hit of another version may have more fields, or fewer.
+_ARRAYS: Final = frozenset(bytes([0x90 + length]) for length in range(1, 16))
 _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
@@ -59,7 +61,7 @@ class TrackingHits:
 
 def event_id_of(hit: bytes) -> bytes | None:
     """The id of the event that an encoded hit becomes, without reading the rest of it; None: it is no hit of ours."""
-    return hit[len(_BEGINNING) : len(_BEGINNING) + 16] if hit.startswith(_BEGINNING) else None
+    return hit[3:19] if hit[:1] in _ARRAYS and hit.startswith(_ID_BEGINS, 1) else None
 
 
 def header_text(value: bytes) -> str:

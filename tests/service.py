@@ -87,6 +87,8 @@ class Service:
         """`wrapper` is a command that runs the command after it in its own place, where `host` is an address."""
         self.data_dir = data_dir
         self.wrapper = wrapper
+        #: The version of the program that is started.
+        self.code = ROOT
         self.port = free_port()
         self.mark = uuid.uuid4().hex
         self._sessions: set[int] = set()
@@ -106,8 +108,8 @@ class Service:
         with self.log.open("ab") as log:
             self.keeper = subprocess.Popen(
                 [*self.wrapper, *command, "--data-dir", str(self.data_dir)],
-                cwd=ROOT,
-                env={**os.environ, **self.environment, MARK: self.mark},
+                cwd=self.code,
+                env={**os.environ, "PYTHONPATH": str(self.code), **self.environment, MARK: self.mark},
                 stdout=log,
                 stderr=log,
             )

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from actors.commands.command import Command
+from actors.wire import Crossing
 
 
-class Account(msgspec.Struct, frozen=True, kw_only=True):
+class Account(Crossing, frozen=True, kw_only=True):
     no: int
     id: str
     name: str
 
 
-class ApiKey(msgspec.Struct, frozen=True, kw_only=True):
+class ApiKey(Crossing, frozen=True, kw_only=True):
     """An API key that opens its account; `id` tells nothing of the key. `used_at_ms` is exact to a minute."""
 
     id: str

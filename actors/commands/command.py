@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-import msgspec
+from actors.wire import Crossing
 
 R_co = TypeVar("R_co", covariant=True)
 
 
-class Command(msgspec.Struct, Generic[R_co], frozen=True, kw_only=True):
+class Command(Crossing, Generic[R_co], frozen=True, kw_only=True):
     """A request whose answer is an `R_co`."""

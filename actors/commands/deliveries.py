@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from actors.commands.accounts import Account
 from actors.commands.command import Command
+from actors.wire import Crossing
 
 
-class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptView(Crossing, frozen=True, kw_only=True):
     no: int
     at_ms: int
     duration_ms: int
@@ -21,7 +20,7 @@ class AttemptView(msgspec.Struct, frozen=True, kw_only=True):
     response_headers: str = ""
 
 
-class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryView(Crossing, frozen=True, kw_only=True):
     id: str
     event: str
     type: str
@@ -33,19 +32,19 @@ class DeliveryView(msgspec.Struct, frozen=True, kw_only=True):
     attempts: list[AttemptView]
 
 
-class DeliveryPage(msgspec.Struct, frozen=True, kw_only=True):
+class DeliveryPage(Crossing, frozen=True, kw_only=True):
     data: list[DeliveryView]
     next: str | None
 
 
-class EventDelivery(msgspec.Struct, frozen=True, kw_only=True):
+class EventDelivery(Crossing, frozen=True, kw_only=True):
     """A delivery of one event, and to which loop."""
 
     loop_id: str
     delivery: DeliveryView
 
 
-class Post(msgspec.Struct, frozen=True, kw_only=True):
+class Post(Crossing, frozen=True, kw_only=True):
     """A POST to a handler, made again from the ledger as it was made for one attempt."""
 
     url: str
@@ -53,7 +52,7 @@ class Post(msgspec.Struct, frozen=True, kw_only=True):
     body: str
 
 
-class Replay(msgspec.Struct, frozen=True, kw_only=True):
+class Replay(Crossing, frozen=True, kw_only=True):
     """`domain.delivery.ReplayProgress`, as the API tells it. `id` is `rpl_<number>`."""
 
     id: str
@@ -66,7 +65,7 @@ class Replay(msgspec.Struct, frozen=True, kw_only=True):
     created_at_ms: int
 
 
-class ReplayPage(msgspec.Struct, frozen=True, kw_only=True):
+class ReplayPage(Crossing, frozen=True, kw_only=True):
     data: list[Replay]
     next: str | None
 

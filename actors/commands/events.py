@@ -6,9 +6,10 @@ import msgspec
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
+from actors.wire import Crossing
 
 
-class EventView(msgspec.Struct, frozen=True, kw_only=True):
+class EventView(Crossing, frozen=True, kw_only=True):
     """`fields` are the POST's fields, as JSON text."""
 
     id: str
@@ -17,7 +18,7 @@ class EventView(msgspec.Struct, frozen=True, kw_only=True):
     fields: msgspec.Raw
 
 
-class EventPage(msgspec.Struct, frozen=True, kw_only=True):
+class EventPage(Crossing, frozen=True, kw_only=True):
     data: list[EventView]
     next: str | None
 

@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from actors.commands.accounts import Account
 from actors.commands.command import Command
+from actors.wire import Crossing
 
 
-class Counts(msgspec.Struct, frozen=True, kw_only=True):
+class Counts(Crossing, frozen=True, kw_only=True):
     """Attempts by class of answer (`domain.figures.ANSWERS`) and by duration (its buckets)."""
 
     answers: list[int]
     buckets: list[int]
 
 
-class AttemptMinute(msgspec.Struct, frozen=True, kw_only=True):
+class AttemptMinute(Crossing, frozen=True, kw_only=True):
     #: Unix time divided by 60.
     minute: int
     counts: Counts
 
 
-class EventMinute(msgspec.Struct, frozen=True, kw_only=True):
+class EventMinute(Crossing, frozen=True, kw_only=True):
     minute: int
     type: str
     count: int
 
 
-class LoopFigures(msgspec.Struct, frozen=True, kw_only=True):
+class LoopFigures(Crossing, frozen=True, kw_only=True):
     """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
 
     loop_id: str

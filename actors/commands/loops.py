@@ -8,9 +8,10 @@ import msgspec
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
+from actors.wire import Crossing
 
 
-class Health(msgspec.Struct, frozen=True, kw_only=True):
+class Health(Crossing, frozen=True, kw_only=True):
     """`domain.delivery.LaneHealth`, as the API tells it."""
 
     breaker: str = "closed"
@@ -21,7 +22,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
     next_probe_ms: int | None = None
 
 
-class Loop(msgspec.Struct, frozen=True, kw_only=True):
+class Loop(Crossing, frozen=True, kw_only=True):
     """A feedback loop as its owner sees it. `secret` only where it was made just now."""
 
     id: str
@@ -45,12 +46,12 @@ class Loop(msgspec.Struct, frozen=True, kw_only=True):
     secret: str | None = None
 
 
-class LoopPage(msgspec.Struct, frozen=True, kw_only=True):
+class LoopPage(Crossing, frozen=True, kw_only=True):
     data: list[Loop]
     next: str | None
 
 
-class Finding(msgspec.Struct, frozen=True, kw_only=True):
+class Finding(Crossing, frozen=True, kw_only=True):
     """What was found at one place where the proof was looked for."""
 
     #: A URL, or `dns:<name>`.
@@ -60,13 +61,13 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     found: str
 
 
-class VerificationReport(msgspec.Struct, frozen=True, kw_only=True):
+class VerificationReport(Crossing, frozen=True, kw_only=True):
     verified: bool
     loop: Loop
     findings: list[Finding]
 
 
-class SampleResult(msgspec.Struct, frozen=True, kw_only=True):
+class SampleResult(Crossing, frozen=True, kw_only=True):
     loop_id: str
     status: int | None
     duration_ms: int

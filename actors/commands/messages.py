@@ -7,22 +7,23 @@ import msgspec
 from actors.commands.accounts import Account
 from actors.commands.command import Command
 from actors.commands.events import EventView
+from actors.wire import Crossing
 
 
-class MessageSpec(msgspec.Struct, frozen=True, kw_only=True):
+class MessageSpec(Crossing, frozen=True, kw_only=True):
     """A message to register. `id` None: one is made."""
 
     recipient: str
     id: str | None = None
-    tags: list[str] = []
+    tags: list[str] = msgspec.field(default_factory=list)
     mailing: str | None = None
     database: str | None = None
     profile: str | None = None
     #: Distinct original URLs to be tracked.
-    links: list[str] = []
+    links: list[str] = msgspec.field(default_factory=list)
 
 
-class RegisteredMessage(msgspec.Struct, frozen=True, kw_only=True):
+class RegisteredMessage(Crossing, frozen=True, kw_only=True):
     """`key` and `account_no` are what its tracking tokens hold."""
 
     id: str
@@ -30,22 +31,22 @@ class RegisteredMessage(msgspec.Struct, frozen=True, kw_only=True):
     account_no: int
 
 
-class Rejection(msgspec.Struct, frozen=True, kw_only=True):
+class Rejection(Crossing, frozen=True, kw_only=True):
     """Why one of many was not taken. `error` is a class name of `domain.errors`."""
 
     error: str
     detail: str
-    problems: list[tuple[str, str]] = []
+    problems: list[tuple[str, str]] = msgspec.field(default_factory=list)
 
 
-class MessageResult(msgspec.Struct, frozen=True, kw_only=True):
+class MessageResult(Crossing, frozen=True, kw_only=True):
     """Exactly one of the two is set."""
 
     message: RegisteredMessage | None = None
     rejection: Rejection | None = None
 
 
-class MessageView(msgspec.Struct, frozen=True, kw_only=True):
+class MessageView(Crossing, frozen=True, kw_only=True):
     key: int
     account_no: int
     id: str
@@ -59,7 +60,7 @@ class MessageView(msgspec.Struct, frozen=True, kw_only=True):
     history: list[EventView]
 
 
-class Profile(msgspec.Struct, frozen=True, kw_only=True):
+class Profile(Crossing, frozen=True, kw_only=True):
     database: str
     id: str
     #: JSON text of an object of scalars, lists and maps.

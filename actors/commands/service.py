@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from actors.commands.command import Command
 from actors.metrics.census import Census
 from actors.metrics.readings import Readings
+from actors.wire import Crossing
 
 
-class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class StoredAnswer(Crossing, frozen=True, kw_only=True):
     """The answer that a request with this Idempotency-Key got before."""
 
     status: int
@@ -17,7 +16,7 @@ class StoredAnswer(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes
 
 
-class Readiness(msgspec.Struct, frozen=True, kw_only=True):
+class Readiness(Crossing, frozen=True, kw_only=True):
     """`problems` is empty when the service can carry an event from hit to handler."""
 
     problems: list[str]

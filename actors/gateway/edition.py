@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 
 import msgspec
 
+from actors.program import PROGRAM
 from actors.settings import OPTIONS, Settings
 from actors.settings_table import text_of
-from actors.user_agent import VERSION
 from domain.keys import derive
 
 #: The key of an edition in the settings that actors are given, beside the options' names.
@@ -34,6 +34,7 @@ class Edition:
 
     #: Unix time of that start, milliseconds.
     started_ms: int
+    #: `actors.program.PROGRAM`.
     version: str
     #: Tells master keys apart, and does not tell what they are.
     installation: str
@@ -48,7 +49,7 @@ class Edition:
         texts = {o.name: text_of(getattr(settings, o.attribute)) for o in OPTIONS if o.name not in own}
         return cls(
             started_ms=started_ms,
-            version=VERSION,
+            version=PROGRAM,
             installation=derive(settings.master_key, "installation", _DIGEST_BYTES).hex(),
             options={name: _digest(settings.master_key, f"{name}={text}") for name, text in texts.items()},
         )
@@ -57,6 +58,14 @@ class Edition:
     def read(cls, text: str) -> Self:
         """The edition that `text` made."""
         return msgspec.json.decode(text, type=cls)
+
+    @classmethod
+    def running(cls, text: str) -> str:
+        """The text of an edition with the version that this process really runs.
+
+        Settings come from the gateway that started an actor; its program is what is installed on the actor's machine.
+        """
+        return replace(cls.read(text), version=PROGRAM).text()
 
     def text(self) -> str:
         """As it crosses between processes, of other versions too."""

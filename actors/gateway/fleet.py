@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import Final, Protocol
 
@@ -23,6 +24,8 @@ SETTLE_S: Final = 1.5
 STOP_TIMEOUT_S: Final = 2.0
 #: Between two looks whether an actor is missing: somebody may have killed it for good.
 LOOK_S: Final = 5.0
+#: One that is missing for so long is not just being replaced by a later start, with settings that we do not have.
+MISSING_S: Final = 2.0
 
 
 class Launcher(Protocol):
@@ -32,8 +35,8 @@ class Launcher(Protocol):
         """The names of all actors, wherever and in whatever state."""
         ...
 
-    def start(self, name: str) -> None:
-        """Starts the actor, unless one of the name is there."""
+    def start(self, name: str, *, here: bool = False) -> None:
+        """Starts the actor, unless one of the name is there; `here`: on this machine, if that can be."""
         ...
 
     def end(self, name: str) -> None:
@@ -82,13 +85,16 @@ class Fleet:
         The `serve` that was started last decides. With other settings than those of a later one this leaves them alone,
         and says so in the log. Work goes on meanwhile, and waits for a second where an actor is replaced.
 
+        What has another version is started on this machine: others may not have ours yet. The ledger is the first: it
+        brings the store to our schema, which everybody else of our version needs.
+
         Raises:
             FeedbackLoopsError: one does not answer. Nothing is lost by calling this again.
         """
-        for name in [*self._readers[:-1], options.LEDGER, options.SUPERVISOR]:
-            if await self._is_outdated(name):
+        for name in [options.LEDGER, *self._readers]:
+            if differences := await self._outdated(name):
                 await self._end(name, () if name == options.LEDGER else None)
-                await self._start(name)
+                await self._start(name, here="version" in differences)
                 await asyncio.sleep(SETTLE_S)
         # Hosts first: one that is up takes the loops of those that end after it.
         places = filter(is_place, await asyncio.to_thread(self._launcher.there))
@@ -99,7 +105,7 @@ class Fleet:
     async def _renew_place(self, name: str) -> None:
         """One process of loops that does not answer holds up nobody else; it is renewed when it is started next."""
         try:
-            if await self._is_outdated(name, LOOP_TIMEOUT_S):
+            if await self._outdated(name, LOOP_TIMEOUT_S):
                 await self._actors.ask(options.SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
                 self._actors.forget(name)
         except FeedbackLoopsError as exc:
@@ -118,8 +124,7 @@ class Fleet:
                     await self.renew()
                     is_done = True
                     log.info("every actor is as it should be", extra={"action": "renewed"})
-                there = await asyncio.to_thread(self._launcher.there)
-                for name in sorted({options.LEDGER, *self._readers} - there):
+                for name in await self._missing():
                     log.warning(
                         "an actor was ended and is started again", extra={"action": "actor_missing", "actor": name}
                     )
@@ -129,18 +134,27 @@ class Fleet:
                 log.warning("an actor cannot be started now", extra={"action": "actor_awaited", "error": str(exc)})
             await asyncio.sleep(LOOK_S)
 
-    async def _start(self, name: str) -> None:
-        await asyncio.to_thread(self._launcher.start, name)
+    async def _missing(self) -> list[str]:
+        """The actors that nobody starts."""
+        missing = {options.LEDGER, *self._readers} - await asyncio.to_thread(self._launcher.there)
+        if missing:
+            await asyncio.sleep(MISSING_S)
+            missing -= await asyncio.to_thread(self._launcher.there)
+        return sorted(missing)
+
+    async def _start(self, name: str, *, here: bool = False) -> None:
+        await asyncio.to_thread(functools.partial(self._launcher.start, name, here=here))
         await self._actors.ask(name, "ping", timeout_s=START_TIMEOUT_S)
 
     async def _edition_of(self, name: str, timeout_s: float = START_TIMEOUT_S) -> Edition:
         return Edition.read(await self._actors.ask(name, "edition", timeout_s=timeout_s))
 
-    async def _is_outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> bool:
+    async def _outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> list[str]:
+        """In what an actor differs from ours; nothing when it is to be left alone."""
         theirs = await self._edition_of(name, timeout_s)
         differences = self._edition.differences(theirs)
         if not differences:
-            return False
+            return []
         is_outdated = theirs.started_ms <= self._edition.started_ms
         facts = {"action": "actor_replaced" if is_outdated else "settings_differ", "actor": name}
         facts["differences"] = ",".join(differences)
@@ -148,7 +162,7 @@ class Fleet:
             log.info("an actor is replaced", extra=facts)
         else:
             log.warning("a later `serve` decided on other settings; restart this one with the same", extra=facts)
-        return is_outdated
+        return differences if is_outdated else []
 
     async def _end(self, name: str, to_stop: tuple[float, ...] | None) -> None:
         """Ends an actor; `to_stop` is what its `stop` is given, None: it has nothing to finish."""

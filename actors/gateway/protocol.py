@@ -14,6 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from actors import commands
+from actors.wire import reader
 from domain.errors import InvalidInput
 from domain.tracking import TrackingHit
 
@@ -35,7 +36,7 @@ def hits_body(hits: Sequence[bytes]) -> bytes:
     return b"\xdc" + len(hits).to_bytes(2, "big") + b"".join(hits)
 
 
-_hits_decoder = msgspec.msgpack.Decoder(list[TrackingHit])
+_read_hits = reader(list[TrackingHit])
 
 
 def read_hits(body: bytes) -> list[TrackingHit]:
@@ -45,9 +46,10 @@ def read_hits(body: bytes) -> list[TrackingHit]:
         InvalidInput: one of them cannot be read.
     """
     try:
-        return _hits_decoder.decode(body)
+        hits: list[TrackingHit] = _read_hits(body)
     except msgspec.MsgspecError as exc:
         raise InvalidInput(f"a batch of hits cannot be read: {exc}") from exc
+    return hits
 
 
 COMMANDS: Final[dict[str, type[commands.Command[Any]]]] = {

@@ -33,13 +33,15 @@ class RayLauncher:
         """
         return set(ray_state.actor_names())
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, here: bool = False) -> None:
         """See `Launcher.start`.
 
         Raises:
             Unavailable: Ray does not take it.
         """
         kind, actor_options = self._kind(name)
+        if here:
+            actor_options |= options.NEAR
         try:
             kind.options(**actor_options).remote(self._settings)
         except RayError as exc:

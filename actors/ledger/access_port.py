@@ -7,38 +7,37 @@ from __future__ import annotations
 
 from typing import Protocol
 
-import msgspec
-
 from actors import commands as c
+from actors.wire import Crossing
 
 
-class BeginSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class BeginSession(Crossing, frozen=True, kw_only=True, tag=True):
     """A session begins. `hash` is the SHA-256 of its token."""
 
     hash: str
     user_id: str
 
 
-class UseSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class UseSession(Crossing, frozen=True, kw_only=True, tag=True):
     """The session is being used."""
 
     hash: str
 
 
-class EndSession(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class EndSession(Crossing, frozen=True, kw_only=True, tag=True):
     """The session is over."""
 
     hash: str
 
 
-class EndSessionsOf(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class EndSessionsOf(Crossing, frozen=True, kw_only=True, tag=True):
     """All sessions of a user are over, but for the one kept."""
 
     user_id: str
     but: str = ""
 
 
-class CountTries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class CountTries(Crossing, frozen=True, kw_only=True, tag=True):
     """Somebody tries to sign in: counts for each key, and answers how many milliseconds to wait (0: go ahead).
 
     A key stands for an address or a user; with it comes how many tries it has in a window of `domain.sign_in`.
@@ -47,13 +46,13 @@ class CountTries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     limits: dict[str, int]
 
 
-class ForgiveTries(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class ForgiveTries(Crossing, frozen=True, kw_only=True, tag=True):
     """The key's tries so far count no more: the last one was right."""
 
     key: str
 
 
-class UseApiKey(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+class UseApiKey(Crossing, frozen=True, kw_only=True, tag=True):
     """The API key with this SHA-256 is being used."""
 
     hash: str
@@ -74,7 +73,7 @@ class AccessLedger(Protocol):
         ...
 
 
-class UserRow(msgspec.Struct, frozen=True, kw_only=True):
+class UserRow(Crossing, frozen=True, kw_only=True):
     """A user's read model."""
 
     id: str
@@ -84,7 +83,7 @@ class UserRow(msgspec.Struct, frozen=True, kw_only=True):
     joined_at_ms: int
 
 
-class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
+class SessionRow(Crossing, frozen=True, kw_only=True):
     """A session whose user may sign in. Whether it is over is `domain.sign_in`'s to say."""
 
     user: UserRow
@@ -92,7 +91,7 @@ class SessionRow(msgspec.Struct, frozen=True, kw_only=True):
     used_at_ms: int
 
 
-class ApiKeyRow(msgspec.Struct, frozen=True, kw_only=True):
+class ApiKeyRow(Crossing, frozen=True, kw_only=True):
     """An API key that opens its account."""
 
     hash: str

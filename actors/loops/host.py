@@ -13,6 +13,7 @@ from actors.delivery.outbox_watch import OutboxWatch
 from actors.delivery.steady_time import SteadyTime
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, Sender
+from actors.wire import crosses
 from domain.delivery import OfferedDelivery
 from domain.errors import Moved
 
@@ -56,6 +57,7 @@ class LoopCore(Protocol):
     def nudge(self) -> None: ...
 
 
+@crosses
 class Standing(NamedTuple):
     """What a process is and holds."""
 
@@ -66,6 +68,7 @@ class Standing(NamedTuple):
     loops: list[str]
 
 
+@crosses
 class Order(NamedTuple):
     """Who orders a process what, so that none is carried out that was overtaken."""
 

@@ -51,7 +51,8 @@ class RayLauncher:
             self._kill(name, no_restart=True)
 
     async def standing(self, name: str, order: Order) -> Standing:
-        return Standing(*await self._actors.ask(name, "standing", order, timeout_s=ANSWER_S))
+        standing: Standing = await self._actors.ask(name, "standing", order, timeout_s=ANSWER_S)
+        return standing
 
     async def outlast(self, name: str, life: str) -> None:
         with contextlib.suppress(FeedbackLoopsError):

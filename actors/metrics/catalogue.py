@@ -5,7 +5,7 @@ Labels are bounded by this table: no account, loop, address or URL is ever one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
@@ -334,6 +334,13 @@ SILENT: Final = Metric(
     labels=_PROCESS,
     told_by=(FRONT_END, GATEWAY),
 )
+OTHER_VERSION: Final = Metric(
+    short_name="processes_of_another_version",
+    kind=Kind.GAUGE,
+    help="Processes of another version than the front end that is asked; all 0 when an upgrade is over.",
+    labels=_PROCESS,
+    told_by=(GATEWAY,),
+)
 RESTARTS: Final = Metric(
     short_name="actor_restarts",
     kind=Kind.COUNTER,
@@ -392,6 +399,17 @@ METRICS: Final[tuple[Metric, ...]] = (
     *(COMMIT, COMMIT_ROWS, COMMITS_FAILED, LEDGER_WAITING, LEDGER_SIZE),
     *(DELIVERIES, ATTEMPTS, ATTEMPT, UNDER_WAY, EVENT_DELIVERED, WAITING, OLDEST_DUE),
     *(LOOPS, BREAKERS, STARTS_FAILED, LOOK_FAILED),
-    *(RUNNING, SILENT, RESTARTS, STARTED, CPU, MEMORY, OPEN_FILES, NODES, GATHER),
+    *(RUNNING, SILENT, OTHER_VERSION, RESTARTS, STARTED, CPU, MEMORY, OPEN_FILES, NODES, GATHER),
 )
 BY_NAME: Final = {metric.short_name: metric for metric in METRICS}
+
+
+def fits(name: str, labels: Sequence[str], buckets: int | None = None) -> bool:
+    """Whether a series can be shown and summed here; one of another version may be of another shape.
+
+    `buckets`: how many a histogram has, the last included; None for a number.
+    """
+    metric = BY_NAME.get(name)
+    if metric is None or len(labels) != len(metric.labels):
+        return False
+    return buckets == (len(metric.buckets) + 1 if metric.kind is Kind.HISTOGRAM else None)

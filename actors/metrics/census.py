@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from actors.metrics import catalogue as m
 from actors.metrics.readings import ProcessReadings
+from actors.wire import Crossing
 
 
-class Node(msgspec.Struct, frozen=True, kw_only=True):
+class Node(Crossing, frozen=True, kw_only=True):
     """A machine, as Ray knows it. Of one that has gone Ray says no more what it had."""
 
     id: str
@@ -21,7 +20,7 @@ class Node(msgspec.Struct, frozen=True, kw_only=True):
     memory_bytes: int
 
 
-class Process(msgspec.Struct, frozen=True, kw_only=True):
+class Process(Crossing, frozen=True, kw_only=True):
     """The process of an actor."""
 
     #: As Ray has it; of a loop's own process its kind alone, for the rest is the id of an account's loop.
@@ -36,7 +35,7 @@ class Process(msgspec.Struct, frozen=True, kw_only=True):
     loops: int
 
 
-class Census(msgspec.Struct, frozen=True, kw_only=True):
+class Census(Crossing, frozen=True, kw_only=True):
     """All of them. `of_processes` counts those that are there, of which `processes` has the first."""
 
     nodes: list[Node]

@@ -9,12 +9,15 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+from msgspec.structs import replace
+
 from actors.metrics import catalogue as m
 from actors.metrics.census import Census, Node, taken
 from actors.metrics.process import STARTED_MS, process_readings
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
-from actors.metrics.totals import Totals, merged_gauges
+from actors.metrics.totals import Totals, fitting, merged_gauges
+from actors.program import PROGRAM
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
@@ -41,7 +44,8 @@ class Gathering:
     """The figures of the whole service behind the front end, this process's own included.
 
     Counters never fall while this process lives (`Totals`). An actor that does not answer in time is counted as silent;
-    its counters stand still, its gauges are left out.
+    its counters stand still, its gauges are left out. So is one of another version whose answer cannot be read; of
+    one that can, what is not in the catalogue is left out.
     """
 
     def __init__(
@@ -113,8 +117,9 @@ class Gathering:
                 if self._monotonic_s() - began_s > ROUND_S:
                     return
                 try:
-                    told[name] = await self._actors.ask(name, "metrics", timeout_s=ANSWER_S)
-                except (FeedbackLoopsError, AttributeError) as exc:  # the latter: of a version that tells nothing
+                    readings: ProcessReadings = await self._actors.ask(name, "metrics", timeout_s=ANSWER_S)
+                    told[name] = replace(readings, readings=fitting(readings.readings))
+                except (FeedbackLoopsError, AttributeError, TypeError) as exc:  # the latter two: of another version
                     facts = {"action": "actor_silent", "actor": name, "error": str(exc)}
                     log.info("an actor did not tell its figures", extra=facts)
 
@@ -139,7 +144,9 @@ def _presence(expected: Sequence[str], told: dict[str, ProcessReadings]) -> list
     silent = Counter(kind_of(name) for name in expected if name not in told)
     # The ledger and the supervisor should always be there, also when Ray knows nothing of them.
     silent.update(kind for kind in (m.LEDGER, m.SUPERVISOR) if kind not in running and kind not in silent)
+    others = Counter(kind_of(name) for name, readings in told.items() if readings.version != PROGRAM)
     kinds = (m.GATEWAY, *m.ACTORS)
     present: list[Number] = [(m.RUNNING.short_name, (kind,), float(running[kind])) for kind in kinds]
     missing: list[Number] = [(m.SILENT.short_name, (kind,), float(silent[kind])) for kind in kinds]
-    return present + missing
+    other: list[Number] = [(m.OTHER_VERSION.short_name, (kind,), float(others[kind])) for kind in kinds]
+    return present + missing + other

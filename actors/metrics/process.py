@@ -12,6 +12,7 @@ from uuid import uuid4
 from actors.metrics import catalogue as m
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
+from actors.program import PROGRAM
 
 #: When this process began to count.
 STARTED_MS: Final = time.time_ns() // 1_000_000
@@ -29,7 +30,9 @@ def process_readings(process: str, tallies: Tallies, node: str = "") -> ProcessR
         (m.OPEN_FILES, _open_files()),
     ]
     numbers: list[Number] = [(metric.short_name, (process,), value) for metric, value in own if value is not None]
-    return ProcessReadings(_INCARNATION, STARTED_MS, Readings(counted.numbers + numbers, counted.spreads), node)
+    return ProcessReadings(
+        _INCARNATION, STARTED_MS, Readings(counted.numbers + numbers, counted.spreads), node, PROGRAM
+    )
 
 
 def _memory_bytes() -> float | None:

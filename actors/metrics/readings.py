@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
+from actors.wire import Crossing
 
 #: Name of a metric (`Metric.short_name`) and the values of its labels, in their order.
 Series = tuple[str, tuple[str, ...]]
@@ -10,21 +10,21 @@ Series = tuple[str, tuple[str, ...]]
 Number = tuple[str, tuple[str, ...], float]
 
 
-class Spread(msgspec.Struct, array_like=True, frozen=True):
+class Spread(Crossing, array_like=True, frozen=True):
     """What a histogram holds: how many fell into each bucket (the last takes everything), and their sum."""
 
     counts: tuple[int, ...]
     total: float
 
 
-class Readings(msgspec.Struct, array_like=True, frozen=True):
+class Readings(Crossing, array_like=True, frozen=True):
     """Every series of a process or of many: numbers of counters and gauges, spreads of histograms."""
 
     numbers: list[Number]
     spreads: list[tuple[str, tuple[str, ...], Spread]]
 
 
-class ProcessReadings(msgspec.Struct, array_like=True, frozen=True):
+class ProcessReadings(Crossing, array_like=True, frozen=True):
     """The readings of one process. Another `incarnation` under the same name began to count anew."""
 
     incarnation: str
@@ -33,3 +33,5 @@ class ProcessReadings(msgspec.Struct, array_like=True, frozen=True):
     readings: Readings
     #: Ray's id of the node that it is on; empty where nobody asked.
     node: str = ""
+    #: `actors.program.PROGRAM` of the process; empty of one that does not say.
+    version: str = ""

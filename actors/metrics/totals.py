@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Final
 
-from actors.metrics.catalogue import BY_NAME, Kind, Merge
+from actors.metrics.catalogue import BY_NAME, Kind, Merge, fits
 from actors.metrics.readings import ProcessReadings, Readings, Series, Spread
 
 #: Processes that are gone and remembered.
@@ -67,6 +67,14 @@ class Totals:
         for name, labels, spread in now.spreads:
             series = (name, labels)
             self._spreads[series] = _sum(self._spreads.get(series), _difference(spread, spreads.get(series)))
+
+
+def fitting(readings: Readings) -> Readings:
+    """Those series that the catalogue has: a process of another version may tell others, or some in another shape."""
+    return Readings(
+        [number for number in readings.numbers if fits(*number[:2])],
+        [spread for spread in readings.spreads if fits(*spread[:2], len(spread[2].counts))],
+    )
 
 
 def merged_gauges(told: Mapping[str, ProcessReadings]) -> Readings:

@@ -20,8 +20,6 @@ from tests.service import Account, Service, Sink, eventually
 #: Clicks are sent for this long before a fault begins, and after it has ended.
 LEAD_S = (0.3, 1.2)
 TAIL_S = 1.0
-#: Clicks go on for so much longer than a fault lasts by itself, at most.
-MARGIN_S = 25.0
 #: What is not there this long after the bound on recovery counts as lost.
 PATIENCE_S = 30.0
 
@@ -45,6 +43,8 @@ class Fault(ABC):
 
     #: Seconds between begin and end.
     lasts_s: float = 0.0
+    #: Clicks go on for so much longer than that, at most; beginning and ending it may take as long.
+    margin_s: float = 25.0
 
     def __init__(self, name: str, allowed: Allowed) -> None:
         self.name = name
@@ -185,7 +185,7 @@ class Storm:
         owed = dict(fault.prepare(self))
         before = self.sink.stats()
         since_ns = self.now_ns()
-        clicks = self.click(int(self.rate * (fault.lasts_s + MARGIN_S)), self.rate)
+        clicks = self.click(int(self.rate * (fault.lasts_s + fault.margin_s)), self.rate)
         try:
             time.sleep(self.rng.uniform(*LEAD_S))  # the random moment is the point, no signal stands for it
             try:

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import psutil
 
-from tests.cluster.machine import Machine
+from tests.cluster.machine import CODE, Machine
 from tests.service import Service, eventually
 
 PORT = 8080
@@ -22,7 +22,7 @@ class Edge(Service):
     def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, /, **environment: str) -> None:
         self.machine = machine
         self.host = machine.outside
-        super().__init__(data_dir, host=machine.outside, **environment)
+        super().__init__(data_dir, host=machine.outside, **{"PYTHONPATH": CODE} | environment)
         self.port = port
         self.http.base_url = httpx.URL(f"http://{self.host}:{port}")
         self._log_begins_at = 0

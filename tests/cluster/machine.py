@@ -2,6 +2,8 @@
 
 Its power can be cut: then every process on it is gone at once, and nobody is told. It shares the disk with the machine
 that the test runs on, so what it wrote is there when it boots again.
+
+Each has the program at `CODE`: the working tree, or another version that was installed there.
 """
 
 from __future__ import annotations
@@ -14,12 +16,15 @@ from pathlib import Path
 import psutil
 
 from actors.processes.die_with_parent import wrapped
-from tests.cluster.network import Cable, Network
+from tests.cluster.network import Cable, Network, run
 from tests.service import ROOT, eventually
 
+#: Where the program is, on every machine.
+CODE = "/mnt/code"
 #: The first process: everything else on the machine ends with it. Orphans that it is given are forgotten when they end.
 _INIT = """
-mount --bind "$0" /mnt && mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf &&
+mount --bind "$0" /mnt && mount --bind "$2" /mnt/code &&
+mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf &&
 echo "$1" > /proc/sys/kernel/hostname && trap "" CHLD && exec sleep infinity
 """
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL")
@@ -37,7 +42,8 @@ class Machine:
         self.network = network
         self.folder = folder / f"m{number}"
         self._own = self.folder / "own"
-        self._own.mkdir(parents=True)
+        (self._own / "code").mkdir(parents=True)
+        self._code = ROOT
         (self._own / "hosts").write_text(f"127.0.0.1 localhost\n{self.inside} {self.name}\n")
         # Refused at once: without a name server every program that looks itself up would wait for ten seconds.
         (self._own / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
@@ -59,11 +65,11 @@ class Machine:
     @property
     def wrapper(self) -> tuple[str, ...]:
         """What runs the command after it on this machine."""
-        return ("nsenter", "-t", str(self._init), "--net", "--mount", "--pid", "--uts", "--ipc", f"--wd={ROOT}")
+        return ("nsenter", "-t", str(self._init), "--net", "--mount", "--pid", "--uts", "--ipc", f"--wdns={CODE}")
 
     def boot(self) -> None:
         """Starts it, without any program."""
-        command = ["/usr/bin/unshare", *_NAMESPACES, "sh", "-c", _INIT, str(self._own), self.name]
+        command = ["/usr/bin/unshare", *_NAMESPACES, "sh", "-c", _INIT, str(self._own), self.name, str(self._code)]
         self._power = subprocess.Popen(wrapped(command, SIGKILL))
         self._init = eventually(self._init_pid, 10, f"{self.name} boots")
         self._cables = self.network.connect(self.number, self._init)
@@ -75,6 +81,14 @@ class Machine:
                 if child.name() == "sleep":
                     return child.pid
         return None
+
+    def install(self, code: Path) -> None:
+        """Puts another version of the program in the place of the one that is there. What runs goes on with the old."""
+        self._code = code
+        if self.is_on:
+            # As a new directory of the name: what has the old one open keeps it.
+            script = 'cd / && umount --lazy "$0" && mount --bind "$1" "$0"'
+            run(*self.wrapper, "sh", "-c", script, CODE, code)
 
     def start(
         self, command: Sequence[object], environment: Mapping[str, str], log: Path, *, for_ever: bool = False

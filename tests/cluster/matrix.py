@@ -23,6 +23,9 @@ from tests.cluster.cluster_storm import ClusterStorm
 from tests.cluster.faults import CutOff, HeadKilled, NodeKilled, NodeLeaves, PowerCut, RollingRestart, StoreDown
 from tests.cluster.network import reason_to_skip
 from tests.cluster.town import Town, town
+from tests.cluster.upgrade import Upgrade, UpgradeMachines
+from tests.next_version import make_next_version
+from tests.service import ROOT
 
 #: Clicks a second.
 RATE = 60.0
@@ -39,8 +42,11 @@ def faults(cluster: Town, *, is_short: bool) -> list[Fault]:
         return short_s if is_short else long_s
 
     edge = cluster.edges[-1].machine
+    following = make_next_version(cluster.folder / "next")
     matrix: list[Fault] = [
         RollingRestart(cluster),
+        Upgrade(cluster, "upgrade", following),
+        Upgrade(cluster, "and back", ROOT),
         NodeLeaves(cluster, lasting(20.0, 5.0)),
         PowerCut(cluster, "power of an edge", lambda: edge, lasting(60.0, 20.0)),
         StoreDown(cluster, lasting(600.0, 10.0)),
@@ -63,6 +69,8 @@ def faults_with_redis(cluster: Town, *, is_short: bool) -> list[Fault]:
     matrix: list[Fault] = [HeadKilled(cluster, "head killed (Redis)", SAME_HEAD_S)]
     if not is_short:
         matrix.append(PowerCut(cluster, "power of head (Redis)", lambda: cluster.head, 45.0, SAME_HEAD_S))
+        following = make_next_version(cluster.folder / "next")
+        matrix.append(UpgradeMachines(cluster, "machines (Redis)", following, SAME_HEAD_S))
     return matrix
 
 

@@ -13,8 +13,8 @@ import psutil
 
 from actors.processes.data_dir import write_private
 from actors.processes.ray_node import OBJECT_STORE_BYTES
-from tests.cluster.machine import Machine
-from tests.service import MARK, ROOT, eventually
+from tests.cluster.machine import CODE, Machine
+from tests.service import MARK, eventually
 
 PORT = 6379
 #: For how long everybody waits for a head that is away, and for one end of a connection that fell silent; gateways too.
@@ -71,7 +71,7 @@ class RayOnMachines:
         given = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_worker_niceness": "0"}
         redis = {"RAY_REDIS_ADDRESS": self._redis} if self._redis and machine is self.head else {}
-        ours = {MARK: f"ray {machine.number}", "PYTHONPATH": str(ROOT), **quiet, **SETTINGS, **redis}
+        ours = {MARK: f"ray {machine.number}", "PYTHONPATH": CODE, **quiet, **SETTINGS, **redis}
         return {**given, **self.credentials, **ours}
 
     def wait_for(self, machine: Machine, timeout_s: float = 60) -> None:

@@ -15,7 +15,7 @@ from tests.cluster.network import OWN_NUMBER, Network
 from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
 from tests.cluster.stores import RedisServer, postgres_at
 from tests.postgres import PostgresServer
-from tests.service import ROLES, Sink, eventually, free_port
+from tests.service import ROLES, ROOT, Sink, eventually, free_port
 
 #: Processes of loops: as many hosts as machines, and as many of loops' own.
 BUDGET = 6
@@ -30,9 +30,13 @@ SETTINGS = {
 class Town:
     """The machines and what runs on them. Made by `town`."""
 
-    def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None) -> None:
+    def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None, code: Path) -> None:
+        #: For what a test needs besides; gone with the cluster.
+        self.folder = folder
         self.postgres = postgres
         self.machines = [Machine(number, network, folder) for number in (1, 2, 3)]
+        for machine in self.machines:
+            machine.install(code)
         self.head, *self.workers = self.machines
         self.ray = RayOnMachines(self.machines, folder, redis)
         self.sink = Sink(network.inside(OWN_NUMBER))
@@ -69,6 +73,15 @@ class Town:
         for edge in self.edges:
             edge.wait_ready(timeout_s)
 
+    def wait_settled(self) -> None:
+        """Returns when all processes of loops that the budget allows are up; until then loops move to them."""
+
+        def settled() -> bool:
+            places = [len(self._actors(machine, role)) for machine in self.machines for role in ("host", "loop")]
+            return sum(places) == BUDGET
+
+        eventually(settled, 90, "the processes of loops are up")
+
     def machine_of(self, role: str) -> Machine:
         """The machine that an actor is on."""
 
@@ -96,14 +109,14 @@ class Town:
 
 
 @contextlib.contextmanager
-def town(folder: Path, *, with_redis: bool = False) -> Iterator[Town]:
-    """A cluster that is ready; every process, network and file system of it is gone afterwards."""
+def town(folder: Path, *, with_redis: bool = False, code: Path = ROOT) -> Iterator[Town]:
+    """A cluster of this version that is ready; every process, network and file system of it is gone afterwards."""
     with contextlib.ExitStack() as stack:
         network = Network()
         stack.callback(network.remove)
         postgres = stack.enter_context(postgres_at(network.inside(OWN_NUMBER)))
         redis = stack.enter_context(RedisServer(network.inside(OWN_NUMBER), folder)).address if with_redis else None
-        made = Town(folder, network, postgres, redis)
+        made = Town(folder, network, postgres, redis, code)
         stack.callback(made.end)
         made.start()
         yield made

@@ -115,7 +115,7 @@ def test_two_at_once_do_it_once(url: str) -> None:
 def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> None:
     """Writer and reader refuse what a newer program wrote, say what to do, and leave it as it is."""
     migrate(connection)
-    connection.execute("UPDATE ledger_schema SET version = version + 1")
+    connection.execute("UPDATE ledger_schema SET version = version + 1, needs = version + 1")
     reader = PostgresLedgerReader(url)
     with pytest.raises(StoreError, match="Start the newer program"):
         reader.running_loops()
@@ -161,3 +161,30 @@ def test_a_schema_of_its_own_will_do(url: str, connection: Connection[Any]) -> N
     reader.close()
 
     assert set(columns_of(connection)) == {"customers"}
+
+
+def test_a_newer_database_to_which_was_only_added_is_worked_with(url: str, connection: Connection[Any]) -> None:
+    """Programs of two versions share a ledger while a cluster is upgraded; not when more than additions came."""
+    added = Migration(SCHEMA_VERSION + 1, "-- only adds\nALTER TABLE accounts ADD COLUMN note text NOT NULL DEFAULT ''")
+    changed = Migration(SCHEMA_VERSION + 2, "ALTER TABLE accounts DROP COLUMN note")
+    migrate(connection, [*MIGRATIONS, added])
+
+    assert schema_version(connection) == SCHEMA_VERSION + 1
+    check_readable(connection)
+    migrate(connection)
+    asyncio.run(checked(url))
+
+    migrate(connection, [*MIGRATIONS, added, changed])
+    for refused in (check_readable, migrate):
+        with pytest.raises(StoreError, match="Start the newer program"):
+            refused(connection)
+
+
+def test_a_new_database_needs_the_newest_that_did_more_than_add(connection: Connection[Any]) -> None:
+    """What the steps say is kept, whichever of them are made at once."""
+    later = [Migration(SCHEMA_VERSION + n, f"-- only adds\nCREATE TABLE t{n} (x integer)") for n in (1, 2)]
+    migrate(connection, [*MIGRATIONS, *later])
+
+    assert connection.execute("SELECT version, needs FROM ledger_schema").fetchall() == [
+        (SCHEMA_VERSION + 2, MIGRATIONS[-1].version)
+    ]

@@ -112,12 +112,19 @@ def test_a_locked_file_is_unavailable_until_it_is_free(path: Path) -> None:
 
 
 def test_a_file_that_is_locked_at_the_start_is_unavailable(path: Path) -> None:
-    """A ledger cannot be started on a locked file, and can when it is free."""
-    with closing(open_writer(path)) as other:
-        other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreUnavailable):
-            SQLiteLedger(path, connect=partial(open_writer, lock_timeout_s=0.05))
-        other.execute("ROLLBACK")
+    """A ledger that is started on a locked file works as soon as that is free."""
+
+    async def scenario() -> None:
+        with closing(open_writer(path)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            started = SQLiteLedger(path, connect=partial(open_writer, lock_timeout_s=0.05))
+            with pytest.raises(StoreUnavailable):
+                await started.check()
+            other.execute("ROLLBACK")
+        await started.check()
+        await started.close()
+
+    asyncio.run(scenario())
     with ledger(path) as store:
         assert store.log() == []
 
@@ -229,6 +236,12 @@ def test_a_reader_is_for_many_threads(path: Path) -> None:
 def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
     """A file of something else is refused, not overwritten."""
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(StoreUnavailable):
-        SQLiteLedger(path)
+
+    async def scenario() -> None:
+        started = SQLiteLedger(path)
+        with pytest.raises(StoreUnavailable):
+            await started.check()
+        await started.close()
+
+    asyncio.run(scenario())
     assert path.read_bytes().startswith(b"not a database")

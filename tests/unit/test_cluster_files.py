@@ -15,6 +15,7 @@ from ray.autoscaler._private.util import prepare_config, validate_config
 
 from actors import options
 from actors.settings import OPTIONS
+from tests import kuberay
 from tests.cluster.ray_on_machines import PATIENCE, SETTINGS
 
 ROOT = Path(__file__).parents[2]
@@ -22,97 +23,23 @@ LAUNCHER_FILES = ("ray_cluster.yaml", "deploy/aws.yaml")
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 KUBERNETES = "1.33"
 
-#: The fields of a RayCluster's spec, as KubeRay's API reference (v1.7) lists them, without the pods in it, which are
-#: Kubernetes'.
-RAY_CLUSTER: dict[str, Any] = {
-    "type": "object",
-    "required": ["apiVersion", "kind", "metadata", "spec"],
-    "additionalProperties": False,
-    "properties": {
-        "apiVersion": {"const": "ray.io/v1"},
-        "kind": {"const": "RayCluster"},
-        "metadata": {"type": "object", "required": ["name"]},
-        "spec": {
-            "type": "object",
-            "required": ["headGroupSpec"],
-            "additionalProperties": False,
-            "properties": {
-                "rayVersion": {"type": "string"},
-                "suspend": {"type": "boolean"},
-                "managedBy": {"type": "string"},
-                "enableInTreeAutoscaling": {"type": "boolean"},
-                "autoscalerOptions": {"type": "object"},
-                "headServiceAnnotations": {"type": "object"},
-                "upgradeStrategy": {"type": "object"},
-                "networkPolicy": {"type": "object"},
-                "authOptions": {
-                    "type": "object",
-                    "additionalProperties": False,
-                    "properties": {
-                        "mode": {"enum": ["disabled", "token"]},
-                        "secretName": {"type": "string"},
-                        "enableK8sTokenAuth": {"type": "boolean"},
-                    },
-                },
-                "gcsFaultToleranceOptions": {
-                    "type": "object",
-                    "required": ["redisAddress"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "redisAddress": {"type": "string"},
-                        "externalStorageNamespace": {"type": "string"},
-                        "redisUsername": {"$ref": "#/$defs/credential"},
-                        "redisPassword": {"$ref": "#/$defs/credential"},
-                    },
-                },
-                "headGroupSpec": {
-                    "type": "object",
-                    "required": ["template"],
-                    "additionalProperties": False,
-                    "properties": {
-                        "template": {"type": "object"},
-                        "rayStartParams": {"$ref": "#/$defs/texts"},
-                        "resources": {"$ref": "#/$defs/texts"},
-                        "labels": {"$ref": "#/$defs/texts"},
-                        "serviceType": {"enum": ["ClusterIP", "NodePort", "LoadBalancer", "ExternalName"]},
-                        "headService": {"type": "object"},
-                        "enableIngress": {"type": "boolean"},
-                    },
-                },
-                "workerGroupSpecs": {
-                    "type": "array",
-                    "items": {
-                        "type": "object",
-                        "required": ["groupName", "template", "minReplicas", "maxReplicas"],
-                        "additionalProperties": False,
-                        "properties": {
-                            "groupName": {"type": "string"},
-                            "replicas": {"type": "integer", "minimum": 0},
-                            "minReplicas": {"type": "integer", "minimum": 0},
-                            "maxReplicas": {"type": "integer", "minimum": 0},
-                            "numOfHosts": {"type": "integer", "minimum": 1},
-                            "idleTimeoutSeconds": {"type": "integer"},
-                            "suspend": {"type": "boolean"},
-                            "rayStartParams": {"$ref": "#/$defs/texts"},
-                            "resources": {"$ref": "#/$defs/texts"},
-                            "labels": {"$ref": "#/$defs/texts"},
-                            "scaleStrategy": {"type": "object"},
-                            "template": {"type": "object"},
-                        },
-                    },
-                },
-            },
-        },
-    },
-    "$defs": {
-        "texts": {"type": "object", "additionalProperties": {"type": "string"}},
-        "credential": {
-            "type": "object",
-            "additionalProperties": False,
-            "properties": {"value": {"type": "string"}, "valueFrom": {"type": "object"}},
-        },
-    },
-}
+
+#: Mistakes that are easily made in a RayCluster: where, and what is put there instead (None: it is taken away).
+MISTAKES: list[tuple[list[str | int], object]] = [
+    (["headGroupSpecs"], {}),
+    (["headGroupSpec", "rayStartParam"], {}),
+    (["headGroupSpec", "rayStartParams", "num-cpus"], 0),
+    (["headGroupSpec", "serviceType"], 1),
+    (["headGroupSpec", "template", "spec", "containers", 0, "resource"], {}),
+    (["headGroupSpec", "template", "spec", "containers", 0, "ports", 0, "containerPort"], "6379"),
+    (["workerGroupSpecs", 0, "replicas"], "2"),
+    (["workerGroupSpecs", 0, "groupName"], None),
+    (["workerGroupSpecs", 0, "template", "spec", "topologySpreadConstraints", 0, "maxSkew"], None),
+    (["authOptions", "mode"], "tokens"),
+    (["authOptions", "secret"], "feedback-loops-ray"),
+    (["gcsFaultToleranceOptions", "redisAddress"], None),
+    (["gcsFaultToleranceOptions", "redisPassword", "secretKeyRef"], {}),
+]
 
 
 def launcher_file(name: str) -> dict[str, Any]:
@@ -245,9 +172,43 @@ def test_kubernetes_takes_the_manifests() -> None:
         kubernetes_validate.validate(pod | {"spec": template["spec"]}, KUBERNETES, strict=True)
 
 
+def test_kubernetes_refuses_a_field_that_it_does_not_know() -> None:
+    """So the test before this one can fail."""
+    service = manifest("Service", "feedback-loops")
+    service["spec"]["selectors"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError, match="selectors"):
+        kubernetes_validate.validate(service, KUBERNETES, strict=True)
+
+
 def test_kuberay_takes_the_cluster() -> None:
-    """Its fields are those of KubeRay's API, and of its types."""
-    jsonschema.validate(manifest("RayCluster", "feedback-loops"), RAY_CLUSTER)
+    """KubeRay's own schema accepts it, to the last field of its pods."""
+    cluster = manifest("RayCluster", "feedback-loops")
+
+    assert (cluster["apiVersion"], cluster["kind"]) == (f"ray.io/{kuberay.API_VERSION}", "RayCluster")
+    jsonschema.validate(cluster, kuberay.strict(kuberay.schema()))
+
+
+def test_kuberays_schema_is_of_the_release_that_the_manifest_is_for() -> None:
+    """The oldest one that is named to those who install it."""
+    release = f"{kuberay.VERSION.rpartition('.')[0]} or later"
+
+    assert f"by KubeRay {release}" in (ROOT / "deploy/kuberay.yaml").read_text()
+
+
+@pytest.mark.parametrize(("where", "what"), MISTAKES, ids=lambda value: str(value)[:40])
+def test_kuberay_refuses_a_mistake(where: list[str | int], what: object) -> None:
+    """What `kubectl --validate=strict` refuses fails here: fields that are unknown, missing, or of another type."""
+    cluster = manifest("RayCluster", "feedback-loops")
+    place = cluster["spec"]
+    for step in where[:-1]:
+        place = place[step]
+    if what is None:
+        del place[where[-1]]
+    else:
+        place[where[-1]] = what
+
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(cluster, kuberay.strict(kuberay.schema()))
 
 
 def test_every_version_of_ray_is_the_locked_one() -> None:

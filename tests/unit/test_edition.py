@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from actors.gateway.edition import OWN_OPTIONS, Edition
 from actors.settings import OPTIONS, Secret, Settings
 
@@ -48,6 +50,15 @@ def test_it_survives_its_text_and_tells_no_secret() -> None:
     assert KEY.hex() not in made.text()
     assert edition(key=bytes(32)).options["store"] != made.options["store"]
     assert edition(key=bytes(32)).installation != made.installation
+
+
+def test_an_actor_tells_the_version_that_it_runs() -> None:
+    """Its settings may come from a gateway of another version than what is installed on its machine."""
+    given = replace(edition(), version="99.0")
+    running = Edition.read(Edition.running(given.text()))
+
+    assert running == edition()
+    assert running.differences(given) == ["version"]
 
 
 def test_a_later_version_may_know_more() -> None:

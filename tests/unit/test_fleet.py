@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
 
 from actors import options
 from actors.gateway.edition import Edition
-from actors.gateway.fleet import LOOK_S, Fleet
+from actors.gateway.fleet import LOOK_S, MISSING_S, Fleet
 from actors.ray_calls import Actors
 from domain.errors import Conflict, Unavailable
 from tests.virtual_time import VirtualLoop
@@ -41,9 +42,9 @@ class FakeCluster:
     def there(self) -> set[str]:
         return set(self.running)
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *, here: bool = False) -> None:
         if name not in self.running:
-            self.said.append(f"start {name}")
+            self.said.append(f"start {name}{' here' if here else ''}")
             self.running[name] = self.mine
 
     def end(self, name: str) -> None:
@@ -117,12 +118,23 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
 
     assert list(cluster.running.values()) == [cluster.mine] * 6
     assert cluster.said == [
+        *("stop ledger", "end ledger", "start ledger"),
         *("end enricher/0", "start enricher/0"),
         *("end enricher/1", "start enricher/1"),
-        *("stop ledger", "end ledger", "start ledger"),
         *("end supervisor", "start supervisor"),
         f"replace {HOST}",
         f"replace {LOOP}",
+    ]
+
+
+def test_another_version_is_replaced_where_ours_is() -> None:
+    """On other machines the program may still be the old one; the store's schema is the first thing that is new."""
+    mine = replace(edition(2), version="2")
+    cluster = FakeCluster(mine, **everybody(edition(1)))
+    run(fleet_of(cluster).renew())
+
+    assert [said for said in cluster.said if said.startswith("start")] == [
+        *("start ledger here", "start enricher/0 here", "start enricher/1 here", "start supervisor here")
     ]
 
 
@@ -176,6 +188,28 @@ def test_actors_of_another_installation_are_not_touched() -> None:
         run(fleet_of(cluster).set_up())
 
     assert cluster.said == []
+
+
+def test_what_a_later_start_replaces_is_left_to_it() -> None:
+    """Between its end and its new beginning an actor is missing; an older gateway would start it as it was."""
+    mine, later = edition(1), edition(2, delivery_timeout="20")
+    cluster = FakeCluster(mine, **everybody(mine))
+
+    async def keep() -> None:
+        keeping = asyncio.create_task(fleet_of(cluster).keep())
+        await asyncio.sleep(LOOK_S - MISSING_S / 4)
+        del cluster.running["ledger"]
+        await asyncio.sleep(MISSING_S / 2)
+        cluster.running["ledger"] = later
+        await asyncio.sleep(2 * LOOK_S)
+        keeping.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+
+    run(keep())
+
+    assert cluster.said == []
+    assert cluster.running["ledger"] == later
 
 
 def test_what_somebody_ended_for_good_is_started_again() -> None:

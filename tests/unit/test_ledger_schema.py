@@ -162,13 +162,22 @@ def test_a_newer_database_is_refused(path: Path, connection: sqlite3.Connection)
     migrate(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
     reader = SQLiteLedgerReader(path)
-    for start in (lambda: SQLiteLedger(path), reader.running_loops):
-        with pytest.raises(StoreError, match="Start the newer program") as refused:
-            start()
-        assert not isinstance(refused.value, StoreUnavailable)
+    with pytest.raises(StoreError, match="Start the newer program") as refused:
+        reader.running_loops()
+    assert not isinstance(refused.value, StoreUnavailable)
     reader.close()
+    with pytest.raises(StoreUnavailable, match="Start the newer program"):
+        asyncio.run(checked(path))
 
     assert schema_version(connection) == SCHEMA_VERSION + 1
+
+
+async def checked(path: Path) -> None:
+    ledger = SQLiteLedger(path)
+    try:
+        await ledger.check()
+    finally:
+        await ledger.close()
 
 
 def test_an_older_database_is_not_read(connection: sqlite3.Connection) -> None:

@@ -227,6 +227,38 @@ def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
     }
 
 
+def test_what_another_version_tells_is_taken_as_far_as_it_is_known() -> None:
+    """No figure of a process of another version fails the page: what does not fit is left out, and it is counted."""
+    spread = Spread((1, 2), 3.0)
+    other = told({("attempts", "tls"): 1, ("attempts",): 5, ("breakers",): 5, ("no_such_metric", "x"): 5})
+    other = msgspec.structs.replace(
+        other,
+        version="99.0",
+        readings=Readings(
+            [*other.readings.numbers, ("commit_seconds", (), 7.0)],
+            [("no_such_spread", (), spread), ("attempt_seconds", (), spread), ("attempts", ("tls",), spread)],
+        ),
+    )
+    mine = process_readings(m.SUPERVISOR, Tallies())
+
+    async def scenario() -> Readings:
+        actors = SomeActors(**{"ledger": mine, "feedback-loop/fl_1": other})
+        actors.answers["enricher/0"] = "no readings"  # type: ignore[assignment]
+        return await Gathering(actors, actors.names, actors.nodes, since_ms=SINCE_MS).readings()
+
+    readings = asyncio.run(scenario())
+    found = numbers(readings)
+    assert found["attempts", "tls"] == 1
+    assert {name for name, *_ in readings.numbers if name not in m.BY_NAME} == set()
+    assert ("attempts",) not in found
+    assert ("commit_seconds",) not in found
+    assert readings.spreads == []
+    assert {key[1]: value for key, value in found.items() if key[0] == m.OTHER_VERSION.short_name and value} == {
+        "feedback-loop": 1
+    }
+    assert found[m.SILENT.short_name, "enricher"] == 1
+
+
 def test_a_census_says_who_is_there_and_who_does_not_answer() -> None:
     """Nodes and actors, of each kind the silent ones first, with their loops; no id of a loop."""
 

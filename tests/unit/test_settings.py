@@ -185,3 +185,11 @@ def test_text_of_is_read_back() -> None:
     assert RetrySchedule.parse(text_of(schedule) or "") == schedule
     assert text_of(()) == ""
     assert text_of(None) is None
+
+
+def test_settings_of_another_version_are_read() -> None:
+    """An actor may be given those of a gateway that has other options: what is not said has its default."""
+    plain = Settings.from_env(KEYS).to_dict()
+    del plain["log_format"]
+
+    assert Settings.from_dict(plain | {"novelty": "new"}).log_format == "text"

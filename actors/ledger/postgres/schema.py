@@ -1,4 +1,8 @@
-"""The schema's version, kept in a table of its own, and the way from any version to this one."""
+"""The schema's version, kept in a table of its own, and the way from any version to this one.
+
+A program works with a newer schema too, as long as all that came after its own was added (`-- only adds`): programs of
+two versions share a ledger while a cluster is upgraded. What only adds gives each new column a default.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +25,7 @@ _IS_THERE: Final = (
     "SELECT EXISTS (SELECT 1 FROM pg_class"
     " WHERE relname = 'ledger_schema' AND relnamespace = current_schema()::regnamespace)"
 )
+_NEEDS: Final = "SELECT needs FROM ledger_schema"
 _NEW: Final = "CREATE TABLE ledger_schema (version integer NOT NULL); INSERT INTO ledger_schema VALUES (0)"
 _FOREIGN: Final = """
     SELECT c.relname FROM pg_class AS c
@@ -31,6 +36,8 @@ _FOREIGN: Final = """
 """
 
 
+#: The version from which on a schema says what it needs.
+SAYS_NEEDS: Final = 4
 #: A version below this is of a ledger that is being moved here: its number is the schema's, negative.
 MOVING: Final = 0
 
@@ -40,6 +47,11 @@ class Migration(NamedTuple):
 
     version: int
     script: str
+
+    @property
+    def only_adds(self) -> bool:
+        """Whether programs that do not know it go on as before."""
+        return re.search(r"^-- only adds$", self.script, re.MULTILINE) is not None
 
 
 def load_migrations() -> list[Migration]:
@@ -92,7 +104,7 @@ def migrate(connection: Connection[Any], migrations: Sequence[Migration] = MIGRA
     newest = migrations[-1].version
     for migration in migrations:
         version = schema_version(connection)
-        refuse_newer(version, newest)
+        refuse_newer(_needed(connection, version, newest), newest)
         if version < migration.version:
             _step(connection, migration)
 
@@ -104,7 +116,13 @@ def check_readable(connection: Connection[Any]) -> None:
         StoreError: it was written by a newer program.
         StoreUnavailable: the writer has not brought it to this version yet.
     """
-    check_current(schema_version(connection), SCHEMA_VERSION)
+    version = schema_version(connection)
+    check_current(min(version, _needed(connection, version, SCHEMA_VERSION)), SCHEMA_VERSION)
+
+
+def _needed(connection: Connection[Any], version: int, newest: int) -> int:
+    """The schema that a program must know to work with one of that version: of a newer one, what it says itself."""
+    return version if version <= newest else max(int(_value(connection, _NEEDS)), newest)
 
 
 def _step(connection: Connection[Any], migration: Migration) -> None:
@@ -116,7 +134,10 @@ def _step(connection: Connection[Any], migration: Migration) -> None:
         if version == 0:
             _refuse_foreign(connection)
             _cursor(connection).execute(_NEW)
-        _cursor(connection).execute(f"{migration.script}; UPDATE ledger_schema SET version = {migration.version}")  # noqa: S608 - a number of ours
+        said = f"version = {migration.version}"
+        if migration.version >= SAYS_NEEDS and not migration.only_adds:
+            said += f", needs = {migration.version}"
+        _cursor(connection).execute(f"{migration.script}; UPDATE ledger_schema SET {said}")  # noqa: S608 - numbers of ours
 
 
 def _refuse_foreign(connection: Connection[Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from functools import partial
@@ -11,7 +12,7 @@ from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.group_commit import GroupCommit
-from actors.ledger.sqlite.connection import open_writer, refusal
+from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.outbox import SQLiteRecording
 from actors.ledger.sqlite.reading import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
@@ -19,28 +20,28 @@ from actors.ledger.sqlite.schema import migrate
 from actors.ledger.sqlite.session import SQLiteSession
 from actors.ledger.writer import Ledger
 from actors.ports import Clock
+from domain.errors import FeedbackLoopsError
 
 Connect = Callable[[Path], sqlite3.Connection]
 
 
 class SQLiteLedger(Ledger):
-    """`Ledger` on one SQLite file. One at a time for a file. Everything it answers is fsynced."""
+    """`Ledger` on one SQLite file. One at a time for a file. Everything it answers is fsynced.
+
+    It makes the file, or brings it to this program's schema. One that cannot be opened now, or that a newer program
+    wrote, is tried again when something is asked: calls raise `StoreUnavailable` until then, whose words say why.
+    """
 
     def __init__(self, path: Path, clock: Clock | None = None, connect: Connect = open_writer) -> None:
-        """Makes the file, or brings it to this program's schema.
-
-        Raises:
-            StoreError: it was written by a newer program.
-            StoreUnavailable: it cannot be opened.
-        """
         # The recorder lends its way of inserting; its own connections are never opened.
         recorder = LedgerRecorder(SQLiteDatastore(str(path)))
         session = partial(_open_session, path, connect)
-        try:
-            commits = GroupCommit(session, session())
-        except sqlite3.Error as exc:
-            raise refusal(exc) from exc
-        super().__init__(commits, ReadConnection(path), SQLiteRecording(recorder), clock or SystemClock())
+        first: SQLiteSession | None = None
+        with contextlib.suppress(sqlite3.Error, FeedbackLoopsError):  # the actor would die of it, and nobody know why
+            first = session()
+        super().__init__(
+            GroupCommit(session, first), ReadConnection(path), SQLiteRecording(recorder), clock or SystemClock()
+        )
 
 
 def _open_session(path: Path, connect: Connect) -> SQLiteSession:

@@ -1,0 +1,157 @@
+"""Another version of the program for a cluster, and what the pages of its front ends say meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.chaos.storm import Allowed, Fault, Storm
+from tests.cluster.cluster_storm import ClusterStorm
+from tests.cluster.edge import PORT, Edge
+from tests.cluster.faults import LATE_S
+from tests.cluster.town import Town
+from tests.service import eventually
+
+#: Between two looks at all pages.
+LOOK_S = 0.3
+OTHERS = "feedback_loops_processes_of_another_version{"
+#: What a gateway adds when it has gathered the figures of all.
+GATHERED = 'feedback_loops_processes{process="gateway"} 1.0'
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What a page answered."""
+
+    at_s: float
+    host: str
+    page: str
+    #: 0: it did not.
+    status: int
+    text: str
+    took_s: float
+
+
+class Pages:
+    """Looks at `/metrics` and `/readyz` of every front end in rotation, again and again."""
+
+    def __init__(self, town: Town) -> None:
+        self._town = town
+        self._stopped = threading.Event()
+        self.looks: list[Look] = []
+
+    @contextlib.contextmanager
+    def watched(self) -> Iterator[None]:
+        """Looks until this is left."""
+        watch = threading.Thread(target=self._watch, daemon=True)
+        watch.start()
+        try:
+            yield
+        finally:
+            self._stopped.set()
+            watch.join(30)
+
+    def _watch(self) -> None:
+        with httpx.Client(timeout=10, trust_env=False) as client:
+            while not self._stopped.wait(LOOK_S):
+                for host, page in itertools.product(self._town.in_rotation, ("/metrics", "/readyz")):
+                    self.looks.append(self._look(client, host, page))
+
+    def _look(self, client: httpx.Client, host: str, page: str) -> Look:
+        began_s, status, text = time.monotonic(), 0, ""
+        with contextlib.suppress(httpx.HTTPError):
+            answer = client.get(f"http://{host}:{PORT}{page}")
+            status, text = answer.status_code, answer.text
+        return Look(began_s, host, page, status, text, time.monotonic() - began_s)
+
+    def failures(self) -> list[Look]:
+        """The looks at `/metrics` without figures of the actors, and those at `/readyz` that did not say how it is."""
+        return [
+            look
+            for look in self.looks
+            if not (GATHERED in look.text if look.page == "/metrics" else look.status in {200, 503})
+        ]
+
+    def unready_s(self) -> float:
+        """The longest that one front end was not ready, as far as was looked."""
+        longest = 0.0
+        for host in {look.host for look in self.looks}:
+            since_s: float | None = None
+            for look in self.looks:
+                if (look.host, look.page) == (host, "/readyz"):
+                    since_s = None if look.status == 200 else since_s or look.at_s
+                    longest = max(longest, 0.0 if since_s is None else look.at_s + look.took_s - since_s)
+        return longest
+
+
+class Upgrade(Fault):
+    """Every machine gets another version of the program, and then each front end in turn is started anew.
+
+    Ray's nodes run on: what they start from then on is of the new version.
+    """
+
+    def __init__(self, town: Town, name: str, code: Path, allowed: Allowed | None = None) -> None:
+        super().__init__(name, allowed or Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S))
+        self._town = town
+        self._code = code
+        self.margin_s = 90.0
+        self.pages = Pages(town)
+
+    def begin(self, storm: Storm) -> None:
+        assert isinstance(storm, ClusterStorm)
+        with self.pages.watched():
+            self._upgrade(storm)
+            eventually(self._is_renewed, 60, "every actor was replaced")
+
+    def _upgrade(self, storm: ClusterStorm) -> None:
+        for machine in self._town.machines:
+            machine.install(self._code)
+        for edge in self._town.edges:
+            with storm.out_of_rotation(edge.host):
+                edge.terminate()
+                edge.start()
+
+    def _is_renewed(self) -> bool:
+        return all(" action=renewed" in edge.last_words() for edge in self._town.edges)
+
+
+class UpgradeMachines(Upgrade):
+    """Every machine in turn is taken out of rotation, with its Ray node, for the time that the new version takes.
+
+    The head, which has no front end, is the last. Loops that are there wait until it is back.
+    """
+
+    def __init__(self, town: Town, name: str, code: Path, recovery_s: float) -> None:
+        super().__init__(town, name, code, Allowed(recovery_s=recovery_s, repeats=True))
+        self.margin_s = 150.0
+
+    def _upgrade(self, storm: ClusterStorm) -> None:
+        for edge in self._town.edges:
+            with storm.out_of_rotation(edge.host):
+                edge.terminate()
+                self._replace(edge)
+                edge.start()
+        self._town.ray.stop_node(self._town.head)
+        self._town.head.install(self._code)
+        self._town.ray.start(self._town.head)
+        self._town.ray.wait_for(self._town.head)
+        self._town.wait_ready()
+
+    def _replace(self, edge: Edge) -> None:
+        self._town.ray.stop_node(edge.machine)
+        edge.machine.install(self._code)
+        self._town.ray.start(edge.machine)
+
+
+def has_one_version(edge: Edge) -> bool:
+    """Whether a front end says that every actor runs the version that it does."""
+    lines = edge.http.get("/metrics").text.splitlines()
+    found = [float(line.split()[-1]) for line in lines if line.startswith(OTHERS)]
+    return bool(found) and not any(found)

@@ -1,0 +1,85 @@
+"""What KubeRay takes: the schema of its RayCluster, from its own Go types, as strict as `kubectl --validate=strict`.
+
+    python -m tests.kuberay
+
+makes the kept schema anew (it needs Go). `tests/fixtures/kuberay/README.md` says what it is and whose.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+#: The oldest release that deploy/kuberay.yaml is for.
+VERSION: Final = "1.6.0"
+MODULE: Final = "github.com/ray-project/kuberay/ray-operator"
+GENERATOR: Final = "sigs.k8s.io/controller-tools/cmd/controller-gen"
+#: As KubeRay's own Makefile has them, without descriptions.
+OPTIONS: Final = "crd:maxDescLen=0,generateEmbeddedObjectMeta=true,allowDangerousTypes=true"
+SCHEMA: Final = Path(__file__).parent / f"fixtures/kuberay/raycluster-{VERSION}.json.gz"
+API_VERSION: Final = "v1"
+#: Makes Go know what is wanted of both modules; the generator's version is then the one that KubeRay requires.
+_IMPORTS: Final = f"""//go:build tools
+
+package tools
+
+import (
+	_ "{MODULE}/apis/ray/v1"
+	_ "{GENERATOR}"
+)
+"""
+
+
+def schema() -> dict[str, Any]:
+    """The `openAPIV3Schema` that comes with this KubeRay."""
+    read: dict[str, Any] = json.loads(gzip.decompress(SCHEMA.read_bytes()))
+    return read
+
+
+def strict(structural: dict[str, Any]) -> dict[str, Any]:
+    """A JSON schema that takes what Kubernetes takes by a structural schema, and of fields only those that it knows.
+
+    Rules in CEL (`x-kubernetes-validations`) are left out: nothing here evaluates them.
+    """
+    made = {key: value for key, value in structural.items() if not key.startswith("x-kubernetes-")}
+    if structural.get("x-kubernetes-int-or-string"):
+        made["type"] = ["integer", "string"]
+    if made.pop("nullable", False):
+        made["type"] = [made["type"], "null"]
+    if "properties" in made:
+        made["properties"] = {name: strict(value) for name, value in made["properties"].items()}
+        if not structural.get("x-kubernetes-preserve-unknown-fields"):
+            made.setdefault("additionalProperties", False)
+    for key in ("items", "additionalProperties"):
+        if isinstance(made.get(key), dict):
+            made[key] = strict(made[key])
+    return made
+
+
+def renew() -> None:
+    """Asks KubeRay's types for their schema, and keeps it."""
+    with tempfile.TemporaryDirectory(prefix="feedback-loops-kuberay-") as name:
+        folder = Path(name)
+        (folder / "go.mod").write_text("module tools\n")
+        (folder / "tools.go").write_text(_IMPORTS)
+        _go(folder, "get", f"{MODULE}@v{VERSION}")
+        _go(folder, "mod", "tidy")
+        _go(folder, "run", GENERATOR, OPTIONS, f"paths={MODULE}/apis/ray/v1", f"output:crd:dir={folder}")
+        definition = yaml.safe_load((folder / "ray.io_rayclusters.yaml").read_text())
+    (found,) = [version for version in definition["spec"]["versions"] if version["name"] == API_VERSION]
+    text = json.dumps(found["schema"]["openAPIV3Schema"], sort_keys=True, separators=(",", ":"))
+    SCHEMA.write_bytes(gzip.compress(text.encode(), mtime=0))
+
+
+def _go(folder: Path, *arguments: str) -> None:
+    subprocess.run(["go", *arguments], cwd=folder, check=True)
+
+
+if __name__ == "__main__":
+    renew()

@@ -1,0 +1,75 @@
+"""The version after this one: the working tree again, with whatever `actors.wire` allows a version to bring.
+
+Fields are new on everything that crosses between processes, an option and a metric's bucket are new, and each store has
+a migration more. What runs it has the copy on `PYTHONPATH`, before what is installed.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.service import ROOT
+
+NEXT_VERSION = "99.0"
+PACKAGES = ("actors", "api", "domain")
+#: The new field, as it stands in a named tuple, a struct and a dataclass.
+FIELD = '    novelty: str = "new"\n'
+#: The file, a text in it, and what follows that in the next version.
+ADDED = (
+    ("domain/tracking.py", "    purpose: str\n", FIELD),
+    ("domain/tracking.py", "    loop_nos: list[int]\n", FIELD),
+    ("domain/tracking.py", "    duplicates: list[int]\n", FIELD),
+    (
+        "domain/delivery.py",
+        "a replay does not count: the retry schedule begins anew after them.\n    forgiven: int = 0\n",
+        FIELD,
+    ),
+    ("domain/delivery.py", '    response_headers: str = ""\n', FIELD),
+    ("actors/loops/host.py", "    node: str\n    loops: list[str]\n", FIELD),
+    ("actors/loops/host.py", "    supervisor: str\n    turn: int\n", FIELD),
+    ("actors/loops/places.py", "    places: dict[str, list[str]]\n", FIELD),
+    ("actors/metrics/readings.py", '    version: str = ""\n', FIELD),
+    ("actors/metrics/catalogue.py", "_COMMIT_S: Final = (", "0.0001, "),
+    ("actors/commands/loops.py", "    disabled_reason: str | None\n", FIELD),
+    ("actors/gateway/edition.py", "    options: dict[str, str]\n", FIELD),
+    ("actors/settings.py", "    log_format: str\n", "    novelty: str\n"),
+    (
+        "actors/settings_table.py",
+        "OPTIONS: Final[tuple[Option, ...]] = (\n",
+        '    Option(name="novelty", metavar="TEXT", default="new", read=str, help="New."),\n',
+    ),
+)
+#: Programs of the version before go on with it, on PostgreSQL.
+MIGRATION = "-- only adds\nALTER TABLE attempts ADD COLUMN novelty text NOT NULL DEFAULT '';\n"
+
+
+def make_next_version(folder: Path) -> Path:
+    """Writes the next version's files to a directory that is made for them, and gives that."""
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
+    for name, after, added in ADDED:
+        _add(folder / name, after, added)
+    for store in ("sqlite", "postgres"):
+        _migrate(folder / "actors/ledger" / store / "migrations")
+    # By this the program knows its version (`actors.user_agent`).
+    about = folder / f"feedback_loops-{NEXT_VERSION}.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: feedback-loops\nVersion: {NEXT_VERSION}\n")
+    # As `make setup` does.
+    subprocess.run([sys.executable, "-m", "compileall", "-q", *PACKAGES], cwd=folder, check=True)
+    return folder
+
+
+def _add(file: Path, after: str, added: str) -> None:
+    text = file.read_text()
+    if text.count(after) != 1:
+        raise AssertionError(f"{file.name} has {text.count(after)} times: {after}")
+    file.write_text(text.replace(after, after + added))
+
+
+def _migrate(folder: Path) -> None:
+    newest = max(int(file.name[:4]) for file in folder.glob("*.sql"))
+    (folder / f"{newest + 1:04}_novelty.sql").write_text(MIGRATION)

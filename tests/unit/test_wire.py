@@ -1,0 +1,151 @@
+"""What crosses between processes of this version and of the next, in both directions."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors import commands as c
+from actors import ray_ports
+from actors.gateway.edition import Edition
+from actors.gateway.protocol import hits_body, read_hits
+from actors.ledger.access_port import BeginSession
+from actors.loops.host import Order, Standing
+from actors.loops.places import Changes
+from actors.metrics.readings import ProcessReadings, Readings, Spread
+from actors.ray_calls import Answer
+from actors.wire import Crossing, reader
+from api.tracking_hits import event_id_of
+from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
+from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
+from tests.next_version import make_next_version
+
+HIT = TrackingHit(b"i" * 16, "click", 1, 2, 3, "https://shop.example/", "192.0.2.1", "agent", "", "")
+EVENT = EventToRecord(b"i" * 16, 1, "click", 2, None, 3, b"{}", [1, 2])
+OUTCOME = AttemptOutcome(1, 1, 2, 3, 200, None, "", None, 1, 0)
+OFFER = OfferedDelivery(1, b"i" * 16, "click", b"{}", 0, 0)
+LOOP = c.Loop(
+    id="fl_1",
+    url="https://example.com/",
+    triggers=["click"],
+    state="active",
+    disabled_reason=None,
+    format="form",
+    tags=[],
+    databases=[],
+    collections=[],
+    rate_limit=None,
+    max_concurrency=16,
+    ordered=False,
+    signature="cavage",
+    description="",
+    created_at_ms=1,
+    verified_at_ms=2,
+    verification_token="token",
+)
+READINGS = ProcessReadings("a", 1, Readings([("hits", ("click",), 1.0)], [("x", (), Spread((1, 2), 3.0))]), "n", "1")
+#: As it goes through a Ray call: some of each way to be told apart, and all that the supervisor needs.
+PICKLED: list[Any] = [
+    *(
+        LOOP,
+        READINGS,
+        BeginSession(hash="h", user_id="u"),
+        c.ClaimKey(scope="s", key="k", fingerprint="f"),
+    ),
+    *(Standing("life", "node", ["fl_1"]), Order("life", "supervisor", 1)),
+    ReplayProgress(1, 2, "running", "dead", 3, 4, 5, 6, 7),
+]
+_pack = msgspec.msgpack.encode
+#: As bytes: by what reads them, in `actors.ray_ports` and others.
+BODIES: dict[str, Any] = {
+    "unpack_events": (1, [EVENT]),
+    "unpack_outcomes": ([OUTCOME], (1, LaneHealth())),
+    "unpack_offers": [("fl_1", [OFFER])],
+    "unpack_version": ("life", 1),
+    "_unpack_changes": Changes("life", 1, True, {"loop-host/0": ["fl_1"]}),
+    "_unpack_recorded": RecordedEvents([[1]], [0]),
+}
+#: Reads all that this version wrote, and writes it as that one has it.
+_SCRIPT = """
+import pickle, sys
+import msgspec
+from actors import ray_ports
+from actors.gateway.edition import Edition
+from actors.gateway.protocol import hits_body, read_hits
+pickled, bodies, hits, edition = pickle.load(sys.stdin.buffer)
+answers = [pickle.loads(each) for each in pickled]
+assert all(answer.value.novelty == "new" for answer in answers[:2]), answers
+read = {name: getattr(ray_ports, name)(body) for name, body in bodies.items()}
+(hit,) = read_hits(hits)
+pickle.dump(
+    (
+        [pickle.dumps(answer) for answer in answers],
+        {name: msgspec.msgpack.encode(value) for name, value in read.items()},
+        hits_body([msgspec.msgpack.encode(hit)]),
+        Edition.read(edition).text(),
+    ),
+    sys.stdout.buffer,
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def next_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_next_version(tmp_path_factory.mktemp("next"))
+
+
+def test_two_versions_read_each_other(next_version: Path) -> None:
+    """The next version fills in what this one does not say; this one leaves out what it does not know."""
+    edition = Edition(started_ms=1, version="1", installation="i", options={"store": "d"})
+    written = (
+        [pickle.dumps(Answer(value)) for value in PICKLED],
+        {name: _pack(value) for name, value in BODIES.items()},
+        hits_body([_pack(HIT)]),
+        edition.text(),
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", _SCRIPT],
+        input=pickle.dumps(written),
+        env={**os.environ, "PYTHONPATH": str(next_version)},
+        cwd=next_version,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    pickled, bodies, hits, text = pickle.loads(done.stdout)
+
+    assert [pickle.loads(each).value for each in pickled] == PICKLED
+    assert {name: getattr(ray_ports, name)(body) for name, body in bodies.items()} == BODIES
+    assert bodies["unpack_offers"] != written[1]["unpack_offers"]
+    assert read_hits(hits) == [HIT]
+    assert Edition.read(text) == edition
+
+
+def test_a_hit_of_another_version_still_tells_its_event() -> None:
+    """The log can name it whoever wrote it; what is no hit has no event."""
+    assert event_id_of(_pack(HIT)) == HIT.event_id
+    assert event_id_of(_pack([*HIT, "more"])) == HIT.event_id
+    assert event_id_of(_pack(["click"])) is None
+    assert event_id_of(b"") is None
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"\xc1", _pack(1), _pack([1, 2, 3]), _pack([["fl_1", [["no number"]]]]), _pack(list(HIT[:3]))]
+)
+def test_what_is_no_such_body_is_refused(body: bytes) -> None:
+    """Tolerance ends where a known field is missing or wrong."""
+    with pytest.raises(msgspec.MsgspecError):
+        reader(list[tuple[str, list[OfferedDelivery]]])(body)
+
+
+def test_every_struct_of_a_call_may_cross() -> None:
+    """Commands and answers are pickled by names, so that each may get fields."""
+    structs = [each for each in vars(c).values() if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+
+    assert [each.__name__ for each in structs if not issubclass(each, Crossing)] == []
