@@ -122,6 +122,9 @@ class SupervisorActor(Actor):
     async def release(self, loop_id: str) -> Answer:
         return await answering(self._core.release(loop_id))
 
+    async def rest(self) -> Answer:
+        return await answering(self._core.rest())
+
     async def metrics(self) -> Answer:
         await self._look.refresh()
         return Answer(bootstrap.readings(catalogue.SUPERVISOR))

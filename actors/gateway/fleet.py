@@ -20,7 +20,8 @@ START_TIMEOUT_S: Final = 60.0
 LOOP_TIMEOUT_S: Final = 5.0
 #: Between two replacements, for what has waited for one to be through before it waits for the next.
 SETTLE_S: Final = 1.5
-#: For the ledger and the loops, to finish what they are recording.
+#: What has something to finish before it is ended, and by which method.
+FINISHING: Final = {options.LEDGER: "stop", options.SUPERVISOR: "rest"}
 STOP_TIMEOUT_S: Final = 2.0
 #: Between two looks whether an actor is missing: somebody may have killed it for good.
 LOOK_S: Final = 5.0
@@ -93,7 +94,7 @@ class Fleet:
         """
         for name in [options.LEDGER, *self._readers]:
             if differences := await self._outdated(name):
-                await self._end(name, () if name == options.LEDGER else None)
+                await self._end(name)
                 await self._start(name, here="version" in differences)
                 await asyncio.sleep(SETTLE_S)
         # Hosts first: one that is up takes the loops of those that end after it.
@@ -164,12 +165,12 @@ class Fleet:
             log.warning("a later `serve` decided on other settings; restart this one with the same", extra=facts)
         return differences if is_outdated else []
 
-    async def _end(self, name: str, to_stop: tuple[float, ...] | None) -> None:
-        """Ends an actor; `to_stop` is what its `stop` is given, None: it has nothing to finish."""
-        if to_stop is not None:
+    async def _end(self, name: str) -> None:
+        """Ends an actor, when it has finished what it has in hand."""
+        if finish := FINISHING.get(name):
             try:
-                await self._actors.ask(name, "stop", *to_stop, timeout_s=STOP_TIMEOUT_S)
-            except FeedbackLoopsError as exc:
+                await self._actors.ask(name, finish, timeout_s=STOP_TIMEOUT_S)
+            except (FeedbackLoopsError, AttributeError) as exc:  # the latter: of a version without such a method
                 facts = {"action": "stop_failed", "actor": name, "error": str(exc)}
                 log.warning("an actor did not stop as asked", extra=facts)
         await asyncio.to_thread(self._launcher.end, name)

@@ -32,6 +32,10 @@ DRAINING_AT_ONCE: Final = 16
 RECORDING_S: Final = 5.0
 DELETED_DRAIN_S: Final = 2.0
 LOCATE_S: Final = 25.0
+#: One that was told to rest decides again after this: who told it so may have died since.
+RESTING_S: Final = 10.0
+#: How long it waits then for loops that are on their way; those at work may take much longer.
+ARRIVING_S: Final = 1.0
 
 
 Work = Callable[..., Awaitable[None]]
@@ -81,6 +85,7 @@ class Supervisor:
         self._busy: set[str] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._draining = asyncio.Semaphore(DRAINING_AT_ONCE)
+        self._rests_until_s = 0.0
         self._stir = asyncio.Event()
         self._change = asyncio.Event()
 
@@ -90,6 +95,21 @@ class Supervisor:
         """Begins to place loops, in the background."""
         self._do(self._forever, self._refresh, REFRESH_S)
         self._do(self._forever, self._round, ROUND_PAUSE_S)
+
+    async def rest(self) -> None:
+        """Moves no loop any more, for a while, and returns when those on their way have arrived, or most of them.
+
+        For who ends this process next: a loop that is nowhere then waits until another supervisor has looked around.
+        """
+        self._rests_until_s = asyncio.get_running_loop().time() + RESTING_S
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ARRIVING_S):
+                while self._moving:
+                    await self._change.wait()
+
+    @property
+    def _is_resting(self) -> bool:
+        return asyncio.get_running_loop().time() < self._rests_until_s
 
     async def stop(self) -> None:
         """Ends every place, letting each record what it has in hand; starts none again."""
@@ -158,10 +178,11 @@ class Supervisor:
 
     def _place_at_once(self, loop_id: str) -> None:
         """A new loop does not wait for a whole plan; only a small installation has a process of its own for it."""
-        name = None if self._is_recovering else placement.least_loaded(self._view())
+        is_resting = self._is_resting
+        name = None if is_resting or self._is_recovering else placement.least_loaded(self._view())
         if name is not None:
             self._begin([loop_id], self._give, name, [loop_id])
-        if len(self._keepers) < self._budget_now:
+        if is_resting or len(self._keepers) < self._budget_now:
             self._stir.set()
 
     # --- what there is
@@ -229,6 +250,8 @@ class Supervisor:
 
     async def _round(self) -> None:
         await self._stir.wait()
+        if self._is_resting:
+            return
         self._stir.clear()
         if not self._nodes or self._is_recovering:
             return

@@ -61,8 +61,8 @@ class FakeCluster:
             raise Unavailable(f"{name} is not running")
         if method == "edition":
             return self.running[name].text()
-        if method == "stop":
-            self.said.append(f"stop {name}")
+        if method in {"stop", "rest"}:
+            self.said.append(f"{method} {name}")
             if name in self.stubborn:
                 raise Unavailable(f"{name} is away")
         if method == "replace":
@@ -121,7 +121,7 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
         *("stop ledger", "end ledger", "start ledger"),
         *("end enricher/0", "start enricher/0"),
         *("end enricher/1", "start enricher/1"),
-        *("end supervisor", "start supervisor"),
+        *("rest supervisor", "end supervisor", "start supervisor"),
         f"replace {HOST}",
         f"replace {LOOP}",
     ]
@@ -176,7 +176,7 @@ def test_only_what_is_outdated_is_replaced() -> None:
     cluster = FakeCluster(new, **everybody(new) | {"supervisor": old})
     run(fleet_of(cluster).renew())
 
-    assert cluster.said == ["end supervisor", "start supervisor"]
+    assert cluster.said == ["rest supervisor", "end supervisor", "start supervisor"]
 
 
 def test_actors_of_another_installation_are_not_touched() -> None:

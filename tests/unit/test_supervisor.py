@@ -255,6 +255,53 @@ def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
     asyncio.run(scenario())
 
 
+def test_one_that_rests_moves_nothing_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever comes meanwhile is left to the next supervisor; when none comes it goes on itself."""
+    monkeypatch.setattr(supervisor, "RESTING_S", 0.3)
+
+    async def scenario() -> None:
+        async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
+            await until(lambda: cluster.held() == {"loop-host/0": ["fl_a", "fl_b"]})
+            await watch.rest()
+            watch._budget = 3
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.1):
+                    await watch.locate("fl_new")
+            assert cluster.held() == {"loop-host/0": ["fl_a", "fl_b"]}
+
+            cluster.reader.loops.append("fl_new")
+            await until(lambda: len(cluster.held()) == 3)
+            assert all_held(cluster) == ["fl_a", "fl_b", "fl_new"]
+
+    asyncio.run(scenario())
+
+
+def test_one_that_is_to_rest_waits_for_the_loops_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    """But not for long: one at work may take its handler's time-out."""
+    monkeypatch.setattr(supervisor, "ARRIVING_S", 0.2)
+
+    async def scenario() -> None:
+        async with placing("fl_a", budget=1) as (watch, cluster):
+            await until(lambda: len(cluster.held()) == 1)
+            CountedCore.working["fl_a"] = asyncio.Event()
+            cluster.up["loop-host/0"].host.offer("fl_a", ())
+            await until(lambda: CountedCore.alive["fl_a"] == 1)
+            watch._budget = 2
+            await until(lambda: bool(watch._moving))
+            began_s = asyncio.get_running_loop().time()
+            await watch.rest()
+            assert asyncio.get_running_loop().time() - began_s >= 0.2
+            assert watch._moving
+
+            resting = asyncio.create_task(watch.rest())
+            CountedCore.working.pop("fl_a").set()
+            await resting
+            assert not watch._moving
+            assert cluster.held() == {"feedback-loop/fl_a": ["fl_a"]}
+
+    asyncio.run(scenario())
+
+
 def test_nodes_that_come_and_go() -> None:
     """A node that joins gets a host with its share; when it is gone there are fewer hosts, and no loop is missing."""
     loops = [f"fl_{n:02}" for n in range(40)]
