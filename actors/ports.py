@@ -151,7 +151,7 @@ class HttpAnswer(NamedTuple):
     error: str | None
     #: For people: what went wrong in one sentence, or "".
     detail: str
-    #: The first KiB of the body.
+    #: The first KiB of the body; without a status, the first bytes of what came in place of an answer.
     body_start: bytes
     #: The `Retry-After` header's value, or None.
     retry_after: str | None

@@ -9,6 +9,8 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -49,6 +51,32 @@ func signatureIsGood(header http.Header, body []byte) bool {
 	return false
 }
 
+// The event's fields, whichever format the loop has: event["tags"] is a list in both.
+func readEvent(contentType string, body []byte) (map[string]any, error) {
+	event := map[string]any{}
+	if strings.HasPrefix(contentType, "application/json") {
+		if err := json.Unmarshal(body, &event); err != nil {
+			return nil, err
+		}
+	} else {
+		form, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, err
+		}
+		for name, values := range form {
+			if list, isList := strings.CutSuffix(name, "[]"); isList {
+				event[list] = values
+			} else {
+				event[name] = values[0]
+			}
+		}
+	}
+	if _, isText := event["event"].(string); !isText {
+		return nil, errors.New("no event")
+	}
+	return event, nil
+}
+
 func handle(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		// The verification file, asked for when the loop is verified, and nothing else of the folder.
@@ -64,14 +92,13 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "the signature is not good", http.StatusUnauthorized)
 		return
 	}
-	// Lists have several values under one name: event["tags[]"] is ["spring", "newsletter"].
-	event, err := url.ParseQuery(string(body))
+	event, err := readEvent(r.Header.Get("Content-Type"), body)
 	if err != nil {
-		http.Error(w, "not a form", http.StatusBadRequest)
+		http.Error(w, "not an event", http.StatusBadRequest)
 		return
 	}
-	if _, known := seen.LoadOrStore(event.Get("event"), true); !known {
-		fmt.Println(event.Get("timestamp"), event.Get("type"), event.Get("recipient"))
+	if _, known := seen.LoadOrStore(event["event"], true); !known {
+		fmt.Println(event["timestamp"], event["type"], event["recipient"])
 	}
 	fmt.Fprintln(w, "thank you")
 }

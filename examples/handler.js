@@ -9,7 +9,8 @@ const fs = require('node:fs');
 const http = require('node:http');
 const path = require('node:path');
 
-const key = Buffer.from(process.env.FEEDBACK_LOOP_SECRET.replace(/^whsec_/, ''), 'base64');
+const key = Buffer.from((process.env.FEEDBACK_LOOP_SECRET ?? '').replace(/^whsec_/, ''), 'base64');
+if (key.length === 0) throw new Error("FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…");
 // The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
 const seen = new Set();
 
@@ -26,6 +27,24 @@ function signatureIsGood(headers, body) {
   });
 }
 
+// The event's fields, whichever format the loop has: event.tags is ['spring', 'newsletter'] in both. Null if it is none.
+function readEvent(contentType, body) {
+  let event = Object.create(null);
+  if (contentType.startsWith('application/json')) {
+    try {
+      event = JSON.parse(body.toString());
+    } catch {
+      return null;
+    }
+  } else {
+    for (const [name, value] of new URLSearchParams(body.toString())) {
+      if (name.endsWith('[]')) (event[name.slice(0, -2)] ??= []).push(value);
+      else event[name] = value;
+    }
+  }
+  return typeof event?.event === 'string' ? event : null;
+}
+
 // The verification file, asked for when the loop is verified, and nothing else of the folder.
 function verificationFile(url) {
   const name = url.split('?')[0].split('/').pop();
@@ -39,11 +58,11 @@ function answerTo(request, body) {
     return file ? [200, file] : [404, 'not here'];
   }
   if (!signatureIsGood(request.headers, body)) return [401, 'the signature is not good'];
-  // Lists have several values under one name: event.getAll('tags[]') is ['spring', 'newsletter'].
-  const event = new URLSearchParams(body.toString());
-  if (!seen.has(event.get('event'))) {
-    console.log(event.get('timestamp'), event.get('type'), event.get('recipient') ?? 'nobody');
-    seen.add(event.get('event'));
+  const event = readEvent(request.headers['content-type'] ?? '', body);
+  if (event === null) return [400, 'not an event'];
+  if (!seen.has(event.event)) {
+    console.log(event.timestamp, event.type, event.recipient ?? 'nobody');
+    seen.add(event.event);
   }
   return [200, 'thank you'];
 }

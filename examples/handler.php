@@ -1,5 +1,5 @@
 <?php
-// A handler in one file: checks the signature, drops repeats, and reads the event from $_POST.
+// A handler in one file: checks the signature, drops repeats, and reads the event, from $_POST or from JSON.
 // Put it on your web server, with the loop's secret (whsec_…) in the environment variable FEEDBACK_LOOP_SECRET, and the
 // loop's verification file beside it. To try it, in its folder:
 //
@@ -7,7 +7,7 @@
 //
 // The loop's URL is then http://127.0.0.1:9000/handler.php.
 
-function signature_is_good(string $secret, string $body): bool
+function signature_is_good(string $key, string $body): bool
 {
     $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
     $time = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
@@ -15,7 +15,6 @@ function signature_is_good(string $secret, string $body): bool
     if (!ctype_digit($time) || abs(time() - (int) $time) > 300) {
         return false;
     }
-    $key = base64_decode(substr($secret, strlen('whsec_')), true);
     $expected = 'v1,' . base64_encode(hash_hmac('sha256', "$id.$time.$body", $key, true));
     foreach (explode(' ', $_SERVER['HTTP_WEBHOOK_SIGNATURE'] ?? '') as $signature) {
         if (hash_equals($expected, $signature)) {
@@ -25,10 +24,20 @@ function signature_is_good(string $secret, string $body): bool
     return false;
 }
 
-$secret = getenv('FEEDBACK_LOOP_SECRET');
-if ($secret === false || !signature_is_good($secret, file_get_contents('php://input'))) {
+$key = base64_decode(substr((string) getenv('FEEDBACK_LOOP_SECRET'), strlen('whsec_')), true);
+$body = file_get_contents('php://input');
+// Without a secret, everybody could sign.
+if ($key === false || $key === '' || !signature_is_good($key, $body)) {
     http_response_code(401);
     exit('the signature is not good');
+}
+
+// Whichever format the loop has, lists and maps are arrays: $event['tags'][0], $event['fields']['name'].
+$is_json = str_starts_with($_SERVER['CONTENT_TYPE'] ?? '', 'application/json');
+$event = $is_json ? json_decode($body, true) : $_POST;
+if (!is_array($event) || !is_string($event['event'] ?? null)) {
+    http_response_code(400);
+    exit('not an event');
 }
 
 // The same event may come twice; its id is the same on every attempt. A real handler keeps the ids in a table with a
@@ -37,13 +46,12 @@ $folder = sys_get_temp_dir() . '/feedback-loop-events';
 if (!is_dir($folder)) {
     @mkdir($folder, 0700);
 }
-$seen = $folder . '/' . basename($_POST['event']);
+$seen = $folder . '/' . hash('sha256', $event['event']);
 if (file_exists($seen)) {
     exit('known already');
 }
 
-// Lists and maps are arrays: $_POST['tags'][0], $_POST['fields']['name'].
-error_log(sprintf('%s: %s by %s', $_POST['timestamp'], $_POST['type'], $_POST['recipient'] ?? 'nobody'));
+error_log(sprintf('%s: %s by %s', $event['timestamp'] ?? '', $event['type'] ?? '', $event['recipient'] ?? 'nobody'));
 
 touch($seen);
 echo 'thank you';

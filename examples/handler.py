@@ -8,6 +8,7 @@ The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside 
 import base64
 import hashlib
 import hmac
+import json
 import os
 import re
 import sys
@@ -20,17 +21,38 @@ KEY = base64.b64decode(os.environ["FEEDBACK_LOOP_SECRET"].removeprefix("whsec_")
 FOLDER = Path(__file__).parent
 #: The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
 seen = set()
+if not KEY:
+    sys.exit("FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…")
 
 
 def signature_is_good(headers, body):
     """Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates."""
-    message_id, timestamp = headers.get("webhook-id", ""), headers.get("webhook-timestamp", "")
+    # As bytes: that is how they came, and text beyond ASCII cannot be compared in constant time.
+    message_id, timestamp, signatures = (
+        headers.get(name, "").encode("latin-1") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
+    )
     # An old POST may be one that somebody recorded and sends again.
-    if not timestamp.isdecimal() or abs(time.time() - int(timestamp)) > 300:
+    if not re.fullmatch(rb"[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > 300:
         return False
-    signed = f"{message_id}.{timestamp}.".encode() + body
-    expected = "v1," + base64.b64encode(hmac.digest(KEY, signed, hashlib.sha256)).decode()
-    return any(hmac.compare_digest(expected, given) for given in headers.get("webhook-signature", "").split(" "))
+    signed = b".".join([message_id, timestamp, body])
+    expected = b"v1," + base64.b64encode(hmac.digest(KEY, signed, hashlib.sha256))
+    return any(hmac.compare_digest(expected, given) for given in signatures.split(b" "))
+
+
+def read_event(content_type, body):
+    """The event's fields, whichever format the loop has: event["tags"] is ["spring", "newsletter"] in both.
+
+    None when the body is no event.
+    """
+    try:
+        if content_type.startswith("application/json"):
+            event = json.loads(body)
+        else:
+            fields = parse_qs(body.decode(), keep_blank_values=True)
+            event = {name.removesuffix("[]"): v if name.endswith("[]") else v[0] for name, v in fields.items()}
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -41,16 +63,21 @@ class Handler(BaseHTTPRequestHandler):
         self.answer(200 if is_there else 404, (FOLDER / name).read_bytes() if is_there else b"not here")
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        length = self.headers.get("Content-Length", "")
+        if not re.fullmatch("[0-9]{1,8}", length):
+            self.answer(411, b"the length is missing")
+            return
+        body = self.rfile.read(int(length))
         if not signature_is_good(self.headers, body):
             self.answer(401, b"the signature is not good")
             return
-        # Lists have several values under one name: fields["tags[]"] == ["spring", "newsletter"].
-        fields = parse_qs(body.decode())
-        (event,) = fields["event"]
-        if event not in seen:
-            print(*fields["timestamp"], *fields["type"], *fields.get("recipient", []), flush=True)
-            seen.add(event)
+        event = read_event(self.headers.get("Content-Type", ""), body)
+        if event is None:
+            self.answer(400, b"not an event")
+            return
+        if event["event"] not in seen:
+            print(event.get("timestamp"), event.get("type"), event.get("recipient", "nobody"), flush=True)
+            seen.add(event["event"])
         self.answer(200, b"thank you")
 
     def answer(self, status, body):

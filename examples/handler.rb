@@ -6,23 +6,38 @@
 # The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
 
 require 'base64'
+require 'json'
 require 'openssl'
 require 'uri'
 require 'webrick'
 
 KEY = Base64.strict_decode64(ENV.fetch('FEEDBACK_LOOP_SECRET').delete_prefix('whsec_'))
+abort "FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…" if KEY.empty?
 # The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
 SEEN = {}
 LOCK = Mutex.new
 
 # Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
 def signature_is_good?(request, body)
-  id, time, given = %w[webhook-id webhook-timestamp webhook-signature].map { |name| request[name].to_s }
+  id, time, given = %w[webhook-id webhook-timestamp webhook-signature].map { |name| request[name].to_s.b }
   # An old POST may be one that somebody recorded and sends again.
   return false unless time.match?(/\A\d+\z/) && (Time.now.to_i - time.to_i).abs <= 300
 
   expected = "v1,#{Base64.strict_encode64(OpenSSL::HMAC.digest('SHA256', KEY, "#{id}.#{time}.#{body}"))}"
   given.split.any? { |signature| OpenSSL.secure_compare(expected, signature) }
+end
+
+# The event's fields, whichever format the loop has: event['tags'] is ['spring', 'newsletter'] in both. Nil if it is none.
+def read_event(content_type, body)
+  event = if content_type.start_with?('application/json')
+            JSON.parse(body.dup.force_encoding('UTF-8'))
+          else
+            pairs = URI.decode_www_form(body).group_by(&:first).transform_values { |all| all.map(&:last) }
+            pairs.to_h { |name, all| name.end_with?('[]') ? [name.delete_suffix('[]'), all] : [name, all.first] }
+          end
+  event if event.is_a?(Hash) && event['event'].is_a?(String)
+rescue JSON::ParserError, ArgumentError
+  nil
 end
 
 # Several threads answer; what a real handler does in a transaction takes a lock here.
@@ -47,14 +62,15 @@ class Handler < WEBrick::HTTPServlet::AbstractServlet
 
   def do_POST(request, response)
     body = request.body.to_s
-    if signature_is_good?(request, body)
-      # Of a list this keeps the last value; URI.decode_www_form(body) has every pair, in order.
-      take(URI.decode_www_form(body).to_h)
-      response.body = 'thank you'
-    else
-      response.status = 401
-      response.body = 'the signature is not good'
-    end
+    response.status, response.body =
+      if !signature_is_good?(request, body)
+        [401, 'the signature is not good']
+      elsif (event = read_event(request['content-type'].to_s, body))
+        take(event)
+        [200, 'thank you']
+      else
+        [400, 'not an event']
+      end
   end
 end
 

@@ -1,16 +1,20 @@
 """One kept-alive HTTP/1.1 connection to a handler: writes a request, reads one answer, and bounds both.
 
 Written for its cost: a POST takes a third of the CPU it takes in a general client (benchmarks/bench_sender.py).
-llhttp, Node.js's parser, reads the answer (by way of httptools), strictly.
+llhttp, Node.js's parser, reads the answer (by way of httptools), strictly. An answer whose headers it refuses is read
+once more, liberally, and the connection not used again: what is in doubt then can be mistaken for no later answer.
 """
 
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 import httptools
+
+from actors.adapters.handler_answer import Broken, RawAnswer, Stale
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -18,35 +22,10 @@ MAX_BODY_BYTES: Final = 64 * 1024
 MAX_ANSWER_BYTES: Final = 2 * (MAX_HEAD_BYTES + MAX_BODY_BYTES)
 BODY_START_BYTES: Final = 1024
 HEAD_START_BYTES: Final = 2048
-
-
-class RawAnswer(NamedTuple):
-    """What was read of an answer."""
-
-    status: int
-    body_start: bytes
-    retry_after: str | None
-    #: Bytes of the body that were read.
-    body_bytes: int
-    #: The first of the headers, as they came: `Name: value`, a line each.
-    head_start: bytes
-
-
-class ExchangeError(Exception):
-    """An exchange has no answer."""
-
-
-class Broken(ExchangeError):
-    """There is no answer. `word` is one of `AttemptOutcome.error`; the text is a sentence for people."""
-
-    def __init__(self, word: str, detail: str, address: str | None = None) -> None:
-        super().__init__(detail)
-        self.word = word
-        self.address = address
-
-
-class Stale(ExchangeError):
-    """The connection had been kept alive and was gone before a byte of the answer came: try on a fresh one."""
+#: Of what is no answer. Each byte may be four characters when it is shown.
+RAW_START_BYTES: Final = BODY_START_BYTES // 4
+#: RFC 9112 4: the status line of an answer (not of a 1xx, which announces one).
+_STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})(?: [^\r\n]*)?\r\n")
 
 
 class HandlerConnection(asyncio.Protocol):
@@ -55,6 +34,8 @@ class HandlerConnection(asyncio.Protocol):
     # The answer so far; see `_begin_answer`. A status of 0: none yet.
     _status: int
     _received_bytes: int
+    #: All that came until the headers were complete; the start of it from then on.
+    _raw: bytes
     _head_bytes: int
     _headers: list[bytes]
     _body_bytes: int
@@ -64,6 +45,9 @@ class HandlerConnection(asyncio.Protocol):
     _is_complete: bool
     _keeps_alive: bool
     _spoilt: bool
+    #: Whether the headers were refused, and are read liberally; whether it is in doubt where the body ends.
+    _is_odd: bool
+    _is_in_doubt: bool
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, address: str, on_lost: Callable[[HandlerConnection], None]
@@ -131,15 +115,9 @@ class HandlerConnection(asyncio.Protocol):
             self.abort()  # nobody asked
             return
         self._received_bytes += len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade:
-            self._fail("protocol", "the handler switched protocols, which was not asked for")
-        except httptools.HttpParserError as exc:
-            # What follows a complete answer spoils the connection, not the answer.
-            self._spoilt = True
-            if not self._is_complete:
-                self._fail("protocol", f"the answer is not HTTP/1.1: {exc}")
+        if not self._status:
+            self._raw += data
+        self._feed(data)
         self._take_stock()
 
     def eof_received(self) -> None:
@@ -157,7 +135,8 @@ class HandlerConnection(asyncio.Protocol):
     # --- for the parser
 
     def on_message_begin(self) -> None:
-        self._spoilt = self._is_complete
+        if self._is_complete:
+            self._spoilt = True
 
     def on_header(self, name: bytes, value: bytes) -> None:
         self._head_bytes += len(name) + len(value) + 4
@@ -170,11 +149,14 @@ class HandlerConnection(asyncio.Protocol):
             self._is_delimited = True
         elif length == 17 and name.lower() == b"transfer-encoding":
             self._is_delimited = b"chunked" in value.lower()
+            self._is_in_doubt = self._is_odd and value.lower() != b"chunked"
 
     def on_headers_complete(self) -> None:
         if not self._is_complete:
             status = self._parser.get_status_code()
-            self._status = status if status >= 200 else 0
+            if status >= 200:
+                self._status = status
+                self._raw = self._raw[:RAW_START_BYTES]
 
     def on_body(self, data: bytes) -> None:
         if self._is_complete:
@@ -196,8 +178,14 @@ class HandlerConnection(asyncio.Protocol):
     # --- its own
 
     def _begin_answer(self) -> None:
-        self._status = 0
         self._received_bytes = 0
+        self._raw = b""
+        self._is_odd = False
+        self._spoilt = False
+        self._begin_reading()
+
+    def _begin_reading(self) -> None:
+        self._status = 0
         self._head_bytes = 0
         self._headers = []
         self._body_bytes = 0
@@ -206,7 +194,43 @@ class HandlerConnection(asyncio.Protocol):
         self._is_delimited = False
         self._is_complete = False
         self._keeps_alive = False
-        self._spoilt = False
+        self._is_in_doubt = False
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail("protocol", "the handler switched protocols, which was not asked for")
+        except httptools.HttpParserError as exc:
+            # What follows a complete answer spoils the connection, not the answer.
+            self._spoilt = True
+            if self._is_complete:
+                return
+            if self._status:
+                self._fail("protocol", f"the answer is not HTTP/1.1: {exc}")
+            elif self._is_odd:
+                self._take_status(f"the answer is not HTTP/1.1: {exc}")
+            else:
+                self._read_liberally()
+
+    def _read_liberally(self) -> None:
+        """Begins anew with what came, and lets control characters and folded lines pass in headers' values."""
+        self._is_odd = True
+        self._begin_reading()
+        self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(lenient_headers=True)
+        self._feed(self._raw)
+
+    def _take_status(self, problem: str) -> None:
+        """Headers that cannot be read take nothing from a status line that can: the handler has the event, or not."""
+        match = _STATUS_LINE.match(self._raw)
+        if match is None:
+            self._fail("protocol", problem)
+        else:
+            self._headers.clear()
+            self._retry_after = None
+            self._status = int(match[1])
+            self._answer()
 
     def _take_stock(self) -> None:
         """After each piece: is it all there, or too much?"""
@@ -214,7 +238,7 @@ class HandlerConnection(asyncio.Protocol):
             return
         if self._head_bytes > MAX_HEAD_BYTES or (not self._status and self._received_bytes > MAX_HEAD_BYTES):
             self._fail("too_large", f"the answer's headers are longer than {MAX_HEAD_BYTES // 1024} KiB")
-        elif self._is_complete:
+        elif self._is_complete or (self._status and self._is_in_doubt):
             self._answer()
         elif self._body_bytes > MAX_BODY_BYTES or self._received_bytes > MAX_ANSWER_BYTES:
             self._spoilt = True  # the rest is not read
@@ -234,7 +258,7 @@ class HandlerConnection(asyncio.Protocol):
             waiter.set_result(RawAnswer(self._status, self._body_start, retry_after, self._body_bytes, head_start))
 
     def _fail(self, word: str, detail: str) -> None:
-        self._raise(Broken(word, detail, self.address))
+        self._raise(Broken(word, detail, self.address, self._raw[:RAW_START_BYTES]))
 
     def _raise(self, exc: Exception) -> None:
         waiter, self._waiter = self._waiter, None

@@ -10,7 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from actors.adapters.handler_connection import Broken, HandlerConnection, RawAnswer, Stale
+from actors.adapters.handler_answer import Broken, RawAnswer, Stale
+from actors.adapters.handler_connection import HandlerConnection
 from actors.adapters.resolver import AddressNotAllowed, HandlerResolver, NameNotResolved
 from actors.ports import HttpAnswer, HttpRequest
 from domain.values import HandlerUrl
@@ -72,7 +73,8 @@ class HttpSender:
         try:
             answer, address = await self._exchange(target.origin, data, ends_s, request.timeout_s)
         except Broken as exc:
-            return HttpAnswer(None, exc.word, str(exc), b"", None, exc.address, time.perf_counter() - begun_s)
+            duration_s = time.perf_counter() - begun_s
+            return HttpAnswer(None, exc.word, str(exc), exc.raw_start, None, exc.address, duration_s)
         status, body_start, retry_after, body_bytes, head = answer
         duration_s = time.perf_counter() - begun_s
         return HttpAnswer(status, None, "", body_start, retry_after, address, duration_s, body_bytes, head)

@@ -126,6 +126,23 @@ def headers_text(head_start: bytes) -> str:
     return text if text.replace("\n", "").isprintable() else excerpt(head_start)
 
 
+def answer_excerpt(answer: HttpAnswer) -> str:
+    """What is kept of an answer's body, as text that is safe to show. Of what is no answer, every byte can be told."""
+    return excerpt(answer.body_start) if answer.status is not None else _escaped(answer.body_start)
+
+
+def _escaped(raw: bytes) -> str:
+    r"""Bytes as text: UTF-8 and line breaks as they are, all else as `\xNN`."""
+    text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c in "\n\t" else _escape(c) for c in text)
+
+
+def _escape(character: str) -> str:
+    return "".join(f"\\x{byte:02x}" for byte in character.encode())
+
+
 def excerpt(body_start: bytes) -> str:
     """The start of a body as text that is safe to show: UTF-8, what is no text or would steer a terminal replaced."""
     text = body_start.decode("utf-8", "replace")

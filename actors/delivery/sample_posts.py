@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from actors import commands as c
-from actors.delivery.outcomes import error_word, excerpt
+from actors.delivery.outcomes import answer_excerpt, error_word
 from actors.delivery.posts import Posts
 from actors.delivery.samples import sample_fields
 from actors.ports import HttpAnswer, HttpRequest
@@ -35,6 +35,6 @@ def sample_result(loop_id: str, answer: HttpAnswer) -> c.SampleResult:
         loop_id=loop_id,
         status=answer.status,
         duration_ms=round(answer.duration_s * 1000),
-        response_excerpt=excerpt(answer.body_start),
+        response_excerpt=answer_excerpt(answer),
         error=f"{word}: {answer.detail}" if answer.detail else word,
     )

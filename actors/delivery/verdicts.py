@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final, NamedTuple
 
-from actors.delivery.outcomes import error_word, excerpt, headers_text
+from actors.delivery.outcomes import answer_excerpt, error_word, headers_text
 from actors.ports import HttpAnswer
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.retry import Decision, RetrySchedule, decide
@@ -66,7 +66,7 @@ class Verdicts:
             round(answer.duration_s * 1000),
             answer.status,
             error_word(answer),
-            excerpt(answer.body_start),
+            answer_excerpt(answer),
             answer.address,
             int(decision.state),
             decision.due_at_ms,

@@ -86,7 +86,9 @@ def _show(screen: Screen, delivery: Mapping[str, Any]) -> None:
 
 
 def _body(attempt: Mapping[str, Any]) -> str | None:
-    excerpt = attempt["response_excerpt"]
+    excerpt: str = attempt["response_excerpt"]
+    if attempt["status"] is None:
+        return excerpt or None  # what came in place of an answer has no body
     return f"{excerpt} ({attempt['response_bytes']} bytes)" if excerpt else None
 
 

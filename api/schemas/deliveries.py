@@ -56,7 +56,10 @@ class Attempt(AnswerModel):
     response_headers: list[ResponseHeader] = Field(
         description="Of the answer, in their order; of longer ones the first 2 KiB. Empty where none were kept."
     )
-    response_excerpt: str = Field(description="The first KiB of the answer's body.")
+    response_excerpt: str = Field(
+        description="The first KiB of the answer's body. Without a status: the first 256 bytes of what came all the "
+        "same, with `\\xNN` for each byte that is no text."
+    )
     response_bytes: int = Field(description="Bytes of the answer's body that were read.")
     address: str | None = Field(description="The IP address connected to.")
 

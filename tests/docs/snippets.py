@@ -31,7 +31,6 @@ _FENCE: Final = re.compile(
 )
 _MARK: Final = re.compile(r"<!-- snippet: ((?:(?!-->).)+?) -->\s*\Z", re.DOTALL)
 _GIVEN: Final = re.compile(r"\A<!-- snippets: given ((?:(?!-->).)+?) -->")
-_INCLUDE: Final = re.compile(r'^--8<-- "([^"]+)"$', re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,7 @@ def snippets(page: Path) -> Iterator[Snippet]:
         text = re.sub(f"^{fence['indent']}", "", fence["text"], flags=re.MULTILINE)
         if mark is not None:
             verb, rest = _parsed(where, mark[1])
-            yield Snippet(page, line, verb, rest, _with_includes(text))
+            yield Snippet(page, line, verb, rest, text)
         elif fence["language"] in SHELL:
             yield Snippet(page, line, "run", "", text)
         elif fence["language"] not in PROSE:
@@ -82,7 +81,3 @@ def _parsed(where: str, mark: str) -> tuple[str, str]:
             if bool(rest) == (verb != "output"):
                 return verb, rest
     raise ValueError(f"{where}: {mark!r} is none of the marks that {__name__} lists")
-
-
-def _with_includes(text: str) -> str:
-    return _INCLUDE.sub(lambda match: (ROOT / match[1]).read_text().rstrip("\n"), text)

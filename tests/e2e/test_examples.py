@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import base64
+import hmac
 import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
@@ -48,6 +51,10 @@ def _can_run(name: str) -> Any:
 every_example = pytest.mark.parametrize("name", [_can_run(name) for name in COMMANDS])
 
 
+class Ended(Exception):
+    """The example's process has ended by itself; the text is its output."""
+
+
 @contextmanager
 def running(name: str, folder: Path, secret: str) -> Iterator[tuple[str, Path]]:
     """The example's process in `folder`, from when it answers on: its URL, and its output."""
@@ -66,11 +73,15 @@ def running(name: str, folder: Path, secret: str) -> Iterator[tuple[str, Path]]:
             start_new_session=True,
         )
     try:
-        eventually(lambda: answers(f"http://127.0.0.1:{port}/nothing"), START_TIMEOUT_S, "the handler answers")
+        nothing = f"http://127.0.0.1:{port}/nothing"
+        eventually(lambda: answers(nothing) or process.poll() is not None, START_TIMEOUT_S, "the handler answers")
+        if process.poll() is not None:
+            raise Ended(log.read_text())
         yield f"http://127.0.0.1:{port}{path}", log
     finally:
         # `go run` has a child: the whole session ends.
-        os.killpg(process.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
@@ -113,33 +124,97 @@ def test_an_example_can_be_verified_and_takes_events(
 
 @every_example
 def test_an_example_refuses_what_we_did_not_send(name: str, tmp_path: Path) -> None:
-    """It takes what the loop's secret signed within five minutes, beside another signature too, and nothing else."""
-    secret, other = ("whsec_" + base64.b64encode(bytes([n]) * 24).decode() for n in (1, 2))
+    """It takes what the loop's secret signed within five minutes, beside another signature too, and nothing else.
+
+    Whatever comes is answered: with 401 what is not signed, with 400 what is signed and no event.
+    """
     now = int(time.time())
+    good = signed(now)
 
-    def status(time_s: int, signatures: Sequence[str], body: bytes = _BODY) -> int:
-        headers = {"webhook-id": "evt_1", "webhook-timestamp": str(time_s), "webhook-signature": " ".join(signatures)}
-        form = {"Content-Type": "application/x-www-form-urlencoded"}
-        return httpx.post(url, content=body, headers=headers | form, trust_env=False).status_code
+    with running(name, tmp_path, SECRET) as (url, log):
 
-    with running(name, tmp_path, secret) as (url, _):
-        assert status(now, [signed(secret, now)]) == 200
-        assert status(now, [signed(other, now), signed(secret, now)]) == 200
-        assert status(now, [signed(other, now)]) == 401
-        assert status(now, [signed(secret, now)], _BODY + b"&tags[]=more") == 401
-        assert status(now, [signed(secret, now)[:-4]]) == 401
-        assert status(now - 60, [signed(secret, now)]) == 401
-        assert status(now - 400, [signed(secret, now - 400)]) == 401
-        assert status(now + 400, [signed(secret, now + 400)]) == 401
+        def status(body: bytes, signatures: bytes, time_s: object = now, content_type: str = FORM_TYPE) -> int:
+            headers = {b"webhook-id": b"evt_1", b"webhook-timestamp": str(time_s).encode()}
+            headers |= {b"webhook-signature": signatures, b"Content-Type": content_type.encode()}
+            return httpx.post(url, content=body, headers=headers, trust_env=False).status_code
+
+        assert status(FORM, good) == 200
+        assert status(FORM, signed(now, secret=OTHER) + b" " + good) == 200
+        assert status(FORM, signed(now, secret=OTHER)) == 401
+        assert status(FORM + b"&tags[]=more", good) == 401
+        assert status(FORM, good[:-4]) == 401
+        assert status(FORM, b"v1,caf\xc3\xa9 \xff" + good) == 401
+        assert status(FORM, good, now - 60) == 401
+        assert status(FORM, signed(now - 400), now - 400) == 401
+        assert status(FORM, signed(now + 400), now + 400) == 401
+        assert status(FORM, good, "9" * 5000) == 401
         assert httpx.post(url, data={"event": "evt_1", "type": "open"}, trust_env=False).status_code == 401
+        assert status_without_length(url, good, now) in {400, 401, 411}
+
+        for body, content_type in NO_EVENTS:
+            assert (body, status(body, signed(now, body), now, content_type)) == (body, 400)
+        assert status(JSON.replace(b"evt_1", b"evt_2"), signed(now, JSON), now, "application/json") == 401
+        assert status(JSON, signed(now, JSON), now, "application/json") == 200
+        assert status(JANE, signed(now, JANE), now, "application/json") == 200
+
         root = url.rpartition("/")[0]
         assert answers(f"{root}/feedback-loops-0.txt")
         assert answers(f"{root}/feedback-loops-..%2Fhandler.log")
 
+    # The event in both formats is one event: it was shown once.
+    shown = log.read_text()
+    assert [len(re.findall(f"open (?:by )?{who}@example.com", shown)) for who in ("john", "jane")] == [1, 1], shown
 
-_BODY = b"event=evt_1&type=open&timestamp=2026-03-01+09%3A30%3A00&recipient=john%40example.com"
+
+@every_example
+def test_an_example_takes_nothing_without_a_secret(name: str, tmp_path: Path) -> None:
+    """With an empty secret, which everybody could sign with, it does not start, or refuses everything."""
+    now, said = int(time.time()), "the handler refuses what the empty FEEDBACK_LOOP_SECRET signed"
+    key = hmac.digest(b"", b"evt_1.%d." % now + FORM, "sha256")
+    headers = {"webhook-id": "evt_1", "webhook-timestamp": str(now)}
+    try:
+        with running(name, tmp_path, "whsec_") as (url, _):
+            signature = {"webhook-signature": "v1," + base64.b64encode(key).decode(), "Content-Type": FORM_TYPE}
+            assert httpx.post(url, content=FORM, headers=headers | signature, trust_env=False).status_code == 401
+    except Ended as exc:
+        said = str(exc)
+
+    assert "FEEDBACK_LOOP_SECRET" in said
 
 
-def signed(secret: str, time_s: int) -> str:
-    """The signature of `_BODY` as `evt_1`, by Standard Webhooks' own library."""
-    return Webhook(secret).sign("evt_1", datetime.fromtimestamp(time_s, UTC), _BODY.decode())
+SECRET, OTHER = ("whsec_" + base64.b64encode(bytes([n]) * 24).decode() for n in (1, 2))
+FORM_TYPE = "application/x-www-form-urlencoded"
+FORM = b"event=evt_1&type=open&timestamp=2026-03-01+09%3A30%3A00&recipient=john%40example.com&tags[]=spring&tags[]=x"
+JSON = b'{"event":"evt_1","type":"open","timestamp":"2026-03-01 09:30:00","recipient":"john@example.com","tags":["a"]}'
+JANE = JSON.replace(b"evt_1", b"evt_2").replace(b"john", b"jane")
+#: What the secret may sign, and is no event.
+NO_EVENTS = [
+    (b"", FORM_TYPE),
+    (b"type=open&recipient=john%40example.com", FORM_TYPE),
+    (b"event[]=evt_1&type=open", FORM_TYPE),
+    (JSON, FORM_TYPE),
+    (FORM, "application/json"),
+    (b"", "application/json"),
+    (b"null", "application/json"),
+    (b'["event"]', "application/json"),
+    (b'{"type":"open"}', "application/json"),
+    (b'{"event":["evt_1"]}', "application/json; charset=utf-8"),
+]
+
+
+def signed(time_s: int, body: bytes = FORM, secret: str = SECRET) -> bytes:
+    """The signature of `body` as `evt_1`, by Standard Webhooks' own library."""
+    return Webhook(secret).sign("evt_1", datetime.fromtimestamp(time_s, UTC), body.decode()).encode()
+
+
+def status_without_length(url: str, signature: bytes, time_s: int) -> int:
+    """The status that a POST gets which does not say how long it is."""
+    parts = urlsplit(url)
+    head = (
+        b"POST %b HTTP/1.1\r\nHost: %b\r\nContent-Type: %b\r\nConnection: close\r\nwebhook-id: evt_1\r\n"
+        b"webhook-timestamp: %d\r\nwebhook-signature: %b\r\n\r\n"
+    ) % (parts.path.encode(), parts.netloc.encode(), FORM_TYPE.encode(), time_s, signature)
+    with socket.create_connection((parts.hostname, parts.port or 80), 10) as connection:
+        connection.sendall(head)
+        answer = connection.makefile("rb").readline()
+    return int(answer.split()[1])

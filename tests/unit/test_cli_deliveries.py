@@ -99,6 +99,18 @@ def test_a_delivery_is_shown_and_retried(service: Served) -> None:
     assert service.run("deliveries", "retry", "dlv_2").code == 1
 
 
+def test_what_came_in_place_of_an_answer_is_shown(service: Served) -> None:
+    """The bytes that were no answer stand in the attempt's row, and are not counted as a body."""
+    change = {"status": None, "error": "protocol", "response_excerpt": r"SSH-2.0\x1b", "response_bytes": 0}
+    nothing = msgspec.structs.replace(ATTEMPT, **change)
+    service.client.deliveries[service.loop()] = [msgspec.structs.replace(delivery(1), attempts=[nothing])]
+
+    shown = service.run("deliveries", "show", "dlv_1").out
+
+    assert r"SSH-2.0\x1b" in shown
+    assert "bytes)" not in shown
+
+
 def test_a_replay_is_followed_to_its_end(service: Served) -> None:
     """The command ends when the replay has, whatever the service does meanwhile, and shows what came of it."""
     loop_id = service.loop()

@@ -1,0 +1,138 @@
+"""The page about code made for SendGrid, with the POSTs that the service makes."""
+
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from actors.delivery.posts import LaneConfig, Posts, SigningSecret
+from actors.delivery.sample_posts import sample_request
+from actors.ports import HttpRequest
+from api.cli.loops import group
+from api.handler_events import EVENTS, fields_of
+from domain.values import Trigger
+from tests.docs.snippets import ROOT, snippets
+
+PAGE = ROOT / "docs/how-to/sendgrid-style-code.md"
+KEY = bytes(range(24))
+SECRET = "whsec_" + base64.b64encode(KEY).decode()
+EVENT_ID = bytes(range(16))
+
+
+@pytest.fixture(scope="module")
+def page() -> dict[str, Any]:
+    """The names that the page's adapter defines."""
+    _, adapter, _ = snippets(PAGE)
+    names: dict[str, Any] = {}
+    exec(compile(adapter.text, str(adapter), "exec"), names)
+    return names
+
+
+def post_of(trigger: Trigger, **data: Any) -> HttpRequest:
+    """The POST of a sample event, to a loop with `format: json`; `data` takes the place of the sample's fields."""
+    config = LaneConfig("fl_1", "acc_1", "https://example.com/hooks/mail", "json", (SigningSecret(KEY, None),))
+    return sample_request(Posts(config, 1.0), trigger, EVENT_ID, time.time_ns() // 1_000_000, data)
+
+
+def taken(page: dict[str, Any], post: HttpRequest) -> list[dict[str, Any]]:
+    headers = {name.lower(): value for name, value in post.headers}
+    array: list[dict[str, Any]] = page["receive"](SECRET, headers, post.body.decode())
+    return array
+
+
+def test_a_click_is_what_code_for_sendgrid_expects(page: dict[str, Any]) -> None:
+    """Each field has SendGrid's name and type; profile data stands beside them, and replaces none."""
+    fields = {"city": "Delft", "event": "summit", "email": "other@example.com"}
+    post = post_of(Trigger.CLICK, id="m-1", tags=["spring"], time=1772357400, fields=fields)
+
+    assert taken(page, post) == [
+        {
+            "city": "Delft",
+            "event": "click",
+            "email": "john.doe@example.com",
+            "timestamp": 1772357400,
+            "sg_event_id": json.loads(post.body)["event"],
+            "sg_message_id": "m-1",
+            "category": ["spring"],
+            "url": "https://example.com/offer?id=1",
+            "ip": "203.0.113.7",
+            "useragent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+        }
+    ]
+
+
+@pytest.mark.parametrize("trigger", list(Trigger))
+def test_every_trigger_becomes_what_the_page_says(trigger: Trigger, page: dict[str, Any]) -> None:
+    """The adapter's events are those of the page's table, and what has no counterpart is left out."""
+    array = taken(page, post_of(trigger))
+
+    assert [event["event"] for event in array] == [theirs for theirs, ours, _ in _rows() if ours == trigger.value]
+    assert all({"email", "timestamp", "sg_event_id", "sg_message_id", "category"} <= set(event) for event in array)
+
+
+def test_the_page_promises_no_more_than_this_version_sends() -> None:
+    """Every trigger has a row, and those that are not sent are called samples."""
+    rows = {ours: note for _, ours, note in _rows()}
+
+    assert set(rows) == set(Trigger) - {Trigger.BOUNCE, Trigger.CREATE, Trigger.UPDATE, Trigger.DELETE}
+    assert {ours for ours, note in rows.items() if "samples only" not in note} == set(EVENTS)
+
+
+def test_the_page_names_every_field() -> None:
+    """What a handler may get has a name of SendGrid's on the page, or none as it says."""
+    text = PAGE.read_text()
+
+    missing = [field.name for event in EVENTS for field in fields_of(event) if f"`{field.name}`" not in text]
+    assert missing == []
+
+
+def test_machine_opens_are_told(page: dict[str, Any]) -> None:
+    """An open by a machine has `sg_machine_open`, as SendGrid's has; a person's has it false."""
+    events = [*taken(page, post_of(Trigger.OPEN)), *taken(page, post_of(Trigger.OPEN, bot=1, bot_reason="proxy:apple"))]
+
+    assert [event["sg_machine_open"] for event in events] == [False, True]
+
+
+def test_a_servers_words_are_told(page: dict[str, Any]) -> None:
+    """The code of a failure stands before its reason, its extended code in `status`."""
+    failure, delivery = (taken(page, post_of(trigger))[0] for trigger in (Trigger.FAILURE, Trigger.DELIVERY))
+
+    assert failure["reason"].startswith("550 5.1.1 <john.doe@example.com>")
+    assert (failure["status"], delivery["response"]) == ("5.1.1", "250 2.0.0 Ok: queued as 4F1A2B3C4D")
+
+
+def test_what_we_did_not_send_is_refused(page: dict[str, Any]) -> None:
+    """A body that was changed, or one with another's signature, never comes to the code behind."""
+    post = post_of(Trigger.OPEN)
+
+    for changed in (post._replace(body=post.body + b" "), post._replace(headers=[*post.headers, _signed_by_another()])):
+        with pytest.raises(WebhookVerificationError):
+            taken(page, changed)
+
+
+def test_the_command_is_one() -> None:
+    """The line that makes a loop with JSON is read as the page means it."""
+    line, *_ = snippets(PAGE)
+
+    options = group().parser.parse_args(shlex.split(line.text)[2:])
+
+    assert (options.format, options.trigger) == ("json", ["open,click,unsubscribe"])
+
+
+def _rows() -> list[tuple[str, str, str]]:
+    """SendGrid's name, ours and the note, of each row of the page's first table that has both names."""
+    lines = PAGE.read_text().partition("## What becomes of each event")[2].partition("## ")[0].splitlines()
+    cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
+    return [(theirs.strip("`"), ours.strip("`"), note) for theirs, ours, note in cells if ours != "none"]
+
+
+def _signed_by_another() -> tuple[str, str]:
+    other = Webhook("whsec_" + base64.b64encode(bytes(24)).decode())
+    return "webhook-signature", other.sign("evt_1", datetime.now(UTC), "{}")
