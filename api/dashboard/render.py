@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from api.dashboard import words
 from api.dashboard.static_files import StaticFiles
+from api.dashboard.time_fields import field_text
 from api.schemas.base import time_text
 
 
@@ -30,6 +31,7 @@ class Renderer:
         self._environment.filters |= {
             "time": time_html,
             "element_id": element_id,
+            "field_text": field_text,
             "segment": lambda text: quote(text, safe=""),
             "count": count_text,
             "duration": duration_text,

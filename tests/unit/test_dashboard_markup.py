@@ -26,7 +26,7 @@ WRONG: list[tuple[str, dict[str, Any], int]] = [
     ("/account/keys", {"name": LONG}, 1),
     ("/account/users", {"email": "new@example.com", "password": "short"}, 1),
     ("/account/password", {"old": PASSWORD, "new": "short"}, 1),
-    ("/loops/{id}/replays", {"since": "yesterday", "until": "tomorrow"}, 0),
+    ("/loops/{id}/replays", {"since": "yesterday", "until": "tomorrow"}, 1),
     ("/loops/{id}/test", {"data": "{"}, 0),
     ("/loops/{id}/delete", {"name": "another"}, 0),
 ]

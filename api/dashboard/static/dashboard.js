@@ -11,11 +11,41 @@
     }
   };
 
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
   const nameZone = () => {
     for (const place of document.querySelectorAll("[data-zone]")) {
-      place.textContent = `in your time zone (${Intl.DateTimeFormat().resolvedOptions().timeZone}); UTC on hover`;
+      place.textContent = `in your time zone (${zone}); UTC on hover`;
     }
   };
+
+  // --- fields for a time: shown in the viewer's zone as all times are, sent as the moment itself
+
+  const localText = (moment) =>
+    new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().replace(/(:00)?\.000Z$|Z$/, "");
+
+  const localiseFields = () => {
+    // Without it nothing else than what the fields hold could be sent, which has to be UTC then.
+    if (!window.FormDataEvent) return;
+    for (const place of document.querySelectorAll("[data-zone-name]")) place.textContent = zone;
+    for (const field of document.querySelectorAll("input[data-moment]")) {
+      // What was served: what the field holds may be of before, put back by the browser.
+      const moment = new Date(`${field.getAttribute("value")}Z`);
+      const known = !Number.isNaN(moment.getTime());
+      field.value = known ? localText(moment) : "";
+      field.dataset.moment = known ? moment.toISOString() : "";
+      field.dataset.shown = field.value;
+    }
+  };
+
+  document.addEventListener("formdata", (event) => {
+    for (const field of event.target.querySelectorAll("input[data-shown]")) {
+      if (!field.value) continue;
+      // One that was not touched keeps its moment: an hour that comes twice in autumn does not tell which of both it is.
+      const moment = field.value === field.dataset.shown ? field.dataset.moment : new Date(field.value).toISOString();
+      event.formData.set(field.name, moment.replace(".000Z", "Z"));
+    }
+  });
 
   const offerCopying = (root) => {
     if (!navigator.clipboard) return;
@@ -127,6 +157,7 @@
   document.addEventListener("htmx:load", (event) => prepare(event.target));
   document.addEventListener("DOMContentLoaded", () => {
     nameZone();
+    localiseFields();
     prepare(document);
     for (const part of document.querySelectorAll(".live")) part.hidden = false;
   });
