@@ -11,6 +11,7 @@ from urllib.parse import quote
 import pytest
 
 from actors import commands as c
+from api.dashboard import live
 from api.dashboard.form import beside_fields
 from api.dashboard.sessions import COOKIE
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
@@ -513,5 +514,36 @@ def test_live_parts_come_and_end_with_the_session(path: str, names: list[str]) -
         await visitor.post("/sign-out")
         gone = await world.api.stream(url, lambda _: True, Cookie=cookie)
         assert gone.status_code == 303
+
+    visit(scenario)
+
+
+ENDS = [("gone", "/loops/{id}/live"), ("signed-out", "/loops/{id}/live"), ("signed-out", "/live")]
+
+
+@pytest.mark.parametrize(("why", "path"), [*ENDS, ("signed-out", "/events/live")])
+def test_a_stream_says_that_it_has_ended(monkeypatch: pytest.MonkeyPatch, why: str, path: str) -> None:
+    """As its last event, when the loop is deleted or the session ends; and at once, to a page that asks again."""
+    monkeypatch.setattr(live, "_SESSION_EVERY", 1)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        url = f"/dashboard{world.filled(path)}"
+        headers = {"Cookie": f"{COOKIE}={visitor.http.cookies[COOKIE]}", "Accept": "text/event-stream"}
+        has_ended = False
+
+        def is_enough(got: str) -> bool:
+            nonlocal has_ended
+            if "event: " in got and not has_ended:
+                has_ended = True
+                (world.api.client.loops if why == "gone" else world.api.client.sessions).clear()
+            return False
+
+        stream = await world.api.stream(url, is_enough, **headers)
+        assert stream.text.count("event: end") == 1
+        assert stream.text.endswith(f"event: end\ndata: {why}\n\n")
+        again = await world.api.stream(url, lambda _: False, **headers)
+        assert (again.status_code, again.headers["content-type"]) == (200, "text/event-stream")
+        assert again.text == f"retry: 2000\n\nevent: end\ndata: {why}\n\n"
 
     visit(scenario)

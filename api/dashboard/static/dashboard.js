@@ -119,6 +119,88 @@
 
   // --- live parts
 
+  const FIRST_PAUSE_MS = 1000;
+  const LONGEST_PAUSE_MS = 60_000;
+  // A stream that lived this long was no failure: the next pause is a short one again.
+  const LASTING_MS = 10_000;
+
+  const notice = (name, isShown) => {
+    const place = document.querySelector(`[data-notice="${name}"]`);
+    if (place) place.hidden = !isShown;
+  };
+
+  const tellEnd = (why) => {
+    const way = document.querySelector("[data-sign-in]");
+    if (way) way.href = `/dashboard/sign-in?to=${encodeURIComponent(location.pathname)}`;
+    notice("away", false);
+    notice(why, true);
+    for (const part of document.querySelectorAll(".live")) part.hidden = true;
+    if (why !== "gone") return;
+    // What it was like is nothing to go by any more, and there is nothing left to do with it.
+    for (const part of document.querySelectorAll("[data-hidden-when-gone]")) part.hidden = true;
+  };
+
+  // As htmx's extension uses an EventSource. That one, left alone, asks for ever at the same pace when the service is away,
+  // and knows no end; this one waits longer each time, and stops for good at the stream's last event.
+  class LiveStream {
+    constructor(url) {
+      this.url = url;
+      this.listeners = [];
+      this.failures = 0;
+      this.readyState = EventSource.CONNECTING;
+      this.connect();
+    }
+
+    connect() {
+      if (this.readyState === EventSource.CLOSED) return;
+      const source = new EventSource(this.url);
+      this.source = source;
+      for (const [name, heard] of this.listeners) source.addEventListener(name, heard);
+      source.addEventListener("end", (event) => {
+        this.close();
+        tellEnd(event.data);
+      });
+      source.onopen = (event) => {
+        this.openedMs = Date.now();
+        notice("away", false);
+        if (this.onopen) this.onopen(event);
+      };
+      source.onerror = () => {
+        source.close();
+        this.again();
+      };
+    }
+
+    again() {
+      if (this.readyState === EventSource.CLOSED) return;
+      if (this.openedMs && Date.now() - this.openedMs > LASTING_MS) this.failures = 0;
+      this.openedMs = 0;
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.failures, LONGEST_PAUSE_MS);
+      this.failures += 1;
+      if (this.failures > 1) notice("away", true);
+      // Not all at the same moment, when there are many.
+      this.timer = setTimeout(() => this.connect(), pauseMs * (0.8 + Math.random() * 0.4));
+    }
+
+    addEventListener(name, heard) {
+      this.listeners.push([name, heard]);
+      this.source.addEventListener(name, heard);
+    }
+
+    removeEventListener(name, heard) {
+      this.listeners = this.listeners.filter(([known, by]) => known !== name || by !== heard);
+      this.source.removeEventListener(name, heard);
+    }
+
+    close() {
+      this.readyState = EventSource.CLOSED;
+      clearTimeout(this.timer);
+      this.source.close();
+    }
+  }
+
+  htmx.createEventSource = (url) => new LiveStream(url);
+
   const isHeld = (part) => {
     const live = document.querySelector("[data-live]");
     return (live && !live.checked) || part.contains(document.activeElement) && document.activeElement !== part;
