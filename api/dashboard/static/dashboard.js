@@ -241,7 +241,7 @@
     nameZone();
     localiseFields();
     prepare(document);
-    for (const part of document.querySelectorAll(".live")) part.hidden = false;
+    for (const part of document.querySelectorAll(".live, .live-notices")) part.hidden = false;
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let resizing;
