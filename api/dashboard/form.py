@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
 from typing import Final, Self
 from urllib.parse import parse_qsl
 
 from api.problems import MALFORMED, Refused
+from domain.errors import InvalidInput
 
 _MAX_FIELDS: Final = 500
 
@@ -58,3 +60,20 @@ class Form:
 
     def __contains__(self, name: str) -> bool:
         return name in self._fields
+
+
+def beside_fields(exc: InvalidInput, labels: Mapping[str, str]) -> tuple[dict[str, str], str]:
+    """What is wrong, in the form's own words: by the names of fields, and in one text what belongs to none of them.
+
+    `labels` has the fields' labels. Problems call fields by their names, between backticks: those are the API's words.
+    """
+    told: dict[str, str] = {}
+    others: list[str] = []
+    for pointer, problem in exc.problems:
+        name = pointer.removeprefix("/")
+        text = re.sub(r"`(\w+)`", lambda found: f"“{labels.get(found[1], found[1])}”", problem)
+        if name in labels:
+            told.setdefault(name, text)
+        else:
+            others.append(f"{name} {text}".strip())
+    return told, "; ".join(others) if exc.problems else str(exc)

@@ -10,8 +10,12 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, Final
 
+from starlette.datastructures import Headers
+
 from actors.commands import FindSession
 from api.dashboard.page import Visit
+from api.event_stream import EVENT_STREAM
+from api.reply import Reply
 from domain.errors import DomainError, FeedbackLoopsError
 
 log = logging.getLogger(__name__)
@@ -24,6 +28,11 @@ _SESSION_EVERY: Final = 15
 _HEARTBEAT_EVERY: Final = 15
 _HELLO: Final = b"retry: 2000\n\n"
 _HEARTBEAT: Final = b": nothing new\n\n"
+#: The last event of a stream that must not be asked for again, its data one of these: what it showed was deleted, or
+#: the session is over.
+END: Final = "end"
+GONE: Final = b"gone"
+SIGNED_OUT: Final = b"signed-out"
 
 #: What a page shows now, in values that can be compared.
 Look = Callable[[], Awaitable[Mapping[str, Any]]]
@@ -37,8 +46,21 @@ def message(name: str, content: bytes) -> bytes:
     return b"event: " + name.encode() + b"\n" + b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
 
 
+def is_wanted(headers: Headers) -> bool:
+    """Whether a page asks for a stream of its own (`EventSource`)."""
+    return headers.get("accept") == EVENT_STREAM
+
+
+def ended(why: bytes) -> Reply:
+    """The answer to a stream that has ended before it began.
+
+    A page is not told the status of a stream that is refused, and asks again and again; an event it can read.
+    """
+    return Reply(body=_HELLO + message(END, why), content_type=EVENT_STREAM)
+
+
 async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:
-    """The stream, for as long as somebody reads it and is signed in."""
+    """The stream, for as long as somebody reads it and is signed in; its last event says why there is no more."""
     seen: Mapping[str, Any] | None = None
     sent: list[bytes] = []
     looks = silent = 0
@@ -47,9 +69,11 @@ async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]
         while True:
             try:
                 if looks % _SESSION_EVERY == 0 and not await visit.call(FindSession(token_hash=visit.token_hash)):
+                    yield message(END, SIGNED_OUT)
                     return
                 found = await look()
             except DomainError:  # it was deleted
+                yield message(END, GONE)
                 return
             except FeedbackLoopsError as exc:
                 log.info("a live page waits", extra={"action": "live_page_waits", "problem": str(exc)})

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from api.dashboard import words
 from api.dashboard.static_files import StaticFiles
+from api.dashboard.time_fields import field_text
 from api.schemas.base import time_text
 
 
@@ -29,6 +30,8 @@ class Renderer:
         )
         self._environment.filters |= {
             "time": time_html,
+            "element_id": element_id,
+            "field_text": field_text,
             "segment": lambda text: quote(text, safe=""),
             "count": count_text,
             "duration": duration_text,
@@ -51,6 +54,11 @@ def time_html(unix_ms: int | None, otherwise: str = "never") -> Markup:
     moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
     shown = f"{moment:%Y-%m-%d %H:%M:%S} UTC"
     return Markup('<time datetime="{}" title="{}">{}</time>').format(time_text(unix_ms), shown, shown)
+
+
+def element_id(name: str) -> str:
+    """The name of a field, or the JSON pointer to it, as part of an element's id: `/filters/tags` is `filters-tags`."""
+    return name.strip("/").replace("/", "-")
 
 
 def count_text(number: int) -> str:

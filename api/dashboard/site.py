@@ -14,7 +14,7 @@ from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
 from api.client_address import ClientAddresses
-from api.dashboard import sessions
+from api.dashboard import live, sessions
 from api.dashboard.form import Form
 from api.dashboard.page import HTML, ROOT, Page, Visit, see_other
 from api.dashboard.pages.table import PAGES
@@ -90,6 +90,8 @@ class Dashboard:
         token = sessions.token_of(headers)
         session = None if page.is_open else await sessions.session_of(self._services.client, token)
         if session is None and not page.is_open:
+            if live.is_wanted(headers):
+                return live.ended(live.SIGNED_OUT)
             return _to_sign_in(scope, method, headers)
         form = await self._form(method, headers, receive)
         csrf = sessions.csrf_of(token) if session is not None and token is not None else None
@@ -110,6 +112,10 @@ class Dashboard:
         )
         try:
             return await page.handler(visit)
+        except NotFound as exc:
+            return (
+                live.ended(live.GONE) if live.is_wanted(headers) else self._error_page(problem_of(exc), visit, headers)
+            )
         except Exception as exc:  # noqa: BLE001 - what went wrong is told on a page of the visitor's own
             return self._error_page(problem_of(exc), visit, headers)
 

@@ -2,63 +2,18 @@
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, expect
 
 from actors import commands as c
 from api.dashboard.pages.table import PAGES
-from api.serve_front import server_config
-from tests.browser.chromium import Watched, answering, chromium, needs_chromium
-from tests.unit.api_fake import Api
+from tests.browser.chromium import Watched, answering, needs_chromium
 from tests.unit.dashboard_world import EMAIL, PASSWORD, World
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 #: Pages that are streams, files or parts of pages.
 PARTS = {"/live", "/loops/sample", "/loops/{id}/live", "/loops/{id}/file", "/events/live", "/first-run"}
-
-
-@contextmanager
-def served(api: Api) -> Iterator[str]:
-    """The application on a port of this machine."""
-    listening = socket.create_server(("127.0.0.1", 0))
-    config = server_config(api.app)
-    config.lifespan, config.loop = "off", "asyncio"
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-    thread.start()
-    while not server.started:
-        time.sleep(0.01)
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        server.force_exit = True
-        thread.join(10)
-
-
-@pytest.fixture(scope="module")
-def world() -> World:
-    return World(Api())
-
-
-@pytest.fixture(scope="module")
-def base(world: World) -> Iterator[str]:
-    with served(world.api) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with chromium() as started:
-        yield started
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -246,6 +246,9 @@ class FakeClient(FakeAccess, FakeFigures):
 
     def _start_replay(self, x: c.StartReplay) -> c.Replay:
         self._loop(x.account, x.loop_id)
+        if x.since_ms >= (NOW_MS if x.until_ms is None else x.until_ms):
+            problem = "must be before now" if x.until_ms is None else "must be before `until`"
+            raise InvalidInput(f"since {problem}", [("/since", problem)])
         if any(replay.state == "running" for replay in self.replays[x.loop_id]):
             raise Conflict("Another replay of this loop is running. Wait for it, or cancel it.")
         replay = c.Replay(

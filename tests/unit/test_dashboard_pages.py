@@ -6,10 +6,13 @@ import json
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
 from actors import commands as c
+from api.dashboard import live
+from api.dashboard.form import beside_fields
 from api.dashboard.sessions import COOKIE
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.unit.api_fake import NOW_MS, Api, run
@@ -30,6 +33,13 @@ def visit(scenario: Scenario) -> None:
             await visitor.close()
 
     run(within())
+
+
+def problem_at(field: str, page: str) -> str:
+    """What is told beside the field, which names it."""
+    found = re.search(rf'aria-describedby="{field}-problem[ "].*?id="{field}-problem">This ([^<]+)\.<', page)
+    assert found is not None, page
+    return found[1]
 
 
 def test_the_list_tells_how_loops_do() -> None:
@@ -255,7 +265,8 @@ def test_a_replay_is_begun_followed_and_cancelled() -> None:
     async def scenario(world: World, visitor: Visitor) -> None:
         path = f"/loops/{world.loop.id}/replays"
         wrong = await visitor.post(path, since="yesterday", which="dead")
-        assert (wrong.status_code, "since must be a date" in wrong.text) == (422, True)
+        assert (wrong.status_code, problem_at("since", wrong.text)[:15]) == (422, "must be a date ")
+        assert 'value="yesterday"' in wrong.text
         second = await visitor.post(path, since="2026-01-01T00:00", which="dead")
         assert (second.status_code, "Another replay" in second.text) == (409, True)
         progress = await visitor.get(f"{path}/{world.replay.id}", headers={"HX-Request": "true"})
@@ -303,9 +314,63 @@ def test_events_are_searched() -> None:
         assert world.event_id in (await visitor.get("/events?tag=spring")).text
         assert world.event_id not in (await visitor.get("/events?tag=autumn")).text
         wrong = await visitor.get("/events?until=soon")
-        assert (wrong.status_code, "until must be a date" in wrong.text) == (422, True)
+        assert (wrong.status_code, problem_at("until", wrong.text)[:15]) == (422, "must be a date ")
+        assert 'value="soon"' in wrong.text
 
     visit(scenario)
+
+
+RANGE = [
+    ("2026-01-01T00:00", "2026-01-01T00:00", 1_767_225_600_000),
+    ("2026-01-01T00:00:30", "2026-01-01T00:00:30", 1_767_225_630_000),
+    ("2026-01-01T00:00:00Z", "2026-01-01T00:00", 1_767_225_600_000),
+    ("2026-01-01T05:45:00.5+05:45", "2026-01-01T00:00:00.500", 1_767_225_600_500),
+]
+
+
+@pytest.mark.parametrize(("text", "served", "since_ms"), RANGE)
+def test_a_time_is_a_moment_or_in_utc(text: str, served: str, since_ms: int) -> None:
+    """Scripts send the moment, without them it is UTC; either way the field is served in UTC, and links keep it."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        page = (await visitor.get("/events", params={"since": text})).text
+        assert world.api.client.called(c.ListEvents)[-1].since_ms == since_ms
+        assert f'name="since" value="{served}"' in page
+        assert f"since={quote(text, safe='')}&amp;" in page
+        world.api.client.advance_replay(world.loop.id, world.replay.id, state="done")
+        await visitor.post(f"/loops/{world.loop.id}/replays", since=text, which="dead")
+        assert world.api.client.called(c.StartReplay)[-1].since_ms == since_ms
+
+    visit(scenario)
+
+
+def test_a_range_that_ends_before_it_begins_is_told_at_its_field() -> None:
+    """In the words of the form, on both of them, with what was typed."""
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        fields = {"since": "2026-01-02T00:00:00Z", "until": "2026-01-01T00:00:00Z"}
+        for answer in (
+            await visitor.get("/events", params=fields),
+            await visitor.post(f"/loops/{world.loop.id}/replays", which="all", **fields),
+        ):
+            assert answer.status_code == 422
+            assert problem_at("since", answer.text) == "must be before “To”"
+            assert "No event is like that" not in answer.text
+            assert "`" not in answer.text
+            for served in ('value="2026-01-02T00:00"', 'value="2026-01-01T00:00"'):
+                assert served in answer.text
+        later = await visitor.post(f"/loops/{world.loop.id}/replays", since="2999-01-01T00:00", which="dead")
+        assert problem_at("since", later.text) == "must be before now"
+
+    visit(scenario)
+
+
+def test_what_belongs_to_no_field_is_told_above_the_form() -> None:
+    """In the form's words as far as it has them."""
+    exc = InvalidInput("no", [("/cursor", "is not of this list"), ("/until", "must be after `since`"), ("/until", "2")])
+    told = beside_fields(exc, {"since": "From", "until": "To"})
+    assert told == ({"until": "must be after “From”"}, "cursor is not of this list")
+    assert beside_fields(InvalidInput("why"), {}) == ({}, "why")
 
 
 def test_a_message_is_registered_and_its_links_shown() -> None:
@@ -449,5 +514,36 @@ def test_live_parts_come_and_end_with_the_session(path: str, names: list[str]) -
         await visitor.post("/sign-out")
         gone = await world.api.stream(url, lambda _: True, Cookie=cookie)
         assert gone.status_code == 303
+
+    visit(scenario)
+
+
+ENDS = [("gone", "/loops/{id}/live"), ("signed-out", "/loops/{id}/live"), ("signed-out", "/live")]
+
+
+@pytest.mark.parametrize(("why", "path"), [*ENDS, ("signed-out", "/events/live")])
+def test_a_stream_says_that_it_has_ended(monkeypatch: pytest.MonkeyPatch, why: str, path: str) -> None:
+    """As its last event, when the loop is deleted or the session ends; and at once, to a page that asks again."""
+    monkeypatch.setattr(live, "_SESSION_EVERY", 1)
+    monkeypatch.setattr(live, "POLL_S", 0.01)
+
+    async def scenario(world: World, visitor: Visitor) -> None:
+        url = f"/dashboard{world.filled(path)}"
+        headers = {"Cookie": f"{COOKIE}={visitor.http.cookies[COOKIE]}", "Accept": "text/event-stream"}
+        has_ended = False
+
+        def is_enough(got: str) -> bool:
+            nonlocal has_ended
+            if "event: " in got and not has_ended:
+                has_ended = True
+                (world.api.client.loops if why == "gone" else world.api.client.sessions).clear()
+            return False
+
+        stream = await world.api.stream(url, is_enough, **headers)
+        assert stream.text.count("event: end") == 1
+        assert stream.text.endswith(f"event: end\ndata: {why}\n\n")
+        again = await world.api.stream(url, lambda _: False, **headers)
+        assert (again.status_code, again.headers["content-type"]) == (200, "text/event-stream")
+        assert again.text == f"retry: 2000\n\nevent: end\ndata: {why}\n\n"
 
     visit(scenario)

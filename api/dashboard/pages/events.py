@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import msgspec
 
 from actors import commands as c
+from api.dashboard.form import beside_fields
 from api.dashboard.live import live, message
 from api.dashboard.page import Page, Visit
+from api.dashboard.time_fields import time_ms
 from api.event_stream import EVENT_STREAM
 from api.reply import Reply
 from domain.errors import InvalidInput
@@ -21,34 +21,30 @@ PAGE: Final = 50
 #: Events that are looked through for a tag before a page is shown with what was found.
 _LOOKED_THROUGH: Final = 2000
 _READ_AT_ONCE: Final = 200
-_LOCAL: Final = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d)?")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
-_SEARCHED: Final = ("type", "recipient", "message", "tag", "since", "until")
-
-
-def time_ms(text: str, name: str) -> int:
-    """The time that an `<input type=datetime-local>` says, which its label calls UTC.
-
-    Raises:
-        InvalidInput: it is none.
-    """
-    if _LOCAL.fullmatch(text):
-        try:
-            return (datetime.fromisoformat(text).replace(tzinfo=UTC) - _EPOCH) // timedelta(milliseconds=1)
-        except ValueError:
-            pass
-    problem = "must be a date and a time such as 2026-03-01T09:30 (UTC)"
-    raise InvalidInput(f"{name} {problem}", [(f"/{name}", problem)])
+#: What is searched by, and its label in the form.
+_SEARCHED: Final = {
+    "type": "Type",
+    "recipient": "Recipient",
+    "message": "Message",
+    "tag": "Tag",
+    "since": "From",
+    "until": "To",
+}
 
 
 def _query(visit: Visit, wanted: dict[str, str]) -> c.ListEvents:
+    since_ms = time_ms(wanted["since"], "since") if wanted["since"] else None
+    until_ms = time_ms(wanted["until"], "until") if wanted["until"] else None
+    if since_ms is not None and until_ms is not None and since_ms >= until_ms:
+        problem = "must be before `until`"
+        raise InvalidInput(f"since {problem}", [("/since", problem)])
     return c.ListEvents(
         account=visit.account,
         type=wanted["type"] or None,
         recipient=wanted["recipient"] or None,
         message_id=wanted["message"] or None,
-        since_ms=time_ms(wanted["since"], "since") if wanted["since"] else None,
-        until_ms=time_ms(wanted["until"], "until") if wanted["until"] else None,
+        since_ms=since_ms,
+        until_ms=until_ms,
         limit=PAGE if not wanted["tag"] else _READ_AT_ONCE,
         cursor=visit.query.text("cursor") or None,
     )
@@ -91,8 +87,9 @@ async def events_page(visit: Visit) -> Reply:
     except InvalidInput as exc:
         wanted = {name: visit.query.text(name) for name in _SEARCHED}
         nothing: dict[str, Any] = {"rows": [], "next": None, "wanted": wanted}
-        return visit.html("events.html", 422, **nothing, problem=str(exc), is_first=False)
-    return visit.html("events.html", **found, problem="", is_first=is_first)
+        problems, problem = beside_fields(exc, _SEARCHED)
+        return visit.html("events.html", 422, **nothing, problems=problems, problem=problem, is_first=False)
+    return visit.html("events.html", **found, problems={}, problem="", is_first=is_first)
 
 
 async def events_live(visit: Visit) -> Reply:

@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from types import MappingProxyType
 from typing import Any, Final
 
 from actors import commands as c
+from api.dashboard.form import beside_fields
 from api.dashboard.page import ROOT, Page, Visit, see_other
-from api.dashboard.pages.events import time_ms
+from api.dashboard.time_fields import time_ms
 from api.reply import Reply
 from domain.errors import Conflict, InvalidInput
 
 _LISTED: Final = 20
+#: The fields that problems are told beside, and their labels.
+_LABELS: Final = {"since": "From", "until": "To"}
 
 
-async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
+async def _page(
+    visit: Visit, status: int = 200, problem: str = "", problems: Mapping[str, str] = MappingProxyType({})
+) -> Reply:
     loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
     replays = await visit.call(c.ListReplays(account=visit.account, loop_id=loop.id, limit=_LISTED))
     day_before = datetime.fromtimestamp(visit.services.now_ms() / 1000, UTC) - timedelta(days=1)
@@ -24,7 +31,8 @@ async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
         "which": visit.form.text("which") or "dead",
     }
     done = visit.query.text("done")
-    return visit.html("replays.html", status, loop=loop, replays=replays.data, problem=problem, done=done, **values)
+    told = {"problem": problem, "problems": problems, "done": done}
+    return visit.html("replays.html", status, loop=loop, replays=replays.data, **told, **values)
 
 
 async def replays_page(visit: Visit) -> Reply:
@@ -47,7 +55,8 @@ async def start(visit: Visit) -> Reply:
         )
         replay = await visit.call(command)
     except InvalidInput as exc:
-        return await _page(visit, 422, str(exc))
+        problems, problem = beside_fields(exc, _LABELS)
+        return await _page(visit, 422, problem, problems)
     except Conflict as exc:
         return await _page(visit, 409, str(exc))
     return see_other(f"{ROOT}/loops/{visit.path['id']}/replays/{replay.id}")

@@ -11,11 +11,41 @@
     }
   };
 
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+
   const nameZone = () => {
     for (const place of document.querySelectorAll("[data-zone]")) {
-      place.textContent = `in your time zone (${Intl.DateTimeFormat().resolvedOptions().timeZone}); UTC on hover`;
+      place.textContent = `in your time zone (${zone}); UTC on hover`;
     }
   };
+
+  // --- fields for a time: shown in the viewer's zone as all times are, sent as the moment itself
+
+  const localText = (moment) =>
+    new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().replace(/(:00)?\.000Z$|Z$/, "");
+
+  const localiseFields = () => {
+    // Without it nothing else than what the fields hold could be sent, which has to be UTC then.
+    if (!window.FormDataEvent) return;
+    for (const place of document.querySelectorAll("[data-zone-name]")) place.textContent = zone;
+    for (const field of document.querySelectorAll("input[data-moment]")) {
+      // What was served: what the field holds may be of before, put back by the browser.
+      const moment = new Date(`${field.getAttribute("value")}Z`);
+      const known = !Number.isNaN(moment.getTime());
+      field.value = known ? localText(moment) : "";
+      field.dataset.moment = known ? moment.toISOString() : "";
+      field.dataset.shown = field.value;
+    }
+  };
+
+  document.addEventListener("formdata", (event) => {
+    for (const field of event.target.querySelectorAll("input[data-shown]")) {
+      if (!field.value) continue;
+      // One that was not touched keeps its moment: an hour that comes twice in autumn does not tell which of both it is.
+      const moment = field.value === field.dataset.shown ? field.dataset.moment : new Date(field.value).toISOString();
+      event.formData.set(field.name, moment.replace(".000Z", "Z"));
+    }
+  });
 
   const offerCopying = (root) => {
     if (!navigator.clipboard) return;
@@ -89,6 +119,88 @@
 
   // --- live parts
 
+  const FIRST_PAUSE_MS = 1000;
+  const LONGEST_PAUSE_MS = 60_000;
+  // A stream that lived this long was no failure: the next pause is a short one again.
+  const LASTING_MS = 10_000;
+
+  const notice = (name, isShown) => {
+    const place = document.querySelector(`[data-notice="${name}"]`);
+    if (place) place.hidden = !isShown;
+  };
+
+  const tellEnd = (why) => {
+    const way = document.querySelector("[data-sign-in]");
+    if (way) way.href = `/dashboard/sign-in?to=${encodeURIComponent(location.pathname)}`;
+    notice("away", false);
+    notice(why, true);
+    for (const part of document.querySelectorAll(".live")) part.hidden = true;
+    if (why !== "gone") return;
+    // What it was like is nothing to go by any more, and there is nothing left to do with it.
+    for (const part of document.querySelectorAll("[data-hidden-when-gone]")) part.hidden = true;
+  };
+
+  // As htmx's extension uses an EventSource. That one, left alone, asks for ever at the same pace when the service is away,
+  // and knows no end; this one waits longer each time, and stops for good at the stream's last event.
+  class LiveStream {
+    constructor(url) {
+      this.url = url;
+      this.listeners = [];
+      this.failures = 0;
+      this.readyState = EventSource.CONNECTING;
+      this.connect();
+    }
+
+    connect() {
+      if (this.readyState === EventSource.CLOSED) return;
+      const source = new EventSource(this.url);
+      this.source = source;
+      for (const [name, heard] of this.listeners) source.addEventListener(name, heard);
+      source.addEventListener("end", (event) => {
+        this.close();
+        tellEnd(event.data);
+      });
+      source.onopen = (event) => {
+        this.openedMs = Date.now();
+        notice("away", false);
+        if (this.onopen) this.onopen(event);
+      };
+      source.onerror = () => {
+        source.close();
+        this.again();
+      };
+    }
+
+    again() {
+      if (this.readyState === EventSource.CLOSED) return;
+      if (this.openedMs && Date.now() - this.openedMs > LASTING_MS) this.failures = 0;
+      this.openedMs = 0;
+      const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.failures, LONGEST_PAUSE_MS);
+      this.failures += 1;
+      if (this.failures > 1) notice("away", true);
+      // Not all at the same moment, when there are many.
+      this.timer = setTimeout(() => this.connect(), pauseMs * (0.8 + Math.random() * 0.4));
+    }
+
+    addEventListener(name, heard) {
+      this.listeners.push([name, heard]);
+      this.source.addEventListener(name, heard);
+    }
+
+    removeEventListener(name, heard) {
+      this.listeners = this.listeners.filter(([known, by]) => known !== name || by !== heard);
+      this.source.removeEventListener(name, heard);
+    }
+
+    close() {
+      this.readyState = EventSource.CLOSED;
+      clearTimeout(this.timer);
+      this.source.close();
+    }
+  }
+
+  htmx.createEventSource = (url) => new LiveStream(url);
+
   const isHeld = (part) => {
     const live = document.querySelector("[data-live]");
     return (live && !live.checked) || part.contains(document.activeElement) && document.activeElement !== part;
@@ -127,8 +239,9 @@
   document.addEventListener("htmx:load", (event) => prepare(event.target));
   document.addEventListener("DOMContentLoaded", () => {
     nameZone();
+    localiseFields();
     prepare(document);
-    for (const part of document.querySelectorAll(".live")) part.hidden = false;
+    for (const part of document.querySelectorAll(".live, .live-notices")) part.hidden = false;
   });
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   let resizing;

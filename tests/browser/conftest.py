@@ -1,0 +1,30 @@
+"""One fake service and one browser for all tests of a module."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser
+
+from tests.browser.chromium import chromium
+from tests.browser.site import served
+from tests.unit.api_fake import Api
+from tests.unit.dashboard_world import World
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    return World(Api())
+
+
+@pytest.fixture(scope="module")
+def base(world: World) -> Iterator[str]:
+    with served(world.api) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    with chromium() as started:
+        yield started

@@ -1,0 +1,53 @@
+"""The dashboard of a fake service, in this process, as a browser sees it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from playwright.sync_api import Browser
+
+from api.serve_front import server_config
+from tests.browser.chromium import Watched
+from tests.unit.api_fake import Api
+from tests.unit.dashboard_world import EMAIL, PASSWORD
+
+
+@contextmanager
+def served(api: Api, port: int = 0) -> Iterator[str]:
+    """The application on this port of this machine, or on one that is free."""
+    listening = socket.create_server(("127.0.0.1", port))
+    config = server_config(api.app)
+    config.lifespan, config.loop = "off", "asyncio"
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        server.force_exit = True
+        thread.join(10)
+
+
+@contextmanager
+def signed_in(browser: Browser, base: str, **context: Any) -> Iterator[Watched]:
+    """A page of a browser context like this, whose user has signed in."""
+    visiting = browser.new_context(**context)
+    try:
+        watched = Watched(visiting.new_page(), base)
+        watched.open("/dashboard/sign-in")
+        watched.page.get_by_label("E-mail address").fill(EMAIL)
+        watched.page.get_by_label("Password").fill(PASSWORD)
+        watched.page.get_by_role("button", name="Sign in").click()
+        watched.page.wait_for_url("**/dashboard/")
+        yield watched
+    finally:
+        visiting.close()

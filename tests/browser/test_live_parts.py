@@ -1,0 +1,97 @@
+"""A page that stays open: what it shows ends when there is no more, and comes back when the service does."""
+
+from __future__ import annotations
+
+import time
+from contextlib import ExitStack
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect
+from playwright.sync_api import TimeoutError as TooLate
+
+from api.dashboard import live
+from tests.browser.chromium import Watched, needs_chromium
+from tests.browser.site import served, signed_in
+from tests.unit.api_fake import Api
+from tests.unit.dashboard_world import World
+
+pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+
+#: Longer than a stream is not asked for again, where it is at all.
+QUIET_MS = 4000
+
+
+def is_live(request: Request) -> bool:
+    return "/live" in request.url
+
+
+def expect_silence(page: Page) -> None:
+    """The page asks for nothing more."""
+    with pytest.raises(TooLate):
+        page.wait_for_event("request", timeout=QUIET_MS)
+
+
+def open_live(watched: Watched, path: str) -> None:
+    """Opens the page, and waits until its stream is there."""
+    with watched.page.expect_response(lambda response: is_live(response.request)):
+        watched.open(path)
+
+
+def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world: World) -> None:
+    """Its state is not shown as it was, its buttons are gone, and nothing is asked for any more, without complaint."""
+    doomed = world._loop("https://h.example/doomed.php", "Doomed")
+    with signed_in(browser, base) as watched:
+        page = watched.page
+        open_live(watched, f"/dashboard/loops/{doomed.id}")
+        expect(page.locator(".facts")).to_contain_text("unverified")
+        del world.api.client.loops[doomed.id]
+        notice = page.get_by_role("status").filter(has_text="This feedback loop is gone")
+        expect(notice).to_be_in_viewport()
+        expect(page.locator(".facts")).to_be_hidden()
+        expect(page.get_by_role("link", name="Edit")).to_be_hidden()
+        expect_silence(page)
+        watched.check()
+        notice.get_by_role("link", name="To the feedback loops").click()
+        page.wait_for_url("**/dashboard/loops")
+
+
+@pytest.mark.parametrize("path", ["/", "/events", "/loops/{id}"])
+def test_a_page_whose_session_ends_says_so(
+    browser: Browser, base: str, world: World, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While it is open; the way in leads back to it."""
+    monkeypatch.setattr(live, "_SESSION_EVERY", 1)
+    where = f"/dashboard{world.filled(path)}"
+    with signed_in(browser, base) as watched:
+        page = watched.page
+        open_live(watched, where)
+        world.api.client.sessions.clear()
+        notice = page.get_by_role("status").filter(has_text="Your session has ended")
+        expect(notice).to_be_in_viewport()
+        expect_silence(page)
+        watched.check()
+        notice.get_by_role("link", name="Sign in again").click()
+        expect(page.locator("input[name=to]")).to_have_value(where)
+
+
+def test_a_page_comes_back_with_its_service(browser: Browser) -> None:
+    """It asks again after pauses that grow, and says so; when the service is back, so is what it shows."""
+    world = World(Api())
+    with ExitStack() as stack:
+        with served(world.api) as base:
+            watched = stack.enter_context(signed_in(browser, base))
+            page = watched.page
+            open_live(watched, f"/dashboard/loops/{world.loop.id}")
+        asked: list[float] = []
+        for _ in range(4):
+            page.wait_for_event("request", is_live)
+            asked.append(time.monotonic())
+        # The first may be heard of late: the service's end was waited for.
+        assert asked[3] - asked[2] > 1.2 * (asked[2] - asked[1]) > 1
+        away = page.get_by_role("status").filter(has_text="Nothing new comes from the service")
+        expect(away).to_be_visible()
+        stack.enter_context(served(world.api, int(base.rpartition(":")[2])))
+        page.wait_for_event("response", lambda response: is_live(response.request))
+        expect(away).to_be_hidden()
+        world.api.client.deliveries[world.loop.id].clear()
+        expect(page.get_by_text("No event yet.")).to_be_visible()

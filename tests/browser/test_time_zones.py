@@ -1,0 +1,103 @@
+"""Who looks from another zone filters and replays by the times that are shown there."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Browser, expect
+
+from actors import commands as c
+from tests.browser.chromium import needs_chromium
+from tests.browser.site import signed_in
+from tests.unit.dashboard_world import World
+
+pytestmark = [needs_chromium, pytest.mark.timeout(240)]
+
+#: When the world's event was, 2026-01-01 00:00 in UTC.
+EVENT_MS = 1_767_225_600_000
+HOUR_MS = 3_600_000
+#: Browsers differ in how they spell the zone.
+FROM_NEPAL, TO_NEPAL = (re.compile(rf"{label} \(Asia/Kath?mandu\)") for label in ("From", "To"))
+
+
+def asked(world: World) -> tuple[int | None, int | None]:
+    """The range of the last look for events."""
+    query = world.api.client.called(c.ListEvents)[-1]
+    return query.since_ms, query.until_ms
+
+
+def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: World) -> None:
+    """Typed as it is shown in Kathmandu (+05:45) it is that moment; the URL means the same in New York."""
+    with signed_in(browser, base, timezone_id="Asia/Kathmandu", locale="en-GB") as watched:
+        page = watched.page
+        watched.open("/dashboard/events")
+        expect(page.locator("main time").first).to_have_text("1 Jan 2026, 05:45:00")
+        page.get_by_label(FROM_NEPAL).fill("2026-01-01T05:45")
+        page.get_by_label(TO_NEPAL).fill("2026-01-01T06:45:30")
+        page.get_by_role("button", name="Search").click()
+        page.wait_for_url(re.compile("since=2026-01-01T00%3A00%3A00Z&until=2026-01-01T01%3A00%3A30Z"))
+        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
+        expect(page.get_by_label("From (")).to_have_value("2026-01-01T05:45")
+        expect(page.get_by_label("To (")).to_have_value("2026-01-01T06:45:30")
+        bookmark = page.url.removeprefix(base)
+        watched.check()
+    with signed_in(browser, base, timezone_id="America/New_York") as watched:
+        page = watched.page
+        watched.open(bookmark)
+        expect(page.get_by_label("From (America/New_York)")).to_have_value("2025-12-31T19:00")
+        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
+        page.get_by_role("button", name="Search").click()
+        page.wait_for_url(f"**{bookmark}")
+        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
+
+
+def test_a_moment_of_the_hour_that_comes_twice_stays_itself(browser: Browser, base: str, world: World) -> None:
+    """The field cannot tell which of both it is; searching again does not change it."""
+    with signed_in(browser, base, timezone_id="Europe/Amsterdam") as watched:
+        for hour in ("00", "01"):
+            watched.open(f"/dashboard/events?since=2026-10-25T{hour}:30:00Z")
+            expect(watched.page.get_by_label("From (")).to_have_value("2026-10-25T02:30")
+            watched.page.get_by_role("button", name="Search").click()
+            watched.page.wait_for_url(re.compile(f"since=2026-10-25T{hour}%3A30%3A00Z"))
+
+
+def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, world: World) -> None:
+    """What is filled in before is a day ago, here; what is typed is the viewer's, and so it is after a mistake."""
+    client = world.api.client
+    client.advance_replay(world.loop.id, world.replay.id, state="done")
+    with signed_in(browser, base, timezone_id="Asia/Kathmandu") as watched:
+        page = watched.page
+        watched.open(f"/dashboard/loops/{world.loop.id}/replays")
+        since, until = page.get_by_label(FROM_NEPAL), page.get_by_label(TO_NEPAL)
+        served = since.get_attribute("value")
+        local = page.evaluate(
+            "(utc) => new Date(`${utc}Z`).toLocaleString('sv').replace(' ', 'T').slice(0, 16)", served
+        )
+        expect(since).to_have_value(local)
+        assert local != served
+        since.fill("2026-01-01T06:45")
+        until.fill("2026-01-01T05:45")
+        page.get_by_role("button", name="Replay").click()
+        expect(page.locator("#since-problem")).to_have_text("This must be before “To”.")
+        expect(since).to_have_value("2026-01-01T06:45")
+        expect(until).to_have_value("2026-01-01T05:45")
+        watched.check()
+        since.fill("2026-01-01T05:45")
+        until.fill("2026-01-01T06:45")
+        page.get_by_role("button", name="Replay").click()
+        page.wait_for_url("**/replays/rpl_*")
+        begun = client.called(c.StartReplay)[-1]
+        assert (begun.since_ms, begun.until_ms) == (EVENT_MS, EVENT_MS + HOUR_MS)
+
+
+def test_without_scripts_times_are_in_utc_and_say_so(browser: Browser, base: str, world: World) -> None:
+    """Those that are shown, those that are typed, and those that a script sent before."""
+    with signed_in(browser, base, timezone_id="Asia/Kathmandu", java_script_enabled=False) as watched:
+        page = watched.page
+        watched.open("/dashboard/events?since=2026-01-01T00:00:00Z")
+        expect(page.locator("main time").first).to_have_text("2026-01-01 00:00:00 UTC")
+        expect(page.get_by_label("From (UTC)")).to_have_value("2026-01-01T00:00")
+        page.get_by_label("To (UTC)").fill("2026-01-01T01:00")
+        page.get_by_role("button", name="Search").click()
+        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS)
