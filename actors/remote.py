@@ -15,7 +15,7 @@ from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.edition import EDITION, Edition
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
-from actors.loops.host import Order
+from actors.loops.host import Order, Standing
 from actors.loops.placement import own_loop
 from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering
@@ -186,7 +186,11 @@ class LoopHostActor(Actor):
         return await answering(self._core.ask(loop_id, command, *args))
 
     async def standing(self, order: Order) -> Answer:
-        return Answer(self._core.standing(order))
+        return await answering(self._standing(order))
+
+    async def _standing(self, order: Order) -> Standing:
+        await self._core.check_reading()
+        return self._core.standing(order)
 
     async def beat(self, life: str) -> Answer:
         return await answering(self._core.beat(life))

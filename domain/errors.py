@@ -92,6 +92,10 @@ class StoreUnavailable(StoreError):
     """The store cannot be reached or written now. Everything sent to it is idempotent: retry."""
 
 
+class NotMigrated(StoreUnavailable):
+    """The store is of a version before ours; its writer will bring it to ours, when it is replaced itself."""
+
+
 class Overloaded(FeedbackLoopsError):
     """A bounded queue is full; the work was not taken. `retry_after_s` is a hint."""
 

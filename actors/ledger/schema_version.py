@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.errors import StoreError, StoreUnavailable
+from domain.errors import NotMigrated, StoreError
 
 
 def refuse_newer(version: int, newest: int) -> None:
@@ -23,8 +23,8 @@ def check_current(version: int, newest: int) -> None:
 
     Raises:
         StoreError: it was written by a newer program.
-        StoreUnavailable: the writer has not brought it to this version yet.
+        NotMigrated: the writer has not brought it to this version yet.
     """
     refuse_newer(version, newest)
     if version < newest:
-        raise StoreUnavailable(f"the ledger is at schema version {version} and not migrated to {newest} yet")
+        raise NotMigrated(f"the ledger is at schema version {version} and not migrated to {newest} yet")

@@ -15,7 +15,7 @@ from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, Sender
 from actors.wire import crosses
 from domain.delivery import OfferedDelivery
-from domain.errors import Moved
+from domain.errors import FeedbackLoopsError, Moved, NotMigrated, Unavailable
 
 log = logging.getLogger(__name__)
 
@@ -122,6 +122,8 @@ class LoopHost:
         self._life = life
         self._node = node
         self._make_core = make_core
+        self._reader = reader
+        self._can_read = False
         self._sender = sender
         self._max_awake = max_awake
         self._held: set[str] = set()
@@ -160,6 +162,22 @@ class LoopHost:
         return len(self._awake)
 
     # --- the supervisor's orders
+
+    async def check_reading(self) -> None:
+        """Returns when the loops that it is given could be read.
+
+        Raises:
+            Unavailable: the ledger is not of this program's version yet: loops that are served elsewhere stay there.
+        """
+        if self._can_read:
+            return
+        try:
+            await asyncio.to_thread(self._reader.newest_delivery_id)
+        except NotMigrated as exc:
+            raise Unavailable(str(exc)) from exc
+        except FeedbackLoopsError:  # a store that is away is so for everybody: nobody is kept from anything
+            return
+        self._can_read = True
 
     def standing(self, order: Order) -> Standing:
         """What it is and holds. From now on it obeys the supervisor who asks, and no order from before."""

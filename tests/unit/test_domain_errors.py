@@ -26,6 +26,7 @@ SAMPLES: dict[str, list[Any]] = {
     "StaleRoutes": [7],
     "FirstTaken": [],
     "StoreUnavailable": [],
+    "NotMigrated": [],
     "Overloaded": [2.5],
     "Unavailable": [True],
     "Moved": [False],

@@ -15,7 +15,7 @@ from actors.loops import host as host_module
 from actors.loops.host import LoopHost, Order
 from actors.ports import Sender
 from domain.delivery import OfferedDelivery
-from domain.errors import Moved, NotFound, StoreUnavailable
+from domain.errors import Moved, NotFound, NotMigrated, StoreUnavailable, Unavailable
 from tests.fakes import ScriptedSender
 from tests.loop_places import CountedCore, LoopsReader, as_reader
 
@@ -351,3 +351,32 @@ def test_stopping_waits_for_what_is_at_work() -> None:
             assert (world.cores["fl_a"][0].is_alive, world.sender.is_closed) == (False, True)
 
     run(scenario)
+
+
+def test_a_program_whose_ledger_is_of_the_version_before_takes_no_loops_yet() -> None:
+    """Loops stay where they can be served; a store that is away is no reason to wait; what is well is asked once."""
+    failures: list[Exception] = [
+        NotMigrated("the ledger is at schema version 4 and not migrated to 5 yet"),
+        StoreUnavailable("away"),
+    ]
+
+    class Reader(LoopsReader):
+        asked = 0
+
+        def newest_delivery_id(self) -> int:
+            self.asked += 1
+            if failures:
+                raise failures.pop(0)
+            return 0
+
+    async def scenario() -> None:
+        async with a_host() as world:
+            reader = Reader()
+            world.host._reader = as_reader(reader)
+            with pytest.raises(Unavailable, match="not migrated"):
+                await world.host.check_reading()
+            for _ in range(4):
+                await world.host.check_reading()
+            assert reader.asked == 3
+
+    asyncio.run(scenario())
