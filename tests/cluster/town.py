@@ -73,15 +73,6 @@ class Town:
         for edge in self.edges:
             edge.wait_ready(timeout_s)
 
-    def wait_settled(self) -> None:
-        """Returns when all processes of loops that the budget allows are up; until then loops move to them."""
-
-        def settled() -> bool:
-            places = [len(self._actors(machine, role)) for machine in self.machines for role in ("host", "loop")]
-            return sum(places) == BUDGET
-
-        eventually(settled, 90, "the processes of loops are up")
-
     def machine_of(self, role: str) -> Machine:
         """The machine that an actor is on."""
 

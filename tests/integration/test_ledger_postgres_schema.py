@@ -27,7 +27,7 @@ from actors.ledger.postgres.schema import (
 from actors.ledger.postgres.writer import PostgresLedger
 from actors.ledger.sqlite.connection import open_writer as open_sqlite
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
-from domain.errors import StoreError, StoreUnavailable
+from domain.errors import NotMigrated, StoreError, StoreUnavailable
 from tests.postgres import PostgresServer
 
 
@@ -124,6 +124,18 @@ def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> N
     reader.close()
 
     assert schema_version(connection) == SCHEMA_VERSION + 1
+
+
+def test_a_reader_says_each_time_that_the_database_is_of_the_version_before(
+    url: str, connection: Connection[Any]
+) -> None:
+    """Also while it does not look anew, so that nobody takes it for a store that is away."""
+    migrate(connection, MIGRATIONS[:-1])
+    reader = PostgresLedgerReader(url)
+    for _ in range(3):
+        with pytest.raises(NotMigrated, match="not migrated to"):
+            reader.running_loops()
+    reader.close()
 
 
 async def checked(url: str) -> None:

@@ -103,7 +103,8 @@ class PostgresReading(Reading):
 
     def _connect(self) -> Connection[Row]:
         if self._failure is not None and time.monotonic() - self._failure[0] < PAUSE_S:
-            raise StoreUnavailable(str(self._failure[1]))
+            known = self._failure[1]
+            raise type(known)(str(known))
         try:
             connection = _open(self._url)
         except StoreUnavailable as exc:
