@@ -32,8 +32,8 @@ _OUTSIDE = """() => {
   }
   return found;
 }"""
-#: Labels of the cards' cells, and of the columns that they are in.
-_LABELS = """() => [...document.querySelectorAll(".cards tbody td")].map((cell) => [
+#: Labels of the cards' cells, and of the columns that they are in; a button says itself what it does.
+_LABELS = """() => [...document.querySelectorAll(".cards tbody td:not(.act)")].map((cell) => [
   getComputedStyle(cell, "::before").content.split(" / ")[0].replaceAll('"', ""),
   cell.closest("table").tHead.rows[0].cells[cell.cellIndex].textContent,
 ])"""
