@@ -18,6 +18,8 @@ START_S = 18.0
 BOOT_S = 45.0
 #: What a restart in order may delay a click by, from its answer to its handler.
 LATE_S = 2.0
+#: The same where three machines share two cores with whatever else is tested.
+TESTED_LATE_S = 5.0
 
 
 class NodeKilled(Fault):

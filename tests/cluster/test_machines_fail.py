@@ -2,37 +2,17 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.chaos.storm import Fault
 from tests.cluster.cluster_storm import ClusterStorm
-from tests.cluster.faults import HeadKilled, PowerCut, RollingRestart
-from tests.cluster.matrix import RATE, SAME_HEAD_S
-from tests.cluster.network import reason_to_skip
-from tests.cluster.town import Town, town
+from tests.cluster.faults import TESTED_LATE_S, HeadKilled, PowerCut, RollingRestart
+from tests.cluster.matrix import SAME_HEAD_S
+from tests.cluster.town import Town
 
 SEED = 20261125
-#: `make chaos` holds a restart in order to 2 s. Here three machines may share two cores with whatever else is tested.
-LATE_S = 5.0
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A cluster, for the whole module."""
-    if reason := reason_to_skip():
-        pytest.skip(reason)
-    with town(tmp_path_factory.mktemp("cluster"), with_redis=True) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def storm(cluster: Town) -> ClusterStorm:
-    """The cluster, under load."""
-    return ClusterStorm(cluster, random.Random(SEED), RATE)
 
 
 @pytest.mark.chaos
@@ -43,7 +23,7 @@ def test_a_machine_fails_and_no_promise_is_broken(cluster: Town, storm: ClusterS
     """I1 to I4 over machines; a restart in order delays no click for long."""
     edge = cluster.edges[-1].machine
     faults: dict[str, Fault] = {
-        "rolling restart": RollingRestart(cluster, LATE_S),
+        "rolling restart": RollingRestart(cluster, TESTED_LATE_S),
         "head killed": HeadKilled(cluster, which, SAME_HEAD_S),
         "power of an edge": PowerCut(cluster, which, lambda: edge, 2.0),
     }

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
@@ -12,30 +10,13 @@ import pytest
 from actors.user_agent import VERSION
 from tests.chaos.storm import Allowed
 from tests.cluster.cluster_storm import ClusterStorm
-from tests.cluster.matrix import RATE
-from tests.cluster.network import reason_to_skip
-from tests.cluster.test_machines_fail import LATE_S
-from tests.cluster.town import Town, town
+from tests.cluster.faults import TESTED_LATE_S
+from tests.cluster.town import Town
 from tests.cluster.upgrade import Upgrade, has_one_version
 from tests.next_version import NEXT_VERSION, make_next_version
 from tests.service import ROOT, eventually
 
 SEED = 20261126
-
-
-@pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
-    """A cluster of this version, for the whole module."""
-    if reason := reason_to_skip():
-        pytest.skip(reason)
-    with town(tmp_path_factory.mktemp("cluster"), with_redis=True) as made:
-        yield made
-
-
-@pytest.fixture(scope="module")
-def storm(cluster: Town) -> ClusterStorm:
-    """The cluster, under load."""
-    return ClusterStorm(cluster, random.Random(SEED), RATE)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +37,7 @@ def test_an_upgrade_breaks_no_promise(cluster: Town, storm: ClusterStorm, next_v
     while; in the end every actor runs the version of the front ends.
     """
     code = next_version if version == NEXT_VERSION else ROOT
-    allowed = Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S)
+    allowed = Allowed(recovery_s=TESTED_LATE_S, repeats=True, delay_s=TESTED_LATE_S)
     upgrade = Upgrade(cluster, f"upgrade to {version}", code, allowed)
     row = storm.round(upgrade)
 

@@ -1,4 +1,4 @@
-"""One real service for all end-to-end tests of a module."""
+"""Real services, and handlers for them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.handler import Handler
-from tests.service import Account, Service
+from tests.service import Account, Service, Sink
 
 
 @pytest.fixture(scope="session")
@@ -33,3 +33,23 @@ def handler() -> Iterator[Handler]:
     """A fresh handler."""
     with Handler() as made:
         yield made
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Service]:
+    """A service of the test's own that has not been started; its processes are gone afterwards."""
+    made = Service(tmp_path / "data")
+    try:
+        yield made
+    finally:
+        made.end()
+
+
+@pytest.fixture
+def sink() -> Iterator[Sink]:
+    """A handler for many events, as a process of its own."""
+    made = Sink()
+    try:
+        yield made.start()
+    finally:
+        made.stop()

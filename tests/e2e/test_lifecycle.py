@@ -4,34 +4,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
-import pytest
 
 from tests.chaos.clicks import Clicks
 from tests.service import ROOT, Service, Sink, eventually, marked
-
-
-@pytest.fixture
-def sink() -> Iterator[Sink]:
-    """A handler."""
-    made = Sink()
-    try:
-        yield made.start()
-    finally:
-        made.stop()
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Service]:
-    """A service that has not been started; its processes are gone afterwards."""
-    made = Service(tmp_path / "data")
-    try:
-        yield made
-    finally:
-        made.end()
 
 
 def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Service, sink: Sink) -> None:

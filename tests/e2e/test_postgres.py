@@ -23,16 +23,6 @@ def server() -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-def sink() -> Iterator[Sink]:
-    """A handler."""
-    made = Sink()
-    try:
-        yield made.start()
-    finally:
-        made.stop()
-
-
-@pytest.fixture
 def service(tmp_path: Path, server: PostgresServer) -> Iterator[Service]:
     """A service on a new database, not started; its processes are gone afterwards."""
     made = Service(tmp_path / "data", FEEDBACK_LOOPS_STORE=server.new_database())
