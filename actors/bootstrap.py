@@ -8,7 +8,6 @@ import os
 import random
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from uuid import uuid4
@@ -207,7 +206,8 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     connections = links(settings, actors)
     ledger, places = RemoteLedger(actors, connections), followed_places(connections)
     places.start()
-    names, nodes = partial(asyncio.to_thread, ray_state.actor_names), partial(asyncio.to_thread, ray_state.nodes)
+    names = functools.partial(asyncio.to_thread, ray_state.actor_names)
+    nodes = functools.partial(asyncio.to_thread, ray_state.nodes)
     gathering = Gathering(Actors(), names, nodes, places.counts)
     return Service(
         ledger=ledger,

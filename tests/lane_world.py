@@ -268,7 +268,7 @@ class LaneWorld:
 
     @property
     def breaker(self) -> str:
-        lane = self.core.delivering.lane
+        lane = self.core._delivering._lane
         return "closed" if lane is None else lane.health.breaker
 
     def check_start(self, post: Post) -> None:
@@ -289,7 +289,7 @@ class LaneWorld:
             self._check_order(post.delivery_id)
 
     def _check_order(self, delivery_id: int) -> None:
-        lane = self.core.delivering.lane
+        lane = self.core._delivering._lane
         assert lane is not None
         before = {i for (i,) in self.rows(f"SELECT id FROM deliveries WHERE state = 0 AND id < {delivery_id}")}
         skipped = {i for i in before - self.revived if not lane.is_begun(i)}

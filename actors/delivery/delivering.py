@@ -73,11 +73,6 @@ class Delivering:
         self._replaying: Replaying | None = None
 
     @property
-    def lane(self) -> Lane | None:
-        """The lane, once there is one."""
-        return self._lane
-
-    @property
     def health(self) -> LaneHealth:
         """How the handler does, as far as this process knows."""
         return LaneHealth() if self._lane is None else self._lane.health

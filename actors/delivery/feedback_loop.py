@@ -115,11 +115,6 @@ class FeedbackLoopCore:
         await self._stored.load()
 
     @property
-    def delivering(self) -> Delivering:
-        """What its deliveries are made by."""
-        return self._delivering
-
-    @property
     def is_at_rest(self) -> bool:
         """Whether it has nothing to do and nothing in hand: it could be stopped, and started again when needed."""
         is_giving_up = self._giving_up is not None and not self._giving_up.done()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from typing import Final, Protocol
 
@@ -144,7 +143,7 @@ class Fleet:
         return sorted(missing)
 
     async def _start(self, name: str, *, here: bool = False) -> None:
-        await asyncio.to_thread(functools.partial(self._launcher.start, name, here=here))
+        await asyncio.to_thread(self._launcher.start, name, here=here)
         await self._actors.ask(name, "ping", timeout_s=START_TIMEOUT_S)
 
     async def _edition_of(self, name: str, timeout_s: float = START_TIMEOUT_S) -> Edition:

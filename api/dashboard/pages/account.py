@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Iterable
+from typing import Any, Final, TypeVar
 
 from actors import commands as c
 from api.auth import key_hash, new_api_key
@@ -11,6 +12,8 @@ from api.reply import Reply
 from domain.errors import Conflict, InvalidInput, NotFound
 
 HERE: Final = f"{ROOT}/account"
+
+T = TypeVar("T", c.ApiKey, c.User)
 
 
 async def _page(visit: Visit, status: int = 200, **found: Any) -> Reply:
@@ -36,12 +39,17 @@ async def new_key(visit: Visit) -> Reply:
     return await _page(visit, new_key=api_key)
 
 
+def _one_of(found: Iterable[T], what: str, id_: str) -> T:
+    one = next((one for one in found if one.id == id_), None)
+    if one is None:
+        raise NotFound(f"there is no {what} {id_} in this account")
+    return one
+
+
 async def revoke_key_page(visit: Visit) -> Reply:
     """Asks whether the key is meant."""
     keys = await visit.call(c.ListApiKeys(account=visit.account))
-    key = next((key for key in keys if key.id == visit.path["id"]), None)
-    if key is None:
-        raise NotFound(f"there is no API key {visit.path['id']} in this account")
+    key = _one_of(keys, "API key", visit.path["id"])
     consequence = "Programs that use it are refused, at the latest in some seconds. This cannot be taken back."
     what = f"{key.name or '(no name)'}, {key.id}"
     return visit.html("confirm.html", title="Revoke an API key", what=what, consequence=consequence, button="Revoke it")
@@ -68,9 +76,7 @@ async def add_user(visit: Visit) -> Reply:
 async def remove_user_page(visit: Visit) -> Reply:
     """Asks whether the user is meant, who may be the visitor."""
     users = await visit.call(c.ListUsers(account=visit.account))
-    user = next((user for user in users if user.id == visit.path["id"]), None)
-    if user is None:
-        raise NotFound(f"there is no user {visit.path['id']} in this account")
+    user = _one_of(users, "user", visit.path["id"])
     consequence = "All sessions of theirs end at once. What they have set up stays."
     if visit.session is not None and user.id == visit.session.user.id:
         consequence = "This is you: you are signed out at once, and only another user can let you in again."
