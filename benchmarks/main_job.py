@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import row
-from tests.service import ROOT, Account, Service, Sink, eventually, free_port
+from tests.paths import ROOT
+from tests.service import Account, Service, Sink, eventually, free_port
 
 
 def send(port: int, paths: list[str], folder: Path, rate: float = 0, connections: int = 64) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.service import ROOT
+from tests.paths import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 #: Each writes its own file when it is told where to.

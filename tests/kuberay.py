@@ -16,13 +16,15 @@ from typing import Any, Final
 
 import yaml
 
+from tests.paths import FIXTURES
+
 #: The oldest release that deploy/kuberay.yaml is for.
 VERSION: Final = "1.6.0"
 MODULE: Final = "github.com/ray-project/kuberay/ray-operator"
 GENERATOR: Final = "sigs.k8s.io/controller-tools/cmd/controller-gen"
 #: As KubeRay's own Makefile has them, without descriptions.
 OPTIONS: Final = "crd:maxDescLen=0,generateEmbeddedObjectMeta=true,allowDangerousTypes=true"
-SCHEMA: Final = Path(__file__).parent / f"fixtures/kuberay/raycluster-{VERSION}.json.gz"
+SCHEMA: Final = FIXTURES / f"kuberay/raycluster-{VERSION}.json.gz"
 API_VERSION: Final = "v1"
 #: Makes Go know what is wanted of both modules; the generator's version is then the one that KubeRay requires.
 _IMPORTS: Final = f"""//go:build tools

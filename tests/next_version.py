@@ -11,7 +11,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.service import ROOT
+from tests.paths import ROOT
 
 NEXT_VERSION = "99.0"
 PACKAGES = ("actors", "api", "domain")

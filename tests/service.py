@@ -20,8 +20,8 @@ import httpx
 import psutil
 
 from actors.processes.data_dir import short_dir
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parent.parent
 MARK = "FEEDBACK_LOOPS_TEST_RUN"
 
 #: What tells a kind of process from its command line.

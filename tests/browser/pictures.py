@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests.browser.chromium import CHROMIUM
 from tests.browser.test_walk import stage, walk
-from tests.service import ROOT
+from tests.paths import ROOT
 
 
 def main() -> None:

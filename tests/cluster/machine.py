@@ -17,7 +17,8 @@ import psutil
 
 from actors.processes.die_with_parent import wrapped
 from tests.cluster.network import Cable, Network, run
-from tests.service import ROOT, eventually
+from tests.paths import ROOT
+from tests.service import eventually
 
 #: Where the program is, on every machine.
 CODE = "/mnt/code"

@@ -25,7 +25,7 @@ from tests.cluster.network import reason_to_skip
 from tests.cluster.town import Town, town
 from tests.cluster.upgrade import Upgrade, UpgradeMachines
 from tests.next_version import make_next_version
-from tests.service import ROOT
+from tests.paths import ROOT
 
 #: Clicks a second.
 RATE = 60.0

@@ -18,7 +18,7 @@ from actors.links.link import Link
 from domain.errors import Unavailable
 from tests.cluster.machine import Machine
 from tests.cluster.network import Network, reason_to_skip
-from tests.service import ROOT
+from tests.paths import ROOT
 
 PORT = 9000
 #: Answers every request but those of kind 40, which it takes its time for.

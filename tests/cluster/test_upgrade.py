@@ -14,7 +14,8 @@ from tests.cluster.faults import TESTED_LATE_S
 from tests.cluster.town import Town
 from tests.cluster.upgrade import Upgrade, has_one_version
 from tests.next_version import NEXT_VERSION, make_next_version
-from tests.service import ROOT, eventually
+from tests.paths import ROOT
+from tests.service import eventually
 
 SEED = 20261126
 

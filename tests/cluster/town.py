@@ -14,8 +14,9 @@ from tests.cluster.machine import Machine
 from tests.cluster.network import OWN_NUMBER, Network
 from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
 from tests.cluster.stores import RedisServer, postgres_at
+from tests.paths import ROOT
 from tests.postgres import PostgresServer
-from tests.service import ROLES, ROOT, Sink, eventually, free_port
+from tests.service import ROLES, Sink, eventually, free_port
 
 #: Processes of loops: as many hosts as machines, and as many of loops' own.
 BUDGET = 6

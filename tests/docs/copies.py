@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from tests.docs.snippets import ROOT
+from tests.paths import ROOT
 
 PAGES: Final = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 _COPY: Final = re.compile(

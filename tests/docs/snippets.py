@@ -20,7 +20,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path(__file__).parents[2]
 #: Languages of blocks that are run without being told to, and of blocks that nothing can be done with.
 SHELL: Final = frozenset({"sh"})
 PROSE: Final = frozenset({"", "text"})

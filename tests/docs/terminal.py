@@ -16,7 +16,8 @@ from typing import Final
 
 import psutil
 
-from tests.docs.snippets import ROOT, Snippet
+from tests.docs.snippets import Snippet
+from tests.paths import ROOT
 from tests.service import MARK, eventually, free_port, marked
 
 RUN_TIMEOUT_S: Final = 60.0

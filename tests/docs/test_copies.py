@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.docs.copies import PAGES, copied, renewed
-from tests.docs.snippets import ROOT
+from tests.paths import ROOT
 
 #: What would have a file included when the site is built, whole or as a formatter of code leaves it.
 INCLUDE = re.compile(r"8\s?<")

@@ -12,8 +12,9 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.docs.snippets import ROOT, snippets
+from tests.docs.snippets import snippets
 from tests.e2e.test_main_job import BROWSER, path_of, register
+from tests.paths import ROOT
 from tests.service import Service, eventually, free_port
 
 PAGE = ROOT / "docs/how-to/behind-a-proxy.md"

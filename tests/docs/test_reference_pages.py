@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from api import api_page, cli_page
-from tests.docs.snippets import ROOT
+from tests.paths import ROOT
 
 
 def test_the_api_page_is_current() -> None:

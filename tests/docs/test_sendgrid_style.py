@@ -18,7 +18,8 @@ from actors.ports import HttpRequest
 from api.cli.loops import group
 from api.handler_events import EVENTS, fields_of
 from domain.values import Trigger
-from tests.docs.snippets import ROOT, snippets
+from tests.docs.snippets import snippets
+from tests.paths import ROOT
 
 PAGE = ROOT / "docs/how-to/sendgrid-style-code.md"
 KEY = bytes(range(24))

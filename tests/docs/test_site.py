@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.snippets import ROOT
 from tests.docs.test_copies import INCLUDE
+from tests.paths import ROOT
 
 #: What a browser loads by itself; links that people follow may lead anywhere.
 _LOADED = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?([^\" >]+)|<link\b[^>]*\bhref=\"?([^\" >]+)")

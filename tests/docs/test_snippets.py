@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from tests.docs.conftest import equip
-from tests.docs.snippets import ROOT, Snippet, given, snippets
+from tests.docs.snippets import Snippet, given, snippets
 from tests.docs.terminal import Reader
 from tests.handler import Handler
+from tests.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 DONE = {"run", "background", "file", "output", "output of"}

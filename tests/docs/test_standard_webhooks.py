@@ -11,7 +11,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from api.cli.loops import group
-from tests.docs.snippets import ROOT, snippets
+from tests.docs.snippets import snippets
+from tests.paths import ROOT
 
 PAGE = ROOT / "docs/how-to/standard-webhooks.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import ROOT, Service, eventually, running
+from tests.paths import ROOT
+from tests.service import Service, eventually, running
 
 pytestmark = pytest.mark.ray
 

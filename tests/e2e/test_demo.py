@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.service import MARK, ROOT, eventually, marked
+from tests.paths import ROOT
+from tests.service import MARK, eventually, marked
 
 pytestmark = pytest.mark.ray
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from tests.e2e.test_main_job import verified_loop
 from tests.handler import Handler
-from tests.service import ROOT, Account, Service
+from tests.paths import ROOT
+from tests.service import Account, Service
 
 
 def examined(service: Service, *arguments: str) -> tuple[int, dict[str, Any]]:

@@ -24,7 +24,8 @@ import pytest
 from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.test_main_job import BROWSER, path_of, register
-from tests.service import ROOT, Account, Service, eventually, free_port
+from tests.paths import ROOT
+from tests.service import Account, Service, eventually, free_port
 
 EXAMPLES = ROOT / "examples"
 #: How each is started, in its folder, and the path of its URL.

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from actors.processes.data_dir import short_dir
-from tests.service import ROOT, Service, eventually, marked
+from tests.paths import ROOT
+from tests.service import Service, eventually, marked
 
 pytestmark = pytest.mark.ray
 

@@ -8,7 +8,8 @@ import sys
 import httpx
 
 from tests.chaos.clicks import Clicks
-from tests.service import ROOT, Service, Sink, eventually, marked
+from tests.paths import ROOT
+from tests.service import Service, Sink, eventually, marked
 
 
 def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Service, sink: Sink) -> None:

@@ -13,7 +13,8 @@ from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
 from actors.ledger.stores import LEDGER_FILE
 from tests.chaos.clicks import USER_AGENT
 from tests.next_version import make_next_version
-from tests.service import ROOT, Service, Sink, eventually
+from tests.paths import ROOT
+from tests.service import Service, Sink, eventually
 
 
 def schema_of(service: Service) -> int:

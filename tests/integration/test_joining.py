@@ -14,7 +14,8 @@ import psutil
 import pytest
 
 from actors.processes.ray_node import NODE_ADDRESS
-from tests.service import ROOT, eventually, free_port, in_sessions
+from tests.paths import ROOT
+from tests.service import eventually, free_port, in_sessions
 
 #: What joins, says so, and is asked how much processor time it has used.
 DRIVER = """

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any, get_args
 
 import httpx
@@ -26,10 +25,10 @@ from api.routes.table import OPERATIONS
 from api.schemas.base import TriggerName
 from domain.delivery import EVENT_TOO_LARGE
 from domain.values import Trigger
+from tests.paths import ROOT
 from tests.unit.api_fake import ADMIN_KEY, NOW_MS, Api, run
 
 LOOPS = "/v1/feedback-loops"
-ROOT = Path(__file__).parents[2]
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
 
 

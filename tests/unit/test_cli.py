@@ -15,8 +15,7 @@ from actors.processes.log_lines import LineFormatter
 from api.cli.bench import event_time_ms, percentile
 from api.cli.main import COMMANDS
 from domain.values import id_text
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

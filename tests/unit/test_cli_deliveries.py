@@ -11,7 +11,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import msgspec
 import pytest
@@ -21,10 +20,10 @@ from api import event_stream
 from api.cli import events, replay
 from api.cli.times import moment
 from domain.errors import StoreUnavailable
+from tests.paths import ROOT
 from tests.unit.api_fake import NOW_MS
 from tests.unit.cli_service import Served, served
 
-ROOT = Path(__file__).parents[2]
 ATTEMPT = c.AttemptView(
     no=1,
     at_ms=NOW_MS,

@@ -14,11 +14,11 @@ import pytest
 
 from actors import commands as c
 from domain.errors import StoreUnavailable
+from tests.paths import ROOT
 from tests.unit.api_fake import ADMIN_KEY, NOW_MS
 from tests.unit.cli_service import Served, served
 
 GROUPS = ("accounts", "loops", "messages", "events", "deliveries", "replay")
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from actors import options
 from actors.settings import OPTIONS
 from tests import kuberay
 from tests.cluster.ray_on_machines import PATIENCE, SETTINGS
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 LAUNCHER_FILES = ("ray_cluster.yaml", "deploy/aws.yaml")
 UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 KUBERNETES = "1.33"

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from api.dashboard.handlers import SNIPPETS
 from api.dashboard.static_files import StaticFiles
+from tests.paths import ROOT
 from tests.unit.api_fake import Api, run
 from tests.unit.dashboard_world import Visitor, World
 
 STATIC = Path(str(files("api.dashboard") / "static"))
 VENDOR = STATIC / "vendor"
-ROOT = Path(__file__).parents[2]
 #: What the first page may weigh as it goes over the wire.
 FIRST_LOAD_BYTES = 100_000
 

@@ -13,6 +13,7 @@ import pytest
 from actors.processes.data_dir import DataDir, make_own, short_dir, write_private
 from actors.settings import Secret
 from domain.errors import Conflict, StoreUnavailable
+from tests.paths import ROOT
 
 HOLD = """
 import sys
@@ -87,9 +88,7 @@ def test_a_damaged_key_is_never_replaced(tmp_path: Path, damage: bytes) -> None:
 def test_a_second_service_is_refused_by_name(tmp_path: Path) -> None:
     """While one process uses the directory another is refused, and told which one; after its kill -9 it is free."""
     command = [sys.executable, "-c", HOLD, str(tmp_path / "data")]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=Path(__file__).parents[2]
-    ) as holder:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == b"held\n"
         with pytest.raises(Conflict, match=rf"in use by another service \(process {holder.pid}\)"):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
+
 PAGES = [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted(ROOT.glob("docs/**/*.md"))
 ARCHITECTURE = ROOT / "docs/explanation/architecture.md"
 CODE = [path for folder in ("domain", "actors", "api", "tests") for path in ROOT.glob(f"{folder}/**/*.py")]

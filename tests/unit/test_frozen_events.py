@@ -21,8 +21,9 @@ from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
 from domain.user import User
 from domain.values import LoopState
+from tests.paths import FIXTURES
 
-FROZEN = sorted((Path(__file__).parents[1] / "fixtures" / "events").glob("*.json"))
+FROZEN = sorted((FIXTURES / "events").glob("*.json"))
 MAPPER = event_mapper()
 T_MS = 1_767_225_600_000
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 from jsonschema import Draft202012Validator
 
@@ -11,8 +9,7 @@ from actors.delivery.samples import sample_fields
 from api.events_page import page
 from api.handler_events import EVENTS, FIELDS, fields_of, model_name, models
 from domain.values import Trigger
-
-ROOT = Path(__file__).parents[2]
+from tests.paths import ROOT
 
 
 def test_the_reference_page_is_what_the_table_says() -> None:

@@ -22,8 +22,8 @@ from api.journal import Journal, JournalLimits
 from api.journal_store import JournalStore, Outcome, Removals
 from domain.errors import StoreUnavailable
 from domain.tracking import TrackingHit
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 MIB = 1 << 20
 QUICK = JournalLimits(retry_s=0.02, removal_delay_s=0.01, stuck_s=30.0)
 

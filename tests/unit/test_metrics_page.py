@@ -6,7 +6,6 @@ import asyncio
 import json
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import promql_parser
@@ -22,9 +21,9 @@ from actors.metrics.readings import Readings, Spread
 from actors.metrics.tallies import Tallies
 from api.metrics_page import MetricsPage
 from domain.errors import Unavailable
+from tests.paths import ROOT
 from tests.unit.api_fake import Api, FakeClient
 
-ROOT = Path(__file__).parents[2]
 RULES = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
 ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/feedback-loops.json").read_text())

@@ -15,8 +15,8 @@ from actors.settings_table import OPTIONS, text_of
 from api.cli import serve
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 KEYS = {"FEEDBACK_LOOPS_MASTER_KEY": "ab" * 32, "FEEDBACK_LOOPS_ADMIN_KEY": "an-admin-key"}
 
 

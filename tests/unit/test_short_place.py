@@ -15,8 +15,8 @@ import pytest
 from actors.processes.ray_node import MARK
 from actors.processes.short_place import held, remove_leftovers
 from domain.errors import Conflict, StoreUnavailable
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 HOLD = """
 import sys
 from pathlib import Path

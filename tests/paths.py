@@ -1,0 +1,9 @@
+"""Folders of the checkout, for tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).parent.parent
+FIXTURES: Final = ROOT / "tests" / "fixtures"
