@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 class Answer(msgspec.Struct, array_like=True, frozen=True):
     """What crosses back: Ray wraps exceptions in classes of its own, so ours travel as values.
 
-    It is read before anything else is, by every version: it stays as it is (`actors.wire`).
+    It is read before anything else is, by every version: it stays as it is (`actors.compatibility`).
     """
 
     value: Any

@@ -16,11 +16,11 @@ from eventsourcing.persistence import StoredEvent
 
 from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.compatibility import crosses, reader
 from actors.ledger.access_port import AccessChange
 from actors.links.links import Links
 from actors.loops.places import Changes, Places
 from actors.ray_calls import Actors
-from actors.wire import crosses, reader
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
 from domain.tracking import EventToRecord, RecordedEvents

@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from actors.wire import reader
+from actors.compatibility import reader
 from api.journal_store import JournalStore, Outcome, Removals
 from api.unsaved_hits import UnsavedHits
 from domain.errors import StoreUnavailable

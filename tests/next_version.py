@@ -1,4 +1,4 @@
-"""The version after this one: the working tree again, with whatever `actors.wire` allows a version to bring.
+"""The version after this one: the working tree again, with whatever `actors.compatibility` allows a version to bring.
 
 Fields are new on everything that crosses between processes, an option and a metric's bucket are new, and each store has
 a migration more. What runs it has the copy on `PYTHONPATH`, before what is installed.
@@ -54,7 +54,7 @@ def make_next_version(folder: Path) -> Path:
         _add(folder / name, after, added)
     for store in ("sqlite", "postgres"):
         _migrate(folder / "actors/ledger" / store / "migrations")
-    # By this the program knows its version (`actors.user_agent`).
+    # By this the program knows its version (`actors.version`).
     about = folder / f"feedback_loops-{NEXT_VERSION}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: feedback-loops\nVersion: {NEXT_VERSION}\n")

@@ -19,7 +19,7 @@ from dns.rdtypes.ANY.TXT import TXT
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.adapters.sender import host_header
 from actors.ports import Fetched
-from actors.user_agent import USER_AGENT
+from actors.version import USER_AGENT
 from domain.verification import MAX_CONTENT_BYTES
 
 log = logging.getLogger(__name__)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.commands.command import Command
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 
 class Account(Crossing, frozen=True, kw_only=True):

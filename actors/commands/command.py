@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Generic, TypeVar
 
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 R_co = TypeVar("R_co", covariant=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 
 class AttemptView(Crossing, frozen=True, kw_only=True):

@@ -8,7 +8,7 @@ import msgspec
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 
 class Health(Crossing, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ import msgspec
 from actors.commands.accounts import Account
 from actors.commands.command import Command
 from actors.commands.events import EventView
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 
 class MessageSpec(Crossing, frozen=True, kw_only=True):

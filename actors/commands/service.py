@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from actors.commands.command import Command
+from actors.compatibility import Crossing
 from actors.metrics.census import Census
 from actors.metrics.readings import Readings
-from actors.wire import Crossing
 
 
 class StoredAnswer(Crossing, frozen=True, kw_only=True):

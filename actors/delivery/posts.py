@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from actors.ports import HttpRequest
-from actors.user_agent import USER_AGENT
+from actors.version import USER_AGENT
 from domain.payload import CONTENT_TYPES, encode_form, form_bytes
 from domain.signing import standard_webhooks_signature
 from domain.values import PayloadFormat

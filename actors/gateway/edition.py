@@ -9,9 +9,9 @@ from typing import Final, Self
 
 import msgspec
 
-from actors.program import PROGRAM
 from actors.settings import OPTIONS, Settings
 from actors.settings_table import text_of
+from actors.version import PROGRAM
 from domain.keys import derive
 
 #: The key of an edition in the settings that actors are given, beside the options' names.
@@ -34,7 +34,7 @@ class Edition:
 
     #: Unix time of that start, milliseconds.
     started_ms: int
-    #: `actors.program.PROGRAM`.
+    #: `actors.version.PROGRAM`.
     version: str
     #: Tells master keys apart, and does not tell what they are.
     installation: str

@@ -14,7 +14,7 @@ from typing import Any, Final, get_args
 import msgspec
 
 from actors import commands
-from actors.wire import reader
+from actors.compatibility import reader
 from domain.errors import InvalidInput
 from domain.tracking import TrackingHit
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from actors import commands as c
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 
 class BeginSession(Crossing, frozen=True, kw_only=True, tag=True):

@@ -9,11 +9,11 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
+from actors.compatibility import crosses
 from actors.delivery.outbox_watch import OutboxWatch
 from actors.delivery.steady_time import SteadyTime
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, Sender
-from actors.wire import crosses
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError, Moved, NotMigrated, Unavailable
 

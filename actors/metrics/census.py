@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from actors.compatibility import Crossing
 from actors.metrics import catalogue as m
 from actors.metrics.readings import ProcessReadings
-from actors.wire import Crossing
 
 
 class Node(Crossing, frozen=True, kw_only=True):

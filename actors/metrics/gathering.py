@@ -17,7 +17,7 @@ from actors.metrics.process import STARTED_MS, process_readings
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
 from actors.metrics.totals import Totals, fitting, merged_gauges
-from actors.program import PROGRAM
+from actors.version import PROGRAM
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from uuid import uuid4
 from actors.metrics import catalogue as m
 from actors.metrics.readings import Number, ProcessReadings, Readings
 from actors.metrics.tallies import Tallies
-from actors.program import PROGRAM
+from actors.version import PROGRAM
 
 #: When this process began to count.
 STARTED_MS: Final = time.time_ns() // 1_000_000

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.wire import Crossing
+from actors.compatibility import Crossing
 
 #: Name of a metric (`Metric.short_name`) and the values of its labels, in their order.
 Series = tuple[str, tuple[str, ...]]
@@ -33,5 +33,5 @@ class ProcessReadings(Crossing, array_like=True, frozen=True):
     readings: Readings
     #: Ray's id of the node that it is on; empty where nobody asked.
     node: str = ""
-    #: `actors.program.PROGRAM` of the process; empty of one that does not say.
+    #: `actors.version.PROGRAM` of the process; empty of one that does not say.
     version: str = ""

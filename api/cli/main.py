@@ -6,9 +6,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from typing import Final
 
+from actors.version import VERSION
 from api.cli.parser import Parser
 
 #: Each is a module of `api.cli` with a `run(arguments, environment) -> exit code`.
@@ -36,13 +36,6 @@ DESCRIPTION: Final = (
 )
 
 
-def _version() -> str:
-    try:
-        return version("feedback-loops")
-    except PackageNotFoundError:  # run from a checkout that was not installed
-        return "not installed"
-
-
 def parser() -> Parser:
     """The parser of everything up to the command's name."""
     width = max(map(len, COMMANDS))
@@ -53,7 +46,7 @@ def parser() -> Parser:
         description=DESCRIPTION,
         epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` tells more of each. New here? Try the demo.",
     )
-    made.add_argument("--version", action="version", version=f"feedback-loops {_version()}", help="show the version")
+    made.add_argument("--version", action="version", version=f"feedback-loops {VERSION}", help="show the version")
     made.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
     return made
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.user_agent import VERSION
+from actors.version import VERSION
 from tests.chaos.storm import Allowed
 from tests.cluster.cluster_storm import ClusterStorm
 from tests.cluster.faults import TESTED_LATE_S

@@ -23,7 +23,7 @@ from actors.delivery.outbox_watch import OutboxWatch
 from actors.delivery.posts import LaneConfig, SigningSecret
 from actors.delivery.steady_time import SteadyTime
 from actors.ports import HttpAnswer, HttpRequest
-from actors.user_agent import USER_AGENT
+from actors.version import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.retry import RetrySchedule

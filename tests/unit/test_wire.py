@@ -14,6 +14,7 @@ import pytest
 
 from actors import commands as c
 from actors import ray_ports
+from actors.compatibility import Crossing, reader
 from actors.gateway.edition import Edition
 from actors.gateway.protocol import hits_body, read_hits
 from actors.ledger.access_port import BeginSession
@@ -21,7 +22,6 @@ from actors.loops.host import Order, Standing
 from actors.loops.places import Changes
 from actors.metrics.readings import ProcessReadings, Readings, Spread
 from actors.ray_calls import Answer
-from actors.wire import Crossing, reader
 from api.tracking_hits import event_id_of
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
