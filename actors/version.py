@@ -1,4 +1,4 @@
-"""Version of the service, and a digest of its code: releases count versions, a digest tells apart all that comes between."""
+"""Version of the service, with a digest of its code: it tells programs apart that have the same version number."""
 
 from __future__ import annotations
 

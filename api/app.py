@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from importlib.metadata import PackageNotFoundError, version
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Final, Protocol
@@ -20,6 +19,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
 from actors.metrics.tallies import Tallies
+from actors.version import VERSION
 from api.auth import Authenticator
 from api.client_address import ClientAddresses
 from api.dashboard.site import Dashboard
@@ -135,7 +135,7 @@ def create_app(
     dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
     authenticator = Authenticator(client, str(settings.admin_key))
     kept_answers = KeptAnswers(client, settings.master_key)
-    operations = with_documents(OPERATIONS, _version())
+    operations = with_documents(OPERATIONS, VERSION)
     api = Starlette(
         routes=[
             Route(path, Endpoint(by_method, services, authenticator, kept_answers))
@@ -182,13 +182,6 @@ def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]
     for operation in operations:
         found.setdefault(operation.path, {})[operation.method] = operation
     return found
-
-
-def _version() -> str:
-    try:
-        return version("feedback-loops")
-    except PackageNotFoundError:
-        return "0"
 
 
 async def _http_problem(request: Request, error: Exception) -> Response:
