@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from actors.settings_table import OPTIONS, Option
+from actors.settings.options import OPTIONS, Option
 
 INTRODUCTION: Final = """\
 # Settings
@@ -17,7 +17,7 @@ Every option of `feedback-loops serve` is a flag and an environment variable; th
 only, because every user of a machine can see the flags of a process. An empty variable counts as not set. All that is
 wrong is reported at once, before anything starts.
 
-This page is made from the table in `actors/settings_table.py`.
+This page is made from the table in `actors/settings/options.py`.
 
 | flag | variable | meaning | default |
 |---|---|---|---|

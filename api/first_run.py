@@ -13,7 +13,7 @@ from typing import Final
 
 from actors.client import Client
 from actors.commands import IsFirstRun
-from actors.processes.data_dir import write_private
+from actors.settings.data_dir import write_private
 from domain.errors import FeedbackLoopsError, InvalidInput
 from domain.keys import derive
 

@@ -35,9 +35,9 @@ ADDED = (
     ("actors/metrics/catalogue.py", "_COMMIT_S: Final = (", "0.0001, "),
     ("actors/commands/loops.py", "    disabled_reason: str | None\n", FIELD),
     ("actors/gateway/edition.py", "    options: dict[str, str]\n", FIELD),
-    ("actors/settings.py", "    log_format: str\n", "    novelty: str\n"),
+    ("actors/settings/__init__.py", "    log_format: str\n", "    novelty: str\n"),
     (
-        "actors/settings_table.py",
+        "actors/settings/options.py",
         "OPTIONS: Final[tuple[Option, ...]] = (\n",
         '    Option(name="novelty", metavar="TEXT", default="new", read=str, help="New."),\n',
     ),

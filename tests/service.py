@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
-from actors.processes.data_dir import short_dir
+from actors.settings.data_dir import short_dir
 from tests.paths import ROOT
 
 MARK = "FEEDBACK_LOOPS_TEST_RUN"

@@ -10,7 +10,7 @@ from typing import Final, Self
 import msgspec
 
 from actors.settings import OPTIONS, Settings
-from actors.settings_table import text_of
+from actors.settings.options import text_of
 from actors.version import PROGRAM
 from domain.keys import derive
 

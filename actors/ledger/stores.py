@@ -12,8 +12,8 @@ from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.ledger.writer import Ledger
-from actors.processes.data_dir import write_private
 from actors.settings import Settings
+from actors.settings.data_dir import write_private
 from domain.errors import Conflict
 
 #: In the data directory.

@@ -21,7 +21,7 @@ import lmdb
 from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
 from actors.ledger.stores import ELSEWHERE, ELSEWHERE_FILE
-from actors.processes.data_dir import DataDir, write_private
+from actors.settings.data_dir import DataDir, write_private
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 
 MANIFEST: Final = "manifest.json"

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.processes.child_process import ChildProcess, Program
-from actors.processes.data_dir import make_own, write_private
+from actors.settings.data_dir import make_own, write_private
 from domain.errors import Unavailable
 
 log = logging.getLogger(__name__)

@@ -14,8 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from actors.processes.data_dir import make_own
 from actors.processes.ray_node import temp_dirs_in_use
+from actors.settings.data_dir import make_own
 from domain.errors import Conflict
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.processes.backup import BackedUp, back_up
-from actors.settings_table import ENV_PREFIX
+from actors.settings.options import ENV_PREFIX
 from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError
 

@@ -22,7 +22,7 @@ from rich.text import Text
 
 from actors.processes.keeper import child_environment
 from actors.settings import MARKS
-from actors.settings_table import ENV_PREFIX
+from actors.settings.options import ENV_PREFIX
 from api.cli.event_text import CHECKED, ReceivedEvent, rendered
 from api.cli.parser import Parser
 from api.cli.processes import OwnProcess, accepts, free_port

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from actors.processes.data_dir import DataDir
-from actors.settings_table import ENV_PREFIX
+from actors.settings.data_dir import DataDir
+from actors.settings.options import ENV_PREFIX
 from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.processes.backup import restore
-from actors.settings_table import ENV_PREFIX
+from actors.settings.options import ENV_PREFIX
 from api.cli.backup import DATA_DIR, ELSEWHERE, listing
 from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError

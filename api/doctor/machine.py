@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from actors.settings import Settings
-from actors.settings_table import bearer_key, key
+from actors.settings.options import bearer_key, key
 from api.doctor.findings import Finding, ok, problem, warning
 
 #: Of the file system, below which there is a warning, and a problem.

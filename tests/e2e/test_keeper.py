@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from actors.processes.data_dir import short_dir
+from actors.settings.data_dir import short_dir
 from tests.paths import ROOT
 from tests.service import Service, eventually, marked
 

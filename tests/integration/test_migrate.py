@@ -23,8 +23,8 @@ from actors.ledger.postgres.writer import PostgresLedger
 from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.processes.data_dir import DataDir
 from actors.settings import Settings
+from actors.settings.data_dir import DataDir
 from api.cli import migrate
 from domain.delivery import LaneHealth
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable

@@ -15,7 +15,7 @@ from actors.ledger import stores
 from actors.ledger.sqlite.schema import SCHEMA_VERSION
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
-from actors.processes.data_dir import DataDir
+from actors.settings.data_dir import DataDir
 from api.cli import backup as backup_command
 from api.cli import restore as restore_command
 from api.journal_store import JournalStore, Removals

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.processes.data_dir import DataDir, make_own, short_dir, write_private
 from actors.settings import Secret
+from actors.settings.data_dir import DataDir, make_own, short_dir, write_private
 from domain.errors import Conflict, StoreUnavailable
 from tests.paths import ROOT
 
 HOLD = """
 import sys
 from pathlib import Path
-from actors.processes.data_dir import DataDir
+from actors.settings.data_dir import DataDir
 with DataDir.open(Path(sys.argv[1])):
     print("held", flush=True)
     sys.stdin.read()

@@ -22,8 +22,8 @@ from actors.adapters.resolver import HandlerResolver
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, migrate
-from actors.processes.data_dir import DataDir
 from actors.settings import Settings
+from actors.settings.data_dir import DataDir
 from api.cli import doctor
 from api.doctor import machine, network, stores
 from api.doctor.findings import Finding, Level, carried_out

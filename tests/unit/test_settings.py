@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from actors.settings import Secret, Settings
+from actors.settings.options import OPTIONS, text_of
 from actors.settings_page import page
-from actors.settings_table import OPTIONS, text_of
 from api.cli import serve
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule

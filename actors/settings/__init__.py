@@ -1,6 +1,6 @@
 """Settings: read from flags and environment once, checked whole, and frozen. Nothing else reads the environment.
 
-The options themselves, their meaning and their defaults are in `actors.settings_table`.
+The options themselves, their meaning and their defaults are in `actors.settings.options`.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Any, Final, Self
 
-from actors.processes.data_dir import short_dir
-from actors.settings_table import ENV_PREFIX, OPTIONS, Option, Secret, text_of
+from actors.settings.data_dir import short_dir
+from actors.settings.options import ENV_PREFIX, OPTIONS, Option, Secret, text_of
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule
 

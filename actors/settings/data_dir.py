@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from actors.settings_table import KEY_BYTES, Secret, bearer_key, key
+from actors.settings.options import KEY_BYTES, Secret, bearer_key, key
 from domain.errors import Conflict, StoreUnavailable
 
 #: Seconds that what a dead service started has to end.
