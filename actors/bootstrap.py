@@ -42,8 +42,8 @@ from actors.metrics.gathering import Gathering
 from actors.metrics.process import process_readings
 from actors.metrics.readings import ProcessReadings
 from actors.metrics.tallies import Tallies
-from actors.processes.garbage import tame
-from actors.processes.log_lines import configure
+from actors.process_setup.gc_tuning import tame
+from actors.process_setup.logging_setup import configure
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention

@@ -25,8 +25,8 @@ from actors.gateway.client import GatewayClient
 from actors.metrics import catalogue as m
 from actors.metrics.figures import HitFigures
 from actors.metrics.tallies import Tallies
-from actors.processes.garbage import tame
-from actors.processes.log_lines import configure
+from actors.process_setup.gc_tuning import tame
+from actors.process_setup.logging_setup import configure
 from actors.settings import Settings
 from actors.tracing.spans import Traces
 from actors.tracing.starting import start_tracing

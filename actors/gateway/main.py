@@ -28,8 +28,8 @@ from actors.gateway.pipeline import Pipeline
 from actors.gateway.ray_launcher import RayLauncher
 from actors.gateway.reception import Reception
 from actors.links.frame_server import FrameServer
-from actors.processes.garbage import tame
-from actors.processes.log_lines import configure
+from actors.process_setup.gc_tuning import tame
+from actors.process_setup.logging_setup import configure
 from actors.ray_calls import Actors
 from actors.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError

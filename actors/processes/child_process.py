@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from actors.processes.die_with_parent import wrapped
+from actors.process_setup.pdeathsig import wrapped
 
 log = logging.getLogger(__name__)
 

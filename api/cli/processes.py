@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from actors.processes.die_with_parent import wrapped
+from actors.process_setup.pdeathsig import wrapped
 
 STOP_TIMEOUT_S: Final = 12.0
 

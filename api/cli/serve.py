@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from actors.processes import keeper, log_lines
+from actors.process_setup import logging_setup
+from actors.processes import keeper
 from actors.settings import OPTIONS, Settings
 from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
@@ -57,7 +58,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         for option, problem in exc.problems:
             sys.stderr.write(f"feedback-loops serve: {option} {problem}\n")
         return 2
-    log_lines.configure(settings.log_level, "keeper", settings.log_format)
+    logging_setup.configure(settings.log_level, "keeper", settings.log_format)
     try:
         keeper.serve(settings, environment)
     except FeedbackLoopsError as exc:

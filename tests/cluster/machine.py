@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from actors.processes.die_with_parent import wrapped
+from actors.process_setup.pdeathsig import wrapped
 from tests.cluster.network import Cable, Network, run
 from tests.paths import ROOT
 from tests.service import eventually

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
+from actors.process_setup.pdeathsig import wrapped
 from actors.processes.child_process import Backoff, ChildProcess, KeptRunning, Program
-from actors.processes.die_with_parent import wrapped
 from tests.service import eventually
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.processes.log_lines import LineFormatter
+from actors.process_setup.logging_setup import LineFormatter
 from api.cli.bench import event_time_ms, percentile
 from api.cli.main import COMMANDS
 from domain.values import id_text
