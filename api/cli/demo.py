@@ -20,7 +20,7 @@ import httpx
 from rich.console import Console
 from rich.text import Text
 
-from actors.processes.keeper import child_environment
+from actors.processes.serve_supervisor import child_environment
 from actors.settings import MARKS
 from actors.settings.options import ENV_PREFIX
 from api.cli.event_text import CHECKED, ReceivedEvent, rendered

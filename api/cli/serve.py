@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from actors.process_setup import logging_setup
-from actors.processes import keeper
+from actors.processes import serve_supervisor
 from actors.settings import OPTIONS, Settings
 from api.cli.parser import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return 2
     logging_setup.configure(settings.log_level, "keeper", settings.log_format)
     try:
-        keeper.serve(settings, environment)
+        serve_supervisor.serve(settings, environment)
     except FeedbackLoopsError as exc:
         sys.stderr.write(f"feedback-loops serve: {exc}\n")
         return 1

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psutil
 
-from actors.processes.ray_node import OBJECT_STORE_BYTES
+from actors.processes.ray_head import OBJECT_STORE_BYTES
 from actors.settings.data_dir import write_private
 from tests.cluster.machine import CODE, Machine
 from tests.service import MARK, eventually

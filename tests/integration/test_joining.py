@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors.processes.ray_node import NODE_ADDRESS
+from actors.processes.ray_head import NODE_ADDRESS
 from tests.paths import ROOT
 from tests.service import eventually, free_port, in_sessions
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 
 from actors.process_setup.pdeathsig import wrapped
-from actors.processes.child_process import Backoff, ChildProcess, KeptRunning, Program
+from actors.processes.child import Backoff, ChildProcess, KeptRunning, Program
 from tests.service import eventually
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}

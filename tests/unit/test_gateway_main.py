@@ -10,7 +10,7 @@ import pytest
 from actors import options
 from actors.gateway import main as gateway_main
 from actors.gateway.fleet import Fleet
-from actors.processes import keeper
+from actors.processes import serve_supervisor
 from actors.ray_calls import Actors
 from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
@@ -62,7 +62,7 @@ def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoops
     names, took_s = stopped(actors, drained_s)
 
     assert names == [options.LEDGER]
-    assert took_s <= gateway_main.STOP_S < keeper.GATEWAY_STOP_S
+    assert took_s <= gateway_main.STOP_S < serve_supervisor.GATEWAY_STOP_S
 
 
 def test_a_store_that_is_away_is_waited_for() -> None:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from actors.processes.ray_node import MARK
-from actors.processes.short_place import held, remove_leftovers
+from actors.processes.ray_head import MARK
+from actors.processes.runtime_dir import held, remove_leftovers
 from domain.errors import Conflict, StoreUnavailable
 from tests.paths import ROOT
 
 HOLD = """
 import sys
 from pathlib import Path
-from actors.processes.short_place import held
+from actors.processes.runtime_dir import held
 with held(Path(sys.argv[1])):
     (Path(sys.argv[1]) / "r").mkdir()
     print("held", flush=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from actors.processes.child_process import ChildProcess, Program
+from actors.processes.child import ChildProcess, Program
 from actors.settings.data_dir import make_own, write_private
 from domain.errors import Unavailable
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from actors.processes.child_process import Backoff, KeptRunning, Program
-from actors.processes.ray_node import RayNode
+from actors.processes.child import Backoff, KeptRunning, Program
+from actors.processes.ray_head import RayNode
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -21,10 +21,10 @@ from typing import Final
 
 import actors
 from actors.ledger import stores
-from actors.processes.child_process import KeptRunning, Program
-from actors.processes.cluster import Actors, GivenRay, OwnRay
-from actors.processes.ray_node import RayNode
-from actors.processes.short_place import held, remove_leftovers
+from actors.processes.child import KeptRunning, Program
+from actors.processes.ray_backend import Actors, GivenRay, OwnRay
+from actors.processes.ray_head import RayNode
+from actors.processes.runtime_dir import held, remove_leftovers
 from actors.settings import OPTIONS, Settings
 from actors.settings.data_dir import DataDir, make_own, short_dir, write_private
 from domain.errors import Conflict

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from actors.processes.ray_node import temp_dirs_in_use
+from actors.processes.ray_head import temp_dirs_in_use
 from actors.settings.data_dir import make_own
 from domain.errors import Conflict
 
