@@ -26,11 +26,11 @@ from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.delivery.in_hand import SharedBytes
 from actors.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
+from actors.ipc.pool import Door, Links, link_token
+from actors.ipc.server import Answer
 from actors.ledger import stores
 from actors.ledger.reader_port import LedgerReader
 from actors.ledger.writer import Ledger
-from actors.links.frame_server import Answer
-from actors.links.links import Door, Links, link_token
 from actors.loops.directory import LoopDirectory
 from actors.loops.host import LoopHost
 from actors.loops.ray_launcher import RayLauncher

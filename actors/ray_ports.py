@@ -17,8 +17,8 @@ from eventsourcing.persistence import StoredEvent
 from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import crosses, reader
+from actors.ipc.pool import Links
 from actors.ledger.access_port import AccessChange
-from actors.links.links import Links
 from actors.loops.places import Changes, Places
 from actors.ray_calls import Actors
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress

@@ -8,8 +8,8 @@ from typing import Final, TypeVar, cast
 
 from actors.commands import Command
 from actors.gateway import protocol as wire
-from actors.links.frames import FrameProtocol
-from actors.links.link import Link
+from actors.ipc.connection import Link
+from actors.ipc.frames import FrameProtocol
 
 R = TypeVar("R")
 

@@ -27,7 +27,7 @@ from actors.gateway.joining import JoinedRay, head_answers, join
 from actors.gateway.pipeline import Pipeline
 from actors.gateway.ray_launcher import RayLauncher
 from actors.gateway.reception import Reception
-from actors.links.frame_server import FrameServer
+from actors.ipc.server import FrameServer
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.ray_calls import Actors

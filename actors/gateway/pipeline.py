@@ -9,7 +9,7 @@ from typing import Final
 
 from actors import options
 from actors.gateway.protocol import Kind
-from actors.links.links import Links
+from actors.ipc.pool import Links
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError
 

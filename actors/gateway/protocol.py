@@ -1,4 +1,4 @@
-"""What goes through the gateway's socket, as bodies of frames (`actors.links.frames`).
+"""What goes through the gateway's socket, as bodies of frames (`actors.ipc.frames`).
 
 `HITS` bodies are a MessagePack array of `TrackingHit`s, passed on to an enricher unopened; the answer is empty. `CALL`
 bodies are the JSON array `[command's name, command]`, answered by the answer's JSON; JSON, because commands and answers

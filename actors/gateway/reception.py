@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.links.frame_server import Answer
+from actors.ipc.server import Answer
 from domain.errors import Unavailable
 
 

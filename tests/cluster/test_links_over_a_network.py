@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import uvloop
 
-from actors.links.frames import SILENCE_S, FrameProtocol
-from actors.links.link import Link
+from actors.ipc.connection import Link
+from actors.ipc.frames import SILENCE_S, FrameProtocol
 from domain.errors import Unavailable
 from tests.cluster.machine import Machine
 from tests.cluster.network import Network, reason_to_skip
@@ -24,7 +24,7 @@ PORT = 9000
 #: Answers every request but those of kind 40, which it takes its time for.
 _SERVER = f"""
 import asyncio, sys
-from actors.links.frame_server import FrameServer
+from actors.ipc.server import FrameServer
 
 async def answer(kind, body):
     if kind == 40:

@@ -21,7 +21,7 @@ import msgspec
 
 from actors import commands as c
 from actors.gateway import protocol as wire
-from actors.links import frames
+from actors.ipc import frames
 from actors.metrics.census import Census
 from actors.metrics.readings import Readings
 from api.app import create_app

@@ -13,7 +13,7 @@ from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.gateway.client import GatewayClient
 from actors.gateway.gateway import Gateway
-from actors.links.frame_server import FrameServer
+from actors.ipc.server import FrameServer
 from domain.errors import InvalidInput, StoreUnavailable, Unavailable
 from domain.tracking import TrackingHit
 
@@ -135,7 +135,7 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
 
 def test_without_a_gateway_a_call_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A call that finds no gateway within its patience raises Unavailable, and has not run."""
-    monkeypatch.setattr("actors.links.link.PATIENCE_S", 0.05)
+    monkeypatch.setattr("actors.ipc.connection.PATIENCE_S", 0.05)
 
     async def scenario() -> None:
         client = GatewayClient(str(tmp_path / "none.sock"))

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.links import frames
-from actors.links.frame_server import FrameServer
-from actors.links.frames import FrameProtocol, frame_bytes
-from actors.links.link import MAX_UNSENT_BYTES, Link
+from actors.ipc import frames
+from actors.ipc.connection import MAX_UNSENT_BYTES, Link
+from actors.ipc.frames import FrameProtocol, frame_bytes
+from actors.ipc.server import FrameServer
 from domain.errors import NotFound, Unavailable
 
 TOKEN = b"t" * 32

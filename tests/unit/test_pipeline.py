@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from actors import options
 from actors.gateway.pipeline import Pipeline
-from actors.links.links import Links
+from actors.ipc.pool import Links
 from actors.ray_calls import Actors
 from domain.errors import InternalError, Unavailable
 

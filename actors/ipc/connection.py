@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Final
 
-from actors.links import frames
+from actors.ipc import frames
 from domain.errors import FeedbackLoopsError, Unavailable
 
 #: How long a request waits for a process that is being restarted before it gives up.

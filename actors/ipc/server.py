@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
-from actors.links import frames
+from actors.ipc import frames
 from domain.errors import DomainError, FeedbackLoopsError, Overloaded, Unavailable
 
 log = logging.getLogger(__name__)

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from typing import Final
 
 from actors import options
-from actors.links.frame_server import Answer, FrameServer
-from actors.links.frames import FrameProtocol
-from actors.links.link import Link
+from actors.ipc.connection import Link
+from actors.ipc.frames import FrameProtocol
+from actors.ipc.server import Answer, FrameServer
 from actors.ray_calls import Actors
 from domain.keys import derive
 
