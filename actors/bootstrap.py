@@ -16,10 +16,10 @@ import ray
 
 from actors import ray_state
 from actors.adapters.clock import SystemClock
+from actors.adapters.http_client import HttpSender
 from actors.adapters.passwords import Argon2Passwords
-from actors.adapters.prover import HttpProver
+from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
-from actors.adapters.sender import HttpSender
 from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore

@@ -7,8 +7,8 @@ from typing import Final
 
 import msgspec
 
+from actors.adapters.uuid7 import UUID7s
 from api.client_address import ClientAddresses, Header
-from api.uuid7 import UUID7s
 from domain.tokens import TrackingToken
 from domain.tracking import TrackingHit
 

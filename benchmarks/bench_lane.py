@@ -23,8 +23,8 @@ import msgspec
 import uvloop
 
 from actors.adapters.clock import SystemClock
+from actors.adapters.http_client import HttpSender
 from actors.adapters.resolver import HandlerResolver
-from actors.adapters.sender import HttpSender
 from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
 from actors.delivery.posts import LaneConfig, SigningSecret

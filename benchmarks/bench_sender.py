@@ -21,8 +21,8 @@ import httpx
 import uvloop
 from httpx_aiohttp import AiohttpTransport
 
+from actors.adapters.http_client import HttpSender
 from actors.adapters.resolver import HandlerResolver
-from actors.adapters.sender import HttpSender
 from actors.ports import HttpRequest
 from domain.handler_policy import HandlerPolicy, parse_networks
 

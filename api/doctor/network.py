@@ -17,7 +17,7 @@ import dns.resolver
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.adapters.prover import HttpProver
+from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands import Account, AttemptView, ListDeliveries
 from actors.ledger.reader_port import LedgerReader, LoopRow

@@ -13,8 +13,8 @@ from urllib.parse import parse_qsl
 import pytest
 from standardwebhooks import Webhook
 
+from actors.adapters.http_client import HttpSender
 from actors.adapters.resolver import HandlerResolver
-from actors.adapters.sender import HttpSender
 from actors.delivery import in_hand as in_hand_module
 from actors.delivery.duty import MAX_REST_S, PIECES, SHARE, Duty
 from actors.delivery.in_hand import SharedBytes

@@ -15,7 +15,7 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from actors.adapters.prover import HttpProver
+from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.proofs import look_for_proof
 from actors.ports import Fetched

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import uvloop
 
-from actors.adapters import sender as module
+from actors.adapters import http_client as module
+from actors.adapters.http_client import HttpSender, host_header
 from actors.adapters.resolver import HandlerResolver
-from actors.adapters.sender import HttpSender, host_header
 from actors.ports import HttpAnswer, HttpRequest
 from domain.handler_policy import HandlerPolicy, parse_networks
 from tests.raw_handler import (

@@ -9,11 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from actors.adapters.uuid7 import UUID7s
 from actors.delivery.attempt_notes import AttemptNotes
 from actors.tracing.spans import Sampling, Span, Traces
 from actors.tracing.starting import is_wanted, sampling, start_tracing
 from api.tracking_hits import event_id_of
-from api.uuid7 import UUID7s
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 from tests.collector import Collector

@@ -8,7 +8,7 @@ from uuid import UUID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.uuid7 import UUID7s
+from actors.adapters.uuid7 import UUID7s
 from domain.values import event_time_ms
 
 

@@ -16,8 +16,8 @@ import dns.resolver
 import httpcore
 from dns.rdtypes.ANY.TXT import TXT
 
+from actors.adapters.http_client import host_header
 from actors.adapters.resolver import HandlerResolver, ResolveError
-from actors.adapters.sender import host_header
 from actors.ports import Fetched
 from actors.version import USER_AGENT
 from domain.verification import MAX_CONTENT_BYTES

@@ -14,7 +14,7 @@ from typing import Final
 
 import httptools
 
-from actors.adapters.handler_answer import Broken, RawAnswer, Stale
+from actors.adapters.http_response import Broken, RawAnswer, Stale
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024

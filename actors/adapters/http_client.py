@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from actors.adapters.handler_answer import Broken, RawAnswer, Stale
-from actors.adapters.handler_connection import HandlerConnection
+from actors.adapters.http_connection import HandlerConnection
+from actors.adapters.http_response import Broken, RawAnswer, Stale
 from actors.adapters.resolver import AddressNotAllowed, HandlerResolver, NameNotResolved
 from actors.ports import HttpAnswer, HttpRequest
 from domain.values import HandlerUrl
