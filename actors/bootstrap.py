@@ -24,7 +24,7 @@ from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
 from actors.delivery.in_hand import SharedBytes
-from actors.enricher import Enricher
+from actors.enrichment.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
 from actors.ipc.pool import Door, Links, link_token
 from actors.ipc.server import Answer

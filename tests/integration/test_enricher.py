@@ -12,7 +12,7 @@ from uuid import uuid4
 import pytest
 
 from actors import commands as c
-from actors.enricher import Enricher
+from actors.enrichment.enricher import Enricher
 from actors.metrics import catalogue as m
 from actors.metrics.figures import EnrichmentFigures
 from actors.metrics.tallies import Tallies

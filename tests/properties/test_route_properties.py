@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.routes import RouteIndex
+from actors.enrichment.routing_index import RouteIndex
 from domain.enrichment import is_owed
 from domain.tracking import Route, RoutingTable
 

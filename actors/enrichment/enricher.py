@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
+from actors.enrichment.routing_index import RouteIndex
 from actors.ledger.reader_port import LedgerReader
 from actors.metrics.figures import EnrichmentFigures
 from actors.ports import Lanes, LedgerWriter
-from actors.routes import RouteIndex
 from actors.tracing.spans import Span, Traces
 from domain.bots import bot_reason
 from domain.delivery import OfferedDelivery
