@@ -36,12 +36,12 @@ from actors.loops.host import LoopHost
 from actors.loops.ray_launcher import RayLauncher
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
-from actors.metrics.backlog_look import BacklogLook
-from actors.metrics.figures import CommitFigures, DeliveryFigures, EnrichmentFigures
-from actors.metrics.gathering import Gathering
-from actors.metrics.process import process_readings
-from actors.metrics.readings import ProcessReadings
-from actors.metrics.tallies import Tallies
+from actors.metrics.backlog_sampler import BacklogLook
+from actors.metrics.collector import Gathering
+from actors.metrics.instruments import CommitFigures, DeliveryFigures, EnrichmentFigures
+from actors.metrics.process_metrics import process_readings
+from actors.metrics.registry import Tallies
+from actors.metrics.snapshots import ProcessReadings
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.ray_calls import Actors

@@ -7,7 +7,7 @@ from ray.exceptions import RayError
 from ray.util import list_named_actors
 
 from actors import options
-from actors.metrics.census import Node
+from actors.metrics.cluster_inventory import Node
 from domain.errors import Unavailable
 
 

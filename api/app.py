@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
-from actors.metrics.tallies import Tallies
+from actors.metrics.registry import Tallies
 from actors.version import VERSION
 from api.auth import Authenticator
 from api.client_address import ClientAddresses

@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from actors.client import Client
-from actors.metrics.figures import HitFigures
+from actors.metrics.instruments import HitFigures
 from api.journal import Journal
 from api.tracking_hits import event_id_of
 from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken

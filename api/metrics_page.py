@@ -17,9 +17,9 @@ from prometheus_client.utils import floatToGoString
 from actors.client import Client
 from actors.commands import ReadMetrics
 from actors.metrics import catalogue as m
-from actors.metrics.process import process_readings
-from actors.metrics.readings import Number, Readings, Spread
-from actors.metrics.tallies import Tallies
+from actors.metrics.process_metrics import process_readings
+from actors.metrics.registry import Tallies
+from actors.metrics.snapshots import Number, Readings, Spread
 from domain.errors import FeedbackLoopsError
 
 #: Seconds that the actors have together; a scrape waits for ten.

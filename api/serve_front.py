@@ -23,8 +23,8 @@ from starlette.types import ASGIApp
 
 from actors.gateway.client import GatewayClient
 from actors.metrics import catalogue as m
-from actors.metrics.figures import HitFigures
-from actors.metrics.tallies import Tallies
+from actors.metrics.instruments import HitFigures
+from actors.metrics.registry import Tallies
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.settings import Settings

@@ -12,7 +12,7 @@ from time import perf_counter, time_ns
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
-from actors.metrics.figures import HitFigures
+from actors.metrics.instruments import HitFigures
 from actors.tracing.spans import Span, Traces
 from api.client_address import ClientAddresses
 from api.host_names import ascii_host

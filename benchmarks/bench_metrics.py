@@ -21,9 +21,9 @@ from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate
 from actors.metrics import catalogue as m
-from actors.metrics.figures import DeliveryFigures, EnrichmentFigures
-from actors.metrics.process import process_readings
-from actors.metrics.tallies import Tallies
+from actors.metrics.instruments import DeliveryFigures, EnrichmentFigures
+from actors.metrics.process_metrics import process_readings
+from actors.metrics.registry import Tallies
 from actors.tracing.otlp import OtlpTraces
 from actors.tracing.spans import Sampling
 from domain.delivery import AttemptOutcome, OfferedDelivery

@@ -28,7 +28,7 @@ from actors.ledger.minutes import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.metrics.readings import Readings
+from actors.metrics.snapshots import Readings
 from actors.service.service import Service
 from api.app import create_app
 from benchmarks.bench_attempt_log import build

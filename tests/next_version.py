@@ -31,7 +31,7 @@ ADDED = (
     ("actors/loops/host.py", "    node: str\n    loops: list[str]\n", FIELD),
     ("actors/loops/host.py", "    supervisor: str\n    turn: int\n", FIELD),
     ("actors/loops/places.py", "    places: dict[str, list[str]]\n", FIELD),
-    ("actors/metrics/readings.py", '    version: str = ""\n', FIELD),
+    ("actors/metrics/snapshots.py", '    version: str = ""\n', FIELD),
     ("actors/metrics/catalogue.py", "_COMMIT_S: Final = (", "0.0001, "),
     ("actors/commands/loops.py", "    disabled_reason: str | None\n", FIELD),
     ("actors/gateway/edition.py", "    options: dict[str, str]\n", FIELD),

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from actors.commands.command import Command
 from actors.compatibility import Crossing
-from actors.metrics.census import Census
-from actors.metrics.readings import Readings
+from actors.metrics.cluster_inventory import Census
+from actors.metrics.snapshots import Readings
 
 
 class StoredAnswer(Crossing, frozen=True, kw_only=True):

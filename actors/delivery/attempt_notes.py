@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Final
 
-from actors.metrics.figures import DeliveryFigures
+from actors.metrics.instruments import DeliveryFigures
 from actors.tracing.spans import Span, Traces
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState, id_text

@@ -11,7 +11,7 @@ import msgspec
 
 from actors.enrichment.routing_index import RouteIndex
 from actors.ledger.reader_port import LedgerReader
-from actors.metrics.figures import EnrichmentFigures
+from actors.metrics.instruments import EnrichmentFigures
 from actors.ports import Lanes, LedgerWriter
 from actors.tracing.spans import Span, Traces
 from domain.bots import bot_reason

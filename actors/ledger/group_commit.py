@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from actors.metrics.figures import CommitFigures
+from actors.metrics.instruments import CommitFigures
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)

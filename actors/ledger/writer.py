@@ -14,7 +14,7 @@ from actors.ledger.access_port import AccessChange
 from actors.ledger.group_commit import GroupCommit, Work
 from actors.ledger.reading import Reading
 from actors.ledger.retention import Sweep
-from actors.metrics.figures import CommitFigures
+from actors.metrics.instruments import CommitFigures
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents

@@ -14,7 +14,7 @@ from actors.loops import placement
 from actors.loops.place_keeper import Launcher, PlaceKeeper
 from actors.loops.placement import Move, Node, Place, Plan
 from actors.loops.places import PlacesLog
-from actors.metrics.tallies import Cell
+from actors.metrics.registry import Cell
 from domain.errors import FeedbackLoopsError, Unavailable
 
 log = logging.getLogger(__name__)

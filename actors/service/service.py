@@ -12,8 +12,8 @@ from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
 from actors.ledger.reader_port import LedgerReader, LoopRow
-from actors.metrics.census import Census
-from actors.metrics.readings import Readings
+from actors.metrics.cluster_inventory import Census
+from actors.metrics.snapshots import Readings
 from actors.ports import Clock
 from actors.service.access import AccessService, Passwords
 from actors.service.access import Ledger as AccessLedger

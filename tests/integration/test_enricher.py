@@ -14,8 +14,8 @@ import pytest
 from actors import commands as c
 from actors.enrichment.enricher import Enricher
 from actors.metrics import catalogue as m
-from actors.metrics.figures import EnrichmentFigures
-from actors.metrics.tallies import Tallies
+from actors.metrics.instruments import EnrichmentFigures
+from actors.metrics.registry import Tallies
 from domain.delivery import OfferedDelivery
 from domain.enrichment import first_key
 from domain.errors import StoreUnavailable

@@ -22,8 +22,8 @@ import msgspec
 from actors import commands as c
 from actors.gateway import protocol as wire
 from actors.ipc import frames
-from actors.metrics.census import Census
-from actors.metrics.readings import Readings
+from actors.metrics.cluster_inventory import Census
+from actors.metrics.snapshots import Readings
 from api.app import create_app
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop

@@ -11,7 +11,7 @@ import httpx
 import msgspec
 
 from actors import commands as c
-from actors.metrics.census import Census, Node, Process
+from actors.metrics.cluster_inventory import Census, Node, Process
 from api.dashboard.sessions import COOKIE
 from domain.values import id_text
 from tests.unit.api_fake import NOW_MS, Api

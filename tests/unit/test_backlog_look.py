@@ -6,8 +6,8 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from actors.metrics.backlog_look import FRESH_S, BacklogLook
-from actors.metrics.tallies import Tallies
+from actors.metrics.backlog_sampler import FRESH_S, BacklogLook
+from actors.metrics.registry import Tallies
 from actors.ports import LoopBacklog
 from domain.errors import StoreUnavailable
 from tests.contract.ledger_facts import FakeClock

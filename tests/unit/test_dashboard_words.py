@@ -6,7 +6,7 @@ import pytest
 
 from actors import commands as c
 from actors.metrics import catalogue
-from actors.metrics.readings import Readings, Spread
+from actors.metrics.snapshots import Readings, Spread
 from api.dashboard import words
 from api.dashboard.charts import attempts_chart, events_chart
 from api.dashboard.live import message

@@ -11,13 +11,13 @@ import msgspec
 import pytest
 
 from actors.metrics import catalogue as m
-from actors.metrics.census import Census, Node
-from actors.metrics.figures import DeliveryFigures
-from actors.metrics.gathering import Gathering
-from actors.metrics.process import process_readings
-from actors.metrics.readings import ProcessReadings, Readings, Spread
-from actors.metrics.tallies import Tallies
-from actors.metrics.totals import MAX_GONE, Totals, merged_gauges
+from actors.metrics.accumulator import MAX_GONE, Totals, merged_gauges
+from actors.metrics.cluster_inventory import Census, Node
+from actors.metrics.collector import Gathering
+from actors.metrics.instruments import DeliveryFigures
+from actors.metrics.process_metrics import process_readings
+from actors.metrics.registry import Tallies
+from actors.metrics.snapshots import ProcessReadings, Readings, Spread
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.errors import Unavailable
 from domain.values import DeliveryState

@@ -17,8 +17,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.commands import ReadMetrics
 from actors.metrics import catalogue as m
 from actors.metrics.page import page
-from actors.metrics.readings import Readings, Spread
-from actors.metrics.tallies import Tallies
+from actors.metrics.registry import Tallies
+from actors.metrics.snapshots import Readings, Spread
 from api.metrics_page import MetricsPage
 from domain.errors import Unavailable
 from tests.paths import ROOT

@@ -20,7 +20,7 @@ from actors.gateway.protocol import hits_body, read_hits
 from actors.ledger.access_port import BeginSession
 from actors.loops.host import Order, Standing
 from actors.loops.places import Changes
-from actors.metrics.readings import ProcessReadings, Readings, Spread
+from actors.metrics.snapshots import ProcessReadings, Readings, Spread
 from actors.ray_calls import Answer
 from api.tracking_hits import event_id_of
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress

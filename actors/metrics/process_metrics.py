@@ -10,8 +10,8 @@ from typing import Final
 from uuid import uuid4
 
 from actors.metrics import catalogue as m
-from actors.metrics.readings import Number, ProcessReadings, Readings
-from actors.metrics.tallies import Tallies
+from actors.metrics.registry import Tallies
+from actors.metrics.snapshots import Number, ProcessReadings, Readings
 from actors.version import PROGRAM
 
 #: When this process began to count.

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Final
 
 from actors.metrics.catalogue import Kind, Metric
-from actors.metrics.readings import Readings, Series, Spread
+from actors.metrics.snapshots import Readings, Series, Spread
 
 
 class Cell:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping
 from typing import Final
 
 from actors.metrics.catalogue import BY_NAME, Kind, Merge, fits
-from actors.metrics.readings import ProcessReadings, Readings, Series, Spread
+from actors.metrics.snapshots import ProcessReadings, Readings, Series, Spread
 
 #: Processes that are gone and remembered.
 MAX_GONE: Final = 256

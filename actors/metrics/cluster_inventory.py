@@ -7,7 +7,7 @@ from typing import Final
 
 from actors.compatibility import Crossing
 from actors.metrics import catalogue as m
-from actors.metrics.readings import ProcessReadings
+from actors.metrics.snapshots import ProcessReadings
 
 
 class Node(Crossing, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from actors.metrics import catalogue as m
-from actors.metrics.tallies import Tallies
+from actors.metrics.registry import Tallies
 from actors.ports import Clock, LoopBacklog
 from domain.breaker import CLOSED, OPEN
 from domain.errors import FeedbackLoopsError

@@ -12,11 +12,11 @@ from typing import Any, Final, Protocol
 from msgspec.structs import replace
 
 from actors.metrics import catalogue as m
-from actors.metrics.census import Census, Node, taken
-from actors.metrics.process import STARTED_MS, process_readings
-from actors.metrics.readings import Number, ProcessReadings, Readings
-from actors.metrics.tallies import Tallies
-from actors.metrics.totals import Totals, fitting, merged_gauges
+from actors.metrics.accumulator import Totals, fitting, merged_gauges
+from actors.metrics.cluster_inventory import Census, Node, taken
+from actors.metrics.process_metrics import STARTED_MS, process_readings
+from actors.metrics.registry import Tallies
+from actors.metrics.snapshots import Number, ProcessReadings, Readings
 from actors.version import PROGRAM
 from domain.errors import FeedbackLoopsError
 

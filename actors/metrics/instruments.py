@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors.metrics import catalogue as m
-from actors.metrics.tallies import Tallies
+from actors.metrics.registry import Tallies
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import DeliveryState, Trigger
