@@ -49,8 +49,8 @@ from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention
 from actors.service.service import Service
 from actors.settings import Settings
+from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
-from actors.tracing.starting import start_tracing
 from domain.handler_policy import HandlerPolicy
 from domain.keys import derive
 

@@ -28,8 +28,8 @@ from actors.metrics.registry import Tallies
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.settings import Settings
+from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
-from actors.tracing.starting import start_tracing
 from api.app import create_app
 from api.forwarder import Forwarder
 from api.http_limits import LimitedHttpProtocol

@@ -11,8 +11,8 @@ import pytest
 
 from actors.adapters.uuid7 import UUID7s
 from actors.delivery.attempt_notes import AttemptNotes
+from actors.tracing.setup import is_wanted, sampling, start_tracing
 from actors.tracing.spans import Sampling, Span, Traces
-from actors.tracing.starting import is_wanted, sampling, start_tracing
 from api.tracking_hits import event_id_of
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
@@ -61,7 +61,7 @@ def test_an_event_s_spans_are_one_trace(monkeypatch: pytest.MonkeyPatch) -> None
 def test_nothing_is_loaded_unless_an_endpoint_is_set() -> None:
     """Tracing that is off costs nothing: not even its library is imported."""
     script = (
-        "import os, sys; from actors.tracing.starting import start_tracing;"
+        "import os, sys; from actors.tracing.setup import start_tracing;"
         "assert start_tracing(os.environ, 'ledger') is None;"
         "assert not any(name.startswith('opentelemetry') for name in sys.modules)"
     )
