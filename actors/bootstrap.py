@@ -20,6 +20,7 @@ from actors.adapters.http_client import HttpSender
 from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
+from actors.application.service import Service
 from actors.delivery.attempt_notes import AttemptNotes
 from actors.delivery.duty import Duty
 from actors.delivery.feedback_loop import FeedbackLoopCore
@@ -47,7 +48,6 @@ from actors.process_setup.logging_setup import configure
 from actors.ray_calls import Actors
 from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention
-from actors.service.service import Service
 from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces

@@ -24,12 +24,12 @@ import httpx
 from actors import commands as c
 from actors.adapters.clock import SystemClock
 from actors.adapters.passwords import Argon2Passwords
+from actors.application.service import Service
 from actors.ledger.minutes import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.metrics.snapshots import Readings
-from actors.service.service import Service
 from api.app import create_app
 from benchmarks.bench_attempt_log import build
 from domain.account import Account

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from actors import commands as c
-from actors.service.service import Service
+from actors.application.service import Service
 from domain.errors import Conflict
 from tests.contract.ledger_facts import Store
 from tests.contract.sqlite_store import sqlite_stores

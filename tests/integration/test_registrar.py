@@ -13,7 +13,7 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
-from actors.service.registrar import Registrar
+from actors.application.messages import Registrar
 from domain.errors import InvalidInput
 from tests.contract.ledger_facts import Store, Tenant
 from tests.contract.sqlite_store import sqlite_stores

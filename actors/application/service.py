@@ -11,15 +11,15 @@ from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 from actors import commands as c
+from actors.application.access import AccessService, Passwords
+from actors.application.access import Ledger as AccessLedger
+from actors.application.deliveries import DeliveryService
+from actors.application.messages import Registrar
+from actors.application.statistics import FiguresService
 from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.metrics.cluster_inventory import Census
 from actors.metrics.snapshots import Readings
 from actors.ports import Clock
-from actors.service.access import AccessService, Passwords
-from actors.service.access import Ledger as AccessLedger
-from actors.service.deliveries import DeliveryService
-from actors.service.figures import FiguresService
-from actors.service.registrar import Registrar
 from domain.account import Account
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop

@@ -11,11 +11,11 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
+from actors.application.deliveries import DeliveryService
 from actors.delivery.lane_config import lane_config
 from actors.delivery.posts import EventTooLarge, Posts
 from actors.ledger.reader_port import LedgerReader, LoopRow
 from actors.ports import Clock
-from actors.service.deliveries import DeliveryService
 from domain.aggregate import EventSourced
 from domain.errors import Conflict, NotFound
 from domain.feedback_loop import FeedbackLoop
