@@ -21,10 +21,10 @@ from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.application.service import Service
-from actors.delivery.attempt_notes import AttemptNotes
-from actors.delivery.duty import Duty
-from actors.delivery.feedback_loop import FeedbackLoopCore
-from actors.delivery.in_hand import SharedBytes
+from actors.delivery.cpu_throttle import Duty
+from actors.delivery.loop_runtime import FeedbackLoopCore
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.telemetry import AttemptNotes
 from actors.enrichment.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
 from actors.ipc.pool import Door, Links, link_token

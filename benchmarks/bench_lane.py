@@ -25,9 +25,9 @@ import uvloop
 from actors.adapters.clock import SystemClock
 from actors.adapters.http_client import HttpSender
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane import Lane
-from actors.delivery.posts import LaneConfig, SigningSecret
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.request_builder import LaneConfig, SigningSecret
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from benchmarks.bench_sender import serve
 from domain.delivery import AttemptOutcome, OfferedDelivery

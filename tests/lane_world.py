@@ -15,10 +15,10 @@ from typing import Any, Final
 from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.feedback_loop import FeedbackLoopCore
-from actors.delivery.in_hand import SharedBytes
-from actors.delivery.outbox_watch import OutboxWatch
-from actors.delivery.steady_time import SteadyTime
+from actors.delivery.loop_runtime import FeedbackLoopCore
+from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.outbox_poller import OutboxWatch
+from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.sqlite.reading import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
 from actors.ports import HttpAnswer, HttpRequest

@@ -7,12 +7,12 @@ import random as randoms
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from actors.delivery.attempt_notes import AttemptNotes
-from actors.delivery.duty import Duty
-from actors.delivery.in_hand import SharedBytes
+from actors.delivery.cpu_throttle import Duty
 from actors.delivery.lane import Lane
-from actors.delivery.posts import LaneConfig
-from actors.delivery.replaying import Replaying
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.replay_driver import Replaying
+from actors.delivery.request_builder import LaneConfig
+from actors.delivery.telemetry import AttemptNotes
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, LedgerWriter, ReplayLedger, Sender
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress

@@ -8,16 +8,16 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.delivery.attempt_notes import AttemptNotes
-from actors.delivery.backlog import Backlog
-from actors.delivery.crew import Crew
-from actors.delivery.duty import Duty
-from actors.delivery.in_hand import InHand, SharedBytes
-from actors.delivery.outcomes import OutcomeRecorder
-from actors.delivery.pace import Pace
-from actors.delivery.posts import EventTooLarge, LaneConfig, Posts
-from actors.delivery.steady_time import SteadyTime
-from actors.delivery.verdicts import Verdicts
+from actors.delivery.cpu_throttle import Duty
+from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.outbox_reader import Backlog
+from actors.delivery.outcome_policy import Verdicts
+from actors.delivery.outcome_recorder import OutcomeRecorder
+from actors.delivery.prefetch_buffer import InHand, SharedBytes
+from actors.delivery.rate_limiter import Pace
+from actors.delivery.request_builder import EventTooLarge, LaneConfig, Posts
+from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.worker_pool import Crew
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, HttpAnswer, LedgerWriter, Sender
 from domain.breaker import Breaker, is_down

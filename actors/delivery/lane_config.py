@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors.delivery.posts import LaneConfig, SigningSecret
+from actors.delivery.request_builder import LaneConfig, SigningSecret
 from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
 from domain.signing import loop_secret
 

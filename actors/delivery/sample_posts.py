@@ -7,9 +7,9 @@ from typing import Any
 import msgspec
 
 from actors import commands as c
-from actors.delivery.outcomes import answer_excerpt, error_word
-from actors.delivery.posts import Posts
-from actors.delivery.samples import sample_fields
+from actors.delivery.outcome_recorder import answer_excerpt, error_word
+from actors.delivery.request_builder import Posts
+from actors.delivery.sample_events import sample_fields
 from actors.ports import HttpAnswer, HttpRequest
 from domain.errors import InvalidInput
 from domain.payload import encode_json

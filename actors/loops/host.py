@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
 from actors.compatibility import crosses
-from actors.delivery.outbox_watch import OutboxWatch
-from actors.delivery.steady_time import SteadyTime
+from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.outbox_poller import OutboxWatch
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, Sender
 from domain.delivery import OfferedDelivery
@@ -47,7 +47,7 @@ COMMANDS: Final = frozenset(
 
 
 class LoopCore(Protocol):
-    """A loop that is awake; see `actors.delivery.feedback_loop.FeedbackLoopCore`."""
+    """A loop that is awake; see `actors.delivery.loop_runtime.FeedbackLoopCore`."""
 
     @property
     def is_at_rest(self) -> bool: ...

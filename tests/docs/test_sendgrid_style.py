@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from actors.delivery.posts import LaneConfig, Posts, SigningSecret
+from actors.delivery.request_builder import LaneConfig, Posts, SigningSecret
 from actors.delivery.sample_posts import sample_request
 from actors.ports import HttpRequest
 from api.cli.loops import group

@@ -14,7 +14,7 @@ from actors import commands as c
 from actors.application.deliveries import DeliveryService
 from actors.application.statistics import FiguresService
 from actors.delivery.lane_config import lane_config
-from actors.delivery.posts import Posts
+from actors.delivery.request_builder import Posts
 from domain.errors import Conflict, NotFound
 from domain.feedback_loop import SECRET_OVERLAP_MS
 from domain.values import id_text

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.telemetry import AttemptNotes
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 

@@ -6,7 +6,7 @@ import asyncio
 
 import uvloop
 
-from actors.delivery.crew import Crew
+from actors.delivery.worker_pool import Crew
 
 
 def test_a_look_that_is_due_already_can_be_asked_for_again() -> None:

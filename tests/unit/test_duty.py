@@ -1,11 +1,11 @@
-"""`actors.delivery.duty`: what is old leaves a part of the core to others."""
+"""`actors.delivery.cpu_throttle`: what is old leaves a part of the core to others."""
 
 from __future__ import annotations
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.delivery.duty import MAX_REST_S, MIN_REST_S, PIECES, WINDOW_S, Duty
+from actors.delivery.cpu_throttle import MAX_REST_S, MIN_REST_S, PIECES, WINDOW_S, Duty
 
 
 class Core:

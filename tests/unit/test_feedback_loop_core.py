@@ -15,9 +15,9 @@ import pytest
 from standardwebhooks import Webhook
 
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.feedback_loop import FeedbackLoopCore
-from actors.delivery.in_hand import SharedBytes
-from actors.delivery.stored_loop import StoredLoop
+from actors.delivery.loop_repository import StoredLoop
+from actors.delivery.loop_runtime import FeedbackLoopCore
+from actors.delivery.prefetch_buffer import SharedBytes
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.handler_policy import HandlerPolicy
 from domain.retry import RetrySchedule

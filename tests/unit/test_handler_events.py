@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from jsonschema import Draft202012Validator
 
-from actors.delivery.samples import sample_fields
+from actors.delivery.sample_events import sample_fields
 from api.events_page import page
 from api.handler_events import EVENTS, FIELDS, fields_of, model_name, models
 from domain.values import Trigger

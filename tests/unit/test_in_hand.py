@@ -1,11 +1,11 @@
-"""`actors.delivery.in_hand`: what a lane holds, and in which order it goes out."""
+"""`actors.delivery.prefetch_buffer`: what a lane holds, and in which order it goes out."""
 
 from __future__ import annotations
 
 import pytest
 
-from actors.delivery import in_hand as in_hand_module
-from actors.delivery.in_hand import ASSURED_BYTES, InHand, SharedBytes
+from actors.delivery import prefetch_buffer as in_hand_module
+from actors.delivery.prefetch_buffer import ASSURED_BYTES, InHand, SharedBytes
 from domain.delivery import OfferedDelivery
 
 

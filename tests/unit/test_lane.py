@@ -15,13 +15,13 @@ from standardwebhooks import Webhook
 
 from actors.adapters.http_client import HttpSender
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery import in_hand as in_hand_module
-from actors.delivery.duty import MAX_REST_S, PIECES, SHARE, Duty
-from actors.delivery.in_hand import SharedBytes
+from actors.delivery import prefetch_buffer as in_hand_module
+from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, Duty
 from actors.delivery.lane import LATE_MS, Lane
-from actors.delivery.outbox_watch import OutboxWatch
-from actors.delivery.posts import LaneConfig, SigningSecret
-from actors.delivery.steady_time import SteadyTime
+from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.outbox_poller import OutboxWatch
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.request_builder import LaneConfig, SigningSecret
 from actors.ports import HttpAnswer, HttpRequest
 from actors.version import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN

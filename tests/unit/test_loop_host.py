@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from actors.adapters.clock import SystemClock
-from actors.delivery import outbox_watch
+from actors.delivery import outbox_poller
 from actors.loops import host as host_module
 from actors.loops.host import LoopHost, Order
 from actors.ports import Sender
@@ -134,7 +134,7 @@ def test_what_is_not_here_is_not_touched() -> None:
 
 def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each look into the outbox nudges those awake that have something due, and only those."""
-    monkeypatch.setattr(outbox_watch, "EVERY_S", 0.01)
+    monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
 
     async def scenario() -> None:
         async with a_host("fl_a", "fl_b") as world:
@@ -149,7 +149,7 @@ def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch)
 
 def test_the_watch_outlives_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
     """What is due is found when the ledger can be read again."""
-    monkeypatch.setattr(outbox_watch, "EVERY_S", 0.01)
+    monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
     calls: list[int] = []
 
     async def scenario() -> None:

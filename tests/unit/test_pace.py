@@ -1,4 +1,4 @@
-"""`actors.delivery.pace` and `actors.delivery.steady_time`: waiting by the clock."""
+"""`actors.delivery.rate_limiter` and `actors.delivery.monotonic_clock`: waiting by the clock."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from actors.delivery.pace import Pace
-from actors.delivery.steady_time import SteadyTime
+from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.rate_limiter import Pace
 
 
 @pytest.mark.parametrize("rate", [0.4, 1.0, 2.5, 20.0, 150.0])

@@ -7,7 +7,7 @@ import tracemalloc
 
 import pytest
 
-from actors.delivery.posts import MAX_BODY_BYTES, EventTooLarge, LaneConfig, Posts, SigningSecret
+from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, LaneConfig, Posts, SigningSecret
 from domain.payload import form_bytes
 from domain.values import PayloadFormat
 

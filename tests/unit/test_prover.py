@@ -17,7 +17,7 @@ import pytest
 
 from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.proofs import look_for_proof
+from actors.delivery.proof_search import look_for_proof
 from actors.ports import Fetched
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.values import HandlerUrl

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors.delivery.samples import sample_fields
+from actors.delivery.sample_events import sample_fields
 from domain.errors import InvalidInput
 from domain.values import Trigger
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actors.delivery.outcomes import answer_excerpt, headers_text
+from actors.delivery.outcome_recorder import answer_excerpt, headers_text
 from actors.ports import HttpAnswer
 from tests.raw_handler import OK, RawHandler, answering, read_request
 from tests.unit.test_sender import Run, outcome, run

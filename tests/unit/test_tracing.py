@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from actors.adapters.uuid7 import UUID7s
-from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.telemetry import AttemptNotes
 from actors.tracing.setup import is_wanted, sampling, start_tracing
 from actors.tracing.spans import Sampling, Span, Traces
 from api.tracking_hits import event_id_of

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from actors import commands as c
-from actors.delivery.samples import sample_fields
+from actors.delivery.sample_events import sample_fields
 from api.checked_input import checked
 from api.dashboard import words
 from api.dashboard.form import Form

@@ -6,7 +6,7 @@ import json
 from typing import Any, Final
 
 from actors import commands as c
-from actors.delivery.samples import sample_fields
+from actors.delivery.sample_events import sample_fields
 from api.dashboard import words
 from api.dashboard.page import Page, Visit
 from api.json_text import read_json

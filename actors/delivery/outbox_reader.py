@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from actors.delivery.in_hand import InHand
-from actors.delivery.steady_time import SteadyTime
+from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.prefetch_buffer import InHand
 from actors.ledger.reader_port import LedgerReader
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError

@@ -12,16 +12,16 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from actors import commands as c
-from actors.delivery.attempt_notes import AttemptNotes
+from actors.delivery.cpu_throttle import Duty
 from actors.delivery.delivering import DISABLE_AFTER_S, Delivering, LoopLedger
-from actors.delivery.duty import Duty
-from actors.delivery.in_hand import SharedBytes
 from actors.delivery.lane_config import lane_config
+from actors.delivery.loop_repository import StoredLoop, persistently
 from actors.delivery.loop_views import health_view, loop_view, replay_view
-from actors.delivery.posts import LaneConfig, Posts
-from actors.delivery.proofs import look_for_proof
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.proof_search import look_for_proof
+from actors.delivery.request_builder import LaneConfig, Posts
 from actors.delivery.sample_posts import sample_request, sample_result
-from actors.delivery.stored_loop import StoredLoop, persistently
+from actors.delivery.telemetry import AttemptNotes
 from actors.ledger.reader_port import LedgerReader
 from actors.ports import Clock, Prover, Sender
 from domain.delivery import OfferedDelivery

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from typing import Final, NamedTuple
 
-from actors.delivery.outcomes import answer_excerpt, error_word, headers_text
+from actors.delivery.outcome_recorder import answer_excerpt, error_word, headers_text
 from actors.ports import HttpAnswer
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.retry import Decision, RetrySchedule, decide

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.delivery.steady_time import SteadyTime
+from actors.delivery.monotonic_clock import SteadyTime
 from actors.ledger.reader_port import LedgerReader
 from domain.errors import FeedbackLoopsError
 
