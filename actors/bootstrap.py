@@ -33,7 +33,7 @@ from actors.ledger import stores
 from actors.ledger.reader_port import LedgerReader
 from actors.ledger.writer import Ledger
 from actors.loops.directory import LoopDirectory
-from actors.loops.host import LoopHost
+from actors.loops.loop_host import LoopHost
 from actors.loops.ray_launcher import RayLauncher
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m

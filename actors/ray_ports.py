@@ -19,7 +19,7 @@ from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import crosses, reader
 from actors.ipc.pool import Links
 from actors.ledger.access_port import AccessChange
-from actors.loops.places import Changes, Places
+from actors.loops.location_registry import Changes, Places
 from actors.ray_calls import Actors
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable

@@ -15,7 +15,7 @@ from actors.commands import ClaimKey, KeepAnswer
 from actors.gateway.edition import EDITION, Edition
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
-from actors.loops.host import Order, Standing
+from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import own_loop
 from actors.metrics import catalogue
 from actors.ray_calls import Answer, answering

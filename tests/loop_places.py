@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.reader_port import LedgerReader
-from actors.loops.host import LoopHost, Order, Standing
+from actors.loops.loop_host import LoopHost, Order, Standing
 from actors.loops.placement import Node
 from actors.ports import Sender
 from domain.delivery import OfferedDelivery

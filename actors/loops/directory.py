@@ -7,7 +7,7 @@ import contextlib
 from typing import Any, Final
 
 from actors import options
-from actors.loops.places import Places
+from actors.loops.location_registry import Places
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError, Moved, Unavailable
 

@@ -11,7 +11,7 @@ import ray
 from ray.exceptions import RayError
 
 from actors import ray_state
-from actors.loops.host import BEAT_S, Order, Standing
+from actors.loops.loop_host import BEAT_S, Order, Standing
 from actors.loops.placement import Node, is_place
 from actors.ray_calls import Actors
 from domain.errors import FeedbackLoopsError, Unavailable

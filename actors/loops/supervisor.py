@@ -11,9 +11,9 @@ from typing import Any, Final
 
 from actors.ledger.reader_port import LedgerReader
 from actors.loops import placement
-from actors.loops.place_keeper import Launcher, PlaceKeeper
+from actors.loops.host_monitor import Launcher, PlaceKeeper
+from actors.loops.location_registry import PlacesLog
 from actors.loops.placement import Move, Node, Place, Plan
-from actors.loops.places import PlacesLog
 from actors.metrics.registry import Cell
 from domain.errors import FeedbackLoopsError, Unavailable
 

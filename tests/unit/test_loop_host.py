@@ -11,8 +11,8 @@ import pytest
 
 from actors.adapters.clock import SystemClock
 from actors.delivery import outbox_poller
-from actors.loops import host as host_module
-from actors.loops.host import LoopHost, Order
+from actors.loops import loop_host as host_module
+from actors.loops.loop_host import LoopHost, Order
 from actors.ports import Sender
 from domain.delivery import OfferedDelivery
 from domain.errors import Moved, NotFound, NotMigrated, StoreUnavailable, Unavailable

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.loops import places as places_module
-from actors.loops.places import Changes, Places, PlacesLog
+from actors.loops import location_registry as places_module
+from actors.loops.location_registry import Changes, Places, PlacesLog
 from domain.errors import Unavailable
 
 names = st.sampled_from(["", "loop-host/0", "loop-host/1", "feedback-loop/fl_1"])

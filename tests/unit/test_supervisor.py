@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from actors.loops import place_keeper, supervisor
+from actors.loops import host_monitor, supervisor
 from actors.loops.placement import Node
 from actors.loops.supervisor import Supervisor
 from domain.errors import Unavailable
@@ -18,7 +18,7 @@ from tests.loop_places import Cluster, CountedCore, LoopsReader, as_reader
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks again sooner than in life, and counts cores from nothing."""
-    monkeypatch.setattr(place_keeper, "RETRY_S", 0.002)
+    monkeypatch.setattr(host_monitor, "RETRY_S", 0.002)
     monkeypatch.setattr(supervisor, "REFRESH_S", 0.02)
     monkeypatch.setattr(supervisor, "ROUND_PAUSE_S", 0.001)
     monkeypatch.setattr(supervisor, "LOCATE_S", 5.0)
@@ -166,7 +166,7 @@ def test_a_loop_whose_own_process_is_replaced_waits_for_no_process() -> None:
 
 def test_a_place_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """It may deliver yet, so nobody else gets them; after a while it is killed, and starts anew."""
-    monkeypatch.setattr(place_keeper, "HANGS_S", 0.3)
+    monkeypatch.setattr(host_monitor, "HANGS_S", 0.3)
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", "fl_c", budget=2) as (_, cluster):

@@ -18,8 +18,8 @@ from actors.compatibility import Crossing, reader
 from actors.gateway.edition import Edition
 from actors.gateway.protocol import hits_body, read_hits
 from actors.ledger.access_port import BeginSession
-from actors.loops.host import Order, Standing
-from actors.loops.places import Changes
+from actors.loops.location_registry import Changes
+from actors.loops.loop_host import Order, Standing
 from actors.metrics.snapshots import ProcessReadings, Readings, Spread
 from actors.ray_calls import Answer
 from api.tracking_hits import event_id_of

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from actors.loops.host import Order, Standing
+from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import Node, Place, own_loop
 from domain.errors import FeedbackLoopsError
 
