@@ -34,7 +34,7 @@ ADDED = (
     ("actors/metrics/snapshots.py", '    version: str = ""\n', FIELD),
     ("actors/metrics/catalogue.py", "_COMMIT_S: Final = (", "0.0001, "),
     ("actors/commands/loops.py", "    disabled_reason: str | None\n", FIELD),
-    ("actors/gateway/edition.py", "    options: dict[str, str]\n", FIELD),
+    ("actors/ray_runtime/deployment.py", "    options: dict[str, str]\n", FIELD),
     ("actors/settings/__init__.py", "    log_format: str\n", "    novelty: str\n"),
     (
         "actors/settings/options.py",

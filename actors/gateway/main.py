@@ -19,18 +19,18 @@ from typing import Any, Final
 
 import uvloop
 
-from actors import bootstrap, options
-from actors.gateway.edition import EDITION, Edition
-from actors.gateway.fleet import Fleet
 from actors.gateway.gateway import Gateway
-from actors.gateway.joining import JoinedRay, head_answers, join
 from actors.gateway.pipeline import Pipeline
-from actors.gateway.ray_launcher import RayLauncher
 from actors.gateway.reception import Reception
 from actors.ipc.server import FrameServer
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
-from actors.ray_calls import Actors
+from actors.ray_runtime import bootstrap, options
+from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.deployment import EDITION, Edition
+from actors.ray_runtime.fleet_launcher import RayLauncher
+from actors.ray_runtime.join import JoinedRay, head_answers, join
+from actors.ray_runtime.rollout import Fleet
 from actors.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError
 

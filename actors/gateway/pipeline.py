@@ -7,10 +7,10 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from actors import options
 from actors.gateway.protocol import Kind
 from actors.ipc.pool import Links
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
 from domain.errors import FeedbackLoopsError
 
 READY_TIMEOUT_S: Final = 2.0

@@ -9,11 +9,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from actors import options
 from actors.ipc.connection import Link
 from actors.ipc.frames import FrameProtocol
 from actors.ipc.server import Answer, FrameServer
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
 from domain.keys import derive
 
 ADDRESS_TIMEOUT_S: Final = 5.0

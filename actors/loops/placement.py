@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Final, NamedTuple
 
-from actors.options import HOST_PREFIX, LOOP_PREFIX, host_name, loop_name
+from actors.ray_runtime.options import HOST_PREFIX, LOOP_PREFIX, host_name, loop_name
 
 #: What an actor takes, with some of its loops' work.
 ACTOR_BYTES: Final = 75_000_000

@@ -84,7 +84,7 @@ def _checks(
     settings: Settings, options: argparse.Namespace, environment: Mapping[str, str], *, runs: bool
 ) -> list[tuple[str, Check]]:
     # Ray takes a second to load, which help and a misused command do not wait for.
-    from actors import bootstrap  # noqa: PLC0415
+    from actors.ray_runtime import bootstrap  # noqa: PLC0415
 
     data_dir, now_ms = settings.data_dir, time.time_ns() // 1_000_000
     url = options.url or environment.get(URL_VARIABLE) or (_own_url(settings) if settings.port else DEFAULT_URL)

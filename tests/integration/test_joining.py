@@ -20,7 +20,7 @@ from tests.service import eventually, free_port, in_sessions
 #: What joins, says so, and is asked how much processor time it has used.
 DRIVER = """
 import asyncio, os, sys
-from actors.gateway.joining import join
+from actors.ray_runtime.join import join
 asyncio.run(join(sys.argv[1]))
 print("joined", flush=True)
 sys.stdin.read()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.loops.placement import MOVES_AT_ONCE, Node, Place, Plan, budget_of, decide, hosts_wanted
-from actors.options import host_name, loop_name
+from actors.ray_runtime.options import host_name, loop_name
 
 MEMORY = 8e9
 nodes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(

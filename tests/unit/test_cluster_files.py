@@ -13,7 +13,7 @@ import pytest
 import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
-from actors import options
+from actors.ray_runtime import options
 from actors.settings import OPTIONS
 from tests import kuberay
 from tests.cluster.ray_on_machines import PATIENCE, SETTINGS

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from actors.gateway.edition import OWN_OPTIONS, Edition
+from actors.ray_runtime.deployment import OWN_OPTIONS, Edition
 from actors.settings import OPTIONS, Secret, Settings
 
 STORE = "postgresql://user:password@db/feedback_loops"

@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from actors import options
-from actors.gateway.edition import Edition
-from actors.gateway.fleet import LOOK_S, MISSING_S, Fleet
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.deployment import Edition
+from actors.ray_runtime.rollout import LOOK_S, MISSING_S, Fleet
 from domain.errors import Conflict, Unavailable
 from tests.virtual_time import VirtualLoop
 

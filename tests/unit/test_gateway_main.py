@@ -7,11 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from actors import options
 from actors.gateway import main as gateway_main
-from actors.gateway.fleet import Fleet
 from actors.processes import serve_supervisor
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.rollout import Fleet
 from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 

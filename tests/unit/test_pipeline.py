@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
-from actors import options
 from actors.gateway.pipeline import Pipeline
 from actors.ipc.pool import Links
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
 from domain.errors import InternalError, Unavailable
 
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorUnavailableError, RayTaskError
 
-from actors import options
-from actors.ray_calls import Actors, Answer, answering
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors, Answer, answering
 from api.problems import INTERNAL, problem_of
 from domain.errors import InternalError, NotFound, Unavailable
 

@@ -6,9 +6,9 @@ import asyncio
 
 import pytest
 
-from actors.gateway.joining import JoinedRay
 from actors.gateway.main import ledger_at
 from actors.gateway.reception import Reception
+from actors.ray_runtime.join import JoinedRay
 from actors.settings import Settings
 from domain.errors import Conflict, Unavailable
 

@@ -13,15 +13,15 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from actors import ray_ports
 from actors.compatibility import Crossing, reader
-from actors.gateway.edition import Edition
 from actors.gateway.protocol import hits_body, read_hits
 from actors.ledger.access_port import BeginSession
 from actors.loops.location_registry import Changes
 from actors.loops.loop_host import Order, Standing
 from actors.metrics.snapshots import ProcessReadings, Readings, Spread
-from actors.ray_calls import Answer
+from actors.ray_runtime import remote_ports
+from actors.ray_runtime.calls import Answer
+from actors.ray_runtime.deployment import Edition
 from api.tracking_hits import event_id_of
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
@@ -63,7 +63,7 @@ PICKLED: list[Any] = [
     ReplayProgress(1, 2, "running", "dead", 3, 4, 5, 6, 7),
 ]
 _pack = msgspec.msgpack.encode
-#: As bytes: by what reads them, in `actors.ray_ports` and others.
+#: As bytes: by what reads them, in `actors.ray_runtime.remote_ports` and others.
 BODIES: dict[str, Any] = {
     "unpack_events": (1, [EVENT]),
     "unpack_outcomes": ([OUTCOME], (1, LaneHealth())),
@@ -77,7 +77,7 @@ _SCRIPT = """
 import pickle, sys
 import msgspec
 from actors import ray_ports
-from actors.gateway.edition import Edition
+from actors.ray_runtime.deployment import Edition
 from actors.gateway.protocol import hits_body, read_hits
 pickled, bodies, hits, edition = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
@@ -121,7 +121,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     pickled, bodies, hits, text = pickle.loads(done.stdout)
 
     assert [pickle.loads(each).value for each in pickled] == PICKLED
-    assert {name: getattr(ray_ports, name)(body) for name, body in bodies.items()} == BODIES
+    assert {name: getattr(remote_ports, name)(body) for name, body in bodies.items()} == BODIES
     assert bodies["unpack_offers"] != written[1]["unpack_offers"]
     assert read_hits(hits) == [HIT]
     assert Edition.read(text) == edition

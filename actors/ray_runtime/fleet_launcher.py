@@ -8,8 +8,8 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
-from actors import options, ray_state, remote
-from actors.ray_calls import Actors
+from actors.ray_runtime import actors, cluster_state, options
+from actors.ray_runtime.calls import Actors
 from domain.errors import Unavailable
 
 
@@ -31,7 +31,7 @@ class RayLauncher:
         Raises:
             Unavailable: Ray does not say.
         """
-        return set(ray_state.actor_names())
+        return set(cluster_state.actor_names())
 
     def start(self, name: str, *, here: bool = False) -> None:
         """See `Launcher.start`.
@@ -49,10 +49,10 @@ class RayLauncher:
 
     def _kind(self, name: str) -> tuple[Any, dict[str, Any]]:
         if name == options.LEDGER:
-            return remote.Ledger, options.ledger(self._ledger_at)
+            return actors.Ledger, options.ledger(self._ledger_at)
         if name == options.SUPERVISOR:
-            return remote.Supervisor, options.supervisor()
-        return remote.Enricher, options.enricher(int(name.rpartition("/")[2]))
+            return actors.Supervisor, options.supervisor()
+        return actors.Enricher, options.enricher(int(name.rpartition("/")[2]))
 
     def end(self, name: str) -> None:
         """See `Launcher.end`."""

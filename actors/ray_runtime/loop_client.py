@@ -6,9 +6,9 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from actors import options
 from actors.loops.location_registry import Places
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
 from domain.errors import FeedbackLoopsError, Moved, Unavailable
 
 LOCATE_S: Final = 30.0

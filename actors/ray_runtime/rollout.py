@@ -6,10 +6,10 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from actors import options
-from actors.gateway.edition import Edition
 from actors.loops.placement import is_place
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.deployment import Edition
 from domain.errors import Conflict, FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ import msgspec
 import ray
 from ray.exceptions import PendingCallsLimitExceeded, RayError, RayTaskError
 
-from actors import options
+from actors.ray_runtime import options
 from domain.errors import FeedbackLoopsError, InternalError, Overloaded, Unavailable, from_wire, to_wire
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 
 import ray
 
-from actors import options
+from actors.ray_runtime import options
 from domain.errors import Unavailable
 
 log = logging.getLogger(__name__)

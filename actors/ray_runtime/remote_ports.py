@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors import options
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import crosses, reader
 from actors.ipc.pool import Links
 from actors.ledger.access_port import AccessChange
 from actors.loops.location_registry import Changes, Places
-from actors.ray_calls import Actors
+from actors.ray_runtime import options
+from actors.ray_runtime.calls import Actors
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
 from domain.tracking import EventToRecord, RecordedEvents

@@ -6,8 +6,8 @@ import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 
-from actors import options
 from actors.metrics.cluster_inventory import Node
+from actors.ray_runtime import options
 from domain.errors import Unavailable
 
 

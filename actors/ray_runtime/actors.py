@@ -10,16 +10,16 @@ from typing import Any, Final
 
 import ray
 
-from actors import bootstrap, options, ray_ports
 from actors.commands import ClaimKey, KeepAnswer
-from actors.gateway.edition import EDITION, Edition
 from actors.gateway.protocol import read_hits
 from actors.ledger.access_port import AccessChange
 from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import own_loop
 from actors.metrics import catalogue
-from actors.ray_calls import Answer, answering
-from actors.ray_ports import Kind
+from actors.ray_runtime import bootstrap, options, remote_ports
+from actors.ray_runtime.calls import Answer, answering
+from actors.ray_runtime.deployment import EDITION, Edition
+from actors.ray_runtime.remote_ports import Kind
 
 #: Of the processes of loops, above that of all others (`nice(1)`).
 LOOP_NICENESS: Final = 5
@@ -49,15 +49,15 @@ class LedgerActor(Actor):
 
     async def _answer(self, kind: int, body: bytes) -> bytes:
         if kind == Kind.RECORD_EVENTS:
-            return ray_ports.pack_recorded(await self._core.record_events(*ray_ports.unpack_events(body)))
-        await self._core.record_outcomes(*ray_ports.unpack_outcomes(body))
+            return remote_ports.pack_recorded(await self._core.record_events(*remote_ports.unpack_events(body)))
+        await self._core.record_outcomes(*remote_ports.unpack_outcomes(body))
         return b""
 
     async def address(self) -> Answer:
         return await answering(self._door.address())
 
-    async def append(self, events: list[ray_ports.StoredTuple]) -> Answer:
-        return await answering(self._core.append(ray_ports.stored_events(events)))
+    async def append(self, events: list[remote_ports.StoredTuple]) -> Answer:
+        return await answering(self._core.append(remote_ports.stored_events(events)))
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> Answer:
         return await answering(self._core.start_replay(loop_no, which, since_ms, until_ms))
@@ -108,7 +108,7 @@ class SupervisorActor(Actor):
         self._door = bootstrap.door(settings, self._answer)
 
     async def _answer(self, _kind: int, body: bytes) -> bytes:
-        return ray_ports.pack_changes(await self._core.places.since(*ray_ports.unpack_version(body)))
+        return remote_ports.pack_changes(await self._core.places.since(*remote_ports.unpack_version(body)))
 
     async def address(self) -> Answer:
         return await answering(self._door.address())
@@ -175,7 +175,7 @@ class LoopHostActor(Actor):
         self._door = bootstrap.door(settings, self._answer)
 
     async def _answer(self, _kind: int, body: bytes) -> bytes:
-        for loop_id, deliveries in ray_ports.unpack_offers(body):
+        for loop_id, deliveries in remote_ports.unpack_offers(body):
             self._core.offer(loop_id, deliveries)
         return b""
 

@@ -10,10 +10,10 @@ from typing import Any, Final
 import ray
 from ray.exceptions import RayError
 
-from actors import ray_state
 from actors.loops.loop_host import BEAT_S, Order, Standing
 from actors.loops.placement import Node, is_place
-from actors.ray_calls import Actors
+from actors.ray_runtime import cluster_state
+from actors.ray_runtime.calls import Actors
 from domain.errors import FeedbackLoopsError, Unavailable
 
 #: What lanes may spend on recording what they have in hand before their process ends.
@@ -30,10 +30,10 @@ class RayLauncher:
         self._create = create
 
     def found(self) -> Iterable[str]:
-        return [name for name in ray_state.actor_names() if is_place(name)]
+        return [name for name in cluster_state.actor_names() if is_place(name)]
 
     def nodes(self) -> list[Node]:
-        return [Node(node.id, node.cpus, node.memory_bytes) for node in ray_state.nodes() if node.is_alive]
+        return [Node(node.id, node.cpus, node.memory_bytes) for node in cluster_state.nodes() if node.is_alive]
 
     async def start(self, name: str, node: str) -> None:
         try:

@@ -14,7 +14,6 @@ from uuid import uuid4
 
 import ray
 
-from actors import ray_state
 from actors.adapters.clock import SystemClock
 from actors.adapters.http_client import HttpSender
 from actors.adapters.passwords import Argon2Passwords
@@ -32,9 +31,7 @@ from actors.ipc.server import Answer
 from actors.ledger import stores
 from actors.ledger.reader_port import LedgerReader
 from actors.ledger.writer import Ledger
-from actors.loops.directory import LoopDirectory
 from actors.loops.loop_host import LoopHost
-from actors.loops.ray_launcher import RayLauncher
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
 from actors.metrics.backlog_sampler import BacklogLook
@@ -45,8 +42,11 @@ from actors.metrics.registry import Tallies
 from actors.metrics.snapshots import ProcessReadings
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
-from actors.ray_calls import Actors
-from actors.ray_ports import RemoteLanes, RemoteLedger, followed_places
+from actors.ray_runtime import cluster_state
+from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.host_launcher import RayLauncher
+from actors.ray_runtime.loop_client import LoopDirectory
+from actors.ray_runtime.remote_ports import RemoteLanes, RemoteLedger, followed_places
 from actors.retention import Retention
 from actors.settings import Settings
 from actors.tracing.setup import start_tracing
@@ -206,8 +206,8 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     connections = links(settings, actors)
     ledger, places = RemoteLedger(actors, connections), followed_places(connections)
     places.start()
-    names = functools.partial(asyncio.to_thread, ray_state.actor_names)
-    nodes = functools.partial(asyncio.to_thread, ray_state.nodes)
+    names = functools.partial(asyncio.to_thread, cluster_state.actor_names)
+    nodes = functools.partial(asyncio.to_thread, cluster_state.nodes)
     gathering = Gathering(Actors(), names, nodes, places.counts)
     return Service(
         ledger=ledger,
