@@ -1,7 +1,7 @@
 """What can be asked of the system, and what it answers: the one interface between the HTTP API and the actors.
 
 A command is a frozen struct; `Command[R]` names the type of its answer. They cross a socket as JSON
-(`actors.client`, `actors.gateway.gateway`). Times are Unix milliseconds. Pages hold an opaque cursor, or None at the
+(`actors.client`, `actors.gateway.dispatcher`). Times are Unix milliseconds. Pages hold an opaque cursor, or None at the
 end.
 Every command may raise any error of `domain.errors`; those of another account's things raise `NotFound`.
 """

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 
 from actors.commands import Command
-from actors.gateway import protocol as wire
+from actors.commands import protocol as wire
 from actors.ipc.connection import Link
 from actors.ipc.frames import FrameProtocol
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 
 import uvloop
 
-from actors.gateway.gateway import Gateway
+from actors.gateway.dispatcher import Gateway
 from actors.gateway.pipeline import Pipeline
 from actors.gateway.reception import Reception
 from actors.ipc.server import FrameServer

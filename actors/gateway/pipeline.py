@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Callable
 from typing import Final
 
-from actors.gateway.protocol import Kind
+from actors.commands.protocol import Kind
 from actors.ipc.pool import Links
 from actors.ray_runtime import options
 from actors.ray_runtime.calls import Actors

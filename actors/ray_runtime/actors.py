@@ -11,7 +11,7 @@ from typing import Any, Final
 import ray
 
 from actors.commands import ClaimKey, KeepAnswer
-from actors.gateway.protocol import read_hits
+from actors.commands.protocol import read_hits
 from actors.ledger.access_port import AccessChange
 from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import own_loop

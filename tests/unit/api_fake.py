@@ -20,7 +20,7 @@ import httpx
 import msgspec
 
 from actors import commands as c
-from actors.gateway import protocol as wire
+from actors.commands import protocol as wire
 from actors.ipc import frames
 from actors.metrics.cluster_inventory import Census
 from actors.metrics.snapshots import Readings

@@ -10,9 +10,9 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from actors.gateway import protocol as wire
+from actors.commands import protocol as wire
 from actors.gateway.client import GatewayClient
-from actors.gateway.gateway import Gateway
+from actors.gateway.dispatcher import Gateway
 from actors.ipc.server import FrameServer
 from domain.errors import InvalidInput, StoreUnavailable, Unavailable
 from domain.tracking import TrackingHit

@@ -13,8 +13,8 @@ import msgspec
 import pytest
 
 from actors import commands as c
+from actors.commands.protocol import hits_body, read_hits
 from actors.compatibility import Crossing, reader
-from actors.gateway.protocol import hits_body, read_hits
 from actors.ledger.access_port import BeginSession
 from actors.loops.location_registry import Changes
 from actors.loops.loop_host import Order, Standing
@@ -78,7 +78,7 @@ import pickle, sys
 import msgspec
 from actors import ray_ports
 from actors.ray_runtime.deployment import Edition
-from actors.gateway.protocol import hits_body, read_hits
+from actors.commands.protocol import hits_body, read_hits
 pickled, bodies, hits, edition = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
 assert all(answer.value.novelty == "new" for answer in answers[:2]), answers

@@ -6,14 +6,14 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from actors.commands import Command
-from actors.gateway import protocol as wire
+from actors.commands import protocol as wire
 
 RecordHits = Callable[[bytes], Awaitable[None]]
 Handle = Callable[[Command[Any]], Awaitable[object]]
 
 
 class Gateway:
-    """Answers the frames of `actors.gateway.protocol`.
+    """Answers the frames of `actors.commands.protocol`.
 
     Args:
         record_hits: takes the body of a `HITS` frame; returns when its hits are in the ledger.
