@@ -24,8 +24,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors import commands as c
-from actors.ledger.cursors import encode_cursor
-from actors.ledger.delivery_views import deliveries_statement
+from actors.ledger.queries.deliveries import deliveries_statement
+from actors.ledger.queries.pagination import encode_cursor
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.dialect import sqlite_sql
 from actors.ledger.sqlite.reader import SQLiteLedgerReader

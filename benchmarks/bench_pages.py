@@ -25,7 +25,7 @@ from actors import commands as c
 from actors.adapters.clock import SystemClock
 from actors.adapters.passwords import Argon2Passwords
 from actors.application.service import Service
-from actors.ledger.minutes import COLUMNS
+from actors.ledger.rollups import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger

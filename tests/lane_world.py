@@ -19,7 +19,7 @@ from actors.delivery.loop_runtime import FeedbackLoopCore
 from actors.delivery.monotonic_clock import SteadyTime
 from actors.delivery.outbox_poller import OutboxWatch
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.ledger.sqlite.reading import ReadConnection
+from actors.ledger.sqlite.read_connection import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
 from actors.ports import HttpAnswer, HttpRequest
 from domain.delivery import OfferedDelivery

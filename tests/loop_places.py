@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from actors.adapters.clock import SystemClock
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.loops.loop_host import LoopHost, Order, Standing
 from actors.loops.placement import Node
 from actors.ports import Sender

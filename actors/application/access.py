@@ -18,8 +18,8 @@ from uuid import UUID, uuid4
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
-from actors.ledger import access_port as a
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.access import port as a
+from actors.ledger.port import LedgerReader
 from actors.ports import Clock, LedgerWriter
 from domain.account import Account
 from domain.aggregate import EventSourced

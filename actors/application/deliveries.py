@@ -11,8 +11,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
 from actors import commands as c
-from actors.ledger.filters import time_ms
-from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.ledger.port import LedgerReader, LoopRow
+from actors.ledger.queries.filters import time_ms
 from actors.ports import Clock
 from domain.errors import InvalidInput, NotFound
 

@@ -11,7 +11,7 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.ports import Clock, LedgerWriter
 from domain.errors import ConcurrentWrite, Conflict, DomainError, InvalidInput
 from domain.ledger import domain_events, event_mapper

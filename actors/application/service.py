@@ -16,7 +16,7 @@ from actors.application.access import Ledger as AccessLedger
 from actors.application.deliveries import DeliveryService
 from actors.application.messages import Registrar
 from actors.application.statistics import FiguresService
-from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.ledger.port import LedgerReader, LoopRow
 from actors.metrics.cluster_inventory import Census
 from actors.metrics.snapshots import Readings
 from actors.ports import Clock

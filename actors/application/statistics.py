@@ -14,7 +14,7 @@ from actors import commands as c
 from actors.application.deliveries import DeliveryService
 from actors.delivery.lane_config import lane_config
 from actors.delivery.request_builder import EventTooLarge, Posts
-from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.ledger.port import LedgerReader, LoopRow
 from actors.ports import Clock
 from domain.aggregate import EventSourced
 from domain.errors import Conflict, NotFound

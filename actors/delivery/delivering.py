@@ -13,7 +13,7 @@ from actors.delivery.prefetch_buffer import SharedBytes
 from actors.delivery.replay_driver import Replaying
 from actors.delivery.request_builder import LaneConfig
 from actors.delivery.telemetry import AttemptNotes
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.ports import Clock, LedgerWriter, ReplayLedger, Sender
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import NotFound

@@ -18,7 +18,7 @@ from actors.delivery.rate_limiter import Pace
 from actors.delivery.request_builder import EventTooLarge, LaneConfig, Posts
 from actors.delivery.telemetry import AttemptNotes
 from actors.delivery.worker_pool import Crew
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.ports import Clock, HttpAnswer, LedgerWriter, Sender
 from domain.breaker import Breaker, is_down
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, OfferedDelivery

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from uuid import UUID
 
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.ports import LedgerWriter
 from domain.errors import ConcurrentWrite, DomainError, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop

@@ -22,7 +22,7 @@ from actors.delivery.proof_search import look_for_proof
 from actors.delivery.request_builder import LaneConfig, Posts
 from actors.delivery.sample_posts import sample_request, sample_result
 from actors.delivery.telemetry import AttemptNotes
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.ports import Clock, Prover, Sender
 from domain.delivery import OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound

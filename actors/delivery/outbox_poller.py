@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from actors.delivery.monotonic_clock import SteadyTime
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Final
 
 from actors.delivery.monotonic_clock import SteadyTime
 from actors.delivery.prefetch_buffer import InHand
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError
 

@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from actors.enrichment.routing_index import RouteIndex
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.metrics.instruments import EnrichmentFigures
 from actors.ports import Lanes, LedgerWriter
 from actors.tracing.spans import Span, Traces

@@ -9,9 +9,9 @@ from typing import Any, Final
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger.access_projection import ACCESS_HANDLERS
+from actors.ledger.access.projection import ACCESS_HANDLERS
 from actors.ledger.dialect import Cursor
-from actors.ledger.loop_document import LoopDocument, LoopKey
+from actors.ledger.loop_projection import LoopDocument, LoopKey
 from domain import enrichment
 from domain.account import Account
 from domain.feedback_loop import FeedbackLoop

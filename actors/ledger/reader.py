@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from actors.ledger.access_views import AccessViews
-from actors.ledger.backlogs import BacklogViews
-from actors.ledger.delivery_views import DeliveryViews
-from actors.ledger.figures_views import FiguresViews
-from actors.ledger.history_views import HistoryViews
-from actors.ledger.queries import DeliveryQueries, EnrichmentQueries
-from actors.ledger.replay_views import ReplayViews
-from actors.ledger.views import ConfigurationViews
+from actors.ledger.queries.access import AccessViews
+from actors.ledger.queries.backlog_summary import BacklogViews
+from actors.ledger.queries.deliveries import DeliveryViews
+from actors.ledger.queries.events import ConfigurationViews
+from actors.ledger.queries.history import HistoryViews
+from actors.ledger.queries.hot_path import DeliveryQueries, EnrichmentQueries
+from actors.ledger.queries.replays import ReplayViews
+from actors.ledger.queries.statistics import FiguresViews
 
 
 class StoreReader(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from actors.ledger import stretches
 from actors.ledger.dialect import Cursor
-from actors.ledger.reading import Reading, Row
+from actors.ledger.queries import delivery_index
+from actors.ledger.store_connection import Reading, Row
 from domain.delivery import ReplayProgress
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.values import DeliveryState
@@ -50,7 +50,7 @@ def count(reading: Reading, loop_no: int, which: str, since_ms: int, until_ms: i
     if which not in STATES:
         problem = f"must be one of {', '.join(STATES)}"
         raise InvalidInput(f"state {problem}", [("/state", problem)])
-    [(number,)] = reading.rows(stretches.count(STATES[which]), (loop_no, since_ms, until_ms))
+    [(number,)] = reading.rows(delivery_index.count(STATES[which]), (loop_no, since_ms, until_ms))
     return int(number)
 
 
@@ -107,11 +107,11 @@ def retry(cursor: Cursor, delivery_id: int, now_ms: int) -> None:
 
 def next_statement(which: str) -> str:
     """SQL for the ids of the next deliveries that such a replay takes, with their times."""
-    return stretches.oldest_first("id, created_at_ms", STATES[which])
+    return delivery_index.oldest_first("id, created_at_ms", STATES[which])
 
 
 def _next(cursor: Cursor, progress: ReplayProgress, at: tuple[int, int], limit: int) -> list[Row]:
-    part = stretches.Part(progress.loop_no, at[0], progress.until_ms, *at, limit)
+    part = delivery_index.Part(progress.loop_no, at[0], progress.until_ms, *at, limit)
     return cursor.execute(next_statement(progress.which), part).fetchall()
 
 

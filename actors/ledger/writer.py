@@ -9,11 +9,12 @@ from typing import Final, Protocol
 from eventsourcing.persistence import StoredEvent
 
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
-from actors.ledger import access, idempotency, replays
-from actors.ledger.access_port import AccessChange
+from actors.ledger import idempotency, replays
+from actors.ledger.access import store
+from actors.ledger.access.port import AccessChange
 from actors.ledger.group_commit import GroupCommit, Work
-from actors.ledger.reading import Reading
-from actors.ledger.retention import Sweep
+from actors.ledger.retention.sweeps import Sweep
+from actors.ledger.store_connection import Reading
 from actors.metrics.instruments import CommitFigures
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
@@ -138,7 +139,7 @@ class Ledger:
 
     async def change_access(self, change: AccessChange) -> int:
         """See `AccessLedger.change_access`."""
-        return await self._commits.run(lambda cursor: access.change(cursor, change, self._clock.now_ms()), 1)
+        return await self._commits.run(lambda cursor: store.change(cursor, change, self._clock.now_ms()), 1)
 
     async def close(self) -> None:
         """Takes nothing more, and returns when what was taken is written and the store is let go of."""

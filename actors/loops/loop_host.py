@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple, Protocol
 from actors.compatibility import crosses
 from actors.delivery.monotonic_clock import SteadyTime
 from actors.delivery.outbox_poller import OutboxWatch
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.ports import Clock, Sender
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError, Moved, NotMigrated, Unavailable

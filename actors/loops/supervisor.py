@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.port import LedgerReader
 from actors.loops import placement
 from actors.loops.host_monitor import Launcher, PlaceKeeper
 from actors.loops.location_registry import PlacesLog

@@ -18,9 +18,9 @@ from typing import Final, NamedTuple
 
 import lmdb
 
+from actors.ledger.factory import ELSEWHERE, ELSEWHERE_FILE
 from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
-from actors.ledger.stores import ELSEWHERE, ELSEWHERE_FILE
 from actors.settings.data_dir import DataDir, write_private
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Final
 
 import actors
-from actors.ledger import stores
+from actors.ledger import factory
 from actors.processes.child import KeptRunning, Program
 from actors.processes.ray_backend import Actors, GivenRay, OwnRay
 from actors.processes.ray_head import RayNode
@@ -48,7 +48,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         Conflict: the data directory or the port is in use.
         StoreUnavailable: the data directory cannot be used.
     """
-    stores.check(settings)
+    factory.check(settings)
     os.umask(0o077)
     place = short_dir(settings.data_dir)
     with (
@@ -57,7 +57,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         listener(settings.host, settings.port) as listening,
     ):
         remove_leftovers(place)
-        stores.note(settings)
+        factory.note(settings)
         settings = settings.bound_to(listening.getsockname()[1]).with_keys(
             data_dir.master_key(settings.master_key), data_dir.admin_key(settings.admin_key)
         )

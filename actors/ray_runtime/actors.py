@@ -12,7 +12,7 @@ import ray
 
 from actors.commands import ClaimKey, KeepAnswer
 from actors.commands.protocol import read_hits
-from actors.ledger.access_port import AccessChange
+from actors.ledger.access.port import AccessChange
 from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import own_loop
 from actors.metrics import catalogue

@@ -28,8 +28,9 @@ from actors.enrichment.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
 from actors.ipc.pool import Door, Links, link_token
 from actors.ipc.server import Answer
-from actors.ledger import stores
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger import factory
+from actors.ledger.port import LedgerReader
+from actors.ledger.retention.task import Retention
 from actors.ledger.writer import Ledger
 from actors.loops.loop_host import LoopHost
 from actors.loops.supervisor import Supervisor
@@ -47,7 +48,6 @@ from actors.ray_runtime.calls import Actors
 from actors.ray_runtime.host_launcher import RayLauncher
 from actors.ray_runtime.loop_client import LoopDirectory
 from actors.ray_runtime.remote_ports import RemoteLanes, RemoteLedger, followed_places
-from actors.retention import Retention
 from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
@@ -83,10 +83,10 @@ def _settings(plain: dict[str, Any]) -> Settings:
 def ledger(plain: dict[str, Any]) -> Ledger:
     """The writer, for the ledger's actor."""
     settings = _settings(plain)
-    made = stores.writer(settings)
+    made = factory.writer(settings)
     made.count_by(CommitFigures(TALLIES))
     if settings.store is None:
-        path = settings.data_dir / stores.LEDGER_FILE
+        path = settings.data_dir / factory.LEDGER_FILE
         TALLIES.read_by(m.LEDGER_SIZE, lambda: _size_bytes(path))
     return made
 
@@ -115,7 +115,7 @@ def retention(plain: dict[str, Any], core: Ledger) -> Retention:
 
 def reader(settings: Settings) -> LedgerReader:
     """A reader of its own for each process. The store is made by the ledger's actor, which is started first."""
-    return stores.reader(settings)
+    return factory.reader(settings)
 
 
 def links(settings: Settings, actors: Actors) -> Links:

@@ -17,7 +17,7 @@ from eventsourcing.persistence import StoredEvent
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import crosses, reader
 from actors.ipc.pool import Links
-from actors.ledger.access_port import AccessChange
+from actors.ledger.access.port import AccessChange
 from actors.loops.location_registry import Changes, Places
 from actors.ray_runtime import options
 from actors.ray_runtime.calls import Actors

@@ -13,7 +13,7 @@ from typing import Final
 
 from rich.text import Text
 
-from actors.ledger.stores import LEDGER_FILE
+from actors.ledger.factory import LEDGER_FILE
 from actors.settings import Settings
 from api.cli.group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
 from api.cli.parser import Parser

@@ -20,7 +20,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands import Account, AttemptView, ListDeliveries
-from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.ledger.port import LedgerReader, LoopRow
 from api.doctor.findings import Finding, ok, problem, warning
 from domain.breaker import OPEN
 from domain.errors import FeedbackLoopsError

@@ -10,10 +10,10 @@ from typing import Final
 
 import msgspec
 
-from actors.ledger.reader_port import LedgerReader
+from actors.ledger.factory import refuse_moved, refuse_not_moved
+from actors.ledger.port import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
-from actors.ledger.stores import refuse_moved, refuse_not_moved
 from actors.ports import LoopBacklog
 from api.doctor.findings import Finding, ok, problem, warning
 from api.journal_store import peek

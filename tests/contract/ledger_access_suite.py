@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors.ledger import access_port as a
+from actors.ledger.access import port as a
 from domain.account import Account
 from domain.errors import ConcurrentWrite
 from domain.sign_in import ABSOLUTE_MS, IDLE_MS, WINDOW_MS

@@ -12,8 +12,8 @@ from uuid import UUID, uuid4
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
-from actors.ledger.access_port import AccessLedger
-from actors.ledger.reader_port import LedgerReader, LoopRow
+from actors.ledger.access.port import AccessLedger
+from actors.ledger.port import LedgerReader, LoopRow
 from actors.ports import LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
 from domain.account import Account
 from domain.aggregate import EventSourced

@@ -10,7 +10,7 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from actors.ledger.reader_port import LoopRow
+from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput
 from domain.values import id_text
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome

@@ -9,8 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from actors.ledger.factory import LEDGER_FILE
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
-from actors.ledger.stores import LEDGER_FILE
 from tests.chaos.clicks import USER_AGENT
 from tests.next_version import make_next_version
 from tests.paths import ROOT

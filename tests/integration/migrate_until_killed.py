@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from actors.ledger.postgres.moving import move
+from actors.ledger.postgres.import_sqlite import move
 
 if __name__ == "__main__":
     move(Path(sys.argv[1]), sys.argv[2], lambda *line: print(*line, flush=True), batch=10)

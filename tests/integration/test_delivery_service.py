@@ -12,7 +12,7 @@ import pytest
 from actors import commands as c
 from actors.application.deliveries import DeliveryService
 from actors.delivery.loop_views import replay_view
-from actors.ledger.reader_port import LoopRow
+from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput, NotFound
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
 from tests.contract.sqlite_store import sqlite_stores

@@ -18,7 +18,7 @@ from psycopg import Connection
 
 from actors.ledger.group_commit import FRESH_S
 from actors.ledger.postgres import connection as connections
-from actors.ledger.postgres import reading, session
+from actors.ledger.postgres import read_connection, session
 from actors.ledger.postgres.connection import open_writer
 from actors.ledger.postgres.errors import is_store_failure, refusal
 from actors.ledger.postgres.reader import PostgresLedgerReader
@@ -163,7 +163,7 @@ def test_a_frozen_server_blocks_nobody_for_ever(
 ) -> None:
     """A server whose connections stay open and that does not answer is given up, and found again when it does."""
     monkeypatch.setattr(session, "_PATIENCE_S", 1.0)
-    monkeypatch.setattr(reading, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(read_connection, "_PATIENCE_S", 1.0)
     with ledger(f"{url}?connect_timeout=2") as store:
         tenant = store.account()
         version = store.reader.routes_version()

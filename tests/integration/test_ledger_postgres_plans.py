@@ -12,25 +12,25 @@ import pytest
 from psycopg import Connection
 
 from actors import commands as c
-from actors.ledger import (
-    access,
-    access_views,
-    backlogs,
-    delivery_views,
-    figures_views,
-    history_views,
-    queries,
-    replay_views,
-    replays,
-    retention,
-    stretches,
-    views,
-)
-from actors.ledger.cursors import encode_cursor
+from actors.ledger import replays
+from actors.ledger.access import store
 from actors.ledger.postgres import outbox, reader
-from actors.ledger.postgres.arrays import Numbers, Texts, Uuids
+from actors.ledger.postgres.binary_arrays import Numbers, Texts, Uuids
 from actors.ledger.postgres.connection import open_writer
 from actors.ledger.postgres.dialect import POSTGRES
+from actors.ledger.queries import (
+    access,
+    backlog_summary,
+    deliveries,
+    delivery_index,
+    events,
+    history,
+    hot_path,
+    replays,
+    statistics,
+)
+from actors.ledger.queries.pagination import encode_cursor
+from actors.ledger.retention import sweeps
 from domain.values import TRIGGER_CODES
 from tests.contract.postgres_store import TEMPLATE
 from tests.postgres import PostgresServer
@@ -142,57 +142,57 @@ def test_a_scan_would_be_seen(connection: Connection[Any]) -> None:
 
 
 FIXED: dict[str, tuple[str, list[object]]] = {
-    "events_of": (queries.EVENTS_OF, [START]),
-    "messages": (queries.MESSAGES, [SOME]),
+    "events_of": (hot_path.EVENTS_OF, [START]),
+    "messages": (hot_path.MESSAGES, [SOME]),
     "profiles": (reader.PROFILES, [SOME, Texts(["1"] * 250), Texts(["2"] * 250)]),
     "taken_firsts": (outbox.TAKEN, [SOME, SOME]),
-    "loops_owed": (queries.LOOPS_OWED, [IDS]),
-    "due": (queries.DUE_DELIVERIES, [1, 19_000, SOME, 250]),
-    "in order": (queries.PENDING_IN_ORDER, [1, SOME, 250]),
-    "one": (queries.PENDING_ONE, [1, 1]),
-    "next_due": (queries.NEXT_DUE, [1]),
-    "account": (views.ACCOUNT_BY_KEY, ["x"]),
-    "user": (access_views.USER, ["x"]),
-    "user by address": (access_views.USER_BY_EMAIL, ["x"]),
-    "users": (access_views.USERS_OF_ACCOUNT, [1, 50]),
-    "session": (access_views.SESSION, ["x"]),
-    "account by id": (access_views.ACCOUNT, ["x"]),
-    "keys": (access_views.API_KEYS, [1, 50]),
-    "key's use": (access_views.API_KEY_USE, ["x"]),
-    "old sessions": (access.OLD_SESSIONS, [100, 10]),
-    "old tries": (access.OLD_TRIES, [100, 10]),
-    "sessions of": (access.SESSIONS_OF, ["x", "y"]),
-    "event minutes": (figures_views.EVENT_MINUTES, [1, 3_900]),
-    "backlog": (figures_views.BACKLOG, [1, 100]),
-    "deliveries of event": (figures_views.DELIVERIES_OF_EVENT, [START, 1, 50]),
-    "loop": (views.LOOP, ["x"]),
-    "loop by number": (views.LOOP_BY_NO, [1]),
-    "loops": (views.LOOPS_OF_ACCOUNT, [1, 0, 50]),
-    "message": (views.MESSAGE, [1, "x"]),
-    "history": (views.HISTORY, [1, 1, 1000]),
-    "profile": (views.PROFILE, [1, "1", "2"]),
-    "attempts": (delivery_views.ATTEMPTS, [SOME]),
-    "delivery": (delivery_views.DELIVERY, [1, 1]),
+    "loops_owed": (hot_path.LOOPS_OWED, [IDS]),
+    "due": (hot_path.DUE_DELIVERIES, [1, 19_000, SOME, 250]),
+    "in order": (hot_path.PENDING_IN_ORDER, [1, SOME, 250]),
+    "one": (hot_path.PENDING_ONE, [1, 1]),
+    "next_due": (hot_path.NEXT_DUE, [1]),
+    "account": (events.ACCOUNT_BY_KEY, ["x"]),
+    "user": (access.USER, ["x"]),
+    "user by address": (access.USER_BY_EMAIL, ["x"]),
+    "users": (access.USERS_OF_ACCOUNT, [1, 50]),
+    "session": (access.SESSION, ["x"]),
+    "account by id": (access.ACCOUNT, ["x"]),
+    "keys": (access.API_KEYS, [1, 50]),
+    "key's use": (access.API_KEY_USE, ["x"]),
+    "old sessions": (store.OLD_SESSIONS, [100, 10]),
+    "old tries": (store.OLD_TRIES, [100, 10]),
+    "sessions of": (store.SESSIONS_OF, ["x", "y"]),
+    "event minutes": (statistics.EVENT_MINUTES, [1, 3_900]),
+    "backlog": (statistics.BACKLOG, [1, 100]),
+    "deliveries of event": (statistics.DELIVERIES_OF_EVENT, [START, 1, 50]),
+    "loop": (events.LOOP, ["x"]),
+    "loop by number": (events.LOOP_BY_NO, [1]),
+    "loops": (events.LOOPS_OF_ACCOUNT, [1, 0, 50]),
+    "message": (events.MESSAGE, [1, "x"]),
+    "history": (events.HISTORY, [1, 1, 1000]),
+    "profile": (events.PROFILE, [1, "1", "2"]),
+    "attempts": (deliveries.ATTEMPTS, [SOME]),
+    "delivery": (deliveries.DELIVERY, [1, 1]),
     "known events": (outbox.KNOWN, [IDS]),
-    "backlogs": (backlogs.LOOPS, []),
-    "pending": (queries.PENDING_COUNT, [1, 19_000, 1000]),
-    "health": (queries.HEALTH, [1]),
-    "running replay": (replay_views.RUNNING, [1]),
-    "replay": (replay_views.REPLAY, [1, 1]),
-    "replays": (replay_views.REPLAYS, [1, 99, 50]),
+    "backlogs": (backlog_summary.LOOPS, []),
+    "pending": (hot_path.PENDING_COUNT, [1, 19_000, 1000]),
+    "health": (hot_path.HEALTH, [1]),
+    "running replay": (replays.RUNNING, [1]),
+    "replay": (replays.REPLAY, [1, 1]),
+    "replays": (replays.REPLAYS, [1, 99, 50]),
     "give back": (replays.GIVE_BACK, [1, SOME]),
     "outcomes": (
         outbox.RECORD_OUTCOMES,
         [*[SOME] * 5, *[Texts(["x"] * 250)] * 3, *[SOME] * 4, Texts(["x"] * 250)],
     ),
-    "old deliveries": (retention.OLD_DELIVERIES, [0, 9000, 9000, 500]),
-    "drop deliveries": (retention.DROP_DELIVERIES, [SOME]),
-    "drop attempts": (retention.DROP_ATTEMPTS, [SOME]),
-    "old attempts": (retention.OLD_ATTEMPTS, [0, 0, 9000, 9000, 500]),
-    "old events": (retention.OLD_EVENTS, [START, "f" * 32, "tracking-event.recorded", 500]),
-    "old replays": (retention.OLD_REPLAYS, [0, 9000, 500]),
-    "needed events": (retention.NEEDED, [IDS]),
-    "expired keys": (retention.EXPIRED_KEYS, [9, 500]),
+    "old deliveries": (sweeps.OLD_DELIVERIES, [0, 9000, 9000, 500]),
+    "drop deliveries": (sweeps.DROP_DELIVERIES, [SOME]),
+    "drop attempts": (sweeps.DROP_ATTEMPTS, [SOME]),
+    "old attempts": (sweeps.OLD_ATTEMPTS, [0, 0, 9000, 9000, 500]),
+    "old events": (sweeps.OLD_EVENTS, [START, "f" * 32, "tracking-event.recorded", 500]),
+    "old replays": (sweeps.OLD_REPLAYS, [0, 9000, 500]),
+    "needed events": (sweeps.NEEDED, [IDS]),
+    "expired keys": (sweeps.EXPIRED_KEYS, [9, 500]),
 }
 
 
@@ -223,7 +223,7 @@ def test_events_are_listed_by_index(
 ) -> None:
     """Each mix of filters searches an index; a page of all events is cut from it without sorting."""
     query = c.ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=0, until_ms=2)
-    steps = plan(connection, *history_views.events_statement(query, POSTGRES))
+    steps = plan(connection, *history.events_statement(query, POSTGRES))
     (step,) = [s for s in steps if s.table == "events"]
 
     assert scans(steps) == []
@@ -251,7 +251,7 @@ def test_deliveries_are_listed_by_index(
     query = c.ListDeliveries(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
-    steps = plan(connection, *delivery_views.deliveries_statement(1, query))
+    steps = plan(connection, *deliveries.deliveries_statement(1, query))
     stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
 
     assert scans(steps) == []
@@ -261,9 +261,9 @@ def test_deliveries_are_listed_by_index(
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: Connection[Any], which: str) -> None:
     """Each step reads no more of any stretch than it may take, and counting goes by the same index."""
-    part = stretches.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
+    part = delivery_index.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     steps = plan(connection, replays.next_statement(which), part)
 
     assert read_in_order(steps) == len(replays.STATES[which]) * len(TRIGGER_CODES)
-    counting = plan(connection, stretches.count(replays.STATES[which]), part[:3])
+    counting = plan(connection, delivery_index.count(replays.STATES[which]), part[:3])
     assert [s.index for s in counting if s.table == "deliveries"] == ["deliveries_listed"]

@@ -14,7 +14,7 @@ import pytest
 from psycopg import Connection
 
 from actors.ledger.postgres.connection import open_writer
-from actors.ledger.postgres.moved_tables import TABLES
+from actors.ledger.postgres.import_tables import TABLES
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.schema import (
     MIGRATIONS,

@@ -11,25 +11,15 @@ from pathlib import Path
 import pytest
 
 from actors import commands as c
-from actors.ledger import (
-    access,
-    access_views,
-    delivery_views,
-    figures_views,
-    history_views,
-    minutes,
-    queries,
-    replay_views,
-    replays,
-    retention,
-    stretches,
-    views,
-)
-from actors.ledger.cursors import encode_cursor
+from actors.ledger import replays, rollups
+from actors.ledger.access import store
+from actors.ledger.queries import access, deliveries, delivery_index, events, history, hot_path, replays, statistics
+from actors.ledger.queries.pagination import encode_cursor
+from actors.ledger.retention import sweeps
 from actors.ledger.sqlite import outbox, reader
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.dialect import SQLITE, sqlite_sql
-from actors.ledger.sqlite.reading import of_events
+from actors.ledger.sqlite.read_connection import of_events
 from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
@@ -63,57 +53,57 @@ def test_a_scan_would_be_seen(connection: sqlite3.Connection) -> None:
 
 
 FIXED = {
-    "events_of": (queries.EVENTS_OF, 1),
-    "routes_version": (queries.ROUTES_VERSION, 0),
-    "messages": (queries.MESSAGES, 1),
+    "events_of": (hot_path.EVENTS_OF, 1),
+    "routes_version": (hot_path.ROUTES_VERSION, 0),
+    "messages": (hot_path.MESSAGES, 1),
     "profiles": (reader.PROFILES, 1),
     "taken_firsts": (reader.TAKEN_FIRSTS, 1),
-    "loops_owed": (of_events(queries.LOOPS_OWED, 2), 2),
-    "due": (queries.DUE_DELIVERIES, 4),
-    "next_due": (queries.NEXT_DUE, 1),
-    "loops due": (queries.LOOPS_DUE, 1),
-    "account": (views.ACCOUNT_BY_KEY, 1),
-    "loop": (views.LOOP, 1),
-    "loops": (views.LOOPS_OF_ACCOUNT, 3),
-    "message": (views.MESSAGE, 2),
-    "history": (views.HISTORY, 3),
-    "profile": (views.PROFILE, 3),
-    "attempts": (delivery_views.ATTEMPTS, 1),
-    "delivery": (delivery_views.DELIVERY, 2),
+    "loops_owed": (of_events(hot_path.LOOPS_OWED, 2), 2),
+    "due": (hot_path.DUE_DELIVERIES, 4),
+    "next_due": (hot_path.NEXT_DUE, 1),
+    "loops due": (hot_path.LOOPS_DUE, 1),
+    "account": (events.ACCOUNT_BY_KEY, 1),
+    "loop": (events.LOOP, 1),
+    "loops": (events.LOOPS_OF_ACCOUNT, 3),
+    "message": (events.MESSAGE, 2),
+    "history": (events.HISTORY, 3),
+    "profile": (events.PROFILE, 3),
+    "attempts": (deliveries.ATTEMPTS, 1),
+    "delivery": (deliveries.DELIVERY, 2),
     "known events": (outbox.KNOWN, 1),
-    "pending": (queries.PENDING_COUNT, 3),
-    "health": (queries.HEALTH, 1),
-    "loop by number": (views.LOOP_BY_NO, 1),
-    "running replay": (replay_views.RUNNING, 1),
-    "replay": (replay_views.REPLAY, 2),
-    "replays": (replay_views.REPLAYS, 3),
+    "pending": (hot_path.PENDING_COUNT, 3),
+    "health": (hot_path.HEALTH, 1),
+    "loop by number": (events.LOOP_BY_NO, 1),
+    "running replay": (replays.RUNNING, 1),
+    "replay": (replays.REPLAY, 2),
+    "replays": (replays.REPLAYS, 3),
     "give back": (replays.GIVE_BACK, 2),
-    "old deliveries": (retention.OLD_DELIVERIES, 4),
-    "drop deliveries": (retention.DROP_DELIVERIES, 1),
-    "drop attempts": (retention.DROP_ATTEMPTS, 1),
-    "old attempts": (retention.OLD_ATTEMPTS, 5),
-    "old events": (retention.OLD_EVENTS, 4),
-    "user": (access_views.USER, 1),
-    "user by address": (access_views.USER_BY_EMAIL, 1),
-    "users": (access_views.USERS_OF_ACCOUNT, 2),
-    "session": (access_views.SESSION, 1),
-    "account by id": (access_views.ACCOUNT, 1),
-    "keys": (access_views.API_KEYS, 2),
-    "key's use": (access_views.API_KEY_USE, 1),
-    "old sessions": (access.OLD_SESSIONS, 2),
-    "old tries": (access.OLD_TRIES, 2),
-    "sessions of": (access.SESSIONS_OF, 2),
-    "too long": (access.TOO_LONG, 2),
-    "attempts since": (figures_views.ATTEMPTS_SINCE, 2),
-    "attempt minutes": (figures_views.ATTEMPT_MINUTES, 2),
-    "event minutes": (figures_views.EVENT_MINUTES, 2),
-    "backlog": (figures_views.BACKLOG, 2),
-    "deliveries of event": (figures_views.DELIVERIES_OF_EVENT, 3),
-    "loop of": (minutes.LOOP_OF, 1),
-    "old attempt minutes": (minutes.OLD_ATTEMPT_MINUTES, 2),
-    "old event minutes": (minutes.OLD_EVENT_MINUTES, 2),
-    "needed events": (of_events(retention.NEEDED, 2), 2),
-    "expired keys": (retention.EXPIRED_KEYS, 2),
+    "old deliveries": (sweeps.OLD_DELIVERIES, 4),
+    "drop deliveries": (sweeps.DROP_DELIVERIES, 1),
+    "drop attempts": (sweeps.DROP_ATTEMPTS, 1),
+    "old attempts": (sweeps.OLD_ATTEMPTS, 5),
+    "old events": (sweeps.OLD_EVENTS, 4),
+    "user": (access.USER, 1),
+    "user by address": (access.USER_BY_EMAIL, 1),
+    "users": (access.USERS_OF_ACCOUNT, 2),
+    "session": (access.SESSION, 1),
+    "account by id": (access.ACCOUNT, 1),
+    "keys": (access.API_KEYS, 2),
+    "key's use": (access.API_KEY_USE, 1),
+    "old sessions": (store.OLD_SESSIONS, 2),
+    "old tries": (store.OLD_TRIES, 2),
+    "sessions of": (store.SESSIONS_OF, 2),
+    "too long": (store.TOO_LONG, 2),
+    "attempts since": (statistics.ATTEMPTS_SINCE, 2),
+    "attempt minutes": (statistics.ATTEMPT_MINUTES, 2),
+    "event minutes": (statistics.EVENT_MINUTES, 2),
+    "backlog": (statistics.BACKLOG, 2),
+    "deliveries of event": (statistics.DELIVERIES_OF_EVENT, 3),
+    "loop of": (rollups.LOOP_OF, 1),
+    "old attempt minutes": (rollups.OLD_ATTEMPT_MINUTES, 2),
+    "old event minutes": (rollups.OLD_EVENT_MINUTES, 2),
+    "needed events": (of_events(sweeps.NEEDED, 2), 2),
+    "expired keys": (sweeps.EXPIRED_KEYS, 2),
 }
 
 
@@ -127,7 +117,7 @@ def test_look_ups_search(connection: sqlite3.Connection, name: str) -> None:
 
 def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> None:
     """The outbox is read along its index: no backlog is sorted to find the soonest."""
-    steps = plan(connection, queries.DUE_DELIVERIES, [1, 1, "[]", 1])
+    steps = plan(connection, hot_path.DUE_DELIVERIES, [1, 1, "[]", 1])
     outbox_step = next(n for n, step in enumerate(steps) if "deliveries_due" in step)
 
     assert "loop_no=? AND due_at_ms<?" in steps[outbox_step]
@@ -137,7 +127,7 @@ def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> Non
 
 def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) -> None:
     """An ordered loop reads the next of its backlog along an index, without sorting the backlog."""
-    steps = plan(connection, queries.PENDING_IN_ORDER, [1, "[]", 1])
+    steps = plan(connection, hot_path.PENDING_IN_ORDER, [1, "[]", 1])
     outbox_step = next(n for n, step in enumerate(steps) if "deliveries_pending" in step)
 
     assert "(loop_no=?)" in steps[outbox_step]
@@ -146,7 +136,7 @@ def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) 
 
 def test_loops_that_are_due_are_stepped_through(connection: sqlite3.Connection) -> None:
     """Each step is a search of the outbox's index for the next loop: what each is owed costs nothing more."""
-    steps = [step for step in plan(connection, queries.LOOPS_DUE, [1]) if "deliveries" in step]
+    steps = [step for step in plan(connection, hot_path.LOOPS_DUE, [1]) if "deliveries" in step]
     search = "SEARCH deliveries USING INDEX deliveries_due"
 
     assert steps == [search, f"{search} (loop_no>?)", f"{search} (loop_no=?)"]
@@ -160,7 +150,7 @@ def test_events_are_listed_by_index(
 ) -> None:
     """Each mix of filters searches the index that fits, down to the range of time."""
     query = c.ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=1, until_ms=2)
-    steps = plan(connection, *history_views.events_statement(query, SQLITE))
+    steps = plan(connection, *history.events_statement(query, SQLITE))
     [step] = [s for s in steps if s.startswith("SEARCH events")]
 
     assert scans(steps) == []
@@ -187,7 +177,7 @@ def test_deliveries_are_listed_by_index(
     query = c.ListDeliveries(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
-    statement, params = delivery_views.deliveries_statement(1, query)
+    statement, params = deliveries.deliveries_statement(1, query)
     steps = plan(connection, statement, params)
     stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
 
@@ -199,20 +189,20 @@ def test_deliveries_are_listed_by_index(
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, which: str) -> None:
     """Each step merges stretches of the loop's index, and counting reads nothing but the index."""
-    params = stretches.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
+    params = delivery_index.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     covering = STRETCH.replace("INDEX", "COVERING INDEX")
     steps = plan(connection, replays.next_statement(which), params)
 
     assert {*steps} <= {covering, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
-    assert plan(connection, stretches.count(replays.STATES[which]), params[:3]) == [covering]
+    assert plan(connection, delivery_index.count(replays.STATES[which]), params[:3]) == [covering]
 
 
 @pytest.mark.parametrize(
     ("statement", "by"),
     [
-        (retention.OLD_DELIVERIES, "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-        (retention.OLD_ATTEMPTS, "SEARCH attempts USING PRIMARY KEY ((delivery_id,no)>(?,?) AND delivery_id<?)"),
-        (retention.OLD_EVENTS, "(originator_id>? AND originator_id<?)"),
+        (sweeps.OLD_DELIVERIES, "SEARCH deliveries USING INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+        (sweeps.OLD_ATTEMPTS, "SEARCH attempts USING PRIMARY KEY ((delivery_id,no)>(?,?) AND delivery_id<?)"),
+        (sweeps.OLD_EVENTS, "(originator_id>? AND originator_id<?)"),
     ],
 )
 def test_what_is_old_is_read_in_order(connection: sqlite3.Connection, statement: str, by: str) -> None:

@@ -14,10 +14,10 @@ import psycopg
 import pytest
 
 from actors import commands as c
-from actors.ledger import access_port as a
-from actors.ledger import stores
-from actors.ledger.postgres.moved_tables import TABLES
-from actors.ledger.postgres.moving import Copied, move
+from actors.ledger import factory
+from actors.ledger.access import port as a
+from actors.ledger.postgres.import_sqlite import Copied, move
+from actors.ledger.postgres.import_tables import TABLES
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.writer import PostgresLedger
 from actors.ledger.reader import StoreReader
@@ -153,24 +153,24 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
 def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> None:
     """A start that forgets the store is refused: it would begin an empty ledger, in which no hit's message is known."""
     elsewhere = Settings.from_env({}, data_dir=str(tmp_path), store="postgresql://db.example/ledger")
-    stores.note(elsewhere)
-    stores.check(elsewhere)
+    factory.note(elsewhere)
+    factory.check(elsewhere)
     forgetful = Settings.from_env({}, data_dir=str(tmp_path))
 
     with pytest.raises(Conflict, match="--store"):
-        stores.check(forgetful)
-    (tmp_path / stores.ELSEWHERE_FILE).unlink()
-    stores.check(forgetful)
-    stores.note(forgetful)
+        factory.check(forgetful)
+    (tmp_path / factory.ELSEWHERE_FILE).unlink()
+    factory.check(forgetful)
+    factory.note(forgetful)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> None:
     """A start on the store, in a directory with a ledger of its own, is refused, and told how to move it."""
     with pytest.raises(Conflict, match="migrate"):
-        stores.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+        factory.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
     moved(old, url)
-    stores.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+    factory.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
 
 
 def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
@@ -180,8 +180,8 @@ def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
 
     assert sorted(p.name for p in old.data_dir.iterdir()) == ["ledger.moved.sqlite", "master.key"]
     with pytest.raises(Conflict, match="--store"):
-        stores.check(settings)
-    stores.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+        factory.check(settings)
+    factory.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
     with pytest.raises(Conflict, match="moved already"):
         moved(old, url)
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.commands import Health
-from actors.ledger.loop_document import LoopDocument, LoopKey
+from actors.ledger.loop_projection import LoopDocument, LoopKey
 from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError
 from domain.feedback_loop import FeedbackLoop

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors.ledger import stores
+from actors.ledger import factory
 from actors.ledger.sqlite.schema import SCHEMA_VERSION
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
@@ -85,7 +85,7 @@ def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsy
     assert "restore that too" in said
     assert "FEEDBACK_LOOPS_STORE=… feedback-loops serve" in said
     with pytest.raises(Conflict, match="--store"):
-        stores.refuse_moved(tmp_path / "restored")
+        factory.refuse_moved(tmp_path / "restored")
 
 
 def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -14,6 +14,7 @@ import pytest
 from eventsourcing.sqlite import SQLiteDatastore
 
 from actors import commands as c
+from actors.ledger.event_encoding import TrackingEventState
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.recorder import LedgerRecorder
@@ -27,7 +28,6 @@ from actors.ledger.sqlite.schema import (
     split_statements,
 )
 from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.ledger.tracking_state import TrackingEventState
 from domain.account import Account
 from domain.delivery import OfferedDelivery
 from domain.errors import StoreError, StoreUnavailable

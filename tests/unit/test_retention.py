@@ -6,8 +6,8 @@ import asyncio
 
 import pytest
 
+from actors.ledger.retention.task import DAY_MS, Retention
 from actors.ports import RetentionLimits
-from actors.retention import DAY_MS, Retention
 from domain.errors import StoreUnavailable
 from tests.contract.ledger_facts import NOW_MS, FakeClock
 
@@ -39,7 +39,7 @@ def retention(ledger: CountingLedger, days: float = 30) -> Retention:
 
 def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are bounded, go on until nothing is left, and the ages are reckoned from now; 0 days is for ever."""
-    monkeypatch.setattr("actors.retention.PAUSE_S", 0.0)
+    monkeypatch.setattr("actors.ledger.retention.task.PAUSE_S", 0.0)
     ledger = CountingLedger(1_234)
 
     dropped = asyncio.run(retention(ledger).drop_all())
@@ -52,8 +52,8 @@ def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatc
 
 def test_a_store_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure the next round goes on."""
-    monkeypatch.setattr("actors.retention.ROUND_S", 0.0)
-    monkeypatch.setattr("actors.retention.PAUSE_S", 0.0)
+    monkeypatch.setattr("actors.ledger.retention.task.ROUND_S", 0.0)
+    monkeypatch.setattr("actors.ledger.retention.task.PAUSE_S", 0.0)
 
     async def scenario() -> int:
         ledger = CountingLedger(10)

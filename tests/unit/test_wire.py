@@ -15,7 +15,7 @@ import pytest
 from actors import commands as c
 from actors.commands.protocol import hits_body, read_hits
 from actors.compatibility import Crossing, reader
-from actors.ledger.access_port import BeginSession
+from actors.ledger.access.port import BeginSession
 from actors.loops.location_registry import Changes
 from actors.loops.loop_host import Order, Standing
 from actors.metrics.snapshots import ProcessReadings, Readings, Spread

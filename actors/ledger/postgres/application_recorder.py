@@ -9,7 +9,7 @@ from eventsourcing.persistence import StoredEvent
 from eventsourcing.postgres import PostgresApplicationRecorder
 from psycopg.rows import tuple_row
 
-from actors.ledger.postgres.arrays import adapt
+from actors.ledger.postgres.binary_arrays import adapt
 from actors.ledger.postgres.dialect import LedgerCursor
 from actors.ledger.postgres.recorder import append
 from actors.ledger.postgres.schema import migrate

@@ -10,7 +10,7 @@ import psycopg
 from psycopg import Connection
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from actors.ledger.postgres.arrays import adapt, adapt_for_look_ups
+from actors.ledger.postgres.binary_arrays import adapt, adapt_for_look_ups
 from actors.ledger.postgres.dialect import LedgerCursor
 from domain.errors import InvalidInput, StoreUnavailable
 

@@ -8,7 +8,7 @@ from typing import Any, Final, Self
 from psycopg import RawCursor
 
 from actors.ledger.dialect import Dialect, translator
-from actors.ledger.postgres.arrays import Numbers
+from actors.ledger.postgres.binary_arrays import Numbers
 
 
 class PostgresDialect:

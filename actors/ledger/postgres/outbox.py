@@ -15,11 +15,11 @@ from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger import minutes
+from actors.ledger import rollups
+from actors.ledger.event_encoding import duplicates, stored_state
 from actors.ledger.group_commit import Done, Work
-from actors.ledger.postgres.arrays import Blobs, Numbers, SomeNumbers, Texts, Uuids
+from actors.ledger.postgres.binary_arrays import Blobs, Numbers, SomeNumbers, Texts, Uuids
 from actors.ledger.postgres.recorder import append
-from actors.ledger.tracking_state import duplicates, stored_state
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
@@ -189,7 +189,7 @@ def record_events(cursor: Any, works: Sequence[RecordEvents], known: Known) -> l
     done = [batch.take(work) for work in works]
     if batch.events:
         _insert(cursor, batch)
-        minutes.count_events(cursor, batch.events, works[-1].clock.now_ms())
+        rollups.count_events(cursor, batch.events, works[-1].clock.now_ms())
     return done
 
 
@@ -232,7 +232,7 @@ def record_outcomes(cursor: Any, works: Sequence[RecordOutcomes]) -> None:
     for outcomes in _rounds([outcome for work in works for outcome in work.outcomes]):
         recorded = cursor.execute(RECORD_OUTCOMES, _outcome_columns(outcomes)).fetchall()
         by_id = {outcome.delivery_id: outcome for outcome in outcomes}
-        minutes.count_attempts(cursor, ((loop_no, by_id[delivery_id]) for loop_no, delivery_id in recorded))
+        rollups.count_attempts(cursor, ((loop_no, by_id[delivery_id]) for loop_no, delivery_id in recorded))
     for work in works:
         if work.health is not None:
             cursor.execute(SET_HEALTH, (work.health[0], *work.health[1]))

@@ -6,11 +6,11 @@ from collections.abc import Collection
 from typing import Final
 
 from actors.adapters.clock import SystemClock
-from actors.ledger.postgres.arrays import Numbers, Texts
+from actors.ledger.postgres.binary_arrays import Numbers, Texts
 from actors.ledger.postgres.outbox import TAKEN
-from actors.ledger.postgres.reading import IDLE_S, PostgresReading
+from actors.ledger.postgres.read_connection import IDLE_S, PostgresReading
 from actors.ledger.reader import StoreReader
-from actors.ledger.reading import Row
+from actors.ledger.store_connection import Row
 from actors.ports import Clock
 
 PROFILES: Final = (

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger.postgres.arrays import Blobs, Numbers, Texts, Uuids
+from actors.ledger.postgres.binary_arrays import Blobs, Numbers, Texts, Uuids
 from actors.ledger.projector import Projector
 
 INSERT: Final = (

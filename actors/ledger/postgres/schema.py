@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 from psycopg import ClientCursor, Connection
 from psycopg.rows import tuple_row
 
-from actors.ledger.schema_version import check_current, refuse_newer
+from actors.ledger.migrations import check_current, refuse_newer
 from domain.errors import StoreError, StoreUnavailable
 
 #: The lock under which schemas are changed: of two programs that start at once the second finds it done.

@@ -14,7 +14,7 @@ from actors.ledger.postgres.connection import SILENCE_S, WRITER_STATEMENT_S
 from actors.ledger.postgres.errors import is_store_failure, own_refusal
 from actors.ledger.postgres.fence import Fence
 from actors.ledger.postgres.outbox import Known, RecordEvents, RecordOutcomes, record_events, record_outcomes
-from actors.ledger.postgres.watch import WATCH
+from actors.ledger.postgres.watchdog import WATCH
 
 _PATIENCE_S: Final = WRITER_STATEMENT_S + SILENCE_S
 

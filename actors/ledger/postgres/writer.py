@@ -14,7 +14,7 @@ from actors.ledger.postgres.connection import open_writer
 from actors.ledger.postgres.errors import refusal
 from actors.ledger.postgres.fence import Fence
 from actors.ledger.postgres.outbox import PostgresRecording
-from actors.ledger.postgres.reading import PostgresReading
+from actors.ledger.postgres.read_connection import PostgresReading
 from actors.ledger.postgres.schema import migrate
 from actors.ledger.postgres.session import PostgresSession
 from actors.ledger.writer import Ledger

@@ -9,11 +9,11 @@ from typing import Final
 
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger import minutes
+from actors.ledger import rollups
+from actors.ledger.event_encoding import duplicates, stored_state
 from actors.ledger.group_commit import Work
 from actors.ledger.sqlite.dialect import LedgerCursor, json_text
 from actors.ledger.sqlite.recorder import LedgerRecorder
-from actors.ledger.tracking_state import duplicates, stored_state
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
@@ -83,13 +83,13 @@ def record_events(
     repeated = duplicates([event.event_id for event in events], _known(cursor, hexes))
     if not repeated:
         _insert(cursor, events, hexes)
-        minutes.count_events(cursor, events, now_ms)
+        rollups.count_events(cursor, events, now_ms)
         return RecordedEvents(_owe(cursor, events, now_ms), [])
     known = set(repeated)
     new = [n for n in range(len(events)) if n not in known]
     new_events = [events[n] for n in new]
     _insert(cursor, new_events, [hexes[n] for n in new])
-    minutes.count_events(cursor, new_events, now_ms)
+    rollups.count_events(cursor, new_events, now_ms)
     delivery_ids = dict(zip(new, _owe(cursor, new_events, now_ms), strict=True))
     return RecordedEvents([delivery_ids.get(n, []) for n in range(len(events))], repeated)
 
@@ -170,8 +170,8 @@ def record_outcomes(
     )
     # A batch that is sent again, in whole or in part, was counted the first time. All are of one loop.
     if outcomes and cursor.rowcount == len(outcomes):
-        found = cursor.execute(minutes.LOOP_OF, (outcomes[0].delivery_id,)).fetchone()
-        minutes.count_attempts(cursor, ((found[0], outcome) for outcome in outcomes))
+        found = cursor.execute(rollups.LOOP_OF, (outcomes[0].delivery_id,)).fetchone()
+        rollups.count_attempts(cursor, ((found[0], outcome) for outcome in outcomes))
     cursor.executemany(_MOVE_ON, [(o.delivery_id, o.attempt_no, o.state, o.due_at_ms, o.forgiven) for o in outcomes])
     if health is not None:
         cursor.execute(_SET_HEALTH, (health[0], *health[1]))

@@ -8,9 +8,9 @@ from typing import Final
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.reader import StoreReader
-from actors.ledger.reading import Row
 from actors.ledger.sqlite.dialect import json_text
-from actors.ledger.sqlite.reading import ReadConnection
+from actors.ledger.sqlite.read_connection import ReadConnection
+from actors.ledger.store_connection import Row
 from actors.ports import Clock
 
 PROFILES: Final = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from importlib.resources import files
 from typing import Final, NamedTuple
 
-from actors.ledger.schema_version import check_current, refuse_newer
+from actors.ledger.migrations import check_current, refuse_newer
 
 
 class Migration(NamedTuple):

@@ -14,7 +14,7 @@ from actors.adapters.clock import SystemClock
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.outbox import SQLiteRecording
-from actors.ledger.sqlite.reading import ReadConnection
+from actors.ledger.sqlite.read_connection import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
 from actors.ledger.sqlite.schema import migrate
 from actors.ledger.sqlite.session import SQLiteSession

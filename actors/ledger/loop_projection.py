@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Self, cast
 import msgspec
 
 from actors.commands import Health
-from actors.ledger.reader_port import LoopRow
+from actors.ledger.port import LoopRow
 from domain.feedback_loop import FeedbackLoop
 from domain.tracking import Route
 from domain.values import LoopState

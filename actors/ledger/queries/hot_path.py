@@ -10,8 +10,8 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger.loop_document import LoopDocument, LoopKey
-from actors.ledger.reading import Reading, Row
+from actors.ledger.loop_projection import LoopDocument, LoopKey
+from actors.ledger.store_connection import Reading, Row
 from actors.ports import Clock
 from domain.delivery import LaneHealth, OfferedDelivery
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.ledger import access_port as a
+from actors.ledger.access import port as a
 from actors.ledger.dialect import Cursor
 from domain.sign_in import ABSOLUTE_MS, IDLE_MS, WINDOW_MS, Tries
 

@@ -14,13 +14,13 @@ import psycopg
 from psycopg import Connection
 
 from actors.ledger.dialect import Dialect
-from actors.ledger.postgres.arrays import Uuids
+from actors.ledger.postgres.binary_arrays import Uuids
 from actors.ledger.postgres.connection import READER_STATEMENT_S, SILENCE_S, open_reader
 from actors.ledger.postgres.dialect import POSTGRES, LedgerCursor
 from actors.ledger.postgres.errors import refusal
 from actors.ledger.postgres.schema import check_readable
-from actors.ledger.postgres.watch import WATCH
-from actors.ledger.reading import Reading, Row
+from actors.ledger.postgres.watchdog import WATCH
+from actors.ledger.store_connection import Reading, Row
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)

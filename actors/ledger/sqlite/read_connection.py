@@ -11,10 +11,10 @@ from threading import Lock
 from typing import Final
 
 from actors.ledger.dialect import Dialect
-from actors.ledger.reading import Reading, Row
 from actors.ledger.sqlite.connection import open_reader, refusal
 from actors.ledger.sqlite.dialect import SQLITE, LedgerCursor
 from actors.ledger.sqlite.schema import check_readable
+from actors.ledger.store_connection import Reading, Row
 from domain.errors import StoreUnavailable
 
 #: Parameters in one statement; every SQLite takes as many.

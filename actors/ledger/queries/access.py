@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from actors import commands as c
-from actors.ledger.access_port import ApiKeyRow, SessionRow, UserRow
-from actors.ledger.reading import Reading, Row
+from actors.ledger.access.port import ApiKeyRow, SessionRow, UserRow
+from actors.ledger.store_connection import Reading, Row
 
 _USER: Final = "u.id, u.email, u.password_hash, u.joined_at_ms, a.no, a.id, a.name"
 _USERS: Final = f"SELECT {_USER} FROM users AS u {{join}} accounts AS a ON a.no = u.account_no"  # noqa: S608

@@ -7,11 +7,11 @@ from typing import Final
 import msgspec
 
 from actors import commands as c
-from actors.ledger.cursors import Number, decode_cursor, encode_cursor
-from actors.ledger.loop_document import LoopDocument, LoopKey
-from actors.ledger.queries import HEALTH_COLUMNS, decode_recorded
-from actors.ledger.reader_port import LoopRow
-from actors.ledger.reading import Reading, Row
+from actors.ledger.loop_projection import LoopDocument, LoopKey
+from actors.ledger.port import LoopRow
+from actors.ledger.queries.hot_path import HEALTH_COLUMNS, decode_recorded
+from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
+from actors.ledger.store_connection import Reading, Row
 from domain.values import TRIGGER_NAMES, id_text
 
 #: Events of one message that are shown with it: the latest. A scanner may open a message thousands of times.

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from actors import commands as c
-from actors.ledger import stretches
-from actors.ledger.cursors import Number, decode_cursor, encode_cursor
 from actors.ledger.dialect import Cursor
-from actors.ledger.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
-from actors.ledger.reading import Reading, Row
+from actors.ledger.queries import delivery_index
+from actors.ledger.queries.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
+from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
+from actors.ledger.store_connection import Reading, Row
 from domain.values import TRIGGER_NAMES, DeliveryState, id_text
 
 _SHOWN: Final = "id, event_id, type, state, created_at_ms, due_at_ms"
@@ -63,13 +63,13 @@ class DeliveryViews(Reading):
         return [_delivery_view(row, attempts.get(row[0], [])) for row in rows]
 
 
-def deliveries_statement(loop_no: int, query: c.ListDeliveries) -> tuple[str, stretches.Part]:
+def deliveries_statement(loop_no: int, query: c.ListDeliveries) -> tuple[str, delivery_index.Part]:
     """The SQL for a page of deliveries and one more, and its parameters."""
     states = list(DeliveryState) if query.state is None else [delivery_state(query.state)]
-    types = stretches.ALL_TYPES if query.type is None else [type_code(query.type)]
+    types = delivery_index.ALL_TYPES if query.type is None else [type_code(query.type)]
     at_ms, at_id = _NEWEST if query.cursor is None else decode_cursor(query.cursor, tuple[Number, Number])
     until_ms = END_OF_TIME_MS if query.until_ms is None else query.until_ms
-    part = stretches.Part(
+    part = delivery_index.Part(
         loop_no=loop_no,
         since_ms=time_ms(query.since_ms or 0),
         until_ms=time_ms(min(until_ms, at_ms + 1)),
@@ -77,7 +77,7 @@ def deliveries_statement(loop_no: int, query: c.ListDeliveries) -> tuple[str, st
         at_id=at_id,
         limit=query.limit + 1,
     )
-    return stretches.newest_first(_SHOWN, states, types), part
+    return delivery_index.newest_first(_SHOWN, states, types), part
 
 
 def _delivery_view(row: Row, attempts: list[c.AttemptView]) -> c.DeliveryView:

@@ -9,7 +9,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors import commands as c
-from actors.ledger.access_port import AccessReader
+from actors.ledger.access.port import AccessReader
 from actors.ports import LoopBacklog
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actors.ledger.queries import PENDING_COUNT
-from actors.ledger.reading import Reading
+from actors.ledger.queries.hot_path import PENDING_COUNT
+from actors.ledger.store_connection import Reading
 from actors.ports import LoopBacklog
 
 #: A step of an index for each loop.

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from actors import commands as c
-from actors.ledger.cursors import Number, decode_cursor, encode_cursor
-from actors.ledger.reading import Reading, Row
+from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
 from actors.ledger.replays import PROGRESS
+from actors.ledger.store_connection import Reading, Row
 from domain.delivery import ReplayProgress
 
 RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - no value is in it

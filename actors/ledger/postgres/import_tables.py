@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
-from actors.ledger.minutes import COLUMNS
+from actors.ledger.rollups import COLUMNS
 
 Row = tuple[Any, ...]
 

@@ -15,11 +15,11 @@ from typing import Final, NamedTuple, Protocol
 import msgspec
 
 from actors.ledger.dialect import Cursor
-from actors.ledger.filters import first_event_id
+from actors.ledger.event_encoding import TrackingEventState
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.projector import first_hit
-from actors.ledger.reading import Reading, Row
-from actors.ledger.tracking_state import TrackingEventState
+from actors.ledger.queries.filters import first_event_id
+from actors.ledger.store_connection import Reading, Row
 from actors.ports import Clock, RetentionLimits
 from domain.tracking_event import TrackingEventRecorded
 

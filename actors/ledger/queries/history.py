@@ -8,11 +8,11 @@ from typing import Annotated, Final
 import msgspec
 
 from actors import commands as c
-from actors.ledger.cursors import decode_cursor, encode_cursor
 from actors.ledger.dialect import Dialect
-from actors.ledger.filters import first_event_id, type_code
-from actors.ledger.reading import Reading
-from actors.ledger.views import event_view
+from actors.ledger.queries.events import event_view
+from actors.ledger.queries.filters import first_event_id, type_code
+from actors.ledger.queries.pagination import decode_cursor, encode_cursor
+from actors.ledger.store_connection import Reading
 from domain.errors import InvalidInput
 from domain.values import id_uuid
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors import commands as c
-from actors.ledger import stretches
-from actors.ledger.filters import END_OF_TIME_MS
-from actors.ledger.minutes import COLUMNS
-from actors.ledger.reading import Reading
+from actors.ledger.queries import delivery_index
+from actors.ledger.queries.filters import END_OF_TIME_MS
+from actors.ledger.rollups import COLUMNS
+from actors.ledger.store_connection import Reading
 from domain.figures import ANSWERS
 from domain.values import TRIGGER_NAMES, DeliveryState
 
@@ -27,7 +27,7 @@ DELIVERIES_OF_EVENT: Final = (
     "SELECT d.id, l.id FROM deliveries AS d {join} loops AS l ON l.no = d.loop_no"
     " WHERE d.event_id = $1 AND l.account_no = $2 AND l.deleted = 0 ORDER BY d.id LIMIT $3"
 )
-_NEWEST: Final = stretches.newest_first("id, created_at_ms", list(DeliveryState), stretches.ALL_TYPES)
+_NEWEST: Final = delivery_index.newest_first("id, created_at_ms", list(DeliveryState), delivery_index.ALL_TYPES)
 
 
 class FiguresViews(Reading):
@@ -57,7 +57,7 @@ class FiguresViews(Reading):
 
     def newest_delivery_ms(self, loop_no: int) -> int | None:
         """When the loop was owed an event last."""
-        part = stretches.Part(loop_no, 0, END_OF_TIME_MS, END_OF_TIME_MS, 0, 1)
+        part = delivery_index.Part(loop_no, 0, END_OF_TIME_MS, END_OF_TIME_MS, 0, 1)
         found = self.rows(_NEWEST, part)
         return int(found[0][1]) if found else None
 

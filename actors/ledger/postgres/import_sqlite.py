@@ -19,14 +19,14 @@ import msgspec
 import psycopg
 from psycopg import Connection
 
+from actors.ledger.factory import LEDGER_FILE, MOVED_FILE
 from actors.ledger.postgres.connection import check_url, open_mover
 from actors.ledger.postgres.errors import refusal
-from actors.ledger.postgres.moved_tables import TABLES, Row, Table
+from actors.ledger.postgres.import_tables import TABLES, Row, Table
 from actors.ledger.postgres.schema import MOVING, migrate, raw_version, set_version
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.connection import refusal as sqlite_refusal
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
-from actors.ledger.stores import LEDGER_FILE, MOVED_FILE
 from domain.errors import Conflict, StoreError
 
 #: Rows of one transaction when they are copied, and of one look when they are compared.
