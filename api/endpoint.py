@@ -23,7 +23,7 @@ from api.limits import beside_the_loop, read_body
 from api.operation import NO_BODY, Access, BodyType, Call, Operation, Services
 from api.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused, problem_of
 from api.reply import Reply, send_reply
-from domain.checks import text_problem
+from domain.validation import text_problem
 
 _UTF_8 = re.compile(r'charset="?utf-?8"?', re.IGNORECASE)
 

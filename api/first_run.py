@@ -15,7 +15,7 @@ from actors.client import Client
 from actors.commands import IsFirstRun
 from actors.settings.data_dir import write_private
 from domain.errors import FeedbackLoopsError, InvalidInput
-from domain.keys import derive
+from domain.key_derivation import derive
 
 log = logging.getLogger(__name__)
 

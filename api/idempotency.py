@@ -22,7 +22,7 @@ from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
 from api.problems import MALFORMED, Refused, problem_of
 from api.reply import Reply
 from domain.errors import FeedbackLoopsError, IdempotencyConflict
-from domain.keys import derive
+from domain.key_derivation import derive
 
 log = logging.getLogger(__name__)
 

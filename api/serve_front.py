@@ -36,7 +36,7 @@ from api.http_limits import LimitedHttpProtocol
 from api.journal import Journal
 from api.tracking import TrackingApp
 from domain.errors import FeedbackLoopsError
-from domain.keys import derive
+from domain.key_derivation import derive
 from domain.tokens import TrackingTokens
 
 log = logging.getLogger(__name__)

@@ -34,8 +34,8 @@ from api.app import create_app
 from benchmarks.bench_attempt_log import build
 from domain.account import Account
 from domain.feedback_loop import FeedbackLoop
-from domain.figures import KEPT_MINUTES
 from domain.ledger import event_mapper
+from domain.statistics import KEPT_MINUTES
 from domain.tokens import TrackingTokens
 from domain.values import id_text
 from tests.unit.api_fake import FakeForwarder, FakeJournal, FakeSettings, FakeTracking

@@ -9,8 +9,8 @@ from uuid import UUID
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.checks import Problems, text_problem
 from domain.errors import InvalidInput
+from domain.validation import Problems, text_problem
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import isfinite
 from typing import Final
 
-from domain.checks import MAX_NAME_CHARS, Problems, text_problem
+from domain.validation import MAX_NAME_CHARS, Problems, text_problem
 from domain.values import PayloadFormat, SignatureScheme, Trigger
 
 MAX_FILTER_ITEMS: Final = 100

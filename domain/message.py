@@ -10,8 +10,8 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.checks import MAX_NAME_CHARS, Problems, dots_problem, text_problem
 from domain.errors import InvalidInput
+from domain.validation import MAX_NAME_CHARS, Problems, dots_problem, text_problem
 from domain.values import EmailAddress
 
 MAX_TAGS: Final = 50

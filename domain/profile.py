@@ -9,8 +9,8 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.checks import MAX_NAME_CHARS, Problems, dots_problem, text_problem
-from domain.own_fields import form_problem, json_problem
+from domain.custom_fields import form_problem, json_problem
+from domain.validation import MAX_NAME_CHARS, Problems, dots_problem, text_problem
 
 MAX_INTERESTS: Final = 1000
 

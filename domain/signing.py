@@ -8,7 +8,7 @@ from base64 import b64encode
 from collections.abc import Sequence
 from typing import Final
 
-from domain.keys import derive
+from domain.key_derivation import derive
 
 #: Standard Webhooks asks for 24 to 64 bytes.
 SECRET_BYTES: Final = 24

@@ -62,7 +62,7 @@ class TrackingTokens:
     """Makes tokens and reads them back, with one key."""
 
     def __init__(self, key: bytes) -> None:
-        """`key` is 1 to 32 bytes, from `domain.keys.derive`."""
+        """`key` is 1 to 32 bytes, from `domain.key_derivation.derive`."""
         if not key:
             raise ValueError("the key of tracking tokens must not be empty")
         self._tags = {

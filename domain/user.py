@@ -9,8 +9,8 @@ from eventsourcing.domain import AggregateCreated
 
 from domain.account import check_account_name
 from domain.aggregate import EventSourced
-from domain.checks import Problems, check_all, text_problem
 from domain.errors import InvalidInput, NotFound
+from domain.validation import Problems, check_all, text_problem
 from domain.values import EmailAddress
 
 MIN_PASSWORD_CHARS: Final = 10

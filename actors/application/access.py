@@ -1,6 +1,6 @@
 """The application service's part about who comes in: users, sessions, API keys.
 
-What is decided of a session or a try is in `domain.sign_in`; what is known of them is in the ledger, so that it holds
+What is decided of a session or a try is in `domain.sessions`; what is known of them is in the ledger, so that it holds
 for all front ends together and through restarts.
 """
 
@@ -24,9 +24,9 @@ from actors.ports import Clock, LedgerWriter
 from domain.account import Account
 from domain.aggregate import EventSourced
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
-from domain.keys import derive
+from domain.key_derivation import derive
 from domain.ledger import domain_events, event_mapper
-from domain.sign_in import MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, USE_NOTED_EVERY_MS, session_ends_ms
+from domain.sessions import MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, USE_NOTED_EVERY_MS, session_ends_ms
 from domain.user import User, check_new_user, check_password
 from domain.values import id_text, id_uuid
 

@@ -19,8 +19,8 @@ from actors.ports import Clock
 from domain.aggregate import EventSourced
 from domain.errors import Conflict, NotFound
 from domain.feedback_loop import FeedbackLoop
-from domain.figures import KEPT_MINUTES, MINUTE_MS
 from domain.ledger import domain_events, event_mapper
+from domain.statistics import KEPT_MINUTES, MINUTE_MS
 from domain.tracking_event import TrackingEventRecorded
 from domain.values import id_uuid
 

@@ -8,7 +8,7 @@ from actors.compatibility import Crossing
 
 
 class Counts(Crossing, frozen=True, kw_only=True):
-    """Attempts by class of answer (`domain.figures.ANSWERS`) and by duration (its buckets)."""
+    """Attempts by class of answer (`domain.statistics.ANSWERS`) and by duration (its buckets)."""
 
     answers: list[int]
     buckets: list[int]

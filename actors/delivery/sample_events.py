@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
+from domain.custom_fields import json_problem
 from domain.enrichment import time_fields
 from domain.errors import InvalidInput
-from domain.own_fields import json_problem
 from domain.values import Trigger
 
 _RECIPIENT: Final = "john.doe@example.com"

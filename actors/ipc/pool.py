@@ -14,7 +14,7 @@ from actors.ipc.frames import FrameProtocol
 from actors.ipc.server import Answer, FrameServer
 from actors.ray_runtime import options
 from actors.ray_runtime.calls import Actors
-from domain.keys import derive
+from domain.key_derivation import derive
 
 ADDRESS_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 3.0

@@ -8,7 +8,7 @@ from typing import Final
 
 from actors.ledger.dialect import Cursor
 from domain.delivery import AttemptOutcome
-from domain.figures import ANSWERS, BUCKETS, KEPT_MINUTES, MINUTE_MS, NOTHING, answer_class, bucket
+from domain.statistics import ANSWERS, BUCKETS, KEPT_MINUTES, MINUTE_MS, NOTHING, answer_class, bucket
 from domain.tracking import EventToRecord
 from domain.values import TRIGGER_CODES
 

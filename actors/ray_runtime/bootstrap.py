@@ -52,7 +52,7 @@ from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
 from domain.handler_policy import HandlerPolicy
-from domain.keys import derive
+from domain.key_derivation import derive
 
 #: What this process counts: all cores that are built in it count together.
 TALLIES: Final = Tallies()

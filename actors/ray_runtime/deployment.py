@@ -12,7 +12,7 @@ import msgspec
 from actors.settings import OPTIONS, Settings
 from actors.settings.options import text_of
 from actors.version import PROGRAM
-from domain.keys import derive
+from domain.key_derivation import derive
 
 #: The key of an edition in the settings that actors are given, beside the options' names.
 EDITION: Final = "edition"

@@ -10,7 +10,7 @@ import msgspec
 
 from actors import commands as c
 from api.dashboard import words
-from domain.figures import ANSWERS, MINUTE_MS, NOTHING, percentile_ms
+from domain.statistics import ANSWERS, MINUTE_MS, NOTHING, percentile_ms
 
 Numbers = list[float | None]
 

@@ -13,7 +13,7 @@ from starlette.datastructures import Headers
 from actors.client import Client
 from actors.commands import FindSession, Session
 from api.problems import Kind, Refused
-from domain.sign_in import ABSOLUTE_MS
+from domain.sessions import ABSOLUTE_MS
 
 COOKIE: Final = "feedback_loops_session"
 #: The field that every form of a session has.

@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from api.schemas.base import NAME_PATTERN, AnswerModel, Next, RequestModel, Time, rule
-from domain.checks import MAX_NAME_CHARS, text_problem
+from domain.validation import MAX_NAME_CHARS, text_problem
 
 
 class NewApiKey(RequestModel):

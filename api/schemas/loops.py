@@ -8,9 +8,9 @@ from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, Next, RequestModel, Time, TriggerName, rule
-from domain.checks import MAX_NAME_CHARS, text_problem
 from domain.errors import InvalidInput
 from domain.loop_settings import MAX_CONCURRENCY, MAX_DESCRIPTION_CHARS, MAX_FILTER_ITEMS
+from domain.validation import MAX_NAME_CHARS, text_problem
 from domain.values import MAX_URL_CHARS, HandlerUrl
 
 #: What this version can sign with, beside Standard Webhooks' own signature that every POST has.

@@ -18,10 +18,10 @@ from api.schemas.base import (
     TriggerName,
     rule,
 )
-from domain.checks import MAX_NAME_CHARS, MAX_TAG_CHARS
 from domain.errors import InvalidInput
 from domain.message import MAX_LINKS, MAX_TAGS, link_problem
 from domain.profile import MAX_INTERESTS
+from domain.validation import MAX_NAME_CHARS, MAX_TAG_CHARS
 from domain.values import EmailAddress
 
 MAX_HTML_CHARS: Final = 2_000_000

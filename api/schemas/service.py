@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, RequestModel, rule
-from domain.checks import MAX_NAME_CHARS, text_problem
+from domain.validation import MAX_NAME_CHARS, text_problem
 
 
 class NewAccount(RequestModel):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from api.schemas.base import ABSENT, AnswerModel, Next, RequestModel, Time
-from domain.checks import MAX_NAME_CHARS
+from domain.validation import MAX_NAME_CHARS
 
 
 class NewUser(RequestModel):

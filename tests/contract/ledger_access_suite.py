@@ -9,7 +9,7 @@ import pytest
 from actors.ledger.access import port as a
 from domain.account import Account
 from domain.errors import ConcurrentWrite
-from domain.sign_in import ABSOLUTE_MS, IDLE_MS, WINDOW_MS
+from domain.sessions import ABSOLUTE_MS, IDLE_MS, WINDOW_MS
 from domain.user import User
 from domain.values import id_text
 from tests.contract.ledger_facts import NOW_MS, Store

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from domain.figures import ANSWERS, BUCKETS, KEPT_MINUTES, MINUTE_MS
+from domain.statistics import ANSWERS, BUCKETS, KEPT_MINUTES, MINUTE_MS
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 
 MINUTE = NOW_MS // MINUTE_MS

@@ -16,7 +16,7 @@ from actors.adapters.passwords import MAX_WAITING, Argon2Passwords
 from actors.application.access import AccessService
 from actors.ledger.access.port import AccessChange
 from domain.errors import Conflict, InvalidInput, NotFound, Overloaded, StoreUnavailable
-from domain.sign_in import ABSOLUTE_MS, IDLE_MS, MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, WINDOW_MS
+from domain.sessions import ABSOLUTE_MS, IDLE_MS, MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, WINDOW_MS
 from tests.contract.ledger_facts import Store, Tenant
 from tests.contract.sqlite_store import sqlite_stores
 

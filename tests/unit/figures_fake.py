@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from actors import commands as c
 from domain.errors import NotFound
-from domain.figures import ANSWERS, NOTHING
+from domain.statistics import ANSWERS, NOTHING
 
 
 class FakeFigures(ABC):

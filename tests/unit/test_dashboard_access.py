@@ -16,8 +16,8 @@ from api.dashboard.page import Page
 from api.dashboard.pages.table import PAGES
 from api.dashboard.sessions import COOKIE
 from api.dashboard.site import CONTENT_SECURITY_POLICY
-from domain.keys import derive
-from domain.sign_in import ABSOLUTE_MS
+from domain.key_derivation import derive
+from domain.sessions import ABSOLUTE_MS
 from tests.unit.api_fake import MASTER_KEY, Api, run
 from tests.unit.dashboard_world import EMAIL, ORIGIN, PASSWORD, Visitor, World
 

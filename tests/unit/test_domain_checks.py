@@ -1,11 +1,11 @@
-"""`domain.checks`."""
+"""`domain.validation`."""
 
 from __future__ import annotations
 
 import pytest
 
-from domain.checks import Problems, text_problem
 from domain.errors import InvalidInput
+from domain.validation import Problems, text_problem
 
 
 @pytest.mark.parametrize("text", ["a", "Zoë", "two words", "👩\u200d🚀", "\u00a0x", "x" * 200])

@@ -1,4 +1,4 @@
-"""`domain.figures`."""
+"""`domain.statistics`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from domain.figures import ANSWERS, BOUNDS_MS, BUCKETS, answer_class, bucket, percentile_ms
+from domain.statistics import ANSWERS, BOUNDS_MS, BUCKETS, answer_class, bucket, percentile_ms
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`domain.keys`."""
+"""`domain.key_derivation`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import pytest
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-from domain.keys import derive
+from domain.key_derivation import derive
 
 MASTER = bytes(range(32))
 

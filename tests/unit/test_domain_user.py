@@ -1,4 +1,4 @@
-"""`domain.user`, `domain.sign_in` and the keys of `domain.account`."""
+"""`domain.user`, `domain.sessions` and the keys of `domain.account`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from domain.account import Account
 from domain.errors import InvalidInput, NotFound
-from domain.sign_in import ABSOLUTE_MS, IDLE_MS, WINDOW_MS, Tries, session_ends_ms
+from domain.sessions import ABSOLUTE_MS, IDLE_MS, WINDOW_MS, Tries, session_ends_ms
 from domain.user import User, check_password
 
 ID = UUID(int=1)

@@ -40,7 +40,7 @@ class EndSessionsOf(Crossing, frozen=True, kw_only=True, tag=True):
 class CountTries(Crossing, frozen=True, kw_only=True, tag=True):
     """Somebody tries to sign in: counts for each key, and answers how many milliseconds to wait (0: go ahead).
 
-    A key stands for an address or a user; with it comes how many tries it has in a window of `domain.sign_in`.
+    A key stands for an address or a user; with it comes how many tries it has in a window of `domain.sessions`.
     """
 
     limits: dict[str, int]
@@ -84,7 +84,7 @@ class UserRow(Crossing, frozen=True, kw_only=True):
 
 
 class SessionRow(Crossing, frozen=True, kw_only=True):
-    """A session whose user may sign in. Whether it is over is `domain.sign_in`'s to say."""
+    """A session whose user may sign in. Whether it is over is `domain.sessions`'s to say."""
 
     user: UserRow
     began_at_ms: int

@@ -6,7 +6,7 @@ from typing import Final
 
 from actors.ledger.access import port as a
 from actors.ledger.dialect import Cursor
-from domain.sign_in import ABSOLUTE_MS, IDLE_MS, WINDOW_MS, Tries
+from domain.sessions import ABSOLUTE_MS, IDLE_MS, WINDOW_MS, Tries
 
 #: What is over is removed with each addition, a little more than was added, so it cannot pile up.
 _SWEEP: Final = 10

@@ -10,7 +10,7 @@ from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.store_connection import Reading
-from domain.figures import ANSWERS
+from domain.statistics import ANSWERS
 from domain.values import TRIGGER_NAMES, DeliveryState
 
 _SUMS: Final = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in COLUMNS)

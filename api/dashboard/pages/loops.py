@@ -7,7 +7,7 @@ from typing import Any, Final
 from actors import commands as c
 from api.dashboard.page import Page, Visit
 from api.reply import Reply
-from domain.figures import percentile_ms
+from domain.statistics import percentile_ms
 
 #: Loops on one page.
 PAGE: Final = 50

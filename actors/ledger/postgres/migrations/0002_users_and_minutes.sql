@@ -29,7 +29,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_of_user ON sessions (user_id);
 CREATE INDEX sessions_used ON sessions (used_at_ms);
 
--- Tries to sign in, by address and by user: `domain.sign_in.Tries`.
+-- Tries to sign in, by address and by user: `domain.sessions.Tries`.
 CREATE TABLE sign_in_tries (
     key text COLLATE "C" PRIMARY KEY,
     count bigint NOT NULL,
@@ -37,7 +37,7 @@ CREATE TABLE sign_in_tries (
 ) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX sign_in_tries_since ON sign_in_tries (since_ms);
 
--- Attempts by loop and minute: `counts` columns are `domain.figures.ANSWERS` and its buckets, in their order.
+-- Attempts by loop and minute: `counts` columns are `domain.statistics.ANSWERS` and its buckets, in their order.
 CREATE TABLE attempt_minutes (
     loop_no bigint NOT NULL,
     minute bigint NOT NULL,

@@ -27,7 +27,7 @@ CREATE TABLE sessions (
 CREATE INDEX sessions_of_user ON sessions (user_id);
 CREATE INDEX sessions_used ON sessions (used_at_ms);
 
--- Tries to sign in, by address and by user: `domain.sign_in.Tries`.
+-- Tries to sign in, by address and by user: `domain.sessions.Tries`.
 CREATE TABLE sign_in_tries (
     key TEXT PRIMARY KEY,
     count INTEGER NOT NULL,
@@ -35,7 +35,7 @@ CREATE TABLE sign_in_tries (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX sign_in_tries_since ON sign_in_tries (since_ms);
 
--- Attempts by loop and minute: `counts` columns are `domain.figures.ANSWERS` and its buckets, in their order.
+-- Attempts by loop and minute: `counts` columns are `domain.statistics.ANSWERS` and its buckets, in their order.
 CREATE TABLE attempt_minutes (
     loop_no INTEGER NOT NULL,
     minute INTEGER NOT NULL,

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
-from domain.checks import MAX_NAME_CHARS
 from domain.payload import form_bytes
+from domain.validation import MAX_NAME_CHARS
 
 MAX_JSON_BYTES: Final = 64 * 1024
 #: A form repeats names (`domain.payload`): of itself the size of the JSON says little of a POST's.
