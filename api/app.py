@@ -33,7 +33,7 @@ from api.readiness import JournalHealth, Readiness
 from api.reply import Reply
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
-from api.tracking_urls import TrackingUrls
+from api.tracking.urls import TrackingUrls
 from domain.tokens import TrackingTokens
 
 #: Seconds for hits to reach the ledger at the stop; the rest stays in the journal for the next start.

@@ -20,7 +20,7 @@ from api.limits import MAX_MESSAGE_MARKS, MIB, beside_the_loop, check_marks, siz
 from api.problems import TOO_LARGE, Refused, problem_of
 from api.reply import json_bytes
 from api.schemas.messages import NewMessage, TrackedMessage
-from api.tracking_urls import TrackingUrls
+from api.tracking.urls import TrackingUrls
 from domain.errors import FeedbackLoopsError, InvalidInput, from_wire
 from domain.message import MAX_LINKS, link_problem
 

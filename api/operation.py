@@ -23,7 +23,7 @@ from api.problems import Kind
 from api.readiness import Readiness
 from api.reply import JSON, Reply
 from api.schemas.base import EmptyBody, NoQuery, QueryModel, RequestModel
-from api.tracking_urls import TrackingUrls
+from api.tracking.urls import TrackingUrls
 
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT", bound=QueryModel)

@@ -34,7 +34,7 @@ from api.app import create_app
 from api.forwarder import Forwarder
 from api.http_limits import LimitedHttpProtocol
 from api.journal import Journal
-from api.tracking import TrackingApp
+from api.tracking.app import TrackingApp
 from domain.errors import FeedbackLoopsError
 from domain.key_derivation import derive
 from domain.tokens import TrackingTokens

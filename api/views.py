@@ -9,7 +9,7 @@ import msgspec
 from actors import commands as c
 from api.schemas import deliveries, loops, messages
 from api.schemas.base import time_text
-from api.tracking_urls import TrackingUrls
+from api.tracking.urls import TrackingUrls
 from domain import verification
 
 

@@ -23,8 +23,8 @@ import uvloop
 
 from api.client_address import ClientAddresses
 from api.journal import Journal
-from api.tracking import TrackingApp
-from api.tracking_hits import TrackingHits
+from api.tracking.app import TrackingApp
+from api.tracking.hits import TrackingHits
 from domain.tokens import TrackingTokens
 
 TOKENS = TrackingTokens(b"k" * 32)

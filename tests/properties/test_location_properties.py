@@ -1,4 +1,4 @@
-"""`api.tracking.location_of`: a redirect goes where the link went."""
+"""`api.tracking.app.location_of`: a redirect goes where the link went."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import idna
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from api.tracking import location_of
+from api.tracking.app import location_of
 
 LETTERS = "abcxyzäöüéбгдяαβγ日本中文"
 HOSTS = st.lists(st.text(LETTERS, min_size=1, max_size=12), min_size=1, max_size=4).map(".".join)

@@ -13,7 +13,7 @@ from actors.adapters.uuid7 import UUID7s
 from actors.delivery.telemetry import AttemptNotes
 from actors.tracing.setup import is_wanted, sampling, start_tracing
 from actors.tracing.spans import Sampling, Span, Traces
-from api.tracking_hits import event_id_of
+from api.tracking.hits import event_id_of
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 from tests.collector import Collector

@@ -15,8 +15,8 @@ import pytest
 import uvicorn
 
 from api.journal import Journal
-from api.tracking import PIXEL, TrackingApp, asks_to_unsubscribe, location_of
-from api.tracking_urls import TrackingUrls
+from api.tracking.app import PIXEL, TrackingApp, asks_to_unsubscribe, location_of
+from api.tracking.urls import TrackingUrls
 from domain.tokens import TrackingTokens
 from domain.tracking import TrackingHit
 

@@ -22,7 +22,7 @@ from actors.metrics.snapshots import ProcessReadings, Readings, Spread
 from actors.ray_runtime import remote_ports
 from actors.ray_runtime.calls import Answer
 from actors.ray_runtime.deployment import Edition
-from api.tracking_hits import event_id_of
+from api.tracking.hits import event_id_of
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
 from tests.next_version import make_next_version
