@@ -31,9 +31,9 @@ from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
 from api.app import create_app
-from api.forwarder import Forwarder
 from api.http_limits import LimitedHttpProtocol
-from api.journal import Journal
+from api.journal.forwarder import Forwarder
+from api.journal.journal import Journal
 from api.tracking.app import TrackingApp
 from domain.errors import FeedbackLoopsError
 from domain.key_derivation import derive

@@ -22,7 +22,7 @@ import lmdb
 import uvloop
 
 from api.client_address import ClientAddresses
-from api.journal import Journal
+from api.journal.journal import Journal
 from api.tracking.app import TrackingApp
 from api.tracking.hits import TrackingHits
 from domain.tokens import TrackingTokens

@@ -18,7 +18,7 @@ from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
 from actors.settings.data_dir import DataDir
 from api.cli import backup as backup_command
 from api.cli import restore as restore_command
-from api.journal_store import JournalStore, Removals
+from api.journal.lmdb_store import JournalStore, Removals
 from domain.account import Account
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 from tests.contract.ledger_facts import stored

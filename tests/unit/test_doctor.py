@@ -27,7 +27,7 @@ from actors.settings.data_dir import DataDir
 from api.cli import doctor
 from api.doctor import machine, network, stores
 from api.doctor.findings import Finding, Level, carried_out
-from api.journal import Journal
+from api.journal.journal import Journal
 from domain.breaker import OPEN
 from domain.delivery import LaneHealth
 from domain.handler_policy import HandlerPolicy, parse_networks

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from actors.commands import Command
-from api.forwarder import Forwarder, ForwarderLimits
-from api.journal import Journal, JournalLimits
+from api.journal.forwarder import Forwarder, ForwarderLimits
+from api.journal.journal import Journal, JournalLimits
 from domain.errors import InvalidInput, Overloaded, StoreUnavailable, Unavailable
 
 MIB = 1 << 20

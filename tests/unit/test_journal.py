@@ -18,8 +18,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from api.journal import Journal, JournalLimits
-from api.journal_store import JournalStore, Outcome, Removals
+from api.journal.journal import Journal, JournalLimits
+from api.journal.lmdb_store import JournalStore, Outcome, Removals
 from domain.errors import StoreUnavailable
 from domain.tracking import TrackingHit
 from tests.paths import ROOT
@@ -273,7 +273,7 @@ def test_everything_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 _WRITER = """
 import asyncio, os, sys
 from pathlib import Path
-from api.journal import Journal
+from api.journal.journal import Journal
 
 async def client(journal, name):
     for n in range(1_000_000):
@@ -429,7 +429,7 @@ def test_a_disk_that_is_full_and_then_has_room(tmp_path: Path) -> None:
 _FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
-from api.journal import Journal, JournalLimits
+from api.journal.journal import Journal, JournalLimits
 
 def limit_files_to(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

@@ -14,7 +14,7 @@ import msgspec
 import pytest
 import uvicorn
 
-from api.journal import Journal
+from api.journal.journal import Journal
 from api.tracking.app import PIXEL, TrackingApp, asks_to_unsubscribe, location_of
 from api.tracking.urls import TrackingUrls
 from domain.tokens import TrackingTokens

@@ -20,8 +20,8 @@ from typing import Final, NamedTuple
 import msgspec
 
 from actors.compatibility import reader
-from api.journal_store import JournalStore, Outcome, Removals
-from api.unsaved_hits import UnsavedHits
+from api.journal.lmdb_store import JournalStore, Outcome, Removals
+from api.journal.memory_buffer import UnsavedHits
 from domain.errors import StoreUnavailable
 from domain.tracking import TrackingHit
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from actors.client import Client
 from actors.metrics.instruments import HitFigures
-from api.journal import Journal
+from api.journal.journal import Journal
 from api.tracking.hits import event_id_of
 from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken
 from domain.values import id_text
