@@ -12,8 +12,8 @@ from typing import Any, Final
 
 from api import handler_events
 from api.docs_page import usual_problems
+from api.http.problems import KINDS
 from api.openapi import openapi_document
-from api.problems import KINDS
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 

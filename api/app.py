@@ -20,17 +20,17 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from actors.client import Client
 from actors.metrics.registry import Tallies
 from actors.version import VERSION
-from api.auth import Authenticator
-from api.client_address import ClientAddresses
 from api.dashboard.site import Dashboard
-from api.endpoint import Endpoint
 from api.first_run import FirstRun
-from api.idempotency import KeptAnswers
+from api.http.authentication import Authenticator
+from api.http.client_address import ClientAddresses
+from api.http.endpoint import Endpoint
+from api.http.idempotency import KeptAnswers
+from api.http.operation import Operation, Services
+from api.http.problems import INTERNAL, NOT_FOUND, Problem, problem_of
+from api.http.response import Reply
 from api.metrics_page import MetricsPage
-from api.operation import Operation, Services
-from api.problems import INTERNAL, NOT_FOUND, Problem, problem_of
 from api.readiness import JournalHealth, Readiness
-from api.reply import Reply
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 from api.tracking.urls import TrackingUrls

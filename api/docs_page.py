@@ -11,7 +11,7 @@ from hashlib import sha256
 from html import escape
 from typing import Any, Final
 
-from api.problems import KINDS, PROBLEM_JSON, Kind
+from api.http.problems import KINDS, PROBLEM_JSON, Kind
 
 Schema = dict[str, Any]
 #: Statuses and their descriptions.

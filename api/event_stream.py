@@ -11,7 +11,7 @@ from typing import Final
 
 from actors.commands import EventView
 from api.event_tail import EventTail
-from api.reply import json_bytes
+from api.http.response import json_bytes
 from api.views import event_view
 from domain.errors import FeedbackLoopsError, Overloaded, StoreError, Unavailable
 

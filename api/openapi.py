@@ -10,11 +10,11 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from api import handler_events
-from api import problems as p
-from api.limits import size_text
-from api.operation import Access, Answer, BodyType, Operation
-from api.problems import PROBLEM_JSON, Kind
-from api.reply import JSON
+from api.http import problems as p
+from api.http.body import size_text
+from api.http.operation import Access, Answer, BodyType, Operation
+from api.http.problems import PROBLEM_JSON, Kind
+from api.http.response import JSON
 from api.schemas.base import NAME_PATTERN
 from api.schemas.service import Problem
 

@@ -31,7 +31,7 @@ from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
 from api.app import create_app
-from api.http_limits import LimitedHttpProtocol
+from api.http.connection_limits import LimitedHttpProtocol
 from api.journal.forwarder import Forwarder
 from api.journal.journal import Journal
 from api.tracking.app import TrackingApp

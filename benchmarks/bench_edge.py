@@ -21,7 +21,7 @@ from typing import Any
 import lmdb
 import uvloop
 
-from api.client_address import ClientAddresses
+from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
 from api.tracking.app import TrackingApp
 from api.tracking.hits import TrackingHits

@@ -30,7 +30,7 @@ import psutil
 from actors.adapters.uuid7 import UUID7s
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
-from api.auth import key_hash
+from api.http.authentication import key_hash
 from benchmarks.main_job import send
 from benchmarks.row import machine
 from domain.account import Account as AccountAggregate

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final, Self
 from urllib.parse import parse_qsl
 
-from api.problems import MALFORMED, Refused
+from api.http.problems import MALFORMED, Refused
 from domain.errors import InvalidInput
 
 _MAX_FIELDS: Final = 500

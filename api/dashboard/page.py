@@ -11,8 +11,8 @@ from starlette.datastructures import Headers
 from actors import commands as c
 from api.dashboard.form import Form
 from api.dashboard.render import Renderer
-from api.operation import Services
-from api.reply import Reply
+from api.http.operation import Services
+from api.http.response import Reply
 
 ROOT: Final = "/dashboard"
 HTML: Final = "text/html; charset=utf-8"

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 
 from actors.client import Client
 from actors.commands import FindSession, Session
-from api.problems import Kind, Refused
+from api.http.problems import Kind, Refused
 from domain.sessions import ABSOLUTE_MS
 
 COOKIE: Final = "feedback_loops_session"

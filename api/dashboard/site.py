@@ -13,18 +13,18 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from api.client_address import ClientAddresses
 from api.dashboard import live, sessions
 from api.dashboard.form import Form
 from api.dashboard.page import HTML, ROOT, Page, Visit, see_other
 from api.dashboard.pages.table import PAGES
 from api.dashboard.render import Renderer
 from api.dashboard.static_files import StaticFiles
-from api.endpoint import path_parameters
-from api.limits import SMALL_BODY_BYTES, read_body
-from api.operation import Services
-from api.problems import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE, Problem, Refused, problem_of
-from api.reply import Reply, send_reply
+from api.http.body import SMALL_BODY_BYTES, read_body
+from api.http.client_address import ClientAddresses
+from api.http.endpoint import path_parameters
+from api.http.operation import Services
+from api.http.problems import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE, Problem, Refused, problem_of
+from api.http.response import Reply, send_reply
 from domain.errors import NotFound
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from api.reply import Reply
+from api.http.response import Reply
 
 _TYPES: Final[Mapping[str, str]] = {
     "css": "text/css; charset=utf-8",

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from actors.commands import CreateAccount
-from api.auth import key_hash, new_api_key
-from api.operation import Access, Answer, Call, Operation, json_body
-from api.reply import Reply
+from api.http.authentication import key_hash, new_api_key
+from api.http.operation import Access, Answer, Call, Operation, json_body
+from api.http.response import Reply
 from api.schemas.base import NoQuery
 from api.schemas.service import Account, NewAccount
 

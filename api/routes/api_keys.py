@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actors import commands as c
-from api.auth import key_hash, new_api_key
-from api.operation import Answer, Call, Operation, json_body
-from api.problems import NOT_FOUND
-from api.reply import Reply
+from api.http.authentication import key_hash, new_api_key
+from api.http.operation import Answer, Call, Operation, json_body
+from api.http.problems import NOT_FOUND
+from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery, time_text
 from api.schemas.keys import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
 

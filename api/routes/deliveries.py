@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from actors import commands as c
-from api.operation import Answer, Call, Operation, json_body
-from api.problems import CONFLICT, NOT_FOUND
-from api.reply import Reply
+from api.http.operation import Answer, Call, Operation, json_body
+from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.response import Reply
 from api.routes.feedback_loops import ITEM as LOOP
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.deliveries import Delivery, DeliveryList, DeliveryQuery, NewReplay, Replay, ReplayList

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import msgspec
 
 from api.docs_page import HEADERS, docs_page, problem_page
+from api.http.operation import Access, Answer, Call, Operation
+from api.http.problems import KINDS, NOT_FOUND
+from api.http.response import Reply
 from api.openapi import openapi_document
-from api.operation import Access, Answer, Call, Operation
-from api.problems import KINDS, NOT_FOUND
-from api.reply import Reply
 from api.schemas.base import EmptyBody, NoQuery
 from domain.errors import NotFound
 

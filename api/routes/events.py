@@ -8,9 +8,9 @@ from typing import Final
 from actors.commands import ListEvents
 from api.event_stream import EVENT_STREAM, event_stream
 from api.event_tail import EventTail
-from api.operation import Answer, Call, Header, Operation
-from api.problems import MALFORMED, Refused
-from api.reply import Reply
+from api.http.operation import Answer, Call, Header, Operation
+from api.http.problems import MALFORMED, Refused
+from api.http.response import Reply
 from api.schemas.base import EmptyBody
 from api.schemas.messages import EventList, EventQuery, StreamQuery
 from api.views import event_view

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actors import commands as c
-from api.operation import Answer, Call, Operation, json_body
-from api.problems import CONFLICT, NOT_FOUND
-from api.reply import Reply
+from api.http.operation import Answer, Call, Operation, json_body
+from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, LoopFilters, NewLoop
 from api.views import loop_view

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.operation import Access, Answer, Call, Operation
-from api.problems import NOT_READY, Refused
-from api.reply import Reply
+from api.http.operation import Access, Answer, Call, Operation
+from api.http.problems import NOT_READY, Refused
+from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.service import Health, ReadinessProblem, Ready
 

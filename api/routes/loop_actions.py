@@ -7,9 +7,9 @@ from typing import Final
 import msgspec
 
 from actors import commands as c
-from api.operation import Answer, Call, Operation, json_body
-from api.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, Refused
-from api.reply import Reply
+from api.http.operation import Answer, Call, Operation, json_body
+from api.http.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, Refused
+from api.http.response import Reply
 from api.routes.feedback_loops import COLLECTION, ITEM, TAG
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult

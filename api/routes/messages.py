@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors import commands as c
-from api.limits import MAX_MESSAGE_MARKS, MIB
+from api.http.body import MAX_MESSAGE_MARKS, MIB
+from api.http.operation import Answer, BodyType, Call, Operation, json_body
+from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.response import NDJSON, Reply
 from api.message_lines import MAX_MESSAGE_BYTES, LinesRegistrar, error_of, prepare, read_lines, tracked
-from api.operation import Answer, BodyType, Call, Operation, json_body
-from api.problems import CONFLICT, NOT_FOUND
-from api.reply import NDJSON, Reply
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Message, NewMessage, TrackedMessage
 from api.views import message_view

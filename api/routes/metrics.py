@@ -6,8 +6,8 @@ from typing import Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from api.operation import Access, Answer, Call, Operation
-from api.reply import Reply
+from api.http.operation import Access, Answer, Call, Operation
+from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery
 
 

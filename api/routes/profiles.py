@@ -7,10 +7,10 @@ from typing import Final
 import msgspec
 
 from actors import commands as c
-from api.limits import KIB
-from api.operation import Answer, Call, Operation, json_body
-from api.problems import CONCURRENT_WRITE, NOT_FOUND
-from api.reply import Reply
+from api.http.body import KIB
+from api.http.operation import Answer, Call, Operation, json_body
+from api.http.problems import CONCURRENT_WRITE, NOT_FOUND
+from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Profile, ProfileData
 from api.views import profile_view

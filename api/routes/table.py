@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.operation import Operation
+from api.http.operation import Operation
 from api.routes import (
     accounts,
     api_keys,

@@ -6,10 +6,10 @@ import secrets
 from typing import Any, Final
 
 from actors import commands as c
-from api.checked_input import invalid
-from api.operation import Access, Answer, Call, Operation, json_body
-from api.problems import CONFLICT, NOT_FOUND
-from api.reply import Reply
+from api.http.operation import Access, Answer, Call, Operation, json_body
+from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.response import Reply
+from api.http.validation import invalid
 from api.schemas.base import EmptyBody, NoQuery, time_text
 from api.schemas.users import NewUser, User, UserList, UserWithPassword
 from domain.errors import NotFound

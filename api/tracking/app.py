@@ -14,7 +14,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 from actors.metrics.instruments import HitFigures
 from actors.tracing.spans import Span, Traces
-from api.client_address import ClientAddresses
+from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
 from api.tracking.hits import TrackingHits, event_id_of
 from api.tracking.idna import ascii_host

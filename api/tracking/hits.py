@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from actors.adapters.uuid7 import UUID7s
-from api.client_address import ClientAddresses, Header
+from api.http.client_address import ClientAddresses, Header
 from domain.tokens import TrackingToken
 from domain.tracking import TrackingHit
 

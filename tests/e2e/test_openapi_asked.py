@@ -27,8 +27,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from api.http.operation import Access, Operation
 from api.openapi import openapi_document
-from api.operation import Access, Operation
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 from tests.handler import Handler

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from actors import commands as c
-from api import idempotency
+from api.http import idempotency
 from domain import errors as e
 from tests.unit.api_fake import ADMIN_KEY, Api, problem, run
 

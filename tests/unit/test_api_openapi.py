@@ -18,8 +18,8 @@ from starlette.routing import Route
 
 from actors import commands as c
 from api.app import FrontEnd
-from api.operation import Access
-from api.problems import KINDS
+from api.http.operation import Access
+from api.http.problems import KINDS
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 from api.schemas.base import TriggerName

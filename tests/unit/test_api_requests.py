@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from actors import commands as c
-from api import message_lines, operation
-from api.auth import CACHE_TTL_S, Authenticator, key_hash
-from api.json_text import read_json
-from api.limits import KIB, MAX_JSON_MARKS, MIB, beside_the_loop
-from api.operation import Access
-from api.problems import BY_ERROR, KINDS, STORE_UNAVAILABLE, Refused, problem_of
+from api import message_lines
+from api.http import operation
+from api.http.authentication import CACHE_TTL_S, Authenticator, key_hash
+from api.http.body import KIB, MAX_JSON_MARKS, MIB, beside_the_loop
+from api.http.operation import Access
+from api.http.problems import BY_ERROR, KINDS, STORE_UNAVAILABLE, Refused, problem_of
+from api.http.strict_json import read_json
 from domain import errors as e
 from tests.unit.api_fake import ADMIN_KEY, Api, FakeClient, pointers, problem, run
 

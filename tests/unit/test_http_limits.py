@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 import uvloop
 
-from api.http_limits import MAX_HEAD_BYTES, HttpLimits, LimitedHttpProtocol
+from api.http.connection_limits import MAX_HEAD_BYTES, HttpLimits, LimitedHttpProtocol
 from api.serve_front import server_config
 
 HEAD_S, PAUSE_S, BODY_S = 0.4, 0.4, 1.0

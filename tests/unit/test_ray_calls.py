@@ -11,7 +11,7 @@ from ray.exceptions import ActorUnavailableError, RayTaskError
 
 from actors.ray_runtime import options
 from actors.ray_runtime.calls import Actors, Answer, answering
-from api.problems import INTERNAL, problem_of
+from api.http.problems import INTERNAL, problem_of
 from domain.errors import InternalError, NotFound, Unavailable
 
 LOOP = "feedback-loop/fl_1"

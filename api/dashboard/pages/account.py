@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 from actors import commands as c
-from api.auth import key_hash, new_api_key
 from api.dashboard.page import ROOT, Page, Visit, see_other
-from api.reply import Reply
+from api.http.authentication import key_hash, new_api_key
+from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput, NotFound
 
 HERE: Final = f"{ROOT}/account"

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from actors import commands as c
 from api.dashboard.page import ROOT, Page, Visit, see_other
-from api.reply import Reply
+from api.http.response import Reply
 from domain.errors import Conflict, NotFound
 
 #: Attempts that are shown, the latest: replays may have added many.

@@ -14,7 +14,7 @@ from api.dashboard.live import live, message
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.pages.loops import row
 from api.event_stream import EVENT_STREAM
-from api.reply import Reply
+from api.http.response import Reply
 from domain.errors import Conflict
 
 #: Deliveries on one page.

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from actors import commands as c
 from actors.delivery.sample_events import sample_fields
-from api.checked_input import checked
 from api.dashboard import words
 from api.dashboard.form import Form
 from api.dashboard.page import ROOT, Page, Visit, see_other
-from api.reply import Reply
+from api.http.response import Reply
+from api.http.validation import checked
 from api.schemas.loops import NewLoop
 from domain.errors import InvalidInput
 from domain.payload import CONTENT_TYPES, encode_form, encode_json

@@ -6,7 +6,7 @@ from typing import Final
 
 from actors import commands as c
 from api.dashboard.page import ROOT, Page, Visit, see_other
-from api.reply import Reply
+from api.http.response import Reply
 from api.views import loop_view
 from domain import verification
 

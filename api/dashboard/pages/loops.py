@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from actors import commands as c
 from api.dashboard.page import Page, Visit
-from api.reply import Reply
+from api.http.response import Reply
 from domain.statistics import percentile_ms
 
 #: Loops on one page.

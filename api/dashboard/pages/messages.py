@@ -11,8 +11,8 @@ from actors import commands as c
 from api.dashboard.form import Form
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.pages.events import shown
+from api.http.response import Reply
 from api.message_lines import error_of
-from api.reply import Reply
 from api.views import message_view
 from domain.errors import Conflict, FeedbackLoopsError, InvalidInput
 

@@ -11,7 +11,7 @@ from actors import commands as c
 from api.dashboard.form import beside_fields
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.time_fields import time_ms
-from api.reply import Reply
+from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput
 
 _LISTED: Final = 20

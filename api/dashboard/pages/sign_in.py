@@ -8,8 +8,8 @@ from urllib.parse import unquote
 from actors import commands as c
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.sessions import clear_cookie, set_cookie, token_hash, token_of
-from api.problems import Kind, Refused
-from api.reply import Reply
+from api.http.problems import Kind, Refused
+from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput
 
 TOO_MANY: Final = Kind(

@@ -9,9 +9,9 @@ from actors import commands as c
 from actors.delivery.sample_events import sample_fields
 from api.dashboard import words
 from api.dashboard.page import Page, Visit
-from api.json_text import read_json
-from api.problems import Refused
-from api.reply import Reply
+from api.http.problems import Refused
+from api.http.response import Reply
+from api.http.strict_json import read_json
 from domain.errors import Conflict, InvalidInput
 from domain.values import Trigger
 

@@ -11,7 +11,7 @@ from collections import Counter
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-from api.problems import MALFORMED, Refused
+from api.http.problems import MALFORMED, Refused
 
 MAX_DEPTH: Final = 32
 _INT_BOUND: Final = 2**63

@@ -12,8 +12,8 @@ from typing import Final
 
 from actors.client import Client
 from actors.commands import Account, Authenticate
-from api.operation import Access
-from api.problems import UNAUTHORIZED, Refused
+from api.http.operation import Access
+from api.http.problems import UNAUTHORIZED, Refused
 
 #: Seconds for which a key that was let in is let in unasked.
 CACHE_TTL_S: Final = 5.0

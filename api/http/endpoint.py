@@ -16,13 +16,13 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from api.auth import Authenticator
-from api.checked_input import checked_query, invalid
-from api.idempotency import KeptAnswers, checked_key, claim_for
-from api.limits import beside_the_loop, read_body
-from api.operation import NO_BODY, Access, BodyType, Call, Operation, Services
-from api.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused, problem_of
-from api.reply import Reply, send_reply
+from api.http.authentication import Authenticator
+from api.http.body import beside_the_loop, read_body
+from api.http.idempotency import KeptAnswers, checked_key, claim_for
+from api.http.operation import NO_BODY, Access, BodyType, Call, Operation, Services
+from api.http.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused, problem_of
+from api.http.response import Reply, send_reply
+from api.http.validation import checked_query, invalid
 from domain.validation import text_problem
 
 _UTF_8 = re.compile(r'charset="?utf-?8"?', re.IGNORECASE)

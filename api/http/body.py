@@ -14,7 +14,7 @@ from typing import Final, ParamSpec, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.problems import MALFORMED, TOO_LARGE, Refused
+from api.http.problems import MALFORMED, TOO_LARGE, Refused
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from api.reply import Reply
+from api.http.response import Reply
 from domain import errors as e
 
 log = logging.getLogger(__name__)

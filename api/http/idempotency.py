@@ -19,8 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from actors.client import Client
 from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
-from api.problems import MALFORMED, Refused, problem_of
-from api.reply import Reply
+from api.http.problems import MALFORMED, Refused, problem_of
+from api.http.response import Reply
 from domain.errors import FeedbackLoopsError, IdempotencyConflict
 from domain.key_derivation import derive
 

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.problems import HEAD_TOO_LARGE, TOO_SLOW, Kind, Problem
+from api.http.problems import HEAD_TOO_LARGE, TOO_SLOW, Kind, Problem
 
 #: Bytes that may come without completing a head, or without being part of a body.
 MAX_HEAD_BYTES: Final = 64 * 1024
