@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from actors.settings import OPTIONS
-from api.handler_events import EVENTS, FIELDS, HEADERS, EventField
+from api.openapi.webhooks import EVENTS, FIELDS, HEADERS, EventField
 from domain.payload import encode_form
 from domain.retry import JITTER, RetrySchedule
 from domain.values import Trigger
@@ -29,7 +29,7 @@ One POST is one event, never an aggregate. This version sends these events:
 A loop can have the other triggers too ({others}); of those it gets the samples that `feedback-loops loops test`
 sends, and no events yet.
 
-This page is made from the table in `api/handler_events.py`, and so are the `webhooks` in `/openapi.json`.
+This page is made from the table in `api/openapi/webhooks.py`, and so are the `webhooks` in `/openapi.json`.
 
 ## Fields
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors import commands as c
-from api.handler_events import EVENTS
+from api.openapi.webhooks import EVENTS
 
 #: Parts of the dashboard: their paths below its root, and their names.
 SECTIONS: Final = (

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import msgspec
 
-from api.docs_page import HEADERS, docs_page, problem_page
 from api.http.operation import Access, Answer, Call, Operation
 from api.http.problems import KINDS, NOT_FOUND
 from api.http.response import Reply
-from api.openapi import openapi_document
+from api.openapi.document import openapi_document
+from api.openapi.html import HEADERS, docs_page, problem_page
 from api.schemas.base import EmptyBody, NoQuery
 from domain.errors import NotFound
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from api import api_page, cli_page
+from api import cli_page
+from api.openapi import markdown
 from tests.paths import ROOT
 
 
 def test_the_api_page_is_current() -> None:
-    """docs/reference/api.md is current; `python -m api.api_page` writes it."""
-    assert (ROOT / "docs/reference/api.md").read_text() == api_page.page()
+    """docs/reference/api.md is current; `python -m api.openapi.markdown` writes it."""
+    assert (ROOT / "docs/reference/api.md").read_text() == markdown.page()
 
 
 def test_the_page_of_the_command_line_is_current(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,7 @@ from actors.delivery.request_builder import LaneConfig, Posts, SigningSecret
 from actors.delivery.sample_posts import sample_request
 from actors.ports import HttpRequest
 from api.cli.loops import group
-from api.handler_events import EVENTS, fields_of
+from api.openapi.webhooks import EVENTS, fields_of
 from domain.values import Trigger
 from tests.docs.snippets import snippets
 from tests.paths import ROOT

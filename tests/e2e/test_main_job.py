@@ -12,7 +12,7 @@ import pytest
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
-from api.handler_events import HEADERS, fields_of, models
+from api.openapi.webhooks import HEADERS, fields_of, models
 from tests.handler import Got, Handler
 from tests.service import Account, Service, eventually
 

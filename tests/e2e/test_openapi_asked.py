@@ -28,7 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.http.operation import Access, Operation
-from api.openapi import openapi_document
+from api.openapi.document import openapi_document
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 from tests.handler import Handler

@@ -7,7 +7,7 @@ from jsonschema import Draft202012Validator
 
 from actors.delivery.sample_events import sample_fields
 from api.events_page import page
-from api.handler_events import EVENTS, FIELDS, fields_of, model_name, models
+from api.openapi.webhooks import EVENTS, FIELDS, fields_of, model_name, models
 from domain.values import Trigger
 from tests.paths import ROOT
 

@@ -9,12 +9,12 @@ from typing import Any, Final
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api import handler_events
 from api.http import problems as p
 from api.http.body import size_text
 from api.http.operation import Access, Answer, BodyType, Operation
 from api.http.problems import PROBLEM_JSON, Kind
 from api.http.response import JSON
+from api.openapi import webhooks
 from api.schemas.base import NAME_PATTERN
 from api.schemas.service import Problem
 
@@ -58,7 +58,7 @@ def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
         "servers": [{"url": "/"}],
         "tags": [{"name": tag} for tag in dict.fromkeys(operation.tag for operation in operations)],
         "paths": paths,
-        "webhooks": handler_events.webhooks(_REF),
+        "webhooks": webhooks.webhooks(_REF),
         "components": {"schemas": _schemas(operations), "securitySchemes": _SECURITY_SCHEMES},
     }
 
@@ -83,7 +83,7 @@ def _schemas(operations: Iterable[Operation]) -> Schema:
             models[operation.problem_model[1]] = None
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas: Schema = definitions["$defs"]
-    return dict(sorted((schemas | handler_events.models()).items()))
+    return dict(sorted((schemas | webhooks.models()).items()))
 
 
 def _operation(operation: Operation) -> Schema:

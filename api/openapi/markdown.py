@@ -1,6 +1,6 @@
 """The reference page of the HTTP API, made from the OpenAPI document.
 
-python -m api.api_page > docs/reference/api.md
+python -m api.openapi.markdown > docs/reference/api.md
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import sys
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from api import handler_events
-from api.docs_page import usual_problems
 from api.http.problems import KINDS
-from api.openapi import openapi_document
+from api.openapi import webhooks
+from api.openapi.document import openapi_document
+from api.openapi.html import usual_problems
 from api.routes.documents import with_documents
 from api.routes.table import OPERATIONS
 
@@ -47,7 +47,7 @@ def page() -> str:
     beginning = _BEGINNING.format(
         about=document["info"]["description"], usual=_table(("status", "problems"), sorted(usual))
     )
-    events = handler_events.models()
+    events = webhooks.models()
     models = ((name, model) for name, model in document["components"]["schemas"].items() if name not in events)
     parts = [
         beginning,
