@@ -128,8 +128,8 @@ _DIGITS: Final = re.compile(r"-?[0-9]{1,18}")
 QueryCount = Annotated[int, BeforeValidator(_plain_digits)]
 
 
-#: Of a name or an id, as `domain.validation` has it: no control characters. For the document alone: what the domain says of
-#: a text that does not fit is easier to understand.
+#: A name or an id without control characters, as in `domain.validation`. Only the OpenAPI document uses this pattern:
+#: the domain's error message is easier to understand.
 NAME_PATTERN: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 

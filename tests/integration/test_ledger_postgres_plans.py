@@ -26,9 +26,9 @@ from actors.ledger.queries import (
     events,
     history,
     hot_path,
-    replays,
     statistics,
 )
+from actors.ledger.queries import replays as replay_queries
 from actors.ledger.queries.pagination import encode_cursor
 from actors.ledger.retention import sweeps
 from domain.values import TRIGGER_CODES
@@ -177,9 +177,9 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "backlogs": (backlog_summary.LOOPS, []),
     "pending": (hot_path.PENDING_COUNT, [1, 19_000, 1000]),
     "health": (hot_path.HEALTH, [1]),
-    "running replay": (replays.RUNNING, [1]),
-    "replay": (replays.REPLAY, [1, 1]),
-    "replays": (replays.REPLAYS, [1, 99, 50]),
+    "running replay": (replay_queries.RUNNING, [1]),
+    "replay": (replay_queries.REPLAY, [1, 1]),
+    "replays": (replay_queries.REPLAYS, [1, 99, 50]),
     "give back": (replays.GIVE_BACK, [1, SOME]),
     "outcomes": (
         outbox.RECORD_OUTCOMES,

@@ -13,7 +13,8 @@ import pytest
 from actors import commands as c
 from actors.ledger import replays, rollups
 from actors.ledger.access import store
-from actors.ledger.queries import access, deliveries, delivery_index, events, history, hot_path, replays, statistics
+from actors.ledger.queries import access, deliveries, delivery_index, events, history, hot_path, statistics
+from actors.ledger.queries import replays as replay_queries
 from actors.ledger.queries.pagination import encode_cursor
 from actors.ledger.retention import sweeps
 from actors.ledger.sqlite import outbox, reader
@@ -74,9 +75,9 @@ FIXED = {
     "pending": (hot_path.PENDING_COUNT, 3),
     "health": (hot_path.HEALTH, 1),
     "loop by number": (events.LOOP_BY_NO, 1),
-    "running replay": (replays.RUNNING, 1),
-    "replay": (replays.REPLAY, 2),
-    "replays": (replays.REPLAYS, 3),
+    "running replay": (replay_queries.RUNNING, 1),
+    "replay": (replay_queries.REPLAY, 2),
+    "replays": (replay_queries.REPLAYS, 3),
     "give back": (replays.GIVE_BACK, 2),
     "old deliveries": (sweeps.OLD_DELIVERIES, 4),
     "drop deliveries": (sweeps.DROP_DELIVERIES, 1),
