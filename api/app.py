@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from actors.client import Client
 from actors.metrics.registry import Tallies
 from actors.version import VERSION
+from api.dashboard.first_run import FirstRun
 from api.dashboard.site import Dashboard
-from api.first_run import FirstRun
 from api.http.authentication import Authenticator
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import Endpoint
@@ -29,10 +29,10 @@ from api.http.idempotency import KeptAnswers
 from api.http.operation import Operation, Services
 from api.http.problems import INTERNAL, NOT_FOUND, Problem, problem_of
 from api.http.response import Reply
-from api.metrics_page import MetricsPage
-from api.readiness import JournalHealth, Readiness
-from api.routes.documents import with_documents
-from api.routes.table import OPERATIONS
+from api.observability.prometheus import MetricsPage
+from api.observability.readiness import JournalHealth, Readiness
+from api.routes import OPERATIONS
+from api.routes.openapi import with_documents
 from api.tracking.urls import TrackingUrls
 from domain.tokens import TrackingTokens
 

@@ -26,7 +26,7 @@ MARK = "FEEDBACK_LOOPS_TEST_RUN"
 
 #: What tells a kind of process from its command line.
 ROLES = {
-    "front": "api.serve_front",
+    "front": "api.main",
     "gateway": "actors.gateway.main",
     "ledger": "ray::LedgerActor",
     "supervisor": "ray::SupervisorActor",

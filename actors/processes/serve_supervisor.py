@@ -31,7 +31,7 @@ from domain.errors import Conflict
 
 log = logging.getLogger(__name__)
 
-FRONT_END: Final = "api.serve_front"
+FRONT_END: Final = "api.main"
 #: Connections that wait while the front end is started again; the kernel may allow fewer (net.core.somaxconn).
 BACKLOG: Final = 4096
 #: Seconds that each has to stop; together below the 10 s that the service promises.

@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 
 from actors.commands import FindSession
 from api.dashboard.page import Visit
-from api.event_stream import EVENT_STREAM
+from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 from domain.errors import DomainError, FeedbackLoopsError
 

@@ -13,15 +13,15 @@ from starlette.datastructures import Headers
 
 from actors.client import Client
 from actors.commands import Account
-from api.event_stream import StreamCount
-from api.first_run import FirstRun
+from api.dashboard.first_run import FirstRun
+from api.events.sse import StreamCount
 from api.http.body import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks
 from api.http.problems import Kind
 from api.http.response import JSON, Reply
 from api.http.strict_json import read_json
 from api.http.validation import checked
-from api.metrics_page import MetricsPage
-from api.readiness import Readiness
+from api.observability.prometheus import MetricsPage
+from api.observability.readiness import Readiness
 from api.schemas.base import EmptyBody, NoQuery, QueryModel, RequestModel
 from api.tracking.urls import TrackingUrls
 

@@ -14,8 +14,8 @@ from api.http.problems import KINDS
 from api.openapi import webhooks
 from api.openapi.document import openapi_document
 from api.openapi.html import usual_problems
-from api.routes.documents import with_documents
-from api.routes.table import OPERATIONS
+from api.routes import OPERATIONS
+from api.routes.openapi import with_documents
 
 Schema = dict[str, Any]
 #: Of a call: its path, its method and what the document says of it.

@@ -1,0 +1,36 @@
+"""Every operation of the API, in the order of the document. Of two paths that match, the first is taken."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from api.http.operation import Operation
+from api.routes import (
+    accounts,
+    api_keys,
+    deliveries,
+    events,
+    feedback_loops,
+    health,
+    loop_actions,
+    messages,
+    metrics,
+    profiles,
+    users,
+)
+
+OPERATIONS: Final[tuple[Operation, ...]] = (
+    *accounts.OPERATIONS,
+    *users.OPERATIONS,
+    *api_keys.OPERATIONS,
+    *feedback_loops.COLLECTION_OPERATIONS,
+    *loop_actions.COLLECTION_OPERATIONS,
+    *feedback_loops.OPERATIONS,
+    *loop_actions.OPERATIONS,
+    *deliveries.OPERATIONS,
+    *messages.OPERATIONS,
+    *profiles.OPERATIONS,
+    *events.OPERATIONS,
+    *health.OPERATIONS,
+    *metrics.OPERATIONS,
+)

@@ -11,7 +11,7 @@ from api.http.response import Reply
 from api.routes.feedback_loops import ITEM as LOOP
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.deliveries import Delivery, DeliveryList, DeliveryQuery, NewReplay, Replay, ReplayList
-from api.views import delivery_view, replay_view
+from api.schemas.views import delivery_view, replay_view
 
 TAG: Final = "Deliveries"
 DELIVERY: Final = "/v1/deliveries/{id}"

@@ -6,14 +6,14 @@ import re
 from typing import Final
 
 from actors.commands import ListEvents
-from api.event_stream import EVENT_STREAM, event_stream
-from api.event_tail import EventTail
+from api.events.sse import EVENT_STREAM, event_stream
+from api.events.tail import EventTail
 from api.http.operation import Answer, Call, Header, Operation
 from api.http.problems import MALFORMED, Refused
 from api.http.response import Reply
 from api.schemas.base import EmptyBody
 from api.schemas.messages import EventList, EventQuery, StreamQuery
-from api.views import event_view
+from api.schemas.views import event_view
 
 TAG: Final = "Events"
 _EVENT_ID: Final = "evt_[0-9a-f]{32}"

@@ -10,7 +10,7 @@ from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, LoopFilters, NewLoop
-from api.views import loop_view
+from api.schemas.views import loop_view
 
 COLLECTION: Final = "/v1/feedback-loops"
 ITEM: Final = f"{COLLECTION}/{{id}}"

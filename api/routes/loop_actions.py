@@ -14,7 +14,7 @@ from api.routes.feedback_loops import COLLECTION, ITEM, TAG
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
 from api.schemas.service import VerificationProblem
-from api.views import check_view, loop_view, sample_view
+from api.schemas.views import check_view, loop_view, sample_view
 from domain import verification
 
 

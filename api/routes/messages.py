@@ -10,10 +10,10 @@ from api.http.body import MAX_MESSAGE_MARKS, MIB
 from api.http.operation import Answer, BodyType, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import NDJSON, Reply
-from api.message_lines import MAX_MESSAGE_BYTES, LinesRegistrar, error_of, prepare, read_lines, tracked
+from api.messages.ndjson import MAX_MESSAGE_BYTES, LinesRegistrar, error_of, prepare, read_lines, tracked
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Message, NewMessage, TrackedMessage
-from api.views import message_view
+from api.schemas.views import message_view
 from domain.errors import FeedbackLoopsError
 
 MAX_LINES_BYTES: Final = 16 * MIB

@@ -13,7 +13,7 @@ from api.http.problems import CONCURRENT_WRITE, NOT_FOUND
 from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Profile, ProfileData
-from api.views import profile_view
+from api.schemas.views import profile_view
 
 _ITEM: Final = "/v1/databases/{db}/profiles/{id}"
 MAX_PROFILE_BYTES: Final = 128 * KIB

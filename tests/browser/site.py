@@ -12,7 +12,7 @@ from typing import Any
 import uvicorn
 from playwright.sync_api import Browser
 
-from api.serve_front import server_config
+from api.main import server_config
 from tests.browser.chromium import Watched
 from tests.unit.api_fake import Api
 from tests.unit.dashboard_world import EMAIL, PASSWORD

@@ -29,8 +29,8 @@ from schemathesis.specs.openapi.checks import (
 
 from api.http.operation import Access, Operation
 from api.openapi.document import openapi_document
-from api.routes.documents import with_documents
-from api.routes.table import OPERATIONS
+from api.routes import OPERATIONS
+from api.routes.openapi import with_documents
 from tests.handler import Handler
 from tests.service import Service, eventually
 

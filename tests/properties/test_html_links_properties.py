@@ -9,7 +9,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.html_links import links_in, rewrite_html
+from api.messages.html_rewriter import links_in, rewrite_html
 
 _PIECES = [
     *("<a ", "<A", "<area", "</a>", "<b>", "<body>", "</body>", "<!--", "-->", "--!>", "<![if x]>", "<script>"),

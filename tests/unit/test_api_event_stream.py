@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from api import event_stream, event_tail
+from api.events import sse, tail
 from domain.errors import NotFound, Overloaded, StoreUnavailable
 from tests.unit.api_fake import NOW_MS, Api, problem, run
 
@@ -20,8 +20,8 @@ STREAM = "/v1/events/stream"
 
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(event_stream, "POLL_S", 0.001)
-    monkeypatch.setattr(event_stream, "LOOK_BACK_S", 0.005)
+    monkeypatch.setattr(sse, "POLL_S", 0.001)
+    monkeypatch.setattr(sse, "LOOK_BACK_S", 0.005)
 
 
 def event(n: int, kind: str = "open", at_ms: int = NOW_MS) -> c.EventView:
@@ -97,22 +97,22 @@ def test_an_event_that_is_recorded_after_a_newer_one_is_not_missed() -> None:
 
 def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """However many events there are, a tail holds a page and so many ids; none is missed or given twice."""
-    monkeypatch.setattr(event_tail, "PAGE", 10)
-    monkeypatch.setattr(event_tail, "REMEMBERED", 20)
+    monkeypatch.setattr(tail, "PAGE", 10)
+    monkeypatch.setattr(tail, "REMEMBERED", 20)
 
     async def scenario() -> None:
         async with Api() as api:
             (account,) = api.client.accounts.values()
-            tail = event_tail.EventTail(api.client, c.ListEvents(account=account))
+            follower = tail.EventTail(api.client, c.ListEvents(account=account))
             record(api, *(event(n) for n in range(500)))
-            await tail.begin(event(99).id)
+            await follower.begin(event(99).id)
             seen: list[str] = []
             for _ in range(200):
-                events, is_more = await tail.read()
+                events, is_more = await follower.read()
                 seen += [e.id for e in events]
-                assert len(tail._known) <= 20
+                assert len(follower._known) <= 20
                 if not is_more:
-                    tail.look_back()
+                    follower.look_back()
 
             assert seen == [event(n).id for n in range(100, 500)]
 
@@ -125,16 +125,16 @@ def test_ids_are_forgotten_with_time() -> None:
     async def scenario() -> None:
         async with Api() as api:
             (account,) = api.client.accounts.values()
-            tail = event_tail.EventTail(api.client, c.ListEvents(account=account))
+            follower = tail.EventTail(api.client, c.ListEvents(account=account))
             record(api, event(1), event(2, at_ms=NOW_MS + 20_000))
-            await tail.begin(None)
-            assert tail._known == {event(1).id, event(2, at_ms=NOW_MS + 20_000).id}
+            await follower.begin(None)
+            assert follower._known == {event(1).id, event(2, at_ms=NOW_MS + 20_000).id}
             record(api, event(3, at_ms=NOW_MS + 40_000))
-            assert len((await tail.read())[0]) == 1
-            tail.look_back()
+            assert len((await follower.read())[0]) == 1
+            follower.look_back()
 
-            assert await tail.read() == ([], False)
-            assert len(tail._known) == 2
+            assert await follower.read() == ([], False)
+            assert len(follower._known) == 2
 
     run(scenario())
 
@@ -176,7 +176,7 @@ def test_filters_are_passed_on() -> None:
 
 def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     """While nothing happens a comment comes now and then, so that proxies keep the connection."""
-    monkeypatch.setattr(event_stream, "HEARTBEAT_S", 0.003)
+    monkeypatch.setattr(sse, "HEARTBEAT_S", 0.003)
 
     async def scenario() -> None:
         async with Api() as api:
@@ -222,7 +222,7 @@ def test_there_is_room_for_so_many_streams_and_they_make_room_again(
     monkeypatch: pytest.MonkeyPatch, bound: str
 ) -> None:
     """One too many is told to come back later; a client that goes away frees its place."""
-    monkeypatch.setattr(event_stream, bound, 1)
+    monkeypatch.setattr(sse, bound, 1)
 
     async def scenario() -> None:
         async with Api() as api:
@@ -240,9 +240,9 @@ def test_there_is_room_for_so_many_streams_and_they_make_room_again(
 
 def test_no_account_takes_the_streams_of_others() -> None:
     """An account with all that it may have leaves room, and gets it back one by one."""
-    count = event_stream.StreamCount()
+    count = sse.StreamCount()
     with ExitStack() as stack:
-        for _ in range(event_stream.MAX_OF_ACCOUNT):
+        for _ in range(sse.MAX_OF_ACCOUNT):
             count.check(1)
             stack.enter_context(count.counted(1))
         count.check(2)

@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from api import message_lines
-from api.readiness import STARTING, TIMEOUT_S, Readiness
+from api.messages import ndjson
+from api.observability.readiness import STARTING, TIMEOUT_S, Readiness
 from domain.errors import StoreUnavailable, Unavailable
 from tests.unit.api_fake import NOW_MS, Api, pointers, problem, run
 
@@ -263,7 +263,7 @@ def test_many_lines_are_registered_in_chunks_two_at_a_time() -> None:
 
 def test_registering_many_lets_others_be_answered_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whenever its time is up, the event loop gets its turn: while lines are prepared, and while they are answered."""
-    monkeypatch.setattr(message_lines, "_TURN_S", 0)
+    monkeypatch.setattr(ndjson, "_TURN_S", 0)
 
     async def scenario() -> None:
         async with Api() as api:
@@ -310,7 +310,7 @@ def test_a_body_without_lines_or_with_too_many_is_refused() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            for body in (b"", b"\n \r\n", b"{}\n" * (message_lines.MAX_LINES + 1), b"\n" * 1_000_000):
+            for body in (b"", b"\n \r\n", b"{}\n" * (ndjson.MAX_LINES + 1), b"\n" * 1_000_000):
                 found = problem(await api.call("POST", MESSAGES, content=body, headers=NDJSON), 422, "invalid-input")
                 assert "line" in found["detail"]
             assert not api.client.called(c.RegisterMessages)
@@ -461,7 +461,7 @@ def test_it_is_announced_when_it_is_ready(caplog: pytest.LogCaptureFixture) -> N
             api.client.problems = ["no supervisor"]
             assert await readiness.problems() == ["no supervisor"]
 
-    with caplog.at_level("INFO", "api.readiness"):
+    with caplog.at_level("INFO", "api.observability.readiness"):
         run(scenario())
     assert [(record.message, vars(record)["url"]) for record in caplog.records] == [("ready", "http://here")]
 
@@ -476,6 +476,6 @@ def test_the_log_says_ready_before_a_probe_does(caplog: pytest.LogCaptureFixture
             assert [record.message for record in caplog.records] == ["ready"]
             await asyncio.wait_for(readiness.announce(), 5)
 
-    with caplog.at_level("INFO", "api.readiness"):
+    with caplog.at_level("INFO", "api.observability.readiness"):
         run(scenario())
     assert [record.message for record in caplog.records] == ["ready"]

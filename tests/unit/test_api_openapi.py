@@ -20,8 +20,8 @@ from actors import commands as c
 from api.app import FrontEnd
 from api.http.operation import Access
 from api.http.problems import KINDS
-from api.routes.documents import with_documents
-from api.routes.table import OPERATIONS
+from api.routes import OPERATIONS
+from api.routes.openapi import with_documents
 from api.schemas.base import TriggerName
 from domain.delivery import EVENT_TOO_LARGE
 from domain.values import Trigger

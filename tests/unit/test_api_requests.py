@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 
 from actors import commands as c
-from api import message_lines
 from api.http import operation
 from api.http.authentication import CACHE_TTL_S, Authenticator, key_hash
 from api.http.body import KIB, MAX_JSON_MARKS, MIB, beside_the_loop
 from api.http.operation import Access
 from api.http.problems import BY_ERROR, KINDS, STORE_UNAVAILABLE, Refused, problem_of
 from api.http.strict_json import read_json
+from api.messages import ndjson
 from domain import errors as e
 from tests.unit.api_fake import ADMIN_KEY, Api, FakeClient, pointers, problem, run
 
@@ -424,7 +424,7 @@ def test_every_body_is_read_where_its_length_demands(
         return read_json(body)
 
     monkeypatch.setattr(operation, "read_json", noted)
-    monkeypatch.setattr(message_lines, "read_json", noted)
+    monkeypatch.setattr(ndjson, "read_json", noted)
 
     async def scenario() -> None:
         async with Api() as api:

@@ -16,9 +16,9 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from api import event_stream
 from api.cli import events, replay
 from api.cli.times import moment
+from api.events import sse
 from domain.errors import StoreUnavailable
 from tests.paths import ROOT
 from tests.unit.api_fake import NOW_MS
@@ -38,7 +38,7 @@ ATTEMPT = c.AttemptView(
 
 @pytest.fixture
 def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    monkeypatch.setattr(event_stream, "POLL_S", 0.005)
+    monkeypatch.setattr(sse, "POLL_S", 0.005)
     monkeypatch.setattr(replay, "POLL_S", 0.005)
     monkeypatch.setattr(events, "FIRST_WAIT_S", 0.01)
     with served(capsys, monkeypatch) as running:

@@ -13,7 +13,7 @@ from api.dashboard.live import message
 from api.dashboard.pages.loops import success_share
 from api.dashboard.pages.service import GROUPS, figures
 from api.dashboard.render import duration_text, share_text, time_html
-from api.metrics_page import families
+from api.observability.prometheus import families
 from domain.values import DeliveryState, LoopState, Trigger
 
 MINUTE_MS = 60_000

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from api.html_links import links_in, rewrite_html
+from api.messages.html_rewriter import links_in, rewrite_html
 
 PIXEL = '<img src="https://t/o/x" width="1" height="1" alt="">'
 TRACKED = ("https://t/c/", "https://t/u/")

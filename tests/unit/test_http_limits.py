@@ -12,7 +12,7 @@ import uvicorn
 import uvloop
 
 from api.http.connection_limits import MAX_HEAD_BYTES, HttpLimits, LimitedHttpProtocol
-from api.serve_front import server_config
+from api.main import server_config
 
 HEAD_S, PAUSE_S, BODY_S = 0.4, 0.4, 1.0
 #: Longer than any of the limits, shorter than uvicorn's keep-alive time-out.

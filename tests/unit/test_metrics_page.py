@@ -19,7 +19,7 @@ from actors.metrics import catalogue as m
 from actors.metrics.page import page
 from actors.metrics.registry import Tallies
 from actors.metrics.snapshots import Readings, Spread
-from api.metrics_page import MetricsPage
+from api.observability.prometheus import MetricsPage
 from domain.errors import Unavailable
 from tests.paths import ROOT
 from tests.unit.api_fake import Api, FakeClient

@@ -12,7 +12,7 @@ from api.dashboard.form import beside_fields
 from api.dashboard.live import live, message
 from api.dashboard.page import Page, Visit
 from api.dashboard.time_fields import time_ms
-from api.event_stream import EVENT_STREAM
+from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 from domain.errors import InvalidInput
 

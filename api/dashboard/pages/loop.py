@@ -13,7 +13,7 @@ from api.dashboard.handlers import SNIPPETS
 from api.dashboard.live import live, message
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.pages.loops import row
-from api.event_stream import EVENT_STREAM
+from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 from domain.errors import Conflict
 

@@ -7,7 +7,7 @@ from typing import Final
 from actors import commands as c
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.http.response import Reply
-from api.views import loop_view
+from api.schemas.views import loop_view
 from domain import verification
 
 

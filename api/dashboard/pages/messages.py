@@ -12,8 +12,8 @@ from api.dashboard.form import Form
 from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.pages.events import shown
 from api.http.response import Reply
-from api.message_lines import error_of
-from api.views import message_view
+from api.messages.ndjson import error_of
+from api.schemas.views import message_view
 from domain.errors import Conflict, FeedbackLoopsError, InvalidInput
 
 

@@ -13,7 +13,7 @@ from api.dashboard.charts import events_chart
 from api.dashboard.live import live, message
 from api.dashboard.page import ROOT, Page, Visit
 from api.dashboard.pages.loops import row
-from api.event_stream import EVENT_STREAM
+from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 
 CHART_MINUTES: Final = 60

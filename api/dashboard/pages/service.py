@@ -14,7 +14,7 @@ from actors.metrics import catalogue as m
 from api.dashboard.page import Page, Visit
 from api.dashboard.render import count_text, duration_text, size_text
 from api.http.response import Reply
-from api.metrics_page import ACTORS_S
+from api.observability.prometheus import ACTORS_S
 from domain.errors import FeedbackLoopsError
 
 #: What is shown, in groups; each figure by its metric. Nothing of it is of any one account.

@@ -1,6 +1,6 @@
 """The front end's process: answers HTTP on the keeper's socket.
 
-    python -m api.serve_front --settings FILE --fd N
+    python -m api.main --settings FILE --fd N
 
 It needs neither Ray nor the gateway to start and to answer hits (I2).
 """

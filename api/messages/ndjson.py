@@ -13,12 +13,12 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 
 from actors.commands import MessageResult, MessageSpec, RegisteredMessage, Rejection
-from api.html_links import links_in, rewrite_html
 from api.http.body import MAX_MESSAGE_MARKS, MIB, beside_the_loop, check_marks, size_text
 from api.http.problems import TOO_LARGE, Refused, problem_of
 from api.http.response import json_bytes
 from api.http.strict_json import read_json
 from api.http.validation import checked, invalid
+from api.messages.html_rewriter import links_in, rewrite_html
 from api.schemas.messages import NewMessage, TrackedMessage
 from api.tracking.urls import TrackingUrls
 from domain.errors import FeedbackLoopsError, InvalidInput, from_wire

@@ -10,9 +10,9 @@ from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from actors.commands import EventView
-from api.event_tail import EventTail
+from api.events.tail import EventTail
 from api.http.response import json_bytes
-from api.views import event_view
+from api.schemas.views import event_view
 from domain.errors import FeedbackLoopsError, Overloaded, StoreError, Unavailable
 
 log = logging.getLogger(__name__)
