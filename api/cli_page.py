@@ -9,12 +9,11 @@ import argparse
 import os
 import sys
 from collections.abc import Iterator
-from importlib import import_module
 from typing import Final
 
-from api.cli.group import Group
-from api.cli.main import COMMANDS, parser
-from api.cli.parser import MAX_WIDTH
+from api.cli.command_group import Group
+from api.cli.help import MAX_WIDTH
+from api.cli.main import COMMANDS, command_module, parser
 
 _BEGINNING: Final = """\
 # Command line
@@ -40,7 +39,7 @@ def _commands() -> Iterator[str]:
         if name == "serve":
             yield f"{what.capitalize()}. {_SERVE}"
             continue
-        module = import_module(f"api.cli.{name}")
+        module = command_module(name)
         if not hasattr(module, "group"):
             yield _block(module.parser())
             continue

@@ -6,12 +6,12 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from types import ModuleType
 from typing import Final
 
 from actors.version import VERSION
-from api.cli.parser import Parser
+from api.cli.help import Parser
 
-#: Each is a module of `api.cli` with a `run(arguments, environment) -> exit code`.
 COMMANDS: Final = {
     "demo": "show all of it at work, on this machine, in half a minute",
     "serve": "run the service",
@@ -34,6 +34,11 @@ COMMANDS: Final = {
 DESCRIPTION: Final = (
     "Self-hosted, real-time e-mail event webhooks: opens, clicks and bounces, enriched and POSTed to your own script."
 )
+
+
+def command_module(command: str) -> ModuleType:
+    """The module of a command, with a `run(arguments, environment) -> exit code`."""
+    return import_module("api.cli.doctor.command" if command == "doctor" else f"api.cli.commands.{command}")
 
 
 def parser() -> Parser:
@@ -64,7 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     at = next((n for n, word in enumerate(given) if not word.startswith("-")), len(given))
     command = parser().parse_args(given[: at + 1]).command
     try:
-        code = import_module(f"api.cli.{command}").run(given[at + 1 :], os.environ)
+        code = command_module(command).run(given[at + 1 :], os.environ)
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

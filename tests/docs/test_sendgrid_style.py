@@ -15,7 +15,7 @@ from standardwebhooks import Webhook, WebhookVerificationError
 from actors.delivery.request_builder import LaneConfig, Posts, SigningSecret
 from actors.delivery.sample_posts import sample_request
 from actors.ports import HttpRequest
-from api.cli.loops import group
+from api.cli.commands.loops import group
 from api.openapi.webhooks import EVENTS, fields_of
 from domain.values import Trigger
 from tests.docs.snippets import snippets

@@ -7,7 +7,7 @@ import shlex
 import pytest
 
 from actors.settings import Settings
-from api.cli.serve import parser
+from api.cli.commands.serve import parser
 from tests.docs.snippets import Snippet, snippets
 from tests.docs.test_snippets import PAGES
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook
 
-from api.cli.loops import group
+from api.cli.commands.loops import group
 from tests.docs.snippets import snippets
 from tests.paths import ROOT
 

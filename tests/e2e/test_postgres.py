@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from api.cli import migrate
+from api.cli.commands import migrate
 from tests.chaos.clicks import Clicks
 from tests.postgres import PostgresServer, running_server
 from tests.service import Service, Sink, eventually

@@ -25,7 +25,7 @@ from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.settings import Settings
 from actors.settings.data_dir import DataDir
-from api.cli import migrate
+from api.cli.commands import migrate
 from domain.delivery import LaneHealth
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 from domain.values import id_text

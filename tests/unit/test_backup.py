@@ -16,8 +16,8 @@ from actors.ledger.sqlite.schema import SCHEMA_VERSION
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
 from actors.settings.data_dir import DataDir
-from api.cli import backup as backup_command
-from api.cli import restore as restore_command
+from api.cli.commands import backup as backup_command
+from api.cli.commands import restore as restore_command
 from api.journal.lmdb_store import JournalStore, Removals
 from domain.account import Account
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from actors.process_setup.logging_setup import LineFormatter
-from api.cli.bench import event_time_ms, percentile
+from api.cli.commands.bench import event_time_ms, percentile
 from api.cli.main import COMMANDS
 from domain.values import id_text
 from tests.paths import ROOT

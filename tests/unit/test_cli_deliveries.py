@@ -16,8 +16,8 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from api.cli import events, replay
-from api.cli.times import moment
+from api.cli.commands import events, replay
+from api.cli.durations import moment
 from api.events import sse
 from domain.errors import StoreUnavailable
 from tests.paths import ROOT

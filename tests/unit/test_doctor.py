@@ -24,9 +24,8 @@ from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, migrate
 from actors.settings import Settings
 from actors.settings.data_dir import DataDir
-from api.cli import doctor
-from api.doctor import machine, network, stores
-from api.doctor.findings import Finding, Level, carried_out
+from api.cli.doctor import command, machine, network, stores
+from api.cli.doctor.findings import Finding, Level, carried_out
 from api.journal.journal import Journal
 from domain.breaker import OPEN
 from domain.delivery import LaneHealth
@@ -427,7 +426,7 @@ def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, caps
     """0 with warnings alone, 1 with a problem; `--json` has all findings as one object."""
     port = str(free_port())
     environment = {"FEEDBACK_LOOPS_PORT": port, "FEEDBACK_LOOPS_DATA_DIR": str(data_dir)}
-    code = doctor.run(["--json"], environment)
+    code = command.run(["--json"], environment)
     report = json.loads(capsys.readouterr().out)
     assert {f["check"] for f in report["findings"]} >= {
         "data directory",
@@ -441,7 +440,7 @@ def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, caps
     assert (code == 0) is report["ok"]
 
     (data_dir / "ledger.sqlite").write_bytes(b"no database" * 1000)
-    assert doctor.run([], environment) == 1
+    assert command.run([], environment) == 1
     lines = capsys.readouterr().out.splitlines()
     assert any(line.startswith("problem store") and "back-up" in line for line in lines)
 
@@ -449,7 +448,7 @@ def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, caps
 def test_settings_that_are_wrong_are_found_first(tmp_path: Path) -> None:
     """Each is a problem with its name; nothing else can be looked at before."""
     options = argparse.Namespace(data_dir=str(tmp_path), loop=None, url=None, json=False)
-    (found,) = asyncio.run(doctor.examine(options, {"FEEDBACK_LOOPS_PORT": "http"}))
+    (found,) = asyncio.run(command.examine(options, {"FEEDBACK_LOOPS_PORT": "http"}))
 
     assert (found.check, found.level) == ("settings", Level.PROBLEM)
     assert "FEEDBACK_LOOPS_PORT" in found.found

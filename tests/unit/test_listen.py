@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from rich.console import Console
 from standardwebhooks import Webhook
 
-from api.cli import listen
-from api.cli.event_text import ReceivedEvent, rendered
-from api.cli.form_fields import read_form
-from api.cli.signature_check import TOLERANCE_S, read_secret, signature_problem
+from api.cli.commands import listen
+from api.cli.commands.signature_check import TOLERANCE_S, read_secret, signature_problem
+from api.cli.event_rendering import ReceivedEvent, rendered
+from api.cli.php_form import read_form
 from domain.payload import encode_form, encode_json
 from domain.signing import secret_text, standard_webhooks_signature
 

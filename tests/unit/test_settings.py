@@ -12,7 +12,7 @@ import pytest
 from actors.settings import Secret, Settings
 from actors.settings.options import OPTIONS, text_of
 from actors.settings_page import page
-from api.cli import serve
+from api.cli.commands import serve
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule
 from tests.paths import ROOT

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from rich.text import Text
 
-from api.cli.screen import json_text, printable
+from api.cli.console import json_text, printable
 
 COLOURS: Final = {
     "open": "cyan",

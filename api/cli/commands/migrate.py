@@ -9,7 +9,7 @@ from typing import Final
 
 from actors.settings.data_dir import DataDir
 from actors.settings.options import ENV_PREFIX
-from api.cli.parser import Parser
+from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\

@@ -15,11 +15,11 @@ from rich.text import Text
 
 from actors.ledger.factory import LEDGER_FILE
 from actors.settings import Settings
-from api.cli.group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
-from api.cli.parser import Parser
-from api.cli.screen import Screen, printable
-from api.doctor import machine, network, stores
-from api.doctor.findings import Check, Finding, Level, carried_out, problem
+from api.cli.command_group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
+from api.cli.console import Screen, printable
+from api.cli.doctor import machine, network, stores
+from api.cli.doctor.findings import Check, Finding, Level, carried_out, problem
+from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
 
 DESCRIPTION: Final = """\

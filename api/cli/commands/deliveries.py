@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from api.cli import times
-from api.cli.group import OK, Group, limit
-from api.cli.loops import LOOP, TRIGGERS
-from api.cli.screen import Screen, local_time, state
-from api.cli.service import Service, path
+from api.cli import durations
+from api.cli.api_client import Service, path
+from api.cli.command_group import OK, Group, limit
+from api.cli.commands.loops import LOOP, TRIGGERS
+from api.cli.console import Screen, local_time, state
 
 DELIVERY: Final = "/v1/deliveries/{}"
 STATES: Final = ("pending", "delivered", "dead")
@@ -99,8 +99,10 @@ def group() -> Group:
     listing.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
     listing.add_argument("--state", choices=STATES, help="only deliveries in this state")
     listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
-    listing.add_argument("--since", type=times.moment, metavar="TIME", help=f"only those made since: {times.HELP}")
-    listing.add_argument("--until", type=times.moment, metavar="TIME", help="only those made before")
+    listing.add_argument(
+        "--since", type=durations.moment, metavar="TIME", help=f"only those made since: {durations.HELP}"
+    )
+    listing.add_argument("--until", type=durations.moment, metavar="TIME", help="only those made before")
     listing.add_argument("--limit", type=limit, default=50, metavar="N", help="at most so many; default: 50")
     for name, act, what in (
         ("show", show, "show a delivery and each of its attempts"),

@@ -10,7 +10,7 @@ from typing import Final
 
 from actors.processes.backup import BackedUp, back_up
 from actors.settings.options import ENV_PREFIX
-from api.cli.parser import Parser
+from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\

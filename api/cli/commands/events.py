@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from api.cli.event_text import COLOURS
-from api.cli.group import OK, Group, limit
-from api.cli.loops import TRIGGERS
-from api.cli.screen import Screen, local_time, printable
-from api.cli.service import Refused, Service, Unreachable
+from api.cli.api_client import Refused, Service, Unreachable
+from api.cli.command_group import OK, Group, limit
+from api.cli.commands.loops import TRIGGERS
+from api.cli.console import Screen, local_time, printable
+from api.cli.event_rendering import COLOURS
 
 STREAM: Final = "/v1/events/stream"
 #: Seconds without even a comment (the service sends one every 15 s) after which the connection is given up.

@@ -6,10 +6,10 @@ import argparse
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from api.cli.accounts import ADMIN_KEY_FILE, ADMIN_KEY_VARIABLE, written_key
-from api.cli.group import FAILED, OK, Group
-from api.cli.screen import Screen
-from api.cli.service import Service, path
+from api.cli.api_client import Service, path
+from api.cli.command_group import FAILED, OK, Group
+from api.cli.commands.accounts import ADMIN_KEY_FILE, ADMIN_KEY_VARIABLE, written_key
+from api.cli.console import Screen
 
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:

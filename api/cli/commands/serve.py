@@ -9,7 +9,7 @@ from typing import Final
 from actors.process_setup import logging_setup
 from actors.processes import serve_supervisor
 from actors.settings import OPTIONS, Settings
-from api.cli.parser import Parser
+from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
 
 DESCRIPTION: Final = """\

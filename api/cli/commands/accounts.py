@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from api.cli.group import API_KEY_VARIABLE, OK, Group
-from api.cli.screen import Screen
-from api.cli.service import Service
+from api.cli.api_client import Service
+from api.cli.command_group import API_KEY_VARIABLE, OK, Group
+from api.cli.console import Screen
 
 ADMIN_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_ADMIN_KEY"
 #: Where `serve` writes the key it makes at its first start, unless it is told another data directory.

@@ -21,7 +21,7 @@ from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands import Account, AttemptView, ListDeliveries
 from actors.ledger.port import LedgerReader, LoopRow
-from api.doctor.findings import Finding, ok, problem, warning
+from api.cli.doctor.findings import Finding, ok, problem, warning
 from domain.breaker import OPEN
 from domain.errors import FeedbackLoopsError
 from domain.values import HandlerUrl

@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 from collections.abc import Mapping, Sequence
 
-from api.cli.group import OK, Group
-from api.cli.screen import Screen
-from api.cli.service import Service, path
+from api.cli.api_client import Service, path
+from api.cli.command_group import OK, Group
+from api.cli.console import Screen
 
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:

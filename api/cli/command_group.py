@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from api.cli.parser import Parser, whole_number
-from api.cli.screen import Screen
-from api.cli.service import Refused, Service, Unreachable
+from api.cli.api_client import Refused, Service, Unreachable
+from api.cli.console import Screen
+from api.cli.help import Parser, whole_number
 
 URL_VARIABLE: Final = "FEEDBACK_LOOPS_URL"
 API_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_API_KEY"

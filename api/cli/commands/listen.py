@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from api.cli.event_text import CHECKED, ReceivedEvent, rendered
-from api.cli.form_fields import read_form
-from api.cli.parser import Parser, whole_number
-from api.cli.signature_check import read_secret, signature_problem
+from api.cli.commands.signature_check import read_secret, signature_problem
+from api.cli.event_rendering import CHECKED, ReceivedEvent, rendered
+from api.cli.help import Parser, whole_number
+from api.cli.php_form import read_form
 
 MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 #: Columns of what does not go to a terminal.

@@ -9,8 +9,8 @@ from typing import Final
 
 from actors.processes.backup import restore
 from actors.settings.options import ENV_PREFIX
-from api.cli.backup import DATA_DIR, ELSEWHERE, listing
-from api.cli.parser import Parser
+from api.cli.commands.backup import DATA_DIR, ELSEWHERE, listing
+from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\

@@ -10,9 +10,9 @@ from typing import Any, Final
 from rich.text import Text
 
 from api.cli import loop_settings
-from api.cli.group import FAILED, MISUSED, OK, Group, limit
-from api.cli.screen import Screen, local_time, state
-from api.cli.service import Refused, Service, path
+from api.cli.api_client import Refused, Service, path
+from api.cli.command_group import FAILED, MISUSED, OK, Group, limit
+from api.cli.console import Screen, local_time, state
 from domain.values import Trigger
 
 LOOPS: Final = "/v1/feedback-loops"

@@ -15,7 +15,7 @@ from typing import ClassVar, Final
 
 from actors.settings import Settings
 from actors.settings.options import bearer_key, key
-from api.doctor.findings import Finding, ok, problem, warning
+from api.cli.doctor.findings import Finding, ok, problem, warning
 
 #: Of the file system, below which there is a warning, and a problem.
 LITTLE: Final = 0.15

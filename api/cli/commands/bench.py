@@ -14,8 +14,8 @@ from typing import Any, Final
 
 import httpx
 
-from api.cli.group import UNREACHABLE
-from api.cli.parser import Parser, whole_number
+from api.cli.command_group import UNREACHABLE
+from api.cli.help import Parser, whole_number
 
 API_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_API_KEY"
 DESCRIPTION: Final = """\

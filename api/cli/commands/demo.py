@@ -23,9 +23,9 @@ from rich.text import Text
 from actors.processes.serve_supervisor import child_environment
 from actors.settings import MARKS
 from actors.settings.options import ENV_PREFIX
-from api.cli.event_text import CHECKED, ReceivedEvent, rendered
-from api.cli.parser import Parser
-from api.cli.processes import OwnProcess, accepts, free_port
+from api.cli.child_process import OwnProcess, accepts, free_port
+from api.cli.event_rendering import CHECKED, ReceivedEvent, rendered
+from api.cli.help import Parser
 
 BROWSER: Final = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",

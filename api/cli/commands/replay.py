@@ -9,11 +9,11 @@ from typing import Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from api.cli import times
-from api.cli.group import FAILED, INTERRUPTED, OK, Group, limit
-from api.cli.loops import LOOP
-from api.cli.screen import Screen, local_time, state
-from api.cli.service import Refused, Service, Unreachable, path
+from api.cli import durations
+from api.cli.api_client import Refused, Service, Unreachable, path
+from api.cli.command_group import FAILED, INTERRUPTED, OK, Group, limit
+from api.cli.commands.loops import LOOP
+from api.cli.console import Screen, local_time, state
 
 REPLAYS: Final = f"{LOOP}/replays"
 REPLAY: Final = f"{REPLAYS}/{{}}"
@@ -118,9 +118,9 @@ def group() -> Group:
     )
     _add_loop(starting)
     starting.add_argument(
-        "--since", type=times.moment, required=True, metavar="TIME", help=f"from then on: {times.HELP}"
+        "--since", type=durations.moment, required=True, metavar="TIME", help=f"from then on: {durations.HELP}"
     )
-    starting.add_argument("--until", type=times.moment, metavar="TIME", help="up to then; default: now")
+    starting.add_argument("--until", type=durations.moment, metavar="TIME", help="up to then; default: now")
     starting.add_argument(
         "--state", choices=("dead", "all"), help="all: what was delivered too, so it is repeated; default: dead"
     )

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from api.cli.group import FAILED, MISUSED, OK, Group
-from api.cli.screen import Screen
-from api.cli.service import Service
+from api.cli.api_client import Service
+from api.cli.command_group import FAILED, MISUSED, OK, Group
+from api.cli.console import Screen
 
 MESSAGES: Final = "/v1/messages"
 _STDIN: Final = Path("-")
