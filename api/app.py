@@ -20,8 +20,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from actors.client import Client
 from actors.metrics.registry import Tallies
 from actors.version import VERSION
+from api.dashboard.asgi import Dashboard
 from api.dashboard.first_run import FirstRun
-from api.dashboard.site import Dashboard
 from api.http.authentication import Authenticator
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import Endpoint

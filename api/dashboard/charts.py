@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from actors import commands as c
-from api.dashboard import words
+from api.dashboard import labels
 from domain.statistics import ANSWERS, MINUTE_MS, NOTHING, percentile_ms
 
 Numbers = list[float | None]
@@ -96,13 +96,13 @@ def events_chart(found: Sequence[c.EventMinute], now_ms: int, minutes: int) -> C
     """An account's events by type."""
     shown = _minutes(now_ms, minutes)
     counts = {(event.type, event.minute): event.count for event in found}
-    types = [trigger for trigger in words.TRIGGERS if any(event.type == trigger for event in found)] or [
+    types = [trigger for trigger in labels.TRIGGERS if any(event.type == trigger for event in found)] or [
         "open",
         "click",
     ]
     lines = [
         Line(
-            label=words.TRIGGERS[trigger][0],
+            label=labels.TRIGGERS[trigger][0],
             style=f"line-{n % 6 + 1}",
             values=[counts.get((trigger, minute), 0) for minute in shown],
         )

@@ -11,7 +11,7 @@ from urllib.parse import quote
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from api.dashboard import words
+from api.dashboard import labels
 from api.dashboard.static_files import StaticFiles
 from api.dashboard.time_fields import field_text
 from api.schemas.base import time_text
@@ -40,7 +40,7 @@ class Renderer:
             "json": lambda value: json.dumps(value, ensure_ascii=False),
             "pretty": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
         }
-        self._environment.globals |= {"static": static.path, "words": words}
+        self._environment.globals |= {"static": static.path, "words": labels}
 
     def render(self, template: str, values: Mapping[str, Any]) -> bytes:
         """The page."""

@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import Browser, expect
 
 from actors import commands as c
-from api.dashboard.pages.table import PAGES
+from api.dashboard.pages import PAGES
 from tests.browser.chromium import Watched, answering, needs_chromium
 from tests.unit.dashboard_world import EMAIL, PASSWORD, World
 

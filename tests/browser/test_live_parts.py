@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 from playwright.sync_api import TimeoutError as TooLate
 
-from api.dashboard import live
+from api.dashboard import sse
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import served, signed_in
 from tests.unit.api_fake import Api
@@ -60,7 +60,7 @@ def test_a_page_whose_session_ends_says_so(
     browser: Browser, base: str, world: World, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is open; the way in leads back to it."""
-    monkeypatch.setattr(live, "_SESSION_EVERY", 1)
+    monkeypatch.setattr(sse, "_SESSION_EVERY", 1)
     where = f"/dashboard{world.filled(path)}"
     with signed_in(browser, base) as watched:
         page = watched.page

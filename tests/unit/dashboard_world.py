@@ -12,7 +12,7 @@ import msgspec
 
 from actors import commands as c
 from actors.metrics.cluster_inventory import Census, Node, Process
-from api.dashboard.sessions import COOKIE
+from api.dashboard.session import COOKIE
 from domain.values import id_text
 from tests.unit.api_fake import NOW_MS, Api
 

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from actors import commands as c
-from api.dashboard.page import Page
-from api.dashboard.pages.table import PAGES
-from api.dashboard.sessions import COOKIE
-from api.dashboard.site import CONTENT_SECURITY_POLICY
+from api.dashboard.asgi import CONTENT_SECURITY_POLICY
+from api.dashboard.pages import PAGES
+from api.dashboard.request import Page
+from api.dashboard.session import COOKIE
 from domain.key_derivation import derive
 from domain.sessions import ABSOLUTE_MS
 from tests.unit.api_fake import MASTER_KEY, Api, run

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from api.dashboard.page import Page
-from api.dashboard.pages.table import PAGES
+from api.dashboard.pages import PAGES
+from api.dashboard.request import Page
 from tests.unit.api_fake import Api, run
 from tests.unit.dashboard_world import PASSWORD, Visitor, World
 

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from actors import commands as c
-from api.dashboard import live
-from api.dashboard.form import beside_fields
-from api.dashboard.sessions import COOKIE
+from api.dashboard import sse
+from api.dashboard.forms import beside_fields
+from api.dashboard.session import COOKIE
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from tests.unit.api_fake import NOW_MS, Api, run
 from tests.unit.dashboard_world import PASSWORD, Visitor, World
@@ -524,8 +524,8 @@ ENDS = [("gone", "/loops/{id}/live"), ("signed-out", "/loops/{id}/live"), ("sign
 @pytest.mark.parametrize(("why", "path"), [*ENDS, ("signed-out", "/events/live")])
 def test_a_stream_says_that_it_has_ended(monkeypatch: pytest.MonkeyPatch, why: str, path: str) -> None:
     """As its last event, when the loop is deleted or the session ends; and at once, to a page that asks again."""
-    monkeypatch.setattr(live, "_SESSION_EVERY", 1)
-    monkeypatch.setattr(live, "POLL_S", 0.01)
+    monkeypatch.setattr(sse, "_SESSION_EVERY", 1)
+    monkeypatch.setattr(sse, "POLL_S", 0.01)
 
     async def scenario(world: World, visitor: Visitor) -> None:
         url = f"/dashboard{world.filled(path)}"

@@ -7,12 +7,12 @@ import pytest
 from actors import commands as c
 from actors.metrics import catalogue
 from actors.metrics.snapshots import Readings, Spread
-from api.dashboard import words
+from api.dashboard import labels
 from api.dashboard.charts import attempts_chart, events_chart
-from api.dashboard.live import message
 from api.dashboard.pages.loops import success_share
 from api.dashboard.pages.service import GROUPS, figures
 from api.dashboard.render import duration_text, share_text, time_html
+from api.dashboard.sse import message
 from api.observability.prometheus import families
 from domain.values import DeliveryState, LoopState, Trigger
 
@@ -21,16 +21,16 @@ MINUTE_MS = 60_000
 
 def test_everything_has_a_word() -> None:
     """Each trigger, each state of loops and deliveries, each error of an attempt."""
-    assert set(words.TRIGGERS) == {trigger.value for trigger in Trigger}
-    assert {state.value for state in LoopState} <= set(words.STATES)
-    assert {state.name.lower() for state in DeliveryState} <= set(words.STATES)
-    assert set(catalogue.ERROR_WORDS) == set(words.ERRORS)
+    assert set(labels.TRIGGERS) == {trigger.value for trigger in Trigger}
+    assert {state.value for state in LoopState} <= set(labels.STATES)
+    assert {state.name.lower() for state in DeliveryState} <= set(labels.STATES)
+    assert set(catalogue.ERROR_WORDS) == set(labels.ERRORS)
 
 
 def test_shapes_tell_what_colours_tell() -> None:
     """States of different tones never have the same shape."""
     shapes: dict[str, set[str]] = {}
-    for _, tone, shape in words.STATES.values():
+    for _, tone, shape in labels.STATES.values():
         shapes.setdefault(shape, set()).add(tone)
     assert {shape for shape, tones in shapes.items() if {"good", "bad"} <= tones} == set()
 
@@ -45,14 +45,14 @@ def test_shapes_tell_what_colours_tell() -> None:
 )
 def test_an_answer_is_its_status(status: int, error: str | None, told: str) -> None:
     """With why, where the status does not tell."""
-    assert words.answer_text(status, error) == told
+    assert labels.answer_text(status, error) == told
 
 
 def test_no_answer_is_told_in_words() -> None:
     """A word that nobody knows is shown as it is."""
-    assert words.answer_text(None, "timeout: over 15 s") == "it did not answer in time"
-    assert words.answer_text(None, "strange") == "strange"
-    assert words.answer_text(None, None) == "no answer"
+    assert labels.answer_text(None, "timeout: over 15 s") == "it did not answer in time"
+    assert labels.answer_text(None, "strange") == "strange"
+    assert labels.answer_text(None, None) == "no answer"
 
 
 def test_numbers_are_never_better_than_they_are() -> None:

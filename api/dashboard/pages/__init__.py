@@ -1,0 +1,38 @@
+"""Every page of the dashboard. Of two paths that match, the first is taken."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from api.dashboard.pages import (
+    account,
+    deliveries,
+    events,
+    loop,
+    loop_form,
+    loop_proof,
+    loops,
+    messages,
+    overview,
+    replays,
+    service,
+    sign_in,
+    testing,
+)
+from api.dashboard.request import Page
+
+PAGES: Final[tuple[Page, ...]] = (
+    *sign_in.PAGES,
+    *overview.PAGES,
+    *loop_form.PAGES,
+    *loops.PAGES,
+    *loop.PAGES,
+    *loop_proof.PAGES,
+    *testing.PAGES,
+    *replays.PAGES,
+    *deliveries.PAGES,
+    *events.PAGES,
+    *messages.PAGES,
+    *account.PAGES,
+    *service.PAGES,
+)

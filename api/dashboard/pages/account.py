@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
 from actors import commands as c
-from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.authentication import key_hash, new_api_key
 from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput, NotFound

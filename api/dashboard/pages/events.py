@@ -8,9 +8,9 @@ from typing import Any, Final
 import msgspec
 
 from actors import commands as c
-from api.dashboard.form import beside_fields
-from api.dashboard.live import live, message
-from api.dashboard.page import Page, Visit
+from api.dashboard.forms import beside_fields
+from api.dashboard.request import Page, Visit
+from api.dashboard.sse import live, message
 from api.dashboard.time_fields import time_ms
 from api.events.sse import EVENT_STREAM
 from api.http.response import Reply

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors import commands as c
-from api.dashboard import words
+from api.dashboard import labels
 from api.dashboard.charts import attempts_chart
-from api.dashboard.handlers import SNIPPETS
-from api.dashboard.live import live, message
-from api.dashboard.page import ROOT, Page, Visit, see_other
 from api.dashboard.pages.loops import row
+from api.dashboard.request import ROOT, Page, Visit, see_other
+from api.dashboard.snippets import SNIPPETS
+from api.dashboard.sse import live, message
 from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 from domain.errors import Conflict
@@ -115,7 +115,7 @@ async def delete_page(visit: Visit) -> Reply:
 async def delete(visit: Visit) -> Reply:
     """Ends the loop, if its name was typed."""
     loop = await _loop(visit)
-    if visit.form.text("name") != words.loop_name(loop):
+    if visit.form.text("name") != labels.loop_name(loop):
         return visit.html("delete.html", 422, loop=loop, problem="This is not the feedback loop's name.")
     await visit.call(c.DeleteLoop(account=visit.account, loop_id=loop.id))
     return see_other(f"{ROOT}/loops?done=deleted")

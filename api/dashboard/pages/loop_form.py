@@ -8,9 +8,9 @@ from typing import Any, Final
 
 from actors import commands as c
 from actors.delivery.sample_events import sample_fields
-from api.dashboard import words
-from api.dashboard.form import Form
-from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard import labels
+from api.dashboard.forms import Form
+from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from api.http.validation import checked
 from api.schemas.loops import NewLoop
@@ -36,9 +36,9 @@ def sample_text(trigger: str, format_: str) -> str:
 
 def _sample(form: Form) -> dict[str, str]:
     """The sample to show for what is picked: of the trigger that was picked last, or of the first that is."""
-    known = [trigger for trigger in form.texts("triggers") if trigger in words.TRIGGERS]
+    known = [trigger for trigger in form.texts("triggers") if trigger in labels.TRIGGERS]
     wanted = form.text("sample")
-    trigger = wanted if wanted in words.TRIGGERS and (wanted in known or not known) else (known or ["open"])[0]
+    trigger = wanted if wanted in labels.TRIGGERS and (wanted in known or not known) else (known or ["open"])[0]
     format_ = "json" if form.text("format") == "json" else "form"
     return {"trigger": trigger, "format": format_, "text": sample_text(trigger, format_)}
 

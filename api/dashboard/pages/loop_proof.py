@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from actors import commands as c
-from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from api.schemas.views import loop_view
 from domain import verification

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from actors import commands as c
-from api.dashboard.page import Page, Visit
+from api.dashboard.request import Page, Visit
 from api.http.response import Reply
 from domain.statistics import percentile_ms
 

@@ -8,9 +8,9 @@ from urllib.parse import quote
 import msgspec
 
 from actors import commands as c
-from api.dashboard.form import Form
-from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.forms import Form
 from api.dashboard.pages.events import shown
+from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from api.messages.ndjson import error_of
 from api.schemas.views import message_view

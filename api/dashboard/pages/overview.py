@@ -8,11 +8,11 @@ from typing import Any, Final, NamedTuple
 
 from actors import commands as c
 from actors.metrics import catalogue
-from api.dashboard import words
+from api.dashboard import labels
 from api.dashboard.charts import events_chart
-from api.dashboard.live import live, message
-from api.dashboard.page import ROOT, Page, Visit
 from api.dashboard.pages.loops import row
+from api.dashboard.request import ROOT, Page, Visit
+from api.dashboard.sse import live, message
 from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 
@@ -56,7 +56,7 @@ def _attention(rows: Sequence[dict[str, Any]]) -> list[Attention]:
     found = []
     for item in rows:
         loop, backlog = item["loop"], item["figures"].backlog
-        name, where, state = words.loop_name(loop), f"{ROOT}/loops/{loop.id}", words.loop_state(loop)
+        name, where, state = labels.loop_name(loop), f"{ROOT}/loops/{loop.id}", labels.loop_state(loop)
         if state == "disabled":
             found.append(Attention("bad", f"{name} is disabled: {loop.disabled_reason}", where, "Look at it"))
         elif state == "failing":

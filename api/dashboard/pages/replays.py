@@ -8,8 +8,8 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actors import commands as c
-from api.dashboard.form import beside_fields
-from api.dashboard.page import ROOT, Page, Visit, see_other
+from api.dashboard.forms import beside_fields
+from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.time_fields import time_ms
 from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput

@@ -11,8 +11,8 @@ from prometheus_client.core import Metric
 
 from actors import commands as c
 from actors.metrics import catalogue as m
-from api.dashboard.page import Page, Visit
 from api.dashboard.render import count_text, duration_text, size_text
+from api.dashboard.request import Page, Visit
 from api.http.response import Reply
 from api.observability.prometheus import ACTORS_S
 from domain.errors import FeedbackLoopsError

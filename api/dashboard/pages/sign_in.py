@@ -6,8 +6,8 @@ from typing import Final
 from urllib.parse import unquote
 
 from actors import commands as c
-from api.dashboard.page import ROOT, Page, Visit, see_other
-from api.dashboard.sessions import clear_cookie, set_cookie, token_hash, token_of
+from api.dashboard.request import ROOT, Page, Visit, see_other
+from api.dashboard.session import clear_cookie, set_cookie, token_hash, token_of
 from api.http.problems import Kind, Refused
 from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput

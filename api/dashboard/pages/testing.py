@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from actors import commands as c
 from actors.delivery.sample_events import sample_fields
-from api.dashboard import words
-from api.dashboard.page import Page, Visit
+from api.dashboard import labels
+from api.dashboard.request import Page, Visit
 from api.http.problems import Refused
 from api.http.response import Reply
 from api.http.strict_json import read_json
@@ -37,7 +37,7 @@ async def test_page(visit: Visit) -> Reply:
     """The form with a sample of the trigger that was asked for, or of the loop's first."""
     loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
     wanted = visit.query.text("type")
-    trigger = wanted if wanted in words.TRIGGERS else loop.triggers[0]
+    trigger = wanted if wanted in labels.TRIGGERS else loop.triggers[0]
     return await _page(visit, loop, trigger, sample_data(trigger))
 
 
@@ -45,7 +45,7 @@ async def send(visit: Visit) -> Reply:
     """Sends the sample as it was edited."""
     loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
     trigger, text = visit.form.text("type"), visit.form.raw("data")
-    if trigger not in words.TRIGGERS:
+    if trigger not in labels.TRIGGERS:
         trigger = loop.triggers[0]
     try:
         data = _object(text)

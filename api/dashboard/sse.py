@@ -13,7 +13,7 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 
 from actors.commands import FindSession
-from api.dashboard.page import Visit
+from api.dashboard.request import Visit
 from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 from domain.errors import DomainError, FeedbackLoopsError

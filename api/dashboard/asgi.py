@@ -13,11 +13,11 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from api.dashboard import live, sessions
-from api.dashboard.form import Form
-from api.dashboard.page import HTML, ROOT, Page, Visit, see_other
-from api.dashboard.pages.table import PAGES
+from api.dashboard import session, sse
+from api.dashboard.forms import Form
+from api.dashboard.pages import PAGES
 from api.dashboard.render import Renderer
+from api.dashboard.request import HTML, ROOT, Page, Visit, see_other
 from api.dashboard.static_files import StaticFiles
 from api.http.body import SMALL_BODY_BYTES, read_body
 from api.http.client_address import ClientAddresses
@@ -87,21 +87,21 @@ class Dashboard:
         if path.startswith(f"{STATIC}/"):
             return self._static_file(path, headers)
         page, parameters = self._page(path, method)
-        token = sessions.token_of(headers)
-        session = None if page.is_open else await sessions.session_of(self._services.client, token)
+        token = session.token_of(headers)
+        session = None if page.is_open else await session.session_of(self._services.client, token)
         if session is None and not page.is_open:
-            if live.is_wanted(headers):
-                return live.ended(live.SIGNED_OUT)
+            if sse.is_wanted(headers):
+                return sse.ended(sse.SIGNED_OUT)
             return _to_sign_in(scope, method, headers)
         form = await self._form(method, headers, receive)
-        csrf = sessions.csrf_of(token) if session is not None and token is not None else None
+        csrf = session.csrf_of(token) if session is not None and token is not None else None
         if method == "POST":
-            sessions.check_form(headers, form.raw(sessions.CSRF_FIELD), csrf, self._public_url)
+            session.check_form(headers, form.raw(session.CSRF_FIELD), csrf, self._public_url)
         visit = Visit(
             services=self._services,
             renderer=self._renderer,
             session=session,
-            token_hash=sessions.token_hash(token) if token else "",
+            token_hash=session.token_hash(token) if token else "",
             csrf=csrf or "",
             path=path_parameters({"path_params": parameters}),
             query=Form.read(scope["query_string"]),
@@ -113,9 +113,7 @@ class Dashboard:
         try:
             return await page.handler(visit)
         except NotFound as exc:
-            return (
-                live.ended(live.GONE) if live.is_wanted(headers) else self._error_page(problem_of(exc), visit, headers)
-            )
+            return sse.ended(sse.GONE) if sse.is_wanted(headers) else self._error_page(problem_of(exc), visit, headers)
         except Exception as exc:  # noqa: BLE001 - what went wrong is told on a page of the visitor's own
             return self._error_page(problem_of(exc), visit, headers)
 

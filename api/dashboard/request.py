@@ -9,7 +9,7 @@ from typing import Any, Final
 from starlette.datastructures import Headers
 
 from actors import commands as c
-from api.dashboard.form import Form
+from api.dashboard.forms import Form
 from api.dashboard.render import Renderer
 from api.http.operation import Services
 from api.http.response import Reply
