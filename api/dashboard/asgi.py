@@ -13,7 +13,8 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Match, Route
 from starlette.types import Receive, Scope, Send
 
-from api.dashboard import session, sse
+from api.dashboard import session as cookies
+from api.dashboard import sse
 from api.dashboard.forms import Form
 from api.dashboard.pages import PAGES
 from api.dashboard.render import Renderer
@@ -87,21 +88,21 @@ class Dashboard:
         if path.startswith(f"{STATIC}/"):
             return self._static_file(path, headers)
         page, parameters = self._page(path, method)
-        token = session.token_of(headers)
-        session = None if page.is_open else await session.session_of(self._services.client, token)
+        token = cookies.token_of(headers)
+        session = None if page.is_open else await cookies.session_of(self._services.client, token)
         if session is None and not page.is_open:
             if sse.is_wanted(headers):
                 return sse.ended(sse.SIGNED_OUT)
             return _to_sign_in(scope, method, headers)
         form = await self._form(method, headers, receive)
-        csrf = session.csrf_of(token) if session is not None and token is not None else None
+        csrf = cookies.csrf_of(token) if session is not None and token is not None else None
         if method == "POST":
-            session.check_form(headers, form.raw(session.CSRF_FIELD), csrf, self._public_url)
+            cookies.check_form(headers, form.raw(cookies.CSRF_FIELD), csrf, self._public_url)
         visit = Visit(
             services=self._services,
             renderer=self._renderer,
             session=session,
-            token_hash=session.token_hash(token) if token else "",
+            token_hash=cookies.token_hash(token) if token else "",
             csrf=csrf or "",
             path=path_parameters({"path_params": parameters}),
             query=Form.read(scope["query_string"]),

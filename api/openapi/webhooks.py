@@ -1,6 +1,6 @@
 """What a handler gets, in one table: the fields and headers of a POST. Source: the contract, section 5.
 
-The reference page (`api.events_page`) and the OpenAPI document's `webhooks` are made from it.
+The reference page (`docs._generate.events`) and the OpenAPI document's `webhooks` are made from it.
 """
 
 from __future__ import annotations

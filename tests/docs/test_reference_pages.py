@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from api import cli_page
 from api.openapi import markdown
+from docs._generate import cli
 from tests.paths import ROOT
 
 
@@ -15,7 +15,7 @@ def test_the_api_page_is_current() -> None:
 
 
 def test_the_page_of_the_command_line_is_current(monkeypatch: pytest.MonkeyPatch) -> None:
-    """docs/reference/cli.md is current; `python -m api.cli_page` writes it."""
+    """docs/reference/cli.md is current; `python -m docs._generate.cli` writes it."""
     monkeypatch.setenv("COLUMNS", "80")
 
-    assert (ROOT / "docs/reference/cli.md").read_text() == cli_page.page()
+    assert (ROOT / "docs/reference/cli.md").read_text() == cli.page()

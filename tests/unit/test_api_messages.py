@@ -418,7 +418,7 @@ def test_readiness_lists_what_is_missing() -> None:
     async def scenario() -> None:
         async with Api() as api:
             assert (await api.http.get("/readyz")).json() == {"status": "ready"}
-            api.journal.journal.problem = "the disk is full"
+            api.journal.problem = "the disk is full"
             api.client.problems = ["no supervisor"]
             answer = await api.http.get("/readyz")
             assert problem(answer, 503, "not-ready")["problems"] == ["the disk is full", "no supervisor"]
@@ -437,7 +437,7 @@ def test_readiness_does_not_wait_for_long() -> None:
     async def scenario() -> None:
         async with Api() as api:
             api.client.gates[c.CheckReadiness] = asyncio.Event()
-            readiness = Readiness(api.client, api.journal.journal, "http://here", timeout_s=0.01)
+            readiness = Readiness(api.client, api.journal, "http://here", timeout_s=0.01)
             starting, found = await readiness.problems()
 
             assert "still starting" in starting
@@ -452,7 +452,7 @@ def test_it_is_announced_when_it_is_ready(caplog: pytest.LogCaptureFixture) -> N
 
     async def scenario() -> None:
         async with Api() as api:
-            readiness = Readiness(api.client, api.journal.journal, "http://here")
+            readiness = Readiness(api.client, api.journal, "http://here")
             api.client.problems = ["no supervisor"]
             assert await readiness.problems() == [STARTING, "no supervisor"]
             announcing = asyncio.create_task(readiness.announce())
@@ -471,7 +471,7 @@ def test_the_log_says_ready_before_a_probe_does(caplog: pytest.LogCaptureFixture
 
     async def scenario() -> None:
         async with Api() as api:
-            readiness = Readiness(api.client, api.journal.journal, "http://here")
+            readiness = Readiness(api.client, api.journal, "http://here")
             assert await readiness.problems() == []
             assert [record.message for record in caplog.records] == ["ready"]
             await asyncio.wait_for(readiness.announce(), 5)

@@ -6,14 +6,14 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from actors.delivery.sample_events import sample_fields
-from api.events_page import page
 from api.openapi.webhooks import EVENTS, FIELDS, fields_of, model_name, models
+from docs._generate.events import page
 from domain.values import Trigger
 from tests.paths import ROOT
 
 
 def test_the_reference_page_is_what_the_table_says() -> None:
-    """docs/reference/events.md is current; `python -m api.events_page` writes it."""
+    """docs/reference/events.md is current; `python -m docs._generate.events` writes it."""
     assert (ROOT / "docs/reference/events.md").read_text() == page()
 
 

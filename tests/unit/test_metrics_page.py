@@ -16,10 +16,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.commands import ReadMetrics
 from actors.metrics import catalogue as m
-from actors.metrics.page import page
 from actors.metrics.registry import Tallies
 from actors.metrics.snapshots import Readings, Spread
 from api.observability.prometheus import MetricsPage
+from docs._generate.metrics import page
 from domain.errors import Unavailable
 from tests.paths import ROOT
 from tests.unit.api_fake import Api, FakeClient
@@ -98,7 +98,7 @@ def test_the_page_needs_no_key_and_names_no_account() -> None:
 
 
 def test_the_reference_page_is_what_the_catalogue_says() -> None:
-    """docs/reference/metrics.md is current; `python -m actors.metrics.page` writes it."""
+    """docs/reference/metrics.md is current; `python -m docs._generate.metrics` writes it."""
     assert (ROOT / "docs/reference/metrics.md").read_text() == page()
 
 

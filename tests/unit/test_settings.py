@@ -11,8 +11,8 @@ import pytest
 
 from actors.settings import Secret, Settings
 from actors.settings.options import OPTIONS, text_of
-from actors.settings_page import page
 from api.cli.commands import serve
+from docs._generate.settings import page
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule
 from tests.paths import ROOT
@@ -162,7 +162,7 @@ def test_the_table_and_the_settings_are_one() -> None:
 
 
 def test_the_reference_page_is_what_the_table_says() -> None:
-    """docs/reference/settings.md is current; `python -m actors.settings_page` writes it."""
+    """docs/reference/settings.md is current; `python -m docs._generate.settings` writes it."""
     assert (ROOT / "docs/reference/settings.md").read_text() == page()
 
 

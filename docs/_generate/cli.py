@@ -1,6 +1,6 @@
 """The reference page of the command line, made from its parsers.
 
-python -m api.cli_page > docs/reference/cli.md
+python -m docs._generate.cli > docs/reference/cli.md
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The reference page of all options, made from their table.
 
-python -m actors.settings_page > docs/reference/settings.md
+python -m docs._generate.settings > docs/reference/settings.md
 """
 
 from __future__ import annotations

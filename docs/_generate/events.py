@@ -1,6 +1,6 @@
 """The reference page of what a handler gets, made from its table.
 
-python -m api.events_page > docs/reference/events.md
+python -m docs._generate.events > docs/reference/events.md
 """
 
 from __future__ import annotations

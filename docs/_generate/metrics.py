@@ -1,6 +1,6 @@
 """The reference page of all metrics, made from the catalogue.
 
-python -m actors.metrics.page > docs/reference/metrics.md
+python -m docs._generate.metrics > docs/reference/metrics.md
 """
 
 from __future__ import annotations
