@@ -11,8 +11,8 @@ def told(script: str) -> str:
     """What a fresh Python prints that has tamed its collector and notes its full collections in `full`."""
     begin = """
         import gc
-        from actors.processes import garbage
-        garbage.tame()
+        from actors.process_setup import gc_tuning
+        gc_tuning.tame()
         full = []
         gc.callbacks.append(lambda phase, info: phase == "stop" and info["generation"] == 2 and full.append(info))
     """
@@ -56,4 +56,4 @@ def test_what_was_loaded_is_looked_at_no_more() -> None:
 
 def test_it_is_done_once() -> None:
     """A process that is told twice has one watch."""
-    assert told("n = len(gc.callbacks); garbage.tame(); print(len(gc.callbacks) - n)") == "0"
+    assert told("n = len(gc.callbacks); gc_tuning.tame(); print(len(gc.callbacks) - n)") == "0"

@@ -76,13 +76,13 @@ BODIES: dict[str, Any] = {
 _SCRIPT = """
 import pickle, sys
 import msgspec
-from actors import ray_ports
+from actors.ray_runtime import remote_ports
 from actors.ray_runtime.deployment import Edition
 from actors.commands.protocol import hits_body, read_hits
 pickled, bodies, hits, edition = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
 assert all(answer.value.novelty == "new" for answer in answers[:2]), answers
-read = {name: getattr(ray_ports, name)(body) for name, body in bodies.items()}
+read = {name: getattr(remote_ports, name)(body) for name, body in bodies.items()}
 (hit,) = read_hits(hits)
 pickle.dump(
     (
