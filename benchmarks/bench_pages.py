@@ -38,7 +38,7 @@ from domain.ledger import event_mapper
 from domain.statistics import KEPT_MINUTES
 from domain.tokens import TrackingTokens
 from domain.values import id_text
-from tests.unit.api_fake import FakeForwarder, FakeJournal, FakeSettings, FakeTracking
+from tests.unit.api.fake_api import FakeForwarder, FakeJournal, FakeSettings, FakeTracking
 
 LOOPS: Final = 20
 REPEATS: Final = 20

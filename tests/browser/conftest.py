@@ -9,8 +9,8 @@ from playwright.sync_api import Browser
 
 from tests.browser.chromium import chromium
 from tests.browser.site import served
-from tests.unit.api_fake import Api
-from tests.unit.dashboard_world import World
+from tests.unit.api.dashboard.fake_dashboard import World
+from tests.unit.api.fake_api import Api
 
 
 @pytest.fixture(scope="module")

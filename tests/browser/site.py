@@ -14,8 +14,8 @@ from playwright.sync_api import Browser
 
 from api.main import server_config
 from tests.browser.chromium import Watched
-from tests.unit.api_fake import Api
-from tests.unit.dashboard_world import EMAIL, PASSWORD
+from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD
+from tests.unit.api.fake_api import Api
 
 
 @contextmanager

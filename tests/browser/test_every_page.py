@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from actors import commands as c
 from api.dashboard.pages import PAGES
 from tests.browser.chromium import Watched, answering, needs_chromium
-from tests.unit.dashboard_world import EMAIL, PASSWORD, World
+from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, World
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 

@@ -12,8 +12,8 @@ from playwright.sync_api import TimeoutError as TooLate
 from api.dashboard import sse
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import served, signed_in
-from tests.unit.api_fake import Api
-from tests.unit.dashboard_world import World
+from tests.unit.api.dashboard.fake_dashboard import World
+from tests.unit.api.fake_api import Api
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 

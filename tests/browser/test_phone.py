@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from actors import commands as c
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import signed_in
-from tests.unit.dashboard_world import World
+from tests.unit.api.dashboard.fake_dashboard import World
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 

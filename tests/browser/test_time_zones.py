@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, expect
 from actors import commands as c
 from tests.browser.chromium import needs_chromium
 from tests.browser.site import signed_in
-from tests.unit.dashboard_world import World
+from tests.unit.api.dashboard.fake_dashboard import World
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 

@@ -36,7 +36,7 @@ from tests.service import Service, eventually
 
 #: Requests of a kind to an operation; more find more, by hand: `ASKED_REQUESTS=500 pytest ...`.
 REQUESTS: Final = int(os.environ.get("ASKED_REQUESTS", "15"))
-#: An answer that never ends, which nothing here can read; tests/unit/test_api_event_stream.py does.
+#: An answer that never ends, which nothing here can read; tests/unit/api/events/test_sse.py does.
 STREAMS: Final = {"streamEvents"}
 CHECKS: Final = [
     not_a_server_error,

@@ -1,0 +1,116 @@
+"""The sender: answers whose headers break the rules, and what is kept of what is no answer."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from actors.delivery.outcome_recorder import answer_excerpt, headers_text
+from actors.ports import HttpAnswer
+from tests.raw_handler import OK, RawHandler, answering, read_request
+from tests.unit.actors.adapters.test_http_client import Run, outcome, run
+
+__all__ = ["run"]
+LENGTH_2 = b"Content-Length: 2\r\n\r\nok"
+OTHER = b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
+
+
+def test_text_beyond_ascii_in_a_header_is_ordinary(run: Run) -> None:
+    """RFC 9110 5.5: bytes from 0x80 on are legal in a value. The connection is kept."""
+    got, handler = outcome(answering(b"HTTP/1.1 200 OK\r\nX: caf\xc3\xa9 \xff\r\n" + LENGTH_2), run, posts=2)
+
+    assert (got.status, got.body_start) == (200, b"ok")
+    assert headers_text(got.head_start) == "X: café �\nContent-Length: 2"
+    assert handler.connections == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "shown"),
+    [
+        (b"X: a\x1b[31mb \xc3\xa9", "X: a�[31mb é"),
+        (b"X: a\0b", "X: a�b"),
+        (b"X: a\x7f", "X: a�"),
+        (b"X: a\r\n folded", "X: a folded"),
+    ],
+)
+def test_a_header_with_control_characters_costs_the_connection_alone(header: bytes, shown: str, run: Run) -> None:
+    """Status, headers and body are taken, control characters replaced for display; the next POST connects anew."""
+    got, handler = outcome(answering(b"HTTP/1.1 201 OK\r\n" + header + b"\r\n" + LENGTH_2), run, posts=2)
+
+    assert (got.status, got.error, got.body_start, got.response_bytes) == (201, None, b"ok", 2)
+    assert headers_text(got.head_start) == f"{shown}\nContent-Length: 2"
+    assert handler.connections == 2
+
+
+def test_an_odd_answer_may_come_in_pieces(run: Run) -> None:
+    """Announcements before it are none of it; its body may come after its headers; `Retry-After` is read."""
+    pieces = [
+        b"HTTP/1.1 103 Early Hints\r\nLink: \x1b\r\n\r\nHTTP/1.1 503 No",
+        b"\r\nX: \x1b\r",
+        b"\nRetry-After: 9\r\n",
+    ]
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+        handler.requests.append(await read_request(reader))
+        for piece in [*pieces, LENGTH_2[:-2], b"o", b"k" + OTHER]:
+            writer.write(piece)
+            await asyncio.sleep(0.01)
+        await reader.read()
+
+    got, handler = outcome(script, run, posts=2)
+
+    assert (got.status, got.retry_after, got.body_start) == (503, "9", b"ok")
+    assert got.head_start == b"X: \x1b\nRetry-After: 9\nContent-Length: 2"
+    assert handler.connections == 2
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        b"bad header\r\n\r\n",
+        b"X : space before the colon\r\n" + LENGTH_2,
+        b"X: a\nY: b\r\n" + LENGTH_2,
+        b"X: a\rb\r\n" + LENGTH_2,
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
+        b"Content-Length: 2\r\nContent-Length: 45\r\n\r\nok",
+        b"Content-Length: -1\r\n\r\n",
+        b"Content-Length: 99999999999999999999999\r\n\r\n",
+        b"Content-Length: \x1b2\r\n\r\nok",
+        b"Transfer-Encoding: chunked\x1b\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        b"Transfer-Encoding: gzip\r\n chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    ],
+)
+@pytest.mark.parametrize("rest", [b"", OTHER], ids=["alone", "another answer behind it"])
+def test_the_status_line_decides_when_the_headers_are_in_doubt(headers: bytes, rest: bytes, run: Run) -> None:
+    """The status is taken at once, and nothing that follows is: what comes next is never the next POST's answer."""
+    script = answering(b"HTTP/1.1 202 Accepted\r\n" + headers + rest, OK)
+    got, handler = outcome(script, run)
+    assert (got.status, got.error, got.retry_after) == (202, None, None)
+    assert got.duration_s < 2
+
+    again, handler = outcome(answering(b"HTTP/1.1 202 Accepted\r\n" + headers + rest, OK), run, posts=2)
+    assert (again.status, again.body_start, handler.connections) == (200, b"ok", 2)
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6\n"),
+        (b"\x16\x03\x01\x02\x00", r"\x16\x03\x01\x02\x00"),
+        ("café\x1b[31m\u009b".encode() + b"\xff", r"café\x1b[31m\xc2\x9b\xff"),
+        (b"\xff" * 2000, r"\xff" * 256),
+    ],
+)
+def test_the_first_bytes_of_what_is_no_answer_are_kept(raw: bytes, shown: str, run: Run) -> None:
+    """256 of them at the most, and what is no text or would steer a terminal is shown by its bytes."""
+    got, _ = outcome(answering(raw, close=True), run)
+
+    assert (got.status, got.error, answer_excerpt(got)) == (None, "protocol", shown)
+
+
+def test_a_body_is_shown_as_ever() -> None:
+    """Only what is no answer is shown by its bytes."""
+    answer = HttpAnswer(200, None, "", b"a\x1b\xff", None, None, 0.0)
+
+    assert answer_excerpt(answer) == "a��"

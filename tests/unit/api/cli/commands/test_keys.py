@@ -1,0 +1,42 @@
+"""`feedback-loops keys`, against a service over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.unit.api.cli.fake_service import Served, served
+
+
+@pytest.fixture
+def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(capsys, monkeypatch) as running:
+        yield running
+
+
+def test_a_key_takes_another_ones_place(service: Served) -> None:
+    """The new one opens the account, is listed without being shown, and is refused once it is revoked."""
+    made = json.loads(service.run("keys", "create", "Shop", "--json").out)
+    new = {"FEEDBACK_LOOPS_API_KEY": made["api_key"]}
+    shown = service.run("keys", "list", **new)
+    assert (shown.code, "Shop" in shown.out, made["id"] in shown.out, "flk_" in shown.out) == (0, True, True, False)
+    listed = json.loads(service.run("keys", "list", "--json", **new).out)["data"]
+    assert made["id"] in {key["id"] for key in listed}
+    assert "refused within seconds" in service.run("keys", "revoke", made["id"], **new).out
+    assert made["id"] not in service.run("keys", "list", "--json").out
+
+
+def test_the_key_is_shown_once_to_people_too(service: Served) -> None:
+    """With its id, by which it is revoked."""
+    shown = service.run("keys", "create", "Shop")
+    assert (shown.code, "flk_" in shown.out, "key_" in shown.out, "this once" in shown.out) == (0, True, True, True)
+
+
+def test_what_is_refused_is_told(service: Served) -> None:
+    """An unknown id and a name that is none, each with why."""
+    unknown = service.run("keys", "revoke", "key_0123")
+    assert (unknown.code, "404" in unknown.err) == (1, True)
+    unnamed = service.run("keys", "create", "")
+    assert (unnamed.code, "/name" in unnamed.err) == (1, True)

@@ -1,0 +1,257 @@
+"""`feedback-loops loops`, `accounts` and `messages`, against a service over HTTP."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from actors import commands as c
+from domain.errors import StoreUnavailable
+from tests.paths import ROOT
+from tests.unit.api.cli.fake_service import Served, served
+from tests.unit.api.fake_api import ADMIN_KEY, NOW_MS
+
+GROUPS = ("accounts", "loops", "messages", "events", "deliveries", "replay")
+
+
+@pytest.fixture
+def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+    with served(capsys, monkeypatch) as running:
+        yield running
+
+
+def test_a_newcomer_gets_from_an_account_to_a_sample(service: Served) -> None:
+    """Each step shows what the next one needs: key, file to place, id."""
+    opened = service.run("accounts", "create", "Example", FEEDBACK_LOOPS_ADMIN_KEY=ADMIN_KEY)
+    assert "\\n" not in opened.out
+    assert opened.code == 0
+    (export,) = (line.strip() for line in opened.out.splitlines() if "export" in line)
+    service.environment["FEEDBACK_LOOPS_API_KEY"] = export.partition("=")[2]
+
+    created = service.run("loops", "create", "https://h.example/dir/x.php", "--trigger", "open,click")
+    (loop_id,) = service.client.loops
+    assert created.code == 0
+    assert "whsec_" in created.out
+    assert "feedback-loops-" in created.out
+    assert f"feedback-loops loops verify {loop_id}" in created.out
+
+    missing = service.run("loops", "verify", loop_id)
+    assert missing.code == 1
+    assert "https://h.example/dir/feedback-loops-" in missing.out
+    assert "404 Not Found" in missing.out
+    service.client.proved.add(loop_id)
+    assert service.run("loops", "verify", loop_id) == (0, f"{loop_id} is active\n", "")
+
+    sample = service.run("loops", "test", loop_id, "--data", '{"recipient": "x@y.example"}')
+    (command,) = service.client.called(c.SendSample)
+    assert (sample.code, command.type, command.data) == (0, "open", {"recipient": "x@y.example"})
+    assert "200 ok" in sample.out
+
+
+def test_every_setting_of_a_loop_can_be_given(service: Served) -> None:
+    """Options reach the service as the API's fields."""
+    shown = service.run(
+        *("loops", "create", "https://h.example/", "--trigger", "open", "--trigger", "click", "--format", "json"),
+        *("--tag", "a", "--tag", "b", "--database", "1", "--collection", "c", "--rate-limit", "2.5", "--ordered"),
+        *("--max-concurrency", "3", "--description", "mine", "--json"),
+    )
+    loop = json.loads(shown.out)
+
+    assert loop["triggers"] == ["open", "click"]
+    assert loop["filters"] == {"tags": ["a", "b"], "databases": ["1"], "collections": ["c"]}
+    assert (loop["format"], loop["rate_limit"], loop["max_concurrency"]) == ("json", 2.5, 3)
+    assert (loop["ordered"], loop["description"]) == (True, "mine")
+
+
+def test_loops_are_listed_shown_and_changed(service: Served) -> None:
+    """A loop that fails says since when; pausing and resuming answer with the state; the JSON is the API's."""
+    first, second = service.loop(active=True), service.loop()
+    service.client.health[first] = c.Health(breaker="open", failing_since_ms=NOW_MS, failures=12)
+
+    lines = service.run("loops", "list").out.splitlines()
+    assert [first in lines[1], "12 failures since" in lines[1], "probing" in lines[1]] == [True] * 3
+    assert [second in lines[2], "unverified" in lines[2]] == [True] * 2
+    listed = json.loads(service.run("loops", "list", "--json").out)
+    assert listed == service.ask("GET", "/v1/feedback-loops")["data"]
+    assert json.loads(service.run("loops", "show", first, "--json").out) == listed[0]
+    assert "12 failures" in service.run("loops", "show", first).out
+    assert service.run("loops", "pause", first).out == f"{first} is paused\n"
+    assert service.run("loops", "resume", first).out == f"{first} is active\n"
+    assert "whsec_" in service.run("loops", "rotate-secret", first).out
+
+
+def test_what_is_not_given_stays_when_a_loop_is_updated(service: Served) -> None:
+    """Only the given settings reach the service; a limit can be lifted, filters emptied, a switch turned off."""
+    service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", "5", "--tag", "a")
+    (loop_id,) = service.client.loops
+
+    def changes(*options: str) -> dict[str, object]:
+        assert service.run("loops", "update", loop_id, *options).code == 0
+        called: dict[str, object] = service.client.called(c.ChangeLoop)[-1].changes
+        return called
+
+    assert changes("--rate-limit", "none", "--no-ordered") == {"rate_limit": None, "ordered": False}
+    assert changes("--trigger", "open,click", "--max-concurrency", "4") == {
+        "triggers": ["open", "click"],
+        "max_concurrency": 4,
+    }
+    assert changes("--handler", "https://h.example/y.php") == {"url": "https://h.example/y.php"}
+    assert changes("--no-filters", "--tag", "b") == {"tags": ["b"], "databases": [], "collections": []}
+    nothing = service.run("loops", "update", loop_id)
+    assert (nothing.code, "nothing to change" in nothing.err) == (2, True)
+
+
+@pytest.mark.parametrize("rate", ["nan", "inf", "-1", "0", "fast"])
+def test_a_rate_that_is_none_is_refused(service: Served, rate: str) -> None:
+    """Before anything is asked of the service, with the option's name."""
+    refused = service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", rate)
+
+    assert (refused.code, service.client.loops) == (2, {})
+    assert "--rate-limit" in refused.err
+    assert "must be a number above 0, or none" in refused.err
+
+
+def test_what_is_no_json_is_refused(service: Served) -> None:
+    """Python reads NaN as a number; JSON has none."""
+    refused = service.run("loops", "test", "fl_1", "--data", '{"a": NaN}')
+
+    assert (refused.code, "NaN is no JSON" in refused.err) == (2, True)
+
+
+def test_deleting_wants_to_be_confirmed(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal --yes is needed; nothing is deleted otherwise."""
+    loop_id = service.loop()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    refused = service.run("loops", "delete", loop_id)
+
+    assert (refused.code, "--yes" in refused.err) == (2, True)
+    assert service.run("loops", "show", loop_id).code == 0
+    assert service.run("loops", "delete", loop_id, "--yes").code == 0
+    assert service.run("loops", "show", loop_id).code == 1
+
+
+def test_a_handler_that_fails_makes_test_and_check_fail(service: Served) -> None:
+    """Both end with 1, and say what the handler answered."""
+    good, bad = service.loop(active=True), service.loop(active=True)
+    service.client.samples[bad] = c.SampleResult(
+        loop_id=bad, status=500, duration_ms=3, response_excerpt="\x1b[31moh\u009b", error="status: 500 Oh"
+    )
+    tested, checked = service.run("loops", "test", bad), service.run("loops", "check")
+
+    assert (service.run("loops", "test", good).code, tested.code, checked.code) == (0, 1, 1)
+    assert "500 status: 500 Oh" in tested.out
+    assert "\x1b" not in tested.out + checked.out
+    assert "\\x1b[31moh\\x9b" in tested.out
+    assert "\u009b" not in service.run("loops", "test", bad, "--json").out
+    assert [good in checked.out, bad in checked.out] == [True, True]
+
+
+def test_problems_are_told_with_their_pointers(service: Served) -> None:
+    """Every wrong field is on a line of its own; --json gives the problem document as well."""
+    wrong = ("loops", "create", "ftp://h.example/", "--trigger", "open,opened")
+    told = service.run(*wrong)
+
+    assert told.code == 1
+    assert told.out == ""
+    assert told.err.startswith("feedback-loops loops: The input is not valid (status 422): url must start")
+    assert "  /url: must start with http:// or https://" in told.err
+    assert "  /triggers/1: must be " in told.err
+    assert f"see {service.url}/problems/invalid-input" in told.err
+    assert json.loads(service.run(*wrong, "--json").out)["type"] == "/problems/invalid-input"
+    assert "API key is not known" in service.run("loops", "list", "--key", "flk_x").err
+
+
+def test_a_service_that_is_not_there_is_3(service: Served) -> None:
+    """No connection, and the URL that was tried is named; a URL or key that cannot be one is 2."""
+    away = service.run("loops", "list", "--url", "http://127.0.0.1:9")
+
+    assert (away.code, "http://127.0.0.1:9" in away.err) == (3, True)
+    assert service.run("loops", "list", "--url", "localhost").code == 2
+    missing = service.run("loops", "list", FEEDBACK_LOOPS_API_KEY="")
+    assert (missing.code, "FEEDBACK_LOOPS_API_KEY" in missing.err) == (2, True)
+
+
+def test_a_restart_of_the_service_is_waited_for(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 is tried again a few times, and a POST has a key, so that nothing is done twice."""
+    waits: list[float] = []
+    monkeypatch.setattr(time, "sleep", waits.append)
+    service.client.failures[c.CreateLoop] = [StoreUnavailable("away")] * 2
+    shown = service.run("loops", "create", "https://h.example/", "--trigger", "open")
+
+    assert (shown.code, waits) == (0, [1.0, 1.0])
+    assert len(service.client.loops) == 1
+    assert len({command.seed for command in service.client.called(c.CreateLoop)}) == 1
+
+
+def test_a_message_is_registered(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tracking URLs as a table or JSON; with --html the tracked HTML alone is on standard output."""
+    link = "https://shop.example/"
+    table = service.run("messages", "register", "a@b.example", "--link", link, "--tag", "t", "--profile", "1/2")
+    (command,) = service.client.called(c.RegisterMessages)
+    (spec,) = command.messages
+    assert (spec.recipient, spec.tags, spec.database, spec.profile) == ("a@b.example", ["t"], "1", "2")
+    assert [link in table.out, "https://t.example/" in table.out] == [True, True]
+
+    html = tmp_path / "mail.html"
+    html.write_text(f'<html><body><a href="{link}">x</a></body></html>')
+    mail = service.run("messages", "register", "a@b.example", "--html", str(html))
+    assert mail.out.startswith('<html><body><a href="https://t.example/')
+    assert "List-Unsubscribe: <https://t.example/" in mail.err
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO('{"recipient": "a@b.example"}\n{"recipient": "a"}\n'))
+    many = service.run("messages", "register", "--lines", "-")
+    assert (many.code, len(many.out.splitlines())) == (1, 2)
+    assert "1 registered, 1 refused" in many.err
+    assert service.run("messages", "register", "--lines", str(tmp_path / "none")).code == 2
+
+
+def test_the_admin_key_of_the_data_directory_is_found(
+    service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beside a service that was started here, `accounts create` needs no key to be given."""
+    monkeypatch.chdir(tmp_path)
+    assert service.run("accounts", "create", "x").code == 2
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var" / "admin.key").write_text(f"{ADMIN_KEY}\n")
+
+    assert service.run("accounts", "create", "x").code == 0
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_groups_explain_themselves_quickly(name: str) -> None:
+    """Help has every command, the exit codes and an example, and loads none of the service itself."""
+    code = (
+        f"import sys\nfrom api.cli.main import main\ntry: main([{name!r}, '--help'])\nexcept SystemExit: pass\n"
+        "print(sorted({'ray', 'starlette', 'eventsourcing', 'pydantic', 'uvicorn'} & sys.modules.keys()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=True, timeout=30
+    )
+
+    assert "exit codes:" in done.stdout
+    assert done.stdout.endswith("[]\n")
+
+
+def test_a_pipe_that_is_closed_is_no_error(service: Served) -> None:
+    """`… | head` ends the command in silence."""
+    for _ in range(50):
+        service.loop()
+    done = subprocess.run(
+        f"{sys.executable} -m api.cli.main loops list --json | head -c 1",
+        shell=True,
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=service.environment,
+        timeout=30,
+        check=True,
+    )
+
+    assert (done.stdout, done.stderr) == ("[", "")

@@ -1,0 +1,156 @@
+"""An account with a loop, deliveries, events, messages, keys and a replay, and the way of a browser into it."""
+
+from __future__ import annotations
+
+import re
+import time
+from hashlib import sha256
+from typing import Any, Final
+
+import httpx
+import msgspec
+
+from actors import commands as c
+from actors.metrics.cluster_inventory import Census, Node, Process
+from api.dashboard.session import COOKIE
+from domain.values import id_text
+from tests.unit.api.fake_api import NOW_MS, Api
+
+EMAIL: Final = "ann@example.com"
+PASSWORD: Final = "correct horse battery"
+ORIGIN: Final = {"Origin": "http://api.example"}
+MINUTE: Final = 60_000
+
+
+class World:
+    """What the dashboard of one account shows, on a `FakeClient`."""
+
+    def __init__(self, api: Api, email: str = EMAIL) -> None:
+        self.api = api
+        client = api.client
+        self.user = client._create_user(c.CreateUser(email=email, password=PASSWORD, account_name="Acme"))
+        self.account = account = self.user.account
+        other = c.CreateUser(email=f"second-{email}", password=PASSWORD, account_id=account.id)
+        self.other_user = client._create_user(other)
+        key_hash = sha256(f"{account.no}".encode()).hexdigest()
+        self.key = client._issue_api_key(c.IssueApiKey(account=account, name="Shop", key_hash=key_hash))
+        self.loop = self._loop("https://h.example/dir/script.php", "Newsletter")
+        client.proved.add(self.loop.id)
+        client._verify_loop(c.VerifyLoop(account=account, loop_id=self.loop.id))
+        self.unverified = self._loop("https://h.example/another.php", "")
+        client.health[self.loop.id] = c.Health(breaker="open", failing_since_ms=NOW_MS, failures=3)
+        self.delivery_id = f"dlv_{account.no}1"
+        self.event_id = id_text("evt", account.no.to_bytes(16, "big"))
+        client.deliveries[self.loop.id] = [
+            self._delivery(1, "delivered", self._attempt(200, None)),
+            self._delivery(2, "dead", self._attempt(500, "status")),
+            self._delivery(3, "pending", self._attempt(None, "timeout")),
+        ]
+        fields = {"type": "click", "recipient": "john@example.com", "id": "m-1", "tags": ["spring"], "ip": "192.0.2.7"}
+        event = c.EventView(
+            id=self.event_id, type="click", time_ms=1_767_225_600_000, fields=msgspec.Raw(msgspec.json.encode(fields))
+        )
+        client.events.insert(0, event)
+        client.events_of = account.no
+        client._register_messages(
+            c.RegisterMessages(
+                account=account,
+                messages=[c.MessageSpec(recipient="john@example.com", id="m-1", links=["https://shop.example/"])],
+            )
+        )
+        client.census = Census(
+            nodes=[
+                Node(id="1a" * 28, is_alive=True, cpus=2, memory_bytes=4_000_000_000),
+                Node(id="2b" * 28, is_alive=False, cpus=0, memory_bytes=0),
+            ],
+            processes=[
+                Process(
+                    name=name,
+                    is_answering=True,
+                    node="1a" * 28,
+                    started_ms=NOW_MS,
+                    memory_bytes=75_200_000,
+                    loops=loops,
+                )
+                for name, loops in (("ledger", 0), ("supervisor", 0), ("enricher/0", 0), ("feedback-loop", 1))
+            ]
+            + [Process(name="loop-host/0", is_answering=False, node="", started_ms=None, memory_bytes=None, loops=40)],
+            of_processes=6,
+        )
+        self.replay = client._start_replay(c.StartReplay(account=account, loop_id=self.loop.id, since_ms=0))
+        now = time.time_ns() // 1_000_000 // MINUTE
+        counts = c.Counts(answers=[90, 0, 1, 9, 0], buckets=[0, 10, 50, 30, 5, 3, 2, 0, 0, 0, 0, 0])
+        client.attempt_minutes[self.loop.id] = [c.AttemptMinute(minute=now - n, counts=counts) for n in range(3)]
+        client.event_minutes = [c.EventMinute(minute=now - n, type="click", count=5 + n) for n in range(3)]
+
+    def _loop(self, url: str, description: str) -> c.Loop:
+        command = c.CreateLoop(account=self.account, url=url, triggers=["open", "click"], description=description)
+        return self.api.client._create_loop(command)
+
+    def _delivery(self, number: int, state: str, attempt: c.AttemptView) -> c.DeliveryView:
+        return c.DeliveryView(
+            id=f"dlv_{self.account.no}{number}",
+            event=self.event_id,
+            type="click",
+            state=state,
+            created_at_ms=NOW_MS,
+            next_attempt_at_ms=NOW_MS if state == "pending" else None,
+            attempts=[attempt],
+        )
+
+    def _attempt(self, status: int | None, error: str | None) -> c.AttemptView:
+        return c.AttemptView(
+            no=1,
+            at_ms=NOW_MS,
+            duration_ms=12,
+            status=status,
+            error=error,
+            response_excerpt="<b>thank you</b>",
+            response_headers="" if status is None else "Server: <i>nginx</i>\nX-Request-Id: 7",
+            address="192.0.2.1",
+        )
+
+    def filled(self, path: str) -> str:
+        """A path of a page with this account's ids for its parameters."""
+        ids = {
+            "/loops/": self.loop.id,
+            "/deliveries/": self.delivery_id,
+            "/events/": self.event_id,
+            "/messages/": "m-1",
+            "/account/keys/": self.key.id,
+            "/account/users/": self.other_user.id,
+        }
+        for prefix, id_ in ids.items():
+            if path.startswith(prefix):
+                path = path.replace("{id}", id_)
+        return path.replace("{replay}", self.replay.id)
+
+
+class Visitor:
+    """A browser without scripts, as far as these tests need one: keeps its cookie, and says where forms come from."""
+
+    def __init__(self, api: Api) -> None:
+        self.http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(api.app), base_url="http://api.example", headers=ORIGIN, timeout=10
+        )
+        self.csrf = ""
+
+    async def get(self, path: str, **request: Any) -> httpx.Response:
+        answer = await self.http.get(f"/dashboard{path}", **request)
+        if found := re.search(r'name="csrf" value="(\w+)"', answer.text):
+            self.csrf = found[1]
+        return answer
+
+    async def post(self, path: str, **fields: Any) -> httpx.Response:
+        """Sends a form with the session's field, unless another is given."""
+        return await self.http.post(f"/dashboard{path}", data={"csrf": self.csrf, **fields})
+
+    async def sign_in(self, email: str = EMAIL, password: str = PASSWORD) -> httpx.Response:
+        answer = await self.post("/sign-in", email=email, password=password)
+        if COOKIE in answer.cookies:
+            # Its path has httpx send it; the client keeps it.
+            await self.get("/")
+        return answer
+
+    async def close(self) -> None:
+        await self.http.aclose()

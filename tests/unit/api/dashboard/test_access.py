@@ -1,0 +1,342 @@
+"""Who comes into the dashboard, and who does not: generated over all of its pages."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from http.cookies import SimpleCookie
+from typing import Any
+
+import httpx
+import pytest
+
+from actors import commands as c
+from api.dashboard.asgi import CONTENT_SECURITY_POLICY
+from api.dashboard.pages import PAGES
+from api.dashboard.request import Page
+from api.dashboard.session import COOKIE
+from domain.key_derivation import derive
+from domain.sessions import ABSOLUTE_MS
+from tests.unit.api.dashboard.fake_dashboard import EMAIL, ORIGIN, PASSWORD, Visitor, World
+from tests.unit.api.fake_api import MASTER_KEY, Api, run
+
+CLOSED = [page for page in PAGES if not page.is_open]
+FORMS = [page for page in PAGES if page.method == "POST"]
+WITH_IDS = [page for page in PAGES if "{" in page.path]
+STREAMS = {"/live", "/loops/{id}/live", "/events/live"}
+
+
+def name_of(page: Page) -> str:
+    return f"{page.method} {page.path}"
+
+
+@asynccontextmanager
+async def visiting(*, signed_in: bool = True) -> AsyncIterator[tuple[World, Visitor]]:
+    """A world, and a visitor in it."""
+    async with Api() as api:
+        world, visitor = World(api), Visitor(api)
+        try:
+            if signed_in:
+                await visitor.get("/sign-in")
+                await visitor.sign_in()
+            yield world, visitor
+        finally:
+            await visitor.close()
+
+
+@pytest.mark.parametrize("page", CLOSED, ids=name_of)
+def test_no_page_is_seen_without_a_session(page: Page) -> None:
+    """Whoever is not signed in is sent to where one signs in, and nothing is done."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (world, visitor):
+            before = len(world.api.client.calls)
+            path = world.filled(page.path)
+            answer = await (visitor.get(path) if page.method == "GET" else visitor.post(path))
+            assert answer.status_code == 303
+            assert answer.headers["location"].startswith("/dashboard/sign-in")
+            assert len(world.api.client.calls) == before
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("page", WITH_IDS, ids=name_of)
+def test_ids_of_other_accounts_are_not_found(page: Page) -> None:
+    """Each page and each form with an id of another account's answers 404, and changes nothing."""
+
+    async def scenario() -> None:
+        async with visiting() as (world, visitor):
+            stranger = World(world.api, "zoe@example.com")
+            stranger_state = world.api.client._view(stranger.loop.id), list(world.api.client.keys)
+            path = stranger.filled(page.path)
+            if page.path.startswith("/messages/"):
+                world.api.client.messages.pop((world.account.no, "m-1"))
+            fields = {
+                "name": "Newsletter",
+                "url": "https://x.example/",
+                "triggers": "open",
+                "type": "open",
+                "data": "{}",
+            }
+            fields |= {"since": "2026-01-01T00:00"}
+            answer = await (visitor.get(path) if page.method == "GET" else visitor.post(path, **fields))
+            assert answer.status_code == 404, answer.text
+            assert "Newsletter" not in answer.text
+            assert (world.api.client._view(stranger.loop.id), list(world.api.client.keys)) == stranger_state
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("page", FORMS, ids=name_of)
+def test_a_form_from_another_site_does_nothing(page: Page) -> None:
+    """By `Origin` or `Sec-Fetch-Site`, whatever else it has: 403."""
+
+    async def scenario() -> None:
+        async with visiting() as (world, visitor):
+            before = len(world.api.client.calls)
+            for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
+                answer = await visitor.http.post(
+                    f"/dashboard{world.filled(page.path)}", data={"csrf": visitor.csrf}, headers=headers
+                )
+                assert answer.status_code == 403, answer.text
+            kinds = {type(call) for call in world.api.client.calls[before:]}
+            assert kinds <= {c.FindSession}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("page", [page for page in FORMS if not page.is_open], ids=name_of)
+def test_a_form_without_the_sessions_field_does_nothing(page: Page) -> None:
+    """The field missing, or another session's: 403, from our own origin too."""
+
+    async def scenario() -> None:
+        async with visiting() as (world, visitor):
+            before = len(world.api.client.calls)
+            for csrf in ("", "0" * 64):
+                assert (await visitor.post(world.filled(page.path), csrf=csrf)).status_code == 403
+            assert {type(call) for call in world.api.client.calls[before:]} <= {c.FindSession}
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_answer_has_the_security_headers(page: Page) -> None:
+    """Pages, forms and errors alike, and no page of an account is kept by a cache."""
+
+    async def scenario() -> None:
+        async with visiting() as (world, visitor):
+            path = world.filled(page.path)
+            if page.path in STREAMS:
+                answer = await world.api.stream(
+                    f"/dashboard{path}", lambda got: "retry" in got, Cookie=f"{COOKIE}={visitor.http.cookies[COOKIE]}"
+                )
+            else:
+                answer = await (visitor.get(path) if page.method == "GET" else visitor.post(path))
+            assert answer.headers["content-security-policy"] == CONTENT_SECURITY_POLICY
+            assert answer.headers["x-frame-options"] == "DENY"
+            assert answer.headers["x-content-type-options"] == "nosniff"
+            assert answer.headers["referrer-policy"] == "same-origin"
+            assert answer.headers["cross-origin-opener-policy"] == "same-origin"
+            assert answer.headers["cache-control"] == "no-store"
+            assert "strict-transport-security" not in answer.headers
+            assert not re.search(r"<script(?! src=)|\son\w+=|style=|javascript:", answer.text)
+
+    run(scenario())
+
+
+def test_the_first_run_needs_the_token_and_ends_with_the_first_user() -> None:
+    """Without it nobody is made; with it the first user is, and is in; then the page is closed."""
+    token = f"flf_{derive(MASTER_KEY, 'first-run', 16).hex()}"
+    fields = {"email": EMAIL, "password": PASSWORD, "account_name": "Acme"}
+
+    async def scenario() -> None:
+        async with Api() as api:
+            visitor = Visitor(api)
+            assert "Welcome" in (await visitor.get("/sign-in")).text
+            assert f'value="{token}"' in (await visitor.get(f"/first-run?token={token}")).text
+            wrong = await visitor.post("/first-run", token="flf_guess", **fields)
+            assert wrong.status_code == 422
+            assert "first-run.token" in wrong.text
+            assert PASSWORD not in wrong.text
+            weak = await visitor.post("/first-run", **{**fields, "token": token, "password": "short"})
+            assert weak.status_code == 422
+            assert "at least 10 characters" in weak.text
+            bad = await visitor.post(
+                "/first-run", token=token, email="nobody", password="short", account_name="x" * 201
+            )
+            assert all(f"{name}-problem" in bad.text for name in ("email", "password", "account_name"))
+            assert api.client.users == {}
+
+            made = await visitor.post("/first-run", token=token, **fields)
+            assert (made.status_code, made.headers["location"]) == (303, "/dashboard/")
+            assert (await visitor.get("/")).status_code == 200
+            again = await visitor.post("/first-run", **{**fields, "token": token, "email": "zoe@example.com"})
+            assert (again.status_code, again.headers["location"]) == (303, "/dashboard/sign-in")
+            assert (await visitor.get("/first-run")).status_code == 303
+            assert len(api.client.users) == 1
+            await visitor.close()
+
+    run(scenario())
+
+
+def test_signing_in_begins_a_new_session_and_ends_the_old() -> None:
+    """The cookie is for this dashboard alone, out of reach of scripts; a session of before is over."""
+
+    async def scenario() -> None:
+        async with visiting() as (world, visitor):
+            first = visitor.http.cookies[COOKIE]
+            answer = await visitor.sign_in()
+            cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
+            assert cookie.value != first
+            assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/dashboard", "Lax", True)
+            assert (cookie["secure"], cookie["max-age"]) == ("", str(ABSOLUTE_MS // 1000))
+            assert len(world.api.client.sessions) == 1
+            await visitor.post("/sign-out")
+            assert world.api.client.sessions == {}
+            assert (await visitor.get("/loops")).status_code == 303
+
+    run(scenario())
+
+
+def test_a_wrong_password_and_an_unknown_user_look_alike() -> None:
+    """Neither begins a session, and the page says the same."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (world, visitor):
+            wrong = await visitor.sign_in(password="wrong horse battery")
+            unknown = await visitor.sign_in("nobody@example.com", "wrong horse battery")
+            assert wrong.status_code == unknown.status_code == 422
+            assert wrong.text.replace(EMAIL, "") == unknown.text.replace("nobody@example.com", "")
+            assert "set-cookie" not in wrong.headers
+            assert world.api.client.sessions == {}
+
+    run(scenario())
+
+
+def test_too_many_tries_are_told_how_long_to_wait() -> None:
+    """429 with Retry-After; the address that tries is the client's, behind a trusted proxy too."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (world, visitor):
+            world.api.client.sign_in_wait_ms = 61_000
+            answer = await visitor.sign_in()
+            assert (answer.status_code, answer.headers["retry-after"]) == (429, "61")
+            assert "2 minutes" in answer.text
+            await visitor.http.post(
+                "/dashboard/sign-in", data={"email": EMAIL}, headers={"X-Forwarded-For": "192.0.2.9"}
+            )
+            assert [call.address for call in world.api.client.called(c.SignIn)] == ["127.0.0.1", "127.0.0.1"]
+
+    run(scenario())
+
+
+def test_behind_a_trusted_proxy_the_client_and_https_are_believed() -> None:
+    """The client's address is the one that the proxy tells; the cookie is for HTTPS alone, and HTTPS stays."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (world, _):
+            transport = httpx.ASGITransport(world.api.app, client=("10.0.0.5", 1))
+            headers = {**ORIGIN, "X-Forwarded-For": "192.0.2.9", "X-Forwarded-Proto": "https"}
+            async with httpx.AsyncClient(transport=transport, base_url="http://api.example", headers=headers) as http:
+                answer = await http.post("/dashboard/sign-in", data={"email": EMAIL, "password": PASSWORD})
+            assert world.api.client.called(c.SignIn)[-1].address == "192.0.2.9"
+            assert SimpleCookie(answer.headers["set-cookie"])[COOKIE]["secure"] is True
+            assert "max-age" in answer.headers["strict-transport-security"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("to", "there"),
+    [
+        ("/dashboard/loops", "/dashboard/loops"),
+        ("https://evil.example/", "/dashboard/"),
+        ("//evil.example/dashboard/", "/dashboard/"),
+        ("/dashboard/\\evil", "/dashboard/"),
+        ("/dashboard/../c/token", "/dashboard/"),
+        ("/dashboard/loops/%2e%2E/../c/token", "/dashboard/"),
+        ("/dashboard/./loops", "/dashboard/"),
+        ("/dashboard/events?message=..", "/dashboard/events?message=.."),
+        ("/v1/accounts", "/dashboard/"),
+        ("", "/dashboard/"),
+    ],
+)
+def test_after_signing_in_one_stays_here(to: str, there: str) -> None:
+    """The page that was wanted is shown; no other place is gone to."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (_, visitor):
+            answer = await visitor.post("/sign-in", email=EMAIL, password=PASSWORD, to=to)
+            assert (answer.status_code, answer.headers["location"]) == (303, there)
+
+    run(scenario())
+
+
+def test_who_sends_a_form_after_the_session_is_told_that_it_was_not_done() -> None:
+    """What was typed is gone: the way in says so."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (_, visitor):
+            answer = await visitor.post("/loops/new", url="https://example.com/")
+            assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/sign-in?done=session-ended")
+            assert "what you sent was not done" in (await visitor.get("/sign-in?done=session-ended")).text
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/loops/", "/static/nothing.css", "/static/dashboard.css"])
+def test_what_is_not_there_is_not_found(path: str) -> None:
+    """A page says so, also to whoever is not signed in."""
+
+    async def scenario() -> None:
+        async with visiting() as (_, visitor):
+            answer = await visitor.get(path)
+            assert answer.status_code == 404
+            assert answer.headers["content-type"] == "text/html; charset=utf-8"
+
+    run(scenario())
+
+
+def test_the_root_leads_to_the_dashboard() -> None:
+    """`/` and `/dashboard` go there; another method, media type or a body too large is refused on a page."""
+
+    async def scenario() -> None:
+        async with visiting() as (_, visitor):
+            for path in ("/", "/dashboard"):
+                answer = await visitor.http.get(path)
+                assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/")
+            assert (await visitor.http.put("/dashboard/loops")).status_code == 405
+            typed: dict[str, Any] = {"content": b"{}", "headers": {"Content-Type": "application/json"}}
+            assert (await visitor.http.post("/dashboard/loops/new", **typed)).status_code == 415
+            large: dict[str, Any] = {"data": {"csrf": visitor.csrf, "description": "x" * 300_000}}
+            assert (await visitor.http.post("/dashboard/loops/new", **large)).status_code == 413
+            many: dict[str, Any] = {"data": {f"f{n}": "" for n in range(600)}}
+            assert (await visitor.http.post("/dashboard/loops/new", **many)).status_code == 400
+
+    run(scenario())
+
+
+def test_a_failure_is_a_page_and_tells_nothing_of_the_inside() -> None:
+    """What nobody foresaw is 500, a store that is away 503; htmx gets the words where it shows them."""
+
+    async def scenario() -> None:
+        async with visiting() as (world, visitor):
+            world.api.client.failures[c.ListLoops] = [RuntimeError("a secret of ours")]
+            answer = await visitor.get("/loops")
+            assert answer.status_code == 500
+            assert "a secret of ours" not in answer.text
+            world.api.client.failures[c.SendSample] = [RuntimeError("another")]
+            path = f"/loops/{world.loop.id}/test"
+            part = await visitor.http.post(
+                f"/dashboard{path}",
+                data={"csrf": visitor.csrf, "type": "open", "data": "{}"},
+                headers={"HX-Request": "true"},
+            )
+            assert (part.status_code, part.text.count("<html")) == (200, 0)
+            assert 'role="alert"' in part.text
+            await visitor.post("/sign-out")
+            gone = await visitor.get(path, headers={"HX-Request": "true"})
+            assert (gone.status_code, gone.headers["hx-redirect"]) == (401, "/dashboard/sign-in")
+
+    run(scenario())

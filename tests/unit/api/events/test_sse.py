@@ -1,0 +1,262 @@
+"""The live end of the event log, as server-sent events."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import msgspec
+import pytest
+
+from actors import commands as c
+from api.events import sse, tail
+from domain.errors import NotFound, Overloaded, StoreUnavailable
+from tests.unit.api.fake_api import NOW_MS, Api, problem, run
+
+STREAM = "/v1/events/stream"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sse, "POLL_S", 0.001)
+    monkeypatch.setattr(sse, "LOOK_BACK_S", 0.005)
+
+
+def event(n: int, kind: str = "open", at_ms: int = NOW_MS) -> c.EventView:
+    """The event with number `n` of its millisecond."""
+    fields = msgspec.Raw(json.dumps({"type": kind, "n": n}).encode())
+    return c.EventView(id=f"evt_{at_ms:012x}7{n:019x}", type=kind, time_ms=at_ms, fields=fields)
+
+
+def ids(text: str) -> list[str]:
+    return [line.removeprefix("id: ") for line in text.splitlines() if line.startswith("id: ")]
+
+
+def record(api: Api, *events: c.EventView) -> None:
+    api.client.events = sorted([*api.client.events, *events], key=lambda e: e.id, reverse=True)
+
+
+async def looked(api: Api, times: int) -> None:
+    """Returns when the stream has looked at the ledger so many times more."""
+    until = len(api.client.called(c.ListEvents)) + times
+    async with asyncio.timeout(10):
+        while len(api.client.called(c.ListEvents)) < until:
+            await asyncio.sleep(0)
+
+
+def test_events_follow_as_they_are_recorded() -> None:
+    """What was there before is left out; each event is a block with its id, its type and its JSON on one line."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            record(api, event(1))
+            stream = asyncio.create_task(api.stream(STREAM, lambda text: len(ids(text)) == 2))
+            await looked(api, 3)
+            record(api, event(2, "click"))
+            await looked(api, 3)
+            record(api, event(3))
+            answer = await stream
+
+            assert answer.status_code == 200
+            assert answer.headers["content-type"] == "text/event-stream"
+            assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-store", "no")
+            blocks = answer.text.split("\n\n")
+            assert blocks[0].startswith(": ")
+            assert blocks[1].splitlines()[:2] == [f"id: {event(2).id}", "event: click"]
+            assert json.loads(blocks[1].splitlines()[2].removeprefix("data: ")) == {
+                "id": event(2).id,
+                "type": "click",
+                "time": "2026-01-01T00:00:00.123Z",
+                "fields": {"type": "click", "n": 2},
+            }
+            assert ids(answer.text) == [event(2).id, event(3).id]
+
+    run(scenario())
+
+
+def test_an_event_that_is_recorded_after_a_newer_one_is_not_missed() -> None:
+    """Hits are recorded in nearly their order only; each event comes once all the same."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            record(api, event(1), event(5))
+            stream = asyncio.create_task(api.stream(STREAM, lambda text: event(9).id in text))
+            await looked(api, 3)
+            for n in (8, 3, 7, 2):
+                record(api, event(n))
+                await looked(api, 30)
+            record(api, event(9))
+            answer = await stream
+
+            assert ids(answer.text) == [event(n).id for n in (8, 3, 7, 2, 9)]
+
+    run(scenario())
+
+
+def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many events there are, a tail holds a page and so many ids; none is missed or given twice."""
+    monkeypatch.setattr(tail, "PAGE", 10)
+    monkeypatch.setattr(tail, "REMEMBERED", 20)
+
+    async def scenario() -> None:
+        async with Api() as api:
+            (account,) = api.client.accounts.values()
+            follower = tail.EventTail(api.client, c.ListEvents(account=account))
+            record(api, *(event(n) for n in range(500)))
+            await follower.begin(event(99).id)
+            seen: list[str] = []
+            for _ in range(200):
+                events, is_more = await follower.read()
+                seen += [e.id for e in events]
+                assert len(follower._known) <= 20
+                if not is_more:
+                    follower.look_back()
+
+            assert seen == [event(n).id for n in range(100, 500)]
+
+    run(scenario())
+
+
+def test_ids_are_forgotten_with_time() -> None:
+    """It is looked back for half a minute, not further."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            (account,) = api.client.accounts.values()
+            follower = tail.EventTail(api.client, c.ListEvents(account=account))
+            record(api, event(1), event(2, at_ms=NOW_MS + 20_000))
+            await follower.begin(None)
+            assert follower._known == {event(1).id, event(2, at_ms=NOW_MS + 20_000).id}
+            record(api, event(3, at_ms=NOW_MS + 40_000))
+            assert len((await follower.read())[0]) == 1
+            follower.look_back()
+
+            assert await follower.read() == ([], False)
+            assert len(follower._known) == 2
+
+    run(scenario())
+
+
+def test_a_client_goes_on_where_it_broke_off() -> None:
+    """With Last-Event-ID everything after that event comes, in order, however much it is."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            record(api, *(event(n) for n in range(1, 300)))
+            answer = await api.stream(STREAM, lambda text: event(299).id in text, Last_Event_ID=event(10).id)
+
+            assert ids(answer.text) == [event(n).id for n in range(11, 300)]
+
+    run(scenario())
+
+
+def test_filters_are_passed_on() -> None:
+    """Type, message and recipient reach the command; what the stream does not know is refused."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            stream = asyncio.create_task(
+                api.stream(f"{STREAM}?type=click&message=m&recipient=a%40b.example", lambda text: "id: " in text)
+            )
+            await looked(api, 3)
+            record(api, event(1, "open"), event(2, "click"))
+            answer = await stream
+            (command, *_) = api.client.called(c.ListEvents)
+
+            assert (command.type, command.message_id, command.recipient) == ("click", "m", "a@b.example")
+            assert ids(answer.text) == [event(2).id]
+            problem(await api.call("GET", f"{STREAM}?since=2026-01-01T00:00:00Z"), 422, "invalid-input")
+            problem(await api.call("GET", STREAM, headers={"Last-Event-ID": "7"}), 400, "malformed-request")
+            problem(await api.call("GET", STREAM, key="flk_unknown"), 401, "unauthorized")
+
+    run(scenario())
+
+
+def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While nothing happens a comment comes now and then, so that proxies keep the connection."""
+    monkeypatch.setattr(sse, "HEARTBEAT_S", 0.003)
+
+    async def scenario() -> None:
+        async with Api() as api:
+            answer = await api.stream(STREAM, lambda text: text.count(": nothing new\n\n") == 3)
+
+            assert ids(answer.text) == []
+
+    run(scenario())
+
+
+def test_a_ledger_that_is_away_is_waited_for() -> None:
+    """What was recorded meanwhile comes when it is back; an error that stays ends the stream."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            stream = asyncio.create_task(api.stream(STREAM, lambda _: False))
+            await looked(api, 2)
+            api.client.failures[c.ListEvents] = [StoreUnavailable("away")] * 3
+            record(api, event(1))
+            await looked(api, 6)
+            api.client.failures[c.ListEvents] = [NotFound("the account is gone")]
+            answer = await stream
+
+            assert ids(answer.text) == [event(1).id]
+
+    run(scenario())
+
+
+def test_before_the_stream_begins_an_error_is_a_problem() -> None:
+    """A ledger that cannot be read at the start is answered with 503."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            api.client.failures[c.ListEvents] = [StoreUnavailable("away")]
+
+            problem(await api.call("GET", STREAM), 503, "store-unavailable")
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("bound", ["MAX_STREAMS", "MAX_OF_ACCOUNT"])
+def test_there_is_room_for_so_many_streams_and_they_make_room_again(
+    monkeypatch: pytest.MonkeyPatch, bound: str
+) -> None:
+    """One too many is told to come back later; a client that goes away frees its place."""
+    monkeypatch.setattr(sse, bound, 1)
+
+    async def scenario() -> None:
+        async with Api() as api:
+            first = asyncio.create_task(api.stream(STREAM, lambda text: "id: " in text))
+            await looked(api, 2)
+            refused = await api.call("GET", STREAM)
+            problem(refused, 503, "overloaded")
+            assert refused.headers["retry-after"] == "10"
+            record(api, event(1))
+            await first
+            assert (await api.stream(STREAM, bool)).status_code == 200
+
+    run(scenario())
+
+
+def test_no_account_takes_the_streams_of_others() -> None:
+    """An account with all that it may have leaves room, and gets it back one by one."""
+    count = sse.StreamCount()
+    with ExitStack() as stack:
+        for _ in range(sse.MAX_OF_ACCOUNT):
+            count.check(1)
+            stack.enter_context(count.counted(1))
+        count.check(2)
+        with pytest.raises(Overloaded, match="of this account"):
+            count.check(1)
+    count.check(1)
+
+
+def test_head_opens_no_stream() -> None:
+    """HEAD is answered with the stream's headers, at once."""
+
+    async def scenario() -> Any:
+        async with Api() as api:
+            return await api.call("HEAD", STREAM)
+
+    answer = run(scenario())
+    assert (answer.status_code, answer.headers["content-type"], answer.content) == (200, "text/event-stream", b"")

@@ -1,0 +1,520 @@
+"""The actors' side of the API in memory, and the API on top of it, for tests.
+
+Commands and answers go through the gateway's encoding, so nothing works here that could not cross the socket. Loops are
+the domain's own aggregates, so what they refuse is what the real service refuses.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Coroutine
+from ipaddress import IPv4Network
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar, cast
+from uuid import UUID, uuid4, uuid5
+
+import httpx
+import msgspec
+
+from actors import commands as c
+from actors.commands import protocol as wire
+from actors.ipc import frames
+from actors.metrics.cluster_inventory import Census
+from actors.metrics.snapshots import Readings
+from api.app import create_app
+from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
+from domain.feedback_loop import FeedbackLoop
+from domain.message import Message
+from domain.signing import loop_secret, secret_text
+from domain.tokens import TrackingTokens
+from domain.values import id_text
+from domain.verification import dns_name, file_locations
+from tests.unit.api import fake_access
+from tests.unit.api.fake_access import FakeAccess
+from tests.unit.api.fake_statistics import FakeFigures
+
+R = TypeVar("R")
+
+ADMIN_KEY: Final = "the-admin-key"
+MASTER_KEY: Final = bytes(range(32))
+PUBLIC_URL: Final = "https://t.example"
+NOW_MS: Final = fake_access.NOW_MS
+
+_LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
+
+
+def _method_name(command: str) -> str:
+    return re.sub("([A-Z])", r"_\1", command).lower()
+
+
+class FakeClient(FakeAccess, FakeFigures):
+    """Implements `actors.client.Client`, and what tests do behind its back."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[c.Command[Any]] = []
+        #: Raised by the next calls of a kind of command, in order.
+        self.failures: defaultdict[type, list[Exception]] = defaultdict(list)
+        #: Calls of a kind of command wait for its event.
+        self.gates: dict[type, asyncio.Event] = {}
+        self.entered: defaultdict[type, asyncio.Event] = defaultdict(asyncio.Event)
+        self.running: Counter[type] = Counter()
+        self.most_running: Counter[type] = Counter()
+        self.proved: set[str] = set()
+        self.samples: dict[str, c.SampleResult] = {}
+        self.deliveries: defaultdict[str, list[c.DeliveryView]] = defaultdict(list)
+        self.replays: defaultdict[str, list[c.Replay]] = defaultdict(list)
+        self.health: dict[str, c.Health] = {}
+        #: Newest first.
+        self.events: list[c.EventView] = []
+        #: The number of the account that they are of.
+        self.events_of = 1
+        self.problems: list[str] = []
+        self.readings = Readings([], [])
+        self.census = Census(nodes=[], processes=[], of_processes=0)
+        self.is_open = False
+        self.lease_is_over = False
+        self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
+        self.loops: dict[str, tuple[int, FeedbackLoop]] = {}
+        self.messages: dict[tuple[int, str], c.MessageView] = {}
+        self.profiles: dict[tuple[int, str, str], c.Profile] = {}
+        self._handlers = {cls: getattr(self, _method_name(name)) for name, cls in wire.COMMANDS.items()}
+
+    async def start(self) -> None:
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
+
+    async def record_hits(self, hits: list[bytes]) -> None:
+        raise AssertionError("the API records no hits by itself")
+
+    async def call(self, command: c.Command[R]) -> R:
+        kind = type(command)
+        self.calls.append(command)
+        self.entered[kind].set()
+        self.running[kind] += 1
+        self.most_running[kind] = max(self.most_running[kind], self.running[kind])
+        try:
+            if kind in self.gates:
+                await self.gates[kind].wait()
+            await asyncio.sleep(0)
+            if self.failures[kind]:
+                raise self.failures[kind].pop(0)
+            answer = self._handlers[kind](wire.read_call(wire.call_body(command)))
+        except FeedbackLoopsError as exc:
+            raise frames.read_error(frames.error_body(exc)) from None
+        finally:
+            self.running[kind] -= 1
+        return cast(R, wire.read_answer(command, wire.answer_body(answer)))
+
+    def called(self, kind: type[c.Command[R]]) -> list[Any]:
+        """The commands of this kind so far."""
+        return [command for command in self.calls if isinstance(command, kind)]
+
+    # --- what figures are of
+
+    def own_loop(self, account: c.Account, loop_id: str) -> FeedbackLoop:
+        """A loop of the account."""
+        return self._loop(account, loop_id)
+
+    def own_delivery(self, account: c.Account, delivery_id: str) -> tuple[str, c.DeliveryView]:
+        """A delivery of the account, and the id of its loop."""
+        for loop_id, deliveries in self.deliveries.items():
+            for delivery in deliveries:
+                if delivery.id == delivery_id and self.loops[loop_id][0] == account.no:
+                    return loop_id, delivery
+        raise NotFound(f"there is no delivery {delivery_id} in this account")
+
+    def own_events(self, account: c.Account) -> list[c.EventView]:
+        """The events, if they are this account's."""
+        return self.events if account.no == self.events_of else []
+
+    # --- loops
+
+    def _create_loop(self, x: c.CreateLoop) -> c.Loop:
+        loop_uuid = uuid5(UUID(x.account.id.removeprefix("acc_")), x.seed) if x.seed else uuid4()
+        loop_id = id_text("fl", loop_uuid)
+        if loop_id not in self.loops:
+            settings = {name: getattr(x, name) for name in x.__struct_fields__ if name not in {"account", "seed"}}
+            loop = FeedbackLoop.register(
+                loop_id=loop_uuid,
+                account_no=x.account.no,
+                account_id=x.account.id,
+                verification_token=uuid4().hex,
+                at_ms=NOW_MS,
+                **settings,
+            )
+            self.loops[loop_id] = (x.account.no, loop)
+        return self._view(loop_id, with_secret=True)
+
+    def _loop(self, account: c.Account, loop_id: str) -> FeedbackLoop:
+        no, loop = self.loops.get(loop_id, (0, None))
+        if loop is None or no != account.no or loop.is_deleted:
+            raise NotFound(f"there is no feedback loop {loop_id} in this account")
+        return loop
+
+    def _view(self, loop_id: str, *, with_secret: bool = False) -> c.Loop:
+        loop = self.loops[loop_id][1]
+        fields = {name: getattr(loop, name) for name in _LOOP_FIELDS}
+        secret = secret_text(loop_secret(MASTER_KEY, loop_id, loop.secret_version)) if with_secret else None
+        health = self.health.get(loop_id, c.Health())
+        return c.Loop(id=loop_id, state=str(loop.state), health=health, secret=secret, **fields)
+
+    def _list_loops(self, x: c.ListLoops) -> c.LoopPage:
+        ids = [loop_id for loop_id, (no, loop) in self.loops.items() if no == x.account.no and not loop.is_deleted]
+        data, following = _page(ids, x.limit, x.cursor)
+        return c.LoopPage(data=[self._view(loop_id) for loop_id in data], next=following)
+
+    def _get_loop(self, x: c.GetLoop) -> c.Loop:
+        self._loop(x.account, x.loop_id)
+        return self._view(x.loop_id)
+
+    def _change_loop(self, x: c.ChangeLoop) -> c.Loop:
+        loop = self._loop(x.account, x.loop_id)
+        settings = {name: value for name, value in x.changes.items() if name != "url"}
+        loop.change(settings, NOW_MS)
+        if "url" in x.changes:
+            loop.change_url(x.changes["url"], uuid4().hex, NOW_MS)
+        return self._view(x.loop_id)
+
+    def _delete_loop(self, x: c.DeleteLoop) -> None:
+        self._loop(x.account, x.loop_id).delete(NOW_MS)
+
+    def _verify_loop(self, x: c.VerifyLoop) -> c.VerificationReport:
+        loop = self._loop(x.account, x.loop_id)
+        places = [*file_locations(loop.url, loop.verification_token), f"dns:{dns_name(loop.url)}"]
+        is_proved = x.loop_id in self.proved
+        findings = [c.Finding(location=p, matched=is_proved, found="404 Not Found") for p in places]
+        if is_proved:
+            loop.verify(places[0], NOW_MS)
+        return c.VerificationReport(verified=is_proved, loop=self._view(x.loop_id), findings=findings)
+
+    def _pause_loop(self, x: c.PauseLoop) -> c.Loop:
+        self._loop(x.account, x.loop_id).pause(NOW_MS)
+        return self._view(x.loop_id)
+
+    def _resume_loop(self, x: c.ResumeLoop) -> c.Loop:
+        self._loop(x.account, x.loop_id).resume(NOW_MS)
+        return self._view(x.loop_id)
+
+    def _rotate_secret(self, x: c.RotateSecret) -> c.Loop:
+        self._loop(x.account, x.loop_id).rotate_secret(NOW_MS)
+        return self._view(x.loop_id, with_secret=True)
+
+    def _get_secret(self, x: c.GetSecret) -> str:
+        loop = self._loop(x.account, x.loop_id)
+        return secret_text(loop_secret(MASTER_KEY, x.loop_id, loop.secret_version))
+
+    def _send_sample(self, x: c.SendSample) -> c.SampleResult:
+        if not self._loop(x.account, x.loop_id).may_receive:
+            raise Conflict("Only an active loop can be tested. Verify it first.")
+        return self._sample(x.loop_id)
+
+    def _sample(self, loop_id: str) -> c.SampleResult:
+        good = c.SampleResult(loop_id=loop_id, status=200, duration_ms=12, response_excerpt="OK", error=None)
+        return self.samples.get(loop_id, good)
+
+    def _check_loops(self, x: c.CheckLoops) -> list[c.SampleResult]:
+        return [self._sample(i) for i, (no, loop) in self.loops.items() if no == x.account.no and loop.may_receive]
+
+    def _list_deliveries(self, x: c.ListDeliveries) -> c.DeliveryPage:
+        self._loop(x.account, x.loop_id)
+        wanted = [
+            d
+            for d in self.deliveries[x.loop_id]
+            if x.state in {None, d.state}
+            and x.type in {None, d.type}
+            and (x.since_ms or 0) <= d.created_at_ms < (x.until_ms or 1 << 60)
+        ]
+        data, following = _page(wanted, x.limit, x.cursor)
+        return c.DeliveryPage(data=data, next=following)
+
+    def _get_delivery(self, x: c.GetDelivery | c.RetryDelivery) -> c.DeliveryView:
+        return self.own_delivery(x.account, x.delivery_id)[1]
+
+    def _retry_delivery(self, x: c.RetryDelivery) -> c.DeliveryView:
+        delivery = self._get_delivery(x)
+        retried = msgspec.structs.replace(delivery, state="pending", next_attempt_at_ms=NOW_MS)
+        for deliveries in self.deliveries.values():
+            deliveries[:] = [retried if d is delivery else d for d in deliveries]
+        return retried
+
+    # --- replays; they come no further by themselves
+
+    def _start_replay(self, x: c.StartReplay) -> c.Replay:
+        self._loop(x.account, x.loop_id)
+        now_ms = time.time_ns() // 1_000_000  # the command line and pages reckon with the clock on the wall
+        if x.since_ms >= (now_ms if x.until_ms is None else x.until_ms):
+            problem = "must be before now" if x.until_ms is None else "must be before `until`"
+            raise InvalidInput(f"since {problem}", [("/since", problem)])
+        if any(replay.state == "running" for replay in self.replays[x.loop_id]):
+            raise Conflict("Another replay of this loop is running. Wait for it, or cancel it.")
+        replay = c.Replay(
+            id=f"rpl_{len(self.replays[x.loop_id]) + 1}",
+            state="running",
+            which=x.which,
+            since_ms=x.since_ms,
+            until_ms=NOW_MS if x.until_ms is None else x.until_ms,
+            count=len(self.deliveries[x.loop_id]),
+            done=0,
+            created_at_ms=NOW_MS,
+        )
+        self.replays[x.loop_id].insert(0, replay)
+        return replay
+
+    def _list_replays(self, x: c.ListReplays) -> c.ReplayPage:
+        self._loop(x.account, x.loop_id)
+        data, following = _page(self.replays[x.loop_id], x.limit, x.cursor)
+        return c.ReplayPage(data=data, next=following)
+
+    def _get_replay(self, x: c.GetReplay | c.CancelReplay) -> c.Replay:
+        self._loop(x.account, x.loop_id)
+        for replay in self.replays[x.loop_id]:
+            if replay.id == x.replay_id:
+                return replay
+        raise NotFound(f"there is no replay {x.replay_id} of feedback loop {x.loop_id}")
+
+    def _cancel_replay(self, x: c.CancelReplay) -> c.Replay:
+        return self.advance_replay(x.loop_id, self._get_replay(x).id, state="cancelled")
+
+    def advance_replay(self, loop_id: str, replay_id: str, **changes: Any) -> c.Replay:
+        """Behind the API's back: how far a replay has come."""
+        replays = self.replays[loop_id]
+        (at,) = (n for n, replay in enumerate(replays) if replay.id == replay_id)
+        if replays[at].state == "running":
+            replays[at] = msgspec.structs.replace(replays[at], **changes)
+        return replays[at]
+
+    # --- messages, profiles, events
+
+    def _register_messages(self, x: c.RegisterMessages) -> list[c.MessageResult]:
+        return [self._register(x.account, spec) for spec in x.messages]
+
+    def _register(self, account: c.Account, spec: c.MessageSpec) -> c.MessageResult:
+        message_id = spec.id if spec.id is not None else f"msg_{uuid4().hex}"
+        names = ("recipient", "tags", "mailing", "database", "profile", "links")
+        content: dict[str, Any] = {name: getattr(spec, name) for name in names}
+        key, owner = len(self.messages) + 1, UUID(account.id.removeprefix("acc_"))
+        try:
+            Message.register(owner, account.no, message_id, key, at_ms=NOW_MS, **content)
+        except InvalidInput as exc:
+            return c.MessageResult(rejection=c.Rejection(error="InvalidInput", detail=str(exc), problems=exc.problems))
+        view = c.MessageView(key=key, account_no=account.no, id=message_id, created_at_ms=NOW_MS, history=[], **content)
+        known = self.messages.setdefault((account.no, message_id), view)
+        if any(getattr(known, name) != getattr(spec, name) for name in names):
+            return c.MessageResult(rejection=c.Rejection(error="Conflict", detail=f"message {spec.id} is another"))
+        return c.MessageResult(message=c.RegisteredMessage(id=message_id, key=known.key, account_no=account.no))
+
+    def _get_message(self, x: c.GetMessage) -> c.MessageView:
+        found = self.messages.get((x.account.no, x.message_id))
+        if found is None:
+            raise NotFound(f"there is no message {x.message_id} in this account")
+        return msgspec.structs.replace(found, history=self.events)
+
+    def _put_profile(self, x: c.PutProfile) -> c.Profile:
+        key = (x.account.no, x.database, x.profile_id)
+        profile = c.Profile(
+            database=x.database,
+            id=x.profile_id,
+            fields=x.fields,
+            interests=x.interests,
+            created_at_ms=NOW_MS,
+            modified_at_ms=NOW_MS,
+            created=key not in self.profiles,
+        )
+        self.profiles[key] = profile
+        return profile
+
+    def _get_profile(self, x: c.GetProfile) -> c.Profile:
+        found = self.profiles.get((x.account.no, x.database, x.profile_id))
+        if found is None:
+            raise NotFound(f"there is no profile {x.profile_id} in this account")
+        return found
+
+    def _list_events(self, x: c.ListEvents) -> c.EventPage:
+        wanted = [e for e in self.events if x.type in {None, e.type}]
+        if x.after is not None:
+            wanted = sorted((e for e in wanted if e.id > str(x.after)), key=lambda e: e.id)
+        data, following = _page(wanted, x.limit, x.cursor)
+        return c.EventPage(data=data, next=following)
+
+    # --- the service itself
+
+    def _claim_key(self, x: c.ClaimKey) -> c.StoredAnswer | None:
+        fingerprint, answer = self.answers.get((x.scope, x.key), (None, None))
+        if fingerprint is None or (answer is None and self.lease_is_over):
+            self.answers[x.scope, x.key] = (x.fingerprint, None)
+            return None
+        if fingerprint != x.fingerprint:
+            raise IdempotencyConflict("The Idempotency-Key was used for another request.", False)
+        if answer is None:
+            raise IdempotencyConflict("A request with this Idempotency-Key is in progress.", True)
+        return answer
+
+    def _keep_answer(self, x: c.KeepAnswer) -> None:
+        if x.answer is None:
+            del self.answers[x.scope, x.key]
+        else:
+            self.answers[x.scope, x.key] = (self.answers[x.scope, x.key][0], x.answer)
+
+    def _check_readiness(self, _: c.CheckReadiness) -> c.Readiness:
+        return c.Readiness(problems=self.problems)
+
+    def _read_census(self, _: c.ReadCensus) -> Census:
+        return self.census
+
+    def _read_metrics(self, _: c.ReadMetrics) -> Readings:
+        return self.readings
+
+
+def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str | None]:
+    if cursor is not None and not cursor.isdigit():
+        raise InvalidInput("cursor is not one of ours", [("/cursor", "is not one that a list gave as next")])
+    start = int(cursor or 0)
+    return items[start : start + limit], str(start + limit) if start + limit < len(items) else None
+
+
+class FakeJournal:
+    """As much of the edge journal as the API sees."""
+
+    def __init__(self, steps: list[str]) -> None:
+        self.problem: str | None = None
+        self._steps = steps
+
+    async def close(self) -> None:
+        self._steps.append("journal closed")
+
+
+class FakeForwarder:
+    """Notes when it is started and stopped."""
+
+    def __init__(self, steps: list[str]) -> None:
+        self._steps = steps
+
+    async def start(self) -> None:
+        self._steps.append("forwarder started")
+
+    async def stop(self, drain_s: float) -> None:
+        self._steps.append(f"forwarder stopped within {drain_s:g} s")
+
+
+class FakeTracking:
+    """Answers every path below /c/ with the path."""
+
+    def handles(self, path: str) -> bool:
+        return path.startswith("/c/")
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 302, "headers": [(b"location", scope["path"].encode())]})
+        await send({"type": "http.response.body", "body": b""})
+
+
+class FakeSettings:
+    """What the front end must be told."""
+
+    public_url = PUBLIC_URL
+    admin_key = ADMIN_KEY
+    master_key = MASTER_KEY
+    data_dir: Path | None = None
+    trusted_proxies = (IPv4Network("10.0.0.0/8"),)
+
+
+class Api:
+    """The API as a caller sees it, on a `FakeClient`."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+        self.client = FakeClient()
+        self.journal = FakeJournal(self.steps)
+        self.tokens = TrackingTokens(b"k" * 32)
+        self.app = create_app(
+            FakeSettings(), self.client, self.tokens, FakeTracking(), self.journal, FakeForwarder(self.steps)
+        )
+        self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://api.example")
+        self.key = ""
+
+    async def __aenter__(self) -> Self:
+        self.key = await self.new_key()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.http.aclose()
+
+    async def new_key(self, name: str = "Test") -> str:
+        """The API key of a new account."""
+        answer = await self.call("POST", "/v1/accounts", key=ADMIN_KEY, json={"name": name})
+        assert answer.status_code == 201, answer.text
+        return str(answer.json()["api_key"])
+
+    async def call(self, method: str, path: str, *, key: str | None = None, **arguments: Any) -> httpx.Response:
+        """A request with the test account's key, or another."""
+        headers = {"Authorization": f"Bearer {key or self.key}"} | dict(arguments.pop("headers", {}))
+        return await self.http.request(method, path, headers=headers, **arguments)
+
+    async def stream(self, path: str, is_enough: Callable[[str], bool], **headers: str) -> httpx.Response:
+        """What a stream gave until it ended, or the client had enough of it and went away."""
+        gone, got = asyncio.Event(), bytearray()
+        start: dict[str, Any] = {}
+        request = httpx.Request("GET", f"http://api.example{path}")
+
+        async def receive() -> dict[str, Any]:
+            await gone.wait()
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:
+            start.update(message if message["type"] == "http.response.start" else {})
+            got.extend(message.get("body", b""))
+            if is_enough(got.decode()):
+                gone.set()
+
+        scope = {
+            "type": "http",
+            "method": "GET",
+            "path": request.url.path,
+            "raw_path": request.url.raw_path.partition(b"?")[0],
+            "query_string": request.url.query,
+            "headers": [
+                (name.lower().replace("_", "-").encode(), value.encode())
+                for name, value in {"Authorization": f"Bearer {self.key}", **headers}.items()
+            ],
+        }
+        async with asyncio.timeout(10):
+            await self.app(scope, receive, send)
+        return httpx.Response(start["status"], headers=start["headers"], content=bytes(got), request=request)
+
+    async def loop(self, *, active: bool = False, **settings: Any) -> dict[str, Any]:
+        """A new loop's JSON."""
+        body = {"url": "https://h.example/dir/script.php", "triggers": ["click", "open"], **settings}
+        answer = await self.call("POST", "/v1/feedback-loops", json=body)
+        assert answer.status_code == 201, answer.text
+        loop: dict[str, Any] = answer.json()
+        if active:
+            self.client.proved.add(loop["id"])
+            await self.call("POST", f"/v1/feedback-loops/{loop['id']}/verify")
+        return loop
+
+
+def problem(answer: httpx.Response, status: int, slug: str) -> dict[str, Any]:
+    """The answer's problem document, which must be of this status and kind."""
+    assert answer.status_code == status, answer.text
+    assert answer.headers["content-type"] == "application/problem+json"
+    document: dict[str, Any] = answer.json()
+    assert document["type"] == f"/problems/{slug}", document
+    assert document["status"] == status
+    assert document["title"]
+    assert document["detail"]
+    return document
+
+
+def pointers(document: dict[str, Any]) -> list[str]:
+    """The pointers of a problem's errors."""
+    return [error["pointer"] for error in document["errors"]]
+
+
+def run(scenario: Coroutine[Any, Any, R]) -> R:
+    """Runs one test's scenario."""
+    return asyncio.run(scenario)

@@ -1,0 +1,271 @@
+"""Idempotency-Key: sent again, a POST is answered again and carried out once."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from actors import commands as c
+from api.http import idempotency
+from domain import errors as e
+from tests.unit.api.fake_api import ADMIN_KEY, Api, problem, run
+
+LOOPS = "/v1/feedback-loops"
+BODY = {"url": "https://h.example/", "triggers": ["open"]}
+NDJSON = "application/x-ndjson"
+
+
+async def post(api: Api, name: str, body: Any = None, path: str = LOOPS, **more: Any) -> httpx.Response:
+    return await api.call("POST", path, json=BODY if body is None else body, headers={"Idempotency-Key": name}, **more)
+
+
+def is_replayed(answer: httpx.Response) -> bool:
+    return bool(answer.headers.get("idempotency-replayed") == "true")
+
+
+def test_a_repeated_request_gets_the_same_answer() -> None:
+    """Status, headers and body are the first answer's; the command was carried out once."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            first, second = await post(api, "k"), await post(api, "k")
+
+            assert (is_replayed(first), is_replayed(second)) == (False, True)
+            assert (second.status_code, second.content) == (201, first.content)
+            assert second.headers["location"] == first.headers["location"]
+            assert len(api.client.called(c.CreateLoop)) == 1
+
+    run(scenario())
+
+
+def test_a_kept_answer_does_not_show_its_secret() -> None:
+    """What the ledger stores cannot be read without the master key."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            secret = (await post(api, "k")).json()["secret"]
+            made = await post(api, "k", {"name": "x"}, "/v1/accounts", key=ADMIN_KEY)
+
+            kept = b"".join(answer.body for _, answer in api.client.answers.values() if answer)
+            assert len(api.client.answers) == 2
+            assert secret.encode() not in kept
+            assert made.json()["api_key"].encode() not in kept
+
+    run(scenario())
+
+
+def test_an_answer_sealed_with_another_master_key_is_refused_in_words() -> None:
+    """After a change of the master key an old key is a 422, not an accident."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            await post(api, "k")
+            ((name, (fingerprint, _)),) = api.client.answers.items()
+            other = c.StoredAnswer(status=201, content_type="application/json", body=b"sealed otherwise")
+            api.client.answers[name] = (fingerprint, other)
+
+            problem(await post(api, "k"), 422, "idempotency-key-reused")
+
+    run(scenario())
+
+
+def test_the_same_key_at_the_same_time_is_carried_out_once() -> None:
+    """While the first is under way the second is a conflict with Retry-After; afterwards it is replayed."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            gate = api.client.gates[c.CreateLoop] = asyncio.Event()
+            first = asyncio.create_task(post(api, "k"))
+            await api.client.entered[c.CreateLoop].wait()
+            second = await post(api, "k")
+
+            problem(second, 409, "idempotency-key-in-progress")
+            assert second.headers["retry-after"] == "1"
+            gate.set()
+            assert (await first).status_code == 201
+            assert is_replayed(await post(api, "k"))
+            assert len(api.client.called(c.CreateLoop)) == 1
+
+    run(scenario())
+
+
+def test_many_at_once_make_one_loop() -> None:
+    """Of twenty requests with one key, one is carried out and the others are told to wait."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            answers = await asyncio.gather(*(post(api, "k") for _ in range(20)))
+
+            assert sorted({a.status_code for a in answers}) == [201, 409]
+            assert len(api.client.called(c.CreateLoop)) == 1
+
+    run(scenario())
+
+
+def test_a_key_goes_with_one_request_only() -> None:
+    """Another body, path, query or type with the key is a 422; another account's same key is another key."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            await post(api, "k")
+            problem(await post(api, "k", BODY | {"ordered": True}), 422, "idempotency-key-reused")
+            problem(await post(api, "k", {}, f"{LOOPS}/check"), 422, "idempotency-key-reused")
+            other = await post(api, "k", key=await api.new_key())
+
+            assert other.status_code == 201
+            assert not is_replayed(other)
+            one_line = json.dumps({"recipient": "a@b.example"})
+            for content_type, expected in (("application/json", 201), (NDJSON, 422)):
+                headers = {"Idempotency-Key": "m", "Content-Type": content_type}
+                answer = await api.call("POST", "/v1/messages", content=one_line, headers=headers)
+                assert answer.status_code == expected
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "a\tb", "é".encode().decode("latin-1")])
+def test_a_key_that_is_none_is_refused(key: str) -> None:
+    """1 to 255 visible ASCII characters, or nothing is done."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            headers = httpx.Headers([(b"Idempotency-Key", key.encode("latin-1"))])
+            answer = await api.http.post(
+                LOOPS, json=BODY, headers=[*headers.raw, (b"Authorization", f"Bearer {api.key}".encode())]
+            )
+
+            problem(answer, 400, "malformed-request")
+            assert not api.client.called(c.CreateLoop)
+
+    run(scenario())
+
+
+def test_two_keys_are_none() -> None:
+    """Nobody can know which is meant."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            headers = [("Idempotency-Key", "a"), ("Idempotency-Key", "b"), ("Authorization", f"Bearer {api.key}")]
+            problem(await api.http.post(LOOPS, json=BODY, headers=headers), 400, "malformed-request")
+
+    run(scenario())
+
+
+def test_a_mistake_in_the_request_uses_up_no_key() -> None:
+    """What can be checked without the actors is checked before the key is claimed."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            problem(await post(api, "k", {"url": "x"}), 422, "invalid-input")
+            problem(await post(api, "k", path=f"{LOOPS}?a=1"), 422, "invalid-input")
+
+            assert not api.client.called(c.ClaimKey)
+            assert (await post(api, "k")).status_code == 201
+
+    run(scenario())
+
+
+def test_a_refusal_by_the_actors_is_kept() -> None:
+    """A conflict stays the answer for this key, also after the state has changed."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            path = f"{LOOPS}/{(await api.loop())['id']}/pause"
+            first, again = [await api.call("POST", path, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+
+            assert problem(first, 409, "conflict") == problem(again, 409, "conflict")
+            assert is_replayed(again)
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (e.StoreUnavailable("away"), 503),
+        (e.Unavailable("away", True), 503),
+        (e.Overloaded("full"), 503),
+        (e.ConcurrentWrite("raced"), 409),
+        (RuntimeError("a bug"), 500),
+    ],
+)
+def test_an_error_that_a_retry_may_cure_frees_the_key(error: Exception, status: int) -> None:
+    """The same request with the same key is carried out, with the same seed, so that nothing is made twice."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            api.client.failures[c.CreateLoop].append(error)
+            assert (await post(api, "k")).status_code == status
+            assert (await post(api, "k")).status_code == 201
+
+            seeds = [command.seed for command in api.client.called(c.CreateLoop)]
+            assert len(seeds) == 2
+            assert len(set(seeds)) == 1
+            assert seeds[0] is not None
+
+    run(scenario())
+
+
+def test_an_answer_that_cannot_be_kept_is_given_all_the_same() -> None:
+    """What was asked for is done; a repetition once the claim has run out makes nothing twice."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            api.client.failures[c.KeepAnswer].append(e.StoreUnavailable("away"))
+            first = await post(api, "k")
+            assert first.status_code == 201
+            problem(await post(api, "k"), 409, "idempotency-key-in-progress")
+            api.client.lease_is_over = True
+
+            assert (await post(api, "k")).json() == first.json()
+            assert len(api.client.loops) == 1
+
+    run(scenario())
+
+
+def test_a_key_that_cannot_be_claimed_lets_nothing_happen() -> None:
+    """With the store away the request is not carried out unprotected."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            api.client.failures[c.ClaimKey].append(e.StoreUnavailable("away"))
+
+            problem(await post(api, "k"), 503, "store-unavailable")
+            assert not api.client.called(c.CreateLoop)
+
+    run(scenario())
+
+
+def test_messages_without_an_id_get_the_same_one_when_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Even where the answer was too large to be kept: the ids come from the key."""
+    monkeypatch.setattr(idempotency, "_MAX_KEPT_BYTES", 100)
+
+    async def scenario() -> None:
+        async with Api() as api:
+            lines = "\n".join(json.dumps({"recipient": f"{n}@b.example"}) for n in range(3))
+            headers = {"Idempotency-Key": "k", "Content-Type": NDJSON}
+            first, second = [await api.call("POST", "/v1/messages", content=lines, headers=headers) for _ in range(2)]
+
+            assert not is_replayed(second)
+            assert first.text == second.text
+            assert len(api.client.messages) == 3
+
+    run(scenario())
+
+
+def test_other_methods_have_no_keys() -> None:
+    """PUT, PATCH and DELETE can be repeated as they are; the header is not looked at."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            path = f"{LOOPS}/{(await api.loop())['id']}"
+            for _ in range(2):
+                answer = await api.call("PATCH", path, json={}, headers={"Idempotency-Key": "k"})
+                assert (answer.status_code, is_replayed(answer)) == (200, False)
+            assert not api.client.called(c.ClaimKey)
+
+    run(scenario())

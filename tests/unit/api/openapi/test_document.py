@@ -1,0 +1,356 @@
+"""The OpenAPI document tells the truth: about the routes, about the models, and about the answers."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Awaitable, Callable, Iterator
+from html.parser import HTMLParser
+from typing import Any, get_args
+
+import httpx
+import msgspec
+import pytest
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+from referencing.jsonschema import DRAFT202012
+from starlette.routing import Route
+
+from actors import commands as c
+from api.app import FrontEnd
+from api.http.operation import Access
+from api.http.problems import KINDS
+from api.routes import OPERATIONS
+from api.routes.openapi import with_documents
+from api.schemas.base import TriggerName
+from domain.delivery import EVENT_TOO_LARGE
+from domain.values import Trigger
+from tests.paths import ROOT
+from tests.unit.api.fake_api import ADMIN_KEY, NOW_MS, Api, run
+
+LOOPS = "/v1/feedback-loops"
+METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    async def scenario() -> dict[str, Any]:
+        async with Api() as api:
+            answer = await api.http.get("/openapi.json")
+            assert answer.headers["content-type"] == "application/json"
+            found: dict[str, Any] = answer.json()
+            return found
+
+    return run(scenario())
+
+
+def refs(node: Any) -> Iterator[str]:
+    if isinstance(node, dict):
+        if isinstance(node.get("$ref"), str):
+            yield node["$ref"]
+        for value in node.values():
+            yield from refs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from refs(value)
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in document["paths"].items():
+        assert set(item) <= METHODS
+        for method, operation in item.items():
+            yield path, method, operation
+
+
+def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
+    """It has what the specification requires of its top, and no member that it does not know."""
+    assert document["openapi"] == "3.1.0"
+    assert set(document) == {"openapi", "info", "servers", "tags", "paths", "webhooks", "components"}
+    assert {"title", "version"} <= set(document["info"])
+    assert {tag["name"] for tag in document["tags"]} == {o["tags"][0] for _, _, o in operations(document)}
+
+
+def test_every_reference_leads_somewhere_and_every_model_is_a_schema(document: dict[str, Any]) -> None:
+    """No `$ref` is left open, no model is unused, and each is valid JSON Schema 2020-12."""
+    schemas = document["components"]["schemas"]
+    found = {ref.removeprefix("#/components/schemas/") for ref in refs(document)}
+
+    assert found == set(schemas)
+    for schema in schemas.values():
+        Draft202012Validator.check_schema(schema)
+
+
+def test_every_route_is_in_the_document_and_the_other_way_round(document: dict[str, Any]) -> None:
+    """The router and the document are made of the same operations."""
+
+    async def scenario() -> set[str]:
+        async with Api() as api:
+            assert isinstance(api.app, FrontEnd)
+            return {route.path for route in api.app.api.routes if isinstance(route, Route)}
+
+    assert run(scenario()) == set(document["paths"])
+    declared = {(o.path, o.method.lower()) for o in with_documents(OPERATIONS, "0")}
+    assert declared == {(path, method) for path, method, _ in operations(document)}
+
+
+def test_every_operation_is_described_in_full(document: dict[str, Any]) -> None:
+    """Unique ids, a summary, all path parameters, security, and an answer for when all goes well."""
+    ids = [o["operationId"] for _, _, o in operations(document)]
+    assert len(set(ids)) == len(ids)
+    for path, method, operation in operations(document):
+        parameters = operation.get("parameters", [])
+        in_path = [p["name"] for p in parameters if p["in"] == "path"]
+        assert in_path == re.findall(r"{(\w+)}", path)
+        assert operation["summary"]
+        assert isinstance(operation["security"], list)
+        assert any(status.startswith("2") for status in operation["responses"])
+        assert all(response["description"] for response in operation["responses"].values())
+        takes_key = any(p["name"] == "Idempotency-Key" for p in parameters)
+        assert takes_key == (method == "post")
+        for parameter in parameters:
+            Draft202012Validator.check_schema(parameter["schema"])
+
+
+def test_every_operation_that_needs_a_key_says_so(document: dict[str, Any]) -> None:
+    """401 is among the answers exactly where a key is needed."""
+    for operation in OPERATIONS:
+        found = document["paths"][operation.path][operation.method.lower()]
+        assert ("401" in found["responses"]) == (operation.access is not Access.ANYBODY)
+
+
+def test_the_triggers_are_those_of_the_domain() -> None:
+    """The wire's list of triggers has no other and lacks none."""
+    assert list(get_args(TriggerName)) == [trigger.value for trigger in Trigger]
+
+
+def test_requests_refuse_unknown_fields_and_answers_may_get_more(document: dict[str, Any]) -> None:
+    """Bodies that callers send are closed; those that we send may grow without breaking a client."""
+    schemas = document["components"]["schemas"]
+    assert schemas["NewLoop"]["additionalProperties"] is False
+    assert schemas["NewLoop"]["required"] == ["url", "triggers"]
+    assert "required" not in schemas["LoopChange"]
+    assert all(
+        "default" not in field or field["default"] is None for field in schemas["LoopChange"]["properties"].values()
+    )
+    assert "additionalProperties" not in schemas["FeedbackLoop"]
+    assert "secret" not in schemas["FeedbackLoop"]["required"]
+
+
+def test_every_body_has_an_example_that_fits(document: dict[str, Any]) -> None:
+    """The example of each body is taken by its model, and says something."""
+    registry: Registry[Any] = Registry().with_resource(
+        "urn:api", Resource.from_contents(document, default_specification=DRAFT202012)
+    )
+    for _, _, operation in operations(document):
+        for content in operation.get("requestBody", {"content": {}})["content"].values():
+            schema = content.get("x-itemSchema", content["schema"])
+            example = json.loads(content["example"]) if "x-itemSchema" in content else content["example"]
+            text = json.dumps(schema).replace("#/components", "urn:api#/components")
+            Draft202012Validator(json.loads(text), registry=registry).validate(example)
+            assert example
+
+
+# --- real answers
+
+
+class Checker:
+    """Compares answers with what the document promises for their operation and status."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self._document = document
+        resource = Resource.from_contents(document, default_specification=DRAFT202012)
+        self._registry: Registry[Any] = Registry().with_resource("urn:api", resource)
+        self.seen: set[tuple[str, str]] = set()
+
+    def check(self, answer: httpx.Response) -> None:
+        path, operation = self._operation(answer.request)
+        self.seen.add((answer.request.method.lower(), path))
+        promised = operation["responses"][str(answer.status_code)]
+        if answer.status_code == 204:
+            assert answer.content == b""
+            return
+        content = promised["content"][answer.headers["content-type"]]
+        if "x-itemSchema" in content:
+            for line in answer.text.splitlines():
+                self._validate(json.loads(line), content["x-itemSchema"])
+        elif "json" in answer.headers["content-type"]:
+            self._validate(answer.json(), content["schema"])
+
+    def _operation(self, request: httpx.Request) -> tuple[str, dict[str, Any]]:
+        raw = request.url.raw_path.decode().partition("?")[0]
+        paths = self._document["paths"]
+        for path in sorted(paths, key=lambda p: p.count("{")):
+            if re.fullmatch(re.sub(r"{\w+}", "[^/]+", path), raw) and request.method.lower() in paths[path]:
+                return path, paths[path][request.method.lower()]
+        raise AssertionError(f"{request.method} {raw} is not in the document")
+
+    def _validate(self, value: Any, schema: dict[str, Any]) -> None:
+        text = json.dumps(schema).replace("#/components", "urn:api#/components")
+        Draft202012Validator(json.loads(text), registry=self._registry).validate(value)
+
+
+async def _use_users(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """The calls about users, with good ends and bad."""
+    ann = (await ask("POST", "/v1/users", key=ADMIN_KEY, json={"email": "a@b.example", "account_name": "x"})).json()
+    bob = {"email": "b@b.example", "account": ann["account"]}
+    for _ in range(2):
+        await ask("POST", "/v1/users", key=ADMIN_KEY, json=bob)
+    await ask("GET", "/v1/users", key=ADMIN_KEY)
+    await ask("POST", f"/v1/users/{ann['id']}/password", key=ADMIN_KEY)
+    for _ in range(2):
+        await ask("DELETE", f"/v1/users/{ann['id']}", key=ADMIN_KEY)
+
+
+async def _use_keys(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """The calls about API keys, with good ends and bad."""
+    made = (await ask("POST", "/v1/api-keys", json={"name": "Shop"})).json()
+    await ask("POST", "/v1/api-keys", json={"name": ""})
+    await ask("GET", "/v1/api-keys")
+    for _ in range(2):
+        await ask("DELETE", f"/v1/api-keys/{made['id']}")
+
+
+def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> None:
+    """Every operation is called, with good ends and bad, and each answer fits its schema."""
+    checker = Checker(document)
+
+    async def scenario() -> None:
+        async with Api() as api:
+
+            async def ask(method: str, path: str, **arguments: Any) -> httpx.Response:
+                answer = await api.call(method, path, **arguments)
+                checker.check(answer)
+                return answer
+
+            await ask("POST", "/v1/accounts", key=ADMIN_KEY, json={"name": "x"})
+            await ask("POST", "/v1/accounts", json={"name": "x"})
+            await _use_users(ask)
+            await _use_keys(ask)
+            loop = (await ask("POST", LOOPS, json={"url": "https://h.example/", "triggers": ["open"]})).json()
+            item = f"{LOOPS}/{loop['id']}"
+            await ask("POST", LOOPS, json={"url": 1})
+            await ask("POST", f"{item}/verify")
+            await ask("POST", f"{item}/test", json={"type": "open"})
+            api.client.proved.add(loop["id"])
+            await ask("POST", f"{item}/verify")
+            await ask("POST", f"{item}/test", json={"type": "open"})
+            await ask("POST", f"{LOOPS}/check")
+            await ask("PATCH", item, json={"rate_limit": 1.5})
+            for action in ("pause", "pause", "resume", "rotate-secret"):
+                await ask("POST", f"{item}/{action}")
+            api.client.deliveries[loop["id"]] = [_delivery()]
+            api.client.events = [c.EventView(id="evt_1", type="open", time_ms=NOW_MS, fields=msgspec.Raw(b"{}"))]
+            for path in (item, f"{item}/secret", f"{item}/verification-file", f"{item}/deliveries", LOOPS):
+                await ask("GET", path)
+            message = {"recipient": "a@b.example", "id": "m", "links": ["https://a.example/"]}
+            await ask("POST", "/v1/messages", json=message | {"html": "<p>"})
+            await ask("POST", "/v1/messages", json=message)
+            await ask("POST", "/v1/messages", json={})
+            lines = {"Content-Type": "application/x-ndjson"}
+            await ask("POST", "/v1/messages", content=json.dumps(message | {"id": "n"}), headers=lines)
+            await ask("GET", "/v1/messages/m")
+            await ask("GET", "/v1/messages/none")
+            for _ in range(2):
+                await ask("PUT", "/v1/databases/1/profiles/2", json={"fields": {"a": [1]}})
+            await ask("GET", "/v1/databases/1/profiles/2")
+            await ask("GET", "/v1/events")
+            await ask("GET", "/v1/events?x=1")
+            checker.check(await api.stream("/v1/events/stream", bool))
+            await ask("GET", "/v1/deliveries/dlv_1")
+            await ask("POST", "/v1/deliveries/dlv_1/retry")
+            for _ in range(2):
+                await ask("POST", f"{item}/replay", json={"since": "2026-01-01T00:00:00Z", "state": "all"})
+            await ask("GET", f"{item}/replays")
+            await ask("GET", f"{item}/replays/rpl_1")
+            await ask("DELETE", f"{item}/replays/rpl_1")
+            await ask("DELETE", item)
+            for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems/conflict"):
+                await ask("GET", path)
+            api.client.problems = ["no supervisor"]
+            await ask("GET", "/readyz")
+
+    run(scenario())
+    assert checker.seen == {(method, path) for path, method, _ in operations(document)}
+
+
+def _delivery() -> c.DeliveryView:
+    attempt = c.AttemptView(
+        no=1, at_ms=NOW_MS, duration_ms=1, status=None, error="timeout", response_excerpt="", address=None
+    )
+    return c.DeliveryView(
+        id="dlv_1",
+        event="evt_1",
+        type="open",
+        state="dead",
+        created_at_ms=NOW_MS,
+        next_attempt_at_ms=None,
+        attempts=[attempt],
+    )
+
+
+# --- the page for people
+
+
+class Page(HTMLParser):
+    """What the page would load, what it links to, and its ids."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.ids: set[str] = set()
+        self.loads: list[str] = []
+        self.open: list[str] = []
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = dict(attrs)
+        self.ids.add(values.get("id") or "")
+        if tag == "a":
+            self.links.append(values["href"] or "")
+        if "src" in values or tag in {"script", "link", "iframe"}:
+            self.loads.append(tag)
+        if tag not in {"meta", "br"}:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+
+def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -> None:
+    """Every operation, model and problem has its place; nothing comes from another host or runs."""
+
+    async def scenario() -> httpx.Response:
+        async with Api() as api:
+            return await api.http.get("/docs")
+
+    answer = run(scenario())
+    page = Page(answer.text)
+
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert page.loads == []
+    assert page.open == []
+    wanted = {o["operationId"] for _, _, o in operations(document)}
+    wanted |= {f"model-{name}" for name in document["components"]["schemas"]}
+    assert wanted <= page.ids
+    assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
+    others = {link for link in page.links if not link.startswith("#")}
+    assert others == {"/openapi.json", *(kind.type for kind in KINDS.values())}
+
+
+def test_every_body_s_limit_is_told(document: dict[str, Any]) -> None:
+    """By media type, where the body is described."""
+    told = document["paths"]["/v1/messages"]["post"]["requestBody"]["description"]
+    assert told == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; else 413."
+    assert all("At most" in o["requestBody"]["description"] for _, _, o in operations(document) if "requestBody" in o)
+
+
+def test_every_word_for_a_failed_attempt_is_told(document: dict[str, Any]) -> None:
+    """Those that the sources of the delivery side name are in the enum of `Attempt.error`."""
+    schema = document["components"]["schemas"]["Attempt"]["properties"]["error"]
+    (told,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
+    sources = (ROOT / "actors").rglob("*.py")
+    text = "\n".join(path.read_text() for path in sources)
+    used = set(re.findall(r'(?:Broken|_fail|HttpAnswer\(None,) ?\(?"([a-z_]+)"', text))
+    assert {"timeout", "dns", "disconnect", "too_large", "internal"} <= used
+    assert used | {"redirect", "status", EVENT_TOO_LARGE} == set(told)
