@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate
@@ -50,7 +50,7 @@ def counting() -> None:
 
     delivery = OfferedDelivery(1, (NOW_MS - 4).to_bytes(6, "big") + bytes(10), "open", b"{}", 0, NOW_MS)
     outcome = AttemptOutcome(1, 1, NOW_MS, 2, 200, None, "", "127.0.0.1", int(DeliveryState.DELIVERED), 0)
-    notes = AttemptNotes("fl_1", DeliveryFigures(tallies))
+    notes = AttemptTelemetry("fl_1", DeliveryFigures(tallies))
 
     def attempt() -> None:
         notes.began()
@@ -75,7 +75,7 @@ def counting() -> None:
     for share, what in ((0.0, "of an event that is not traced"), (1.0, "of an event that is traced")):
         # Nobody takes the spans: the oldest are dropped, as they are when a collector is too slow.
         traces = OtlpTraces("bench", Sampling(share), {"OTEL_BSP_SCHEDULE_DELAY": "60000"})
-        traced = AttemptNotes("fl_1", DeliveryFigures(tallies), traces)
+        traced = AttemptTelemetry("fl_1", DeliveryFigures(tallies), traces)
         took_ns = cost_ns(lambda traced=traced: traced.ended(delivery, outcome, 0.002, NOW_MS), 5_000)  # type: ignore[misc]
         print(f"{what:33} {took_ns:8.0f} ns")
         traces.stop(0)

@@ -15,9 +15,9 @@ from typing import Any, Final
 from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.loop_runtime import FeedbackLoopCore
-from actors.delivery.monotonic_clock import SteadyTime
-from actors.delivery.outbox_poller import OutboxWatch
+from actors.delivery.loop_runtime import LoopRuntime
+from actors.delivery.monotonic_clock import MonotonicWallClock
+from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.sqlite.read_connection import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
@@ -155,7 +155,7 @@ class LaneWorld:
         self.max_concurrency = 16
         self.rate_limit: float | None = None
         self.ordered = False
-        self.core: FeedbackLoopCore
+        self.core: LoopRuntime
         self.starting: asyncio.Task[None]
         self.run(self._begin())
 
@@ -165,7 +165,7 @@ class LaneWorld:
         assert not self.broken, self.broken
         return answer
 
-    def tell(self, act: Callable[[FeedbackLoopCore], None]) -> None:
+    def tell(self, act: Callable[[LoopRuntime], None]) -> None:
         """Does what does not wait."""
 
         async def told() -> None:
@@ -181,7 +181,7 @@ class LaneWorld:
 
         self.life += 1
         self.handler.under_way.clear()
-        self.core = FeedbackLoopCore(
+        self.core = LoopRuntime(
             loop_id=self.loop_id,
             ledger=self.ledger,
             reader=self.reader,
@@ -198,7 +198,7 @@ class LaneWorld:
         )
         core = self.core
         self.starting = asyncio.create_task(core.start())
-        OutboxWatch(self.reader, SteadyTime(self.clock), lambda due: core.nudge() if due else None).start()
+        OutboxPoller(self.reader, MonotonicWallClock(self.clock), lambda due: core.nudge() if due else None).start()
 
     async def crash(self) -> None:
         """Ends the core as `kill -9` would, and begins another."""

@@ -13,7 +13,7 @@ from eventsourcing.persistence import StoredEvent
 from actors import commands as c
 from actors.application.deliveries import DeliveryService
 from actors.delivery.lane_config import lane_config
-from actors.delivery.request_builder import EventTooLarge, Posts
+from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.ledger.port import LedgerReader, LoopRow
 from actors.ports import Clock
 from domain.aggregate import EventSourced
@@ -108,7 +108,7 @@ class FiguresService:
         loop = await asyncio.to_thread(self._loop_at, loop_id, attempt.at_ms)
         if recorded is None or loop is None or event_uuid is None:
             raise NotFound("the event is not kept any more, so its POST cannot be shown")
-        posts = Posts(lane_config(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
+        posts = RequestBuilder(lane_config(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
         try:
             request = posts.request(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
         except EventTooLarge as exc:

@@ -17,7 +17,7 @@ MAX_REST_S: Final = 0.02
 PIECES: Final = 8
 
 
-class Duty:
+class CpuThrottle:
     """Says when background work is to rest, from the processor time that the process has used.
 
     A slow handler costs no time, so what waits for one never rests; what could use a core alone rests now and then, in

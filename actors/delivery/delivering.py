@@ -7,12 +7,12 @@ import random as randoms
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Protocol
 
-from actors.delivery.cpu_throttle import Duty
+from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.lane import Lane
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.replay_driver import Replaying
+from actors.delivery.replay_driver import ReplayDriver
 from actors.delivery.request_builder import LaneConfig
-from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.port import LedgerReader
 from actors.ports import Clock, LedgerWriter, ReplayLedger, Sender
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
@@ -52,8 +52,8 @@ class Delivering:
         shared_bytes: SharedBytes,
         disable_after_s: float,
         on_disable: Callable[[str], None],
-        notes: AttemptNotes,
-        duty: Duty | None,
+        notes: AttemptTelemetry,
+        duty: CpuThrottle | None,
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
@@ -70,7 +70,7 @@ class Delivering:
         self._duty = duty
         self._standing = _Standing(0, LaneHealth(), 0, has_replay=False)
         self._lane: Lane | None = None
-        self._replaying: Replaying | None = None
+        self._replaying: ReplayDriver | None = None
 
     @property
     def health(self) -> LaneHealth:
@@ -99,7 +99,7 @@ class Delivering:
             self._reader.running_replay(row.no) is not None,
         )
 
-    def _open(self, config: LaneConfig) -> tuple[Lane, Replaying]:
+    def _open(self, config: LaneConfig) -> tuple[Lane, ReplayDriver]:
         loop_no, health, newest_delivery_id, has_replay = self._standing
         lane = Lane(
             loop_no=loop_no,
@@ -119,7 +119,7 @@ class Delivering:
             notes=self._notes,
             duty=self._duty,
         )
-        replaying = Replaying(loop_no, self._ledger, self._reader, lane.nudge, self._loop_id)
+        replaying = ReplayDriver(loop_no, self._ledger, self._reader, lane.nudge, self._loop_id)
         lane.start()
         replaying.start(has_one=has_replay)
         return lane, replaying

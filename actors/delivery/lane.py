@@ -8,16 +8,16 @@ import random
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.delivery.cpu_throttle import Duty
-from actors.delivery.monotonic_clock import SteadyTime
-from actors.delivery.outbox_reader import Backlog
-from actors.delivery.outcome_policy import Verdicts
+from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.monotonic_clock import MonotonicWallClock
+from actors.delivery.outbox_reader import OutboxReader
+from actors.delivery.outcome_policy import OutcomePolicy
 from actors.delivery.outcome_recorder import OutcomeRecorder
-from actors.delivery.prefetch_buffer import InHand, SharedBytes
-from actors.delivery.rate_limiter import Pace
-from actors.delivery.request_builder import EventTooLarge, LaneConfig, Posts
-from actors.delivery.telemetry import AttemptNotes
-from actors.delivery.worker_pool import Crew
+from actors.delivery.prefetch_buffer import PrefetchBuffer, SharedBytes
+from actors.delivery.rate_limiter import RateLimiter
+from actors.delivery.request_builder import EventTooLarge, LaneConfig, RequestBuilder
+from actors.delivery.telemetry import AttemptTelemetry
+from actors.delivery.worker_pool import WorkerPool
 from actors.ledger.port import LedgerReader
 from actors.ports import Clock, HttpAnswer, LedgerWriter, Sender
 from domain.breaker import Breaker, is_down
@@ -63,8 +63,8 @@ class Lane:
         newest_before: int = 0,
         max_in_hand: int = MAX_IN_HAND,
         shared_bytes: SharedBytes,
-        notes: AttemptNotes | None = None,
-        duty: Duty | None = None,
+        notes: AttemptTelemetry | None = None,
+        duty: CpuThrottle | None = None,
     ) -> None:
         """`health`: how the handler did when a lane before this one last said so.
 
@@ -75,10 +75,10 @@ class Lane:
         """
         self._sender = sender
         self._clock = clock
-        self._time = SteadyTime(clock)
-        self._notes = notes or AttemptNotes(config.loop_id)
+        self._time = MonotonicWallClock(clock)
+        self._notes = notes or AttemptTelemetry(config.loop_id)
         self._rng = rng
-        self._verdicts = Verdicts(retry_schedule, rng)
+        self._verdicts = OutcomePolicy(retry_schedule, rng)
         self._timeout_s = timeout_s
         self._disable_after_s = disable_after_s
         self._on_disable = on_disable
@@ -87,15 +87,15 @@ class Lane:
         self._config = config
         #: Whether an order or a rate is to be kept.
         self._is_bound = config.ordered or config.rate_limit is not None
-        self._posts = Posts(config, timeout_s)
-        self._pace = Pace(config.rate_limit, clock.monotonic_s())
+        self._posts = RequestBuilder(config, timeout_s)
+        self._pace = RateLimiter(config.rate_limit, clock.monotonic_s())
         self._breaker = Breaker(health or LaneHealth(), self._time.now_ms(), self._limit())
         if self._has_failed_too_long():  # and was resumed all the same: it is given its time anew
             self._breaker.forgive()
         self._recorder = OutcomeRecorder(loop_no, ledger, lambda: self._breaker.health, self._recorded, config.loop_id)
-        self._in_hand = InHand(max_in_hand, shared_bytes)
-        self._crew = Crew(limit=self._limit, openings=self._openings, take=self._take, do=self._attempt)
-        self._backlog = Backlog(
+        self._in_hand = PrefetchBuffer(max_in_hand, shared_bytes)
+        self._crew = WorkerPool(limit=self._limit, openings=self._openings, take=self._take, do=self._attempt)
+        self._backlog = OutboxReader(
             loop_no,
             reader,
             self._time,
@@ -178,7 +178,7 @@ class Lane:
             self._in_hand.release_queue()
             self._backlog.order(strictly=config.ordered)
         self._config = config
-        self._posts = Posts(config, self._timeout_s)
+        self._posts = RequestBuilder(config, self._timeout_s)
         self._pace.rate = config.rate_limit
         self._breaker.enough = self._limit()
         self._is_bound = config.ordered or config.rate_limit is not None

@@ -27,7 +27,7 @@ RELOADS_S: Final = (0.0, 1.0, 5.0)
 MAX_BACKOFF_S: Final = 5.0
 
 
-class StoredLoop:
+class LoopRepository:
     """The loop as its events in the ledger tell it; what is in memory is never ahead of them.
 
     Changes are made one after the other: each to a copy, which becomes the loop when its events are in the ledger.

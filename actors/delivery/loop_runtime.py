@@ -12,16 +12,16 @@ from typing import Any, Final, Protocol
 import msgspec
 
 from actors import commands as c
-from actors.delivery.cpu_throttle import Duty
+from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.delivering import DISABLE_AFTER_S, Delivering, LoopLedger
 from actors.delivery.lane_config import lane_config
-from actors.delivery.loop_repository import StoredLoop, persistently
+from actors.delivery.loop_repository import LoopRepository, persistently
 from actors.delivery.loop_views import health_view, loop_view, replay_view
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.proof_search import look_for_proof
-from actors.delivery.request_builder import LaneConfig, Posts
+from actors.delivery.proof_search import search_for_proof
+from actors.delivery.request_builder import LaneConfig, RequestBuilder
 from actors.delivery.sample_posts import sample_request, sample_result
-from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.port import LedgerReader
 from actors.ports import Clock, Prover, Sender
 from domain.delivery import OfferedDelivery
@@ -44,7 +44,7 @@ class UrlCheck(Protocol):
         ...
 
 
-class FeedbackLoopCore:
+class LoopRuntime:
     """One loop: alone in changing it, and in delivering to it.
 
     Commands are carried out one after the other, and answered when they are in the ledger. What delivers follows the
@@ -70,8 +70,8 @@ class FeedbackLoopCore:
         random: randoms.Random,
         shared_bytes: SharedBytes,
         disable_after_s: float = DISABLE_AFTER_S,
-        notes: AttemptNotes | None = None,
-        duty: Duty | None = None,
+        notes: AttemptTelemetry | None = None,
+        duty: CpuThrottle | None = None,
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
@@ -94,10 +94,10 @@ class FeedbackLoopCore:
             shared_bytes=shared_bytes,
             disable_after_s=disable_after_s,
             on_disable=self._give_up,
-            notes=notes or AttemptNotes(loop_id),
+            notes=notes or AttemptTelemetry(loop_id),
             duty=duty,
         )
-        self._stored = StoredLoop(loop_id, ledger, reader, self._follow, self._delivering.hold)
+        self._stored = LoopRepository(loop_id, ledger, reader, self._follow, self._delivering.hold)
         self._giving_up: asyncio.Task[None] | None = None
 
     # --- life
@@ -146,7 +146,7 @@ class FeedbackLoopCore:
             Conflict: the URL was changed meanwhile, so that it proves nothing.
         """
         sought = await self._stored.change(_existing)
-        search = await look_for_proof(self._prover, sought.url, sought.verification_token)
+        search = await search_for_proof(self._prover, sought.url, sought.verification_token)
 
         def note(loop: FeedbackLoop) -> c.Loop:
             if (loop.url, loop.verification_token) != (sought.url, sought.verification_token):
@@ -259,7 +259,7 @@ class FeedbackLoopCore:
             raise InvalidInput(f"type {problem}", [("/type", problem)])
         now_ms = self._clock.now_ms()
         event_id = self._new_event_id(now_ms)
-        posts = Posts(self._lane_config(loop), self._timeout_s)
+        posts = RequestBuilder(self._lane_config(loop), self._timeout_s)
         request = sample_request(posts, Trigger(type), event_id, now_ms, data)
         answer = await self._sender.post(request)
         if answer.status is not None and 200 <= answer.status < 300:

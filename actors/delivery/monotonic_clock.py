@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.ports import Clock
 
 
-class SteadyTime:
+class MonotonicWallClock:
     """Unix time that never goes back while the process lives.
 
     A clock that is set forward is followed. One that is set back is not: what was to be done in five seconds is done in

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.delivery.monotonic_clock import SteadyTime
+from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.ledger.port import LedgerReader
 from domain.errors import FeedbackLoopsError
 
@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 1.0
 
 
-class OutboxWatch:
+class OutboxPoller:
     """Tells every `EVERY_S` which loops of the whole ledger are due: a retry, a replay, an offer that was lost.
 
     One query, whose cost grows with the loops that are owed something; so a loop that rests costs nothing.
     """
 
-    def __init__(self, reader: LedgerReader, time: SteadyTime, on_due: Callable[[Sequence[str]], None]) -> None:
+    def __init__(self, reader: LedgerReader, time: MonotonicWallClock, on_due: Callable[[Sequence[str]], None]) -> None:
         """`on_due` gets the ids, and must not block."""
         self._reader = reader
         self._time = time

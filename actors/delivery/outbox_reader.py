@@ -7,8 +7,8 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from actors.delivery.monotonic_clock import SteadyTime
-from actors.delivery.prefetch_buffer import InHand
+from actors.delivery.monotonic_clock import MonotonicWallClock
+from actors.delivery.prefetch_buffer import PrefetchBuffer
 from actors.ledger.port import LedgerReader
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError
@@ -20,7 +20,7 @@ READ_AT_ONCE: Final = 250
 MIN_READ_GAP_S: Final = 0.02
 
 
-class Backlog:
+class OutboxReader:
     """Keeps what is in hand filled from the outbox: when it falls to half, when a retry is due, and when it is nudged.
 
     In strict order it takes what was recorded first, due or not; otherwise what is due, the soonest first. A new one is
@@ -31,8 +31,8 @@ class Backlog:
         self,
         loop_no: int,
         reader: LedgerReader,
-        time: SteadyTime,
-        in_hand: InHand,
+        time: MonotonicWallClock,
+        in_hand: PrefetchBuffer,
         on_taken: Callable[[], None],
         *,
         loop_id: str,

@@ -16,7 +16,7 @@ BREAKS_AT_ONCE_S: Final = 1.0
 _BREAKS: Final = frozenset({"connect", "disconnect"})
 
 
-class Verdict(NamedTuple):
+class AttemptResult(NamedTuple):
     """What comes of an attempt."""
 
     outcome: AttemptOutcome
@@ -26,7 +26,7 @@ class Verdict(NamedTuple):
     disable: bool
 
 
-class Verdicts:
+class OutcomePolicy:
     """Judges answers by the retry schedule.
 
     A turn of the schedule is one attempt, and a second one at once if the connection broke at once. That one is not
@@ -45,7 +45,7 @@ class Verdicts:
 
     def judge(
         self, delivery: OfferedDelivery, at_ms: int, now_ms: int, answer: HttpAnswer, *, is_well: bool
-    ) -> Verdict:
+    ) -> AttemptResult:
         """What comes of an attempt from `at_ms` to `now_ms`. `is_well`: the handler is not known to be down."""
         number, forgiven = delivery.attempts + 1, delivery.forgiven
         # Chance is the operating system's, and costs more than all the rest: only what failed needs it.
@@ -75,9 +75,9 @@ class Verdicts:
             headers_text(answer.head_start),
         )
         if decision.state is not DeliveryState.PENDING:
-            return Verdict(outcome, None, decision.disable)
+            return AttemptResult(outcome, None, decision.disable)
         again = delivery._replace(attempts=number, due_at_ms=decision.due_at_ms, forgiven=forgiven)
-        return Verdict(outcome, again, decision.disable)
+        return AttemptResult(outcome, again, decision.disable)
 
     def _may_have_second(self, delivery_id: int, answer: HttpAnswer) -> bool:
         """Whether the connection broke at once, and for the first time in this turn; takes note of it."""

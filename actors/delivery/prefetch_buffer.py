@@ -62,7 +62,7 @@ class _Share:
         self._shared.used += max(self.bytes - assured, 0) - max(before - assured, 0)
 
 
-class InHand:
+class PrefetchBuffer:
     """Deliveries queued, under way, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
 
     The lanes of a process share one bound of bytes, so that many backlogs take no more memory than one. Each is assured

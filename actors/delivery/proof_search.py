@@ -10,14 +10,14 @@ from actors.ports import Fetched, Prover
 from domain.verification import NOT_THE_PROOF, dns_name, file_locations, proves, shortfall
 
 
-class Search(NamedTuple):
+class ProofSearch(NamedTuple):
     """What was found, a finding for each place that was looked at; and the first place with the proof, or None."""
 
     findings: list[Finding]
     location: str | None
 
 
-async def look_for_proof(prover: Prover, url: str, token: str) -> Search:
+async def search_for_proof(prover: Prover, url: str, token: str) -> ProofSearch:
     """Looks for the file beside the script and at the root, and for the DNS record when there is no such file.
 
     A host that is an address has no such record.
@@ -28,7 +28,7 @@ async def look_for_proof(prover: Prover, url: str, token: str) -> Search:
     name = dns_name(url)
     if name is not None and not any(finding.matched for finding in findings):
         findings.append(_finding(f"dns:{name}", await prover.fetch_txt(name), token))
-    return Search(findings, next((finding.location for finding in findings if finding.matched), None))
+    return ProofSearch(findings, next((finding.location for finding in findings if finding.matched), None))
 
 
 def _finding(location: str, fetched: list[Fetched], token: str) -> Finding:

@@ -8,7 +8,7 @@ from typing import Final
 MAX_LATE_S: Final = 0.05
 
 
-class Pace:
+class RateLimiter:
     """Spaces starts evenly. In any second there are at most one more than the rate says, a restart included.
 
     Each start has a slot, slots are at least `1 / rate` apart, and a start is at most `MAX_LATE_S` (or one such gap)

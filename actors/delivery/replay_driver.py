@@ -23,7 +23,7 @@ FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
 
 
-class Replaying:
+class ReplayDriver:
     """Keeps a loop's running replay going, when there is one and the loop is delivered to.
 
     It holds nothing: how far a replay has come is in the ledger, so one that starts anew goes on from there.

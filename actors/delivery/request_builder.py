@@ -49,7 +49,7 @@ class LaneConfig(NamedTuple):
     ordered: bool = False
 
 
-class Posts:
+class RequestBuilder:
     """Makes the requests of one loop. What is the same for all of them, or for all of one second, is made once."""
 
     def __init__(self, config: LaneConfig, timeout_s: float) -> None:

@@ -8,7 +8,7 @@ import msgspec
 
 from actors import commands as c
 from actors.delivery.outcome_recorder import answer_excerpt, error_word
-from actors.delivery.request_builder import Posts
+from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.sample_events import sample_fields
 from actors.ports import HttpAnswer, HttpRequest
 from domain.errors import InvalidInput
@@ -16,7 +16,9 @@ from domain.payload import encode_json
 from domain.values import Trigger
 
 
-def sample_request(posts: Posts, trigger: Trigger, event_id: bytes, now_ms: int, data: dict[str, Any]) -> HttpRequest:
+def sample_request(
+    posts: RequestBuilder, trigger: Trigger, event_id: bytes, now_ms: int, data: dict[str, Any]
+) -> HttpRequest:
     """The POST of a sample event. `data` takes the place of the sample's fields.
 
     Raises:

@@ -17,7 +17,7 @@ DEAD_EVERY_MS: Final = 1000
 _DEAD: Final = int(DeliveryState.DEAD)
 
 
-class AttemptNotes:
+class AttemptTelemetry:
     """Takes note of one loop's attempts. That a handler fails is its owner's affair: no line of it is above `info`."""
 
     def __init__(self, loop_id: str, figures: DeliveryFigures | None = None, traces: Traces | None = None) -> None:

@@ -12,7 +12,7 @@ T = TypeVar("T")
 MAX_WAIT_S: Final = 1.0
 
 
-class Crew(Generic[T]):
+class WorkerPool(Generic[T]):
     """Does one thing after the other in each of at most `limit()` tasks, for as long as there is something to do.
 
     The tasks are long-lived: one for each delivery would cost a tenth of a POST. Those without work rest until

@@ -10,8 +10,8 @@ from itertools import islice
 from typing import Any, Final, NamedTuple, Protocol
 
 from actors.compatibility import crosses
-from actors.delivery.monotonic_clock import SteadyTime
-from actors.delivery.outbox_poller import OutboxWatch
+from actors.delivery.monotonic_clock import MonotonicWallClock
+from actors.delivery.outbox_poller import OutboxPoller
 from actors.ledger.port import LedgerReader
 from actors.ports import Clock, Sender
 from domain.delivery import OfferedDelivery
@@ -47,7 +47,7 @@ COMMANDS: Final = frozenset(
 
 
 class LoopCore(Protocol):
-    """A loop that is awake; see `actors.delivery.loop_runtime.FeedbackLoopCore`."""
+    """A loop that is awake; see `actors.delivery.loop_runtime.LoopRuntime`."""
 
     @property
     def is_at_rest(self) -> bool: ...
@@ -137,7 +137,7 @@ class LoopHost:
         self._ending: dict[str, asyncio.Task[None]] = {}
         self._to_wake: deque[str] = deque()
         self._alarm: asyncio.TimerHandle | None = None
-        self._watch = OutboxWatch(reader, SteadyTime(clock), self._due)
+        self._watch = OutboxPoller(reader, MonotonicWallClock(clock), self._due)
 
     def start(self) -> None:
         """Begins to watch the outbox, in the running event loop."""

@@ -20,10 +20,10 @@ from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
 from actors.application.service import Service
-from actors.delivery.cpu_throttle import Duty
-from actors.delivery.loop_runtime import FeedbackLoopCore
+from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.enrichment.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
 from actors.ipc.pool import Door, Links, link_token
@@ -163,10 +163,10 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
     ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
     sender, prover = HttpSender(handlers), HttpProver(handlers, nameserver=settings.nameserver)
     chance, shared_bytes = random.SystemRandom(), SharedBytes()
-    duty, figures, spans = Duty(time.monotonic, time.process_time), _delivery_figures(), traces(kind)
+    duty, figures, spans = CpuThrottle(time.monotonic, time.process_time), _delivery_figures(), traces(kind)
 
-    def make_core(loop_id: str) -> FeedbackLoopCore:
-        return FeedbackLoopCore(
+    def make_core(loop_id: str) -> LoopRuntime:
+        return LoopRuntime(
             loop_id=loop_id,
             ledger=ledger,
             reader=store,
@@ -180,7 +180,7 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
             disable_after_s=settings.disable_after_s,
             random=chance,
             shared_bytes=shared_bytes,
-            notes=AttemptNotes(loop_id, figures, spans),
+            notes=AttemptTelemetry(loop_id, figures, spans),
             duty=duty,
         )
 

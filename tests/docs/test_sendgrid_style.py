@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from actors.delivery.request_builder import LaneConfig, Posts, SigningSecret
+from actors.delivery.request_builder import LaneConfig, RequestBuilder, SigningSecret
 from actors.delivery.sample_posts import sample_request
 from actors.ports import HttpRequest
 from api.cli.commands.loops import group
@@ -39,7 +39,7 @@ def page() -> dict[str, Any]:
 def post_of(trigger: Trigger, **data: Any) -> HttpRequest:
     """The POST of a sample event, to a loop with `format: json`; `data` takes the place of the sample's fields."""
     config = LaneConfig("fl_1", "acc_1", "https://example.com/hooks/mail", "json", (SigningSecret(KEY, None),))
-    return sample_request(Posts(config, 1.0), trigger, EVENT_ID, time.time_ns() // 1_000_000, data)
+    return sample_request(RequestBuilder(config, 1.0), trigger, EVENT_ID, time.time_ns() // 1_000_000, data)
 
 
 def taken(page: dict[str, Any], post: HttpRequest) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from actors import commands as c
 from actors.application.deliveries import DeliveryService
 from actors.application.statistics import FiguresService
 from actors.delivery.lane_config import lane_config
-from actors.delivery.request_builder import Posts
+from actors.delivery.request_builder import RequestBuilder
 from domain.errors import Conflict, NotFound
 from domain.feedback_loop import SECRET_OVERLAP_MS
 from domain.values import id_text
@@ -72,7 +72,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_a_post_is_made_again_as_it_was(world: World) -> None:
     """Format, address and secret are those of its time, whatever has changed since: the same to the byte."""
-    sent = Posts(world.config, 1.0).request(world.event.event_id, world.event.fields, NOW_MS)
+    sent = RequestBuilder(world.config, 1.0).request(world.event.event_id, world.event.fields, NOW_MS)
 
     post = world.post()
 

@@ -17,7 +17,7 @@ import pytest
 
 from actors.adapters.proof_fetcher import HttpProver
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.proof_search import look_for_proof
+from actors.delivery.proof_search import search_for_proof
 from actors.ports import Fetched
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.values import HandlerUrl
@@ -403,11 +403,11 @@ def test_search() -> None:
         async with raw_handler(script) as handler, name_server(**records) as (names, address):
             prover = HttpProver(HandlerResolver(LOCAL, look_up), nameserver=address)
             url = handler.url("/dir/x.php", host="shop.example")
-            by_file = await look_for_proof(prover, url, token)
+            by_file = await search_for_proof(prover, url, token)
             served.clear()
-            by_name = await look_for_proof(prover, url, token)
+            by_name = await search_for_proof(prover, url, token)
             names.records = {}
-            nowhere = await look_for_proof(prover, url, token)
+            nowhere = await search_for_proof(prover, url, token)
 
             assert [f.matched for f in by_file.findings] == [False, True]
             assert by_file.location == handler.url(f"/{file_name(token)}", host="shop.example")

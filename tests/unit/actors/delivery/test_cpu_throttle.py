@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.delivery.cpu_throttle import MAX_REST_S, MIN_REST_S, PIECES, WINDOW_S, Duty
+from actors.delivery.cpu_throttle import MAX_REST_S, MIN_REST_S, PIECES, WINDOW_S, CpuThrottle
 
 
 class Core:
@@ -15,10 +15,10 @@ class Core:
         self.now_s = 100.0
         self.cpu_s = 7.0
 
-    def duty(self, share: float = 0.5) -> Duty:
-        return Duty(lambda: self.now_s, lambda: self.cpu_s, share)
+    def duty(self, share: float = 0.5) -> CpuThrottle:
+        return CpuThrottle(lambda: self.now_s, lambda: self.cpu_s, share)
 
-    def work(self, duty: Duty, pieces: int, cpu_s: float, waits_s: float = 0.0) -> float:
+    def work(self, duty: CpuThrottle, pieces: int, cpu_s: float, waits_s: float = 0.0) -> float:
         """Does pieces of work that use so much processor time each, resting when told to; gives the time rested."""
         rested_s = 0.0
         for _ in range(pieces):

@@ -16,10 +16,10 @@ from standardwebhooks import Webhook
 from actors.adapters.http_client import HttpSender
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery import prefetch_buffer as in_hand_module
-from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, Duty
+from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, CpuThrottle
 from actors.delivery.lane import LATE_MS, Lane
-from actors.delivery.monotonic_clock import SteadyTime
-from actors.delivery.outbox_poller import OutboxWatch
+from actors.delivery.monotonic_clock import MonotonicWallClock
+from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.delivery.request_builder import LaneConfig, SigningSecret
 from actors.ports import HttpAnswer, HttpRequest
@@ -71,7 +71,7 @@ def make_lane(
     schedule: str = "0.05",
     max_in_hand: int = 1000,
     disable_after_s: float = 1e6,
-    duty: Duty | None = None,
+    duty: CpuThrottle | None = None,
     **changes: Any,
 ) -> Lane:
     return Lane(
@@ -191,7 +191,9 @@ def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
             lane.start()
             lane.resume()
             await settled(world, lane)
-            watch = OutboxWatch(world.reader, SteadyTime(world.clock), lambda due: lane.nudge() if due else None)
+            watch = OutboxPoller(
+                world.reader, MonotonicWallClock(world.clock), lambda due: lane.nudge() if due else None
+            )
             watch.start()
             await make_active(world)
             await world.owe(2)
@@ -646,7 +648,9 @@ def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
             await world.owe(3)
             world.reader.is_away = True
             lane = make_lane(world, [])
-            watch = OutboxWatch(world.reader, SteadyTime(world.clock), lambda due: lane.nudge() if due else None)
+            watch = OutboxPoller(
+                world.reader, MonotonicWallClock(world.clock), lambda due: lane.nudge() if due else None
+            )
             watch.start()
             lane.start()
             lane.resume()
@@ -671,7 +675,7 @@ def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
         nonlocal now_s
         async with a_world(tmp_path) as world:
             await world.owe(2 * PIECES, age_ms=LATE_MS + 1000)
-            duty = Duty(lambda: now_s, lambda: next(used_s))
+            duty = CpuThrottle(lambda: now_s, lambda: next(used_s))
             lane = make_lane(world, [], max_concurrency=1, duty=duty)
             lane.start()
             lane.resume()
@@ -698,7 +702,7 @@ def test_a_burst_never_rests_though_it_went_through_the_outbox(tmp_path: Path) -
         async with a_world(tmp_path) as world:
             await world.owe(4 * PIECES)
             used_s = itertools.count(0.0, 10.0)
-            lane = make_lane(world, [], max_concurrency=1, duty=Duty(lambda: 0.0, lambda: next(used_s)))
+            lane = make_lane(world, [], max_concurrency=1, duty=CpuThrottle(lambda: 0.0, lambda: next(used_s)))
             lane.start()
             lane.resume()
             await settled(world, lane)

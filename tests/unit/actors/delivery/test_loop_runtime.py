@@ -15,8 +15,8 @@ import pytest
 from standardwebhooks import Webhook
 
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery.loop_repository import StoredLoop
-from actors.delivery.loop_runtime import FeedbackLoopCore
+from actors.delivery.loop_repository import LoopRepository
+from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.handler_policy import HandlerPolicy
@@ -34,8 +34,8 @@ async def look_up(host: str) -> list[str]:
     return ["10.0.0.1"] if host == "inside.example" else ["93.184.216.34"]
 
 
-def make_core(world: World) -> FeedbackLoopCore:
-    return FeedbackLoopCore(
+def make_core(world: World) -> LoopRuntime:
+    return LoopRuntime(
         loop_id=world.loop_id,
         ledger=world.ledger,
         reader=world.reader,
@@ -54,7 +54,7 @@ def make_core(world: World) -> FeedbackLoopCore:
 @asynccontextmanager
 async def a_core(
     directory: Path, *, verified: bool = True, **settings: Any
-) -> AsyncIterator[tuple[FeedbackLoopCore, World]]:
+) -> AsyncIterator[tuple[LoopRuntime, World]]:
     """A core that runs, of a loop that is verified or not."""
     async with a_world(directory, **settings) as world:
         core = make_core(world)
@@ -310,7 +310,7 @@ def test_somebody_else_was_first(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_core(tmp_path) as (core, world):
-            other = StoredLoop(world.loop_id, world.ledger, world.reader, lambda _: None, lambda: None)
+            other = LoopRepository(world.loop_id, world.ledger, world.reader, lambda _: None, lambda: None)
 
             def rotate(loop: Any) -> None:
                 loop.rotate_secret(world.clock.now_ms())

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from actors.delivery import prefetch_buffer as in_hand_module
-from actors.delivery.prefetch_buffer import ASSURED_BYTES, InHand, SharedBytes
+from actors.delivery.prefetch_buffer import ASSURED_BYTES, PrefetchBuffer, SharedBytes
 from domain.delivery import OfferedDelivery
 
 
@@ -13,13 +13,13 @@ def a_delivery(number: int, due_at_ms: int = 0, size: int = 2) -> OfferedDeliver
     return OfferedDelivery(number, b"e" * 16, "open", b"x" * size, 0, due_at_ms)
 
 
-def popped(in_hand: InHand) -> list[int]:
+def popped(in_hand: PrefetchBuffer) -> list[int]:
     return [in_hand.pop().delivery_id for _ in range(in_hand.queued)]
 
 
 def test_live_and_old_take_turns() -> None:
     """A thousand retries do not hold a fresh event up, nor fresh events the retries; alone either goes as it can."""
-    in_hand = InHand(100, SharedBytes())
+    in_hand = PrefetchBuffer(100, SharedBytes())
     for number in range(1, 6):
         in_hand.take_old(a_delivery(number, due_at_ms=number), number)
     for number in range(11, 14):
@@ -30,7 +30,7 @@ def test_live_and_old_take_turns() -> None:
 
 def test_each_has_its_half() -> None:
     """Offers leave room for what is old, and the old for offers."""
-    in_hand = InHand(8, SharedBytes())
+    in_hand = PrefetchBuffer(8, SharedBytes())
 
     assert sum(in_hand.take_live(a_delivery(n)) for n in range(10)) == 4
     assert sum(in_hand.take_old(a_delivery(n), 0) for n in range(20, 30)) == 4
@@ -44,7 +44,7 @@ def test_each_has_its_half() -> None:
 
 def test_what_is_tried_again_goes_first() -> None:
     """Before all that came out of the outbox, whenever that was due; those of one rank go by id."""
-    in_hand = InHand(100, SharedBytes())
+    in_hand = PrefetchBuffer(100, SharedBytes())
     for number in (7, 5, 6):
         in_hand.take_old(a_delivery(number), 1000)
     first = in_hand.pop()
@@ -58,7 +58,7 @@ def test_what_is_tried_again_goes_first() -> None:
 
 def test_letting_go_of_one() -> None:
     """One that waits is let go; one whose attempt has begun is not."""
-    in_hand = InHand(100, SharedBytes())
+    in_hand = PrefetchBuffer(100, SharedBytes())
     in_hand.take_live(a_delivery(1))
     in_hand.take_live(a_delivery(2))
     in_hand.take_old(a_delivery(3), 0)
@@ -71,7 +71,7 @@ def test_letting_go_of_one() -> None:
 
 def test_the_old_may_rest() -> None:
     """A live event can be taken although it is the old one's turn, which then comes next."""
-    in_hand = InHand(100, SharedBytes())
+    in_hand = PrefetchBuffer(100, SharedBytes())
     in_hand.take_old(a_delivery(1), 0)
     in_hand.take_live(a_delivery(11))
     in_hand.take_live(a_delivery(12))
@@ -86,10 +86,10 @@ def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest
     """One lane may take all that is shared; the next has what it is assured of, and more when the first lets go."""
     monkeypatch.setattr(in_hand_module, "MAX_BYTES", 2 * ASSURED_BYTES)
     shared = SharedBytes()
-    hog, other = InHand(10_000, shared), InHand(10_000, shared)
+    hog, other = PrefetchBuffer(10_000, shared), PrefetchBuffer(10_000, shared)
     quarter, numbers = ASSURED_BYTES // 4, iter(range(100))
 
-    def fill(in_hand: InHand) -> tuple[int, int]:
+    def fill(in_hand: PrefetchBuffer) -> tuple[int, int]:
         """How many live and old ones were taken."""
         live, old = 0, 0
         while in_hand.take_live(a_delivery(next(numbers), size=quarter)):
@@ -100,7 +100,7 @@ def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest
 
     assert fill(hog) == (4, 4)
     assert shared.used == ASSURED_BYTES
-    third = InHand(10_000, shared)
+    third = PrefetchBuffer(10_000, shared)
     assert fill(third) == (4, 4)
     assert shared.used == 2 * ASSURED_BYTES
     assert fill(other) == (2, 2)
@@ -115,7 +115,7 @@ def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest
 def test_one_that_is_larger_than_all_bounds_is_taken_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane with nothing in hand takes one delivery, however large it is and whatever others have."""
     monkeypatch.setattr(in_hand_module, "MAX_BYTES", 0)
-    in_hand = InHand(100, SharedBytes())
+    in_hand = PrefetchBuffer(100, SharedBytes())
 
     assert in_hand.take_old(a_delivery(1, size=ASSURED_BYTES), 0)
     assert not in_hand.take_old(a_delivery(2), 0)

@@ -6,15 +6,15 @@ import random
 
 import pytest
 
-from actors.delivery.monotonic_clock import SteadyTime
-from actors.delivery.rate_limiter import Pace
+from actors.delivery.monotonic_clock import MonotonicWallClock
+from actors.delivery.rate_limiter import RateLimiter
 
 
 @pytest.mark.parametrize("rate", [0.4, 1.0, 2.5, 20.0, 150.0])
 def test_no_second_has_more_than_the_rate_and_one(rate: float) -> None:
     """Whatever the delays between the time for a start and the start, and restarts; and the rate is reached."""
     rng, now_s, starts = random.Random(rate), 0.0, list[float]()
-    pace = Pace(rate, now_s)
+    pace = RateLimiter(rate, now_s)
     while now_s < 60:
         wait_s = pace.wait_s(now_s)
         if wait_s > 0:
@@ -23,7 +23,7 @@ def test_no_second_has_more_than_the_rate_and_one(rate: float) -> None:
         pace.start(now_s)
         starts.append(now_s)
         if rng.random() < 0.02:
-            pace = Pace(rate, now_s)  # another process
+            pace = RateLimiter(rate, now_s)  # another process
     for n, start in enumerate(starts):
         assert sum(start <= other < start + 1 - 1e-9 for other in starts[n:]) <= rate + 1
     assert len(starts) > 60 * rate * 0.7
@@ -31,7 +31,7 @@ def test_no_second_has_more_than_the_rate_and_one(rate: float) -> None:
 
 def test_the_rate_may_change() -> None:
     """The next start keeps to the new rate, and not to what is left of the old one's gap."""
-    pace = Pace(0.001, 0.0)
+    pace = RateLimiter(0.001, 0.0)
     pace.start(1.0)
 
     assert pace.wait_s(1.0) > 900
@@ -65,7 +65,7 @@ class SetClock:
 def test_a_clock_that_is_set() -> None:
     """Set forward it is followed; set back, time goes on as if it were not."""
     clock = SetClock()
-    time = SteadyTime(clock)
+    time = MonotonicWallClock(clock)
     clock.pass_s(2)
 
     assert time.now_ms() == 1_002_000

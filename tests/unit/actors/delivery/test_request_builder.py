@@ -7,14 +7,14 @@ import tracemalloc
 
 import pytest
 
-from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, LaneConfig, Posts, SigningSecret
+from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, LaneConfig, RequestBuilder, SigningSecret
 from domain.payload import form_bytes
 from domain.values import PayloadFormat
 
 
-def posts(payload: PayloadFormat) -> Posts:
+def posts(payload: PayloadFormat) -> RequestBuilder:
     config = LaneConfig("fl_1", "acc_1", "https://h.example/", payload, (SigningSecret(b"s" * 24, None),))
-    return Posts(config, 1.0)
+    return RequestBuilder(config, 1.0)
 
 
 def test_a_form_larger_than_a_post_may_be_is_never_made() -> None:

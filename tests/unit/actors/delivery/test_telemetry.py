@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.telemetry import AttemptTelemetry
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 
@@ -32,7 +32,7 @@ def test_a_dead_delivery_is_told_with_its_ids(caplog: pytest.LogCaptureFixture) 
     Of many that die in one second one is told, with their number.
     """
     caplog.set_level(logging.INFO)
-    notes = AttemptNotes("fl_1")
+    notes = AttemptTelemetry("fl_1")
     for at_ms in (NOW_MS, NOW_MS + 1, NOW_MS + 999, NOW_MS + 1000):
         notes.ended(DELIVERY, outcome(DeliveryState.DEAD), 0.012, at_ms)
     notes.ended(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS + 5000)
@@ -55,7 +55,7 @@ def test_a_dead_delivery_is_told_with_its_ids(caplog: pytest.LogCaptureFixture) 
 def test_every_attempt_is_told_when_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     """At level debug; a breaker's changes are always told, a mistake of ours with its traceback."""
     caplog.set_level(logging.DEBUG)
-    notes = AttemptNotes("fl_1")
+    notes = AttemptTelemetry("fl_1")
     notes.ended(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS)
     notes.breaker_changed(is_open=True)
     notes.not_sent(DELIVERY, ValueError("a line break"))

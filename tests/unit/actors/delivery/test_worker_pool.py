@@ -6,7 +6,7 @@ import asyncio
 
 import uvloop
 
-from actors.delivery.worker_pool import Crew
+from actors.delivery.worker_pool import WorkerPool
 
 
 def test_a_look_that_is_due_already_can_be_asked_for_again() -> None:
@@ -19,7 +19,9 @@ def test_a_look_that_is_due_already_can_be_asked_for_again() -> None:
         async def do(piece: str) -> None:
             done.append(piece)
 
-        crew = Crew(limit=lambda: 1, openings=lambda: len(work), take=lambda: work.pop(0) if work else None, do=do)
+        crew = WorkerPool(
+            limit=lambda: 1, openings=lambda: len(work), take=lambda: work.pop(0) if work else None, do=do
+        )
         crew.look_in(0.0)
         crew.look_in(0.0)
         async with asyncio.timeout(5):

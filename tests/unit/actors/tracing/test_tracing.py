@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from actors.adapters.uuid7 import UUID7s
-from actors.delivery.telemetry import AttemptNotes
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.tracing.setup import is_wanted, sampling, start_tracing
 from actors.tracing.spans import Sampling, Span, Traces
 from api.tracking.hits import event_id_of
@@ -167,7 +167,7 @@ def outcome(**given: Any) -> AttemptOutcome:
 def test_an_attempt_is_a_span_of_its_event() -> None:
     """It says which loop, which attempt, what the handler answered or what went wrong; and nothing of the event."""
     traces = KeptSpans()
-    notes = AttemptNotes("fl_1", traces=traces)
+    notes = AttemptTelemetry("fl_1", traces=traces)
     delivery = OfferedDelivery(1, EVENT, "open", b'{"recipient": "john@example.com"}', 1, NOW_MS)
     notes.ended(delivery, outcome(), 0.012, NOW_MS)
     notes.ended(delivery, outcome(status=200, error=None, state=int(DeliveryState.DELIVERED)), 0.012, NOW_MS)
