@@ -142,7 +142,7 @@ class HttpRequest(NamedTuple):
     timeout_s: float
 
 
-class HttpAnswer(NamedTuple):
+class HttpResponse(NamedTuple):
     """What a handler answered, or why there is no answer. Never an exception: a bad handler is an ordinary thing."""
 
     #: None when there was no answer.
@@ -164,15 +164,15 @@ class HttpAnswer(NamedTuple):
     head_start: bytes = b""
 
 
-class Sender(Protocol):
+class HttpClient(Protocol):
     """POSTs to handlers. Checks the address it connects to (I6), follows no redirect, bounds what it reads."""
 
-    async def post(self, request: HttpRequest) -> HttpAnswer: ...
+    async def post(self, request: HttpRequest) -> HttpResponse: ...
 
     async def close(self) -> None: ...
 
 
-class Fetched(NamedTuple):
+class FetchedProof(NamedTuple):
     """What lies at a place where a verification file or record may be."""
 
     #: The content, at most 4 KiB + 1 byte; None when there is none.
@@ -181,13 +181,13 @@ class Fetched(NamedTuple):
     found: str
 
 
-class Prover(Protocol):
+class ProofFetcher(Protocol):
     """Looks for the proof that a server is its owner's."""
 
-    async def fetch_file(self, url: str) -> Fetched:
+    async def fetch_file(self, url: str) -> FetchedProof:
         """GETs `url`; follows no redirect; only a 200 has a body. Never raises."""
         ...
 
-    async def fetch_txt(self, name: str) -> list[Fetched]:
+    async def fetch_txt(self, name: str) -> list[FetchedProof]:
         """One entry per TXT string set of the DNS name, or a single one without body. Never raises."""
         ...

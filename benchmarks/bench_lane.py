@@ -23,7 +23,7 @@ import msgspec
 import uvloop
 
 from actors.adapters.clock import SystemClock
-from actors.adapters.http_client import HttpSender
+from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.lane import Lane
 from actors.delivery.prefetch_buffer import SharedBytes
@@ -94,7 +94,7 @@ async def measure(url: str, form: str, options: argparse.Namespace) -> None:
         ),
         ledger=ledger,  # type: ignore[arg-type]
         reader=EmptyOutbox(Path("unused")),
-        sender=HttpSender(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8")))),
+        http_client=PinnedHttpClient(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8")))),
         clock=clock,
         rng=random.SystemRandom(),
         retry_schedule=RetrySchedule.parse("5,300"),

@@ -21,7 +21,7 @@ import httpx
 import uvloop
 from httpx_aiohttp import AiohttpTransport
 
-from actors.adapters.http_client import HttpSender
+from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
 from actors.ports import HttpRequest
 from domain.handler_policy import HandlerPolicy, parse_networks
@@ -87,7 +87,7 @@ async def rounds(name: str, post: Post, posts: int, concurrency: int) -> None:
 
 async def measure(url: str, posts: int, concurrency: int) -> None:
     resolver = HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8")))
-    own = HttpSender(resolver)
+    own = PinnedHttpClient(resolver)
     request = HttpRequest(url, HEADERS, BODY, 15.0)
 
     async def own_post() -> None:

@@ -18,7 +18,7 @@ from actors.adapters.clock import SystemClock
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedger
 from actors.ledger.writer import Ledger
-from actors.ports import Fetched, HttpAnswer, HttpRequest
+from actors.ports import FetchedProof, HttpRequest, HttpResponse
 from domain.account import Account
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import StoreUnavailable
@@ -29,12 +29,12 @@ from domain.values import id_text, id_uuid
 from tests.loops import LOOP_ID, a_loop
 
 ACCOUNT_ID = UUID(int=0xACC)
-DELIVERED = HttpAnswer(200, None, "", b"ok", None, "127.0.0.1", 0.001, 2)
+DELIVERED = HttpResponse(200, None, "", b"ok", None, "127.0.0.1", 0.001, 2)
 
 
-def failed(status: int | None = 500, error: str | None = None, retry_after: str | None = None) -> HttpAnswer:
+def failed(status: int | None = 500, error: str | None = None, retry_after: str | None = None) -> HttpResponse:
     """An answer that is no success."""
-    return HttpAnswer(status, error, "", b"", retry_after, "127.0.0.1", 0.001)
+    return HttpResponse(status, error, "", b"", retry_after, "127.0.0.1", 0.001)
 
 
 class FixedRandom(random.Random):
@@ -44,19 +44,19 @@ class FixedRandom(random.Random):
         return 0.5
 
 
-class ScriptedSender:
-    """A `Sender` that keeps every request, and answers as `answer` says when the gate is open."""
+class ScriptedHttpClient:
+    """A `HttpClient` that keeps every request, and answers as `answer` says when the gate is open."""
 
     def __init__(self) -> None:
         self.requests: list[HttpRequest] = []
-        self.answer: Callable[[HttpRequest], HttpAnswer] = lambda _: DELIVERED
+        self.answer: Callable[[HttpRequest], HttpResponse] = lambda _: DELIVERED
         self.gate = asyncio.Event()
         self.gate.set()
         self.under_way = 0
         self.most_under_way = 0
         self.is_closed = False
 
-    async def post(self, request: HttpRequest) -> HttpAnswer:
+    async def post(self, request: HttpRequest) -> HttpResponse:
         self.requests.append(request)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
@@ -81,8 +81,8 @@ def header(request: HttpRequest, name: str) -> str:
     return value
 
 
-class ScriptedProver:
-    """A `Prover` that finds what it is told to."""
+class ScriptedProofFetcher:
+    """A `ProofFetcher` that finds what it is told to."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -91,16 +91,16 @@ class ScriptedProver:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def fetch_file(self, url: str) -> Fetched:
+    async def fetch_file(self, url: str) -> FetchedProof:
         self.asked.append(url)
         await self.gate.wait()
         body = self.files.get(url)
-        return Fetched(None, "404 Not Found") if body is None else Fetched(body, "a file")
+        return FetchedProof(None, "404 Not Found") if body is None else FetchedProof(body, "a file")
 
-    async def fetch_txt(self, name: str) -> list[Fetched]:
+    async def fetch_txt(self, name: str) -> list[FetchedProof]:
         self.asked.append(f"dns:{name}")
         records = self.records.get(name, [])
-        return [Fetched(r, "a TXT record") for r in records] or [Fetched(None, "no TXT record")]
+        return [FetchedProof(r, "a TXT record") for r in records] or [FetchedProof(None, "no TXT record")]
 
 
 class SwitchedLedger:
@@ -193,8 +193,8 @@ class World:
     loop_no: int
     loop_id: str
     clock: SystemClock = field(default_factory=SystemClock)
-    sender: ScriptedSender = field(default_factory=ScriptedSender)
-    prover: ScriptedProver = field(default_factory=ScriptedProver)
+    http_client: ScriptedHttpClient = field(default_factory=ScriptedHttpClient)
+    proof_fetcher: ScriptedProofFetcher = field(default_factory=ScriptedProofFetcher)
     events: int = 0
 
     async def owe(

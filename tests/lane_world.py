@@ -21,12 +21,12 @@ from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.sqlite.read_connection import ReadConnection
 from actors.ledger.sqlite.recorder import LedgerRecorder
-from actors.ports import HttpAnswer, HttpRequest
+from actors.ports import HttpRequest, HttpResponse
 from domain.delivery import OfferedDelivery
 from domain.handler_policy import HandlerPolicy
 from domain.retry import RetrySchedule
 from domain.tracking import EventToRecord
-from tests.fakes import ScriptedProver, SwitchedLedger, WatchedReader, a_world, header, make_active
+from tests.fakes import ScriptedProofFetcher, SwitchedLedger, WatchedReader, a_world, header, make_active
 from tests.virtual_time import VirtualClock, VirtualLedger, VirtualLoop
 
 SCHEDULE: Final = "0,2,10,40"
@@ -34,16 +34,16 @@ TRIES: Final = 5
 TIMEOUT_S: Final = 5.0
 
 #: What a handler may do, and how long it takes. `hang`: nothing, until the time is up.
-ANSWERS: Final[dict[str, HttpAnswer]] = {
-    "ok": HttpAnswer(200, None, "", b"ok", None, "192.0.2.1", 0.01, 2),
-    "slow": HttpAnswer(200, None, "", b"ok", None, "192.0.2.1", 1.5, 2),
-    "500": HttpAnswer(500, None, "", b"", None, "192.0.2.1", 0.02),
-    "422": HttpAnswer(422, None, "", b"", None, "192.0.2.1", 0.02),
-    "410": HttpAnswer(410, None, "", b"", None, "192.0.2.1", 0.02),
-    "429": HttpAnswer(429, None, "", b"", "7", "192.0.2.1", 0.02),
-    "connect": HttpAnswer(None, "connect", "", b"", None, "192.0.2.1", 0.005),
-    "disconnect": HttpAnswer(None, "disconnect", "", b"", None, "192.0.2.1", 0.3),
-    "hang": HttpAnswer(None, "timeout", "", b"", None, "192.0.2.1", TIMEOUT_S),
+ANSWERS: Final[dict[str, HttpResponse]] = {
+    "ok": HttpResponse(200, None, "", b"ok", None, "192.0.2.1", 0.01, 2),
+    "slow": HttpResponse(200, None, "", b"ok", None, "192.0.2.1", 1.5, 2),
+    "500": HttpResponse(500, None, "", b"", None, "192.0.2.1", 0.02),
+    "422": HttpResponse(422, None, "", b"", None, "192.0.2.1", 0.02),
+    "410": HttpResponse(410, None, "", b"", None, "192.0.2.1", 0.02),
+    "429": HttpResponse(429, None, "", b"", "7", "192.0.2.1", 0.02),
+    "connect": HttpResponse(None, "connect", "", b"", None, "192.0.2.1", 0.005),
+    "disconnect": HttpResponse(None, "disconnect", "", b"", None, "192.0.2.1", 0.3),
+    "hang": HttpResponse(None, "timeout", "", b"", None, "192.0.2.1", TIMEOUT_S),
 }
 
 
@@ -71,7 +71,7 @@ class Post:
 
 
 class Handler:
-    """A `Sender` to a handler that answers as it is told, and says how the loop behaves towards it."""
+    """A `HttpClient` to a handler that answers as it is told, and says how the loop behaves towards it."""
 
     def __init__(self, world: LaneWorld) -> None:
         self._world = world
@@ -83,7 +83,7 @@ class Handler:
         #: Times at which POSTs began since the rate limit is what it is.
         self.starts: list[float] = []
 
-    async def post(self, request: HttpRequest) -> HttpAnswer:
+    async def post(self, request: HttpRequest) -> HttpResponse:
         world = self._world
         delivery_id = world.delivery_of[header(request, "webhook-id")]
         now_s = world.loop.time()
@@ -148,7 +148,7 @@ class LaneWorld:
         self.may_arrive: Counter[int] = Counter()
         self.revived: set[int] = set()
         self.late: list[OfferedDelivery] = []
-        #: The promises that were broken: the lane takes what a sender raises for a failed attempt.
+        #: The promises that were broken: the lane takes what an HTTP client raises for a failed attempt.
         self.broken: list[str] = []
         self.life = 0
         self.may_post = True
@@ -185,8 +185,8 @@ class LaneWorld:
             loop_id=self.loop_id,
             ledger=self.ledger,
             reader=self.reader,
-            sender=self.handler,
-            prover=ScriptedProver(),
+            http_client=self.handler,
+            proof_fetcher=ScriptedProofFetcher(),
             resolver=HandlerResolver(HandlerPolicy(()), look_up),
             clock=self.clock,
             master_key=b"m" * 32,

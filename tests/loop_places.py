@@ -12,10 +12,10 @@ from actors.adapters.clock import SystemClock
 from actors.ledger.port import LedgerReader
 from actors.loops.loop_host import LoopHost, Order, Standing
 from actors.loops.placement import Node
-from actors.ports import Sender
+from actors.ports import HttpClient
 from domain.delivery import OfferedDelivery
 from domain.errors import Unavailable
-from tests.fakes import ScriptedSender
+from tests.fakes import ScriptedHttpClient
 
 NODES = [Node("node-1", 2, 16e9)]
 
@@ -105,7 +105,7 @@ class Process:
             node=node,
             make_core=self._make_core,
             reader=as_reader(reader),
-            sender=cast(Sender, ScriptedSender()),
+            http_client=cast(HttpClient, ScriptedHttpClient()),
             clock=SystemClock(),
         )
         self.host.start()

@@ -10,10 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from actors.adapters.http_connection import HandlerConnection
-from actors.adapters.http_response import Broken, RawAnswer, Stale
+from actors.adapters.http_connection import HttpConnection
+from actors.adapters.http_response import Broken, ParsedResponse, Stale
 from actors.adapters.resolver import AddressNotAllowed, HandlerResolver, NameNotResolved
-from actors.ports import HttpAnswer, HttpRequest
+from actors.ports import HttpRequest, HttpResponse
 from domain.values import HandlerUrl
 
 CONNECT_TIMEOUT_S: Final = 5.0
@@ -33,7 +33,7 @@ class _Origin:
         self.host = host
         self.port = port
         self.is_tls = is_tls
-        self.idle: list[HandlerConnection] = []
+        self.idle: list[HttpConnection] = []
 
 
 class _Target(NamedTuple):
@@ -44,8 +44,8 @@ class _Target(NamedTuple):
     head: str
 
 
-class HttpSender:
-    """`Sender` on a lean HTTP/1.1 client of our own (docs/adr/0003: measured against aiohttp and httpx).
+class PinnedHttpClient:
+    """`HttpClient` on a lean HTTP/1.1 client of our own (docs/adr/0003: measured against aiohttp and httpx).
 
     Connects to addresses that the resolver permits and to nothing else, follows no redirect, keeps no cookie, asks for
     no compression and undoes none. A bad handler is an answer with an `error`, never an exception. Connections are kept
@@ -57,10 +57,10 @@ class HttpSender:
         self._tls = tls or ssl.create_default_context()
         self._targets: dict[str, _Target] = {}
         self._origins: dict[tuple[str, str, int], _Origin] = {}
-        self._connections: set[HandlerConnection] = set()
+        self._connections: set[HttpConnection] = set()
         self._idle_count = 0
 
-    async def post(self, request: HttpRequest) -> HttpAnswer:
+    async def post(self, request: HttpRequest) -> HttpResponse:
         """Sends one request and reads its answer.
 
         Raises:
@@ -74,10 +74,10 @@ class HttpSender:
             answer, address = await self._exchange(target.origin, data, ends_s, request.timeout_s)
         except Broken as exc:
             duration_s = time.perf_counter() - begun_s
-            return HttpAnswer(None, exc.word, str(exc), exc.raw_start, None, exc.address, duration_s)
+            return HttpResponse(None, exc.word, str(exc), exc.raw_start, None, exc.address, duration_s)
         status, body_start, retry_after, body_bytes, head = answer
         duration_s = time.perf_counter() - begun_s
-        return HttpAnswer(status, None, "", body_start, retry_after, address, duration_s, body_bytes, head)
+        return HttpResponse(status, None, "", body_start, retry_after, address, duration_s, body_bytes, head)
 
     async def close(self) -> None:
         """Closes every connection; exchanges under way end as `disconnect`."""
@@ -102,7 +102,7 @@ class HttpSender:
 
     async def _exchange(
         self, origin: _Origin, data: bytes, ends_s: float, timeout_s: float
-    ) -> tuple[RawAnswer, str | None]:
+    ) -> tuple[ParsedResponse, str | None]:
         connection = self._take_idle(origin)
         if connection is not None:
             try:
@@ -120,7 +120,7 @@ class HttpSender:
             self._keep(origin, connection)
         return answer, connection.address
 
-    def _take_idle(self, origin: _Origin) -> HandlerConnection | None:
+    def _take_idle(self, origin: _Origin) -> HttpConnection | None:
         while origin.idle:
             connection = origin.idle.pop()
             self._idle_count -= 1
@@ -128,7 +128,7 @@ class HttpSender:
                 return connection
         return None
 
-    def _keep(self, origin: _Origin, connection: HandlerConnection) -> None:
+    def _keep(self, origin: _Origin, connection: HttpConnection) -> None:
         now_s = asyncio.get_running_loop().time()
         if self._idle_count >= MAX_IDLE or now_s - connection.opened_s > MAX_AGE_S:
             connection.abort()
@@ -137,7 +137,7 @@ class HttpSender:
         origin.idle.append(connection)
         connection.rest(now_s + IDLE_S)
 
-    async def _connect(self, origin: _Origin, ends_s: float, timeout_s: float) -> HandlerConnection:
+    async def _connect(self, origin: _Origin, ends_s: float, timeout_s: float) -> HttpConnection:
         """A fresh connection to one of the permitted addresses. Those that do not answer share the time."""
         until_s = min(ends_s, asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S)
         addresses = await self._addresses(origin.host, until_s)
@@ -163,8 +163,8 @@ class HttpSender:
         except TimeoutError as exc:
             raise Broken("dns", f"{host} did not resolve in time") from exc
 
-    async def _connect_to(self, origin: _Origin, address: str, until_s: float) -> HandlerConnection:
-        connection = HandlerConnection(asyncio.get_running_loop(), address, self._connections.discard)
+    async def _connect_to(self, origin: _Origin, address: str, until_s: float) -> HttpConnection:
+        connection = HttpConnection(asyncio.get_running_loop(), address, self._connections.discard)
         where = f"{address} port {origin.port}"
         sock = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET)
         missing = "connection to"
@@ -182,7 +182,7 @@ class HttpSender:
         self._connections.add(connection)
         return connection
 
-    async def _begin(self, origin: _Origin, connection: HandlerConnection, sock: socket.socket) -> None:
+    async def _begin(self, origin: _Origin, connection: HttpConnection, sock: socket.socket) -> None:
         """Hands a connected socket over, after the TLS handshake if there is one."""
         tls = self._tls if origin.is_tls else None
         name = origin.host.rstrip(".") if origin.is_tls else None

@@ -14,7 +14,7 @@ from typing import Final
 
 import httptools
 
-from actors.adapters.http_response import Broken, RawAnswer, Stale
+from actors.adapters.http_response import Broken, ParsedResponse, Stale
 
 MAX_HEAD_BYTES: Final = 32 * 1024
 MAX_BODY_BYTES: Final = 64 * 1024
@@ -28,7 +28,7 @@ RAW_START_BYTES: Final = BODY_START_BYTES // 4
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})(?: [^\r\n]*)?\r\n")
 
 
-class HandlerConnection(asyncio.Protocol):
+class HttpConnection(asyncio.Protocol):
     """A connection that carries one exchange at a time. `is_reusable` tells if another may follow."""
 
     # The answer so far; see `_begin_answer`. A status of 0: none yet.
@@ -50,7 +50,7 @@ class HandlerConnection(asyncio.Protocol):
     _is_in_doubt: bool
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, address: str, on_lost: Callable[[HandlerConnection], None]
+        self, loop: asyncio.AbstractEventLoop, address: str, on_lost: Callable[[HttpConnection], None]
     ) -> None:
         self.address = address
         self.is_reusable = False
@@ -58,7 +58,7 @@ class HandlerConnection(asyncio.Protocol):
         self._loop = loop
         self._on_lost = on_lost
         self._transport: asyncio.Transport | None = None
-        self._waiter: asyncio.Future[RawAnswer] | None = None
+        self._waiter: asyncio.Future[ParsedResponse] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ends_s = 0.0
         self._timer_s = 0.0
@@ -67,9 +67,9 @@ class HandlerConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._begin_answer()
 
-    # --- for the sender
+    # --- for the HTTP client
 
-    async def exchange(self, data: bytes, ends_s: float, timeout_s: float) -> RawAnswer:
+    async def exchange(self, data: bytes, ends_s: float, timeout_s: float) -> ParsedResponse:
         """Sends a whole request and gives its answer; by loop time `ends_s` at the latest (`timeout_s`, for the words).
 
         Cancelled, it closes the connection.
@@ -85,7 +85,7 @@ class HandlerConnection(asyncio.Protocol):
         self._exchanges += 1
         self.is_reusable = False
         self._timeout_s = timeout_s
-        waiter: asyncio.Future[RawAnswer] = self._loop.create_future()
+        waiter: asyncio.Future[ParsedResponse] = self._loop.create_future()
         self._waiter = waiter
         self._end_at(ends_s)
         transport.write(data)
@@ -255,7 +255,7 @@ class HandlerConnection(asyncio.Protocol):
         if waiter is not None and not waiter.done():
             retry_after = None if self._retry_after is None else self._retry_after.decode("latin-1")
             head_start = b"\n".join(self._headers)[:HEAD_START_BYTES]
-            waiter.set_result(RawAnswer(self._status, self._body_start, retry_after, self._body_bytes, head_start))
+            waiter.set_result(ParsedResponse(self._status, self._body_start, retry_after, self._body_bytes, head_start))
 
     def _fail(self, word: str, detail: str) -> None:
         self._raise(Broken(word, detail, self.address, self._raw[:RAW_START_BYTES]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class RawAnswer(NamedTuple):
+class ParsedResponse(NamedTuple):
     """What was read of an answer."""
 
     status: int

@@ -18,7 +18,7 @@ from dns.rdtypes.ANY.TXT import TXT
 
 from actors.adapters.http_client import host_header
 from actors.adapters.resolver import HandlerResolver, ResolveError
-from actors.ports import Fetched
+from actors.ports import FetchedProof
 from actors.version import USER_AGENT
 from domain.verification import MAX_CONTENT_BYTES
 
@@ -31,8 +31,8 @@ _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _UNEXPECTED: Final = "it could not be looked for: an unexpected error, which was logged"
 
 
-class HttpProver:
-    """`Prover` on httpcore and dnspython. Connects to permitted addresses alone (I6), each time anew.
+class PinnedProofFetcher:
+    """`ProofFetcher` on httpcore and dnspython. Connects to permitted addresses alone (I6), each time anew.
 
     A URL is asked for just as deliveries ask for it: hosts that other clients find ill-formed are looked up like any.
     """
@@ -53,48 +53,48 @@ class HttpProver:
             network_backend=_PinnedBackend(resolver),
         )
 
-    async def fetch_file(self, url: str) -> Fetched:
+    async def fetch_file(self, url: str) -> FetchedProof:
         """GETs `url` without following redirects; only a 200 has a body. Never raises."""
         return (await self.reach(url))[1]
 
-    async def reach(self, url: str) -> tuple[bool, Fetched]:
+    async def reach(self, url: str) -> tuple[bool, FetchedProof]:
         """As `fetch_file`, and before it whether a server answered over HTTP at all, whatever it said."""
         try:
             async with asyncio.timeout(self._timeout_s):
                 return True, await self._fetch(url)
         except (TimeoutError, httpcore.TimeoutException):
-            return False, Fetched(None, f"no answer came within {self._timeout_s:g} s")
+            return False, FetchedProof(None, f"no answer came within {self._timeout_s:g} s")
         except ResolveError as exc:
-            return False, Fetched(None, str(exc))
+            return False, FetchedProof(None, str(exc))
         except (httpcore.NetworkError, httpcore.ProtocolError, OSError) as exc:
-            return False, Fetched(None, _failure_sentence(exc))
+            return False, FetchedProof(None, _failure_sentence(exc))
         except Exception:
             facts = {"action": "proof_failed", "host": urlsplit(url).hostname}
             log.exception("a verification file could not be asked for", extra=facts)
-            return False, Fetched(None, _UNEXPECTED)
+            return False, FetchedProof(None, _UNEXPECTED)
 
-    async def _fetch(self, url: str) -> Fetched:
+    async def _fetch(self, url: str) -> FetchedProof:
         async with self._pool.stream(**_request(url)) as answer:
             if answer.status != HTTPStatus.OK:
-                return Fetched(None, _status_sentence(answer))
+                return FetchedProof(None, _status_sentence(answer))
             body = await _read_start(answer)
-        return Fetched(body, _body_sentence(body))
+        return FetchedProof(body, _body_sentence(body))
 
-    async def fetch_txt(self, name: str) -> list[Fetched]:
+    async def fetch_txt(self, name: str) -> list[FetchedProof]:
         """One entry for each TXT record of the name, or a single one without body. Never raises."""
         try:
             answer = await self._names.resolve(name, "TXT", search=False)
         except dns.resolver.NXDOMAIN:
-            return [Fetched(None, f"the name {name} does not exist")]
+            return [FetchedProof(None, f"the name {name} does not exist")]
         except dns.resolver.NoAnswer:
-            return [Fetched(None, f"the name {name} has no TXT record")]
+            return [FetchedProof(None, f"the name {name} has no TXT record")]
         except dns.resolver.LifetimeTimeout:
-            return [Fetched(None, f"the name servers did not answer within {self._timeout_s:g} s")]
+            return [FetchedProof(None, f"the name servers did not answer within {self._timeout_s:g} s")]
         except (dns.exception.DNSException, OSError, UnicodeError) as exc:
-            return [Fetched(None, f"the name {name} could not be looked up: {exc}")]
+            return [FetchedProof(None, f"the name {name} could not be looked up: {exc}")]
         except Exception:
             log.exception("a TXT record could not be asked for", extra={"action": "proof_failed", "host": name})
-            return [Fetched(None, _UNEXPECTED)]
+            return [FetchedProof(None, _UNEXPECTED)]
         return [_record(rdata) for rdata in list(answer)[:MAX_RECORDS]]
 
     async def close(self) -> None:
@@ -172,11 +172,11 @@ async def _read_start(answer: httpcore.Response) -> bytes:
     return body[: MAX_CONTENT_BYTES + 1]
 
 
-def _record(rdata: Any) -> Fetched:
+def _record(rdata: Any) -> FetchedProof:
     if not isinstance(rdata, TXT):
-        return Fetched(None, "a record that is no TXT record")
+        return FetchedProof(None, "a record that is no TXT record")
     text = b"".join(rdata.strings)[: MAX_CONTENT_BYTES + 1]
-    return Fetched(text, f"a TXT record: {_shown(text)}")
+    return FetchedProof(text, f"a TXT record: {_shown(text)}")
 
 
 def _status_sentence(answer: httpcore.Response) -> str:

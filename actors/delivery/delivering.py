@@ -14,7 +14,7 @@ from actors.delivery.replay_driver import ReplayDriver
 from actors.delivery.request_builder import LaneConfig
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.port import LedgerReader
-from actors.ports import Clock, LedgerWriter, ReplayLedger, Sender
+from actors.ports import Clock, HttpClient, LedgerWriter, ReplayLedger
 from domain.delivery import LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import NotFound
 from domain.retry import RetrySchedule
@@ -44,7 +44,7 @@ class Delivering:
         loop_id: str,
         ledger: LoopLedger,
         reader: LedgerReader,
-        sender: Sender,
+        http_client: HttpClient,
         clock: Clock,
         retry_schedule: RetrySchedule,
         timeout_s: float,
@@ -58,7 +58,7 @@ class Delivering:
         self._loop_id = loop_id
         self._ledger = ledger
         self._reader = reader
-        self._sender = sender
+        self._http_client = http_client
         self._clock = clock
         self._retry_schedule = retry_schedule
         self._timeout_s = timeout_s
@@ -106,7 +106,7 @@ class Delivering:
             config=config,
             ledger=self._ledger,
             reader=self._reader,
-            sender=self._sender,
+            http_client=self._http_client,
             clock=self._clock,
             rng=self._random,
             retry_schedule=self._retry_schedule,

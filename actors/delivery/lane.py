@@ -19,7 +19,7 @@ from actors.delivery.request_builder import EventTooLarge, LaneConfig, RequestBu
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.delivery.worker_pool import WorkerPool
 from actors.ledger.port import LedgerReader
-from actors.ports import Clock, HttpAnswer, LedgerWriter, Sender
+from actors.ports import Clock, HttpClient, HttpResponse, LedgerWriter
 from domain.breaker import Breaker, is_down
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.retry import RetrySchedule, retry_after_s
@@ -52,7 +52,7 @@ class Lane:
         config: LaneConfig,
         ledger: LedgerWriter,
         reader: LedgerReader,
-        sender: Sender,
+        http_client: HttpClient,
         clock: Clock,
         rng: random.Random,
         retry_schedule: RetrySchedule,
@@ -73,7 +73,7 @@ class Lane:
         `newest_before`: deliveries up to this id may have been attempted by lanes before; what is left of them is in
         the outbox, whatever offers that were long on their way may say.
         """
-        self._sender = sender
+        self._http_client = http_client
         self._clock = clock
         self._time = MonotonicWallClock(clock)
         self._notes = notes or AttemptTelemetry(config.loop_id)
@@ -285,12 +285,12 @@ class Lane:
             self._pace.start(now_s)
             self._crew.look_in(max(self._pace.wait_s(now_s), 0.0))
         try:
-            answer = await self._sender.post(self._posts.request(delivery.event_id, delivery.fields, at_ms))
+            answer = await self._http_client.post(self._posts.request(delivery.event_id, delivery.fields, at_ms))
         except EventTooLarge as exc:
-            answer = HttpAnswer(None, EVENT_TOO_LARGE, str(exc), b"", None, None, 0.0)
+            answer = HttpResponse(None, EVENT_TOO_LARGE, str(exc), b"", None, None, 0.0)
         except Exception as exc:  # noqa: BLE001  what cannot be sent must not end the worker, nor be tried without end
             self._notes.not_sent(delivery, exc)
-            answer = HttpAnswer(None, "internal", repr(exc), b"", None, None, 0.0)
+            answer = HttpResponse(None, "internal", repr(exc), b"", None, None, 0.0)
         finally:
             self._under_way -= 1
             self._notes.landed()
@@ -298,7 +298,7 @@ class Lane:
                 self._landed.set()
         self._settle(delivery, at_ms, answer, probe)
 
-    def _settle(self, delivery: OfferedDelivery, at_ms: int, answer: HttpAnswer, probe: int) -> None:
+    def _settle(self, delivery: OfferedDelivery, at_ms: int, answer: HttpResponse, probe: int) -> None:
         now_ms, was_alert, was_open = self._time.now_ms(), self._breaker.is_alert, self._breaker.is_open
         is_well = not (self._is_paused or self._breaker.is_open)
         verdict = self._verdicts.judge(delivery, at_ms, now_ms, answer, is_well=is_well)
@@ -315,7 +315,7 @@ class Lane:
         if self._breaker.is_open is not was_open:
             self._notes.breaker_changed(is_open=self._breaker.is_open)
 
-    def _note_failure(self, answer: HttpAnswer, now_ms: int, probe: int, *, disable: bool) -> None:
+    def _note_failure(self, answer: HttpResponse, now_ms: int, probe: int, *, disable: bool) -> None:
         """Tells the breaker, and gives up on the handler when it asked for that or has failed for too long."""
         asked_s = None if answer.retry_after is None else retry_after_s(answer.retry_after, now_ms)
         self._breaker.fail(

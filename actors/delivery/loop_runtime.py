@@ -23,7 +23,7 @@ from actors.delivery.request_builder import LaneConfig, RequestBuilder
 from actors.delivery.sample_posts import sample_request, sample_result
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.port import LedgerReader
-from actors.ports import Clock, Prover, Sender
+from actors.ports import Clock, HttpClient, ProofFetcher
 from domain.delivery import OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
@@ -51,7 +51,7 @@ class LoopRuntime:
     ledger: it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. It
     looks into the outbox when it starts, when something falls due, and when it is nudged.
 
-    Many may share a process, and in it the sender and `shared_bytes`.
+    Many may share a process, and in it the HTTP client and `shared_bytes`.
     """
 
     def __init__(
@@ -60,8 +60,8 @@ class LoopRuntime:
         loop_id: str,
         ledger: LoopLedger,
         reader: LedgerReader,
-        sender: Sender,
-        prover: Prover,
+        http_client: HttpClient,
+        proof_fetcher: ProofFetcher,
         resolver: UrlCheck,
         clock: Clock,
         master_key: bytes,
@@ -75,8 +75,8 @@ class LoopRuntime:
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
-        self._sender = sender
-        self._prover = prover
+        self._http_client = http_client
+        self._proof_fetcher = proof_fetcher
         self._resolver = resolver
         self._clock = clock
         self._master_key = master_key
@@ -86,7 +86,7 @@ class LoopRuntime:
             loop_id=loop_id,
             ledger=ledger,
             reader=reader,
-            sender=sender,
+            http_client=http_client,
             clock=clock,
             retry_schedule=retry_schedule,
             timeout_s=delivery_timeout_s,
@@ -146,7 +146,7 @@ class LoopRuntime:
             Conflict: the URL was changed meanwhile, so that it proves nothing.
         """
         sought = await self._stored.change(_existing)
-        search = await search_for_proof(self._prover, sought.url, sought.verification_token)
+        search = await search_for_proof(self._proof_fetcher, sought.url, sought.verification_token)
 
         def note(loop: FeedbackLoop) -> c.Loop:
             if (loop.url, loop.verification_token) != (sought.url, sought.verification_token):
@@ -261,7 +261,7 @@ class LoopRuntime:
         event_id = self._new_event_id(now_ms)
         posts = RequestBuilder(self._lane_config(loop), self._timeout_s)
         request = sample_request(posts, Trigger(type), event_id, now_ms, data)
-        answer = await self._sender.post(request)
+        answer = await self._http_client.post(request)
         if answer.status is not None and 200 <= answer.status < 300:
             self._delivering.probe_now()  # it is well again: what waits need not wait any longer
         return sample_result(self._loop_id, answer)

@@ -6,7 +6,7 @@ import random
 from typing import Final, NamedTuple
 
 from actors.delivery.outcome_recorder import answer_excerpt, error_word, headers_text
-from actors.ports import HttpAnswer
+from actors.ports import HttpResponse
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.retry import Decision, RetrySchedule, decide
 from domain.values import DeliveryState
@@ -44,7 +44,7 @@ class OutcomePolicy:
         self._seconds.clear()
 
     def judge(
-        self, delivery: OfferedDelivery, at_ms: int, now_ms: int, answer: HttpAnswer, *, is_well: bool
+        self, delivery: OfferedDelivery, at_ms: int, now_ms: int, answer: HttpResponse, *, is_well: bool
     ) -> AttemptResult:
         """What comes of an attempt from `at_ms` to `now_ms`. `is_well`: the handler is not known to be down."""
         number, forgiven = delivery.attempts + 1, delivery.forgiven
@@ -79,7 +79,7 @@ class OutcomePolicy:
         again = delivery._replace(attempts=number, due_at_ms=decision.due_at_ms, forgiven=forgiven)
         return AttemptResult(outcome, again, decision.disable)
 
-    def _may_have_second(self, delivery_id: int, answer: HttpAnswer) -> bool:
+    def _may_have_second(self, delivery_id: int, answer: HttpResponse) -> bool:
         """Whether the connection broke at once, and for the first time in this turn; takes note of it."""
         if answer.error not in _BREAKS or answer.duration_s >= BREAKS_AT_ONCE_S or delivery_id in self._seconds:
             return False

@@ -8,7 +8,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from actors.ports import HttpAnswer, LedgerWriter
+from actors.ports import HttpResponse, LedgerWriter
 from domain.delivery import AttemptOutcome, LaneHealth
 
 log = logging.getLogger(__name__)
@@ -113,8 +113,8 @@ class OutcomeRecorder:
         return abs((health.last_success_ms or 0) - (known.last_success_ms or 0)) >= SUCCESS_NEWS_MS
 
 
-def error_word(answer: HttpAnswer) -> str | None:
-    """The word for what went wrong: the sender's own, `redirect` or `status` for an answer but no success, or None."""
+def error_word(answer: HttpResponse) -> str | None:
+    """The HTTP client's own code for what went wrong; `redirect` or `status` for an unsuccessful response; or None."""
     if answer.status is None or 200 <= answer.status < 300:
         return answer.error
     return "redirect" if 300 <= answer.status < 400 else "status"
@@ -126,7 +126,7 @@ def headers_text(head_start: bytes) -> str:
     return text if text.replace("\n", "").isprintable() else excerpt(head_start)
 
 
-def answer_excerpt(answer: HttpAnswer) -> str:
+def answer_excerpt(answer: HttpResponse) -> str:
     """What is kept of an answer's body, as text that is safe to show. Of what is no answer, every byte can be told."""
     return excerpt(answer.body_start) if answer.status is not None else _escaped(answer.body_start)
 

@@ -6,7 +6,7 @@ import asyncio
 from typing import NamedTuple
 
 from actors.commands import Finding
-from actors.ports import Fetched, Prover
+from actors.ports import FetchedProof, ProofFetcher
 from domain.verification import NOT_THE_PROOF, dns_name, file_locations, proves, shortfall
 
 
@@ -17,21 +17,21 @@ class ProofSearch(NamedTuple):
     location: str | None
 
 
-async def search_for_proof(prover: Prover, url: str, token: str) -> ProofSearch:
+async def search_for_proof(proof_fetcher: ProofFetcher, url: str, token: str) -> ProofSearch:
     """Looks for the file beside the script and at the root, and for the DNS record when there is no such file.
 
     A host that is an address has no such record.
     """
     locations = file_locations(url, token)
-    files = await asyncio.gather(*map(prover.fetch_file, locations))
+    files = await asyncio.gather(*map(proof_fetcher.fetch_file, locations))
     findings = [_finding(location, [fetched], token) for location, fetched in zip(locations, files, strict=True)]
     name = dns_name(url)
     if name is not None and not any(finding.matched for finding in findings):
-        findings.append(_finding(f"dns:{name}", await prover.fetch_txt(name), token))
+        findings.append(_finding(f"dns:{name}", await proof_fetcher.fetch_txt(name), token))
     return ProofSearch(findings, next((finding.location for finding in findings if finding.matched), None))
 
 
-def _finding(location: str, fetched: list[Fetched], token: str) -> Finding:
+def _finding(location: str, fetched: list[FetchedProof], token: str) -> Finding:
     matched = any(one.body is not None and proves(one.body, token) for one in fetched)
     if matched:
         return Finding(location=location, matched=True, found="the proof")

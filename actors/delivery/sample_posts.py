@@ -10,7 +10,7 @@ from actors import commands as c
 from actors.delivery.outcome_recorder import answer_excerpt, error_word
 from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.sample_events import sample_fields
-from actors.ports import HttpAnswer, HttpRequest
+from actors.ports import HttpRequest, HttpResponse
 from domain.errors import InvalidInput
 from domain.payload import encode_json
 from domain.values import Trigger
@@ -30,7 +30,7 @@ def sample_request(
         raise InvalidInput(f"data is not JSON: {exc}", [("/data", f"is not JSON: {exc}")]) from exc
 
 
-def sample_result(loop_id: str, answer: HttpAnswer) -> c.SampleResult:
+def sample_result(loop_id: str, answer: HttpResponse) -> c.SampleResult:
     """How the handler took it."""
     word = error_word(answer)
     return c.SampleResult(

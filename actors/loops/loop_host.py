@@ -13,7 +13,7 @@ from actors.compatibility import crosses
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.ledger.port import LedgerReader
-from actors.ports import Clock, Sender
+from actors.ports import Clock, HttpClient
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError, Moved, NotMigrated, Unavailable
 
@@ -114,17 +114,17 @@ class LoopHost:
         node: str,
         make_core: Callable[[str], LoopCore],
         reader: LedgerReader,
-        sender: Sender,
+        http_client: HttpClient,
         clock: Clock,
         max_awake: int = MAX_AWAKE,
     ) -> None:
-        """`sender` is all cores', and closed with the host."""
+        """`http_client` is all cores', and closed with the host."""
         self._life = life
         self._node = node
         self._make_core = make_core
         self._reader = reader
         self._can_read = False
-        self._sender = sender
+        self._http_client = http_client
         self._max_awake = max_awake
         self._held: set[str] = set()
         #: Being let go of.
@@ -154,7 +154,7 @@ class LoopHost:
             self._alarm.cancel()
         at_work = [loop_id for loop_id, awake in self._awake.items() if not awake.is_at_rest]
         await asyncio.gather(*(self._end(loop_id, drain_s) for loop_id in [*at_work, *self._ending]))
-        await self._sender.close()
+        await self._http_client.close()
 
     @property
     def awake(self) -> int:

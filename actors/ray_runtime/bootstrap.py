@@ -15,9 +15,9 @@ from uuid import uuid4
 import ray
 
 from actors.adapters.clock import SystemClock
-from actors.adapters.http_client import HttpSender
+from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.passwords import Argon2Passwords
-from actors.adapters.proof_fetcher import HttpProver
+from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver
 from actors.application.service import Service
 from actors.delivery.cpu_throttle import CpuThrottle
@@ -161,7 +161,10 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
     settings, clock = _settings(plain), SystemClock()
     handlers, actors = resolver(settings), Actors()
     ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
-    sender, prover = HttpSender(handlers), HttpProver(handlers, nameserver=settings.nameserver)
+    http_client, proof_fetcher = (
+        PinnedHttpClient(handlers),
+        PinnedProofFetcher(handlers, nameserver=settings.nameserver),
+    )
     chance, shared_bytes = random.SystemRandom(), SharedBytes()
     duty, figures, spans = CpuThrottle(time.monotonic, time.process_time), _delivery_figures(), traces(kind)
 
@@ -170,8 +173,8 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
             loop_id=loop_id,
             ledger=ledger,
             reader=store,
-            sender=sender,
-            prover=prover,
+            http_client=http_client,
+            proof_fetcher=proof_fetcher,
             resolver=handlers,
             clock=clock,
             master_key=settings.master_key,
@@ -185,7 +188,9 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
         )
 
     node = ray.get_runtime_context().get_node_id()
-    return LoopHost(life=uuid4().hex, node=node, make_core=make_core, reader=store, sender=sender, clock=clock)
+    return LoopHost(
+        life=uuid4().hex, node=node, make_core=make_core, reader=store, http_client=http_client, clock=clock
+    )
 
 
 def supervisor(plain: dict[str, Any], create: Callable[[str, str], Any]) -> Supervisor:

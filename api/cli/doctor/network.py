@@ -17,7 +17,7 @@ import dns.resolver
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.adapters.proof_fetcher import HttpProver
+from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands import Account, AttemptView, ListDeliveries
 from actors.ledger.port import LedgerReader, LoopRow
@@ -236,12 +236,12 @@ async def _reached(row: LoopRow, resolver: HandlerResolver) -> Finding:
         addresses = await resolver.addresses(host)
     except ResolveError as exc:
         return problem("handler", str(exc), "Change the loop's URL, its DNS record, or the allowed networks.")
-    prover = HttpProver(resolver)
+    proof_fetcher = PinnedProofFetcher(resolver)
     began_s = time.perf_counter()
     try:
-        has_answered, answer = await prover.reach(row.url)
+        has_answered, answer = await proof_fetcher.reach(row.url)
     finally:
-        await prover.close()
+        await proof_fetcher.close()
     took_ms = (time.perf_counter() - began_s) * 1000
     where = f"{host} ({', '.join(addresses)})"
     if has_answered:

@@ -1,4 +1,4 @@
-"""The sender: what it does with every kind of handler, on real sockets."""
+"""The HTTP client: what it does with every kind of handler, on real sockets."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import pytest
 import uvloop
 
 from actors.adapters import http_client as module
-from actors.adapters.http_client import HttpSender, host_header
+from actors.adapters.http_client import PinnedHttpClient, host_header
 from actors.adapters.resolver import HandlerResolver
-from actors.ports import HttpAnswer, HttpRequest
+from actors.ports import HttpRequest, HttpResponse
 from domain.handler_policy import HandlerPolicy, parse_networks
 from tests.raw_handler import (
     OK,
@@ -35,7 +35,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Both event loops the sender may find itself on."""
+    """Both event loops the HTTP client may find itself on."""
     return asyncio.run if request.param == "asyncio" else uvloop.run
 
 
@@ -45,17 +45,17 @@ def request_to(url: str, timeout_s: float = 5.0, body: bytes = b"a=1", headers: 
 
 def outcome(
     script: Script, run: Run, timeout_s: float = 5.0, posts: int = 1, **kwargs: Any
-) -> tuple[HttpAnswer, RawHandler]:
+) -> tuple[HttpResponse, RawHandler]:
     """The last answer of `posts` in a row to a handler that follows the script."""
     results: list[Any] = []
 
     async def main() -> None:
         async with raw_handler(script) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
             for _ in range(posts):
-                answer = await sender.post(request_to(handler.url(), timeout_s, **kwargs))
+                answer = await http_client.post(request_to(handler.url(), timeout_s, **kwargs))
             results.extend([answer, handler])
-            await sender.close()
+            await http_client.close()
 
     run(main())
     return results[0], results[1]
@@ -69,9 +69,9 @@ def test_request(run: Run) -> None:
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            answer = await sender.post(request_to(handler.url("/x/y.php?k=v"), body=b"type=click"))
-            await sender.close()
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            answer = await http_client.post(request_to(handler.url("/x/y.php?k=v"), body=b"type=click"))
+            await http_client.close()
             head, body = handler.requests[0].split(b"\r\n\r\n")
             expected = [
                 b"POST /x/y.php?k=v HTTP/1.1",
@@ -106,9 +106,9 @@ def test_headers_cannot_be_injected(header: tuple[str, str]) -> None:
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
             with pytest.raises(ValueError, match=r".+"):
-                await sender.post(request_to(handler.url(), headers=[header]))
+                await http_client.post(request_to(handler.url(), headers=[header]))
 
             assert handler.connections == 0
 
@@ -276,7 +276,7 @@ def test_endless_bodies_are_cut(head: bytes, run: Run) -> None:
 
 
 def test_tiny_chunks_are_bounded(run: Run) -> None:
-    """Chunks of one byte with long extensions cannot make the sender read for ever."""
+    """Chunks of one byte with long extensions cannot make the HTTP client read for ever."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -377,12 +377,12 @@ def test_unasked_bytes_on_an_idle_connection(run: Run) -> None:
             await reader.read()
 
         async with raw_handler(script) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            await sender.post(request_to(handler.url()))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            await http_client.post(request_to(handler.url()))
             poison.set()
             await asyncio.wait_for(handler.closed.wait(), 5)
-            answer = await sender.post(request_to(handler.url()))
-            await sender.close()
+            answer = await http_client.post(request_to(handler.url()))
+            await http_client.close()
 
             assert (answer.status, handler.connections) == (200, 2)
 
@@ -429,10 +429,10 @@ def test_a_later_exchange_has_its_own_time(run: Run) -> None:
             await reader.read()
 
         async with raw_handler(script) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            await sender.post(request_to(handler.url(), 5))
-            answer = await sender.post(request_to(handler.url(), 0.2))
-            await sender.close()
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            await http_client.post(request_to(handler.url(), 5))
+            answer = await http_client.post(request_to(handler.url(), 0.2))
+            await http_client.close()
 
             assert (answer.error, handler.connections) == ("timeout", 1)
             assert answer.duration_s < 2
@@ -474,8 +474,8 @@ def test_nobody_listens(run: Run) -> None:
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
             pass
-        sender = HttpSender(HandlerResolver(LOCAL))
-        answer = await sender.post(request_to(handler.url()))
+        http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+        answer = await http_client.post(request_to(handler.url()))
 
         assert (answer.status, answer.error, answer.address) == (None, "connect", "127.0.0.1")
         assert f"127.0.0.1 port {handler.port}" in answer.detail
@@ -503,10 +503,10 @@ def test_a_connection_closed_while_idle_is_not_used(run: Run) -> None:
 
     async def main() -> None:
         async with raw_handler(answering(OK, close=True)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            await sender.post(request_to(handler.url()))
-            await eventually(lambda: not sender._connections)
-            answer = await sender.post(request_to(handler.url()))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            await http_client.post(request_to(handler.url()))
+            await eventually(lambda: not http_client._connections)
+            answer = await http_client.post(request_to(handler.url()))
 
             assert (answer.status, handler.connections, len(handler.requests)) == (200, 2, 2)
 
@@ -519,10 +519,10 @@ def test_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPatch) 
     async def main() -> None:
         monkeypatch.setattr(module, "IDLE_S", 0.05)
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            await sender.post(request_to(handler.url(), timeout_s=0.1))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            await http_client.post(request_to(handler.url(), timeout_s=0.1))
             await asyncio.wait_for(handler.closed.wait(), 5)
-            await eventually(lambda: not sender._connections)
+            await eventually(lambda: not http_client._connections)
 
     run(main())
 
@@ -541,12 +541,12 @@ def test_the_pool_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_IDLE", 2)
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            await asyncio.gather(*(sender.post(request_to(handler.url())) for _ in range(8)))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            await asyncio.gather(*(http_client.post(request_to(handler.url())) for _ in range(8)))
 
             assert handler.connections == 8
-            await eventually(lambda: len(sender._connections) == 2)
-            await sender.close()
+            await eventually(lambda: len(http_client._connections) == 2)
+            await http_client.close()
 
     run(main())
 
@@ -557,12 +557,12 @@ def test_urls_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_TARGETS", 3)
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
             for number in range(10):
-                await sender.post(request_to(handler.url(f"/{number}")))
-            await sender.close()
+                await http_client.post(request_to(handler.url(f"/{number}")))
+            await http_client.close()
 
-            assert len(sender._targets) <= 3
+            assert len(http_client._targets) <= 3
             assert handler.connections == 1
 
     asyncio.run(main())
@@ -580,20 +580,20 @@ def test_cancelled_posts_close_their_connection(run: Run) -> None:
             await reader.read()
 
         async with raw_handler(script) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            task = asyncio.create_task(sender.post(request_to(handler.url())))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            task = asyncio.create_task(http_client.post(request_to(handler.url())))
             await arrived.wait()
             task.cancel()
             with pytest.raises(asyncio.CancelledError):
                 await task
             await asyncio.wait_for(handler.closed.wait(), 5)
-            await eventually(lambda: not sender._connections)
+            await eventually(lambda: not http_client._connections)
 
     run(main())
 
 
 def test_close_ends_exchanges(run: Run) -> None:
-    """Closing the sender ends what is under way as a disconnect, and leaves no connection."""
+    """Closing the HTTP client ends what is under way as a disconnect, and leaves no connection."""
 
     async def main() -> None:
         arrived = asyncio.Event()
@@ -604,10 +604,10 @@ def test_close_ends_exchanges(run: Run) -> None:
             await reader.read()
 
         async with raw_handler(script) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL))
-            task = asyncio.create_task(sender.post(request_to(handler.url())))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL))
+            task = asyncio.create_task(http_client.post(request_to(handler.url())))
             await arrived.wait()
-            await sender.close()
+            await http_client.close()
 
             assert (await task).error == "disconnect"
 
@@ -622,9 +622,9 @@ def test_banned_addresses_are_not_connected_to(run: Run) -> None:
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(HandlerPolicy(())))
+            http_client = PinnedHttpClient(HandlerResolver(HandlerPolicy(())))
             for host in ("127.0.0.1", "localhost", "0x7f.1", "2130706433", "[::ffff:127.0.0.1]"):
-                answer = await sender.post(request_to(handler.url(host=host)))
+                answer = await http_client.post(request_to(handler.url(host=host)))
 
                 assert (answer.status, answer.error, answer.address) == (None, "address", None)
                 assert "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS" in answer.detail
@@ -646,7 +646,7 @@ def test_rebinding_is_of_no_use(run: Run) -> None:
         async with raw_handler(answering(OK)) as handler:
             resolver = HandlerResolver(HandlerPolicy(()), look_up, lambda: next(times, 300.0))
             await resolver.check_url(handler.url(host="rebinding.example"))
-            answer = await HttpSender(resolver).post(request_to(handler.url(host="rebinding.example")))
+            answer = await PinnedHttpClient(resolver).post(request_to(handler.url(host="rebinding.example")))
 
             assert (answer.status, answer.error, handler.connections) == (None, "address", 0)
 
@@ -661,9 +661,9 @@ def test_the_next_address_is_tried(run: Run) -> None:
             return ["127.0.0.2", "10.0.0.1", "127.0.0.1"]
 
         async with raw_handler(answering(OK)) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL, look_up))
-            answer = await sender.post(request_to(handler.url(host="two.example")))
-            await sender.close()
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL, look_up))
+            answer = await http_client.post(request_to(handler.url(host="two.example")))
+            await http_client.close()
 
             assert (answer.status, answer.address) == (200, "127.0.0.1")
             assert b"Host: two.example:" in handler.requests[0]
@@ -683,8 +683,8 @@ def test_names_that_do_not_resolve(run: Run) -> None:
             return []
 
         for look_up in (fail, hang):
-            sender = HttpSender(HandlerResolver(LOCAL, look_up))
-            answer = await sender.post(request_to("http://gone.example/x", 0.1))
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL, look_up))
+            answer = await http_client.post(request_to("http://gone.example/x", 0.1))
 
             assert (answer.status, answer.error) == (None, "dns")
             assert "gone.example" in answer.detail
@@ -702,7 +702,7 @@ def test_connecting_has_its_own_end(run: Run, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(module, "CONNECT_TIMEOUT_S", 0.2)
         async with raw_handler(script) as handler:
             begun_s = time.monotonic()
-            answer = await HttpSender(HandlerResolver(LOCAL)).post(request_to(handler.url(scheme="https"), 10))
+            answer = await PinnedHttpClient(HandlerResolver(LOCAL)).post(request_to(handler.url(scheme="https"), 10))
 
             assert answer.error == "timeout"
             assert "no TLS" in answer.detail
@@ -724,11 +724,11 @@ def test_tls(run: Run, tmp_path: Path) -> None:
             return ["127.0.0.1"]
 
         async with raw_handler(answering(OK), tls=certificates.server) as handler:
-            sender = HttpSender(HandlerResolver(LOCAL, look_up), certificates.client)
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL, look_up), certificates.client)
             url = handler.url(host="shop.example", scheme="https")
-            answers = [await sender.post(request_to(url)) for _ in range(3)]
-            await sender.close()
-            await eventually(lambda: not sender._connections)
+            answers = [await http_client.post(request_to(url)) for _ in range(3)]
+            await http_client.close()
+            await eventually(lambda: not http_client._connections)
 
             assert [a.status for a in answers] == [200, 200, 200]
             assert (handler.connections, answers[0].address) == (1, "127.0.0.1")
@@ -753,9 +753,11 @@ def test_tls_for_another_name(run: Run, tmp_path: Path) -> None:
         async with raw_handler(answering(OK), tls=certificates.server) as handler, raw_handler(speak) as speaker:
             resolver = HandlerResolver(LOCAL, look_up)
             url = handler.url(host="shop.example", scheme="https")
-            misnamed = await HttpSender(resolver, certificates.client).post(request_to(url))
-            unknown = await HttpSender(resolver).post(request_to(handler.url(host="other.example", scheme="https")))
-            no_tls = await HttpSender(resolver).post(request_to(speaker.url(host="x.example", scheme="https")))
+            misnamed = await PinnedHttpClient(resolver, certificates.client).post(request_to(url))
+            unknown = await PinnedHttpClient(resolver).post(
+                request_to(handler.url(host="other.example", scheme="https"))
+            )
+            no_tls = await PinnedHttpClient(resolver).post(request_to(speaker.url(host="x.example", scheme="https")))
 
             assert (misnamed.error, unknown.error, no_tls.error) == ("tls", "tls", "tls")
             assert "shop.example" in misnamed.detail

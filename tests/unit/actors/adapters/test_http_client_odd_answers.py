@@ -1,4 +1,4 @@
-"""The sender: answers whose headers break the rules, and what is kept of what is no answer."""
+"""The HTTP client: answers whose headers break the rules, and what is kept of what is no answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from actors.delivery.outcome_recorder import answer_excerpt, headers_text
-from actors.ports import HttpAnswer
+from actors.ports import HttpResponse
 from tests.raw_handler import OK, RawHandler, answering, read_request
 from tests.unit.actors.adapters.test_http_client import Run, outcome, run
 
@@ -111,6 +111,6 @@ def test_the_first_bytes_of_what_is_no_answer_are_kept(raw: bytes, shown: str, r
 
 def test_a_body_is_shown_as_ever() -> None:
     """Only what is no answer is shown by its bytes."""
-    answer = HttpAnswer(200, None, "", b"a\x1b\xff", None, None, 0.0)
+    answer = HttpResponse(200, None, "", b"a\x1b\xff", None, None, 0.0)
 
     assert answer_excerpt(answer) == "a��"

@@ -1,4 +1,4 @@
-"""The prover, against real HTTP and DNS servers on 127.0.0.1."""
+"""The proof fetcher, against real HTTP and DNS servers on 127.0.0.1."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ import dns.rcode
 import dns.rrset
 import pytest
 
-from actors.adapters.proof_fetcher import HttpProver
+from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.proof_search import search_for_proof
-from actors.ports import Fetched
+from actors.ports import FetchedProof
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.values import HandlerUrl
 from domain.verification import file_content, file_name
@@ -31,15 +31,15 @@ def file(body: bytes, head: bytes = b"HTTP/1.1 200 OK") -> bytes:
     return head + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body
 
 
-def fetched(script: Script, timeout_s: float = 5.0, path: str = "/dir/proof.txt") -> tuple[Fetched, RawHandler]:
-    """What the prover says of a server that follows the script."""
+def fetched(script: Script, timeout_s: float = 5.0, path: str = "/dir/proof.txt") -> tuple[FetchedProof, RawHandler]:
+    """What the proof fetcher says of a server that follows the script."""
     results: list[Any] = []
 
     async def main() -> None:
         async with raw_handler(script) as handler:
-            prover = HttpProver(HandlerResolver(LOCAL), timeout_s=timeout_s)
-            results.extend([await prover.fetch_file(handler.url(path)), handler])
-            await prover.close()
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL), timeout_s=timeout_s)
+            results.extend([await proof_fetcher.fetch_file(handler.url(path)), handler])
+            await proof_fetcher.close()
 
     asyncio.run(main())
     return results[0], results[1]
@@ -136,9 +136,9 @@ def test_broken_connections() -> None:
 
     async def main() -> None:
         async with raw_handler(script) as handler:
-            prover = HttpProver(HandlerResolver(LOCAL))
-            broken = await prover.fetch_file(handler.url())
-        gone = await prover.fetch_file(handler.url())
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL))
+            broken = await proof_fetcher.fetch_file(handler.url())
+        gone = await proof_fetcher.fetch_file(handler.url())
 
         assert broken.body is None
         assert broken.found
@@ -161,9 +161,9 @@ def test_no_cookies_are_kept() -> None:
 
     async def main() -> None:
         async with raw_handler(answering(file(b"x", b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b"))) as handler:
-            prover = HttpProver(HandlerResolver(LOCAL))
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL))
             for _ in range(2):
-                await prover.fetch_file(handler.url())
+                await proof_fetcher.fetch_file(handler.url())
 
             assert handler.connections == 2
             assert b"ookie" not in handler.requests[1]
@@ -177,7 +177,7 @@ def test_banned_addresses(host: str) -> None:
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
-            got = await HttpProver(HandlerResolver(HandlerPolicy(()))).fetch_file(handler.url(host=host))
+            got = await PinnedProofFetcher(HandlerResolver(HandlerPolicy(()))).fetch_file(handler.url(host=host))
 
             assert got.body is None
             assert "is not allowed" in got.found
@@ -193,7 +193,7 @@ def test_a_redirect_to_a_banned_address_is_not_followed() -> None:
         async with raw_handler(answering(OK)) as inner:
             location = f"HTTP/1.1 301 Moved\r\nLocation: {inner.url()}\r\nContent-Length: 0\r\n\r\n".encode()
             async with raw_handler(answering(location)) as outer:
-                got = await HttpProver(HandlerResolver(LOCAL)).fetch_file(outer.url())
+                got = await PinnedProofFetcher(HandlerResolver(LOCAL)).fetch_file(outer.url())
 
             assert got.body is None
             assert inner.connections == 0
@@ -211,9 +211,9 @@ def test_names_are_resolved_by_our_resolver_alone() -> None:
             raise OSError(-2, "Name or service not known")
 
         async with raw_handler(answering(file(b"x"))) as handler:
-            prover = HttpProver(HandlerResolver(LOCAL, look_up))
-            got = await prover.fetch_file(handler.url(host="shop.example"))
-            unknown = await prover.fetch_file(handler.url(host="gone.example"))
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up))
+            got = await proof_fetcher.fetch_file(handler.url(host="shop.example"))
+            unknown = await proof_fetcher.fetch_file(handler.url(host="gone.example"))
 
             assert got.body == b"x"
             assert b"ost: shop.example:%d\r\n" % handler.port in handler.requests[0]
@@ -232,7 +232,7 @@ def test_every_host_that_a_handler_may_have(host: str) -> None:
 
         async with raw_handler(answering(file(b"x"))) as handler:
             url = handler.url("/a/%7Bb%7D|'\"<>{}^`", host=host)
-            got = await HttpProver(HandlerResolver(LOCAL, look_up)).fetch_file(HandlerUrl(url).text)
+            got = await PinnedProofFetcher(HandlerResolver(LOCAL, look_up)).fetch_file(HandlerUrl(url).text)
 
             assert got.body == b"x"
             assert f"GET {urlsplit(url).path} HTTP/1.1\r\n".encode() in handler.requests[0]
@@ -246,7 +246,7 @@ def test_a_literal_ipv6_host() -> None:
 
     async def main() -> None:
         async with raw_handler(answering(file(b"x")), host="::1") as handler:
-            got = await HttpProver(HandlerResolver(HandlerPolicy(parse_networks("::1/128")))).fetch_file(
+            got = await PinnedProofFetcher(HandlerResolver(HandlerPolicy(parse_networks("::1/128")))).fetch_file(
                 handler.url(host="[::1]")
             )
 
@@ -263,8 +263,8 @@ def test_a_fault_of_ours_is_a_finding(caplog: pytest.LogCaptureFixture) -> None:
         raise KeyError("location")
 
     async def main() -> None:
-        prover = HttpProver(HandlerResolver(LOCAL, look_up))
-        got = await prover.fetch_file("http://shop.example/x.txt")
+        proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up))
+        got = await proof_fetcher.fetch_file("http://shop.example/x.txt")
 
         assert got == (None, "it could not be looked for: an unexpected error, which was logged")
 
@@ -282,11 +282,11 @@ def test_tls(tmp_path: Path) -> None:
             return ["127.0.0.1"]
 
         async with raw_handler(answering(file(b"x")), tls=certificates.server) as handler:
-            prover = HttpProver(HandlerResolver(LOCAL, look_up), tls=certificates.client)
-            good = await prover.fetch_file(handler.url(host="shop.example", scheme="https"))
-            misnamed = await prover.fetch_file(handler.url(host="other.example", scheme="https"))
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up), tls=certificates.client)
+            good = await proof_fetcher.fetch_file(handler.url(host="shop.example", scheme="https"))
+            misnamed = await proof_fetcher.fetch_file(handler.url(host="other.example", scheme="https"))
 
-            dotted = await prover.fetch_file(handler.url(host="shop.example.", scheme="https"))
+            dotted = await proof_fetcher.fetch_file(handler.url(host="shop.example.", scheme="https"))
 
             assert good.body == dotted.body == b"x"
             assert misnamed.body is None
@@ -339,13 +339,15 @@ def test_txt_records() -> None:
 
     async def main() -> None:
         async with name_server(a__example=['"one" "two"', '"three"'], empty__example=[]) as (_, address):
-            prover = HttpProver(HandlerResolver(LOCAL), nameserver=address)
-            found = await prover.fetch_txt("a.example")
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL), nameserver=address)
+            found = await proof_fetcher.fetch_txt("a.example")
 
             assert sorted(f.body or b"" for f in found) == [b"onetwo", b"three"]
-            assert await prover.fetch_txt("no.example") == [Fetched(None, "the name no.example does not exist")]
-            assert await prover.fetch_txt("empty.example") == [
-                Fetched(None, "the name empty.example has no TXT record")
+            assert await proof_fetcher.fetch_txt("no.example") == [
+                FetchedProof(None, "the name no.example does not exist")
+            ]
+            assert await proof_fetcher.fetch_txt("empty.example") == [
+                FetchedProof(None, "the name empty.example has no TXT record")
             ]
 
     asyncio.run(main())
@@ -357,10 +359,10 @@ def test_a_silent_name_server() -> None:
     async def main() -> None:
         async with name_server() as (server, address):
             server.is_silent = True
-            prover = HttpProver(HandlerResolver(LOCAL), nameserver=address, timeout_s=0.3)
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL), nameserver=address, timeout_s=0.3)
 
-            assert await prover.fetch_txt("a.example") == [
-                Fetched(None, "the name servers did not answer within 0.3 s")
+            assert await proof_fetcher.fetch_txt("a.example") == [
+                FetchedProof(None, "the name servers did not answer within 0.3 s")
             ]
 
     asyncio.run(main())
@@ -372,7 +374,7 @@ def test_impossible_names(name: str) -> None:
 
     async def main() -> None:
         async with name_server() as (_, address):
-            (found,) = await HttpProver(HandlerResolver(LOCAL), nameserver=address).fetch_txt(name)
+            (found,) = await PinnedProofFetcher(HandlerResolver(LOCAL), nameserver=address).fetch_txt(name)
 
             assert found.body is None
             assert "could not be looked up" in found.found
@@ -401,13 +403,13 @@ def test_search() -> None:
 
         records = {"_feedback-loops__shop__example": [f'"{file_content(token)}"', '"other"']}
         async with raw_handler(script) as handler, name_server(**records) as (names, address):
-            prover = HttpProver(HandlerResolver(LOCAL, look_up), nameserver=address)
+            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up), nameserver=address)
             url = handler.url("/dir/x.php", host="shop.example")
-            by_file = await search_for_proof(prover, url, token)
+            by_file = await search_for_proof(proof_fetcher, url, token)
             served.clear()
-            by_name = await search_for_proof(prover, url, token)
+            by_name = await search_for_proof(proof_fetcher, url, token)
             names.records = {}
-            nowhere = await search_for_proof(prover, url, token)
+            nowhere = await search_for_proof(proof_fetcher, url, token)
 
             assert [f.matched for f in by_file.findings] == [False, True]
             assert by_file.location == handler.url(f"/{file_name(token)}", host="shop.example")

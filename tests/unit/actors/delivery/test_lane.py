@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import pytest
 from standardwebhooks import Webhook
 
-from actors.adapters.http_client import HttpSender
+from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery import prefetch_buffer as in_hand_module
 from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, CpuThrottle
@@ -22,7 +22,7 @@ from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.delivery.request_builder import LaneConfig, SigningSecret
-from actors.ports import HttpAnswer, HttpRequest
+from actors.ports import HttpRequest, HttpResponse
 from actors.version import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
 from domain.handler_policy import HandlerPolicy, parse_networks
@@ -61,7 +61,7 @@ async def a_lane(
             yield lane, world, reasons
         finally:
             world.ledger.is_away = False
-            world.sender.gate.set()
+            world.http_client.gate.set()
             await lane.stop(2.0)
 
 
@@ -79,7 +79,7 @@ def make_lane(
         config=config(**changes),
         ledger=world.ledger,
         reader=world.reader,
-        sender=world.sender,
+        http_client=world.http_client,
         clock=world.clock,
         rng=FixedRandom(),
         retry_schedule=RetrySchedule.parse(schedule),
@@ -107,7 +107,7 @@ def test_a_post(tmp_path: Path) -> None:
         async with a_lane(tmp_path) as (lane, world, _):
             lane.offer(await world.owe())
             await settled(world, lane)
-            (request,) = world.sender.requests
+            (request,) = world.http_client.requests
             names = sorted(name for name, _ in request.headers)
 
             assert names == sorted(
@@ -147,7 +147,7 @@ def test_json_and_signatures(tmp_path: Path) -> None:
         async with a_lane(tmp_path, format="json", secrets=secrets) as (lane, world, _):
             lane.offer(await world.owe(fields=fields))
             await settled(world, lane)
-            (request,) = world.sender.requests
+            (request,) = world.http_client.requests
 
             assert request.body == fields
             assert header(request, "Content-Type") == "application/json"
@@ -175,8 +175,8 @@ def test_everything_owed_is_delivered_once(tmp_path: Path) -> None:
                 assert lane.in_hand <= 20
             await settled(world, lane)
 
-            assert len(world.sender.events) == len(set(world.sender.events)) == 300
-            assert world.sender.most_under_way <= 4
+            assert len(world.http_client.events) == len(set(world.http_client.events)) == 300
+            assert world.http_client.most_under_way <= 4
 
     asyncio.run(main())
 
@@ -201,7 +201,7 @@ def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
             await watch.stop()
             await lane.stop(1.0)
 
-            assert len(world.sender.requests) == 5
+            assert len(world.http_client.requests) == 5
 
     asyncio.run(main())
 
@@ -214,7 +214,7 @@ def test_nudge(tmp_path: Path) -> None:
             await eventually(lambda: world.reader.reads > 0)
             await world.owe(1)
             lane.nudge()
-            await eventually(lambda: len(world.sender.requests) == 1, 0.5)
+            await eventually(lambda: len(world.http_client.requests) == 1, 0.5)
 
     asyncio.run(main())
 
@@ -231,7 +231,7 @@ def test_offers_that_come_late(tmp_path: Path) -> None:
             lane.offer(offers)
             await settled(world, lane)
 
-            assert len(world.sender.requests) == 5
+            assert len(world.http_client.requests) == 5
 
     asyncio.run(main())
 
@@ -263,7 +263,7 @@ def test_reads_that_come_late(tmp_path: Path) -> None:
             await eventually(lambda: world.reader.reads > reads)
             await settled(world, lane)
 
-            assert len(world.sender.requests) == 5
+            assert len(world.http_client.requests) == 5
 
     asyncio.run(main())
 
@@ -277,18 +277,18 @@ def test_outcomes_wait_for_the_ledger(tmp_path: Path) -> None:
             world.ledger.is_away = True
             lane.offer(offers[:3])
             await eventually(lambda: world.ledger.refusals > 0)
-            posted = len(world.sender.requests)
+            posted = len(world.http_client.requests)
             lane.offer(offers)
             lane.nudge()
             await eventually(lambda: world.ledger.refusals > 3)
 
-            assert len(world.sender.requests) == posted
+            assert len(world.http_client.requests) == posted
             assert lane.in_hand <= 10
 
             world.ledger.is_away = False
             await settled(world, lane)
 
-            assert len(set(world.sender.events)) == len(world.sender.events) == 30
+            assert len(set(world.http_client.events)) == len(world.http_client.events) == 30
 
     asyncio.run(main())
 
@@ -298,19 +298,19 @@ def test_a_retry_by_hand_does_not_wait_for_the_breaker(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, max_in_hand=12) as (lane, world, _):
-            world.sender.answer = lambda _: failed(503)._replace(retry_after="3600")
+            world.http_client.answer = lambda _: failed(503)._replace(retry_after="3600")
             old = await world.owe(FAILURES_TO_OPEN + 20)
             lane.offer(old)
             await eventually(lambda: lane.health.breaker == "open" and world.pending() == len(old))
             lane.nudge()
             await eventually(lambda: lane.in_hand > 1)
-            world.sender.answer = lambda _: DELIVERED
+            world.http_client.answer = lambda _: DELIVERED
             chosen = next(d for d in reversed(old) if not lane.is_begun(d.delivery_id))
-            before = len(world.sender.requests)
+            before = len(world.http_client.requests)
             lane.retry_now(chosen._replace(due_at_ms=world.clock.now_ms()))
-            await eventually(lambda: len(world.sender.requests) > before)
+            await eventually(lambda: len(world.http_client.requests) > before)
 
-            assert world.sender.events[before] == f"evt_{chosen.event_id.hex()}"
+            assert world.http_client.events[before] == f"evt_{chosen.event_id.hex()}"
             await eventually(lambda: lane.health.breaker == "closed")
 
     asyncio.run(main())
@@ -340,11 +340,11 @@ def test_retries(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_lane(tmp_path, schedule="0.05,0.1") as (lane, world, _):
             answers = iter([failed(500), failed(None, "timeout"), DELIVERED])
-            world.sender.answer = lambda _: next(answers)
+            world.http_client.answer = lambda _: next(answers)
             lane.offer(await world.owe())
             await settled(world, lane)
 
-            assert len(set(world.sender.events)) == 1
+            assert len(set(world.http_client.events)) == 1
             assert [o.attempt_no for o in world.ledger.recorded] == [1, 2, 3]
             assert [o.error for o in world.ledger.recorded] == ["status", "timeout", None]
             first, second, third = (o.at_ms for o in world.ledger.recorded)
@@ -358,7 +358,7 @@ def test_dead(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, schedule="0.01") as (lane, world, _):
-            world.sender.answer = lambda _: failed(302)
+            world.http_client.answer = lambda _: failed(302)
             lane.offer(await world.owe())
             await settled(world, lane)
 
@@ -372,7 +372,7 @@ def test_far_retries_are_not_held(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, schedule="3600") as (lane, world, _):
-            world.sender.answer = lambda _: failed(503, retry_after="7200")
+            world.http_client.answer = lambda _: failed(503, retry_after="7200")
             offers = await world.owe(3)
             lane.offer(offers)
             await eventually(lambda: len(world.ledger.recorded) == 3 and lane.in_hand == 0)
@@ -419,7 +419,7 @@ def test_what_is_too_large_is_dead_at_once(tmp_path: Path, ordered: bool) -> Non
                 *((p.delivery_id, "event_too_large", DeliveryState.DEAD, 1) for p in poison),
                 (good.delivery_id, None, DeliveryState.DELIVERED, 1),
             }
-            assert len(world.sender.requests) == 1
+            assert len(world.http_client.requests) == 1
             assert lane.health.breaker == "closed"
 
     asyncio.run(main())
@@ -433,17 +433,17 @@ def test_410_stops_the_lane(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, max_concurrency=2) as (lane, world, reasons):
-            world.sender.answer = lambda _: failed(410)
+            world.http_client.answer = lambda _: failed(410)
             lane.offer(await world.owe(10))
             await eventually(lambda: lane.in_hand == 0)
 
             assert len(reasons) == 1
             assert "410" in reasons[0]
-            assert 1 <= len(world.sender.requests) <= 2
+            assert 1 <= len(world.http_client.requests) <= 2
             assert {o.state for o in world.ledger.recorded} == {DeliveryState.DEAD}
             assert world.pending() == 10 - len(world.ledger.recorded)
 
-            world.sender.answer = lambda _: DELIVERED
+            world.http_client.answer = lambda _: DELIVERED
             lane.resume()
             await settled(world, lane)
 
@@ -460,13 +460,13 @@ def test_failures_alone_for_too_long(tmp_path: Path) -> None:
             reasons,
         ):
             answers = iter([failed(), failed(), DELIVERED])
-            world.sender.answer = lambda _: next(answers)
+            world.http_client.answer = lambda _: next(answers)
             lane.offer(await world.owe())
             await settled(world, lane)
 
             assert reasons == []
 
-            world.sender.answer = lambda _: failed()
+            world.http_client.answer = lambda _: failed()
             lane.offer(await world.owe())
             await eventually(lambda: len(reasons) == 1)
 
@@ -484,24 +484,24 @@ def test_pause_and_resume(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path) as (lane, world, _):
-            world.sender.gate.clear()
+            world.http_client.gate.clear()
             lane.offer(await world.owe(20))
-            await eventually(lambda: world.sender.under_way == 4)
+            await eventually(lambda: world.http_client.under_way == 4)
             lane.pause()
 
             assert lane.in_hand == 4
 
-            world.sender.gate.set()
+            world.http_client.gate.set()
             lane.offer(await world.owe(5))
             await eventually(lambda: len(world.ledger.recorded) == 4)
 
-            assert len(world.sender.requests) == 4
+            assert len(world.http_client.requests) == 4
             assert lane.in_hand == 0
 
             lane.resume()
             await settled(world, lane)
 
-            assert len(world.sender.requests) == 25
+            assert len(world.http_client.requests) == 25
 
     asyncio.run(main())
 
@@ -511,25 +511,25 @@ def test_update(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, max_concurrency=1) as (lane, world, _):
-            world.sender.gate.clear()
+            world.http_client.gate.clear()
             lane.offer(await world.owe(30))
-            await eventually(lambda: world.sender.under_way == 1)
+            await eventually(lambda: world.http_client.under_way == 1)
             lane.update(config(max_concurrency=8, url="https://example.com/new"))
-            await eventually(lambda: world.sender.under_way == 8)
+            await eventually(lambda: world.http_client.under_way == 8)
 
-            assert {r.url for r in world.sender.requests[1:]} == {"https://example.com/new"}
+            assert {r.url for r in world.http_client.requests[1:]} == {"https://example.com/new"}
 
             lane.update(config(max_concurrency=2))
-            world.sender.gate.set()
+            world.http_client.gate.set()
             await settled(world, lane)
-            world.sender.gate.clear()
+            world.http_client.gate.clear()
             lane.offer(await world.owe(30))
-            await eventually(lambda: world.sender.under_way == 2)
-            world.sender.most_under_way = 0
-            world.sender.gate.set()
+            await eventually(lambda: world.http_client.under_way == 2)
+            world.http_client.most_under_way = 0
+            world.http_client.gate.set()
             await settled(world, lane)
 
-            assert world.sender.most_under_way <= 2
+            assert world.http_client.most_under_way <= 2
 
     asyncio.run(main())
 
@@ -556,7 +556,7 @@ def test_ordered(tmp_path: Path, max_in_hand: int) -> None:
     async def main() -> None:
         async with a_lane(tmp_path, ordered=True, schedule="0.03,0.03", max_in_hand=max_in_hand) as (lane, world, _):
             failing = iter([False, True, False, False, True, True, True])
-            world.sender.answer = lambda _: failed() if next(failing, False) else DELIVERED
+            world.http_client.answer = lambda _: failed() if next(failing, False) else DELIVERED
             offers = await world.owe(10)
             lane.offer(offers[:5])
             lane.offer(offers[5:])
@@ -564,8 +564,8 @@ def test_ordered(tmp_path: Path, max_in_hand: int) -> None:
             ids = [f"evt_{o.event_id.hex()}" for o in offers]
             expected = [ids[0], ids[1], ids[1], ids[2], ids[3], ids[3], ids[3], *ids[4:]]
 
-            assert world.sender.events == expected
-            assert world.sender.most_under_way == 1
+            assert world.http_client.events == expected
+            assert world.http_client.most_under_way == 1
 
     asyncio.run(main())
 
@@ -575,17 +575,17 @@ def test_ordered_and_paused(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path, ordered=True, schedule="0.5") as (lane, world, _):
-            world.sender.answer = lambda _: failed()
+            world.http_client.answer = lambda _: failed()
             lane.offer(await world.owe(3))
             await eventually(lambda: len(world.ledger.recorded) == 1)
             lane.pause()
             await eventually(lambda: lane.in_hand == 0)
-            world.sender.answer = lambda _: DELIVERED
+            world.http_client.answer = lambda _: DELIVERED
             lane.resume()
             await settled(world, lane)
 
-            assert len(set(world.sender.events)) == 3
-            assert len(world.sender.events) == 4
+            assert len(set(world.http_client.events)) == 3
+            assert len(world.http_client.events) == 4
 
     asyncio.run(main())
 
@@ -598,15 +598,15 @@ def test_stop_lets_attempts_land(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_lane(tmp_path) as (lane, world, _):
-            world.sender.gate.clear()
+            world.http_client.gate.clear()
             lane.offer(await world.owe(20))
-            await eventually(lambda: world.sender.under_way == 4)
+            await eventually(lambda: world.http_client.under_way == 4)
             stopping = asyncio.create_task(lane.stop(2.0))
             await asyncio.sleep(0)
-            world.sender.gate.set()
+            world.http_client.gate.set()
             await stopping
 
-            assert (len(world.sender.requests), len(world.ledger.recorded), world.pending()) == (4, 4, 16)
+            assert (len(world.http_client.requests), len(world.ledger.recorded), world.pending()) == (4, 4, 16)
 
             lane.resume()
             lane.offer(await world.owe(1))
@@ -623,18 +623,18 @@ def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
             offers = await world.owe(2)
             world.ledger.is_away = True
 
-            def answer_and_hang(_request: HttpRequest) -> HttpAnswer:
-                world.sender.gate.clear()
+            def answer_and_hang(_request: HttpRequest) -> HttpResponse:
+                world.http_client.gate.clear()
                 return DELIVERED
 
-            world.sender.answer = answer_and_hang
+            world.http_client.answer = answer_and_hang
             lane.offer(offers)
-            await eventually(lambda: len(world.sender.requests) == 2)
+            await eventually(lambda: len(world.http_client.requests) == 2)
             begun_s = world.clock.monotonic_s()
             await lane.stop(0.3)
 
             assert world.clock.monotonic_s() - begun_s < 2
-            assert world.sender.under_way == 0
+            assert world.http_client.under_way == 0
             assert world.pending() == 2
 
     asyncio.run(main())
@@ -662,7 +662,7 @@ def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
             await watch.stop()
             await lane.stop(1.0)
 
-            assert len(world.sender.requests) == 4
+            assert len(world.http_client.requests) == 4
 
     asyncio.run(main())
 
@@ -679,18 +679,18 @@ def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
             lane = make_lane(world, [], max_concurrency=1, duty=duty)
             lane.start()
             lane.resume()
-            await eventually(lambda: len(world.sender.requests) == PIECES - 1)
+            await eventually(lambda: len(world.http_client.requests) == PIECES - 1)
             fresh = await world.owe()
             lane.offer(fresh)
-            await eventually(lambda: len(world.sender.requests) == PIECES)
+            await eventually(lambda: len(world.http_client.requests) == PIECES)
 
-            assert world.sender.events[-1] == f"evt_{fresh[0].event_id.hex()}"
+            assert world.http_client.events[-1] == f"evt_{fresh[0].event_id.hex()}"
 
             now_s += MAX_REST_S
             await settled(world, lane)
             await lane.stop(1.0)
 
-            assert len(set(world.sender.events)) == len(world.sender.events) == 2 * PIECES + 1
+            assert len(set(world.http_client.events)) == len(world.http_client.events) == 2 * PIECES + 1
 
     asyncio.run(main())
 
@@ -708,7 +708,7 @@ def test_a_burst_never_rests_though_it_went_through_the_outbox(tmp_path: Path) -
             await settled(world, lane)
             await lane.stop(1.0)
 
-            assert len(set(world.sender.events)) == 4 * PIECES
+            assert len(set(world.http_client.events)) == 4 * PIECES
 
     asyncio.run(main())
 
@@ -721,7 +721,7 @@ def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         fields = b'{"mime":"' + b"x" * 1000 + b'"}'
         huge = b'{"mime":"' + b"x" * 5000 + b'"}'
         async with a_world(tmp_path) as world:
-            world.sender.gate.clear()
+            world.http_client.gate.clear()
             owed = [*await world.owe(5, fields), *await world.owe(1, huge), *await world.owe(2, fields)]
             lane = make_lane(world, [], max_concurrency=1)
             lane.start()
@@ -731,33 +731,33 @@ def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
             assert lane.in_hand == 4
 
-            world.sender.gate.set()
+            world.http_client.gate.set()
             await settled(world, lane)
             await lane.stop(1.0)
 
-            assert len(set(world.sender.events)) == len(world.sender.events) == 8
+            assert len(set(world.http_client.events)) == len(world.http_client.events) == 8
 
     asyncio.run(main())
 
 
-# --- with the real sender
+# --- with the real HTTP client
 
 
 def test_over_real_connections(tmp_path: Path) -> None:
-    """The lane and the real sender deliver to a real handler over as many connections as may be, and record it all."""
+    """The lane and the real HTTP client deliver to a real handler over as many connections as allowed, all recorded."""
 
     async def main() -> None:
         ok = b"HTTP/1.1 200 OK\r\nX-Odd: \xff[2\r\nContent-Length: 3\r\n\r\n\x1b[1"
         async with a_world(tmp_path) as world, raw_handler(answering(ok)) as handler:
-            sender = HttpSender(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8"))))
-            world.sender = sender  # type: ignore[assignment]
+            http_client = PinnedHttpClient(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8"))))
+            world.http_client = http_client  # type: ignore[assignment]
             lane = make_lane(world, [], url=handler.url())
             lane.start()
             lane.resume()
             lane.offer(await world.owe(100))
             await settled(world, lane)
             await lane.stop(1.0)
-            await sender.close()
+            await http_client.close()
 
             assert len(handler.requests) == 100
             assert handler.connections <= 4
@@ -774,11 +774,11 @@ def test_a_hanging_handler_costs_its_own_lane_alone(tmp_path: Path) -> None:
         (tmp_path / "a").mkdir()
         (tmp_path / "b").mkdir()
         async with a_lane(tmp_path / "a") as (slow, slow_world, _), a_lane(tmp_path / "b") as (quick, world, _):
-            slow_world.sender.gate.clear()
+            slow_world.http_client.gate.clear()
             slow.offer(await slow_world.owe(50))
             quick.offer(await world.owe(50))
             await settled(world, quick)
 
-            assert slow_world.sender.under_way == 4
+            assert slow_world.http_client.under_way == 4
 
     asyncio.run(main())

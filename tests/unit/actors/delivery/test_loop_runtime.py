@@ -39,8 +39,8 @@ def make_core(world: World) -> LoopRuntime:
         loop_id=world.loop_id,
         ledger=world.ledger,
         reader=world.reader,
-        sender=world.sender,
-        prover=world.prover,
+        http_client=world.http_client,
+        proof_fetcher=world.proof_fetcher,
         resolver=HandlerResolver(HandlerPolicy(()), look_up),
         clock=world.clock,
         master_key=MASTER,
@@ -66,13 +66,13 @@ async def a_core(
             yield core, world
         finally:
             world.ledger.is_away = False
-            world.sender.gate.set()
+            world.http_client.gate.set()
             await core.stop(1.0)
 
 
 def prove(world: World, url: str = URL, token: str = "token-1") -> None:
     """Places the file at the root of the handler's server."""
-    world.prover.files[file_locations(url, token)[-1]] = file_content(token).encode() + b"\n"
+    world.proof_fetcher.files[file_locations(url, token)[-1]] = file_content(token).encode() + b"\n"
 
 
 def topics(world: World) -> list[str]:
@@ -117,7 +117,7 @@ def test_verify_by_dns(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_core(tmp_path, verified=False) as (core, world):
-            world.prover.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
+            world.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
             report = await core.verify()
 
             assert report.verified
@@ -132,7 +132,7 @@ def test_verify_without_proof(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_core(tmp_path, verified=False) as (core, world):
-            world.prover.files[file_locations(URL, "token-1")[0]] = b"something else"
+            world.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
             report = await core.verify()
 
             assert not report.verified
@@ -153,11 +153,11 @@ def test_a_url_changed_during_verification(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_core(tmp_path, verified=False) as (core, world):
             prove(world)
-            world.prover.gate.clear()
+            world.proof_fetcher.gate.clear()
             verifying = asyncio.create_task(core.verify())
-            await eventually(lambda: len(world.prover.asked) == 2)
+            await eventually(lambda: len(world.proof_fetcher.asked) == 2)
             await core.change({"url": "https://other.example/x"})
-            world.prover.gate.set()
+            world.proof_fetcher.gate.set()
             with pytest.raises(Conflict, match="Verify again"):
                 await verifying
 
@@ -180,7 +180,7 @@ def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
                 await core.send_sample("open", {})
             prove(world)
 
-            assert world.sender.requests == []
+            assert world.http_client.requests == []
 
             await core.verify()
             await eventually(lambda: world.pending() == 0)
@@ -190,17 +190,17 @@ def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
             await core.disable("tired")
             core.nudge()
 
-            assert len(world.sender.requests) == 2
+            assert len(world.http_client.requests) == 2
 
             await core.send_sample("open", {})  # a mended handler is tried before its backlog is let loose on it
-            assert len(world.sender.requests) == 3
+            assert len(world.http_client.requests) == 3
             assert world.pending() == 2
 
             loop = await core.resume()
             await eventually(lambda: world.pending() == 0)
 
             assert (loop.state, loop.disabled_reason) == ("active", None)
-            assert len(set(world.sender.events)) == 5
+            assert len(set(world.http_client.events)) == 5
 
     asyncio.run(main())
 
@@ -222,7 +222,7 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
             assert (await core.verify()).verified
             await eventually(lambda: world.pending() == 0)
 
-            assert [r.url for r in world.sender.requests] == ["https://other.example/x"]
+            assert [r.url for r in world.http_client.requests] == ["https://other.example/x"]
 
     asyncio.run(main())
 
@@ -261,7 +261,7 @@ def test_change(tmp_path: Path) -> None:
             assert {p for p, _ in caught.value.problems} == {"/max_concurrency", "/colour"}
             assert row is not None
             assert (row.format, row.max_concurrency, row.tags) == ("json", 3, ["a"])
-            assert header(world.sender.requests[0], "Content-Type") == "application/json"
+            assert header(world.http_client.requests[0], "Content-Type") == "application/json"
 
     asyncio.run(main())
 
@@ -294,13 +294,13 @@ def test_a_new_core_is_where_the_old_one_was(tmp_path: Path) -> None:
             await again.start()
 
             assert await again.secret() == secret
-            assert world.sender.requests == []
+            assert world.http_client.requests == []
 
             await again.resume()
             await eventually(lambda: world.pending() == 0)
             await again.stop(1.0)
 
-            assert len(world.sender.requests) == 3
+            assert len(world.http_client.requests) == 3
 
     asyncio.run(main())
 
@@ -345,7 +345,7 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             core.offer(await world.owe(1))
             await asyncio.sleep(0.05)
 
-            assert world.sender.requests == []
+            assert world.http_client.requests == []
 
             world.reader.is_away = False
             await eventually(lambda: world.pending() == 0)
@@ -388,7 +388,7 @@ def test_rotation(tmp_path: Path) -> None:
             loop = await core.rotate_secret()
             core.offer(await world.owe(1))
             await eventually(lambda: world.pending() == 0)
-            (request,) = world.sender.requests
+            (request,) = world.http_client.requests
 
             assert loop.secret == await core.secret() != old
             for secret in (old, loop.secret):
@@ -424,7 +424,7 @@ def test_delete(tmp_path: Path) -> None:
             await core.stop(0.5)
 
             assert topics(world)[-1] == "deleted"
-            assert not world.sender.is_closed  # it is everybody's in the process
+            assert not world.http_client.is_closed  # it is everybody's in the process
 
     asyncio.run(main())
 
@@ -434,7 +434,7 @@ def test_410_disables_the_loop(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_core(tmp_path) as (core, world):
-            world.sender.answer = lambda _: failed(410)
+            world.http_client.answer = lambda _: failed(410)
             core.offer(await world.owe(3))
             await eventually(lambda: stored_state(world) == "disabled")
             loop = await core.change({})
@@ -451,15 +451,15 @@ def test_410_while_the_ledger_is_away(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_core(tmp_path) as (core, world):
             offers = await world.owe(1)
-            world.sender.answer = lambda _: failed(410)
+            world.http_client.answer = lambda _: failed(410)
             world.ledger.is_away = True
             core.offer(offers)
-            await eventually(lambda: len(world.sender.requests) == 1)
+            await eventually(lambda: len(world.http_client.requests) == 1)
             await asyncio.sleep(0.15)
             world.ledger.is_away = False
             await eventually(lambda: stored_state(world) == "disabled")
 
-            assert len(world.sender.requests) == 1
+            assert len(world.http_client.requests) == 1
 
     asyncio.run(main())
 
@@ -474,7 +474,7 @@ def test_samples(tmp_path: Path, trigger: Trigger) -> None:
     async def main() -> None:
         async with a_core(tmp_path) as (core, world):
             result = await core.send_sample(trigger, {"recipient": "me@example.com"})
-            (request,) = world.sender.requests
+            (request,) = world.http_client.requests
             fields = dict(parse_qsl(request.body.decode()))
 
             assert (result.status, result.error, result.response_excerpt) == (200, None, "ok")
@@ -493,7 +493,7 @@ def test_sample_data(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_core(tmp_path, format="json") as (core, world):
             await core.send_sample("click", {"tags": ["x"], "event": "mine", "big": 2**80})
-            fields = msgspec.json.decode(world.sender.requests[0].body)
+            fields = msgspec.json.decode(world.http_client.requests[0].body)
 
             assert fields["tags"] == ["x"]
             assert fields["event"].startswith("evt_")
@@ -510,7 +510,7 @@ def test_samples_that_fail(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_core(tmp_path) as (core, world):
             answers = iter([failed(302), failed(None, "dns")._replace(detail="x.example does not resolve"), DELIVERED])
-            world.sender.answer = lambda _: next(answers)
+            world.http_client.answer = lambda _: next(answers)
             results = [await core.send_sample("open", {}) for _ in range(3)]
 
             assert [r.error for r in results] == ["redirect", "dns: x.example does not resolve", None]

@@ -13,10 +13,10 @@ from actors.adapters.clock import SystemClock
 from actors.delivery import outbox_poller
 from actors.loops import loop_host as host_module
 from actors.loops.loop_host import LoopHost, Order
-from actors.ports import Sender
+from actors.ports import HttpClient
 from domain.delivery import OfferedDelivery
 from domain.errors import Moved, NotFound, NotMigrated, StoreUnavailable, Unavailable
-from tests.fakes import ScriptedSender
+from tests.fakes import ScriptedHttpClient
 from tests.loop_places import CountedCore, LoopsReader, as_reader
 
 OFFER = [OfferedDelivery(1, b"e" * 16, "open", b"{}", 0, 0)]
@@ -46,7 +46,7 @@ class World:
 
     def __init__(self, max_awake: int) -> None:
         self.reader = LoopsReader()
-        self.sender = ScriptedSender()
+        self.http_client = ScriptedHttpClient()
         self.cores: dict[str, list[Core]] = {}
         self.turn = 0
         self.host = LoopHost(
@@ -54,7 +54,7 @@ class World:
             node="node",
             make_core=self._make_core,
             reader=as_reader(self.reader),
-            sender=cast(Sender, self.sender),
+            http_client=cast(HttpClient, self.http_client),
             clock=SystemClock(),
             max_awake=max_awake,
         )
@@ -336,7 +336,7 @@ def test_a_loop_that_cannot_be_woken_says_why_and_is_tried_again() -> None:
 
 
 def test_stopping_waits_for_what_is_at_work() -> None:
-    """What is under way lands, and then the sender that all share is closed."""
+    """What is under way lands, and then the HTTP client that all share is closed."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -348,7 +348,7 @@ def test_stopping_waits_for_what_is_at_work() -> None:
             assert not stopping.done()
             done.set()
             await stopping
-            assert (world.cores["fl_a"][0].is_alive, world.sender.is_closed) == (False, True)
+            assert (world.cores["fl_a"][0].is_alive, world.http_client.is_closed) == (False, True)
 
     run(scenario)
 
