@@ -20,12 +20,14 @@ class Client(Protocol):
         """
         ...
 
-    async def record_hits(self, hits: list[bytes]) -> None:
-        """Hands over hits (each a MessagePack `TrackingHit`) and returns when they are in the ledger.
+    async def record_intake(self, entries: list[bytes]) -> None:
+        """Hands over at most 256 encoded entries (`actors.commands.intake`); returns when they are in the ledger.
 
-        At most 256 hits a call. Sending the same hits again stores nothing twice.
+        Sending the same entries again stores nothing twice.
 
         Raises:
+            InvalidInput: nothing was recorded, because one of the entries is broken.
+            UnknownIntake: all were recorded but those at the error's positions.
             FeedbackLoopsError: they may or may not be in the ledger; send them again.
         """
         ...

@@ -58,7 +58,7 @@ class InProcess:
     async def close(self) -> None:
         """Is not its owner."""
 
-    async def record_hits(self, hits: list[bytes]) -> None:
+    async def record_intake(self, entries: list[bytes]) -> None:
         """There are none."""
 
     async def call(self, command: c.Command[Any]) -> Any:

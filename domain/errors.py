@@ -12,6 +12,7 @@
     │   ├── StaleRoutes             the routing table has moved on: load it and route again
     │   ├── FirstTaken              another event was first: look again and retry
     │   └── StoreUnavailable        nothing was written, or it is not known: retry
+    ├── UnknownIntake               entries that only a newer version can read: keep them, and try again later
     ├── Overloaded                  a bounded queue is full: come back later
     ├── Unavailable                 a process is away; the request may have been carried out
     │   └── Moved                   a feedback loop is in another process: ask there
@@ -94,6 +95,17 @@ class StoreUnavailable(StoreError):
 
 class NotMigrated(StoreUnavailable):
     """The store is of a version before ours; its writer will bring it to ours, when it is replaced itself."""
+
+
+class UnknownIntake(FeedbackLoopsError):
+    """Entries of a batch are of a kind that only a newer version can read; all the others were recorded.
+
+    `positions`: those of the unread entries in the batch. Send these again when the actors have been updated.
+    """
+
+    def __init__(self, detail: str, positions: list[int]) -> None:
+        self.positions = [int(position) for position in positions]
+        super().__init__(detail, self.positions)
 
 
 class Overloaded(FeedbackLoopsError):

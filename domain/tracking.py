@@ -1,8 +1,8 @@
-"""What a tracking hit is, and what becomes of it in the ledger."""
+"""Intake from the edge, and the events that the ledger records of it."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 
 class TrackingHit(NamedTuple):
@@ -26,6 +26,10 @@ class TrackingHit(NamedTuple):
     referer: str
     #: What the client said of its purpose (`Sec-Purpose`, `Purpose`, `X-Moz`, `X-Purpose`), lower case.
     purpose: str
+
+
+#: What the edge journals and the enrichers turn into events: a tagged union (`actors.commands.intake`).
+Intake: TypeAlias = TrackingHit
 
 
 class EventToRecord(NamedTuple):

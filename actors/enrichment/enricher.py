@@ -1,40 +1,41 @@
-"""Enrichment: turns hits into events, decides which loops are owed them, has both recorded, and fans out."""
+"""Enrichment actor's core: turns intake into events, has them recorded, and fans their deliveries out."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
 
-import msgspec
-
+from actors.commands.intake import Batch
+from actors.enrichment.hits import Enriched, enrich_hits
 from actors.enrichment.routing_index import RouteIndex
 from actors.ledger.port import LedgerReader
 from actors.metrics.instruments import EnrichmentFigures
 from actors.ports import Lanes, LedgerWriter
 from actors.tracing.spans import Span, Traces
-from domain.bots import bot_reason
+from actors.version import VERSION
 from domain.delivery import OfferedDelivery
-from domain.enrichment import event_fields, first_key
-from domain.errors import FirstTaken, StaleRoutes
-from domain.tracking import EventToRecord, RecordedEvents, RoutingTable, TrackingHit
+from domain.errors import FirstTaken, StaleRoutes, UnknownIntake
+from domain.tracking import EventToRecord, Intake, RecordedEvents, RoutingTable, TrackingHit
 from domain.values import id_text
 
 log = logging.getLogger(__name__)
 
-#: Each pass loses only to somebody else's progress; this many in a row means that something is broken.
+#: Each pass loses only to another writer's progress; so many in a row mean that something is broken.
 MAX_PASSES: Final = 50
-
-_encode = msgspec.json.Encoder().encode
+#: The enrichment function of each kind of intake.
+ENRICH: Final[dict[type[Intake], Callable[[Sequence[Any], LedgerReader, RouteIndex], Enriched]]] = {
+    TrackingHit: enrich_hits
+}
 
 
 class Enricher:
-    """Carries batches of hits into the ledger and to the loops. Batches may overlap; each is all or nothing.
+    """Carries batches of intake into the ledger and to the loops. Batches may overlap; each is all or nothing.
 
-    When `record_hits` returns, every hit is an event in the ledger, with one delivery for each loop that was subscribed
-    when it was written, or its message is not known. A batch that was recorded before changes nothing, and loops that
-    may have missed it are told to look into the outbox.
+    When `record` returns, every entry is an event in the ledger, with one delivery for each loop that was subscribed
+    when it was written, unless its message is not known. A batch that was recorded earlier changes nothing, and loops
+    that may have missed it are nudged to look into the outbox.
     """
 
     def __init__(
@@ -52,16 +53,28 @@ class Enricher:
         self._traces = traces
         self._routes = RouteIndex(RoutingTable(-1, []))
 
-    async def record_hits(self, hits: Sequence[TrackingHit]) -> None:
+    async def record(self, batch: Batch) -> None:
         """Enriches, records and fans out.
 
         Raises:
-            StoreUnavailable: the hits may or may not have been recorded; send them again.
+            StoreUnavailable: the entries may or may not have been recorded; send them again.
+            UnknownIntake: all were recorded except those that only a newer version can read.
         """
-        self._figures.batch.observe(len(hits))
+        await self._record(batch.entries)
+        if batch.unknown:
+            raise UnknownIntake(
+                f"version {VERSION} cannot read {len(batch.unknown)} entries, which a newer version wrote",
+                batch.unknown,
+            )
+
+    async def _record(self, entries: Sequence[Intake]) -> None:
+        self._figures.batch.observe(len(entries))
+        by_kind: dict[type[Intake], list[Intake]] = {}
+        for entry in entries:
+            by_kind.setdefault(type(entry), []).append(entry)
         for _ in range(MAX_PASSES):
             began_ns = time.time_ns()
-            events = self._enrich(hits)
+            events = self._enrich(by_kind)
             if not events:
                 return
             enriched_ns = time.time_ns()
@@ -83,7 +96,7 @@ class Enricher:
     def _trace(
         self, traces: Traces, events: Sequence[EventToRecord], began_ns: int, enriched_ns: int, recorded_ns: int
     ) -> None:
-        """A batch was enriched and recorded: each of its events has these times for its own."""
+        """Adds the spans of a recorded batch: its events share the times."""
         batch = {"feedback_loops.batch": len(events)}
         for event in events:
             if traces.wants(event.event_id):
@@ -94,49 +107,22 @@ class Enricher:
     def _load_routes(self) -> None:
         self._routes = RouteIndex(self._reader.routing_table())
 
-    def _enrich(self, hits: Sequence[TrackingHit]) -> list[EventToRecord]:
+    def _enrich(self, batch: Mapping[type[Intake], Sequence[Intake]]) -> list[EventToRecord]:
         if self._routes.version < 0:
             self._load_routes()
-        messages = self._reader.messages({h.message_key for h in hits})
-        profiles = self._reader.profiles(
-            {(m.account_no, m.database, m.profile) for m in messages.values() if m.database and m.profile}
-        )
-        firsts = [first_key(h.kind, h.target) for h in hits]
-        taken = self._reader.taken_firsts(
-            {(h.message_key, f) for h, f in zip(hits, firsts, strict=True) if f is not None}
-        )
-        events = []
-        for hit, first in zip(hits, firsts, strict=True):
-            message = messages.get(hit.message_key)
-            if message is None or message.account_no != hit.account_no:
-                self._note_unknown(hit)
-                continue
-            is_first = first is not None and (hit.message_key, first) not in taken
-            if first is not None:
-                taken.add((hit.message_key, first))
-            profile = profiles.get((message.account_no, message.database or "", message.profile or ""))
-            bot = bot_reason(hit.useragent, hit.purpose) if first is not None else None
-            fields = event_fields(hit, message, profile, is_first, bot)
-            events.append(
-                EventToRecord(
-                    event_id=hit.event_id,
-                    account_no=hit.account_no,
-                    type=hit.kind,
-                    message_key=hit.message_key,
-                    first_key=first if is_first else None,
-                    time_ms=hit.time_ms,
-                    fields=_encode(fields),
-                    loop_nos=self._routes.owed(hit.account_no, hit.kind, message.tags, message.database),
-                )
-            )
+        events: list[EventToRecord] = []
+        for kind, entries in batch.items():
+            enriched = ENRICH[kind](entries, self._reader, self._routes)
+            events += enriched.events
+            for entry in enriched.unknown:
+                self._note_unknown(entry)
         return events
 
-    def _note_unknown(self, hit: TrackingHit) -> None:
-        # Erased, or of another installation's back-up.
+    def _note_unknown(self, entry: Intake) -> None:
         self._figures.unknown.value += 1
         log.warning(
-            "a hit's message is not in the ledger",
-            extra={"action": "hit_unknown", "event_id": id_text("evt", hit.event_id), "kind": hit.kind},
+            "the message of a hit is not in the ledger",
+            extra={"action": "hit_unknown", "event_id": id_text("evt", entry.event_id), "kind": entry.kind},
         )
 
     def _fan_out(self, events: Sequence[EventToRecord], recorded: RecordedEvents) -> None:

@@ -1,4 +1,4 @@
-"""Finding the loops that are owed an event, among very many."""
+"""Index of the routing table, which finds the loops that are owed an event among very many."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from domain.tracking import Route, RoutingTable
 
 
 class RouteIndex:
-    """A routing table by account, trigger and tag: what is looked through for an event are the loops that may fit."""
+    """A routing table by account, trigger and tag, so that only loops that may match an event are checked."""
 
     def __init__(self, table: RoutingTable) -> None:
         self.version = table.version
         self._loop_ids = {route.loop_no: route.loop_id for route in table.routes}
-        #: The tag is None for loops that have no filter of tags.
+        #: The tag is None for loops without a tag filter.
         self._routes: dict[tuple[int, str, str | None], list[Route]] = {}
         for route in table.routes:
             for trigger in route.triggers:
@@ -22,7 +22,7 @@ class RouteIndex:
                     self._routes.setdefault((route.account_no, trigger, tag), []).append(route)
 
     def owed(self, account_no: int, type: str, tags: Collection[str], database: str | None) -> list[int]:  # noqa: A002
-        """The number of each loop that is owed such an event."""
+        """Numbers of the loops that are owed such an event."""
         found = {
             route.loop_no: None
             for tag in (None, *tags)
@@ -32,5 +32,5 @@ class RouteIndex:
         return list(found)
 
     def loop_id(self, loop_no: int) -> str | None:
-        """The id of a loop that is routed."""
+        """The id of a loop in the table."""
         return self._loop_ids.get(loop_no)

@@ -8,6 +8,7 @@ from typing import Final, TypeVar, cast
 
 from actors.commands import Command
 from actors.commands import protocol as wire
+from actors.commands.intake import encode_batch
 from actors.ipc.connection import Link
 from actors.ipc.frames import FrameProtocol
 
@@ -15,7 +16,7 @@ R = TypeVar("R")
 
 #: Longer than the longest command: a verification that waits for two time-outs and a DNS one.
 CALL_TIMEOUT_S: Final = 60.0
-HITS_TIMEOUT_S: Final = 30.0
+INTAKE_TIMEOUT_S: Final = 30.0
 
 
 class GatewayClient:
@@ -39,6 +40,6 @@ class GatewayClient:
         answer = await self._link.ask(wire.Kind.CALL, wire.call_body(command), CALL_TIMEOUT_S)
         return cast(R, wire.read_answer(command, answer))
 
-    async def record_hits(self, hits: Sequence[bytes]) -> None:
-        """See `Client.record_hits`."""
-        await self._link.ask(wire.Kind.HITS, wire.hits_body(hits), HITS_TIMEOUT_S)
+    async def record_intake(self, entries: Sequence[bytes]) -> None:
+        """See `Client.record_intake`."""
+        await self._link.ask(wire.Kind.INTAKE, encode_batch(entries), INTAKE_TIMEOUT_S)

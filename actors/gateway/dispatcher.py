@@ -1,4 +1,4 @@
-"""What the gateway answers: hits go to enrichment, commands to the service."""
+"""What the gateway answers: intake goes to enrichment, commands to the service."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 from actors.commands import Command
 from actors.commands import protocol as wire
 
-RecordHits = Callable[[bytes], Awaitable[None]]
+RecordIntake = Callable[[bytes], Awaitable[None]]
 Handle = Callable[[Command[Any]], Awaitable[object]]
 
 
@@ -16,17 +16,17 @@ class Gateway:
     """Answers the frames of `actors.commands.protocol`.
 
     Args:
-        record_hits: takes the body of a `HITS` frame; returns when its hits are in the ledger.
+        record_intake: takes the body of an `INTAKE` frame; returns when its entries are in the ledger.
         handle: carries a command out.
     """
 
-    def __init__(self, record_hits: RecordHits, handle: Handle) -> None:
-        self._record_hits = record_hits
+    def __init__(self, record_intake: RecordIntake, handle: Handle) -> None:
+        self._record_intake = record_intake
         self._handle = handle
 
     async def answer(self, kind: int, body: bytes) -> bytes:
         """The `Answer` of a `FrameServer`."""
-        if kind == wire.Kind.HITS:
-            await self._record_hits(body)
+        if kind == wire.Kind.INTAKE:
+            await self._record_intake(body)
             return b""
         return wire.answer_body(await self._handle(wire.read_call(body)))

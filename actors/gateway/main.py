@@ -130,7 +130,7 @@ class GatewayProcess:
             raise
         pipeline = Pipeline(actors, bootstrap.links(settings, actors), settings.enrichers, lambda: fleet.problem)
         service = bootstrap.service(settings, actors, pipeline)
-        self._reception.open(Gateway(pipeline.record_hits, service.handle).answer)
+        self._reception.open(Gateway(pipeline.record_intake, service.handle).answer)
         log.info("the gateway serves", extra={"action": "gateway_serves"})
         await fleet.keep()
 

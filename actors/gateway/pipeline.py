@@ -30,9 +30,9 @@ class Pipeline:
         self._names = [options.enricher_name(n) for n in range(enrichers)]
         self._turn = itertools.cycle(self._names)
 
-    async def record_hits(self, body: bytes) -> None:
-        """Returns when the hits of a `HITS` body are in the ledger."""
-        await self._links.ask(next(self._turn), Kind.HITS, body)
+    async def record_intake(self, body: bytes) -> None:
+        """Returns when the entries of an `INTAKE` body are in the ledger."""
+        await self._links.ask(next(self._turn), Kind.INTAKE, body)
 
     async def problems(self) -> list[str]:
         """What keeps the service from carrying a hit to a handler now; empty when nothing does."""

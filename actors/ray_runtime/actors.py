@@ -11,7 +11,7 @@ from typing import Any, Final
 import ray
 
 from actors.commands import ClaimKey, KeepAnswer
-from actors.commands.protocol import read_hits
+from actors.commands.intake import read_batch
 from actors.ledger.access.port import AccessChange
 from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import own_loop
@@ -146,7 +146,7 @@ class EnricherActor(Actor):
         self._door = bootstrap.door(settings, self._answer)
 
     async def _answer(self, _kind: int, body: bytes) -> bytes:
-        await self._core.record_hits(read_hits(body))
+        await self._core.record(read_batch(body))
         return b""
 
     async def address(self) -> Answer:

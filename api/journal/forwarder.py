@@ -10,10 +10,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from actors.client import Client
+from actors.commands.intake import event_id_of
 from actors.metrics.instruments import HitFigures
 from api.journal.journal import Journal
-from api.tracking.hits import event_id_of
-from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken
+from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken, UnknownIntake
 from domain.values import id_text
 
 log = logging.getLogger(__name__)
@@ -38,6 +38,8 @@ class ForwarderLimits:
     #: away is often back within a second: a long last wait would double what hits wait for it.
     first_backoff_s: float = 0.05
     last_backoff_s: float = 0.3
+    #: Seconds before entries that no enricher can read yet are sent again: actors are updated within about a minute.
+    unknown_retry_s: float = 5.0
 
 
 class Forwarder:
@@ -45,7 +47,7 @@ class Forwarder:
 
     With nothing in flight a hit is sent at once; otherwise hits pool, so batches grow with the load. A batch that is
     not acknowledged is sent again for ever. A hit that nobody can decode is set aside in the journal, and stops no
-    other.
+    other. An entry that only a newer version can read stays in the journal and is sent again at intervals.
     """
 
     def __init__(
@@ -66,6 +68,9 @@ class Forwarder:
         self._slots = asyncio.Semaphore(self._limits.in_flight)
         self._batches: set[asyncio.Task[None]] = set()
         self._batch_over = asyncio.Event()
+        #: Numbers of entries that no enricher could read yet, and the timer that sends them again.
+        self._unread: list[int] = []
+        self._unread_timer: asyncio.TimerHandle | None = None
         self._runner: asyncio.Task[None] | None = None
         self._problem: str | None = None
 
@@ -83,6 +88,7 @@ class Forwarder:
         """Begins to forward, with what the journal holds from before. Returns at once."""
         if self._runner is None:
             self._cursor = 0
+            self._unread = []
             self._slots = asyncio.Semaphore(self._limits.in_flight)
             self._runner = asyncio.create_task(self._run(), name="forwarder")
 
@@ -91,6 +97,8 @@ class Forwarder:
         with suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
                 await self._drained()
+        if self._unread_timer is not None:
+            self._unread_timer.cancel()
         tasks = [task for task in (self._runner, *self._batches) if task is not None]
         for task in tasks:
             task.cancel()
@@ -136,30 +144,67 @@ class Forwarder:
         self._slots.release()
         self._batch_over.set()
 
-    async def _forward(self, hits: Hits) -> None:
-        await self._record(hits)
-        self._journal.discard(hits[0][0], hits[-1][0])
+    async def _forward(self, hits: Hits, *, are_neighbours: bool = True) -> None:
+        """`are_neighbours`: the journal holds no other hit between the first and the last."""
+        unread = await self._record(hits)
+        if are_neighbours and not unread:
+            self._journal.discard(hits[0][0], hits[-1][0])
+            return
+        for seq in sorted({seq for seq, _ in hits}.difference(unread)):
+            self._journal.discard(seq, seq)
+        if unread:
+            self._keep(unread)
 
-    async def _record(self, hits: Hits) -> None:
-        """Returns when each hit is in the ledger, or set aside."""
+    async def _record(self, hits: Hits) -> list[int]:
+        """Returns when each hit is in the ledger or set aside, with the numbers of those that nobody can read yet."""
         try:
-            await self._record_all([hit for _, hit in hits])
+            return [hits[position][0] for position in await self._record_all([hit for _, hit in hits])]
         except (InvalidInput, InvalidToken) as exc:
             if len(hits) == 1:
                 self._set_aside(*hits[0], exc)
-                return
+                return []
             middle = len(hits) // 2
-            await self._record(hits[:middle])
-            await self._record(hits[middle:])
+            return [*await self._record(hits[:middle]), *await self._record(hits[middle:])]
 
-    async def _record_all(self, hits: list[bytes]) -> None:
-        """Sends until acknowledged; only a batch that can never be recorded raises."""
+    def _keep(self, unread: list[int]) -> None:
+        facts = {"action": "intake_unread", "entries": len(unread)}
+        log.warning("entries stay in the journal until the actors have been updated and can read them", extra=facts)
+        if not self._unread:
+            loop = asyncio.get_running_loop()
+            self._unread_timer = loop.call_later(self._limits.unknown_retry_s, self._send_unread)
+        self._unread += unread
+
+    def _send_unread(self) -> None:
+        seqs, self._unread = self._unread, []
+        task = asyncio.create_task(self._forward_unread(seqs), name="forwarder unread entries")
+        self._batches.add(task)
+        task.add_done_callback(self._batches.discard)
+
+    async def _forward_unread(self, seqs: list[int]) -> None:
+        """Sends these entries again, one batch at a time, beyond `in_flight`."""
+        for first in range(0, len(seqs), self._limits.batch_hits):
+            batch = seqs[first : first + self._limits.batch_hits]
+            hits = [hit for seq in batch for hit in self._journal.read(seq - 1, 1) if hit[0] == seq]
+            if len(hits) < len(batch):  # the disk cannot be read now
+                self._keep(sorted(set(batch).difference(seq for seq, _ in hits)))
+            if hits:
+                await self._forward(hits, are_neighbours=False)
+                self._batch_over.set()
+
+    async def _record_all(self, hits: list[bytes]) -> list[int]:
+        """Sends until acknowledged; only a batch that can never be recorded raises.
+
+        Returns the positions of entries that only a newer version can read.
+        """
         backoff_s = self._limits.first_backoff_s
         while True:
             try:
-                await self._client.record_hits(hits)
+                await self._client.record_intake(hits)
             except (InvalidInput, InvalidToken):
                 raise
+            except UnknownIntake as exc:
+                self._note(None)
+                return exc.positions
             except FeedbackLoopsError as exc:
                 self._note(f"{type(exc).__name__}: {exc}")
             except Exception as exc:
@@ -167,7 +212,7 @@ class Forwarder:
                 self._note(f"{type(exc).__name__}: {exc}")
             else:
                 self._note(None)
-                return
+                return []
             await asyncio.sleep(backoff_s * (0.5 + self._jitter()))
             backoff_s = min(2 * backoff_s, self._limits.last_backoff_s)
 

@@ -17,20 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
-
-from actors.compatibility import reader
+from actors.commands.intake import received_ms
 from api.journal.lmdb_store import JournalStore, Outcome, Removals
 from api.journal.memory_buffer import UnsavedHits
 from domain.errors import StoreUnavailable
-from domain.tracking import TrackingHit
 
 log = logging.getLogger(__name__)
 
 _HITS_PER_COMMIT: Final = 4096
 _BYTES_PER_COMMIT: Final = 4 << 20
 _STUCK: Final = "the disk has not finished a write of the journal in time: hits are kept in memory; check the disk"
-_read_hit = reader(TrackingHit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,10 +107,8 @@ class Journal:
     def oldest_age_s(self) -> float:
         """Seconds since the oldest hit was made; 0.0 when there is none, or it cannot be read."""
         oldest = self.read(0, 1)
-        try:
-            return max(0.0, time.time() - _read_hit(oldest[0][1]).time_ms / 1000) if oldest else 0.0
-        except msgspec.DecodeError:
-            return 0.0
+        since_ms = received_ms(oldest[0][1]) if oldest else None
+        return 0.0 if since_ms is None else max(0.0, time.time() - since_ms / 1000)
 
     @property
     def problem(self) -> str | None:

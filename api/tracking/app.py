@@ -12,11 +12,12 @@ from time import perf_counter, time_ns
 from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
+from actors.commands.intake import event_id_of
 from actors.metrics.instruments import HitFigures
 from actors.tracing.spans import Span, Traces
 from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
-from api.tracking.hits import TrackingHits, event_id_of
+from api.tracking.hits import TrackingHits
 from api.tracking.idna import ascii_host
 from api.tracking.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
 from domain.errors import InvalidToken

@@ -5,35 +5,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-import msgspec
-
 from actors.adapters.uuid7 import UUID7s
+from actors.commands.intake import encode_entry
 from api.http.client_address import ClientAddresses, Header
 from domain.tokens import TrackingToken
 from domain.tracking import TrackingHit
 
 #: Characters of a header that are kept.
 MAX_HEADER_CHARS: Final = 1024
-
-#: The first of an encoded hit's fields begins so: it is 16 bytes long. Before it stands one byte with their number.
-_ID_BEGINS: Final = b"\xc4\x10"
-#: A hit of another version may have more fields, or fewer.
-_ARRAYS: Final = frozenset(bytes([0x90 + length]) for length in range(1, 16))
 _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
 class TrackingHits:
-    """Makes a `TrackingHit`, in MessagePack, of a request whose token is genuine. Gives the event its id (I3)."""
+    """Makes an intake entry of a request whose token is genuine. Gives the event its id (I3)."""
 
     def __init__(self, now_ms: Callable[[], int], addresses: ClientAddresses) -> None:
         """`now_ms` is Unix time in milliseconds."""
         self._now_ms = now_ms
         self._addresses = addresses
         self._ids = UUID7s()
-        self._encode = msgspec.msgpack.Encoder().encode
 
     def encode(self, token: TrackingToken, peer: str, headers: Iterable[Header]) -> bytes:
-        """The hit as an array. `peer` is the address connected to us; `headers` have lower-case names (ASGI)."""
+        """The hit as a journal entry. `peer` is the connection's address; `headers` have lower-case names (ASGI)."""
         useragent = referer = purpose = b""
         for name, value in headers:
             if name == b"user-agent":
@@ -43,7 +36,7 @@ class TrackingHits:
             elif name in _PURPOSE:
                 purpose = purpose or value
         now_ms = self._now_ms()
-        return self._encode(
+        return encode_entry(
             TrackingHit(
                 self._ids.next(now_ms),
                 token.kind,
@@ -57,11 +50,6 @@ class TrackingHits:
                 header_text(purpose).lower(),
             )
         )
-
-
-def event_id_of(hit: bytes) -> bytes | None:
-    """The id of the event that an encoded hit becomes, without reading the rest of it; None: it is no hit of ours."""
-    return hit[3:19] if hit[:1] in _ARRAYS and hit.startswith(_ID_BEGINS, 1) else None
 
 
 def header_text(value: bytes) -> str:

@@ -12,13 +12,14 @@ from uuid import uuid4
 import pytest
 
 from actors import commands as c
+from actors.commands.intake import Batch
 from actors.enrichment.enricher import Enricher
 from actors.metrics import catalogue as m
 from actors.metrics.instruments import EnrichmentFigures
 from actors.metrics.registry import Tallies
 from domain.delivery import OfferedDelivery
 from domain.enrichment import first_key
-from domain.errors import StoreUnavailable
+from domain.errors import StoreUnavailable, UnknownIntake
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
@@ -91,7 +92,7 @@ def hit(tenant: Tenant, kind: str = "click", key: int = KEY, target: str = "http
 
 
 def record(enricher: Enricher, *hits: TrackingHit) -> None:
-    asyncio.run(enricher.record_hits(hits))
+    asyncio.run(enricher.record(Batch(list(hits), [])))
 
 
 def fields(offer: tuple[str, OfferedDelivery]) -> dict[str, Any]:
@@ -185,6 +186,21 @@ def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
     assert sum(tallies.histogram(m.HIT_RECORDED).counts) == 1
 
 
+def test_entries_of_a_newer_version_are_refused_and_all_others_recorded(
+    store: Store, enricher: Enricher, lanes: KeptLanes
+) -> None:
+    """The error names the entries that must be sent again."""
+    tenant = store.account()
+    store.active_loop(tenant, triggers=["click"])
+    register(store, tenant)
+
+    with pytest.raises(UnknownIntake) as refused:
+        asyncio.run(enricher.record(Batch([hit(tenant), hit(tenant)], [1])))
+
+    assert refused.value.positions == [1]
+    assert len(lanes.offers) == 2
+
+
 def test_an_enricher_that_loses_a_race_for_first_looks_again(
     store: Store, enricher: Enricher, lanes: KeptLanes
 ) -> None:
@@ -193,7 +209,7 @@ def test_an_enricher_that_loses_a_race_for_first_looks_again(
     store.active_loop(tenant, triggers=["click"])
     register(store, tenant)
     rival = Enricher(store.writer, store.reader, KeptLanes())
-    overtaken = Overtaken(store.writer, lambda: rival.record_hits([hit(tenant)]))
+    overtaken = Overtaken(store.writer, lambda: rival.record(Batch([hit(tenant)], [])))
 
     record(Enricher(overtaken, store.reader, lanes), hit(tenant))
 

@@ -8,8 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
+from actors.commands.intake import received_ms
 from actors.ledger.factory import refuse_moved, refuse_not_moved
 from actors.ledger.port import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
@@ -19,9 +18,7 @@ from api.cli.doctor.findings import Finding, ok, problem, warning
 from api.journal.lmdb_store import peek
 from domain.breaker import OPEN
 from domain.errors import Conflict, FeedbackLoopsError, StoreError, StoreUnavailable
-from domain.tracking import TrackingHit
 
-_decode_hit: Final = msgspec.msgpack.Decoder(TrackingHit).decode
 MIB: Final = 1024 * 1024
 #: A larger file is not read through: it would take the disk from the service.
 READ_THROUGH_BYTES: Final = 256 * MIB
@@ -149,6 +146,6 @@ def check_journal(path: Path, now_ms: int) -> Sequence[Finding]:
         found.append(warning("journal", what, "Report it: the log's `hit_set_aside` says more."))
     if not held.entries or held.oldest is None:
         return [*found, ok("journal", "no hit waits in it")]
-    age_s = max(now_ms - _decode_hit(held.oldest).time_ms, 0) / 1000
+    age_s = max(now_ms - (received_ms(held.oldest) or now_ms), 0) / 1000
     what = f"{held.entries} answered hits wait in it, the oldest for {age_s:.0f} s"
     return [*found, warning("journal", what, "Start the service: it forwards them.")]

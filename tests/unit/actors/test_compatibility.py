@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from actors import commands as c
-from actors.commands.protocol import hits_body, read_hits
+from actors.commands.intake import Batch, encode_batch, encode_entry, read_batch
 from actors.compatibility import Crossing, reader
 from actors.ledger.access.port import BeginSession
 from actors.loops.location_registry import Changes
@@ -22,7 +22,6 @@ from actors.metrics.snapshots import ProcessReadings, Readings, Spread
 from actors.ray_runtime import remote_ports
 from actors.ray_runtime.calls import Answer
 from actors.ray_runtime.deployment import Edition
-from api.tracking.hits import event_id_of
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
 from tests.next_version import make_next_version
@@ -78,17 +77,17 @@ import pickle, sys
 import msgspec
 from actors.ray_runtime import remote_ports
 from actors.ray_runtime.deployment import Edition
-from actors.commands.protocol import hits_body, read_hits
+from actors.commands.intake import encode_batch, encode_entry, read_batch
 pickled, bodies, hits, edition = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
 assert all(answer.value.novelty == "new" for answer in answers[:2]), answers
 read = {name: getattr(remote_ports, name)(body) for name, body in bodies.items()}
-(hit,) = read_hits(hits)
+(hit,) = read_batch(hits).entries
 pickle.dump(
     (
         [pickle.dumps(answer) for answer in answers],
         {name: msgspec.msgpack.encode(value) for name, value in read.items()},
-        hits_body([msgspec.msgpack.encode(hit)]),
+        encode_batch([encode_entry(hit)]),
         Edition.read(edition).text(),
     ),
     sys.stdout.buffer,
@@ -107,7 +106,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     written = (
         [pickle.dumps(Answer(value)) for value in PICKLED],
         {name: _pack(value) for name, value in BODIES.items()},
-        hits_body([_pack(HIT)]),
+        encode_batch([encode_entry(HIT)]),
         edition.text(),
     )
     done = subprocess.run(
@@ -123,16 +122,8 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     assert [pickle.loads(each).value for each in pickled] == PICKLED
     assert {name: getattr(remote_ports, name)(body) for name, body in bodies.items()} == BODIES
     assert bodies["unpack_offers"] != written[1]["unpack_offers"]
-    assert read_hits(hits) == [HIT]
+    assert read_batch(hits) == Batch([HIT], [])
     assert Edition.read(text) == edition
-
-
-def test_a_hit_of_another_version_still_tells_its_event() -> None:
-    """The log can name it whoever wrote it; what is no hit has no event."""
-    assert event_id_of(_pack(HIT)) == HIT.event_id
-    assert event_id_of(_pack([*HIT, "more"])) == HIT.event_id
-    assert event_id_of(_pack(["click"])) is None
-    assert event_id_of(b"") is None
 
 
 @pytest.mark.parametrize(

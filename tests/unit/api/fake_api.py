@@ -89,7 +89,7 @@ class FakeClient(FakeAccess, FakeFigures):
     async def close(self) -> None:
         self.is_open = False
 
-    async def record_hits(self, hits: list[bytes]) -> None:
+    async def record_intake(self, entries: list[bytes]) -> None:
         raise AssertionError("the API records no hits by itself")
 
     async def call(self, command: c.Command[R]) -> R:

@@ -11,6 +11,7 @@ import pytest
 
 from actors import commands as c
 from actors.commands import protocol as wire
+from actors.commands.intake import encode_entry
 from actors.gateway.client import GatewayClient
 from actors.gateway.dispatcher import Gateway
 from actors.ipc.server import FrameServer
@@ -36,19 +37,6 @@ def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
         msgspec.json.Decoder(wire._answer_types[cls])
 
 
-def test_a_batch_of_hits_is_decoded_as_it_was_encoded() -> None:
-    """Joining encoded hits under one array header gives a readable batch."""
-    hit = msgspec.msgpack.encode(HIT)
-
-    assert wire.read_hits(wire.hits_body([hit] * 200)) == [HIT] * 200
-
-
-def test_a_batch_with_a_broken_hit_is_refused() -> None:
-    """A hit that cannot be read makes the batch invalid, with a reason."""
-    with pytest.raises(InvalidInput, match="cannot be read"):
-        wire.read_hits(wire.hits_body([b"\x91\x01"]))
-
-
 def test_answers_and_errors_come_back(tmp_path: Path) -> None:
     """A call gives the service's answer typed, or raises its error with attributes."""
 
@@ -67,7 +55,7 @@ def test_answers_and_errors_come_back(tmp_path: Path) -> None:
             await client.call(c.ListLoops(account=account))
         assert refused.value.problems == [("/url", "is bad")]
         with pytest.raises(StoreUnavailable):
-            await client.record_hits([msgspec.msgpack.encode(HIT)])
+            await client.record_intake([encode_entry(HIT)])
         await client.close()
         await gateway.stop(0.1)
 

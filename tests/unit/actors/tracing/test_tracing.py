@@ -13,7 +13,6 @@ from actors.adapters.uuid7 import UUID7s
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.tracing.setup import is_wanted, sampling, start_tracing
 from actors.tracing.spans import Sampling, Span, Traces
-from api.tracking.hits import event_id_of
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 from tests.collector import Collector
@@ -184,9 +183,3 @@ def test_an_attempt_is_a_span_of_its_event() -> None:
         "tls",
     )
     assert (success.error, success.attributes["http.response.status_code"]) == (None, 200)
-
-
-def test_what_is_no_hit_has_no_event_id() -> None:
-    """The id is taken from where the encoder puts it, and from nothing else."""
-    assert event_id_of(b"\x9a\xc4\x10" + EVENT + b"rest") == EVENT
-    assert event_id_of(b"something else") is None

@@ -11,10 +11,10 @@ from typing import Any
 from actors.commands import Command
 from api.journal.forwarder import Forwarder, ForwarderLimits
 from api.journal.journal import Journal, JournalLimits
-from domain.errors import InvalidInput, Overloaded, StoreUnavailable, Unavailable
+from domain.errors import InvalidInput, Overloaded, StoreUnavailable, Unavailable, UnknownIntake
 
 MIB = 1 << 20
-QUICK = ForwarderLimits(first_backoff_s=0.001, last_backoff_s=0.01, pool_s=0.001)
+QUICK = ForwarderLimits(first_backoff_s=0.001, last_backoff_s=0.01, pool_s=0.001, unknown_retry_s=0.01)
 
 
 class Ledger:
@@ -26,23 +26,27 @@ class Ledger:
         self.under_way = 0
         self.most_under_way = 0
         self.poison: set[bytes] = set()
+        self.unknown: set[bytes] = set()
         self.dies_after = 0
         self.trouble: Callable[[int], Awaitable[None]] | None = None
 
     async def call(self, command: Command[Any]) -> Any:
         raise NotImplementedError(command)
 
-    async def record_hits(self, hits: list[bytes]) -> None:
-        assert 0 < len(hits) <= 256
-        self.batches.append(hits)
+    async def record_intake(self, entries: list[bytes]) -> None:
+        assert 0 < len(entries) <= 256
+        self.batches.append(entries)
         self.under_way += 1
         self.most_under_way = max(self.most_under_way, self.under_way)
         try:
             if self.trouble:
                 await self.trouble(len(self.batches))
-            if self.poison & set(hits):
+            if self.poison & set(entries):
                 raise InvalidInput("a hit cannot be decoded")
-            self.recorded.update(hits)
+            unread = [position for position, entry in enumerate(entries) if entry in self.unknown]
+            self.recorded.update(entry for entry in entries if entry not in self.unknown)
+            if unread:
+                raise UnknownIntake("of a newer version", unread)
             if len(self.batches) <= self.dies_after:
                 raise Unavailable("gone after the work", may_have_run=True)
         finally:
@@ -224,6 +228,31 @@ def test_poison_is_set_aside_and_holds_up_nobody(tmp_path: Path) -> None:
         assert {hit for _, hit in journal.set_aside_hits()} == ledger.poison
 
     run(tmp_path, body)
+
+
+def test_entries_of_a_newer_version_stay_in_the_journal_until_they_can_be_read(tmp_path: Path) -> None:
+    """They hold up no other entry, are sent again and again, and are recorded by updated actors; after a stop too."""
+    newer = {b"hit 7", b"hit 100", b"hit 101", b"hit 300"}
+
+    async def not_updated(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
+        ledger.unknown = newer
+        await append_all(journal, hits(1, 300))
+        await forwarder.start()
+        await eventually(lambda: journal.depth == len(newer))
+        assert ledger.recorded == Counter(set(hits(1, 300)) - newer)
+        await eventually(lambda: ledger.batches.count(sorted(newer, key=hits(1, 300).index)) > 2)
+        assert (journal.depth, forwarder.problem, journal.set_aside_hits()) == (len(newer), None, [])
+
+    async def updated(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
+        ledger.unknown = newer - {b"hit 7"}
+        await forwarder.start()
+        await eventually(lambda: journal.depth == len(newer) - 1)
+        ledger.unknown = set()
+        await eventually(lambda: journal.depth == 0)
+        assert ledger.recorded == Counter(newer)
+
+    run(tmp_path, not_updated)
+    run(tmp_path, updated)
 
 
 def test_a_restart_forwards_what_was_not_acknowledged(tmp_path: Path) -> None:

@@ -15,9 +15,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
+from actors.adapters.uuid7 import UUID7s
+from actors.commands.intake import encode_entry
 from api.journal.journal import Journal, JournalLimits
 from api.journal.lmdb_store import JournalStore, Outcome, Removals
 from domain.errors import StoreUnavailable
@@ -198,7 +199,8 @@ def test_the_age_of_the_oldest_hit_is_its_own(tmp_path: Path) -> None:
 
     def made(seconds_ago: float) -> bytes:
         time_ms = int((time.time() - seconds_ago) * 1000)
-        return msgspec.msgpack.encode(TrackingHit(b"i" * 16, "open", 1, 2, time_ms, "", "", "", "", ""))
+        event_id = UUID7s().next(time_ms)
+        return encode_entry(TrackingHit(event_id, "open", 1, 2, time_ms, "", "", "", "", ""))
 
     async def write(journal: Journal) -> None:
         assert journal.oldest_age_s == 0.0
@@ -273,6 +275,8 @@ def test_everything_acknowledged_survives_kill_9(tmp_path: Path) -> None:
 _WRITER = """
 import asyncio, os, sys
 from pathlib import Path
+from actors.adapters.uuid7 import UUID7s
+from actors.commands.intake import encode_entry
 from api.journal.journal import Journal
 
 async def client(journal, name):
@@ -429,6 +433,8 @@ def test_a_disk_that_is_full_and_then_has_room(tmp_path: Path) -> None:
 _FULL_DISK = """
 import asyncio, resource, sys
 from pathlib import Path
+from actors.adapters.uuid7 import UUID7s
+from actors.commands.intake import encode_entry
 from api.journal.journal import Journal, JournalLimits
 
 def limit_files_to(size):

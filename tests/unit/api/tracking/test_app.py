@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 import uvicorn
 
+from actors.commands.intake import MAX_ENTRIES, encode_batch, read_batch
 from api.journal.journal import Journal
 from api.tracking.app import PIXEL, TrackingApp, asks_to_unsubscribe, location_of
 from api.tracking.urls import TrackingUrls
@@ -33,6 +33,11 @@ class Clock:
         return 1_700_000_000_123
 
 
+def recorded_hits(journal: Journal) -> list[TrackingHit]:
+    """All hits in the journal."""
+    return read_batch(encode_batch([entry for _, entry in journal.read(0, MAX_ENTRIES)])).entries
+
+
 class Edge:
     """The application, a client of it, and what it has recorded."""
 
@@ -44,7 +49,7 @@ class Edge:
 
     @property
     def hits(self) -> list[TrackingHit]:
-        return [msgspec.msgpack.decode(hit, type=TrackingHit) for _, hit in self.journal.read(0, 1000)]
+        return recorded_hits(self.journal)
 
 
 def run(path: Path, body: Callable[[Edge], Awaitable[None]], trusted: str = "", peer: str = "192.0.2.1") -> None:
@@ -371,7 +376,7 @@ def test_on_a_real_server(tmp_path: Path) -> None:
                 assert (await client.head(urls.open_url(1, KEY))).headers["content-length"] == "43"
                 assert (await client.get(urls.link_url(1, KEY, TARGET))).headers["location"] == TARGET
                 assert (await client.post(urls.unsubscribe_url(1, KEY), data=ONE_CLICK)).status_code == 200
-        recorded = [msgspec.msgpack.decode(hit, type=TrackingHit) for _, hit in journal.read(0, 100)]
+        recorded = recorded_hits(journal)
         assert [(hit.kind, hit.ip) for hit in recorded] == [
             (kind, "127.0.0.1") for kind in ["open", "click", "unsubscribe"] * 2
         ]

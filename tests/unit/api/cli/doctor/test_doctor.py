@@ -15,10 +15,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from actors.adapters.resolver import HandlerResolver
+from actors.commands.intake import encode_entry
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, migrate
@@ -236,7 +236,7 @@ def test_a_store_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
 
 def hit(at_ms: int) -> bytes:
     made = TrackingHit(at_ms.to_bytes(6, "big") + bytes(10), "open", 1, 1, at_ms, "", "", "", "", "")
-    return msgspec.msgpack.encode(made)
+    return encode_entry(made)
 
 
 def test_hits_that_wait_in_the_journal_are_told(tmp_path: Path) -> None:

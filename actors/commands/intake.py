@@ -1,0 +1,94 @@
+"""Encoding of the intake: the entries that the edge journals and the enrichers record.
+
+    entry = MessagePack array [tag, fields] · batch = MessagePack array of entries
+
+Journal, forwarder and gateway pass entries on unopened. All they know is that the fields of every kind of entry start
+with the id of its event (UUIDv7, 16 bytes). A new kind is a type in `domain.tracking`, its tag here and its function in
+`actors.enrichment.enricher`; a tag keeps its meaning for ever, because journals hold it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from actors.compatibility import reader
+from domain.errors import InvalidInput
+from domain.tracking import Intake, TrackingHit
+
+#: Keeps a batch small enough to be recorded quickly.
+MAX_ENTRIES: Final = 256
+
+_TAGS: Final[dict[type[Intake], int]] = {TrackingHit: 1}
+#: An array of two and the tag, which takes one byte up to 127.
+_PREFIXES: Final = {kind: bytes([0x92, tag]) for kind, tag in _TAGS.items()}
+_DECODERS: Final = {tag: msgspec.msgpack.Decoder(kind).decode for kind, tag in _TAGS.items()}
+#: Slower, and tolerant of fields from another version.
+_READERS: Final = {tag: reader(kind) for kind, tag in _TAGS.items()}
+#: An entry up to the end of its event's id, of any kind and with any number of fields.
+_START: Final = re.compile(rb"\x92[\x00-\x7f](?:[\x91-\x9f]|\xdc..)\xc4\x10(.{16})", re.DOTALL)
+
+_encode = msgspec.msgpack.Encoder().encode
+_split = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
+
+
+class Batch(NamedTuple):
+    """A decoded batch."""
+
+    entries: list[Intake]
+    #: Positions in the batch of entries with a tag that this version does not know.
+    unknown: list[int]
+
+
+def encode_entry(entry: Intake) -> bytes:
+    """The entry as the journal keeps it."""
+    return _PREFIXES[type(entry)] + _encode(entry)
+
+
+def encode_batch(entries: Sequence[bytes]) -> bytes:
+    """A batch of encoded entries.
+
+    Raises:
+        InvalidInput: more than `MAX_ENTRIES`.
+    """
+    if len(entries) > MAX_ENTRIES:
+        raise InvalidInput(f"{len(entries)} entries in a batch, {MAX_ENTRIES} at most")
+    return b"\xdc" + len(entries).to_bytes(2, "big") + b"".join(entries)
+
+
+def read_batch(body: bytes) -> Batch:
+    """Decodes what `encode_batch` made, here or in a neighbouring version.
+
+    Raises:
+        InvalidInput: one of the entries is broken.
+    """
+    try:
+        entries = _split(body)
+        try:
+            return Batch([_DECODERS[tag](fields) for tag, fields in entries], [])
+        except (KeyError, msgspec.ValidationError):  # an entry of another version
+            return _read_tolerantly(entries)
+    except msgspec.MsgspecError as exc:
+        raise InvalidInput(f"a batch of intake cannot be read: {exc}") from exc
+
+
+def _read_tolerantly(entries: Sequence[tuple[int, Any]]) -> Batch:
+    return Batch(
+        entries=[_READERS[tag](fields) for tag, fields in entries if tag in _READERS],
+        unknown=[position for position, (tag, _) in enumerate(entries) if tag not in _READERS],
+    )
+
+
+def event_id_of(entry: bytes) -> bytes | None:
+    """The id of the event that an encoded entry becomes, also of an unknown kind; None for anything else."""
+    start = _START.match(entry)
+    return start[1] if start else None
+
+
+def received_ms(entry: bytes) -> int | None:
+    """When the edge received an encoded entry (Unix time, milliseconds): its event's id starts with that."""
+    event_id = event_id_of(entry)
+    return int.from_bytes(event_id[:6], "big") if event_id else None
