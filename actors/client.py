@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol, TypeVar
 
-from actors.commands import Command
+from actors.commands.command import Command
 
 R = TypeVar("R")
 

@@ -23,7 +23,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.deliveries import ListDeliveries
 from actors.ledger.queries.deliveries import deliveries_statement
 from actors.ledger.queries.pagination import encode_cursor
 from actors.ledger.sqlite.connection import open_writer
@@ -37,7 +38,7 @@ DAYS: Final = 30
 LOOP_NO: Final = 1
 PAGE: Final = 50
 REPEATS: Final = 30
-ACCOUNT: Final = c.Account(no=1, id="acc_1", name="Acme")
+ACCOUNT: Final = Account(no=1, id="acc_1", name="Acme")
 INDEXES: Final = "SELECT name, sql FROM sqlite_master WHERE type = 'index' AND tbl_name = 'deliveries' AND sql NOT NULL"
 
 _NUMBERS: Final = "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < :rows)"
@@ -82,7 +83,7 @@ def build(path: Path, rows: int) -> None:
         connection.execute("PRAGMA journal_mode = WAL")
 
 
-def queries(rows: int) -> Iterator[tuple[str, c.ListDeliveries]]:
+def queries(rows: int) -> Iterator[tuple[str, ListDeliveries]]:
     """Each mix of filters, and each place in the list."""
     month_ms = DAYS * 86_400_000
     week = {"since_ms": START_MS + month_ms // 4, "until_ms": START_MS + month_ms // 2}
@@ -94,10 +95,10 @@ def queries(rows: int) -> Iterator[tuple[str, c.ListDeliveries]]:
         cursor = None if share is None else encode_cursor([START_MS + int(month_ms * share), int(rows * share)])
         given: dict[str, Any] = {"state": state, "type": type_, "limit": PAGE, "cursor": cursor, **limits}
         label = f"{place:7} {state or 'any state':10} {type_ or 'any type':9} {when}"
-        yield label, c.ListDeliveries(account=ACCOUNT, loop_id="", **given)
+        yield label, ListDeliveries(account=ACCOUNT, loop_id="", **given)
 
 
-def page_ms(reader: SQLiteLedgerReader, query: c.ListDeliveries) -> tuple[float, float, int]:
+def page_ms(reader: SQLiteLedgerReader, query: ListDeliveries) -> tuple[float, float, int]:
     """How long a page took the first time and at the median, and its rows."""
     times = []
     for _ in range(REPEATS):
@@ -107,7 +108,7 @@ def page_ms(reader: SQLiteLedgerReader, query: c.ListDeliveries) -> tuple[float,
     return times[0], statistics.median(times), len(page.data)
 
 
-def plan(path: Path, query: c.ListDeliveries) -> list[str]:
+def plan(path: Path, query: ListDeliveries) -> list[str]:
     """The steps that SQLite takes, each kind of step once."""
     with closing(sqlite3.connect(path)) as connection:
         statement, params = deliveries_statement(LOOP_NO, query)
@@ -139,7 +140,7 @@ def main() -> None:
                     print("    " + "\n    ".join(plan(path, query)))
         print(f"{'slowest median':42} {slowest:17.2f}")
         print("\nplan of a page of any state and any type:")
-        print("    " + "\n    ".join(plan(path, c.ListDeliveries(account=ACCOUNT, loop_id=""))))
+        print("    " + "\n    ".join(plan(path, ListDeliveries(account=ACCOUNT, loop_id=""))))
 
 
 if __name__ == "__main__":

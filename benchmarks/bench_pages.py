@@ -21,10 +21,11 @@ from uuid import uuid4
 
 import httpx
 
-from actors import commands as c
 from actors.adapters.clock import SystemClock
 from actors.adapters.passwords import Argon2Passwords
 from actors.application.service import Service
+from actors.commands.command import Command
+from actors.commands.users import CreateUser
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
@@ -61,7 +62,7 @@ class InProcess:
     async def record_intake(self, entries: list[bytes]) -> None:
         """There are none."""
 
-    async def call(self, command: c.Command[Any]) -> Any:
+    async def call(self, command: Command[Any]) -> Any:
         return await self._service.handle(command)
 
 
@@ -140,7 +141,7 @@ async def measure(path: Path) -> None:
     account = reader.loop(loop_ids[0])
     if account is None:
         raise RuntimeError("the loop is not there")
-    await service.handle(c.CreateUser(email="a@b.example", password=PASSWORD, account_id=account.account_id))
+    await service.handle(CreateUser(email="a@b.example", password=PASSWORD, account_id=account.account_id))
     app = create_app(
         FakeSettings(),
         InProcess(service),

@@ -17,7 +17,23 @@ from uuid import UUID, uuid4
 
 from eventsourcing.persistence import StoredEvent
 
-from actors import commands as c
+from actors.commands import accounts as account_commands
+from actors.commands import users as user_commands
+from actors.commands.accounts import ApiKey, Authenticate, IssueApiKey, ListApiKeys, RevokeApiKey
+from actors.commands.command import Command
+from actors.commands.users import (
+    ChangePassword,
+    CreateUser,
+    FindSession,
+    IsFirstRun,
+    ListUsers,
+    RemoveUser,
+    Session,
+    SetPassword,
+    SignedIn,
+    SignIn,
+    SignOut,
+)
 from actors.ledger.access import port as a
 from actors.ledger.port import LedgerReader
 from actors.ports import Clock, LedgerWriter
@@ -76,27 +92,27 @@ class AccessService:
         self._first_account = UUID(bytes=derive(master_key, "first-account", 16))
         self._mapper = event_mapper()
 
-    def handlers(self) -> dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]]:
+    def handlers(self) -> dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]]:
         """Each command that is carried out here, and what does it."""
         return {
-            c.Authenticate: self.authenticate,
-            c.IssueApiKey: self.issue_api_key,
-            c.ListApiKeys: self.list_api_keys,
-            c.RevokeApiKey: self.revoke_api_key,
-            c.IsFirstRun: self.is_first_run,
-            c.CreateUser: self.create_user,
-            c.ListUsers: self.list_users,
-            c.RemoveUser: self.remove_user,
-            c.SetPassword: self.set_password,
-            c.ChangePassword: self.change_password,
-            c.SignIn: self.sign_in,
-            c.FindSession: self.find_session,
-            c.SignOut: self.sign_out,
+            Authenticate: self.authenticate,
+            IssueApiKey: self.issue_api_key,
+            ListApiKeys: self.list_api_keys,
+            RevokeApiKey: self.revoke_api_key,
+            IsFirstRun: self.is_first_run,
+            CreateUser: self.create_user,
+            ListUsers: self.list_users,
+            RemoveUser: self.remove_user,
+            SetPassword: self.set_password,
+            ChangePassword: self.change_password,
+            SignIn: self.sign_in,
+            FindSession: self.find_session,
+            SignOut: self.sign_out,
         }
 
     # --- API keys
 
-    async def authenticate(self, command: c.Authenticate) -> c.Account | None:
+    async def authenticate(self, command: Authenticate) -> account_commands.Account | None:
         """The account that the key opens; notes the use now and then."""
         account = await _read(self._reader.account_by_key, command.key_hash)
         if account is not None:
@@ -105,7 +121,7 @@ class AccessService:
                 await self._note(a.UseApiKey(hash=command.key_hash))
         return account
 
-    async def issue_api_key(self, command: c.IssueApiKey) -> c.ApiKey:
+    async def issue_api_key(self, command: IssueApiKey) -> ApiKey:
         """Adds a key."""
 
         def issue(account: Account) -> None:
@@ -114,15 +130,15 @@ class AccessService:
         await self._change(Account, id_uuid("acc", command.account.id), issue)
         return next(key for key in await self.list_api_keys(command) if key.id == _key_id(command.key_hash))
 
-    async def list_api_keys(self, command: c.ListApiKeys | c.IssueApiKey) -> list[c.ApiKey]:
+    async def list_api_keys(self, command: ListApiKeys | IssueApiKey) -> list[ApiKey]:
         """The account's keys."""
         rows = await _read(self._reader.api_keys, command.account.no, MAX_LISTED)
         return [
-            c.ApiKey(id=_key_id(row.hash), name=row.name, issued_at_ms=row.issued_at_ms, used_at_ms=row.used_at_ms)
+            ApiKey(id=_key_id(row.hash), name=row.name, issued_at_ms=row.issued_at_ms, used_at_ms=row.used_at_ms)
             for row in rows
         ]
 
-    async def revoke_api_key(self, command: c.RevokeApiKey) -> None:
+    async def revoke_api_key(self, command: RevokeApiKey) -> None:
         """Takes a key back."""
         rows = await _read(self._reader.api_keys, command.account.no, MAX_LISTED)
         found = next((row for row in rows if _key_id(row.hash) == command.key_id), None)
@@ -137,14 +153,14 @@ class AccessService:
 
     # --- users
 
-    async def is_first_run(self, _command: c.IsFirstRun) -> bool:
+    async def is_first_run(self, _command: IsFirstRun) -> bool:
         """Whether nobody can sign in yet."""
         return not await _read(self._reader.has_users)
 
-    async def create_user(self, command: c.CreateUser) -> c.User:
+    async def create_user(self, command: CreateUser) -> user_commands.User:
         """Makes a user, and an account where one is wanted."""
         check_new_user(command.email, command.password, None if command.account_id else command.account_name)
-        if command.is_first and not await self.is_first_run(c.IsFirstRun()):
+        if command.is_first and not await self.is_first_run(IsFirstRun()):
             raise Conflict("There are users already. Sign in, or ask one of them to add you.")
         now_ms = self._clock.now_ms()
         opened: list[StoredEvent] = []
@@ -165,26 +181,26 @@ class AccessService:
             raise Conflict(_taken(command)) from None
         return _user(await self._own_user(None, id_text("usr", user_uuid)))
 
-    async def list_users(self, command: c.ListUsers) -> list[c.User]:
+    async def list_users(self, command: ListUsers) -> list[user_commands.User]:
         """Users by their addresses."""
         account_no = None if command.account is None else command.account.no
         return [_user(row) for row in await _read(self._reader.users, account_no, MAX_LISTED)]
 
-    async def remove_user(self, command: c.RemoveUser) -> None:
+    async def remove_user(self, command: RemoveUser) -> None:
         """Ends a user and all sessions of theirs."""
         row = await self._own_user(command.account, command.user_id)
         if len(await _read(self._reader.users, row.account.no, 2)) < 2:
             raise Conflict("This is the account's last user, without whom nobody could sign in. Add another one first.")
         await self._change(User, id_uuid("usr", row.id), lambda user: user.leave(self._clock.now_ms()))
 
-    async def set_password(self, command: c.SetPassword) -> None:
+    async def set_password(self, command: SetPassword) -> None:
         """Gives a user another password, and ends all sessions."""
         row = await self._own_user(None, command.user_id)
         check_password(command.password, row.email)
         await self._take_password(row, command.password)
         await self._ledger.change_access(a.EndSessionsOf(user_id=row.id))
 
-    async def change_password(self, command: c.ChangePassword) -> bool:
+    async def change_password(self, command: ChangePassword) -> bool:
         """Changes a password on its owner's word. Tries count as those to sign in."""
         row = await self._own_user(command.account, command.user_id)
         check_password(command.new, row.email, "/new")
@@ -201,7 +217,7 @@ class AccessService:
             User, id_uuid("usr", row.id), lambda user: user.change_password(password_hash, self._clock.now_ms())
         )
 
-    async def _own_user(self, account: c.Account | None, user_id: str) -> a.UserRow:
+    async def _own_user(self, account: account_commands.Account | None, user_id: str) -> a.UserRow:
         row = await _read(self._reader.user, user_id)
         if row is None or (account is not None and row.account.no != account.no):
             raise NotFound(f"there is no user {user_id}" + ("" if account is None else " in this account"))
@@ -209,22 +225,22 @@ class AccessService:
 
     # --- sessions
 
-    async def sign_in(self, command: c.SignIn) -> c.SignedIn:
+    async def sign_in(self, command: SignIn) -> SignedIn:
         """Begins a session, if the password is right and there were not too many tries."""
         user_key = _user_key(command.email)
         limits = {user_key: MAX_TRIES_PER_USER, _address_key(command.address): MAX_TRIES_PER_ADDRESS}
         if wait_ms := await self._ledger.change_access(a.CountTries(limits=limits)):
-            return c.SignedIn(token=None, wait_ms=wait_ms)
+            return SignedIn(token=None, wait_ms=wait_ms)
         row = await _read(self._reader.user_by_email, command.email)
         if not await self._passwords.is_right(row.password_hash if row else None, command.password) or row is None:
-            return c.SignedIn(token=None)
+            return SignedIn(token=None)
         token = f"fls_{urlsafe_b64encode(self._random_bytes(32)).rstrip(b'=').decode()}"
         await self._ledger.change_access(a.BeginSession(hash=sha256(token.encode()).hexdigest(), user_id=row.id))
         # Not the address: with a user of one's own, one could guess another's password for ever.
         await self._ledger.change_access(a.ForgiveTries(key=user_key))
-        return c.SignedIn(token=token)
+        return SignedIn(token=token)
 
-    async def find_session(self, command: c.FindSession) -> c.Session | None:
+    async def find_session(self, command: FindSession) -> Session | None:
         """The session, if it goes on; keeps it from idling out."""
         row = await _read(self._reader.session, command.token_hash)
         now_ms = self._clock.now_ms()
@@ -232,9 +248,9 @@ class AccessService:
             return None
         if self._is_due(row.used_at_ms):
             await self._note(a.UseSession(hash=command.token_hash))
-        return c.Session(user=_user(row.user), ends_at_ms=session_ends_ms(row.began_at_ms, now_ms))
+        return Session(user=_user(row.user), ends_at_ms=session_ends_ms(row.began_at_ms, now_ms))
 
-    async def sign_out(self, command: c.SignOut) -> None:
+    async def sign_out(self, command: SignOut) -> None:
         """Ends the session."""
         await self._ledger.change_access(a.EndSession(hash=command.token_hash))
 
@@ -270,11 +286,11 @@ def _key_id(key_hash: str) -> str:
     return f"key_{key_hash[:16]}"
 
 
-def _user(row: a.UserRow) -> c.User:
-    return c.User(id=row.id, account=row.account, email=row.email, joined_at_ms=row.joined_at_ms)
+def _user(row: a.UserRow) -> user_commands.User:
+    return user_commands.User(id=row.id, account=row.account, email=row.email, joined_at_ms=row.joined_at_ms)
 
 
-def _taken(command: c.CreateUser) -> str:
+def _taken(command: CreateUser) -> str:
     if command.is_first:
         return "Somebody else made the first user at the same moment, or the address is taken. Sign in instead."
     return f"There is a user with the address {command.email} already. Addresses are of one user each."

@@ -10,7 +10,20 @@ import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, Protocol, TypeVar
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.deliveries import (
+    CancelReplay,
+    DeliveryPage,
+    DeliveryView,
+    GetDelivery,
+    GetReplay,
+    ListDeliveries,
+    ListReplays,
+    Replay,
+    ReplayPage,
+    RetryDelivery,
+    StartReplay,
+)
 from actors.ledger.port import LedgerReader, LoopRow
 from actors.ledger.queries.filters import time_ms
 from actors.ports import Clock
@@ -40,7 +53,7 @@ class DeliveryService:
         reader: LedgerReader,
         loops: Loops,
         clock: Clock,
-        own_row: Callable[[c.Account, str], Awaitable[LoopRow]],
+        own_row: Callable[[Account, str], Awaitable[LoopRow]],
     ) -> None:
         """`own_row` gives a loop of the account, or raises `NotFound`."""
         self._reader = reader
@@ -48,20 +61,20 @@ class DeliveryService:
         self._clock = clock
         self._own_row = own_row
 
-    async def list_deliveries(self, command: c.ListDeliveries) -> c.DeliveryPage:
+    async def list_deliveries(self, command: ListDeliveries) -> DeliveryPage:
         row = await self._own_row(command.account, command.loop_id)
         return await _read(self._reader.list_deliveries, row.no, command)
 
-    async def get_delivery(self, command: c.GetDelivery) -> c.DeliveryView:
+    async def get_delivery(self, command: GetDelivery) -> DeliveryView:
         return (await self._own_delivery(command))[1]
 
-    async def retry_delivery(self, command: c.RetryDelivery) -> c.DeliveryView:
+    async def retry_delivery(self, command: RetryDelivery) -> DeliveryView:
         """Has the delivery retried, and gives it as it is then: pending and due, or further already."""
         loop_id, delivery = await self.delivery_of_loop(command)
         await self._loops.ask(loop_id, "retry_delivery", _number("dlv", delivery.id))
         return (await self._own_delivery(command))[1]
 
-    async def delivery_of_loop(self, command: c.GetDelivery | c.RetryDelivery) -> tuple[str, c.DeliveryView]:
+    async def delivery_of_loop(self, command: GetDelivery | RetryDelivery) -> tuple[str, DeliveryView]:
         """The id of its loop, and the delivery."""
         loop_no, delivery = await self._own_delivery(command)
         loop = await _read(self._reader.loop_by_no, loop_no)
@@ -69,7 +82,7 @@ class DeliveryService:
             raise _no_delivery(command)
         return loop.id, delivery
 
-    async def _own_delivery(self, command: c.GetDelivery | c.RetryDelivery) -> tuple[int, c.DeliveryView]:
+    async def _own_delivery(self, command: GetDelivery | RetryDelivery) -> tuple[int, DeliveryView]:
         """The number of its loop, and the delivery."""
         number = _number("dlv", command.delivery_id)
         found = None if number is None else await _read(self._reader.delivery, command.account.no, number)
@@ -77,7 +90,7 @@ class DeliveryService:
             raise _no_delivery(command)
         return found
 
-    async def start_replay(self, command: c.StartReplay) -> c.Replay:
+    async def start_replay(self, command: StartReplay) -> Replay:
         """Checks what is to be replayed, and has the loop's actor begin."""
         row = await self._own_row(command.account, command.loop_id)
         if command.which not in WHICH:
@@ -86,14 +99,14 @@ class DeliveryService:
         until_ms = self._clock.now_ms() if command.until_ms is None else time_ms(command.until_ms)
         if since_ms >= until_ms:
             raise _invalid("/since", "must be before now" if command.until_ms is None else "must be before `until`")
-        replay: c.Replay = await self._loops.ask(row.id, "replay", command.which, since_ms, until_ms)
+        replay: Replay = await self._loops.ask(row.id, "replay", command.which, since_ms, until_ms)
         return replay
 
-    async def list_replays(self, command: c.ListReplays) -> c.ReplayPage:
+    async def list_replays(self, command: ListReplays) -> ReplayPage:
         row = await self._own_row(command.account, command.loop_id)
         return await _read(self._reader.list_replays, row.no, command.limit, command.cursor)
 
-    async def get_replay(self, command: c.GetReplay | c.CancelReplay) -> c.Replay:
+    async def get_replay(self, command: GetReplay | CancelReplay) -> Replay:
         row = await self._own_row(command.account, command.loop_id)
         number = _number("rpl", command.replay_id)
         found = None if number is None else await _read(self._reader.replay, row.no, number)
@@ -101,9 +114,9 @@ class DeliveryService:
             raise NotFound(f"there is no replay {command.replay_id} of feedback loop {command.loop_id}")
         return found
 
-    async def cancel_replay(self, command: c.CancelReplay) -> c.Replay:
+    async def cancel_replay(self, command: CancelReplay) -> Replay:
         found = await self.get_replay(command)
-        cancelled: c.Replay = await self._loops.ask(command.loop_id, "cancel_replay", _number("rpl", found.id))
+        cancelled: Replay = await self._loops.ask(command.loop_id, "cancel_replay", _number("rpl", found.id))
         return cancelled
 
 
@@ -115,7 +128,7 @@ def _number(prefix: str, text: str) -> int | None:
     return int(digits)
 
 
-def _no_delivery(command: c.GetDelivery | c.RetryDelivery) -> NotFound:
+def _no_delivery(command: GetDelivery | RetryDelivery) -> NotFound:
     return NotFound(f"there is no delivery {command.delivery_id} in this account")
 
 

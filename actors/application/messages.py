@@ -10,7 +10,17 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors import commands as c
+from actors.commands import messages as message_commands
+from actors.commands.accounts import Account
+from actors.commands.messages import (
+    MessageResult,
+    MessageSpec,
+    MessageView,
+    PutProfile,
+    RegisteredMessage,
+    RegisterMessages,
+    Rejection,
+)
 from actors.ledger.port import LedgerReader
 from actors.ports import Clock, LedgerWriter
 from domain.errors import ConcurrentWrite, Conflict, DomainError, InvalidInput
@@ -22,7 +32,7 @@ from domain.profile import Profile
 MAX_TRIES: Final = 8
 
 
-def account_uuid(account: c.Account) -> UUID:
+def account_uuid(account: Account) -> UUID:
     """The UUID in an account's id."""
     return UUID(account.id.removeprefix("acc_"))
 
@@ -53,7 +63,7 @@ class Registrar:
         self._last_key = key
         return key
 
-    async def register_messages(self, command: c.RegisterMessages) -> list[c.MessageResult]:
+    async def register_messages(self, command: RegisterMessages) -> list[MessageResult]:
         """Registers all in one commit; where that fails because one is there already, one by one."""
         specs = [self._with_id(spec) for spec in command.messages]
         prepared = [self._prepare(command.account, spec) for spec in specs]
@@ -68,10 +78,10 @@ class Registrar:
                 return [result for _, result in prepared]
         return [await self._register_one(command.account, spec) for spec in specs]
 
-    def _with_id(self, spec: c.MessageSpec) -> c.MessageSpec:
+    def _with_id(self, spec: MessageSpec) -> MessageSpec:
         return spec if spec.id is not None else msgspec.structs.replace(spec, id=f"msg_{self._random_bytes(16).hex()}")
 
-    def _prepare(self, account: c.Account, spec: c.MessageSpec) -> tuple[list[StoredEvent], c.MessageResult]:
+    def _prepare(self, account: Account, spec: MessageSpec) -> tuple[list[StoredEvent], MessageResult]:
         key = self._new_key()
         message_id = spec.id or ""
         try:
@@ -89,12 +99,12 @@ class Registrar:
                 at_ms=self._clock.now_ms(),
             )
         except DomainError as exc:
-            return [], c.MessageResult(rejection=_rejection(exc))
+            return [], MessageResult(rejection=_rejection(exc))
         stored = [self._mapper.to_stored_event(e) for e in message.collect_events()]
-        registered = c.RegisteredMessage(id=message_id, key=key, account_no=account.no)
-        return stored, c.MessageResult(message=registered)
+        registered = RegisteredMessage(id=message_id, key=key, account_no=account.no)
+        return stored, MessageResult(message=registered)
 
-    async def _register_one(self, account: c.Account, spec: c.MessageSpec) -> c.MessageResult:
+    async def _register_one(self, account: Account, spec: MessageSpec) -> MessageResult:
         for _ in range(MAX_TRIES):
             known = await asyncio.to_thread(self._reader.message, account.no, spec.id or "")
             if known is not None:
@@ -108,7 +118,7 @@ class Registrar:
             return result
         raise ConcurrentWrite(f"message {spec.id} is being registered by many at once; try again")
 
-    async def put_profile(self, command: c.PutProfile) -> c.Profile:
+    async def put_profile(self, command: PutProfile) -> message_commands.Profile:
         """Makes the profile or replaces its data."""
         for _ in range(MAX_TRIES):
             stored = await asyncio.to_thread(self._profile_events, command)
@@ -123,7 +133,7 @@ class Registrar:
                 return msgspec.structs.replace(known, created=bool(stored) and stored[0].originator_version == 1)
         raise ConcurrentWrite(f"profile {command.profile_id} is being changed by many at once; try again")
 
-    def _profile_events(self, command: c.PutProfile) -> Sequence[StoredEvent]:
+    def _profile_events(self, command: PutProfile) -> Sequence[StoredEvent]:
         fields = bytes(command.fields).decode()
         if not isinstance(msgspec.json.decode(fields), dict):
             raise InvalidInput("fields must be an object", [("/fields", "must be an object")])
@@ -146,16 +156,16 @@ class Registrar:
         return [self._mapper.to_stored_event(e) for e in profile.collect_events()]
 
 
-def _rejection(error: DomainError) -> c.Rejection:
+def _rejection(error: DomainError) -> Rejection:
     problems = error.problems if isinstance(error, InvalidInput) else []
-    return c.Rejection(error=type(error).__name__, detail=str(error), problems=problems)
+    return Rejection(error=type(error).__name__, detail=str(error), problems=problems)
 
 
-def _same_or_conflict(known: c.MessageView, spec: c.MessageSpec) -> c.MessageResult:
+def _same_or_conflict(known: MessageView, spec: MessageSpec) -> MessageResult:
     """The answer to a message whose id is taken: the same again, or a conflict that names what differs."""
     names = ("recipient", "tags", "mailing", "database", "profile", "links")
     differing = [name for name in names if getattr(known, name) != getattr(spec, name)]
     if differing:
         detail = f"message {spec.id} is registered already, with another {', '.join(differing)}; use a new id"
-        return c.MessageResult(rejection=_rejection(Conflict(detail)))
-    return c.MessageResult(message=c.RegisteredMessage(id=known.id, key=known.key, account_no=known.account_no))
+        return MessageResult(rejection=_rejection(Conflict(detail)))
+    return MessageResult(message=RegisteredMessage(id=known.id, key=known.key, account_no=known.account_no))

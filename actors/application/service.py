@@ -10,12 +10,51 @@ from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 from uuid import UUID, uuid4, uuid5
 
-from actors import commands as c
 from actors.application.access import AccessService, Passwords
 from actors.application.access import Ledger as AccessLedger
 from actors.application.deliveries import DeliveryService
 from actors.application.messages import Registrar
 from actors.application.statistics import FiguresService
+from actors.commands import accounts as account_commands
+from actors.commands.accounts import CreateAccount
+from actors.commands.command import Command
+from actors.commands.deliveries import (
+    CancelReplay,
+    GetDelivery,
+    GetReplay,
+    ListDeliveries,
+    ListReplays,
+    RetryDelivery,
+    StartReplay,
+)
+from actors.commands.events import ListEvents
+from actors.commands.loops import (
+    ChangeLoop,
+    CheckLoops,
+    CreateLoop,
+    DeleteLoop,
+    GetLoop,
+    GetSecret,
+    ListLoops,
+    Loop,
+    LoopPage,
+    PauseLoop,
+    ResumeLoop,
+    RotateSecret,
+    SampleResult,
+    SendSample,
+    VerifyLoop,
+)
+from actors.commands.messages import GetMessage, GetProfile, MessageView, Profile, PutProfile, RegisterMessages
+from actors.commands.service import (
+    CheckReadiness,
+    ClaimKey,
+    KeepAnswer,
+    ReadCensus,
+    Readiness,
+    ReadMetrics,
+    StoredAnswer,
+)
 from actors.ledger.port import LedgerReader, LoopRow
 from actors.metrics.cluster_inventory import Census
 from actors.metrics.snapshots import Readings
@@ -33,8 +72,8 @@ T = TypeVar("T")
 class IdempotencyKeys(Protocol):
     """Requests' keys and the answers they got."""
 
-    async def claim_key(self, command: c.ClaimKey) -> c.StoredAnswer | None: ...
-    async def keep_answer(self, command: c.KeepAnswer) -> None: ...
+    async def claim_key(self, command: ClaimKey) -> StoredAnswer | None: ...
+    async def keep_answer(self, command: KeepAnswer) -> None: ...
 
 
 class Loops(Protocol):
@@ -95,42 +134,42 @@ class Service:
         access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
         deliveries = DeliveryService(reader, loops, clock, self._own_row)
         figures = FiguresService(reader, clock, master_key, self._own_row, deliveries)
-        self._handlers: dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]] = {
-            c.CreateAccount: self._create_account,
+        self._handlers: dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]] = {
+            CreateAccount: self._create_account,
             **access.handlers(),
-            c.CreateLoop: self._create_loop,
-            c.ListLoops: self._list_loops,
-            c.GetLoop: self._get_loop,
-            c.ChangeLoop: lambda x: self._ask_loop(x, "change", x.changes),
-            c.DeleteLoop: self._delete_loop,
-            c.VerifyLoop: lambda x: self._ask_loop(x, "verify"),
-            c.PauseLoop: lambda x: self._ask_loop(x, "pause"),
-            c.ResumeLoop: lambda x: self._ask_loop(x, "resume"),
-            c.RotateSecret: lambda x: self._ask_loop(x, "rotate_secret"),
-            c.GetSecret: self._get_secret,
-            c.SendSample: lambda x: self._ask_loop(x, "send_sample", x.type, x.data),
-            c.CheckLoops: self._check_loops,
-            c.ListDeliveries: deliveries.list_deliveries,
-            c.GetDelivery: deliveries.get_delivery,
-            c.RetryDelivery: deliveries.retry_delivery,
-            c.StartReplay: deliveries.start_replay,
-            c.ListReplays: deliveries.list_replays,
-            c.GetReplay: deliveries.get_replay,
-            c.CancelReplay: deliveries.cancel_replay,
+            CreateLoop: self._create_loop,
+            ListLoops: self._list_loops,
+            GetLoop: self._get_loop,
+            ChangeLoop: lambda x: self._ask_loop(x, "change", x.changes),
+            DeleteLoop: self._delete_loop,
+            VerifyLoop: lambda x: self._ask_loop(x, "verify"),
+            PauseLoop: lambda x: self._ask_loop(x, "pause"),
+            ResumeLoop: lambda x: self._ask_loop(x, "resume"),
+            RotateSecret: lambda x: self._ask_loop(x, "rotate_secret"),
+            GetSecret: self._get_secret,
+            SendSample: lambda x: self._ask_loop(x, "send_sample", x.type, x.data),
+            CheckLoops: self._check_loops,
+            ListDeliveries: deliveries.list_deliveries,
+            GetDelivery: deliveries.get_delivery,
+            RetryDelivery: deliveries.retry_delivery,
+            StartReplay: deliveries.start_replay,
+            ListReplays: deliveries.list_replays,
+            GetReplay: deliveries.get_replay,
+            CancelReplay: deliveries.cancel_replay,
             **figures.handlers(),
-            c.RegisterMessages: self._registrar.register_messages,
-            c.GetMessage: self._get_message,
-            c.PutProfile: self._registrar.put_profile,
-            c.GetProfile: self._get_profile,
-            c.ListEvents: lambda x: self._read(self._reader.list_events, x),
-            c.ClaimKey: keys.claim_key,
-            c.KeepAnswer: keys.keep_answer,
-            c.CheckReadiness: self._check_readiness,
-            c.ReadMetrics: lambda _: self._metrics(),
-            c.ReadCensus: lambda _: self._census(),
+            RegisterMessages: self._registrar.register_messages,
+            GetMessage: self._get_message,
+            PutProfile: self._registrar.put_profile,
+            GetProfile: self._get_profile,
+            ListEvents: lambda x: self._read(self._reader.list_events, x),
+            ClaimKey: keys.claim_key,
+            KeepAnswer: keys.keep_answer,
+            CheckReadiness: self._check_readiness,
+            ReadMetrics: lambda _: self._metrics(),
+            ReadCensus: lambda _: self._census(),
         }
 
-    async def handle(self, command: c.Command[Any]) -> Any:
+    async def handle(self, command: Command[Any]) -> Any:
         """Carries the command out and gives its answer. Raises errors of `domain.errors`."""
         return await self._handlers[type(command)](command)
 
@@ -139,7 +178,7 @@ class Service:
 
     # --- accounts
 
-    async def _create_account(self, command: c.CreateAccount) -> c.Account:
+    async def _create_account(self, command: CreateAccount) -> account_commands.Account:
         account_id = uuid4()
         account = Account.open(account_id, command.name, self._clock.now_ms())
         account.issue_api_key(command.key_hash, self._clock.now_ms())
@@ -151,7 +190,7 @@ class Service:
 
     # --- feedback loops
 
-    async def _create_loop(self, command: c.CreateLoop) -> c.Loop:
+    async def _create_loop(self, command: CreateLoop) -> Loop:
         await self._url_check.check_url(command.url)
         account = command.account
         loop_uuid = uuid5(UUID(account.id.removeprefix("acc_")), f"loop/{command.seed}") if command.seed else uuid4()
@@ -170,7 +209,7 @@ class Service:
             row = await self._own_row(account, loop_id)
         return _view(row, secret_text(loop_secret(self._master_key, loop_id, 1)))
 
-    async def _register_loop(self, loop_uuid: UUID, command: c.CreateLoop) -> None:
+    async def _register_loop(self, loop_uuid: UUID, command: CreateLoop) -> None:
         loop = FeedbackLoop.register(
             loop_id=loop_uuid,
             account_no=command.account.no,
@@ -191,32 +230,32 @@ class Service:
         )
         await self._ledger.append([self._mapper.to_stored_event(e) for e in loop.collect_events()])
 
-    async def _list_loops(self, command: c.ListLoops) -> c.LoopPage:
+    async def _list_loops(self, command: ListLoops) -> LoopPage:
         return await self._read(self._reader.list_loops, command.account.no, command.limit, command.cursor)
 
-    async def _own_row(self, account: c.Account, loop_id: str) -> LoopRow:
+    async def _own_row(self, account: account_commands.Account, loop_id: str) -> LoopRow:
         row = await self._read(self._reader.loop, loop_id)
         if row is None or row.deleted or row.account_no != account.no:
             raise NotFound(f"there is no feedback loop {loop_id} in this account")
         return row
 
-    async def _get_loop(self, command: c.GetLoop) -> c.Loop:
+    async def _get_loop(self, command: GetLoop) -> Loop:
         return _view(await self._own_row(command.account, command.loop_id))
 
     async def _ask_loop(self, command: Any, method: str, *args: Any) -> Any:
         await self._own_row(command.account, command.loop_id)
         return await self._loops.ask(command.loop_id, method, *args)
 
-    async def _delete_loop(self, command: c.DeleteLoop) -> None:
+    async def _delete_loop(self, command: DeleteLoop) -> None:
         await self._ask_loop(command, "delete")
         await self._loops.release(command.loop_id)
 
-    async def _get_secret(self, command: c.GetSecret) -> str:
+    async def _get_secret(self, command: GetSecret) -> str:
         secret: str = await self._ask_loop(command, "secret")
         return secret
 
-    async def _check_loops(self, command: c.CheckLoops) -> list[c.SampleResult]:
-        active: list[c.Loop] = []
+    async def _check_loops(self, command: CheckLoops) -> list[SampleResult]:
+        active: list[Loop] = []
         cursor: str | None = None
         while True:
             page = await self._read(self._reader.list_loops, command.account.no, 200, cursor)
@@ -225,31 +264,31 @@ class Service:
                 break
         return list(await asyncio.gather(*map(self._check_one, active)))
 
-    async def _check_one(self, loop: c.Loop) -> c.SampleResult:
+    async def _check_one(self, loop: Loop) -> SampleResult:
         try:
-            result: c.SampleResult = await self._loops.ask(loop.id, "send_sample", loop.triggers[0], {})
+            result: SampleResult = await self._loops.ask(loop.id, "send_sample", loop.triggers[0], {})
         except FeedbackLoopsError as exc:  # one loop's trouble must not hide how the others are
-            return c.SampleResult(loop_id=loop.id, status=None, duration_ms=0, response_excerpt="", error=str(exc))
+            return SampleResult(loop_id=loop.id, status=None, duration_ms=0, response_excerpt="", error=str(exc))
         return result
 
     # --- messages, profiles
 
-    async def _get_message(self, command: c.GetMessage) -> c.MessageView:
+    async def _get_message(self, command: GetMessage) -> MessageView:
         message = await self._read(self._reader.message, command.account.no, command.message_id)
         if message is None:
             raise NotFound(f"there is no message {command.message_id} in this account")
         return message
 
-    async def _get_profile(self, command: c.GetProfile) -> c.Profile:
+    async def _get_profile(self, command: GetProfile) -> Profile:
         found = await self._read(self._reader.profile, command.account.no, command.database, command.profile_id)
         if found is None:
             raise NotFound(f"there is no profile {command.profile_id} in database {command.database} of this account")
         return found
 
-    async def _check_readiness(self, _command: c.CheckReadiness) -> c.Readiness:
-        return c.Readiness(problems=await self._problems())
+    async def _check_readiness(self, _command: CheckReadiness) -> Readiness:
+        return Readiness(problems=await self._problems())
 
 
-def _view(row: LoopRow, secret: str | None = None) -> c.Loop:
+def _view(row: LoopRow, secret: str | None = None) -> Loop:
     """What its owner sees of a row."""
-    return c.Loop(**({name: getattr(row, name) for name in c.Loop.__struct_fields__} | {"secret": secret}))
+    return Loop(**({name: getattr(row, name) for name in Loop.__struct_fields__} | {"secret": secret}))

@@ -10,8 +10,19 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors import commands as c
 from actors.application.deliveries import DeliveryService
+from actors.commands.accounts import Account
+from actors.commands.command import Command
+from actors.commands.deliveries import EventDelivery, GetDelivery, GetLoopDelivery, GetPost, ListEventDeliveries, Post
+from actors.commands.events import EventView, GetEvent
+from actors.commands.statistics import (
+    AttemptMinute,
+    EventMinute,
+    ListAttemptMinutes,
+    ListEventMinutes,
+    ListStatistics,
+    LoopStatistics,
+)
 from actors.delivery.lane_config import lane_config
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.ledger.port import LedgerReader, LoopRow
@@ -39,7 +50,7 @@ class FiguresService:
         reader: LedgerReader,
         clock: Clock,
         master_key: bytes,
-        own_row: Callable[[c.Account, str], Awaitable[LoopRow]],
+        own_row: Callable[[Account, str], Awaitable[LoopRow]],
         deliveries: DeliveryService,
     ) -> None:
         """`own_row` gives a loop of the account, or raises `NotFound`."""
@@ -50,38 +61,38 @@ class FiguresService:
         self._deliveries = deliveries
         self._mapper = event_mapper()
 
-    def handlers(self) -> dict[type[c.Command[Any]], Callable[[Any], Awaitable[Any]]]:
+    def handlers(self) -> dict[type[Command[Any]], Callable[[Any], Awaitable[Any]]]:
         """Each command that is carried out here, and what does it."""
         return {
-            c.ListFigures: self.list_figures,
-            c.ListAttemptMinutes: self.list_attempt_minutes,
-            c.ListEventMinutes: self.list_event_minutes,
-            c.GetLoopDelivery: self.get_loop_delivery,
-            c.GetPost: self.get_post,
-            c.GetEvent: self.get_event,
-            c.ListEventDeliveries: self.list_event_deliveries,
+            ListStatistics: self.list_figures,
+            ListAttemptMinutes: self.list_attempt_minutes,
+            ListEventMinutes: self.list_event_minutes,
+            GetLoopDelivery: self.get_loop_delivery,
+            GetPost: self.get_post,
+            GetEvent: self.get_event,
+            ListEventDeliveries: self.list_event_deliveries,
         }
 
-    async def list_figures(self, command: c.ListFigures) -> list[c.LoopFigures]:
+    async def list_figures(self, command: ListStatistics) -> list[LoopStatistics]:
         """How each of the loops does."""
         rows = [await self._own_row(command.account, loop_id) for loop_id in command.loop_ids]
         since = self._since(command.minutes)
         return await asyncio.to_thread(lambda: [self._figures(row, since) for row in rows])
 
-    def _figures(self, row: LoopRow, since: int) -> c.LoopFigures:
-        return c.LoopFigures(
+    def _figures(self, row: LoopRow, since: int) -> LoopStatistics:
+        return LoopStatistics(
             loop_id=row.id,
             counts=self._reader.attempts_since(row.no, since),
             backlog=self._reader.backlog(row.no, MAX_COUNTED),
             last_event_ms=self._reader.newest_delivery_ms(row.no),
         )
 
-    async def list_attempt_minutes(self, command: c.ListAttemptMinutes) -> list[c.AttemptMinute]:
+    async def list_attempt_minutes(self, command: ListAttemptMinutes) -> list[AttemptMinute]:
         """The loop's attempts, minute by minute."""
         row = await self._own_row(command.account, command.loop_id)
         return await _read(self._reader.attempt_minutes, row.no, self._since(command.minutes))
 
-    async def list_event_minutes(self, command: c.ListEventMinutes) -> list[c.EventMinute]:
+    async def list_event_minutes(self, command: ListEventMinutes) -> list[EventMinute]:
         """The account's events, minute by minute."""
         return await _read(self._reader.event_minutes, command.account.no, self._since(command.minutes))
 
@@ -90,15 +101,15 @@ class FiguresService:
 
     # --- events and what was POSTed of them
 
-    async def get_loop_delivery(self, command: c.GetLoopDelivery) -> c.EventDelivery:
+    async def get_loop_delivery(self, command: GetLoopDelivery) -> EventDelivery:
         """A delivery, and which loop it is for."""
-        wanted = c.GetDelivery(account=command.account, delivery_id=command.delivery_id)
+        wanted = GetDelivery(account=command.account, delivery_id=command.delivery_id)
         loop_id, delivery = await self._deliveries.delivery_of_loop(wanted)
-        return c.EventDelivery(loop_id=loop_id, delivery=delivery)
+        return EventDelivery(loop_id=loop_id, delivery=delivery)
 
-    async def get_post(self, command: c.GetPost) -> c.Post:
+    async def get_post(self, command: GetPost) -> Post:
         """The POST of one attempt, made again."""
-        wanted = c.GetDelivery(account=command.account, delivery_id=command.delivery_id)
+        wanted = GetDelivery(account=command.account, delivery_id=command.delivery_id)
         loop_id, delivery = await self._deliveries.delivery_of_loop(wanted)
         attempt = next((a for a in delivery.attempts if a.no == command.attempt_no), None)
         if attempt is None:
@@ -113,7 +124,7 @@ class FiguresService:
             request = posts.request(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
         except EventTooLarge as exc:
             raise Conflict(f"nothing was POSTed: {exc}") from exc
-        return c.Post(url=request.url, headers=request.headers, body=request.body.decode())
+        return Post(url=request.url, headers=request.headers, body=request.body.decode())
 
     def _loop_at(self, loop_id: str, at_ms: int) -> FeedbackLoop | None:
         """The loop as it was then: its history up to that time."""
@@ -126,11 +137,11 @@ class FiguresService:
         events = domain_events(self._mapper, stored)
         return events[0] if events and isinstance(events[0], TrackingEventRecorded) else None
 
-    async def get_event(self, command: c.GetEvent) -> c.EventView:
+    async def get_event(self, command: GetEvent) -> EventView:
         """One event of the account."""
         return await self._own_event(command)
 
-    async def list_event_deliveries(self, command: c.ListEventDeliveries) -> list[c.EventDelivery]:
+    async def list_event_deliveries(self, command: ListEventDeliveries) -> list[EventDelivery]:
         """Where an event went."""
         event = await self._own_event(command)
         found = await _read(
@@ -138,19 +149,19 @@ class FiguresService:
         )
         views = [await _read(self._reader.delivery, command.account.no, number) for number, _ in found]
         return [
-            c.EventDelivery(loop_id=loop_id, delivery=view[1])
+            EventDelivery(loop_id=loop_id, delivery=view[1])
             for (_, loop_id), view in zip(found, views, strict=True)
             if view is not None
         ]
 
-    async def _own_event(self, command: c.GetEvent | c.ListEventDeliveries) -> c.EventView:
+    async def _own_event(self, command: GetEvent | ListEventDeliveries) -> EventView:
         event_uuid = id_uuid("evt", command.event_id)
         stored = await _read(self._reader.events_of, event_uuid) if event_uuid else []
         recorded = self._recorded(stored)
         if recorded is None or recorded.account_no != command.account.no:
             raise NotFound(f"there is no event {command.event_id} in this account")
         fields = msgspec.Raw(recorded.fields.encode())
-        return c.EventView(id=command.event_id, type=recorded.type, time_ms=recorded.time_ms, fields=fields)
+        return EventView(id=command.event_id, type=recorded.type, time_ms=recorded.time_ms, fields=fields)
 
 
 def _uuid(prefix: str, text: str) -> UUID:

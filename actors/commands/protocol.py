@@ -12,7 +12,8 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from actors import commands
+from actors.commands import accounts, deliveries, events, loops, messages, service, statistics, users
+from actors.commands.command import Command
 from domain.errors import InvalidInput
 
 
@@ -23,20 +24,24 @@ class Kind(IntEnum):
     CALL = 11
 
 
-COMMANDS: Final[dict[str, type[commands.Command[Any]]]] = {
-    cls.__name__: cls for cls in commands.Command.__subclasses__()
+_MODULES: Final = (accounts, deliveries, events, loops, messages, service, statistics, users)
+
+#: Every command, by its name.
+COMMANDS: Final[dict[str, type[Command[Any]]]] = {
+    cls.__name__: cls
+    for module in _MODULES
+    for cls in vars(module).values()
+    if isinstance(cls, type) and issubclass(cls, Command) and cls is not Command
 }
-_answer_types: Final[dict[type, Any]] = {
-    cls: get_args(vars(cls)["__orig_bases__"][0])[0] for cls in commands.Command.__subclasses__()
-}
+_answer_types: Final[dict[type, Any]] = {cls: get_args(vars(cls)["__orig_bases__"][0])[0] for cls in COMMANDS.values()}
 
 
-def call_body(command: commands.Command[Any]) -> bytes:
+def call_body(command: Command[Any]) -> bytes:
     """The body of a `CALL` frame."""
     return msgspec.json.encode((type(command).__name__, command))
 
 
-def read_call(body: bytes) -> commands.Command[Any]:
+def read_call(body: bytes) -> Command[Any]:
     """The command of a `CALL` body.
 
     Raises:
@@ -44,7 +49,7 @@ def read_call(body: bytes) -> commands.Command[Any]:
     """
     try:
         name, raw = msgspec.json.decode(body, type=tuple[str, msgspec.Raw])
-        command: commands.Command[Any] = msgspec.json.decode(raw, type=COMMANDS[name])
+        command: Command[Any] = msgspec.json.decode(raw, type=COMMANDS[name])
     except (msgspec.MsgspecError, KeyError) as exc:
         raise InvalidInput(f"a command cannot be read: {exc}") from exc
     return command
@@ -55,6 +60,6 @@ def answer_body(answer: object) -> bytes:
     return msgspec.json.encode(answer)
 
 
-def read_answer(command: commands.Command[Any], body: bytes) -> Any:
+def read_answer(command: Command[Any], body: bytes) -> Any:
     """The answer to `command`, typed as the command says."""
     return msgspec.json.decode(body, type=_answer_types[type(command)])

@@ -11,7 +11,8 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.deliveries import Replay
+from actors.commands.loops import Loop, SampleResult, VerificationReport
 from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.delivering import DISABLE_AFTER_S, Delivering, LoopLedger
 from actors.delivery.lane_config import lane_config
@@ -139,7 +140,7 @@ class LoopRuntime:
 
     # --- commands
 
-    async def verify(self) -> c.VerificationReport:
+    async def verify(self) -> VerificationReport:
         """Looks for the proof, and takes note of what was found.
 
         Raises:
@@ -148,7 +149,7 @@ class LoopRuntime:
         sought = await self._stored.change(_existing)
         search = await search_for_proof(self._proof_fetcher, sought.url, sought.verification_token)
 
-        def note(loop: FeedbackLoop) -> c.Loop:
+        def note(loop: FeedbackLoop) -> Loop:
             if (loop.url, loop.verification_token) != (sought.url, sought.verification_token):
                 raise Conflict("The URL was changed while the proof of the former one was looked for. Verify again.")
             now_ms = self._clock.now_ms()
@@ -161,21 +162,21 @@ class LoopRuntime:
         view = await self._stored.change(note)
         if sought.state is LoopState.UNVERIFIED and search.location is not None:
             view = self._forgiven(view)
-        return c.VerificationReport(verified=search.location is not None, loop=view, findings=search.findings)
+        return VerificationReport(verified=search.location is not None, loop=view, findings=search.findings)
 
-    async def pause(self) -> c.Loop:
+    async def pause(self) -> Loop:
         """Holds deliveries back. Raises Conflict when the loop is not active."""
         return await self._do(lambda loop: loop.pause(self._clock.now_ms()))
 
-    async def resume(self) -> c.Loop:
+    async def resume(self) -> Loop:
         """Lets deliveries go on, the handler's failures forgotten. Raises Conflict when neither paused nor disabled."""
         return self._forgiven(await self._do(lambda loop: loop.resume(self._clock.now_ms())))
 
-    async def disable(self, reason: str) -> c.Loop:
+    async def disable(self, reason: str) -> Loop:
         """Gives up on the handler. Raises Conflict when the loop is neither active nor paused."""
         return await self._do(lambda loop: loop.disable(reason, self._clock.now_ms()))
 
-    async def change(self, changes: dict[str, Any]) -> c.Loop:
+    async def change(self, changes: dict[str, Any]) -> Loop:
         """Gives settings new values, all or none; a new `url` makes the loop unverified.
 
         Raises:
@@ -195,10 +196,10 @@ class LoopRuntime:
 
         return await self._do(apply)
 
-    async def rotate_secret(self) -> c.Loop:
+    async def rotate_secret(self) -> Loop:
         """Begins a new secret, which the answer holds; the one before signs beside it for 24 h."""
 
-        def rotate(loop: FeedbackLoop) -> c.Loop:
+        def rotate(loop: FeedbackLoop) -> Loop:
             loop.rotate_secret(self._clock.now_ms())
             return self._view(loop, self._secret_text(loop))
 
@@ -214,7 +215,7 @@ class LoopRuntime:
 
     # --- once more
 
-    async def replay(self, which: str, since_ms: int, until_ms: int) -> c.Replay:
+    async def replay(self, which: str, since_ms: int, until_ms: int) -> Replay:
         """Has the deliveries of that time (`which`: `dead` or `all`) delivered again, in the background.
 
         Raises:
@@ -223,7 +224,7 @@ class LoopRuntime:
         await self._stored.change(_existing)
         return replay_view(await self._delivering.replay(which, since_ms, until_ms))
 
-    async def cancel_replay(self, replay_id: int) -> c.Replay:
+    async def cancel_replay(self, replay_id: int) -> Replay:
         """Ends a replay; what was given back already is delivered all the same. One that has ended stays as it is."""
         return replay_view(await self._ledger.cancel_replay(replay_id))
 
@@ -242,7 +243,7 @@ class LoopRuntime:
 
     # --- samples
 
-    async def send_sample(self, type: str, data: dict[str, Any]) -> c.SampleResult:  # noqa: A002  the contract's name
+    async def send_sample(self, type: str, data: dict[str, Any]) -> SampleResult:  # noqa: A002  the contract's name
         """POSTs one sample event now; it is recorded nowhere. `data` takes the place of the sample's fields.
 
         A loop that is paused or disabled can be tried so before its backlog is let loose on it.
@@ -266,8 +267,8 @@ class LoopRuntime:
             self._delivering.probe_now()  # it is well again: what waits need not wait any longer
         return sample_result(self._loop_id, answer)
 
-    async def _do(self, act: Callable[[FeedbackLoop], None]) -> c.Loop:
-        def acted(loop: FeedbackLoop) -> c.Loop:
+    async def _do(self, act: Callable[[FeedbackLoop], None]) -> Loop:
+        def acted(loop: FeedbackLoop) -> Loop:
             act(loop)
             return self._view(loop)
 
@@ -278,7 +279,7 @@ class LoopRuntime:
     def _follow(self, loop: FeedbackLoop) -> None:
         self._delivering.follow(self._lane_config(loop), may_receive=loop.may_receive)
 
-    def _forgiven(self, view: c.Loop) -> c.Loop:
+    def _forgiven(self, view: Loop) -> Loop:
         self._delivering.forgive()
         return msgspec.structs.replace(view, health=health_view(self._delivering.health))
 
@@ -303,7 +304,7 @@ class LoopRuntime:
         value = now_ms << 80 | 7 << 76 | self._random.getrandbits(12) << 64 | 2 << 62 | self._random.getrandbits(62)
         return value.to_bytes(16, "big")
 
-    def _view(self, loop: FeedbackLoop, secret: str | None = None) -> c.Loop:
+    def _view(self, loop: FeedbackLoop, secret: str | None = None) -> Loop:
         return loop_view(self._loop_id, loop, self._delivering.health, secret)
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from actors import commands as c
+from actors.commands.deliveries import Replay
+from actors.commands.loops import Health, Loop
 from domain.delivery import LaneHealth, ReplayProgress
 from domain.feedback_loop import FeedbackLoop
 
 
-def loop_view(loop_id: str, loop: FeedbackLoop, health: LaneHealth, secret: str | None = None) -> c.Loop:
+def loop_view(loop_id: str, loop: FeedbackLoop, health: LaneHealth, secret: str | None = None) -> Loop:
     """A loop, and how its handler does; with its secret only when that is new."""
-    return c.Loop(
+    return Loop(
         id=loop_id,
         url=loop.url,
         triggers=list(loop.triggers),
@@ -32,14 +33,14 @@ def loop_view(loop_id: str, loop: FeedbackLoop, health: LaneHealth, secret: str 
     )
 
 
-def health_view(health: LaneHealth) -> c.Health:
+def health_view(health: LaneHealth) -> Health:
     """How a loop's handler does."""
-    return c.Health(**health._asdict())
+    return Health(**health._asdict())
 
 
-def replay_view(progress: ReplayProgress) -> c.Replay:
+def replay_view(progress: ReplayProgress) -> Replay:
     """A replay, and how far it has come."""
-    return c.Replay(
+    return Replay(
         id=f"rpl_{progress.id}",
         state=progress.state,
         which=progress.which,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import NamedTuple
 
-from actors.commands import Finding
+from actors.commands.loops import Finding
 from actors.ports import FetchedProof, ProofFetcher
 from domain.verification import NOT_THE_PROOF, dns_name, file_locations, proves, shortfall
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.loops import SampleResult
 from actors.delivery.outcome_recorder import answer_excerpt, error_word
 from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.sample_events import sample_fields
@@ -30,10 +30,10 @@ def sample_request(
         raise InvalidInput(f"data is not JSON: {exc}", [("/data", f"is not JSON: {exc}")]) from exc
 
 
-def sample_result(loop_id: str, answer: HttpResponse) -> c.SampleResult:
+def sample_result(loop_id: str, answer: HttpResponse) -> SampleResult:
     """How the handler took it."""
     word = error_word(answer)
-    return c.SampleResult(
+    return SampleResult(
         loop_id=loop_id,
         status=answer.status,
         duration_ms=round(answer.duration_s * 1000),

@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, TypeVar, cast
 
-from actors.commands import Command
 from actors.commands import protocol as wire
+from actors.commands.command import Command
 from actors.commands.intake import encode_batch
 from actors.ipc.connection import Link
 from actors.ipc.frames import FrameProtocol

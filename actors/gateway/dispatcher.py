@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from actors.commands import Command
 from actors.commands import protocol as wire
+from actors.commands.command import Command
 
 RecordIntake = Callable[[bytes], Awaitable[None]]
 Handle = Callable[[Command[Any]], Awaitable[object]]

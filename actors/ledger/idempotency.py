@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.dialect import Cursor
 from domain.errors import IdempotencyConflict
 

@@ -6,7 +6,7 @@ from typing import Final, NamedTuple, Self, cast
 
 import msgspec
 
-from actors.commands import Health
+from actors.commands.loops import Health
 from actors.ledger.port import LoopRow
 from domain.feedback_loop import FeedbackLoop
 from domain.tracking import Route

@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from eventsourcing.persistence import StoredEvent
 
-from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger import idempotency, replays
 from actors.ledger.access import store
 from actors.ledger.access.port import AccessChange

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import ray
 
-from actors.commands import ClaimKey, KeepAnswer
 from actors.commands.intake import read_batch
+from actors.commands.service import ClaimKey, KeepAnswer
 from actors.ledger.access.port import AccessChange
 from actors.loops.loop_host import Order, Standing
 from actors.loops.placement import own_loop

@@ -14,7 +14,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import crosses, reader
 from actors.ipc.pool import Links
 from actors.ledger.access.port import AccessChange

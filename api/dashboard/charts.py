@@ -8,13 +8,13 @@ from typing import Any, Final
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from api.dashboard import labels
 from domain.statistics import ANSWERS, MINUTE_MS, NOTHING, percentile_ms
 
 Numbers = list[float | None]
 
-_NONE: Final = c.Counts(answers=list(NOTHING[: len(ANSWERS)]), buckets=list(NOTHING[len(ANSWERS) :]))
+_NONE: Final = Counts(answers=list(NOTHING[: len(ANSWERS)]), buckets=list(NOTHING[len(ANSWERS) :]))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +64,7 @@ def _minutes(now_ms: int, count: int) -> range:
     return range(now - count + 1, now + 1)
 
 
-def attempts_chart(found: Sequence[c.AttemptMinute], now_ms: int, minutes: int) -> Charts:
+def attempts_chart(found: Sequence[AttemptMinute], now_ms: int, minutes: int) -> Charts:
     """A loop's attempts: how many by answer, and how long they took."""
     shown = _minutes(now_ms, minutes)
     by_minute = {minute.minute: minute.counts for minute in found}
@@ -92,7 +92,7 @@ def attempts_chart(found: Sequence[c.AttemptMinute], now_ms: int, minutes: int) 
     )
 
 
-def events_chart(found: Sequence[c.EventMinute], now_ms: int, minutes: int) -> Charts:
+def events_chart(found: Sequence[EventMinute], now_ms: int, minutes: int) -> Charts:
     """An account's events by type."""
     shown = _minutes(now_ms, minutes)
     counts = {(event.type, event.minute): event.count for event in found}

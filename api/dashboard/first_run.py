@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.client import Client
-from actors.commands import IsFirstRun
+from actors.commands.users import IsFirstRun
 from actors.settings.data_dir import write_private
 from domain.errors import FeedbackLoopsError, InvalidInput
 from domain.key_derivation import derive

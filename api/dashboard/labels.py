@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors import commands as c
+from actors.commands.deliveries import DeliveryView
+from actors.commands.loops import Loop
 from api.openapi.webhooks import EVENTS
 
 #: Parts of the dashboard: their paths below its root, and their names.
@@ -84,18 +85,18 @@ DONE: Final[dict[str, str]] = {
 }
 
 
-def loop_name(loop: c.Loop) -> str:
+def loop_name(loop: Loop) -> str:
     """What a loop is called: the first line of its description, or its address."""
     first_line = loop.description.strip().partition("\n")[0].strip()
     return first_line[:80] or loop.url.partition("//")[2][:80]
 
 
-def loop_state(loop: c.Loop) -> str:
+def loop_state(loop: Loop) -> str:
     """The loop's state, or `failing` when it is active and its handler fails."""
     return "failing" if loop.state == "active" and loop.health.failing_since_ms is not None else loop.state
 
 
-def delivery_state(delivery: c.DeliveryView) -> str:
+def delivery_state(delivery: DeliveryView) -> str:
     """The delivery's state, or `retrying` when it has failed before."""
     return "retrying" if delivery.state == "pending" and delivery.attempts else delivery.state
 

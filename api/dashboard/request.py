@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from starlette.datastructures import Headers
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.command import Command
+from actors.commands.users import Session
 from api.dashboard.forms import Form
 from api.dashboard.render import Renderer
 from api.http.operation import Services
@@ -25,7 +27,7 @@ class Visit:
     services: Services
     renderer: Renderer
     #: None on pages for everybody.
-    session: c.Session | None
+    session: Session | None
     #: SHA-256 of the session's token.
     token_hash: str
     #: What every form of the session sends back.
@@ -39,7 +41,7 @@ class Visit:
     is_https: bool
 
     @property
-    def account(self) -> c.Account:
+    def account(self) -> Account:
         """The account whose user is here."""
         if self.session is None:
             raise RuntimeError("a page for everybody asked for the account")
@@ -50,7 +52,7 @@ class Visit:
         """Whether a part of a page is wanted (htmx)."""
         return self.headers.get("hx-request") == "true"
 
-    async def call(self, command: c.Command[Any]) -> Any:
+    async def call(self, command: Command[Any]) -> Any:
         """Has the actors carry a command out."""
         return await self.services.client.call(command)
 

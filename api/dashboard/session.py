@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from starlette.datastructures import Headers
 
 from actors.client import Client
-from actors.commands import FindSession, Session
+from actors.commands.users import FindSession, Session
 from api.http.problems import Kind, Refused
 from domain.sessions import ABSOLUTE_MS
 

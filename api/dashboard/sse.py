@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from starlette.datastructures import Headers
 
-from actors.commands import FindSession
+from actors.commands.users import FindSession
 from api.dashboard.request import Visit
 from api.events.sse import EVENT_STREAM
 from api.http.response import Reply

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
-from actors.commands import EventView
+from actors.commands.events import EventView
 from api.events.tail import EventTail
 from api.http.response import json_bytes
 from api.schemas.views import event_view

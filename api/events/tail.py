@@ -9,7 +9,7 @@ from typing import Final
 from msgspec import structs
 
 from actors.client import Client
-from actors.commands import EventView, ListEvents
+from actors.commands.events import EventView, ListEvents
 
 #: Events in one look at the ledger.
 PAGE: Final = 100

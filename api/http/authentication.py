@@ -11,7 +11,7 @@ from hashlib import sha256
 from typing import Final
 
 from actors.client import Client
-from actors.commands import Account, Authenticate
+from actors.commands.accounts import Account, Authenticate
 from api.http.operation import Access
 from api.http.problems import UNAUTHORIZED, Refused
 

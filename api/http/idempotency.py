@@ -18,7 +18,7 @@ import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
 from actors.client import Client
-from actors.commands import ClaimKey, KeepAnswer, StoredAnswer
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from api.http.problems import MALFORMED, Refused, problem_of
 from api.http.response import Reply
 from domain.errors import FeedbackLoopsError, IdempotencyConflict

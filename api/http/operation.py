@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 
 from actors.client import Client
-from actors.commands import Account
+from actors.commands.accounts import Account
 from api.dashboard.first_run import FirstRun
 from api.events.sse import StreamCount
 from api.http.body import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks

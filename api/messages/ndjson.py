@@ -12,7 +12,7 @@ from typing import Final, ParamSpec, TypeVar
 
 import msgspec
 
-from actors.commands import MessageResult, MessageSpec, RegisteredMessage, Rejection
+from actors.commands.messages import MessageResult, MessageSpec, RegisteredMessage, Rejection
 from api.http.body import MAX_MESSAGE_MARKS, MIB, beside_the_loop, check_marks, size_text
 from api.http.problems import TOO_LARGE, Refused, problem_of
 from api.http.response import json_bytes

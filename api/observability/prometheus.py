@@ -15,7 +15,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from actors.client import Client
-from actors.commands import ReadMetrics
+from actors.commands.service import ReadMetrics
 from actors.metrics import catalogue as m
 from actors.metrics.process_metrics import process_readings
 from actors.metrics.registry import Tallies

@@ -7,7 +7,7 @@ import logging
 from typing import Final, Protocol
 
 from actors.client import Client
-from actors.commands import CheckReadiness
+from actors.commands.service import CheckReadiness
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.commands import CreateAccount
+from actors.commands.accounts import CreateAccount
 from api.http.authentication import key_hash, new_api_key
 from api.http.operation import Access, Answer, Call, Operation, json_body
 from api.http.response import Reply

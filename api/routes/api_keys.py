@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands import accounts as account_commands
+from actors.commands.accounts import IssueApiKey, ListApiKeys, RevokeApiKey
 from api.http.authentication import key_hash, new_api_key
 from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import NOT_FOUND
@@ -16,7 +17,7 @@ COLLECTION: Final = "/v1/api-keys"
 TAG: Final = "API keys"
 
 
-def _facts(key: c.ApiKey) -> dict[str, Any]:
+def _facts(key: account_commands.ApiKey) -> dict[str, Any]:
     return {
         "id": key.id,
         "name": key.name,
@@ -28,20 +29,20 @@ def _facts(key: c.ApiKey) -> dict[str, Any]:
 async def create_key(call: Call[NewApiKey, NoQuery]) -> Reply:
     """Makes a key, of which nothing is kept but its hash."""
     api_key = new_api_key()
-    command = c.IssueApiKey(account=call.account, name=call.body.name, key_hash=key_hash(api_key))
+    command = IssueApiKey(account=call.account, name=call.body.name, key_hash=key_hash(api_key))
     made = await call.services.client.call(command)
     return Reply.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)
 
 
 async def list_keys(call: Call[EmptyBody, NoQuery]) -> Reply:
     """All keys of the account."""
-    keys = await call.services.client.call(c.ListApiKeys(account=call.account))
+    keys = await call.services.client.call(ListApiKeys(account=call.account))
     return Reply.of(ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None))
 
 
 async def revoke_key(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Takes a key back."""
-    await call.services.client.call(c.RevokeApiKey(account=call.account, key_id=call.path["id"]))
+    await call.services.client.call(RevokeApiKey(account=call.account, key_id=call.path["id"]))
     return Reply(status=204)
 
 

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors import commands as c
+from actors.commands.deliveries import (
+    CancelReplay,
+    GetDelivery,
+    GetReplay,
+    ListDeliveries,
+    ListReplays,
+    RetryDelivery,
+    StartReplay,
+)
 from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Reply
@@ -22,7 +30,7 @@ REPLAY: Final = f"{REPLAYS}/{{rid}}"
 async def list_deliveries(call: Call[EmptyBody, DeliveryQuery]) -> Reply:
     """One page of the loop's deliveries with their attempts."""
     query = call.query
-    command = c.ListDeliveries(
+    command = ListDeliveries(
         account=call.account,
         loop_id=call.path["id"],
         state=query.state,
@@ -38,20 +46,20 @@ async def list_deliveries(call: Call[EmptyBody, DeliveryQuery]) -> Reply:
 
 async def get_delivery(call: Call[EmptyBody, NoQuery]) -> Reply:
     """One delivery with its attempts."""
-    command = c.GetDelivery(account=call.account, delivery_id=call.path["id"])
+    command = GetDelivery(account=call.account, delivery_id=call.path["id"])
     return Reply.of(delivery_view(await call.services.client.call(command)))
 
 
 async def retry_delivery(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Makes a delivery due now."""
-    command = c.RetryDelivery(account=call.account, delivery_id=call.path["id"])
+    command = RetryDelivery(account=call.account, delivery_id=call.path["id"])
     return Reply.of(delivery_view(await call.services.client.call(command)))
 
 
 async def start_replay(call: Call[NewReplay, NoQuery]) -> Reply:
     """Has deliveries of a stretch of time delivered again."""
     loop_id, body = call.path["id"], call.body
-    command = c.StartReplay(
+    command = StartReplay(
         account=call.account, loop_id=loop_id, since_ms=body.since, until_ms=body.until, which=body.state
     )
     replay = await call.services.client.call(command)
@@ -61,7 +69,7 @@ async def start_replay(call: Call[NewReplay, NoQuery]) -> Reply:
 
 async def list_replays(call: Call[EmptyBody, PageQuery]) -> Reply:
     """One page of the loop's replays."""
-    command = c.ListReplays(
+    command = ListReplays(
         account=call.account, loop_id=call.path["id"], limit=call.query.limit, cursor=call.query.cursor
     )
     page = await call.services.client.call(command)
@@ -70,13 +78,13 @@ async def list_replays(call: Call[EmptyBody, PageQuery]) -> Reply:
 
 async def get_replay(call: Call[EmptyBody, NoQuery]) -> Reply:
     """How far a replay has come."""
-    command = c.GetReplay(account=call.account, loop_id=call.path["id"], replay_id=call.path["rid"])
+    command = GetReplay(account=call.account, loop_id=call.path["id"], replay_id=call.path["rid"])
     return Reply.of(replay_view(await call.services.client.call(command)))
 
 
 async def cancel_replay(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Ends a replay."""
-    command = c.CancelReplay(account=call.account, loop_id=call.path["id"], replay_id=call.path["rid"])
+    command = CancelReplay(account=call.account, loop_id=call.path["id"], replay_id=call.path["rid"])
     return Reply.of(replay_view(await call.services.client.call(command)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from actors.commands import ListEvents
+from actors.commands.events import ListEvents
 from api.events.sse import EVENT_STREAM, event_stream
 from api.events.tail import EventTail
 from api.http.operation import Answer, Call, Header, Operation

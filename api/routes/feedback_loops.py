@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops
 from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Reply
@@ -32,22 +32,20 @@ _PLAIN: Final[tuple[str, ...]] = (
 async def create_loop(call: Call[NewLoop, NoQuery]) -> Reply:
     """Sets a loop up, unverified."""
     settings: dict[str, Any] = {name: getattr(call.body, name) for name in _PLAIN} | call.body.filters.model_dump()
-    loop = await call.services.client.call(c.CreateLoop(account=call.account, seed=call.seed, **settings))
+    loop = await call.services.client.call(CreateLoop(account=call.account, seed=call.seed, **settings))
     return Reply.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
 
 
 async def list_loops(call: Call[EmptyBody, PageQuery]) -> Reply:
     """One page of the account's loops."""
-    query = c.ListLoops(account=call.account, limit=call.query.limit, cursor=call.query.cursor)
+    query = ListLoops(account=call.account, limit=call.query.limit, cursor=call.query.cursor)
     page = await call.services.client.call(query)
     return Reply.of(FeedbackLoopList(data=[loop_view(loop) for loop in page.data], next=page.next))
 
 
 async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
     """One loop."""
-    return Reply.of(
-        loop_view(await call.services.client.call(c.GetLoop(account=call.account, loop_id=call.path["id"])))
-    )
+    return Reply.of(loop_view(await call.services.client.call(GetLoop(account=call.account, loop_id=call.path["id"]))))
 
 
 async def change_loop(call: Call[LoopChange, NoQuery]) -> Reply:
@@ -56,7 +54,7 @@ async def change_loop(call: Call[LoopChange, NoQuery]) -> Reply:
     changes = {name: getattr(body, name) for name in _PLAIN if name in body.model_fields_set}
     if "filters" in body.model_fields_set:
         changes |= _sent(body.filters)
-    command = c.ChangeLoop(account=call.account, loop_id=call.path["id"], changes=changes)
+    command = ChangeLoop(account=call.account, loop_id=call.path["id"], changes=changes)
     return Reply.of(loop_view(await call.services.client.call(command)))
 
 
@@ -66,7 +64,7 @@ def _sent(filters: LoopFilters) -> dict[str, Any]:
 
 async def delete_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Ends a loop."""
-    await call.services.client.call(c.DeleteLoop(account=call.account, loop_id=call.path["id"]))
+    await call.services.client.call(DeleteLoop(account=call.account, loop_id=call.path["id"]))
     return Reply(status=204)
 
 

@@ -6,7 +6,16 @@ from typing import Final
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.loops import (
+    CheckLoops,
+    GetLoop,
+    GetSecret,
+    PauseLoop,
+    ResumeLoop,
+    RotateSecret,
+    SendSample,
+    VerifyLoop,
+)
 from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, Refused
 from api.http.response import Reply
@@ -20,7 +29,7 @@ from domain import verification
 
 async def verification_file(call: Call[EmptyBody, NoQuery]) -> Reply:
     """The file to place, under its name."""
-    loop = await call.services.client.call(c.GetLoop(account=call.account, loop_id=call.path["id"]))
+    loop = await call.services.client.call(GetLoop(account=call.account, loop_id=call.path["id"]))
     token = loop.verification_token
     disposition = f'attachment; filename="{verification.file_name(token)}"'
     return Reply(
@@ -32,7 +41,7 @@ async def verification_file(call: Call[EmptyBody, NoQuery]) -> Reply:
 
 async def verify(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Looks for the proof; when it is nowhere, says what was found at each place."""
-    report = await call.services.client.call(c.VerifyLoop(account=call.account, loop_id=call.path["id"]))
+    report = await call.services.client.call(VerifyLoop(account=call.account, loop_id=call.path["id"]))
     if report.verified:
         return Reply.of(loop_view(report.loop))
     raise Refused(
@@ -46,37 +55,37 @@ async def verify(call: Call[EmptyBody, NoQuery]) -> Reply:
 
 async def send_sample(call: Call[Sample, NoQuery]) -> Reply:
     """Sends a sample event now."""
-    command = c.SendSample(account=call.account, loop_id=call.path["id"], type=call.body.type, data=call.body.data)
+    command = SendSample(account=call.account, loop_id=call.path["id"], type=call.body.type, data=call.body.data)
     return Reply.of(sample_view(await call.services.client.call(command)))
 
 
 async def check_loops(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Sends a sample event to every active loop."""
-    results = await call.services.client.call(c.CheckLoops(account=call.account))
+    results = await call.services.client.call(CheckLoops(account=call.account))
     return Reply.of(LoopCheckList(data=[check_view(result) for result in results], next=None))
 
 
 async def pause(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Holds deliveries back."""
-    command = c.PauseLoop(account=call.account, loop_id=call.path["id"])
+    command = PauseLoop(account=call.account, loop_id=call.path["id"])
     return Reply.of(loop_view(await call.services.client.call(command)))
 
 
 async def resume(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Lets deliveries go on."""
-    command = c.ResumeLoop(account=call.account, loop_id=call.path["id"])
+    command = ResumeLoop(account=call.account, loop_id=call.path["id"])
     return Reply.of(loop_view(await call.services.client.call(command)))
 
 
 async def rotate_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Makes a new secret."""
-    command = c.RotateSecret(account=call.account, loop_id=call.path["id"])
+    command = RotateSecret(account=call.account, loop_id=call.path["id"])
     return Reply.of(loop_view(await call.services.client.call(command)))
 
 
 async def get_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
     """The current secret."""
-    secret = await call.services.client.call(c.GetSecret(account=call.account, loop_id=call.path["id"]))
+    secret = await call.services.client.call(GetSecret(account=call.account, loop_id=call.path["id"]))
     return Reply.of(LoopSecret(secret=secret))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from actors import commands as c
+from actors.commands.messages import GetMessage, MessageResult, MessageSpec, RegisterMessages
 from api.http.body import MAX_MESSAGE_MARKS, MIB
 from api.http.operation import Answer, BodyType, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
@@ -40,13 +40,13 @@ async def register_messages(call: Call[NewMessage | Lines, NoQuery]) -> Reply:
     return Reply.of(await tracked(prepared, result.message, call.services.urls), 201)
 
 
-async def _register(call: Call[NewMessage | Lines, NoQuery], specs: list[c.MessageSpec]) -> list[c.MessageResult]:
-    return await call.services.client.call(c.RegisterMessages(account=call.account, messages=specs))
+async def _register(call: Call[NewMessage | Lines, NoQuery], specs: list[MessageSpec]) -> list[MessageResult]:
+    return await call.services.client.call(RegisterMessages(account=call.account, messages=specs))
 
 
 async def get_message(call: Call[EmptyBody, NoQuery]) -> Reply:
     """The message and what became of it."""
-    message = await call.services.client.call(c.GetMessage(account=call.account, message_id=call.path["id"]))
+    message = await call.services.client.call(GetMessage(account=call.account, message_id=call.path["id"]))
     return Reply.of(message_view(message, call.services.urls))
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.messages import GetProfile, PutProfile
 from api.http.body import KIB
 from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import CONCURRENT_WRITE, NOT_FOUND
@@ -21,7 +21,7 @@ MAX_PROFILE_BYTES: Final = 128 * KIB
 
 async def put_profile(call: Call[ProfileData, NoQuery]) -> Reply:
     """Makes a profile, or replaces its data."""
-    command = c.PutProfile(
+    command = PutProfile(
         account=call.account,
         database=call.path["db"],
         profile_id=call.path["id"],
@@ -34,7 +34,7 @@ async def put_profile(call: Call[ProfileData, NoQuery]) -> Reply:
 
 async def get_profile(call: Call[EmptyBody, NoQuery]) -> Reply:
     """A profile's data."""
-    command = c.GetProfile(account=call.account, database=call.path["db"], profile_id=call.path["id"])
+    command = GetProfile(account=call.account, database=call.path["db"], profile_id=call.path["id"])
     return Reply.of(profile_view(await call.services.client.call(command)))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands import users as user_commands
+from actors.commands.users import CreateUser, ListUsers, RemoveUser, SetPassword
 from api.http.operation import Access, Answer, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Reply
@@ -24,7 +25,7 @@ def _new_password() -> str:
     return secrets.token_urlsafe(15)
 
 
-def _facts(user: c.User) -> dict[str, Any]:
+def _facts(user: user_commands.User) -> dict[str, Any]:
     return {
         "id": user.id,
         "email": user.email,
@@ -40,7 +41,7 @@ async def create_user(call: Call[NewUser, NoQuery]) -> Reply:
     if (body.account is None) == (body.account_name is None):
         raise invalid([("/account", "is required, or `account_name` for a new account; not both")])
     password = _new_password()
-    command = c.CreateUser(
+    command = CreateUser(
         email=body.email, password=password, account_id=body.account, account_name=body.account_name or ""
     )
     user = await call.services.client.call(command)
@@ -49,24 +50,24 @@ async def create_user(call: Call[NewUser, NoQuery]) -> Reply:
 
 async def list_users(call: Call[EmptyBody, NoQuery]) -> Reply:
     """All users."""
-    users = await call.services.client.call(c.ListUsers())
+    users = await call.services.client.call(ListUsers())
     return Reply.of(UserList(data=[User(**_facts(user)) for user in users], next=None))
 
 
 async def reset_password(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Gives a user another password, that is told once, and ends all sessions."""
-    users = await call.services.client.call(c.ListUsers())
+    users = await call.services.client.call(ListUsers())
     found = next((user for user in users if user.id == call.path["id"]), None)
     if found is None:
         raise NotFound(f"there is no user {call.path['id']}")
     password = _new_password()
-    await call.services.client.call(c.SetPassword(user_id=found.id, password=password))
+    await call.services.client.call(SetPassword(user_id=found.id, password=password))
     return Reply.of(UserWithPassword(**_facts(found), password=password))
 
 
 async def remove_user(call: Call[EmptyBody, NoQuery]) -> Reply:
     """Ends a user."""
-    await call.services.client.call(c.RemoveUser(user_id=call.path["id"]))
+    await call.services.client.call(RemoveUser(user_id=call.path["id"]))
     return Reply(status=204)
 
 

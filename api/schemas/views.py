@@ -6,7 +6,10 @@ from typing import Any, cast
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.deliveries import AttemptView, DeliveryView, Replay
+from actors.commands.events import EventView
+from actors.commands.loops import Health, Loop, SampleResult
+from actors.commands.messages import MessageView, Profile
 from api.schemas import deliveries, loops, messages
 from api.schemas.base import time_text
 from api.tracking.urls import TrackingUrls
@@ -17,7 +20,7 @@ def _time_or_none(unix_ms: int | None) -> str | None:
     return None if unix_ms is None else time_text(unix_ms)
 
 
-def loop_view(loop: c.Loop) -> loops.FeedbackLoop:
+def loop_view(loop: Loop) -> loops.FeedbackLoop:
     """A loop with its verification block; with its secret only where it was made just now."""
     fields: dict[str, Any] = {
         "id": loop.id,
@@ -42,7 +45,7 @@ def loop_view(loop: c.Loop) -> loops.FeedbackLoop:
     return loops.FeedbackLoop(**fields)
 
 
-def _health(health: c.Health) -> loops.LoopHealth:
+def _health(health: Health) -> loops.LoopHealth:
     breaker: Any = health.breaker
     return loops.LoopHealth(
         breaker=breaker,
@@ -64,7 +67,7 @@ def _verification(url: str, token: str) -> loops.Verification:
     )
 
 
-def sample_view(result: c.SampleResult) -> loops.SampleResult:
+def sample_view(result: SampleResult) -> loops.SampleResult:
     """What a sample event met with."""
     return loops.SampleResult(
         status=result.status,
@@ -74,12 +77,12 @@ def sample_view(result: c.SampleResult) -> loops.SampleResult:
     )
 
 
-def check_view(result: c.SampleResult) -> loops.LoopCheck:
+def check_view(result: SampleResult) -> loops.LoopCheck:
     """What a sample event met with, and at which loop."""
     return loops.LoopCheck(feedback_loop=result.loop_id, **sample_view(result).model_dump())
 
 
-def delivery_view(delivery: c.DeliveryView) -> deliveries.Delivery:
+def delivery_view(delivery: DeliveryView) -> deliveries.Delivery:
     """A delivery with its attempts."""
     fields: dict[str, Any] = {"type": delivery.type, "state": delivery.state}
     return deliveries.Delivery(
@@ -92,7 +95,7 @@ def delivery_view(delivery: c.DeliveryView) -> deliveries.Delivery:
     )
 
 
-def _attempt(attempt: c.AttemptView) -> deliveries.Attempt:
+def _attempt(attempt: AttemptView) -> deliveries.Attempt:
     return deliveries.Attempt(
         number=attempt.no,
         time=time_text(attempt.at_ms),
@@ -109,7 +112,7 @@ def _attempt(attempt: c.AttemptView) -> deliveries.Attempt:
     )
 
 
-def replay_view(replay: c.Replay) -> deliveries.Replay:
+def replay_view(replay: Replay) -> deliveries.Replay:
     """A replay and how far it has come."""
     fields: dict[str, Any] = {"state": replay.state, "which": replay.which}
     return deliveries.Replay(
@@ -123,13 +126,13 @@ def replay_view(replay: c.Replay) -> deliveries.Replay:
     )
 
 
-def event_view(event: c.EventView) -> messages.Event:
+def event_view(event: EventView) -> messages.Event:
     """A recorded event with the fields that handlers get."""
     fields: dict[str, Any] = {"type": event.type, "fields": msgspec.json.decode(event.fields)}
     return messages.Event(id=event.id, time=time_text(event.time_ms), **fields)
 
 
-def message_view(message: c.MessageView, urls: TrackingUrls) -> messages.Message:
+def message_view(message: MessageView, urls: TrackingUrls) -> messages.Message:
     """A message, its tracking URLs made again, and its history."""
     no, key = message.account_no, message.key
     profile = None
@@ -149,7 +152,7 @@ def message_view(message: c.MessageView, urls: TrackingUrls) -> messages.Message
     )
 
 
-def profile_view(profile: c.Profile) -> messages.Profile:
+def profile_view(profile: Profile) -> messages.Profile:
     """A profile's data."""
     return messages.Profile(
         database=profile.database,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Browser, expect
 
-from actors import commands as c
+from actors.commands.events import EventView
 from api.dashboard.pages import PAGES
 from tests.browser.chromium import Watched, answering, needs_chromium
 from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, World
@@ -140,4 +140,4 @@ def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: World
 def test_the_world_has_what_pages_show(world: World) -> None:
     """A sweep over empty pages would find nothing."""
     assert world.api.client.loops
-    assert isinstance(world.api.client.events[0], c.EventView)
+    assert isinstance(world.api.client.events[0], EventView)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from actors import commands as c
+from actors.commands.events import EventView
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import signed_in
 from tests.unit.api.dashboard.fake_dashboard import World
@@ -86,7 +86,7 @@ def test_rows_that_come_live_are_cards_too(browser: Browser, base: str, world: W
         page = watched.page
         watched.open("/dashboard/events")
         fields = {"type": "bounce", "recipient": f"{'long' * 20}@example.com", "id": "m" * 90, "tags": ["t" * 80]}
-        event = c.EventView(
+        event = EventView(
             id="evt_00000000000000000000000000000009",
             type="bounce",
             time_ms=1_767_225_700_000,

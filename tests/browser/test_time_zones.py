@@ -7,7 +7,8 @@ import re
 import pytest
 from playwright.sync_api import Browser, expect
 
-from actors import commands as c
+from actors.commands.deliveries import StartReplay
+from actors.commands.events import ListEvents
 from tests.browser.chromium import needs_chromium
 from tests.browser.site import signed_in
 from tests.unit.api.dashboard.fake_dashboard import World
@@ -23,7 +24,7 @@ FROM_NEPAL, TO_NEPAL = (re.compile(rf"{label} \(Asia/Kath?mandu\)") for label in
 
 def asked(world: World) -> tuple[int | None, int | None]:
     """The range of the last look for events."""
-    query = world.api.client.called(c.ListEvents)[-1]
+    query = world.api.client.called(ListEvents)[-1]
     return query.since_ms, query.until_ms
 
 
@@ -87,7 +88,7 @@ def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, wo
         until.fill("2026-01-01T06:45")
         page.get_by_role("button", name="Replay").click()
         page.wait_for_url("**/replays/rpl_*")
-        begun = client.called(c.StartReplay)[-1]
+        begun = client.called(StartReplay)[-1]
         assert (begun.since_ms, begun.until_ms) == (EVENT_MS, EVENT_MS + HOUR_MS)
 
 

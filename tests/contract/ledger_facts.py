@@ -11,7 +11,8 @@ from uuid import UUID, uuid4
 
 from eventsourcing.persistence import StoredEvent
 
-from actors import commands as c
+from actors.commands import accounts as account_commands
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access.port import AccessLedger
 from actors.ledger.port import LedgerReader, LoopRow
 from actors.ports import LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
@@ -47,8 +48,8 @@ class FakeClock:
 class Writer(LedgerWriter, ReplayLedger, RetentionLedger, AccessLedger, Protocol):
     """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, `AccessLedger`, Idempotency-Keys and the end."""
 
-    async def claim_key(self, command: c.ClaimKey) -> c.StoredAnswer | None: ...
-    async def keep_answer(self, command: c.KeepAnswer) -> None: ...
+    async def claim_key(self, command: ClaimKey) -> StoredAnswer | None: ...
+    async def keep_answer(self, command: KeepAnswer) -> None: ...
     async def close(self) -> None: ...
 
 
@@ -136,7 +137,7 @@ class Tenant:
     """An account and what it owns."""
 
     uuid: UUID
-    view: c.Account
+    view: account_commands.Account
     keys: list[int] = field(default_factory=list)
 
     @property

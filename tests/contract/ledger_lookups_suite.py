@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from actors import commands as c
+from actors.commands.events import ListEvents
 from domain.enrichment import first_key
 from domain.tracking import MessageFacts, ProfileFacts, Route
 from domain.values import DeliveryState
@@ -101,7 +101,7 @@ class LookUpSuite:
         assert store.reader.message(tenant.no, "m\0") is None
         assert store.reader.profile(tenant.no, "1", "\0") is None
         assert store.reader.loop("fl_\0") is None
-        assert store.reader.list_events(c.ListEvents(account=tenant.view, recipient="\0", message_id="\0")).data == []
+        assert store.reader.list_events(ListEvents(account=tenant.view, recipient="\0", message_id="\0")).data == []
         assert set(store.reader.messages([1])) == {1}
 
     def test_looking_up_nothing_finds_nothing(self, store: Store) -> None:

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import DeliveryView, ListDeliveries
+from actors.commands.loops import Health
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import IdempotencyConflict
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
@@ -21,8 +23,8 @@ class OutcomesSuite:
         loop = store.active_loop(tenant)
         [[delivery_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
 
-        def view() -> c.DeliveryView:
-            [found] = store.reader.list_deliveries(loop.no, c.ListDeliveries(account=tenant.view, loop_id=loop.id)).data
+        def view() -> DeliveryView:
+            [found] = store.reader.list_deliveries(loop.no, ListDeliveries(account=tenant.view, loop_id=loop.id)).data
             return found
 
         return store, delivery_id, view
@@ -106,17 +108,17 @@ class OutcomesSuite:
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         assert store.reader.health(loop.no) == LaneHealth()
-        assert loop.health == c.Health()
+        assert loop.health == Health()
 
         first = LaneHealth("open", NOW_MS, None, NOW_MS + 1, 5, NOW_MS + 9)
         for health in (first, LaneHealth(last_success_ms=NOW_MS + 10), first):
             store.outcomes(health=(loop.no, health))
             assert store.reader.health(loop.no) == health
         listed = store.reader.list_loops(tenant.no, 9, None).data
-        shown = c.Health(
+        shown = Health(
             breaker="open", failing_since_ms=NOW_MS, last_failure_ms=NOW_MS + 1, failures=5, next_probe_ms=NOW_MS + 9
         )
-        assert [shown, c.Health()] == [x.health for x in listed]
+        assert [shown, Health()] == [x.health for x in listed]
         found = store.reader.loop(loop.id)
         assert found is not None
         assert found.health == shown
@@ -137,15 +139,15 @@ class OutcomesSuite:
 class IdempotencySuite:
     """Claims of Idempotency-Keys."""
 
-    CLAIM = c.ClaimKey(scope="acc_1", key="k", fingerprint="f", lease_s=60)
-    ANSWER = c.StoredAnswer(status=201, content_type="application/json", body=b"\x00cipher")
+    CLAIM = ClaimKey(scope="acc_1", key="k", fingerprint="f", lease_s=60)
+    ANSWER = StoredAnswer(status=201, content_type="application/json", body=b"\x00cipher")
 
-    def keep(self, store: Store, answer: c.StoredAnswer | None, fingerprint: str = "f") -> None:
-        kept = c.KeepAnswer(scope="acc_1", key="k", fingerprint=fingerprint, answer=answer)
+    def keep(self, store: Store, answer: StoredAnswer | None, fingerprint: str = "f") -> None:
+        kept = KeepAnswer(scope="acc_1", key="k", fingerprint=fingerprint, answer=answer)
         store.run(store.writer.keep_answer(kept))
 
-    def claim(self, store: Store, fingerprint: str = "f", scope: str = "acc_1") -> c.StoredAnswer | None:
-        return store.run(store.writer.claim_key(c.ClaimKey(scope=scope, key="k", fingerprint=fingerprint, lease_s=60)))
+    def claim(self, store: Store, fingerprint: str = "f", scope: str = "acc_1") -> StoredAnswer | None:
+        return store.run(store.writer.claim_key(ClaimKey(scope=scope, key="k", fingerprint=fingerprint, lease_s=60)))
 
     def test_an_answered_request_gets_its_answer_again(self, store: Store) -> None:
         """The second request with a key gets the first one's answer, byte for byte, for 24 h."""
@@ -200,7 +202,7 @@ class IdempotencySuite:
         assert self.claim(store) == self.ANSWER
 
     @pytest.mark.parametrize("late", [ANSWER, None])
-    def test_a_key_taken_over_is_the_others(self, store: Store, late: c.StoredAnswer | None) -> None:
+    def test_a_key_taken_over_is_the_others(self, store: Store, late: StoredAnswer | None) -> None:
         """A request that outlived its lease neither leaves its answer under another's claim nor frees that."""
         self.claim(store)
         store.clock.ms += 60_000
@@ -215,7 +217,7 @@ class IdempotencySuite:
         """Neither another answer nor a release changes one that is kept."""
         self.claim(store)
         self.keep(store, self.ANSWER)
-        self.keep(store, c.StoredAnswer(status=500, content_type="text/plain", body=b""))
+        self.keep(store, StoredAnswer(status=500, content_type="text/plain", body=b""))
         self.keep(store, None)
 
         assert self.claim(store) == self.ANSWER

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import ListDeliveries
 from actors.ledger.port import LoopRow
 from domain.errors import Conflict, InvalidInput, NotFound
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, failed, outcome
@@ -30,7 +30,7 @@ class Past:
 
     def states(self) -> list[str]:
         """The state of each delivery, in the order of creation."""
-        query = c.ListDeliveries(account=self.tenant.view, loop_id="", limit=1000)
+        query = ListDeliveries(account=self.tenant.view, loop_id="", limit=1000)
         return [d.state for d in reversed(self.store.reader.list_deliveries(self.loop.no, query).data)]
 
     def due(self) -> list[int]:

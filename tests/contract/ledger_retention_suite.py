@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from actors import commands as c
+from actors.commands.events import ListEvents
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ports import RetentionLimits
 from domain.enrichment import first_key
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, failed, outcome
@@ -87,7 +88,7 @@ class RetentionSuite:
         assert store.drop(2, deliveries=NOW_MS + 5 * DAY_MS, events=NOW_MS + 20 * DAY_MS) == 5 * 2 * 3
         due = store.reader.due_deliveries(loop_no, store.clock.ms, 99, [])
         assert [d.delivery_id for d in due] == ids[2::3]
-        shown = store.reader.list_events(c.ListEvents(account=tenant.view, limit=100)).data
+        shown = store.reader.list_events(ListEvents(account=tenant.view, limit=100)).data
         assert len(shown) == 30 - 10 + 1
 
     def test_a_dead_delivery_that_is_kept_can_be_replayed(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
@@ -208,10 +209,10 @@ class RetentionSuite:
 
     def test_idempotency_keys_go_after_their_day(self, store: Store) -> None:
         """An answer is kept for 24 h, and then dropped without anybody asking for a key."""
-        claim = c.ClaimKey(scope="acc_1", key="k", fingerprint="f")
+        claim = ClaimKey(scope="acc_1", key="k", fingerprint="f")
         store.run(store.writer.claim_key(claim))
-        answer = c.StoredAnswer(status=201, content_type="text/plain", body=b"x")
-        store.run(store.writer.keep_answer(c.KeepAnswer(scope="acc_1", key="k", fingerprint="f", answer=answer)))
+        answer = StoredAnswer(status=201, content_type="text/plain", body=b"x")
+        store.run(store.writer.keep_answer(KeepAnswer(scope="acc_1", key="k", fingerprint="f", answer=answer)))
         store.clock.ms += DAY_MS - 1
         assert store.drop() == 0
         store.clock.ms += 1

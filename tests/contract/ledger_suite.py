@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from actors import commands as c
+from actors.commands.events import ListEvents
 from domain.errors import ConcurrentWrite, FirstTaken, StaleRoutes
 from domain.ledger import event_mapper
 from domain.tracking_event import TrackingEventRecorded
@@ -174,7 +174,7 @@ class EventsSuite:
         with pytest.raises(StaleRoutes) as refused:
             store.run(store.writer.record_events(old, [made]))
         assert store.reader.routes_version() == refused.value.current_version
-        assert store.reader.list_events(c.ListEvents(account=tenant.view)).data == []
+        assert store.reader.list_events(ListEvents(account=tenant.view)).data == []
 
     def test_a_first_is_claimed_once(self, store: Store) -> None:
         """Who claims a first that is taken fails with the whole batch; another first is free."""
@@ -187,7 +187,7 @@ class EventsSuite:
                 innocent, event(tenant, message_key=5, first_key=99), event(tenant, message_key=5, first_key=0)
             )
         assert {(5, 0)} == store.reader.taken_firsts([(5, 0), (5, 99), (6, 0)])
-        assert len(store.reader.list_events(c.ListEvents(account=tenant.view)).data) == 1
+        assert len(store.reader.list_events(ListEvents(account=tenant.view)).data) == 1
 
         store.record(event(tenant, message_key=5, first_key=2**63 - 1))
         assert {(5, 2**63 - 1)} == store.reader.taken_firsts([(5, 2**63 - 1)])

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import DeliveryPage, ListDeliveries
+from actors.commands.events import ListEvents
 from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput
 from domain.values import id_text
@@ -119,7 +120,7 @@ class ViewsSuite:
             found: list[str] = []
             cursor = None
             while page := store.reader.list_events(
-                c.ListEvents(account=tenant.view, limit=limit, cursor=cursor, **filters)
+                ListEvents(account=tenant.view, limit=limit, cursor=cursor, **filters)
             ):
                 found += [e.id for e in page.data]
                 cursor = page.next
@@ -144,7 +145,7 @@ class ViewsSuite:
         store, tenant, ids = history
         for limit in (1, 3, 100):
             found: list[str] = []
-            query = c.ListEvents(account=tenant.view, after=ids[4], limit=limit, **filters)
+            query = ListEvents(account=tenant.view, after=ids[4], limit=limit, **filters)
             while True:
                 page = store.reader.list_events(query)
                 found += [e.id for e in page.data]
@@ -152,9 +153,9 @@ class ViewsSuite:
                     break
                 query = msgspec.structs.replace(query, cursor=page.next)
             assert [ids[n] for n in expected] == found
-        assert store.reader.list_events(c.ListEvents(account=tenant.view, after="evt_" + "f" * 32)).data == []
+        assert store.reader.list_events(ListEvents(account=tenant.view, after="evt_" + "f" * 32)).data == []
         with pytest.raises(InvalidInput) as caught:
-            store.reader.list_events(c.ListEvents(account=tenant.view, after="evt_x"))
+            store.reader.list_events(ListEvents(account=tenant.view, after="evt_x"))
         assert [pointer for pointer, _ in caught.value.problems] == ["/after"]
 
     def test_a_loop_is_found_by_its_number(self, store: Store) -> None:
@@ -207,9 +208,9 @@ class ViewsSuite:
 
     def page(
         self, store: Store, tenant: Tenant, loop_no: int, limit: int, cursor: str | None, filters: dict[str, Any]
-    ) -> c.DeliveryPage:
+    ) -> DeliveryPage:
         return store.reader.list_deliveries(
-            loop_no, c.ListDeliveries(account=tenant.view, loop_id="", limit=limit, cursor=cursor, **filters)
+            loop_no, ListDeliveries(account=tenant.view, loop_id="", limit=limit, cursor=cursor, **filters)
         )
 
     @pytest.mark.parametrize("cursor", ["", "x", "é", "W10", "WyJ4Il0", "eyJhIjoxfQ", "W5kMV0", "====", "A", "Wy0xXQ"])
@@ -218,7 +219,7 @@ class ViewsSuite:
         tenant = store.account()
         calls: list[Callable[[], object]] = [
             lambda: store.reader.list_loops(tenant.no, 1, cursor),
-            lambda: store.reader.list_events(c.ListEvents(account=tenant.view, cursor=cursor)),
+            lambda: store.reader.list_events(ListEvents(account=tenant.view, cursor=cursor)),
             lambda: self.page(store, tenant, 1, 1, cursor, {}),
         ]
         for call in calls:
@@ -230,7 +231,7 @@ class ViewsSuite:
         """An unknown state or type is the caller's mistake, and named so."""
         tenant = store.account()
         calls: list[tuple[str, Any]] = [
-            ("/type", lambda: store.reader.list_events(c.ListEvents(account=tenant.view, type="opened"))),
+            ("/type", lambda: store.reader.list_events(ListEvents(account=tenant.view, type="opened"))),
             ("/state", lambda: self.page(store, tenant, 1, 1, None, {"state": "PENDING"})),
             ("/type", lambda: self.page(store, tenant, 1, 1, None, {"type": "x"})),
         ]

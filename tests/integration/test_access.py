@@ -11,9 +11,24 @@ from typing import Any
 
 import pytest
 
-from actors import commands as c
 from actors.adapters.passwords import MAX_WAITING, Argon2Passwords
 from actors.application.access import AccessService
+from actors.commands.accounts import Authenticate, IssueApiKey, ListApiKeys, RevokeApiKey
+from actors.commands.command import Command
+from actors.commands.users import (
+    ChangePassword,
+    CreateUser,
+    FindSession,
+    IsFirstRun,
+    ListUsers,
+    RemoveUser,
+    Session,
+    SetPassword,
+    SignedIn,
+    SignIn,
+    SignOut,
+    User,
+)
 from actors.ledger.access.port import AccessChange
 from domain.errors import Conflict, InvalidInput, NotFound, Overloaded, StoreUnavailable
 from domain.sessions import ABSOLUTE_MS, IDLE_MS, MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, WINDOW_MS
@@ -36,18 +51,18 @@ class Access:
         self.service = AccessService(store.writer, store.reader, store.clock, os.urandom, self.passwords, b"m" * 32)
         self.handlers = self.service.handlers()
 
-    def do(self, command: c.Command[Any]) -> Any:
+    def do(self, command: Command[Any]) -> Any:
         return asyncio.run(self.handlers[type(command)](command))  # type: ignore[arg-type]
 
-    def user(self, email: str = "ann@example.com", **more: Any) -> c.User:
-        user: c.User = self.do(c.CreateUser(email=email, password=PASSWORD, **{"account_name": "Acme"} | more))
+    def user(self, email: str = "ann@example.com", **more: Any) -> User:
+        user: User = self.do(CreateUser(email=email, password=PASSWORD, **{"account_name": "Acme"} | more))
         return user
 
     def sign_in(self, email: str = "ann@example.com", password: str = PASSWORD, address: str = "192.0.2.1") -> Any:
-        return self.do(c.SignIn(email=email, password=password, address=address))
+        return self.do(SignIn(email=email, password=password, address=address))
 
-    def session(self, token: str | None) -> c.Session | None:
-        session: c.Session | None = self.do(c.FindSession(token_hash=digest(token)))
+    def session(self, token: str | None) -> Session | None:
+        session: Session | None = self.do(FindSession(token_hash=digest(token)))
         return session
 
 
@@ -64,11 +79,11 @@ def access(store: Store) -> Access:
 
 def test_the_first_user_makes_the_account_once(access: Access) -> None:
     """It is the first run until there is a user; then nobody is the first any more."""
-    assert access.do(c.IsFirstRun())
+    assert access.do(IsFirstRun())
     first = access.user(is_first=True)
 
     assert first.account.name == "Acme"
-    assert not access.do(c.IsFirstRun())
+    assert not access.do(IsFirstRun())
     with pytest.raises(Conflict, match="Sign in"):
         access.user("bob@example.com", is_first=True)
 
@@ -78,7 +93,7 @@ def test_of_two_first_runs_at_once_one_is_refused(access: Access) -> None:
 
     async def at_once() -> list[Any]:
         commands = [
-            c.CreateUser(email=f"{name}@example.com", password=PASSWORD, account_name="Acme", is_first=True)
+            CreateUser(email=f"{name}@example.com", password=PASSWORD, account_name="Acme", is_first=True)
             for name in ("ann", "bob")
         ]
         return await asyncio.gather(*map(access.service.create_user, commands), return_exceptions=True)
@@ -86,7 +101,7 @@ def test_of_two_first_runs_at_once_one_is_refused(access: Access) -> None:
     made = asyncio.run(at_once())
 
     assert sorted(type(answer).__name__ for answer in made) == ["Conflict", "User"]
-    assert len(access.do(c.ListUsers())) == 1
+    assert len(access.do(ListUsers())) == 1
 
 
 def test_users_belong_to_an_account(access: Access) -> None:
@@ -97,14 +112,14 @@ def test_users_belong_to_an_account(access: Access) -> None:
 
     assert bob.account == ann.account
     assert other.account != ann.account
-    assert access.do(c.ListUsers(account=ann.account)) == [ann, bob]
-    assert access.do(c.ListUsers()) == [ann, bob, other]
+    assert access.do(ListUsers(account=ann.account)) == [ann, bob]
+    assert access.do(ListUsers()) == [ann, bob, other]
     with pytest.raises(NotFound):
         access.user("dan@example.com", account_id="acc_" + "0" * 32)
     with pytest.raises(Conflict, match=r"ann@example\.com"):
         access.user("ann@example.com", account_id=ann.account.id)
     with pytest.raises(InvalidInput) as caught:
-        access.do(c.CreateUser(email="eve@example.com", password="short", account_name="Eve"))
+        access.do(CreateUser(email="eve@example.com", password="short", account_name="Eve"))
     assert caught.value.problems[0][0] == "/password"
     with pytest.raises(InvalidInput):
         access.user("nobody")
@@ -113,8 +128,8 @@ def test_users_belong_to_an_account(access: Access) -> None:
 def test_a_session_goes_on_while_it_is_used(access: Access) -> None:
     """Only the right password begins one; it idles out, and ends at the latest after days; only its hash is stored."""
     user = access.user()
-    assert access.sign_in(password="wrong horse battery") == c.SignedIn(token=None)
-    assert access.sign_in("nobody@example.com") == c.SignedIn(token=None)
+    assert access.sign_in(password="wrong horse battery") == SignedIn(token=None)
+    assert access.sign_in("nobody@example.com") == SignedIn(token=None)
     token = access.sign_in("ANN@example.com").token
     began_ms = access.store.clock.ms
 
@@ -141,19 +156,19 @@ def test_sessions_end_by_hand_and_with_the_password(access: Access) -> None:
     """Signing out ends one; a changed password all but the one it was changed in; a set one ends all."""
     user = access.user()
     here, there, gone = (access.sign_in().token for _ in range(3))
-    access.do(c.SignOut(token_hash=digest(gone)))
-    access.do(c.SignOut(token_hash=digest(gone)))
+    access.do(SignOut(token_hash=digest(gone)))
+    access.do(SignOut(token_hash=digest(gone)))
     assert access.session(gone) is None
 
     change: dict[str, Any] = {"account": user.account, "user_id": user.id, "token_hash": digest(here)}
-    assert not access.do(c.ChangePassword(old="wrong horse battery", new="another long one", **change))
+    assert not access.do(ChangePassword(old="wrong horse battery", new="another long one", **change))
     assert access.session(there) is not None
-    assert access.do(c.ChangePassword(old=PASSWORD, new="another long one", **change))
+    assert access.do(ChangePassword(old=PASSWORD, new="another long one", **change))
     assert [access.session(t) is not None for t in (here, there)] == [True, False]
     assert access.sign_in().token is None
     assert access.sign_in(password="another long one").token is not None
 
-    access.do(c.SetPassword(user_id=user.id, password="yet another one"))
+    access.do(SetPassword(user_id=user.id, password="yet another one"))
     assert access.session(here) is None
     assert access.sign_in(password="yet another one").token is not None
 
@@ -165,13 +180,13 @@ def test_a_removed_user_is_out_and_the_last_one_stays(access: Access) -> None:
     other = access.user("cal@example.com")
     token = access.sign_in("bob@example.com").token
     with pytest.raises(NotFound):
-        access.do(c.RemoveUser(account=other.account, user_id=bob.id))
-    access.do(c.RemoveUser(account=ann.account, user_id=bob.id))
+        access.do(RemoveUser(account=other.account, user_id=bob.id))
+    access.do(RemoveUser(account=ann.account, user_id=bob.id))
 
     assert access.session(token) is None
     assert access.sign_in("bob@example.com").token is None
     with pytest.raises(Conflict, match="last user"):
-        access.do(c.RemoveUser(user_id=ann.id))
+        access.do(RemoveUser(user_id=ann.id))
 
 
 def test_tries_are_limited_by_address_and_by_user(access: Access) -> None:
@@ -205,33 +220,33 @@ def test_one_subscriber_is_one_address(access: Access) -> None:
 def test_keys_are_named_used_and_revoked(access: Access) -> None:
     """A key's last use is noted to the minute; a revoked one, of this account alone, opens nothing."""
     account, other = access.user().account, access.user("cal@example.com").account
-    made = access.do(c.IssueApiKey(account=account, name="Shop", key_hash="a" * 64))
+    made = access.do(IssueApiKey(account=account, name="Shop", key_hash="a" * 64))
     assert (made.name, made.used_at_ms) == ("Shop", None)
-    assert access.do(c.Authenticate(key_hash="a" * 64)) == account
+    assert access.do(Authenticate(key_hash="a" * 64)) == account
     noted = access.store.clock.ms
     access.store.clock.ms += 30_000
-    access.do(c.Authenticate(key_hash="a" * 64))
-    assert [key.used_at_ms for key in access.do(c.ListApiKeys(account=account))] == [noted]
+    access.do(Authenticate(key_hash="a" * 64))
+    assert [key.used_at_ms for key in access.do(ListApiKeys(account=account))] == [noted]
     access.store.clock.ms += 30_000
-    access.do(c.Authenticate(key_hash="a" * 64))
-    assert [key.used_at_ms for key in access.do(c.ListApiKeys(account=account))] == [noted + 60_000]
+    access.do(Authenticate(key_hash="a" * 64))
+    assert [key.used_at_ms for key in access.do(ListApiKeys(account=account))] == [noted + 60_000]
 
     with pytest.raises(NotFound):
-        access.do(c.RevokeApiKey(account=other, key_id=made.id))
-    access.do(c.RevokeApiKey(account=account, key_id=made.id))
-    assert access.do(c.ListApiKeys(account=account)) == []
-    assert access.do(c.Authenticate(key_hash="a" * 64)) is None
+        access.do(RevokeApiKey(account=other, key_id=made.id))
+    access.do(RevokeApiKey(account=account, key_id=made.id))
+    assert access.do(ListApiKeys(account=account)) == []
+    assert access.do(Authenticate(key_hash="a" * 64)) is None
 
 
 def test_a_ledger_that_cannot_be_written_lets_keys_and_sessions_in(access: Access) -> None:
     """What is read is enough to let somebody in."""
     account = access.user().account
-    access.do(c.IssueApiKey(account=account, name="", key_hash="a" * 64))
+    access.do(IssueApiKey(account=account, name="", key_hash="a" * 64))
     token = access.sign_in().token
     access.store.clock.ms += 120_000
     access.service._ledger = Unwritable()  # type: ignore[assignment]
 
-    assert access.do(c.Authenticate(key_hash="a" * 64)) == account
+    assert access.do(Authenticate(key_hash="a" * 64)) == account
     assert access.session(token) is not None
 
 
@@ -282,5 +297,5 @@ class Unwritable:
 def test_tenants_of_the_suite_are_found_by_their_key(store: Store, access: Access) -> None:
     """Accounts that were made without users work as before."""
     tenant: Tenant = store.account()
-    assert access.do(c.ListUsers(account=tenant.view)) == []
-    assert len(access.do(c.ListApiKeys(account=tenant.view))) == 1
+    assert access.do(ListUsers(account=tenant.view)) == []
+    assert len(access.do(ListApiKeys(account=tenant.view))) == 1

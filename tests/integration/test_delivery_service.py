@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from actors import commands as c
 from actors.application.deliveries import DeliveryService
+from actors.commands.accounts import Account
+from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, Replay, RetryDelivery, StartReplay
 from actors.delivery.loop_views import replay_view
 from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput, NotFound
@@ -51,18 +52,18 @@ class Deliveries:
         self.loops = Loops(store)
         self.service = DeliveryService(store.reader, self.loops, store.clock, self.own_row)
 
-    async def own_row(self, account: c.Account, loop_id: str) -> LoopRow:
+    async def own_row(self, account: Account, loop_id: str) -> LoopRow:
         row = self.store.reader.loop(loop_id)
         if row is None or row.account_no != account.no:
             raise NotFound("no such loop")
         return row
 
-    def start(self, **more: Any) -> c.Replay:
-        command = c.StartReplay(account=self.tenant.view, loop_id=self.loop.id, **{"since_ms": NOW_MS - 1000} | more)
+    def start(self, **more: Any) -> Replay:
+        command = StartReplay(account=self.tenant.view, loop_id=self.loop.id, **{"since_ms": NOW_MS - 1000} | more)
         return asyncio.run(self.service.start_replay(command))
 
-    def get(self, account: c.Account, replay_id: str) -> c.Replay:
-        command = c.GetReplay(account=account, loop_id=self.loop.id, replay_id=replay_id)
+    def get(self, account: Account, replay_id: str) -> Replay:
+        command = GetReplay(account=account, loop_id=self.loop.id, replay_id=replay_id)
         return asyncio.run(self.service.get_replay(command))
 
 
@@ -74,7 +75,7 @@ def deliveries(tmp_path: Path) -> Iterator[Deliveries]:
 
 def test_a_retry_is_asked_of_the_delivery_s_loop(deliveries: Deliveries) -> None:
     """The answer is the delivery as it is then: pending, with the attempts it had."""
-    command = c.RetryDelivery(account=deliveries.tenant.view, delivery_id=f"dlv_{deliveries.number}")
+    command = RetryDelivery(account=deliveries.tenant.view, delivery_id=f"dlv_{deliveries.number}")
     retried = asyncio.run(deliveries.service.retry_delivery(command))
 
     assert deliveries.loops.asked == [(deliveries.loop.id, "retry_delivery", (deliveries.number,))]
@@ -88,9 +89,7 @@ def test_what_is_no_delivery_of_the_account_is_not_found(deliveries: Deliveries,
     """Whatever text it is; and nothing is asked of any loop."""
     for account, delivery_id in ((deliveries.tenant, id_), (deliveries.stranger, f"dlv_{deliveries.number}")):
         with pytest.raises(NotFound):
-            asyncio.run(
-                deliveries.service.retry_delivery(c.RetryDelivery(account=account.view, delivery_id=delivery_id))
-            )
+            asyncio.run(deliveries.service.retry_delivery(RetryDelivery(account=account.view, delivery_id=delivery_id)))
     assert deliveries.loops.asked == []
 
 
@@ -107,9 +106,9 @@ def test_a_replay_is_started_found_and_cancelled(deliveries: Deliveries) -> None
         with pytest.raises(NotFound):
             deliveries.get(account.view, replay_id)
 
-    command = c.CancelReplay(account=deliveries.tenant.view, loop_id=deliveries.loop.id, replay_id=started.id)
+    command = CancelReplay(account=deliveries.tenant.view, loop_id=deliveries.loop.id, replay_id=started.id)
     assert asyncio.run(deliveries.service.cancel_replay(command)).state == "cancelled"
-    listing = c.ListReplays(account=deliveries.tenant.view, loop_id=deliveries.loop.id)
+    listing = ListReplays(account=deliveries.tenant.view, loop_id=deliveries.loop.id)
     assert [r.state for r in asyncio.run(deliveries.service.list_replays(listing)).data] == ["cancelled"]
 
 

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import pytest
 
-from actors import commands as c
+from actors.commands.events import ListEvents
 from actors.commands.intake import Batch
 from actors.enrichment.enricher import Enricher
 from actors.metrics import catalogue as m
@@ -125,7 +125,7 @@ def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enriche
     assert fields(offer)["first"] == 1
     (due,) = store.reader.due_deliveries(loop.no, store.clock.now_ms(), 10, ())
     assert (due.delivery_id, due.fields) == (offer[1].delivery_id, offer[1].fields)
-    assert len(store.reader.list_events(c.ListEvents(account=tenant.view)).data) == 1
+    assert len(store.reader.list_events(ListEvents(account=tenant.view)).data) == 1
 
 
 def test_a_batch_sent_again_is_stored_once_and_the_loop_is_nudged(
@@ -142,7 +142,7 @@ def test_a_batch_sent_again_is_stored_once_and_the_loop_is_nudged(
 
     assert len(lanes.offers) == 2
     assert lanes.nudged == [loop.id]
-    assert len(store.reader.list_events(c.ListEvents(account=tenant.view)).data) == 2
+    assert len(store.reader.list_events(ListEvents(account=tenant.view)).data) == 2
 
 
 def test_only_the_first_is_first(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:

@@ -10,9 +10,13 @@ from uuid import uuid4
 
 import pytest
 
-from actors import commands as c
 from actors.application.deliveries import DeliveryService
 from actors.application.statistics import FiguresService
+from actors.commands.accounts import Account
+from actors.commands.command import Command
+from actors.commands.deliveries import GetLoopDelivery, GetPost, ListEventDeliveries, Post
+from actors.commands.events import GetEvent
+from actors.commands.statistics import ListAttemptMinutes, ListEventMinutes, ListStatistics
 from actors.delivery.lane_config import lane_config
 from actors.delivery.request_builder import RequestBuilder
 from domain.errors import Conflict, NotFound
@@ -49,18 +53,18 @@ class World:
         deliveries = DeliveryService(store.reader, loops, store.clock, self._own_row)
         self.service = FiguresService(store.reader, store.clock, MASTER_KEY, self._own_row, deliveries)
 
-    async def _own_row(self, account: c.Account, loop_id: str) -> Any:
+    async def _own_row(self, account: Account, loop_id: str) -> Any:
         row = self.store.reader.loop(loop_id)
         if row is None or row.account_no != account.no:
             raise NotFound("no such loop")
         return row
 
-    def do(self, command: c.Command[Any]) -> Any:
+    def do(self, command: Command[Any]) -> Any:
         return asyncio.run(self.service.handlers()[type(command)](command))  # type: ignore[arg-type]
 
-    def post(self, attempt_no: int = 1, account: c.Account | None = None) -> c.Post:
-        command = c.GetPost(account=account or self.tenant.view, delivery_id=self.delivery_id, attempt_no=attempt_no)
-        post: c.Post = self.do(command)
+    def post(self, attempt_no: int = 1, account: Account | None = None) -> Post:
+        command = GetPost(account=account or self.tenant.view, delivery_id=self.delivery_id, attempt_no=attempt_no)
+        post: Post = self.do(command)
         return post
 
 
@@ -111,38 +115,38 @@ def test_what_is_not_there_has_no_post(world: World) -> None:
 def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(world: World) -> None:
     """Which loops it went to, and what came of it."""
     event_id = id_text("evt", world.event.event_id)
-    found = world.do(c.GetEvent(account=world.tenant.view, event_id=event_id))
+    found = world.do(GetEvent(account=world.tenant.view, event_id=event_id))
     assert (found.id, found.type, found.time_ms) == (event_id, "open", NOW_MS)
-    [delivery] = world.do(c.ListEventDeliveries(account=world.tenant.view, event_id=event_id))
+    [delivery] = world.do(ListEventDeliveries(account=world.tenant.view, event_id=event_id))
     assert (delivery.loop_id, delivery.delivery.id, delivery.delivery.state) == (
         world.loop_id,
         world.delivery_id,
         "delivered",
     )
-    same = world.do(c.GetLoopDelivery(account=world.tenant.view, delivery_id=world.delivery_id))
+    same = world.do(GetLoopDelivery(account=world.tenant.view, delivery_id=world.delivery_id))
     assert same == delivery
     for wanted in (event_id, id_text("evt", uuid4()), "evt_no", id_text("evt", world.aggregate.id)):
         account = world.stranger.view if wanted == event_id else world.tenant.view
-        for kind in (c.GetEvent, c.ListEventDeliveries):
+        for kind in (GetEvent, ListEventDeliveries):
             with pytest.raises(NotFound):
                 world.do(kind(account=account, event_id=wanted))
     with pytest.raises(NotFound):
-        world.do(c.GetLoopDelivery(account=world.stranger.view, delivery_id=world.delivery_id))
+        world.do(GetLoopDelivery(account=world.stranger.view, delivery_id=world.delivery_id))
 
 
 def test_figures_are_of_ones_own_loops(world: World) -> None:
     """Attempts, backlog and the last event; another account's loop is not found."""
     world.store.record(event(world.tenant, loop_nos=[1]))
-    [figures] = world.do(c.ListFigures(account=world.tenant.view, loop_ids=[world.loop_id]))
+    [figures] = world.do(ListStatistics(account=world.tenant.view, loop_ids=[world.loop_id]))
     assert (figures.counts.answers, figures.backlog, figures.last_event_ms) == ([1, 0, 0, 0, 0], 1, NOW_MS)
-    minutes = world.do(c.ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id))
+    minutes = world.do(ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id))
     assert [minute.counts.answers for minute in minutes] == [[1, 0, 0, 0, 0]]
-    events = world.do(c.ListEventMinutes(account=world.tenant.view))
+    events = world.do(ListEventMinutes(account=world.tenant.view))
     assert [(minute.type, minute.count) for minute in events] == [("open", 2)]
-    assert world.do(c.ListEventMinutes(account=world.stranger.view)) == []
+    assert world.do(ListEventMinutes(account=world.stranger.view)) == []
     world.store.clock.ms += 3600_000
-    assert world.do(c.ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id)) == []
+    assert world.do(ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id)) == []
     with pytest.raises(NotFound):
-        world.do(c.ListFigures(account=world.stranger.view, loop_ids=[world.loop_id]))
+        world.do(ListStatistics(account=world.stranger.view, loop_ids=[world.loop_id]))
     with pytest.raises(NotFound):
-        world.do(c.ListAttemptMinutes(account=world.stranger.view, loop_id=world.loop_id))
+        world.do(ListAttemptMinutes(account=world.stranger.view, loop_id=world.loop_id))

@@ -6,7 +6,7 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-from actors import commands as c
+from actors.commands.service import ClaimKey
 from tests.contract.ledger_facts import Store, Tenant, event, failed, outcome
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -30,7 +30,7 @@ def an_hour(store: Store, tenant: Tenant, loop_no: int, message_key: int) -> Non
     store.outcomes(*(failed(i, 1, at_ms)._replace(at_ms=at_ms) for i in ids[:3]))
     store.outcomes(*(outcome(i, 2, at_ms=at_ms) for i in ids[:3]), *(outcome(i, at_ms=at_ms) for i in ids[3:-1]))
     store.outcomes(outcome(ids[-1], state=2, status=500, at_ms=at_ms))
-    store.run(store.writer.claim_key(c.ClaimKey(scope="acc", key=f"k{at_ms}", fingerprint="f")))
+    store.run(store.writer.claim_key(ClaimKey(scope="acc", key=f"k{at_ms}", fingerprint="f")))
 
 
 def drop_old(store: Store) -> int:

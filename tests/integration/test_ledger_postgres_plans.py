@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 from psycopg import Connection
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.deliveries import ListDeliveries
+from actors.commands.events import ListEvents
 from actors.ledger import replays
 from actors.ledger.access import store
 from actors.ledger.postgres import outbox, reader
@@ -35,7 +37,7 @@ from domain.values import TRIGGER_CODES
 from tests.contract.postgres_store import TEMPLATE
 from tests.postgres import PostgresServer
 
-ACCOUNT = c.Account(no=1, id="acc", name="Acme")
+ACCOUNT = Account(no=1, id="acc", name="Acme")
 #: Tables of a row or two.
 SHORT = {"meta", "delivery_ids", "writer"}
 SOME = Numbers(range(250))
@@ -222,7 +224,7 @@ def test_events_are_listed_by_index(
     connection: Connection[Any], type_: str | None, message: str | None, recipient: str | None
 ) -> None:
     """Each mix of filters searches an index; a page of all events is cut from it without sorting."""
-    query = c.ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=0, until_ms=2)
+    query = ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=0, until_ms=2)
     steps = plan(connection, *history.events_statement(query, POSTGRES))
     (step,) = [s for s in steps if s.table == "events"]
 
@@ -248,7 +250,7 @@ def test_deliveries_are_listed_by_index(
     connection: Connection[Any], type_: str | None, state: str | None, cursor: str | None
 ) -> None:
     """Each mix of filters reads stretches of the loop's index from where the page begins, a page of each at most."""
-    query = c.ListDeliveries(
+    query = ListDeliveries(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
     steps = plan(connection, *deliveries.deliveries_statement(1, query))

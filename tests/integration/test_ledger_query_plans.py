@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.deliveries import ListDeliveries
+from actors.commands.events import ListEvents
 from actors.ledger import replays, rollups
 from actors.ledger.access import store
 from actors.ledger.queries import access, deliveries, delivery_index, events, history, hot_path, statistics
@@ -24,7 +26,7 @@ from actors.ledger.sqlite.read_connection import of_events
 from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
-ACCOUNT = c.Account(no=1, id="acc", name="Acme")
+ACCOUNT = Account(no=1, id="acc", name="Acme")
 #: Not tables: lists of parameters, and sub-queries that a LIMIT holds short; loops that are owed something, each found
 #: in an index; and replays, of which the index holds those that run.
 SHORT = ("json_each", "wanted", "d", "e", "(subquery", "owed", "CONSTANT", "r")
@@ -150,7 +152,7 @@ def test_events_are_listed_by_index(
     connection: sqlite3.Connection, type_: str | None, message: str | None, recipient: str | None
 ) -> None:
     """Each mix of filters searches the index that fits, down to the range of time."""
-    query = c.ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=1, until_ms=2)
+    query = ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=1, until_ms=2)
     steps = plan(connection, *history.events_statement(query, SQLITE))
     [step] = [s for s in steps if s.startswith("SEARCH events")]
 
@@ -175,7 +177,7 @@ def test_deliveries_are_listed_by_index(
     connection: sqlite3.Connection, type_: str | None, state: str | None, cursor: str | None
 ) -> None:
     """Each mix of filters merges whole stretches of the loop's index, from where the page begins; nothing is sorted."""
-    query = c.ListDeliveries(
+    query = ListDeliveries(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
     statement, params = deliveries.deliveries_statement(1, query)

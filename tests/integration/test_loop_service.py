@@ -9,8 +9,8 @@ from typing import Any, cast
 
 import pytest
 
-from actors import commands as c
 from actors.application.service import Service
+from actors.commands.loops import CreateLoop, Loop
 from domain.errors import Conflict
 from tests.contract.ledger_facts import Store
 from tests.contract.sqlite_store import sqlite_stores
@@ -55,10 +55,10 @@ def test_requests_that_are_sent_twice_at_once_make_one_loop(tmp_path: Path) -> N
         made = service(store, Nobody())
         account = store.account().view
 
-        def command(seed: str | None) -> c.CreateLoop:
-            return c.CreateLoop(account=account, url="https://x.example/", triggers=["open"], seed=seed)
+        def command(seed: str | None) -> CreateLoop:
+            return CreateLoop(account=account, url="https://x.example/", triggers=["open"], seed=seed)
 
-        async def make(*seeds: str | None) -> list[c.Loop]:
+        async def make(*seeds: str | None) -> list[Loop]:
             return list(await asyncio.gather(*(made.handle(command(seed)) for seed in seeds)))
 
         once = asyncio.run(make("a", "a", "a"))
@@ -76,7 +76,7 @@ def test_a_loop_that_was_deleted_is_not_made_again_by_the_same_request(tmp_path:
         nobody = Nobody()
         made = service(store, nobody)
         account = store.account().view
-        command = c.CreateLoop(account=account, url="https://x.example/", triggers=["open"], seed="a")
+        command = CreateLoop(account=account, url="https://x.example/", triggers=["open"], seed="a")
         loop = asyncio.run(made.handle(command))
         assert nobody.begun == [loop.id]
         store.change(loop.id, lambda found: found.delete(store.clock.now_ms()))

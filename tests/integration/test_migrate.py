@@ -13,7 +13,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import ListDeliveries
+from actors.commands.events import ListEvents
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger import factory
 from actors.ledger.access import port as a
 from actors.ledger.postgres.import_sqlite import Copied, move
@@ -74,9 +76,9 @@ class Old:
         ):
             store.run(writer.change_access(change))
         for key in ("done", "open"):
-            store.run(writer.claim_key(c.ClaimKey(scope="acc_1", key=key, fingerprint="f")))
-        answer = c.StoredAnswer(status=201, content_type="text/plain", body=b"\x00\xff\\x")
-        store.run(writer.keep_answer(c.KeepAnswer(scope="acc_1", key="done", fingerprint="f", answer=answer)))
+            store.run(writer.claim_key(ClaimKey(scope="acc_1", key=key, fingerprint="f")))
+        answer = StoredAnswer(status=201, content_type="text/plain", body=b"\x00\xff\\x")
+        store.run(writer.keep_answer(KeepAnswer(scope="acc_1", key="done", fingerprint="f", answer=answer)))
         store.run(writer.close())
         reader.close()
 
@@ -97,7 +99,7 @@ def moved(old: Old, url: str) -> list[Copied]:
 
 def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
     """What a service asks of its store, all of it."""
-    deliveries = c.ListDeliveries(account=tenant.view, loop_id="", limit=1000)
+    deliveries = ListDeliveries(account=tenant.view, loop_id="", limit=1000)
     return [
         reader.routing_table(),
         reader.running_loops(),
@@ -106,7 +108,7 @@ def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
         reader.message(tenant.no, "m-1"),
         reader.profiles([(tenant.no, "1", "p")]),
         reader.taken_firsts([(1, n) for n in range(EVENTS)]),
-        reader.list_events(c.ListEvents(account=tenant.view, recipient="john@example.com", limit=1000)),
+        reader.list_events(ListEvents(account=tenant.view, recipient="john@example.com", limit=1000)),
         reader.list_deliveries(loop_no, deliveries),
         reader.due_deliveries(loop_no, NOW_MS + 100, 1000, []),
         reader.health(loop_no),
@@ -139,7 +141,7 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
         running = reader.running_replay(old.loop.no)
         assert running is not None
         assert (await writer.advance_replay(running.id, 1000)).done == 50
-        claim = c.ClaimKey(scope="acc_1", key="done", fingerprint="f")
+        claim = ClaimKey(scope="acc_1", key="done", fingerprint="f")
         kept = await writer.claim_key(claim)
         assert kept is not None
         assert kept.body == b"\x00\xff\\x"

@@ -12,8 +12,8 @@ import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from actors import commands as c
 from actors.application.messages import Registrar
+from actors.commands.messages import MessageResult, MessageSpec, Profile, PutProfile, RegisterMessages
 from domain.errors import InvalidInput
 from tests.contract.ledger_facts import Store, Tenant
 from tests.contract.sqlite_store import sqlite_stores
@@ -31,12 +31,12 @@ def registrar(store: Store) -> Registrar:
     return Registrar(store.writer, store.reader, store.clock, os.urandom)
 
 
-def register(registrar: Registrar, tenant: Tenant, *specs: c.MessageSpec) -> Sequence[c.MessageResult]:
-    return asyncio.run(registrar.register_messages(c.RegisterMessages(account=tenant.view, messages=list(specs))))
+def register(registrar: Registrar, tenant: Tenant, *specs: MessageSpec) -> Sequence[MessageResult]:
+    return asyncio.run(registrar.register_messages(RegisterMessages(account=tenant.view, messages=list(specs))))
 
 
-def put(registrar: Registrar, tenant: Tenant, fields: str, *interests: str) -> c.Profile:
-    command = c.PutProfile(
+def put(registrar: Registrar, tenant: Tenant, fields: str, *interests: str) -> Profile:
+    command = PutProfile(
         account=tenant.view,
         database="1",
         profile_id="p",
@@ -52,8 +52,8 @@ def test_messages_can_be_read_back(store: Store, registrar: Registrar) -> None:
     results = register(
         registrar,
         tenant,
-        c.MessageSpec(recipient="a@example.com", id="m-1", tags=["x"]),
-        c.MessageSpec(recipient="b@x.org"),
+        MessageSpec(recipient="a@example.com", id="m-1", tags=["x"]),
+        MessageSpec(recipient="b@x.org"),
     )
 
     first, second = (result.message for result in results)
@@ -70,11 +70,11 @@ def test_messages_can_be_read_back(store: Store, registrar: Registrar) -> None:
 def test_the_same_message_again_answers_the_same(store: Store, registrar: Registrar) -> None:
     """A registration can be repeated, whole or in part: the same key, and one event in the log."""
     tenant = store.account()
-    spec = c.MessageSpec(recipient="a@example.com", id="m-1")
+    spec = MessageSpec(recipient="a@example.com", id="m-1")
     (first,) = register(registrar, tenant, spec)
     before = len(store.log())
 
-    again, twin, new = register(registrar, tenant, spec, spec, c.MessageSpec(recipient="b@example.com", id="m-2"))
+    again, twin, new = register(registrar, tenant, spec, spec, MessageSpec(recipient="b@example.com", id="m-2"))
 
     assert again == twin == first
     assert new.message is not None
@@ -86,13 +86,13 @@ def test_another_message_under_a_taken_id_is_a_conflict_and_holds_back_no_other(
 ) -> None:
     """The rejection names what differs; the others of the call are registered."""
     tenant = store.account()
-    register(registrar, tenant, c.MessageSpec(recipient="a@example.com", id="m-1"))
+    register(registrar, tenant, MessageSpec(recipient="a@example.com", id="m-1"))
 
     taken, fine = register(
         registrar,
         tenant,
-        c.MessageSpec(recipient="other@example.com", id="m-1", tags=["x"]),
-        c.MessageSpec(recipient="c@example.com", id="m-3"),
+        MessageSpec(recipient="other@example.com", id="m-1", tags=["x"]),
+        MessageSpec(recipient="c@example.com", id="m-3"),
     )
 
     assert taken.rejection is not None
@@ -105,7 +105,7 @@ def test_a_bad_message_is_rejected_with_its_field(store: Store, registrar: Regis
     """What the domain refuses is told with the field, and the others of the call are registered."""
     tenant = store.account()
 
-    bad, fine = register(registrar, tenant, c.MessageSpec(recipient="nobody"), c.MessageSpec(recipient="a@example.com"))
+    bad, fine = register(registrar, tenant, MessageSpec(recipient="nobody"), MessageSpec(recipient="a@example.com"))
 
     assert bad.rejection is not None
     assert bad.rejection.problems[0][0] == "/recipient"
@@ -115,7 +115,7 @@ def test_a_bad_message_is_rejected_with_its_field(store: Store, registrar: Regis
 def test_ids_are_an_account_s_own(store: Store, registrar: Registrar) -> None:
     """Two accounts may use the same message id."""
     results = [
-        register(registrar, store.account(), c.MessageSpec(recipient=f"{name}@example.com", id="m-1"))[0]
+        register(registrar, store.account(), MessageSpec(recipient=f"{name}@example.com", id="m-1"))[0]
         for name in ("a", "b")
     ]
 
@@ -164,7 +164,7 @@ class Overtaken:
         if self._rival is not None:
             rival, self._rival = self._rival, None
             await rival.put_profile(
-                c.PutProfile(
+                PutProfile(
                     account=self._tenant.view,
                     database="1",
                     profile_id="p",

@@ -11,7 +11,7 @@ from eventsourcing.utils import get_topic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.commands import Health
+from actors.commands.loops import Health
 from actors.ledger.loop_projection import LoopDocument, LoopKey
 from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from actors import commands as c
+from actors.commands.accounts import Account
 from actors.compatibility import Crossing
 
 
@@ -77,7 +77,7 @@ class UserRow(Crossing, frozen=True, kw_only=True):
     """A user's read model."""
 
     id: str
-    account: c.Account
+    account: Account
     email: str
     password_hash: str
     joined_at_ms: int
@@ -114,7 +114,7 @@ class AccessReader(Protocol):
         ...
 
     def session(self, hash_: str) -> SessionRow | None: ...
-    def account_by_id(self, account_id: str) -> c.Account | None: ...
+    def account_by_id(self, account_id: str) -> Account | None: ...
     def api_keys(self, account_no: int, limit: int) -> list[ApiKeyRow]:
         """The account's keys, newest first."""
         ...

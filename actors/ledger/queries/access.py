@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors import commands as c
+from actors.commands.accounts import Account
 from actors.ledger.access.port import ApiKeyRow, SessionRow, UserRow
 from actors.ledger.store_connection import Reading, Row
 
@@ -55,10 +55,10 @@ class AccessViews(Reading):
         found = self.row(SESSION, (hash_,))
         return SessionRow(user=_user(found[2:]), began_at_ms=found[0], used_at_ms=found[1]) if found else None
 
-    def account_by_id(self, account_id: str) -> c.Account | None:
+    def account_by_id(self, account_id: str) -> Account | None:
         """An account by its id."""
         found = self.row(ACCOUNT, (account_id,))
-        return c.Account(no=found[0], id=found[1], name=found[2]) if found else None
+        return Account(no=found[0], id=found[1], name=found[2]) if found else None
 
     def api_keys(self, account_no: int, limit: int) -> list[ApiKeyRow]:
         """The account's keys, newest first."""
@@ -77,7 +77,7 @@ def _user(row: Row) -> UserRow:
     id_, email, password_hash, joined_at_ms, *account = row
     return UserRow(
         id=id_,
-        account=c.Account(**dict(zip(c.Account.__struct_fields__, account, strict=True))),
+        account=Account(**dict(zip(Account.__struct_fields__, account, strict=True))),
         email=email,
         password_hash=password_hash,
         joined_at_ms=joined_at_ms,

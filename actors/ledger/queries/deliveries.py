@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.deliveries import AttemptView, DeliveryPage, DeliveryView, ListDeliveries
 from actors.ledger.dialect import Cursor
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
@@ -31,7 +31,7 @@ _NEWEST: Final = (END_OF_TIME_MS, 2**63 - 1)
 class DeliveryViews(Reading):
     """The part of `LedgerReader` that shows deliveries. Of a range of time the start is in it, the end is not."""
 
-    def delivery(self, account_no: int, delivery_id: int) -> tuple[int, c.DeliveryView] | None:
+    def delivery(self, account_no: int, delivery_id: int) -> tuple[int, DeliveryView] | None:
         """A delivery with its attempts, and the number of its loop, which is the account's and not deleted."""
         with self.snapshot() as cursor:
             found = cursor.execute(DELIVERY, (delivery_id, account_no)).fetchone()
@@ -40,7 +40,7 @@ class DeliveryViews(Reading):
             [view] = self._views(cursor, [found[1:]])
         return found[0], view
 
-    def list_deliveries(self, loop_no: int, query: c.ListDeliveries) -> c.DeliveryPage:
+    def list_deliveries(self, loop_no: int, query: ListDeliveries) -> DeliveryPage:
         """Deliveries of the loop with their attempts, newest first; their time is when they were created.
 
         Raises:
@@ -51,19 +51,19 @@ class DeliveryViews(Reading):
             found = cursor.execute(statement, params).fetchall()
             page = found[: query.limit]
             views = self._views(cursor, page)
-        return c.DeliveryPage(
+        return DeliveryPage(
             data=views,
             next=encode_cursor([page[-1][4], page[-1][0]]) if len(found) > query.limit else None,
         )
 
-    def _views(self, cursor: Cursor, rows: Sequence[Row]) -> list[c.DeliveryView]:
-        attempts: dict[int, list[c.AttemptView]] = {}
+    def _views(self, cursor: Cursor, rows: Sequence[Row]) -> list[DeliveryView]:
+        attempts: dict[int, list[AttemptView]] = {}
         for delivery_id, *attempt in cursor.execute(ATTEMPTS, (self.many([row[0] for row in rows]),)):
             attempts.setdefault(delivery_id, []).append(_attempt_view(*attempt))
         return [_delivery_view(row, attempts.get(row[0], [])) for row in rows]
 
 
-def deliveries_statement(loop_no: int, query: c.ListDeliveries) -> tuple[str, delivery_index.Part]:
+def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, delivery_index.Part]:
     """The SQL for a page of deliveries and one more, and its parameters."""
     states = list(DeliveryState) if query.state is None else [delivery_state(query.state)]
     types = delivery_index.ALL_TYPES if query.type is None else [type_code(query.type)]
@@ -80,9 +80,9 @@ def deliveries_statement(loop_no: int, query: c.ListDeliveries) -> tuple[str, de
     return delivery_index.newest_first(_SHOWN, states, types), part
 
 
-def _delivery_view(row: Row, attempts: list[c.AttemptView]) -> c.DeliveryView:
+def _delivery_view(row: Row, attempts: list[AttemptView]) -> DeliveryView:
     delivery_id, event_id, code, state, created_at_ms, due_at_ms = row
-    return c.DeliveryView(
+    return DeliveryView(
         id=f"dlv_{delivery_id}",
         event=id_text("evt", event_id),
         type=TRIGGER_NAMES[code],
@@ -93,9 +93,9 @@ def _delivery_view(row: Row, attempts: list[c.AttemptView]) -> c.DeliveryView:
     )
 
 
-def _attempt_view(no: int, at_ms: int, duration_ms: int, *answer: Any) -> c.AttemptView:
+def _attempt_view(no: int, at_ms: int, duration_ms: int, *answer: Any) -> AttemptView:
     status, error, excerpt, address, response_bytes, response_headers = answer
-    return c.AttemptView(
+    return AttemptView(
         no=no,
         at_ms=at_ms,
         duration_ms=duration_ms,

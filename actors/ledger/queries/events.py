@@ -6,7 +6,10 @@ from typing import Final
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.events import EventView
+from actors.commands.loops import Health, LoopPage
+from actors.commands.messages import MessageView, Profile
 from actors.ledger.loop_projection import LoopDocument, LoopKey
 from actors.ledger.port import LoopRow
 from actors.ledger.queries.hot_path import HEALTH_COLUMNS, decode_recorded
@@ -46,10 +49,10 @@ PROFILE: Final = (
 _strings: Final = msgspec.json.Decoder(list[str])
 
 
-def event_view(event_id: bytes, type_code: int, state: bytes) -> c.EventView:
+def event_view(event_id: bytes, type_code: int, state: bytes) -> EventView:
     """A row of `events` with its stored state, as the owner sees it."""
     recorded = decode_recorded(state)
-    return c.EventView(
+    return EventView(
         id=id_text("evt", event_id),
         type=TRIGGER_NAMES[type_code],
         time_ms=recorded.time_ms,
@@ -60,10 +63,10 @@ def event_view(event_id: bytes, type_code: int, state: bytes) -> c.EventView:
 class ConfigurationViews(Reading):
     """The part of `LedgerReader` that shows what was set up and registered."""
 
-    def account_by_key(self, key_hash: str) -> c.Account | None:
+    def account_by_key(self, key_hash: str) -> Account | None:
         """The account that a key opens, by the key's SHA-256 (hex)."""
         found = self.row(ACCOUNT_BY_KEY, (key_hash,))
-        return c.Account(no=found[0], id=found[1], name=found[2]) if found else None
+        return Account(no=found[0], id=found[1], name=found[2]) if found else None
 
     def loop(self, loop_id: str) -> LoopRow | None:
         """A loop by its id, deleted ones too (`deleted`)."""
@@ -79,7 +82,7 @@ class ConfigurationViews(Reading):
         """Ids of all loops that are not deleted, oldest first."""
         return [loop_id for (loop_id,) in self.rows(RUNNING_LOOPS)]
 
-    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> c.LoopPage:
+    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> LoopPage:
         """The account's loops that are not deleted, oldest first.
 
         Raises:
@@ -88,12 +91,12 @@ class ConfigurationViews(Reading):
         (after,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (0,)
         found = [_loop_row(row) for row in self.rows(LOOPS_OF_ACCOUNT, (account_no, after, limit + 1))]
         page = found[:limit]
-        return c.LoopPage(
+        return LoopPage(
             data=list(page),
             next=encode_cursor([page[-1].no]) if len(found) > limit else None,
         )
 
-    def message(self, account_no: int, message_id: str) -> c.MessageView | None:
+    def message(self, account_no: int, message_id: str) -> MessageView | None:
         """A message with its events, oldest first: all of them, or the latest `MAX_HISTORY`."""
         with self.snapshot() as cursor:
             found = cursor.execute(MESSAGE, (account_no, message_id)).fetchone()
@@ -101,7 +104,7 @@ class ConfigurationViews(Reading):
                 return None
             history = cursor.execute(HISTORY, (found[0], account_no, MAX_HISTORY)).fetchall()
         key, _, id_, recipient, tags, mailing, database, profile, links, created_at_ms = found
-        return c.MessageView(
+        return MessageView(
             key=key,
             account_no=account_no,
             id=id_,
@@ -115,13 +118,13 @@ class ConfigurationViews(Reading):
             history=[event_view(*row) for row in history],
         )
 
-    def profile(self, account_no: int, database: str, profile_id: str) -> c.Profile | None:
+    def profile(self, account_no: int, database: str, profile_id: str) -> Profile | None:
         """A profile as it is now."""
         found = self.row(PROFILE, (account_no, database, profile_id))
         if found is None:
             return None
         fields, interests, created_at_ms, modified_at_ms = found
-        return c.Profile(
+        return Profile(
             database=database,
             id=profile_id,
             fields=msgspec.Raw(fields.encode()),
@@ -133,5 +136,5 @@ class ConfigurationViews(Reading):
 
 def _loop_row(row: Row) -> LoopRow:
     no, id_, account_no, doc, *health = row
-    shown = c.Health(**dict(zip(c.Health.__struct_fields__, health, strict=True))) if health[0] else c.Health()
+    shown = Health(**dict(zip(Health.__struct_fields__, health, strict=True))) if health[0] else Health()
     return LoopDocument.from_text(doc).row(LoopKey(no, id_, account_no), shown)

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.events import EventPage, ListEvents
 from actors.ledger.dialect import Dialect
 from actors.ledger.queries.events import event_view
 from actors.ledger.queries.filters import first_event_id, type_code
@@ -29,7 +29,7 @@ EventKey = Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{32}$")]
 class HistoryViews(Reading):
     """The part of `LedgerReader` that lists what happened. Of a range of time the start is in it, the end is not."""
 
-    def list_events(self, query: c.ListEvents) -> c.EventPage:
+    def list_events(self, query: ListEvents) -> EventPage:
         """Events of the account, newest first, with `after` oldest first.
 
         A recipient matches whatever the case of its ASCII letters.
@@ -40,13 +40,13 @@ class HistoryViews(Reading):
         statement, params = events_statement(query, self.dialect)
         found = self.rows(statement, params)
         page = found[: query.limit]
-        return c.EventPage(
+        return EventPage(
             data=[event_view(*row) for row in page],
             next=encode_cursor([page[-1][0].hex()]) if len(found) > query.limit else None,
         )
 
 
-def events_statement(query: c.ListEvents, dialect: Dialect) -> tuple[str, list[object]]:
+def events_statement(query: ListEvents, dialect: Dialect) -> tuple[str, list[object]]:
     """The SQL for a page of events and one more, and its parameters; by the index that fits the filters best.
 
     Event ids are UUIDv7: a range of time is a range of ids.
@@ -80,7 +80,7 @@ def events_statement(query: c.ListEvents, dialect: Dialect) -> tuple[str, list[o
     return _EVENTS.format(where=where, order="DESC" if query.after is None else "ASC", limit="$4"), params
 
 
-def _messages_statement(query: c.ListEvents, parameter: Callable[[object], str]) -> str:
+def _messages_statement(query: ListEvents, parameter: Callable[[object], str]) -> str:
     conditions = ["account_no = $1"]
     if query.message_id is not None:
         conditions.append(f"id = {parameter(query.message_id)}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors import commands as c
+from actors.commands.deliveries import Replay, ReplayPage
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
 from actors.ledger.replays import PROGRESS
 from actors.ledger.store_connection import Reading, Row
@@ -27,12 +27,12 @@ class ReplayViews(Reading):
         found = self.row(RUNNING, (loop_no,))
         return ReplayProgress(*found) if found else None
 
-    def replay(self, loop_no: int, replay_id: int) -> c.Replay | None:
+    def replay(self, loop_no: int, replay_id: int) -> Replay | None:
         """A replay of the loop by its number."""
         found = self.row(REPLAY, (replay_id, loop_no))
         return _view(found) if found else None
 
-    def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> c.ReplayPage:
+    def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> ReplayPage:
         """Replays of the loop, newest first.
 
         Raises:
@@ -41,15 +41,15 @@ class ReplayViews(Reading):
         (before,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (_NEWEST,)
         found = self.rows(REPLAYS, (loop_no, before, limit + 1))
         page = found[:limit]
-        return c.ReplayPage(
+        return ReplayPage(
             data=[_view(row) for row in page],
             next=encode_cursor([page[-1][0]]) if len(found) > limit else None,
         )
 
 
-def _view(row: Row) -> c.Replay:
+def _view(row: Row) -> Replay:
     progress = ReplayProgress(*row)
-    return c.Replay(
+    return Replay(
         id=f"rpl_{progress.id}",
         state=progress.state,
         which=progress.which,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from actors import commands as c
+from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS
 from actors.ledger.rollups import COLUMNS
@@ -33,20 +33,20 @@ _NEWEST: Final = delivery_index.newest_first("id, created_at_ms", list(DeliveryS
 class FiguresViews(Reading):
     """`FiguresReader`."""
 
-    def attempts_since(self, loop_no: int, minute: int) -> c.Counts:
+    def attempts_since(self, loop_no: int, minute: int) -> Counts:
         """The loop's attempts since a minute, added up."""
         [found] = self.rows(ATTEMPTS_SINCE, (loop_no, minute))
         return _counts([n or 0 for n in found])
 
-    def attempt_minutes(self, loop_no: int, minute: int) -> list[c.AttemptMinute]:
+    def attempt_minutes(self, loop_no: int, minute: int) -> list[AttemptMinute]:
         """Each minute since that one in which the loop had attempts."""
         found = self.rows(ATTEMPT_MINUTES, (loop_no, minute))
-        return [c.AttemptMinute(minute=row[0], counts=_counts(row[1:])) for row in found]
+        return [AttemptMinute(minute=row[0], counts=_counts(row[1:])) for row in found]
 
-    def event_minutes(self, account_no: int, minute: int) -> list[c.EventMinute]:
+    def event_minutes(self, account_no: int, minute: int) -> list[EventMinute]:
         """The account's events by minute and type since a minute, oldest first."""
         return [
-            c.EventMinute(minute=at, type=TRIGGER_NAMES[code], count=count)
+            EventMinute(minute=at, type=TRIGGER_NAMES[code], count=count)
             for at, code, count in self.rows(EVENT_MINUTES, (account_no, minute))
         ]
 
@@ -67,5 +67,5 @@ class FiguresViews(Reading):
         return [(int(number), loop_id) for number, loop_id in found]
 
 
-def _counts(numbers: Sequence[int]) -> c.Counts:
-    return c.Counts(answers=list(numbers[: len(ANSWERS)]), buckets=list(numbers[len(ANSWERS) :]))
+def _counts(numbers: Sequence[int]) -> Counts:
+    return Counts(answers=list(numbers[: len(ANSWERS)]), buckets=list(numbers[len(ANSWERS) :]))

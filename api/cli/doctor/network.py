@@ -19,7 +19,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver, ResolveError
-from actors.commands import Account, AttemptView, ListDeliveries
+from actors.commands.accounts import Account
+from actors.commands.deliveries import AttemptView, ListDeliveries
 from actors.ledger.port import LedgerReader, LoopRow
 from api.cli.doctor.findings import Finding, ok, problem, warning
 from domain.breaker import OPEN

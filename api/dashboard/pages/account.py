@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, Final, TypeVar
 
-from actors import commands as c
+from actors.commands.accounts import ApiKey, IssueApiKey, ListApiKeys, RevokeApiKey
+from actors.commands.users import ChangePassword, CreateUser, ListUsers, RemoveUser, User
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.authentication import key_hash, new_api_key
 from api.http.response import Reply
@@ -13,13 +14,13 @@ from domain.errors import Conflict, InvalidInput, NotFound
 
 HERE: Final = f"{ROOT}/account"
 
-T = TypeVar("T", c.ApiKey, c.User)
+T = TypeVar("T", ApiKey, User)
 
 
 async def _page(visit: Visit, status: int = 200, **found: Any) -> Reply:
     shown: dict[str, Any] = {"problems": {}, "problem": "", "new_key": "", "email": "", **found}
-    users = await visit.call(c.ListUsers(account=visit.account))
-    keys = await visit.call(c.ListApiKeys(account=visit.account))
+    users = await visit.call(ListUsers(account=visit.account))
+    keys = await visit.call(ListApiKeys(account=visit.account))
     return visit.html("account.html", status, users=users, keys=keys, done=visit.query.text("done"), **shown)
 
 
@@ -33,7 +34,7 @@ async def new_key(visit: Visit) -> Reply:
     api_key = new_api_key()
     name = visit.form.text("name")
     try:
-        await visit.call(c.IssueApiKey(account=visit.account, name=name, key_hash=key_hash(api_key)))
+        await visit.call(IssueApiKey(account=visit.account, name=name, key_hash=key_hash(api_key)))
     except InvalidInput as exc:
         return await _page(visit, 422, problems={"name": exc.problems[0][1]})
     return await _page(visit, new_key=api_key)
@@ -48,7 +49,7 @@ def _one_of(found: Iterable[T], what: str, id_: str) -> T:
 
 async def revoke_key_page(visit: Visit) -> Reply:
     """Asks whether the key is meant."""
-    keys = await visit.call(c.ListApiKeys(account=visit.account))
+    keys = await visit.call(ListApiKeys(account=visit.account))
     key = _one_of(keys, "API key", visit.path["id"])
     consequence = "Programs that use it are refused, at the latest in some seconds. This cannot be taken back."
     what = f"{key.name or '(no name)'}, {key.id}"
@@ -57,7 +58,7 @@ async def revoke_key_page(visit: Visit) -> Reply:
 
 async def revoke_key(visit: Visit) -> Reply:
     """Takes an API key back."""
-    await visit.call(c.RevokeApiKey(account=visit.account, key_id=visit.path["id"]))
+    await visit.call(RevokeApiKey(account=visit.account, key_id=visit.path["id"]))
     return see_other(f"{HERE}?done=key-revoked")
 
 
@@ -65,7 +66,7 @@ async def add_user(visit: Visit) -> Reply:
     """Makes another user of the account."""
     email, password = visit.form.text("email"), visit.form.raw("password")
     try:
-        await visit.call(c.CreateUser(email=email, password=password, account_id=visit.account.id))
+        await visit.call(CreateUser(email=email, password=password, account_id=visit.account.id))
     except InvalidInput as exc:
         return await _page(visit, 422, problems={p.split("/")[1]: d for p, d in exc.problems}, email=email)
     except Conflict as exc:
@@ -75,7 +76,7 @@ async def add_user(visit: Visit) -> Reply:
 
 async def remove_user_page(visit: Visit) -> Reply:
     """Asks whether the user is meant, who may be the visitor."""
-    users = await visit.call(c.ListUsers(account=visit.account))
+    users = await visit.call(ListUsers(account=visit.account))
     user = _one_of(users, "user", visit.path["id"])
     consequence = "All sessions of theirs end at once. What they have set up stays."
     if visit.session is not None and user.id == visit.session.user.id:
@@ -88,7 +89,7 @@ async def remove_user_page(visit: Visit) -> Reply:
 async def remove_user(visit: Visit) -> Reply:
     """Ends a user of the account."""
     try:
-        await visit.call(c.RemoveUser(account=visit.account, user_id=visit.path["id"]))
+        await visit.call(RemoveUser(account=visit.account, user_id=visit.path["id"]))
     except Conflict as exc:
         return await _page(visit, 409, problem=str(exc))
     return see_other(f"{HERE}?done=user-removed")
@@ -98,7 +99,7 @@ async def change_password(visit: Visit) -> Reply:
     """Changes the visitor's own password."""
     if visit.session is None:
         raise Conflict("Sign in first.")
-    command = c.ChangePassword(
+    command = ChangePassword(
         account=visit.account,
         user_id=visit.session.user.id,
         old=visit.form.raw("old"),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.deliveries import AttemptView, GetLoopDelivery, GetPost, RetryDelivery
+from actors.commands.loops import GetLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from domain.errors import Conflict, NotFound
@@ -19,8 +20,8 @@ async def delivery_page(visit: Visit) -> Reply:
 
 
 async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
-    found = await visit.call(c.GetLoopDelivery(account=visit.account, delivery_id=visit.path["id"]))
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=found.loop_id))
+    found = await visit.call(GetLoopDelivery(account=visit.account, delivery_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=found.loop_id))
     latest = found.delivery.attempts[-MAX_ATTEMPTS:]
     attempts = [await _attempt(visit, found.delivery.id, attempt) for attempt in reversed(latest)]
     return visit.html(
@@ -34,9 +35,9 @@ async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
     )
 
 
-async def _attempt(visit: Visit, delivery_id: str, attempt: c.AttemptView) -> dict[str, Any]:
+async def _attempt(visit: Visit, delivery_id: str, attempt: AttemptView) -> dict[str, Any]:
     """An attempt with its POST, or with why that cannot be shown."""
-    command = c.GetPost(account=visit.account, delivery_id=delivery_id, attempt_no=attempt.no)
+    command = GetPost(account=visit.account, delivery_id=delivery_id, attempt_no=attempt.no)
     try:
         return {"attempt": attempt, "post": await visit.call(command), "why": ""}
     except (Conflict, NotFound) as exc:
@@ -46,7 +47,7 @@ async def _attempt(visit: Visit, delivery_id: str, attempt: c.AttemptView) -> di
 async def retry(visit: Visit) -> Reply:
     """Has the delivery tried again, now."""
     try:
-        await visit.call(c.RetryDelivery(account=visit.account, delivery_id=visit.path["id"]))
+        await visit.call(RetryDelivery(account=visit.account, delivery_id=visit.path["id"]))
     except Conflict as exc:
         return await _page(visit, 409, str(exc))
     return see_other(f"{ROOT}/deliveries/{visit.path['id']}?done=retried")

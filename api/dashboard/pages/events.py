@@ -7,7 +7,9 @@ from typing import Any, Final
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.deliveries import ListEventDeliveries
+from actors.commands.events import EventView, GetEvent, ListEvents
+from actors.commands.loops import GetLoop
 from api.dashboard.forms import beside_fields
 from api.dashboard.request import Page, Visit
 from api.dashboard.sse import live, message
@@ -32,13 +34,13 @@ _SEARCHED: Final = {
 }
 
 
-def _query(visit: Visit, wanted: dict[str, str]) -> c.ListEvents:
+def _query(visit: Visit, wanted: dict[str, str]) -> ListEvents:
     since_ms = time_ms(wanted["since"], "since") if wanted["since"] else None
     until_ms = time_ms(wanted["until"], "until") if wanted["until"] else None
     if since_ms is not None and until_ms is not None and since_ms >= until_ms:
         problem = "must be before `until`"
         raise InvalidInput(f"since {problem}", [("/since", problem)])
-    return c.ListEvents(
+    return ListEvents(
         account=visit.account,
         type=wanted["type"] or None,
         recipient=wanted["recipient"] or None,
@@ -57,7 +59,7 @@ class Fields(dict[str, Any]):
         return None
 
 
-def shown(event: c.EventView) -> dict[str, Any]:
+def shown(event: EventView) -> dict[str, Any]:
     """An event with its fields read."""
     return {"event": event, "fields": Fields(msgspec.json.decode(event.fields))}
 
@@ -105,12 +107,12 @@ async def events_live(visit: Visit) -> Reply:
 
 async def event_page(visit: Visit) -> Reply:
     """The event's way: the hit, what enrichment made of it, each loop's attempts."""
-    event = await visit.call(c.GetEvent(account=visit.account, event_id=visit.path["id"]))
-    owed = await visit.call(c.ListEventDeliveries(account=visit.account, event_id=event.id))
+    event = await visit.call(GetEvent(account=visit.account, event_id=visit.path["id"]))
+    owed = await visit.call(ListEventDeliveries(account=visit.account, event_id=event.id))
     loops = {}
     for delivery in owed:
         if delivery.loop_id not in loops:
-            loops[delivery.loop_id] = await visit.call(c.GetLoop(account=visit.account, loop_id=delivery.loop_id))
+            loops[delivery.loop_id] = await visit.call(GetLoop(account=visit.account, loop_id=delivery.loop_id))
     steps = [
         {"at_ms": attempt.at_ms, "attempt": attempt, "delivery": each.delivery, "loop": loops[each.loop_id]}
         for each in owed

@@ -6,7 +6,9 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.deliveries import ListDeliveries
+from actors.commands.loops import DeleteLoop, GetLoop, GetSecret, Loop, PauseLoop, ResumeLoop, RotateSecret
+from actors.commands.statistics import ListAttemptMinutes, ListStatistics
 from api.dashboard import labels
 from api.dashboard.charts import attempts_chart
 from api.dashboard.pages.loops import row
@@ -24,18 +26,18 @@ CHART_MINUTES: Final = 60
 _FILTERS: Final = ("state", "type")
 
 
-async def _loop(visit: Visit) -> c.Loop:
-    loop: c.Loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+async def _loop(visit: Visit) -> Loop:
+    loop: Loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     return loop
 
 
-async def _facts(visit: Visit, loop: c.Loop) -> dict[str, Any]:
+async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:
     """What of the page changes by itself."""
     wanted = {name: visit.query.text(name) or None for name in _FILTERS}
     figures, deliveries, minutes = await asyncio.gather(
-        visit.call(c.ListFigures(account=visit.account, loop_ids=[loop.id])),
+        visit.call(ListStatistics(account=visit.account, loop_ids=[loop.id])),
         visit.call(
-            c.ListDeliveries(
+            ListDeliveries(
                 account=visit.account,
                 loop_id=loop.id,
                 limit=PAGE,
@@ -44,7 +46,7 @@ async def _facts(visit: Visit, loop: c.Loop) -> dict[str, Any]:
                 type=wanted["type"],
             )
         ),
-        visit.call(c.ListAttemptMinutes(account=visit.account, loop_id=loop.id, minutes=CHART_MINUTES)),
+        visit.call(ListAttemptMinutes(account=visit.account, loop_id=loop.id, minutes=CHART_MINUTES)),
     )
     chart = attempts_chart(minutes, visit.services.now_ms(), CHART_MINUTES)
     return {**row(loop, figures[0]), "deliveries": deliveries, "chart": chart, "filters": wanted}
@@ -75,15 +77,15 @@ async def loop_live(visit: Visit) -> Reply:
 
 async def pause(visit: Visit) -> Reply:
     """Holds deliveries back."""
-    return await _bring(visit, c.PauseLoop(account=visit.account, loop_id=visit.path["id"]), "paused", "paused")
+    return await _bring(visit, PauseLoop(account=visit.account, loop_id=visit.path["id"]), "paused", "paused")
 
 
 async def resume(visit: Visit) -> Reply:
     """Lets deliveries go on."""
-    return await _bring(visit, c.ResumeLoop(account=visit.account, loop_id=visit.path["id"]), "active", "resumed")
+    return await _bring(visit, ResumeLoop(account=visit.account, loop_id=visit.path["id"]), "active", "resumed")
 
 
-async def _bring(visit: Visit, command: c.PauseLoop | c.ResumeLoop, state: str, done: str) -> Reply:
+async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done: str) -> Reply:
     """Brings the loop into the state; it may be there already, by a double click or in another tab."""
     try:
         loop = await visit.call(command)
@@ -97,13 +99,13 @@ async def _bring(visit: Visit, command: c.PauseLoop | c.ResumeLoop, state: str, 
 async def code_page(visit: Visit) -> Reply:
     """The secret, and code to paste for a handler that checks signatures."""
     loop = await _loop(visit)
-    secret = await visit.call(c.GetSecret(account=visit.account, loop_id=loop.id))
+    secret = await visit.call(GetSecret(account=visit.account, loop_id=loop.id))
     return visit.html("code.html", loop=loop, secret=secret, is_new=False, snippets=SNIPPETS)
 
 
 async def rotate(visit: Visit) -> Reply:
     """Makes a new secret, and shows it."""
-    loop = await visit.call(c.RotateSecret(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(RotateSecret(account=visit.account, loop_id=visit.path["id"]))
     return visit.html("code.html", loop=loop, secret=loop.secret, is_new=True, snippets=SNIPPETS)
 
 
@@ -117,7 +119,7 @@ async def delete(visit: Visit) -> Reply:
     loop = await _loop(visit)
     if visit.form.text("name") != labels.loop_name(loop):
         return visit.html("delete.html", 422, loop=loop, problem="This is not the feedback loop's name.")
-    await visit.call(c.DeleteLoop(account=visit.account, loop_id=loop.id))
+    await visit.call(DeleteLoop(account=visit.account, loop_id=loop.id))
     return see_other(f"{ROOT}/loops?done=deleted")
 
 

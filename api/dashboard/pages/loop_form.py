@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.loops import ChangeLoop, CreateLoop, GetLoop, Loop
 from actors.delivery.sample_events import sample_fields
 from api.dashboard import labels
 from api.dashboard.forms import Form
@@ -75,7 +75,7 @@ def _number(text: str, kind: type[int | float]) -> Any:
         return text
 
 
-def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: c.Loop | None = None) -> Reply:
+def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: Loop | None = None) -> Reply:
     told: dict[str, str] = {}
     for pointer, problem in problems:
         # `/triggers/0` is a problem of the triggers; the first of a field is told.
@@ -107,13 +107,13 @@ async def create_loop(visit: Visit) -> Reply:
         settings = _settings(visit.form)
         filters = settings.filters.model_dump()
         named = {name: getattr(settings, name) for name in _SETTINGS}
-        loop = await visit.call(c.CreateLoop(account=visit.account, seed=_seed(visit.form), **named, **filters))
+        loop = await visit.call(CreateLoop(account=visit.account, seed=_seed(visit.form), **named, **filters))
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems)
     return see_other(f"{ROOT}/loops/{loop.id}/verify?done=created")
 
 
-def _filled(loop: c.Loop) -> Form:
+def _filled(loop: Loop) -> Form:
     fields = {
         "url": [loop.url],
         "triggers": loop.triggers,
@@ -130,20 +130,20 @@ def _filled(loop: c.Loop) -> Form:
 
 async def edit_page(visit: Visit) -> Reply:
     """The form, filled in with the loop's settings."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     return _form_page(visit, _filled(loop), loop=loop)
 
 
 async def edit(visit: Visit) -> Reply:
     """Changes what differs."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     if "show" in visit.form:
         return _form_page(visit, visit.form, loop=loop)
     try:
         settings = _settings(visit.form)
         wanted = {name: getattr(settings, name) for name in _SETTINGS} | settings.filters.model_dump()
         changes = {name: value for name, value in wanted.items() if getattr(loop, name) != value}
-        changed = await visit.call(c.ChangeLoop(account=visit.account, loop_id=loop.id, changes=changes))
+        changed = await visit.call(ChangeLoop(account=visit.account, loop_id=loop.id, changes=changes))
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems, loop)
     if changed.url != loop.url:

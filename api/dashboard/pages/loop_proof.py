@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors import commands as c
+from actors.commands.loops import Finding, GetLoop, Loop, VerifyLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from api.schemas.views import loop_view
 from domain import verification
 
 
-async def _page(visit: Visit, loop: c.Loop, findings: list[c.Finding] | None = None) -> Reply:
+async def _page(visit: Visit, loop: Loop, findings: list[Finding] | None = None) -> Reply:
     template = "_proof.html" if visit.is_fragment else "verify.html"
     proof = loop_view(loop).verification
     status = 422 if findings is not None and not visit.is_fragment else 200
@@ -20,13 +20,13 @@ async def _page(visit: Visit, loop: c.Loop, findings: list[c.Finding] | None = N
 
 async def verify_page(visit: Visit) -> Reply:
     """The three steps."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     return await _page(visit, loop)
 
 
 async def verify(visit: Visit) -> Reply:
     """Looks for the proof; when it is nowhere, shows what was found at each place."""
-    report = await visit.call(c.VerifyLoop(account=visit.account, loop_id=visit.path["id"]))
+    report = await visit.call(VerifyLoop(account=visit.account, loop_id=visit.path["id"]))
     if not report.verified:
         return await _page(visit, report.loop, report.findings)
     there = f"{ROOT}/loops/{report.loop.id}?done=verified"
@@ -37,7 +37,7 @@ async def verify(visit: Visit) -> Reply:
 
 async def proof_file(visit: Visit) -> Reply:
     """The file to place, under its name."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     name = verification.file_name(loop.verification_token)
     return Reply(
         body=verification.file_content(loop.verification_token).encode(),

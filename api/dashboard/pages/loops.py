@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.loops import CheckLoops, GetLoop, ListLoops, Loop
+from actors.commands.statistics import Counts, ListStatistics, LoopStatistics
 from api.dashboard.request import Page, Visit
 from api.http.response import Reply
 from domain.statistics import percentile_ms
@@ -13,7 +14,7 @@ from domain.statistics import percentile_ms
 PAGE: Final = 50
 
 
-def success_share(counts: c.Counts) -> float | None:
+def success_share(counts: Counts) -> float | None:
     """The part of attempts that were taken; None when there were none."""
     attempts = sum(counts.answers)
     return counts.answers[0] / attempts if attempts else None
@@ -22,13 +23,13 @@ def success_share(counts: c.Counts) -> float | None:
 async def loops_page(visit: Visit) -> Reply:
     """All loops and how they do."""
     cursor = visit.query.text("cursor") or None
-    page = await visit.call(c.ListLoops(account=visit.account, limit=PAGE, cursor=cursor))
-    figures = await visit.call(c.ListFigures(account=visit.account, loop_ids=[loop.id for loop in page.data]))
+    page = await visit.call(ListLoops(account=visit.account, limit=PAGE, cursor=cursor))
+    figures = await visit.call(ListStatistics(account=visit.account, loop_ids=[loop.id for loop in page.data]))
     rows = [row(loop, figure) for loop, figure in zip(page.data, figures, strict=True)]
     return visit.html("loops.html", rows=rows, next=page.next, is_first=cursor is None, done=visit.query.text("done"))
 
 
-def row(loop: c.Loop, figures: c.LoopFigures) -> dict[str, Any]:
+def row(loop: Loop, figures: LoopStatistics) -> dict[str, Any]:
     """What is shown of a loop in a list."""
     return {
         "loop": loop,
@@ -40,10 +41,10 @@ def row(loop: c.Loop, figures: c.LoopFigures) -> dict[str, Any]:
 
 async def check_loops(visit: Visit) -> Reply:
     """Sends a sample to every active loop, and shows what each answered."""
-    results = await visit.call(c.CheckLoops(account=visit.account))
+    results = await visit.call(CheckLoops(account=visit.account))
     known = {}
     for result in results:
-        known[result.loop_id] = await visit.call(c.GetLoop(account=visit.account, loop_id=result.loop_id))
+        known[result.loop_id] = await visit.call(GetLoop(account=visit.account, loop_id=result.loop_id))
     return visit.html("checks.html", results=results, loops=known)
 
 

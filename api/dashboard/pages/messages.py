@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from actors import commands as c
+from actors.commands.messages import GetMessage, MessageSpec, RegisterMessages
 from api.dashboard.forms import Form
 from api.dashboard.pages.events import shown
 from api.dashboard.request import ROOT, Page, Visit, see_other
@@ -32,7 +32,7 @@ async def register(visit: Visit) -> Reply:
     """Registers a message, and shows its links."""
     form = visit.form
     database, profile = form.text("database") or None, form.text("profile") or None
-    spec = c.MessageSpec(
+    spec = MessageSpec(
         recipient=form.text("recipient"),
         id=form.text("id") or None,
         tags=form.lines("tags"),
@@ -42,7 +42,7 @@ async def register(visit: Visit) -> Reply:
         links=list(dict.fromkeys(line.strip() for line in form.raw("links").split("\n") if line.strip())),
     )
     try:
-        [result] = await visit.call(c.RegisterMessages(account=visit.account, messages=[spec]))
+        [result] = await visit.call(RegisterMessages(account=visit.account, messages=[spec]))
         if result.rejection is not None:
             raise error_of(result.rejection)
     except InvalidInput as exc:
@@ -56,7 +56,7 @@ async def register(visit: Visit) -> Reply:
 
 async def message_page(visit: Visit) -> Reply:
     """A message with its tracked links and its events."""
-    found = await visit.call(c.GetMessage(account=visit.account, message_id=visit.path["id"]))
+    found = await visit.call(GetMessage(account=visit.account, message_id=visit.path["id"]))
     urls = message_view(msgspec.structs.replace(found, history=[]), visit.services.urls)
     return visit.html(
         "message.html", message=found, urls=urls, rows=[shown(event) for event in reversed(found.history)]

@@ -6,7 +6,8 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from actors import commands as c
+from actors.commands.loops import ListLoops
+from actors.commands.statistics import ListEventMinutes, ListStatistics
 from actors.metrics import catalogue
 from api.dashboard import labels
 from api.dashboard.charts import events_chart
@@ -36,11 +37,11 @@ class Attention(NamedTuple):
 
 async def _facts(visit: Visit) -> dict[str, Any]:
     page, minutes, problems = await asyncio.gather(
-        visit.call(c.ListLoops(account=visit.account, limit=MAX_LOOPS)),
-        visit.call(c.ListEventMinutes(account=visit.account, minutes=CHART_MINUTES)),
+        visit.call(ListLoops(account=visit.account, limit=MAX_LOOPS)),
+        visit.call(ListEventMinutes(account=visit.account, minutes=CHART_MINUTES)),
         visit.services.readiness.problems(),
     )
-    figures = await visit.call(c.ListFigures(account=visit.account, loop_ids=[loop.id for loop in page.data]))
+    figures = await visit.call(ListStatistics(account=visit.account, loop_ids=[loop.id for loop in page.data]))
     rows = [row(loop, figure) for loop, figure in zip(page.data, figures, strict=True)]
     return {
         "rows": rows,

@@ -7,7 +7,8 @@ from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, StartReplay
+from actors.commands.loops import GetLoop
 from api.dashboard.forms import beside_fields
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.time_fields import time_ms
@@ -22,8 +23,8 @@ _LABELS: Final = {"since": "From", "until": "To"}
 async def _page(
     visit: Visit, status: int = 200, problem: str = "", problems: Mapping[str, str] = MappingProxyType({})
 ) -> Reply:
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
-    replays = await visit.call(c.ListReplays(account=visit.account, loop_id=loop.id, limit=_LISTED))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    replays = await visit.call(ListReplays(account=visit.account, loop_id=loop.id, limit=_LISTED))
     day_before = datetime.fromtimestamp(visit.services.now_ms() / 1000, UTC) - timedelta(days=1)
     values: dict[str, Any] = {
         "since": visit.form.text("since") or f"{day_before:%Y-%m-%dT%H:%M}",
@@ -46,7 +47,7 @@ async def start(visit: Visit) -> Reply:
     try:
         since_ms = time_ms(form.text("since"), "since")
         until_ms = time_ms(form.text("until"), "until") if form.text("until") else None
-        command = c.StartReplay(
+        command = StartReplay(
             account=visit.account,
             loop_id=visit.path["id"],
             since_ms=since_ms,
@@ -64,8 +65,8 @@ async def start(visit: Visit) -> Reply:
 
 async def replay_page(visit: Visit) -> Reply:
     """How far a replay has come; the page asks again by itself while it goes on."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
-    command = c.GetReplay(account=visit.account, loop_id=loop.id, replay_id=visit.path["replay"])
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    command = GetReplay(account=visit.account, loop_id=loop.id, replay_id=visit.path["replay"])
     replay = await visit.call(command)
     template = "_replay.html" if visit.is_fragment else "replay.html"
     return visit.html(template, loop=loop, replay=replay)
@@ -73,7 +74,7 @@ async def replay_page(visit: Visit) -> Reply:
 
 async def cancel(visit: Visit) -> Reply:
     """Ends a replay."""
-    command = c.CancelReplay(account=visit.account, loop_id=visit.path["id"], replay_id=visit.path["replay"])
+    command = CancelReplay(account=visit.account, loop_id=visit.path["id"], replay_id=visit.path["replay"])
     await visit.call(command)
     return see_other(f"{ROOT}/loops/{visit.path['id']}/replays?done=cancelled")
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from prometheus_client.core import Metric
 
-from actors import commands as c
+from actors.commands.service import ReadCensus
 from actors.metrics import catalogue as m
 from api.dashboard.render import count_text, duration_text, size_text
 from api.dashboard.request import Page, Visit
@@ -88,7 +88,7 @@ async def _who_is_there(visit: Visit) -> dict[str, Any]:
     """Nodes and actors; None of either when nobody says. An operator needs the page most when something is away."""
     try:
         async with asyncio.timeout(ACTORS_S):
-            census = await visit.call(c.ReadCensus())
+            census = await visit.call(ReadCensus())
     except (TimeoutError, FeedbackLoopsError):
         return {"nodes": None, "processes": None, "unlisted": 0}
     on_node = Counter(process.node for process in census.processes)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 from urllib.parse import unquote
 
-from actors import commands as c
+from actors.commands.users import CreateUser, IsFirstRun, SignIn, SignOut
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.session import clear_cookie, set_cookie, token_hash, token_of
 from api.http.problems import Kind, Refused
@@ -22,7 +22,7 @@ TOO_MANY: Final = Kind(
 
 async def sign_in_page(visit: Visit) -> Reply:
     """The form, or the way on for who is here already or first."""
-    if await visit.call(c.IsFirstRun()):
+    if await visit.call(IsFirstRun()):
         return visit.html("first_run.html", token="", email="", account_name="", problems={})
     return _sign_in_form(visit, to=visit.query.text("to"), done=visit.query.text("done"))
 
@@ -36,7 +36,7 @@ async def sign_in(visit: Visit) -> Reply:
     """Begins a session, and ends the one before it."""
     email, to = visit.form.text("email"), visit.form.text("to")
     signed_in = await visit.call(
-        c.SignIn(email=email[:400], password=visit.form.raw("password")[:1000], address=visit.address)
+        SignIn(email=email[:400], password=visit.form.raw("password")[:1000], address=visit.address)
     )
     if signed_in.wait_ms:
         minutes = -(-signed_in.wait_ms // 60_000)
@@ -50,7 +50,7 @@ async def sign_in(visit: Visit) -> Reply:
         return _sign_in_form(visit, 422, email=email, to=to, problem=problem)
     before = token_of(visit.headers)
     if before is not None:
-        await visit.call(c.SignOut(token_hash=token_hash(before)))
+        await visit.call(SignOut(token_hash=token_hash(before)))
     return see_other(_own_path(to), (set_cookie(signed_in.token, is_https=visit.is_https),))
 
 
@@ -65,13 +65,13 @@ def _own_path(to: str) -> str:
 
 async def sign_out(visit: Visit) -> Reply:
     """Ends the session."""
-    await visit.call(c.SignOut(token_hash=visit.token_hash))
+    await visit.call(SignOut(token_hash=visit.token_hash))
     return see_other(f"{ROOT}/sign-in?done=signed-out", (clear_cookie(is_https=visit.is_https),))
 
 
 async def first_run_page(visit: Visit) -> Reply:
     """The form for the first user, while there is none."""
-    if not await visit.call(c.IsFirstRun()):
+    if not await visit.call(IsFirstRun()):
         return see_other(f"{ROOT}/sign-in")
     return visit.html("first_run.html", token=visit.query.text("token"), email="", account_name="", problems={})
 
@@ -83,7 +83,7 @@ async def first_run(visit: Visit) -> Reply:
     account_name = form.text("account_name")
     try:
         first.check(token)
-        command = c.CreateUser(email=email, password=password, account_name=account_name, is_first=True)
+        command = CreateUser(email=email, password=password, account_name=account_name, is_first=True)
         await visit.call(command)
     except InvalidInput as exc:
         problems = dict(exc.problems)

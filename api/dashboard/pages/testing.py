@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from actors import commands as c
+from actors.commands.loops import GetLoop, Loop, SendSample
 from actors.delivery.sample_events import sample_fields
 from api.dashboard import labels
 from api.dashboard.request import Page, Visit
@@ -25,7 +25,7 @@ def sample_data(trigger: str) -> str:
     return json.dumps({name: value for name, value in fields.items() if name not in _OWN}, indent=2, ensure_ascii=False)
 
 
-async def _page(visit: Visit, loop: c.Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Reply:
+async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Reply:
     shown: dict[str, Any] = {"problem": "", "result": None, **found}
     template = "_test.html" if visit.is_fragment else "test.html"
     # htmx shows no answer but a good one.
@@ -35,7 +35,7 @@ async def _page(visit: Visit, loop: c.Loop, trigger: str, data: str, status: int
 
 async def test_page(visit: Visit) -> Reply:
     """The form with a sample of the trigger that was asked for, or of the loop's first."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     wanted = visit.query.text("type")
     trigger = wanted if wanted in labels.TRIGGERS else loop.triggers[0]
     return await _page(visit, loop, trigger, sample_data(trigger))
@@ -43,13 +43,13 @@ async def test_page(visit: Visit) -> Reply:
 
 async def send(visit: Visit) -> Reply:
     """Sends the sample as it was edited."""
-    loop = await visit.call(c.GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     trigger, text = visit.form.text("type"), visit.form.raw("data")
     if trigger not in labels.TRIGGERS:
         trigger = loop.triggers[0]
     try:
         data = _object(text)
-        result = await visit.call(c.SendSample(account=visit.account, loop_id=loop.id, type=trigger, data=data))
+        result = await visit.call(SendSample(account=visit.account, loop_id=loop.id, type=trigger, data=data))
     except InvalidInput as exc:
         return await _page(visit, loop, trigger, text, 422, problem=str(exc))
     except Conflict as exc:

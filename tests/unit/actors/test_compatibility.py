@@ -6,14 +6,18 @@ import os
 import pickle
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
+from pkgutil import iter_modules
 from typing import Any
 
 import msgspec
 import pytest
 
-from actors import commands as c
+from actors import commands
 from actors.commands.intake import Batch, encode_batch, encode_entry, read_batch
+from actors.commands.loops import Loop
+from actors.commands.service import ClaimKey
 from actors.compatibility import Crossing, reader
 from actors.ledger.access.port import BeginSession
 from actors.loops.location_registry import Changes
@@ -30,7 +34,7 @@ HIT = TrackingHit(b"i" * 16, "click", 1, 2, 3, "https://shop.example/", "192.0.2
 EVENT = EventToRecord(b"i" * 16, 1, "click", 2, None, 3, b"{}", [1, 2])
 OUTCOME = AttemptOutcome(1, 1, 2, 3, 200, None, "", None, 1, 0)
 OFFER = OfferedDelivery(1, b"i" * 16, "click", b"{}", 0, 0)
-LOOP = c.Loop(
+LOOP = Loop(
     id="fl_1",
     url="https://example.com/",
     triggers=["click"],
@@ -56,7 +60,7 @@ PICKLED: list[Any] = [
         LOOP,
         READINGS,
         BeginSession(hash="h", user_id="u"),
-        c.ClaimKey(scope="s", key="k", fingerprint="f"),
+        ClaimKey(scope="s", key="k", fingerprint="f"),
     ),
     *(Standing("life", "node", ["fl_1"]), Order("life", "supervisor", 1)),
     ReplayProgress(1, 2, "running", "dead", 3, 4, 5, 6, 7),
@@ -137,6 +141,12 @@ def test_what_is_no_such_body_is_refused(body: bytes) -> None:
 
 def test_every_struct_of_a_call_may_cross() -> None:
     """Commands and answers are pickled by names, so that each may get fields."""
-    structs = [each for each in vars(c).values() if isinstance(each, type) and issubclass(each, msgspec.Struct)]
+    structs = [
+        each
+        for module in iter_modules(commands.__path__)
+        for each in vars(import_module(f"actors.commands.{module.name}")).values()
+        if isinstance(each, type) and issubclass(each, msgspec.Struct)
+    ]
+    assert structs
 
     assert [each.__name__ for each in structs if not issubclass(each, Crossing)] == []

@@ -19,8 +19,64 @@ from uuid import UUID, uuid4, uuid5
 import httpx
 import msgspec
 
-from actors import commands as c
 from actors.commands import protocol as wire
+from actors.commands.accounts import Account
+from actors.commands.command import Command
+from actors.commands.deliveries import (
+    CancelReplay,
+    DeliveryPage,
+    DeliveryView,
+    GetDelivery,
+    GetReplay,
+    ListDeliveries,
+    ListReplays,
+    Replay,
+    ReplayPage,
+    RetryDelivery,
+    StartReplay,
+)
+from actors.commands.events import EventPage, EventView, ListEvents
+from actors.commands.loops import (
+    ChangeLoop,
+    CheckLoops,
+    CreateLoop,
+    DeleteLoop,
+    Finding,
+    GetLoop,
+    GetSecret,
+    Health,
+    ListLoops,
+    Loop,
+    LoopPage,
+    PauseLoop,
+    ResumeLoop,
+    RotateSecret,
+    SampleResult,
+    SendSample,
+    VerificationReport,
+    VerifyLoop,
+)
+from actors.commands.messages import (
+    GetMessage,
+    GetProfile,
+    MessageResult,
+    MessageSpec,
+    MessageView,
+    Profile,
+    PutProfile,
+    RegisteredMessage,
+    RegisterMessages,
+    Rejection,
+)
+from actors.commands.service import (
+    CheckReadiness,
+    ClaimKey,
+    KeepAnswer,
+    ReadCensus,
+    Readiness,
+    ReadMetrics,
+    StoredAnswer,
+)
 from actors.ipc import frames
 from actors.metrics.cluster_inventory import Census
 from actors.metrics.snapshots import Readings
@@ -43,7 +99,7 @@ MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
 NOW_MS: Final = fake_access.NOW_MS
 
-_LOOP_FIELDS = [name for name in c.Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
+_LOOP_FIELDS = [name for name in Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
 
 
 def _method_name(command: str) -> str:
@@ -55,7 +111,7 @@ class FakeClient(FakeAccess, FakeFigures):
 
     def __init__(self) -> None:
         super().__init__()
-        self.calls: list[c.Command[Any]] = []
+        self.calls: list[Command[Any]] = []
         #: Raised by the next calls of a kind of command, in order.
         self.failures: defaultdict[type, list[Exception]] = defaultdict(list)
         #: Calls of a kind of command wait for its event.
@@ -64,12 +120,12 @@ class FakeClient(FakeAccess, FakeFigures):
         self.running: Counter[type] = Counter()
         self.most_running: Counter[type] = Counter()
         self.proved: set[str] = set()
-        self.samples: dict[str, c.SampleResult] = {}
-        self.deliveries: defaultdict[str, list[c.DeliveryView]] = defaultdict(list)
-        self.replays: defaultdict[str, list[c.Replay]] = defaultdict(list)
-        self.health: dict[str, c.Health] = {}
+        self.samples: dict[str, SampleResult] = {}
+        self.deliveries: defaultdict[str, list[DeliveryView]] = defaultdict(list)
+        self.replays: defaultdict[str, list[Replay]] = defaultdict(list)
+        self.health: dict[str, Health] = {}
         #: Newest first.
-        self.events: list[c.EventView] = []
+        self.events: list[EventView] = []
         #: The number of the account that they are of.
         self.events_of = 1
         self.problems: list[str] = []
@@ -77,10 +133,10 @@ class FakeClient(FakeAccess, FakeFigures):
         self.census = Census(nodes=[], processes=[], of_processes=0)
         self.is_open = False
         self.lease_is_over = False
-        self.answers: dict[tuple[str, str], tuple[str, c.StoredAnswer | None]] = {}
+        self.answers: dict[tuple[str, str], tuple[str, StoredAnswer | None]] = {}
         self.loops: dict[str, tuple[int, FeedbackLoop]] = {}
-        self.messages: dict[tuple[int, str], c.MessageView] = {}
-        self.profiles: dict[tuple[int, str, str], c.Profile] = {}
+        self.messages: dict[tuple[int, str], MessageView] = {}
+        self.profiles: dict[tuple[int, str, str], Profile] = {}
         self._handlers = {cls: getattr(self, _method_name(name)) for name, cls in wire.COMMANDS.items()}
 
     async def start(self) -> None:
@@ -92,7 +148,7 @@ class FakeClient(FakeAccess, FakeFigures):
     async def record_intake(self, entries: list[bytes]) -> None:
         raise AssertionError("the API records no hits by itself")
 
-    async def call(self, command: c.Command[R]) -> R:
+    async def call(self, command: Command[R]) -> R:
         kind = type(command)
         self.calls.append(command)
         self.entered[kind].set()
@@ -111,17 +167,17 @@ class FakeClient(FakeAccess, FakeFigures):
             self.running[kind] -= 1
         return cast(R, wire.read_answer(command, wire.answer_body(answer)))
 
-    def called(self, kind: type[c.Command[R]]) -> list[Any]:
+    def called(self, kind: type[Command[R]]) -> list[Any]:
         """The commands of this kind so far."""
         return [command for command in self.calls if isinstance(command, kind)]
 
     # --- what figures are of
 
-    def own_loop(self, account: c.Account, loop_id: str) -> FeedbackLoop:
+    def own_loop(self, account: Account, loop_id: str) -> FeedbackLoop:
         """A loop of the account."""
         return self._loop(account, loop_id)
 
-    def own_delivery(self, account: c.Account, delivery_id: str) -> tuple[str, c.DeliveryView]:
+    def own_delivery(self, account: Account, delivery_id: str) -> tuple[str, DeliveryView]:
         """A delivery of the account, and the id of its loop."""
         for loop_id, deliveries in self.deliveries.items():
             for delivery in deliveries:
@@ -129,13 +185,13 @@ class FakeClient(FakeAccess, FakeFigures):
                     return loop_id, delivery
         raise NotFound(f"there is no delivery {delivery_id} in this account")
 
-    def own_events(self, account: c.Account) -> list[c.EventView]:
+    def own_events(self, account: Account) -> list[EventView]:
         """The events, if they are this account's."""
         return self.events if account.no == self.events_of else []
 
     # --- loops
 
-    def _create_loop(self, x: c.CreateLoop) -> c.Loop:
+    def _create_loop(self, x: CreateLoop) -> Loop:
         loop_uuid = uuid5(UUID(x.account.id.removeprefix("acc_")), x.seed) if x.seed else uuid4()
         loop_id = id_text("fl", loop_uuid)
         if loop_id not in self.loops:
@@ -151,29 +207,29 @@ class FakeClient(FakeAccess, FakeFigures):
             self.loops[loop_id] = (x.account.no, loop)
         return self._view(loop_id, with_secret=True)
 
-    def _loop(self, account: c.Account, loop_id: str) -> FeedbackLoop:
+    def _loop(self, account: Account, loop_id: str) -> FeedbackLoop:
         no, loop = self.loops.get(loop_id, (0, None))
         if loop is None or no != account.no or loop.is_deleted:
             raise NotFound(f"there is no feedback loop {loop_id} in this account")
         return loop
 
-    def _view(self, loop_id: str, *, with_secret: bool = False) -> c.Loop:
+    def _view(self, loop_id: str, *, with_secret: bool = False) -> Loop:
         loop = self.loops[loop_id][1]
         fields = {name: getattr(loop, name) for name in _LOOP_FIELDS}
         secret = secret_text(loop_secret(MASTER_KEY, loop_id, loop.secret_version)) if with_secret else None
-        health = self.health.get(loop_id, c.Health())
-        return c.Loop(id=loop_id, state=str(loop.state), health=health, secret=secret, **fields)
+        health = self.health.get(loop_id, Health())
+        return Loop(id=loop_id, state=str(loop.state), health=health, secret=secret, **fields)
 
-    def _list_loops(self, x: c.ListLoops) -> c.LoopPage:
+    def _list_loops(self, x: ListLoops) -> LoopPage:
         ids = [loop_id for loop_id, (no, loop) in self.loops.items() if no == x.account.no and not loop.is_deleted]
         data, following = _page(ids, x.limit, x.cursor)
-        return c.LoopPage(data=[self._view(loop_id) for loop_id in data], next=following)
+        return LoopPage(data=[self._view(loop_id) for loop_id in data], next=following)
 
-    def _get_loop(self, x: c.GetLoop) -> c.Loop:
+    def _get_loop(self, x: GetLoop) -> Loop:
         self._loop(x.account, x.loop_id)
         return self._view(x.loop_id)
 
-    def _change_loop(self, x: c.ChangeLoop) -> c.Loop:
+    def _change_loop(self, x: ChangeLoop) -> Loop:
         loop = self._loop(x.account, x.loop_id)
         settings = {name: value for name, value in x.changes.items() if name != "url"}
         loop.change(settings, NOW_MS)
@@ -181,47 +237,47 @@ class FakeClient(FakeAccess, FakeFigures):
             loop.change_url(x.changes["url"], uuid4().hex, NOW_MS)
         return self._view(x.loop_id)
 
-    def _delete_loop(self, x: c.DeleteLoop) -> None:
+    def _delete_loop(self, x: DeleteLoop) -> None:
         self._loop(x.account, x.loop_id).delete(NOW_MS)
 
-    def _verify_loop(self, x: c.VerifyLoop) -> c.VerificationReport:
+    def _verify_loop(self, x: VerifyLoop) -> VerificationReport:
         loop = self._loop(x.account, x.loop_id)
         places = [*file_locations(loop.url, loop.verification_token), f"dns:{dns_name(loop.url)}"]
         is_proved = x.loop_id in self.proved
-        findings = [c.Finding(location=p, matched=is_proved, found="404 Not Found") for p in places]
+        findings = [Finding(location=p, matched=is_proved, found="404 Not Found") for p in places]
         if is_proved:
             loop.verify(places[0], NOW_MS)
-        return c.VerificationReport(verified=is_proved, loop=self._view(x.loop_id), findings=findings)
+        return VerificationReport(verified=is_proved, loop=self._view(x.loop_id), findings=findings)
 
-    def _pause_loop(self, x: c.PauseLoop) -> c.Loop:
+    def _pause_loop(self, x: PauseLoop) -> Loop:
         self._loop(x.account, x.loop_id).pause(NOW_MS)
         return self._view(x.loop_id)
 
-    def _resume_loop(self, x: c.ResumeLoop) -> c.Loop:
+    def _resume_loop(self, x: ResumeLoop) -> Loop:
         self._loop(x.account, x.loop_id).resume(NOW_MS)
         return self._view(x.loop_id)
 
-    def _rotate_secret(self, x: c.RotateSecret) -> c.Loop:
+    def _rotate_secret(self, x: RotateSecret) -> Loop:
         self._loop(x.account, x.loop_id).rotate_secret(NOW_MS)
         return self._view(x.loop_id, with_secret=True)
 
-    def _get_secret(self, x: c.GetSecret) -> str:
+    def _get_secret(self, x: GetSecret) -> str:
         loop = self._loop(x.account, x.loop_id)
         return secret_text(loop_secret(MASTER_KEY, x.loop_id, loop.secret_version))
 
-    def _send_sample(self, x: c.SendSample) -> c.SampleResult:
+    def _send_sample(self, x: SendSample) -> SampleResult:
         if not self._loop(x.account, x.loop_id).may_receive:
             raise Conflict("Only an active loop can be tested. Verify it first.")
         return self._sample(x.loop_id)
 
-    def _sample(self, loop_id: str) -> c.SampleResult:
-        good = c.SampleResult(loop_id=loop_id, status=200, duration_ms=12, response_excerpt="OK", error=None)
+    def _sample(self, loop_id: str) -> SampleResult:
+        good = SampleResult(loop_id=loop_id, status=200, duration_ms=12, response_excerpt="OK", error=None)
         return self.samples.get(loop_id, good)
 
-    def _check_loops(self, x: c.CheckLoops) -> list[c.SampleResult]:
+    def _check_loops(self, x: CheckLoops) -> list[SampleResult]:
         return [self._sample(i) for i, (no, loop) in self.loops.items() if no == x.account.no and loop.may_receive]
 
-    def _list_deliveries(self, x: c.ListDeliveries) -> c.DeliveryPage:
+    def _list_deliveries(self, x: ListDeliveries) -> DeliveryPage:
         self._loop(x.account, x.loop_id)
         wanted = [
             d
@@ -231,12 +287,12 @@ class FakeClient(FakeAccess, FakeFigures):
             and (x.since_ms or 0) <= d.created_at_ms < (x.until_ms or 1 << 60)
         ]
         data, following = _page(wanted, x.limit, x.cursor)
-        return c.DeliveryPage(data=data, next=following)
+        return DeliveryPage(data=data, next=following)
 
-    def _get_delivery(self, x: c.GetDelivery | c.RetryDelivery) -> c.DeliveryView:
+    def _get_delivery(self, x: GetDelivery | RetryDelivery) -> DeliveryView:
         return self.own_delivery(x.account, x.delivery_id)[1]
 
-    def _retry_delivery(self, x: c.RetryDelivery) -> c.DeliveryView:
+    def _retry_delivery(self, x: RetryDelivery) -> DeliveryView:
         delivery = self._get_delivery(x)
         retried = msgspec.structs.replace(delivery, state="pending", next_attempt_at_ms=NOW_MS)
         for deliveries in self.deliveries.values():
@@ -245,7 +301,7 @@ class FakeClient(FakeAccess, FakeFigures):
 
     # --- replays; they come no further by themselves
 
-    def _start_replay(self, x: c.StartReplay) -> c.Replay:
+    def _start_replay(self, x: StartReplay) -> Replay:
         self._loop(x.account, x.loop_id)
         now_ms = time.time_ns() // 1_000_000  # the command line and pages reckon with the clock on the wall
         if x.since_ms >= (now_ms if x.until_ms is None else x.until_ms):
@@ -253,7 +309,7 @@ class FakeClient(FakeAccess, FakeFigures):
             raise InvalidInput(f"since {problem}", [("/since", problem)])
         if any(replay.state == "running" for replay in self.replays[x.loop_id]):
             raise Conflict("Another replay of this loop is running. Wait for it, or cancel it.")
-        replay = c.Replay(
+        replay = Replay(
             id=f"rpl_{len(self.replays[x.loop_id]) + 1}",
             state="running",
             which=x.which,
@@ -266,22 +322,22 @@ class FakeClient(FakeAccess, FakeFigures):
         self.replays[x.loop_id].insert(0, replay)
         return replay
 
-    def _list_replays(self, x: c.ListReplays) -> c.ReplayPage:
+    def _list_replays(self, x: ListReplays) -> ReplayPage:
         self._loop(x.account, x.loop_id)
         data, following = _page(self.replays[x.loop_id], x.limit, x.cursor)
-        return c.ReplayPage(data=data, next=following)
+        return ReplayPage(data=data, next=following)
 
-    def _get_replay(self, x: c.GetReplay | c.CancelReplay) -> c.Replay:
+    def _get_replay(self, x: GetReplay | CancelReplay) -> Replay:
         self._loop(x.account, x.loop_id)
         for replay in self.replays[x.loop_id]:
             if replay.id == x.replay_id:
                 return replay
         raise NotFound(f"there is no replay {x.replay_id} of feedback loop {x.loop_id}")
 
-    def _cancel_replay(self, x: c.CancelReplay) -> c.Replay:
+    def _cancel_replay(self, x: CancelReplay) -> Replay:
         return self.advance_replay(x.loop_id, self._get_replay(x).id, state="cancelled")
 
-    def advance_replay(self, loop_id: str, replay_id: str, **changes: Any) -> c.Replay:
+    def advance_replay(self, loop_id: str, replay_id: str, **changes: Any) -> Replay:
         """Behind the API's back: how far a replay has come."""
         replays = self.replays[loop_id]
         (at,) = (n for n, replay in enumerate(replays) if replay.id == replay_id)
@@ -291,10 +347,10 @@ class FakeClient(FakeAccess, FakeFigures):
 
     # --- messages, profiles, events
 
-    def _register_messages(self, x: c.RegisterMessages) -> list[c.MessageResult]:
+    def _register_messages(self, x: RegisterMessages) -> list[MessageResult]:
         return [self._register(x.account, spec) for spec in x.messages]
 
-    def _register(self, account: c.Account, spec: c.MessageSpec) -> c.MessageResult:
+    def _register(self, account: Account, spec: MessageSpec) -> MessageResult:
         message_id = spec.id if spec.id is not None else f"msg_{uuid4().hex}"
         names = ("recipient", "tags", "mailing", "database", "profile", "links")
         content: dict[str, Any] = {name: getattr(spec, name) for name in names}
@@ -302,22 +358,22 @@ class FakeClient(FakeAccess, FakeFigures):
         try:
             Message.register(owner, account.no, message_id, key, at_ms=NOW_MS, **content)
         except InvalidInput as exc:
-            return c.MessageResult(rejection=c.Rejection(error="InvalidInput", detail=str(exc), problems=exc.problems))
-        view = c.MessageView(key=key, account_no=account.no, id=message_id, created_at_ms=NOW_MS, history=[], **content)
+            return MessageResult(rejection=Rejection(error="InvalidInput", detail=str(exc), problems=exc.problems))
+        view = MessageView(key=key, account_no=account.no, id=message_id, created_at_ms=NOW_MS, history=[], **content)
         known = self.messages.setdefault((account.no, message_id), view)
         if any(getattr(known, name) != getattr(spec, name) for name in names):
-            return c.MessageResult(rejection=c.Rejection(error="Conflict", detail=f"message {spec.id} is another"))
-        return c.MessageResult(message=c.RegisteredMessage(id=message_id, key=known.key, account_no=account.no))
+            return MessageResult(rejection=Rejection(error="Conflict", detail=f"message {spec.id} is another"))
+        return MessageResult(message=RegisteredMessage(id=message_id, key=known.key, account_no=account.no))
 
-    def _get_message(self, x: c.GetMessage) -> c.MessageView:
+    def _get_message(self, x: GetMessage) -> MessageView:
         found = self.messages.get((x.account.no, x.message_id))
         if found is None:
             raise NotFound(f"there is no message {x.message_id} in this account")
         return msgspec.structs.replace(found, history=self.events)
 
-    def _put_profile(self, x: c.PutProfile) -> c.Profile:
+    def _put_profile(self, x: PutProfile) -> Profile:
         key = (x.account.no, x.database, x.profile_id)
-        profile = c.Profile(
+        profile = Profile(
             database=x.database,
             id=x.profile_id,
             fields=x.fields,
@@ -329,22 +385,22 @@ class FakeClient(FakeAccess, FakeFigures):
         self.profiles[key] = profile
         return profile
 
-    def _get_profile(self, x: c.GetProfile) -> c.Profile:
+    def _get_profile(self, x: GetProfile) -> Profile:
         found = self.profiles.get((x.account.no, x.database, x.profile_id))
         if found is None:
             raise NotFound(f"there is no profile {x.profile_id} in this account")
         return found
 
-    def _list_events(self, x: c.ListEvents) -> c.EventPage:
+    def _list_events(self, x: ListEvents) -> EventPage:
         wanted = [e for e in self.events if x.type in {None, e.type}]
         if x.after is not None:
             wanted = sorted((e for e in wanted if e.id > str(x.after)), key=lambda e: e.id)
         data, following = _page(wanted, x.limit, x.cursor)
-        return c.EventPage(data=data, next=following)
+        return EventPage(data=data, next=following)
 
     # --- the service itself
 
-    def _claim_key(self, x: c.ClaimKey) -> c.StoredAnswer | None:
+    def _claim_key(self, x: ClaimKey) -> StoredAnswer | None:
         fingerprint, answer = self.answers.get((x.scope, x.key), (None, None))
         if fingerprint is None or (answer is None and self.lease_is_over):
             self.answers[x.scope, x.key] = (x.fingerprint, None)
@@ -355,19 +411,19 @@ class FakeClient(FakeAccess, FakeFigures):
             raise IdempotencyConflict("A request with this Idempotency-Key is in progress.", True)
         return answer
 
-    def _keep_answer(self, x: c.KeepAnswer) -> None:
+    def _keep_answer(self, x: KeepAnswer) -> None:
         if x.answer is None:
             del self.answers[x.scope, x.key]
         else:
             self.answers[x.scope, x.key] = (self.answers[x.scope, x.key][0], x.answer)
 
-    def _check_readiness(self, _: c.CheckReadiness) -> c.Readiness:
-        return c.Readiness(problems=self.problems)
+    def _check_readiness(self, _: CheckReadiness) -> Readiness:
+        return Readiness(problems=self.problems)
 
-    def _read_census(self, _: c.ReadCensus) -> Census:
+    def _read_census(self, _: ReadCensus) -> Census:
         return self.census
 
-    def _read_metrics(self, _: c.ReadMetrics) -> Readings:
+    def _read_metrics(self, _: ReadMetrics) -> Readings:
         return self.readings
 
 

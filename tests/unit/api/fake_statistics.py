@@ -5,7 +5,18 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections import defaultdict
 
-from actors import commands as c
+from actors.commands.accounts import Account
+from actors.commands.deliveries import DeliveryView, EventDelivery, GetLoopDelivery, GetPost, ListEventDeliveries, Post
+from actors.commands.events import EventView, GetEvent
+from actors.commands.statistics import (
+    AttemptMinute,
+    Counts,
+    EventMinute,
+    ListAttemptMinutes,
+    ListEventMinutes,
+    ListStatistics,
+    LoopStatistics,
+)
 from domain.errors import NotFound
 from domain.statistics import ANSWERS, NOTHING
 
@@ -16,62 +27,62 @@ class FakeFigures(ABC):
     def __init__(self) -> None:
         super().__init__()
         #: By loop.
-        self.attempt_minutes: defaultdict[str, list[c.AttemptMinute]] = defaultdict(list)
-        self.event_minutes: list[c.EventMinute] = []
+        self.attempt_minutes: defaultdict[str, list[AttemptMinute]] = defaultdict(list)
+        self.event_minutes: list[EventMinute] = []
         self.backlogs: defaultdict[str, int] = defaultdict(int)
 
     @abstractmethod
-    def own_loop(self, account: c.Account, loop_id: str) -> object:
+    def own_loop(self, account: Account, loop_id: str) -> object:
         """Raises `NotFound` where the account has no such loop."""
 
     @abstractmethod
-    def own_delivery(self, account: c.Account, delivery_id: str) -> tuple[str, c.DeliveryView]:
+    def own_delivery(self, account: Account, delivery_id: str) -> tuple[str, DeliveryView]:
         """A delivery and the id of its loop, or raises `NotFound`."""
 
     @abstractmethod
-    def own_events(self, account: c.Account) -> list[c.EventView]:
+    def own_events(self, account: Account) -> list[EventView]:
         """The account's events."""
 
-    def _list_figures(self, x: c.ListFigures) -> list[c.LoopFigures]:
+    def _list_statistics(self, x: ListStatistics) -> list[LoopStatistics]:
         return [self._figures_of(x.account, loop_id) for loop_id in x.loop_ids]
 
-    def _figures_of(self, account: c.Account, loop_id: str) -> c.LoopFigures:
+    def _figures_of(self, account: Account, loop_id: str) -> LoopStatistics:
         self.own_loop(account, loop_id)
         minutes = [minute.counts for minute in self.attempt_minutes[loop_id]]
         rows = [list(NOTHING), *([*counts.answers, *counts.buckets] for counts in minutes)]
         total = [sum(column) for column in zip(*rows, strict=True)]
-        return c.LoopFigures(
+        return LoopStatistics(
             loop_id=loop_id,
-            counts=c.Counts(answers=total[: len(ANSWERS)], buckets=total[len(ANSWERS) :]),
+            counts=Counts(answers=total[: len(ANSWERS)], buckets=total[len(ANSWERS) :]),
             backlog=self.backlogs[loop_id],
             last_event_ms=None,
         )
 
-    def _list_attempt_minutes(self, x: c.ListAttemptMinutes) -> list[c.AttemptMinute]:
+    def _list_attempt_minutes(self, x: ListAttemptMinutes) -> list[AttemptMinute]:
         self.own_loop(x.account, x.loop_id)
         return self.attempt_minutes[x.loop_id]
 
-    def _list_event_minutes(self, _: c.ListEventMinutes) -> list[c.EventMinute]:
+    def _list_event_minutes(self, _: ListEventMinutes) -> list[EventMinute]:
         return self.event_minutes
 
-    def _get_loop_delivery(self, x: c.GetLoopDelivery) -> c.EventDelivery:
+    def _get_loop_delivery(self, x: GetLoopDelivery) -> EventDelivery:
         loop_id, delivery = self.own_delivery(x.account, x.delivery_id)
-        return c.EventDelivery(loop_id=loop_id, delivery=delivery)
+        return EventDelivery(loop_id=loop_id, delivery=delivery)
 
-    def _get_post(self, x: c.GetPost) -> c.Post:
+    def _get_post(self, x: GetPost) -> Post:
         _, delivery = self.own_delivery(x.account, x.delivery_id)
         if not any(attempt.no == x.attempt_no for attempt in delivery.attempts):
             raise NotFound(f"delivery {x.delivery_id} has no attempt {x.attempt_no}")
-        return c.Post(
+        return Post(
             url="https://h.example/hook", headers=[("webhook-id", delivery.event)], body=f"event={delivery.event}"
         )
 
-    def _get_event(self, x: c.GetEvent) -> c.EventView:
+    def _get_event(self, x: GetEvent) -> EventView:
         for event in self.own_events(x.account):
             if event.id == x.event_id:
                 return event
         raise NotFound(f"there is no event {x.event_id} in this account")
 
-    def _list_event_deliveries(self, x: c.ListEventDeliveries) -> list[c.EventDelivery]:
-        self._get_event(c.GetEvent(account=x.account, event_id=x.event_id))
+    def _list_event_deliveries(self, x: ListEventDeliveries) -> list[EventDelivery]:
+        self._get_event(GetEvent(account=x.account, event_id=x.event_id))
         return []

@@ -9,9 +9,12 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import commands as c
 from actors.commands import protocol as wire
+from actors.commands.accounts import Account, Authenticate, CreateAccount
+from actors.commands.command import Command
 from actors.commands.intake import encode_entry
+from actors.commands.loops import ListLoops
+from actors.commands.service import CheckReadiness, Readiness
 from actors.gateway.client import GatewayClient
 from actors.gateway.dispatcher import Gateway
 from actors.ipc.server import FrameServer
@@ -40,19 +43,19 @@ def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
 def test_answers_and_errors_come_back(tmp_path: Path) -> None:
     """A call gives the service's answer typed, or raises its error with attributes."""
 
-    async def handle(command: c.Command[Any]) -> object:
-        if isinstance(command, c.CreateAccount):
-            return c.Account(no=7, id="acc_1", name=command.name)
+    async def handle(command: Command[Any]) -> object:
+        if isinstance(command, CreateAccount):
+            return Account(no=7, id="acc_1", name=command.name)
         raise InvalidInput("bad", [("/url", "is bad")])
 
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
         await gateway.listen_at(path)
         await client.start()
-        account = await client.call(c.CreateAccount(name="Ada", key_hash="00"))
-        assert account == c.Account(no=7, id="acc_1", name="Ada")
+        account = await client.call(CreateAccount(name="Ada", key_hash="00"))
+        assert account == Account(no=7, id="acc_1", name="Ada")
         with pytest.raises(InvalidInput) as refused:
-            await client.call(c.ListLoops(account=account))
+            await client.call(ListLoops(account=account))
         assert refused.value.problems == [("/url", "is bad")]
         with pytest.raises(StoreUnavailable):
             await client.record_intake([encode_entry(HIT)])
@@ -66,18 +69,18 @@ def test_calls_overlap(tmp_path: Path) -> None:
     """A slow call does not hold back a quick one on the same connection."""
     release = asyncio.Event()
 
-    async def handle(command: c.Command[Any]) -> object:
-        if isinstance(command, c.CheckReadiness):
+    async def handle(command: Command[Any]) -> object:
+        if isinstance(command, CheckReadiness):
             await release.wait()
-            return c.Readiness(problems=[])
+            return Readiness(problems=[])
         return None
 
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
         await gateway.listen_at(path)
         await client.start()
-        slow = asyncio.create_task(client.call(c.CheckReadiness()))
-        assert await client.call(c.Authenticate(key_hash="")) is None
+        slow = asyncio.create_task(client.call(CheckReadiness()))
+        assert await client.call(Authenticate(key_hash="")) is None
         assert not slow.done()
         release.set()
         assert (await slow).problems == []
@@ -91,18 +94,18 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
     """Calls in flight raise Unavailable when the connection breaks; later ones reach the next gateway."""
     entered = asyncio.Event()
 
-    async def hang(_command: c.Command[Any]) -> object:
+    async def hang(_command: Command[Any]) -> object:
         entered.set()
         await asyncio.Event().wait()
         return None
 
-    async def answer(_command: c.Command[Any]) -> object:
+    async def answer(_command: Command[Any]) -> object:
         return None
 
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_hits, hang)
         await gateway.listen_at(path)
-        call = asyncio.create_task(client.call(c.Authenticate(key_hash="")))
+        call = asyncio.create_task(client.call(Authenticate(key_hash="")))
         await entered.wait()
         await gateway.stop(0)
         assert client._link._protocol is not None
@@ -112,7 +115,7 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
         assert lost.value.may_have_run
         second = FrameServer(Gateway(refuse_hits, answer).answer)
         await second.listen_at(path)
-        assert await client.call(c.Authenticate(key_hash="")) is None
+        assert await client.call(Authenticate(key_hash="")) is None
         await client.close()
         await second.stop(0.1)
         for task in asyncio.all_tasks() - {asyncio.current_task()}:
@@ -129,7 +132,7 @@ def test_without_a_gateway_a_call_says_so(tmp_path: Path, monkeypatch: pytest.Mo
         client = GatewayClient(str(tmp_path / "none.sock"))
         await client.start()
         with pytest.raises(Unavailable) as lost:
-            await client.call(c.Authenticate(key_hash=""))
+            await client.call(Authenticate(key_hash=""))
         assert not lost.value.may_have_run
         await client.close()
 

@@ -13,7 +13,9 @@ import msgspec
 import pytest
 from eventsourcing.sqlite import SQLiteDatastore
 
-from actors import commands as c
+from actors.commands import accounts as account_commands
+from actors.commands.deliveries import ListDeliveries
+from actors.commands.loops import Health
 from actors.ledger.event_encoding import TrackingEventState
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
@@ -91,7 +93,7 @@ def test_a_ledger_of_version_1_goes_on(path: Path) -> None:
     reader = SQLiteLedgerReader(path)
     writer = SQLiteLedger(path, FakeClock())
 
-    page = reader.list_deliveries(1, c.ListDeliveries(account=tenant, loop_id=""))
+    page = reader.list_deliveries(1, ListDeliveries(account=tenant, loop_id=""))
     assert [(d.id, d.state, len(d.attempts)) for d in page.data] == [
         ("dlv_9", "dead", 2),
         ("dlv_8", "delivered", 1),
@@ -102,7 +104,7 @@ def test_a_ledger_of_version_1_goes_on(path: Path) -> None:
         OfferedDelivery(7, made[0].event_id, "open", made[0].fields, 0, NOW_MS)
     ]
     [loop] = reader.list_loops(1, 9, None).data
-    assert loop.health == c.Health()
+    assert loop.health == Health()
 
     async def go_on() -> list[list[int]]:
         new = await writer.record_events(reader.routes_version(), [event(Tenant(UUID(int=1), tenant), loop_nos=[1])])
@@ -116,10 +118,10 @@ def test_a_ledger_of_version_1_goes_on(path: Path) -> None:
     reader.close()
 
 
-def write_version_1(connection: sqlite3.Connection) -> tuple[c.Account, list[EventToRecord]]:
+def write_version_1(connection: sqlite3.Connection) -> tuple[account_commands.Account, list[EventToRecord]]:
     """What version 1 wrote: an account with a loop, and three events with their deliveries and attempts."""
     account = Account.open(UUID(int=1), "Acme", NOW_MS)
-    tenant = Tenant(UUID(int=1), c.Account(no=1, id=id_text("acc", UUID(int=1)), name="Acme"))
+    tenant = Tenant(UUID(int=1), account_commands.Account(no=1, id=id_text("acc", UUID(int=1)), name="Acme"))
     loop = tenant.loop()
     loop.verify("https://example.com/proof.txt", NOW_MS)
     cursor = connection.cursor()

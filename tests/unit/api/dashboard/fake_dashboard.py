@@ -10,7 +10,13 @@ from typing import Any, Final
 import httpx
 import msgspec
 
-from actors import commands as c
+from actors.commands.accounts import IssueApiKey
+from actors.commands.deliveries import AttemptView, DeliveryView, StartReplay
+from actors.commands.events import EventView
+from actors.commands.loops import CreateLoop, Health, Loop, VerifyLoop
+from actors.commands.messages import MessageSpec, RegisterMessages
+from actors.commands.statistics import AttemptMinute, Counts, EventMinute
+from actors.commands.users import CreateUser
 from actors.metrics.cluster_inventory import Census, Node, Process
 from api.dashboard.session import COOKIE
 from domain.values import id_text
@@ -28,17 +34,17 @@ class World:
     def __init__(self, api: Api, email: str = EMAIL) -> None:
         self.api = api
         client = api.client
-        self.user = client._create_user(c.CreateUser(email=email, password=PASSWORD, account_name="Acme"))
+        self.user = client._create_user(CreateUser(email=email, password=PASSWORD, account_name="Acme"))
         self.account = account = self.user.account
-        other = c.CreateUser(email=f"second-{email}", password=PASSWORD, account_id=account.id)
+        other = CreateUser(email=f"second-{email}", password=PASSWORD, account_id=account.id)
         self.other_user = client._create_user(other)
         key_hash = sha256(f"{account.no}".encode()).hexdigest()
-        self.key = client._issue_api_key(c.IssueApiKey(account=account, name="Shop", key_hash=key_hash))
+        self.key = client._issue_api_key(IssueApiKey(account=account, name="Shop", key_hash=key_hash))
         self.loop = self._loop("https://h.example/dir/script.php", "Newsletter")
         client.proved.add(self.loop.id)
-        client._verify_loop(c.VerifyLoop(account=account, loop_id=self.loop.id))
+        client._verify_loop(VerifyLoop(account=account, loop_id=self.loop.id))
         self.unverified = self._loop("https://h.example/another.php", "")
-        client.health[self.loop.id] = c.Health(breaker="open", failing_since_ms=NOW_MS, failures=3)
+        client.health[self.loop.id] = Health(breaker="open", failing_since_ms=NOW_MS, failures=3)
         self.delivery_id = f"dlv_{account.no}1"
         self.event_id = id_text("evt", account.no.to_bytes(16, "big"))
         client.deliveries[self.loop.id] = [
@@ -47,15 +53,15 @@ class World:
             self._delivery(3, "pending", self._attempt(None, "timeout")),
         ]
         fields = {"type": "click", "recipient": "john@example.com", "id": "m-1", "tags": ["spring"], "ip": "192.0.2.7"}
-        event = c.EventView(
+        event = EventView(
             id=self.event_id, type="click", time_ms=1_767_225_600_000, fields=msgspec.Raw(msgspec.json.encode(fields))
         )
         client.events.insert(0, event)
         client.events_of = account.no
         client._register_messages(
-            c.RegisterMessages(
+            RegisterMessages(
                 account=account,
-                messages=[c.MessageSpec(recipient="john@example.com", id="m-1", links=["https://shop.example/"])],
+                messages=[MessageSpec(recipient="john@example.com", id="m-1", links=["https://shop.example/"])],
             )
         )
         client.census = Census(
@@ -77,18 +83,18 @@ class World:
             + [Process(name="loop-host/0", is_answering=False, node="", started_ms=None, memory_bytes=None, loops=40)],
             of_processes=6,
         )
-        self.replay = client._start_replay(c.StartReplay(account=account, loop_id=self.loop.id, since_ms=0))
+        self.replay = client._start_replay(StartReplay(account=account, loop_id=self.loop.id, since_ms=0))
         now = time.time_ns() // 1_000_000 // MINUTE
-        counts = c.Counts(answers=[90, 0, 1, 9, 0], buckets=[0, 10, 50, 30, 5, 3, 2, 0, 0, 0, 0, 0])
-        client.attempt_minutes[self.loop.id] = [c.AttemptMinute(minute=now - n, counts=counts) for n in range(3)]
-        client.event_minutes = [c.EventMinute(minute=now - n, type="click", count=5 + n) for n in range(3)]
+        counts = Counts(answers=[90, 0, 1, 9, 0], buckets=[0, 10, 50, 30, 5, 3, 2, 0, 0, 0, 0, 0])
+        client.attempt_minutes[self.loop.id] = [AttemptMinute(minute=now - n, counts=counts) for n in range(3)]
+        client.event_minutes = [EventMinute(minute=now - n, type="click", count=5 + n) for n in range(3)]
 
-    def _loop(self, url: str, description: str) -> c.Loop:
-        command = c.CreateLoop(account=self.account, url=url, triggers=["open", "click"], description=description)
+    def _loop(self, url: str, description: str) -> Loop:
+        command = CreateLoop(account=self.account, url=url, triggers=["open", "click"], description=description)
         return self.api.client._create_loop(command)
 
-    def _delivery(self, number: int, state: str, attempt: c.AttemptView) -> c.DeliveryView:
-        return c.DeliveryView(
+    def _delivery(self, number: int, state: str, attempt: AttemptView) -> DeliveryView:
+        return DeliveryView(
             id=f"dlv_{self.account.no}{number}",
             event=self.event_id,
             type="click",
@@ -98,8 +104,8 @@ class World:
             attempts=[attempt],
         )
 
-    def _attempt(self, status: int | None, error: str | None) -> c.AttemptView:
-        return c.AttemptView(
+    def _attempt(self, status: int | None, error: str | None) -> AttemptView:
+        return AttemptView(
             no=1,
             at_ms=NOW_MS,
             duration_ms=12,

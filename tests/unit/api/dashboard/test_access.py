@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from actors import commands as c
+from actors.commands.loops import ListLoops, SendSample
+from actors.commands.users import FindSession, SignIn
 from api.dashboard.asgi import CONTENT_SECURITY_POLICY
 from api.dashboard.pages import PAGES
 from api.dashboard.request import Page
@@ -101,7 +102,7 @@ def test_a_form_from_another_site_does_nothing(page: Page) -> None:
                 )
                 assert answer.status_code == 403, answer.text
             kinds = {type(call) for call in world.api.client.calls[before:]}
-            assert kinds <= {c.FindSession}
+            assert kinds <= {FindSession}
 
     run(scenario())
 
@@ -115,7 +116,7 @@ def test_a_form_without_the_sessions_field_does_nothing(page: Page) -> None:
             before = len(world.api.client.calls)
             for csrf in ("", "0" * 64):
                 assert (await visitor.post(world.filled(page.path), csrf=csrf)).status_code == 403
-            assert {type(call) for call in world.api.client.calls[before:]} <= {c.FindSession}
+            assert {type(call) for call in world.api.client.calls[before:]} <= {FindSession}
 
     run(scenario())
 
@@ -226,7 +227,7 @@ def test_too_many_tries_are_told_how_long_to_wait() -> None:
             await visitor.http.post(
                 "/dashboard/sign-in", data={"email": EMAIL}, headers={"X-Forwarded-For": "192.0.2.9"}
             )
-            assert [call.address for call in world.api.client.called(c.SignIn)] == ["127.0.0.1", "127.0.0.1"]
+            assert [call.address for call in world.api.client.called(SignIn)] == ["127.0.0.1", "127.0.0.1"]
 
     run(scenario())
 
@@ -240,7 +241,7 @@ def test_behind_a_trusted_proxy_the_client_and_https_are_believed() -> None:
             headers = {**ORIGIN, "X-Forwarded-For": "192.0.2.9", "X-Forwarded-Proto": "https"}
             async with httpx.AsyncClient(transport=transport, base_url="http://api.example", headers=headers) as http:
                 answer = await http.post("/dashboard/sign-in", data={"email": EMAIL, "password": PASSWORD})
-            assert world.api.client.called(c.SignIn)[-1].address == "192.0.2.9"
+            assert world.api.client.called(SignIn)[-1].address == "192.0.2.9"
             assert SimpleCookie(answer.headers["set-cookie"])[COOKIE]["secure"] is True
             assert "max-age" in answer.headers["strict-transport-security"]
 
@@ -322,11 +323,11 @@ def test_a_failure_is_a_page_and_tells_nothing_of_the_inside() -> None:
 
     async def scenario() -> None:
         async with visiting() as (world, visitor):
-            world.api.client.failures[c.ListLoops] = [RuntimeError("a secret of ours")]
+            world.api.client.failures[ListLoops] = [RuntimeError("a secret of ours")]
             answer = await visitor.get("/loops")
             assert answer.status_code == 500
             assert "a secret of ours" not in answer.text
-            world.api.client.failures[c.SendSample] = [RuntimeError("another")]
+            world.api.client.failures[SendSample] = [RuntimeError("another")]
             path = f"/loops/{world.loop.id}/test"
             part = await visitor.http.post(
                 f"/dashboard{path}",

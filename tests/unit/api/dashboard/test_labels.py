@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors import commands as c
+from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.metrics import catalogue
 from actors.metrics.snapshots import Readings, Spread
 from api.dashboard import labels
@@ -59,21 +59,21 @@ def test_numbers_are_never_better_than_they_are() -> None:
     """A share is all only when it is all; no time is a dash."""
     assert [share_text(s) for s in (1.0, 0.99999, 0.0, None)] == ["100 %", "99.9 %", "0.0 %", "–"]
     assert [duration_text(ms) for ms in (7, 999.4, 1400, None)] == ["7 ms", "999 ms", "1.4 s", "–"]
-    assert success_share(c.Counts(answers=[0] * 5, buckets=[])) is None
+    assert success_share(Counts(answers=[0] * 5, buckets=[])) is None
     assert str(time_html(None)) == '<span class="quiet">never</span>'
     assert 'title="1970-01-01 00:00:00 UTC"' in time_html(0)
 
 
 def test_charts_have_every_minute() -> None:
     """Minutes without traffic are 0, or have no percentile; the newest is last."""
-    counts = c.Counts(answers=[3, 0, 0, 1, 0], buckets=[4] + [0] * 11)
-    charts = attempts_chart([c.AttemptMinute(minute=99, counts=counts)], 100 * MINUTE_MS, 3)
+    counts = Counts(answers=[3, 0, 0, 1, 0], buckets=[4] + [0] * 11)
+    charts = attempts_chart([AttemptMinute(minute=99, counts=counts)], 100 * MINUTE_MS, 3)
     answers = charts["answers"]
     assert answers.times == [98 * 60, 99 * 60, 100 * 60]
     assert [line.values for line in answers.lines][:1] == [[0, 3, 0]]
     assert answers.lines[3].values == [0, 1, 0]
     assert charts["durations"].lines[0].values == [None, 2.5, None]
-    events = events_chart([c.EventMinute(minute=100, type="click", count=5)], 100 * MINUTE_MS, 2)["events"]
+    events = events_chart([EventMinute(minute=100, type="click", count=5)], 100 * MINUTE_MS, 2)["events"]
     assert [(line.label, line.values) for line in events.lines] == [("Clicks", [0, 5])]
     assert [line.label for line in events_chart([], 0, 1)["events"].lines] == ["Opens", "Clicks"]
 

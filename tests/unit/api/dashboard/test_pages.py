@@ -10,7 +10,11 @@ from urllib.parse import quote
 
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import GetPost, RetryDelivery, StartReplay
+from actors.commands.events import ListEvents
+from actors.commands.loops import ChangeLoop, CreateLoop, RotateSecret, SampleResult, SendSample
+from actors.commands.service import ReadCensus
+from actors.commands.users import FindSession
 from api.dashboard import sse
 from api.dashboard.forms import beside_fields
 from api.dashboard.session import COOKIE
@@ -71,7 +75,7 @@ def test_a_loop_is_made_with_all_that_the_form_says() -> None:
     async def scenario(world: World, visitor: Visitor) -> None:
         more = {"tags": "spring\nshop, new", "rate_limit": "2.5", "ordered": "on", "description": " Shop \nmore"}
         answer = await visitor.post("/loops/new", **{**GOOD, **more, "format": "json"})
-        (command,) = world.api.client.called(c.CreateLoop)
+        (command,) = world.api.client.called(CreateLoop)
         assert answer.headers["location"].endswith("/verify?done=created")
         assert (command.url, command.triggers, command.format) == ("https://n.example/hook", ["open", "click"], "json")
         assert (command.tags, command.rate_limit, command.ordered) == (["spring", "shop", "new"], 2.5, True)
@@ -100,7 +104,7 @@ def test_a_form_that_is_wrong_says_where(field: str, value: Any, told: str) -> N
         assert told in answer.text
         assert f'id="{field}-problem"' in answer.text
         assert "kept &lt;b&gt;" in answer.text
-        assert world.api.client.called(c.CreateLoop) == []
+        assert world.api.client.called(CreateLoop) == []
 
     visit(scenario)
 
@@ -109,7 +113,7 @@ def test_an_address_that_is_refused_is_told_at_its_field() -> None:
     """What only the service knows of an address is told in the same place."""
 
     async def scenario(world: World, visitor: Visitor) -> None:
-        world.api.client.failures[c.CreateLoop] = [InvalidInput("url no", [("/url", "is at 10.0.0.1, not allowed")])]
+        world.api.client.failures[CreateLoop] = [InvalidInput("url no", [("/url", "is at 10.0.0.1, not allowed")])]
         answer = await visitor.post("/loops/new", **GOOD)
         assert (answer.status_code, "is at 10.0.0.1, not allowed" in answer.text) == (422, True)
 
@@ -155,7 +159,7 @@ def test_a_change_of_the_address_needs_a_new_proof() -> None:
         path = f"/loops/{world.loop.id}/edit"
         same = {**GOOD, "url": world.loop.url, "description": "Letters"}
         assert (await visitor.post(path, **same)).headers["location"].endswith("?done=saved")
-        assert world.api.client.called(c.ChangeLoop)[-1].changes == {"description": "Letters"}
+        assert world.api.client.called(ChangeLoop)[-1].changes == {"description": "Letters"}
         moved = await visitor.post(path, **{**same, "url": "https://moved.example/"})
         assert moved.headers["location"].endswith("/verify?done=url")
         wrong = await visitor.post(path, **{**same, "url": "nothing"})
@@ -216,7 +220,7 @@ def test_the_secret_is_shown_and_made_anew() -> None:
         )
         rotated = await visitor.post(f"/loops/{world.loop.id}/code")
         assert "24 hours" in rotated.text
-        assert len(world.api.client.called(c.RotateSecret)) == 1
+        assert len(world.api.client.called(RotateSecret)) == 1
 
     visit(scenario)
 
@@ -234,14 +238,14 @@ def test_a_tests_data_is_checked_and_its_answer_shown() -> None:
         ):
             wrong = await visitor.post(path, type="open", data=data)
             assert (wrong.status_code, told in wrong.text) == (422, True)
-        assert world.api.client.called(c.SendSample) == []
-        failed = c.SampleResult(
+        assert world.api.client.called(SendSample) == []
+        failed = SampleResult(
             loop_id=world.loop.id, status=500, duration_ms=7, response_excerpt="<script>x", error="status: it said 500"
         )
         world.api.client.samples[world.loop.id] = failed
         answer = await visitor.post(path, type="click", data=json.dumps({"recipient": "z@example.com"}))
         assert all(t in answer.text for t in ("did not take it", "500", "7 ms", "it said 500", "&lt;script&gt;x"))
-        assert world.api.client.called(c.SendSample)[0].data == {"recipient": "z@example.com"}
+        assert world.api.client.called(SendSample)[0].data == {"recipient": "z@example.com"}
         refused = await visitor.post(f"/loops/{world.unverified.id}/test", type="open", data="{}")
         assert (refused.status_code, "Verify it first" in refused.text) == (409, True)
 
@@ -276,7 +280,7 @@ def test_a_replay_is_begun_followed_and_cancelled() -> None:
         ended = await visitor.get(f"{path}/{world.replay.id}", headers={"HX-Request": "true"})
         assert "every 1s" not in ended.text
         begun = await visitor.post(path, since="2026-01-01T00:00", until="2026-01-01T01:00", which="all")
-        command = world.api.client.called(c.StartReplay)[-1]
+        command = world.api.client.called(StartReplay)[-1]
         assert begun.headers["location"].endswith("/rpl_2")
         assert (command.since_ms, command.until_ms, command.which) == (1_767_225_600_000, 1_767_229_200_000, "all")
 
@@ -293,9 +297,9 @@ def test_a_delivery_shows_what_went_over_the_wire() -> None:
         assert "Server: &lt;i&gt;nginx&lt;/i&gt;\nX-Request-Id: 7\n" in page
         retried = await visitor.post(f"/deliveries/{world.delivery_id}/retry")
         assert retried.headers["location"].endswith("?done=retried")
-        world.api.client.failures[c.GetPost] = [NotFound("the event is not kept any more")]
+        world.api.client.failures[GetPost] = [NotFound("the event is not kept any more")]
         assert "not kept any more" in (await visitor.get(f"/deliveries/{world.delivery_id}")).text
-        world.api.client.failures[c.RetryDelivery] = [Conflict("An attempt is on its way.")]
+        world.api.client.failures[RetryDelivery] = [Conflict("An attempt is on its way.")]
         busy = await visitor.post(f"/deliveries/{world.delivery_id}/retry")
         assert (busy.status_code, "on its way" in busy.text) == (409, True)
 
@@ -307,7 +311,7 @@ def test_events_are_searched() -> None:
 
     async def scenario(world: World, visitor: Visitor) -> None:
         found = await visitor.get("/events?type=click&recipient=john@example.com&message=m-1&since=2026-01-01T00:00")
-        query = world.api.client.called(c.ListEvents)[-1]
+        query = world.api.client.called(ListEvents)[-1]
         assert (query.type, query.recipient, query.message_id) == ("click", "john@example.com", "m-1")
         assert query.since_ms == 1_767_225_600_000
         assert world.event_id in found.text
@@ -334,12 +338,12 @@ def test_a_time_is_a_moment_or_in_utc(text: str, served: str, since_ms: int) -> 
 
     async def scenario(world: World, visitor: Visitor) -> None:
         page = (await visitor.get("/events", params={"since": text})).text
-        assert world.api.client.called(c.ListEvents)[-1].since_ms == since_ms
+        assert world.api.client.called(ListEvents)[-1].since_ms == since_ms
         assert f'name="since" value="{served}"' in page
         assert f"since={quote(text, safe='')}&amp;" in page
         world.api.client.advance_replay(world.loop.id, world.replay.id, state="done")
         await visitor.post(f"/loops/{world.loop.id}/replays", since=text, which="dead")
-        assert world.api.client.called(c.StartReplay)[-1].since_ms == since_ms
+        assert world.api.client.called(StartReplay)[-1].since_ms == since_ms
 
     visit(scenario)
 
@@ -484,7 +488,7 @@ def test_operators_see_nodes_and_actors() -> None:
         for text in ("1a1a1a1a", "2b2b2b2b", "gone", "4.0 GB", "enricher/0", "silent", "75.2 MB", "And 1 more."):
             assert text in page
         assert "fl_" not in page
-        world.api.client.failures[c.ReadCensus] = [Unavailable("the gateway is away")]
+        world.api.client.failures[ReadCensus] = [Unavailable("the gateway is away")]
         page = (await visitor.get("/service")).text
         assert "Ray does not say now." in page
         assert "Nothing is known of them now." in page
@@ -510,7 +514,7 @@ def test_live_parts_come_and_end_with_the_session(path: str, names: list[str]) -
         assert stream.headers["content-type"] == "text/event-stream"
         assert [line[7:] for line in stream.text.splitlines() if line.startswith("event: ")] == names
         assert all(line.startswith(("event: ", "data: ", "retry: ")) for line in stream.text.splitlines() if line)
-        world.api.client.failures[c.FindSession] = []
+        world.api.client.failures[FindSession] = []
         await visitor.post("/sign-out")
         gone = await world.api.stream(url, lambda _: True, Cookie=cookie)
         assert gone.status_code == 303

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import commands as c
+from actors.commands.events import EventView, ListEvents
 from api.events import sse, tail
 from domain.errors import NotFound, Overloaded, StoreUnavailable
 from tests.unit.api.fake_api import NOW_MS, Api, problem, run
@@ -24,25 +24,25 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "LOOK_BACK_S", 0.005)
 
 
-def event(n: int, kind: str = "open", at_ms: int = NOW_MS) -> c.EventView:
+def event(n: int, kind: str = "open", at_ms: int = NOW_MS) -> EventView:
     """The event with number `n` of its millisecond."""
     fields = msgspec.Raw(json.dumps({"type": kind, "n": n}).encode())
-    return c.EventView(id=f"evt_{at_ms:012x}7{n:019x}", type=kind, time_ms=at_ms, fields=fields)
+    return EventView(id=f"evt_{at_ms:012x}7{n:019x}", type=kind, time_ms=at_ms, fields=fields)
 
 
 def ids(text: str) -> list[str]:
     return [line.removeprefix("id: ") for line in text.splitlines() if line.startswith("id: ")]
 
 
-def record(api: Api, *events: c.EventView) -> None:
+def record(api: Api, *events: EventView) -> None:
     api.client.events = sorted([*api.client.events, *events], key=lambda e: e.id, reverse=True)
 
 
 async def looked(api: Api, times: int) -> None:
     """Returns when the stream has looked at the ledger so many times more."""
-    until = len(api.client.called(c.ListEvents)) + times
+    until = len(api.client.called(ListEvents)) + times
     async with asyncio.timeout(10):
-        while len(api.client.called(c.ListEvents)) < until:
+        while len(api.client.called(ListEvents)) < until:
             await asyncio.sleep(0)
 
 
@@ -103,7 +103,7 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     async def scenario() -> None:
         async with Api() as api:
             (account,) = api.client.accounts.values()
-            follower = tail.EventTail(api.client, c.ListEvents(account=account))
+            follower = tail.EventTail(api.client, ListEvents(account=account))
             record(api, *(event(n) for n in range(500)))
             await follower.begin(event(99).id)
             seen: list[str] = []
@@ -125,7 +125,7 @@ def test_ids_are_forgotten_with_time() -> None:
     async def scenario() -> None:
         async with Api() as api:
             (account,) = api.client.accounts.values()
-            follower = tail.EventTail(api.client, c.ListEvents(account=account))
+            follower = tail.EventTail(api.client, ListEvents(account=account))
             record(api, event(1), event(2, at_ms=NOW_MS + 20_000))
             await follower.begin(None)
             assert follower._known == {event(1).id, event(2, at_ms=NOW_MS + 20_000).id}
@@ -163,7 +163,7 @@ def test_filters_are_passed_on() -> None:
             await looked(api, 3)
             record(api, event(1, "open"), event(2, "click"))
             answer = await stream
-            (command, *_) = api.client.called(c.ListEvents)
+            (command, *_) = api.client.called(ListEvents)
 
             assert (command.type, command.message_id, command.recipient) == ("click", "m", "a@b.example")
             assert ids(answer.text) == [event(2).id]
@@ -194,10 +194,10 @@ def test_a_ledger_that_is_away_is_waited_for() -> None:
         async with Api() as api:
             stream = asyncio.create_task(api.stream(STREAM, lambda _: False))
             await looked(api, 2)
-            api.client.failures[c.ListEvents] = [StoreUnavailable("away")] * 3
+            api.client.failures[ListEvents] = [StoreUnavailable("away")] * 3
             record(api, event(1))
             await looked(api, 6)
-            api.client.failures[c.ListEvents] = [NotFound("the account is gone")]
+            api.client.failures[ListEvents] = [NotFound("the account is gone")]
             answer = await stream
 
             assert ids(answer.text) == [event(1).id]
@@ -210,7 +210,7 @@ def test_before_the_stream_begins_an_error_is_a_problem() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.ListEvents] = [StoreUnavailable("away")]
+            api.client.failures[ListEvents] = [StoreUnavailable("away")]
 
             problem(await api.call("GET", STREAM), 503, "store-unavailable")
 

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from actors import commands as c
+from actors.commands.accounts import Account, Authenticate, CreateAccount
+from actors.commands.loops import CreateLoop, ListLoops
 from api.http import operation
 from api.http.authentication import CACHE_TTL_S, Authenticator, key_hash
 from api.http.body import KIB, MAX_JSON_MARKS, MIB, beside_the_loop
@@ -137,9 +138,7 @@ def test_an_account_s_key_is_shown_once_and_only_its_hash_is_sent_on() -> None:
             assert set(made) == {"id", "name", "api_key"}
             assert made["api_key"].startswith("flk_")
             assert len(made["api_key"]) == 47
-            assert api.client.called(c.CreateAccount)[-1] == c.CreateAccount(
-                name="Ünï", key_hash=key_hash(made["api_key"])
-            )
+            assert api.client.called(CreateAccount)[-1] == CreateAccount(name="Ünï", key_hash=key_hash(made["api_key"]))
             for name in ("", " \n", None, "x" * 201):
                 answer = await api.call("POST", "/v1/accounts", key=ADMIN_KEY, json={"name": name})
                 assert pointers(problem(answer, 422, "invalid-input")) == ["/name"]
@@ -154,13 +153,13 @@ def test_a_known_key_is_looked_up_again_after_a_few_seconds() -> None:
     async def scenario() -> None:
         nonlocal now_s
         client = FakeClient()
-        client.accounts[key_hash("known")] = c.Account(no=1, id="acc_1", name="")
+        client.accounts[key_hash("known")] = Account(no=1, id="acc_1", name="")
         authenticator = Authenticator(client, ADMIN_KEY, lambda: now_s)
 
         async def asked(key: str) -> int:
             with contextlib.suppress(Refused):
                 await authenticator.account_for(Access.ACCOUNT, f"bearer {key}")
-            return len(client.called(c.Authenticate))
+            return len(client.called(Authenticate))
 
         assert [await asked("known"), await asked("known")] == [1, 1]
         now_s += CACHE_TTL_S
@@ -176,7 +175,7 @@ def test_a_key_that_cannot_be_looked_up_is_no_wrong_key() -> None:
     async def scenario() -> None:
         async with Api() as api:
             stranger = await api.new_key()
-            api.client.failures[c.Authenticate].append(e.Unavailable("the gateway is away"))
+            api.client.failures[Authenticate].append(e.Unavailable("the gateway is away"))
             answer = await api.call("GET", LOOPS, key=stranger)
 
             problem(answer, 503, "unavailable")
@@ -463,7 +462,7 @@ def test_a_client_that_goes_away_gets_no_answer_and_does_no_harm() -> None:
             await api.app(scope, gone, send)
 
             assert sent == []
-            assert not api.client.called(c.CreateLoop)
+            assert not api.client.called(CreateLoop)
 
     run(scenario())
 
@@ -521,7 +520,7 @@ def test_errors_of_the_actors_become_problems(
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.ListLoops].append(error)
+            api.client.failures[ListLoops].append(error)
             answer = await api.call("GET", LOOPS)
 
             expected = STORE_UNAVAILABLE.advice if slug == STORE_UNAVAILABLE.slug else "no"
@@ -536,7 +535,7 @@ def test_where_the_store_is_tells_the_log_alone(caplog: pytest.LogCaptureFixture
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.ListLoops].append(e.StoreUnavailable("no connection to 10.1.2.3 port 5432"))
+            api.client.failures[ListLoops].append(e.StoreUnavailable("no connection to 10.1.2.3 port 5432"))
             answer = await api.call("GET", LOOPS)
 
             problem(answer, 503, "store-unavailable")
@@ -551,7 +550,7 @@ def test_an_unexpected_error_tells_nothing_and_is_logged(caplog: pytest.LogCaptu
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.ListLoops].append(RuntimeError("the secret is 42"))
+            api.client.failures[ListLoops].append(RuntimeError("the secret is 42"))
             answer = await api.call("GET", LOOPS)
 
             problem(answer, 500, "internal-error")

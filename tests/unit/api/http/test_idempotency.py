@@ -9,7 +9,8 @@ from typing import Any
 import httpx
 import pytest
 
-from actors import commands as c
+from actors.commands.loops import CreateLoop
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from api.http import idempotency
 from domain import errors as e
 from tests.unit.api.fake_api import ADMIN_KEY, Api, problem, run
@@ -37,7 +38,7 @@ def test_a_repeated_request_gets_the_same_answer() -> None:
             assert (is_replayed(first), is_replayed(second)) == (False, True)
             assert (second.status_code, second.content) == (201, first.content)
             assert second.headers["location"] == first.headers["location"]
-            assert len(api.client.called(c.CreateLoop)) == 1
+            assert len(api.client.called(CreateLoop)) == 1
 
     run(scenario())
 
@@ -65,7 +66,7 @@ def test_an_answer_sealed_with_another_master_key_is_refused_in_words() -> None:
         async with Api() as api:
             await post(api, "k")
             ((name, (fingerprint, _)),) = api.client.answers.items()
-            other = c.StoredAnswer(status=201, content_type="application/json", body=b"sealed otherwise")
+            other = StoredAnswer(status=201, content_type="application/json", body=b"sealed otherwise")
             api.client.answers[name] = (fingerprint, other)
 
             problem(await post(api, "k"), 422, "idempotency-key-reused")
@@ -78,9 +79,9 @@ def test_the_same_key_at_the_same_time_is_carried_out_once() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            gate = api.client.gates[c.CreateLoop] = asyncio.Event()
+            gate = api.client.gates[CreateLoop] = asyncio.Event()
             first = asyncio.create_task(post(api, "k"))
-            await api.client.entered[c.CreateLoop].wait()
+            await api.client.entered[CreateLoop].wait()
             second = await post(api, "k")
 
             problem(second, 409, "idempotency-key-in-progress")
@@ -88,7 +89,7 @@ def test_the_same_key_at_the_same_time_is_carried_out_once() -> None:
             gate.set()
             assert (await first).status_code == 201
             assert is_replayed(await post(api, "k"))
-            assert len(api.client.called(c.CreateLoop)) == 1
+            assert len(api.client.called(CreateLoop)) == 1
 
     run(scenario())
 
@@ -101,7 +102,7 @@ def test_many_at_once_make_one_loop() -> None:
             answers = await asyncio.gather(*(post(api, "k") for _ in range(20)))
 
             assert sorted({a.status_code for a in answers}) == [201, 409]
-            assert len(api.client.called(c.CreateLoop)) == 1
+            assert len(api.client.called(CreateLoop)) == 1
 
     run(scenario())
 
@@ -139,7 +140,7 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
             )
 
             problem(answer, 400, "malformed-request")
-            assert not api.client.called(c.CreateLoop)
+            assert not api.client.called(CreateLoop)
 
     run(scenario())
 
@@ -163,7 +164,7 @@ def test_a_mistake_in_the_request_uses_up_no_key() -> None:
             problem(await post(api, "k", {"url": "x"}), 422, "invalid-input")
             problem(await post(api, "k", path=f"{LOOPS}?a=1"), 422, "invalid-input")
 
-            assert not api.client.called(c.ClaimKey)
+            assert not api.client.called(ClaimKey)
             assert (await post(api, "k")).status_code == 201
 
     run(scenario())
@@ -198,11 +199,11 @@ def test_an_error_that_a_retry_may_cure_frees_the_key(error: Exception, status: 
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.CreateLoop].append(error)
+            api.client.failures[CreateLoop].append(error)
             assert (await post(api, "k")).status_code == status
             assert (await post(api, "k")).status_code == 201
 
-            seeds = [command.seed for command in api.client.called(c.CreateLoop)]
+            seeds = [command.seed for command in api.client.called(CreateLoop)]
             assert len(seeds) == 2
             assert len(set(seeds)) == 1
             assert seeds[0] is not None
@@ -215,7 +216,7 @@ def test_an_answer_that_cannot_be_kept_is_given_all_the_same() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.KeepAnswer].append(e.StoreUnavailable("away"))
+            api.client.failures[KeepAnswer].append(e.StoreUnavailable("away"))
             first = await post(api, "k")
             assert first.status_code == 201
             problem(await post(api, "k"), 409, "idempotency-key-in-progress")
@@ -232,10 +233,10 @@ def test_a_key_that_cannot_be_claimed_lets_nothing_happen() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.ClaimKey].append(e.StoreUnavailable("away"))
+            api.client.failures[ClaimKey].append(e.StoreUnavailable("away"))
 
             problem(await post(api, "k"), 503, "store-unavailable")
-            assert not api.client.called(c.CreateLoop)
+            assert not api.client.called(CreateLoop)
 
     run(scenario())
 
@@ -266,6 +267,6 @@ def test_other_methods_have_no_keys() -> None:
             for _ in range(2):
                 answer = await api.call("PATCH", path, json={}, headers={"Idempotency-Key": "k"})
                 assert (answer.status_code, is_replayed(answer)) == (200, False)
-            assert not api.client.called(c.ClaimKey)
+            assert not api.client.called(ClaimKey)
 
     run(scenario())

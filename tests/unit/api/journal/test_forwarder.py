@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from actors.commands import Command
+from actors.commands.command import Command
 from api.journal.forwarder import Forwarder, ForwarderLimits
 from api.journal.journal import Journal, JournalLimits
 from domain.errors import InvalidInput, Overloaded, StoreUnavailable, Unavailable, UnknownIntake

@@ -14,7 +14,7 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.commands import ReadMetrics
+from actors.commands.service import ReadMetrics
 from actors.metrics import catalogue as m
 from actors.metrics.registry import Tallies
 from actors.metrics.snapshots import Readings, Spread

@@ -16,7 +16,8 @@ from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 from starlette.routing import Route
 
-from actors import commands as c
+from actors.commands.deliveries import AttemptView, DeliveryView
+from actors.commands.events import EventView
 from api.app import FrontEnd
 from api.http.operation import Access
 from api.http.problems import KINDS
@@ -239,7 +240,7 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
             for action in ("pause", "pause", "resume", "rotate-secret"):
                 await ask("POST", f"{item}/{action}")
             api.client.deliveries[loop["id"]] = [_delivery()]
-            api.client.events = [c.EventView(id="evt_1", type="open", time_ms=NOW_MS, fields=msgspec.Raw(b"{}"))]
+            api.client.events = [EventView(id="evt_1", type="open", time_ms=NOW_MS, fields=msgspec.Raw(b"{}"))]
             for path in (item, f"{item}/secret", f"{item}/verification-file", f"{item}/deliveries", LOOPS):
                 await ask("GET", path)
             message = {"recipient": "a@b.example", "id": "m", "links": ["https://a.example/"]}
@@ -273,11 +274,11 @@ def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> 
     assert checker.seen == {(method, path) for path, method, _ in operations(document)}
 
 
-def _delivery() -> c.DeliveryView:
-    attempt = c.AttemptView(
+def _delivery() -> DeliveryView:
+    attempt = AttemptView(
         no=1, at_ms=NOW_MS, duration_ms=1, status=None, error="timeout", response_excerpt="", address=None
     )
-    return c.DeliveryView(
+    return DeliveryView(
         id="dlv_1",
         event="evt_1",
         type="open",

@@ -7,13 +7,14 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import AttemptView, DeliveryView, ListDeliveries, RetryDelivery, StartReplay
+from actors.commands.loops import Health
 from domain.errors import Conflict
 from tests.unit.api.fake_api import NOW_MS, Api, pointers, problem, run
 
 LOOPS = "/v1/feedback-loops"
 SINCE = "2026-01-01T00:00:00Z"
-ATTEMPT = c.AttemptView(
+ATTEMPT = AttemptView(
     no=1,
     at_ms=NOW_MS,
     duration_ms=7,
@@ -24,7 +25,7 @@ ATTEMPT = c.AttemptView(
     response_bytes=2,
     response_headers="Server: nginx\nX-Time: 12:30\nX-Cu",
 )
-DELIVERY = c.DeliveryView(
+DELIVERY = DeliveryView(
     id="dlv_1",
     event="evt_1",
     type="click",
@@ -54,7 +55,7 @@ def test_deliveries_are_listed_with_their_attempts() -> None:
             query["until"] = "2026-01-01T00:00:00.124Z"
             page = (await api.call("GET", path, params=query)).json()
 
-            command = api.client.called(c.ListDeliveries)[-1]
+            command = api.client.called(ListDeliveries)[-1]
             assert (command.since_ms, command.until_ms) == (NOW_MS - 123, NOW_MS + 1)
             assert none["data"] == []
             assert page["next"] == "1"
@@ -129,7 +130,7 @@ def test_a_delivery_under_way_is_not_retried() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.failures[c.RetryDelivery] = [Conflict("An attempt is under way. Wait for what comes of it.")]
+            api.client.failures[RetryDelivery] = [Conflict("An attempt is under way. Wait for what comes of it.")]
             document = problem(await api.call("POST", "/v1/deliveries/dlv_1/retry"), 409, "conflict")
 
             assert "under way" in document["detail"]
@@ -179,7 +180,7 @@ def test_what_is_to_be_replayed_reaches_the_actors() -> None:
             path = f"{LOOPS}/{(await api.loop())['id']}/replay"
             body = {"since": SINCE, "until": "2026-01-01T02:00:00+01:00", "state": "all"}
             assert (await api.call("POST", path, json=body)).status_code == 202
-            (command,) = api.client.called(c.StartReplay)
+            (command,) = api.client.called(StartReplay)
 
             assert (command.which, command.since_ms) == ("all", NOW_MS - 123)
             assert command.until_ms == NOW_MS - 123 + 3_600_000
@@ -206,7 +207,7 @@ def test_every_wrong_field_of_a_replay_is_named(body: Any, expected: list[str]) 
         async with Api() as api:
             path = f"{LOOPS}/{(await api.loop())['id']}/replay"
             assert pointers(problem(await api.call("POST", path, json=body), 422, "invalid-input")) == expected
-            assert api.client.called(c.StartReplay) == []
+            assert api.client.called(StartReplay) == []
 
     run(scenario())
 
@@ -217,7 +218,7 @@ def test_a_loop_tells_how_its_handler_does() -> None:
     async def scenario() -> None:
         async with Api() as api:
             loop_id = (await api.loop())["id"]
-            api.client.health[loop_id] = c.Health(
+            api.client.health[loop_id] = Health(
                 breaker="open",
                 failing_since_ms=NOW_MS,
                 last_success_ms=NOW_MS - 1,

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from actors import commands as c
+from actors.commands.loops import ChangeLoop, CreateLoop, ListLoops, SampleResult, SendSample
 from domain import verification
 from domain.errors import InvalidInput
 from domain.values import Trigger
@@ -23,7 +23,7 @@ def test_a_new_loop_has_the_contract_s_fields() -> None:
             loop = await api.loop()
             again = (await api.call("GET", f"{LOOPS}/{loop['id']}")).json()
 
-            (command,) = api.client.called(c.CreateLoop)
+            (command,) = api.client.called(CreateLoop)
             token = api.client.loops[loop["id"]][1].verification_token
             secret = loop.pop("secret")
             assert secret.startswith("whsec_")
@@ -128,7 +128,7 @@ def test_every_wrong_field_is_named(body: Any, expected: list[str]) -> None:
             answer = await api.call("POST", LOOPS, json=body)
 
             assert pointers(problem(answer, 422, "invalid-input")) == expected
-            assert not api.client.called(c.CreateLoop)
+            assert not api.client.called(CreateLoop)
 
     run(scenario())
 
@@ -152,7 +152,7 @@ def test_a_refusal_by_the_actors_keeps_its_pointers() -> None:
     async def scenario() -> None:
         async with Api() as api:
             refusal = InvalidInput("url is at a private address", [("/url", "is at a private address")])
-            api.client.failures[c.CreateLoop].append(refusal)
+            api.client.failures[CreateLoop].append(refusal)
             answer = await api.call("POST", LOOPS, json={"url": "http://10.0.0.1/", "triggers": ["open"]})
 
             found = problem(answer, 422, "invalid-input")
@@ -172,7 +172,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else() -> None:
             changed = await api.call("PATCH", path, json=body)
 
             assert changed.status_code == 200
-            assert api.client.called(c.ChangeLoop)[0].changes == {
+            assert api.client.called(ChangeLoop)[0].changes == {
                 "rate_limit": None,
                 "description": "new",
                 "tags": [],
@@ -232,7 +232,7 @@ def test_lists_are_paged_by_cursor() -> None:
                 query["cursor"] = page["next"]
 
             assert found == made
-            assert [x.limit for x in api.client.called(c.ListLoops)] == [2, 2, 2]
+            assert [x.limit for x in api.client.called(ListLoops)] == [2, 2, 2]
             answer = await api.call("GET", LOOPS, params={"cursor": "x"})
             assert pointers(problem(answer, 422, "invalid-input")) == ["/cursor"]
 
@@ -323,7 +323,7 @@ def test_a_sample_is_sent_to_an_active_loop_only() -> None:
             data = {"fields": {"a": [1, None]}}
             answer = await api.call("POST", f"{LOOPS}/{active['id']}/test", json={"type": "open", "data": data})
             assert answer.json() == {"status": 200, "duration_ms": 12, "response_excerpt": "OK", "error": None}
-            assert api.client.called(c.SendSample)[-1].data == data
+            assert api.client.called(SendSample)[-1].data == data
 
     run(scenario())
 
@@ -335,7 +335,7 @@ def test_check_now_tests_every_active_loop() -> None:
         async with Api() as api:
             await api.loop()
             good, bad = [(await api.loop(active=True))["id"] for _ in range(2)]
-            api.client.samples[bad] = c.SampleResult(
+            api.client.samples[bad] = SampleResult(
                 loop_id=bad, status=None, duration_ms=3, response_excerpt="", error="timeout"
             )
             checked = (await api.call("POST", f"{LOOPS}/check")).json()

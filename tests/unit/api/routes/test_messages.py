@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors import commands as c
+from actors.commands.events import EventView, ListEvents
+from actors.commands.messages import RegisterMessages
+from actors.commands.service import CheckReadiness
 from api.messages import ndjson
 from api.observability.readiness import STARTING, TIMEOUT_S, Readiness
 from domain.errors import StoreUnavailable, Unavailable
@@ -56,7 +58,7 @@ def test_a_message_gets_its_tracking_urls() -> None:
             no, key = 1, api.client.messages[1, "m-1"].key
             assert made["open_url"] == f"https://t.example/o/{api.tokens.open(no, key)}"
             assert made["unsubscribe_url"] == f"https://t.example/u/{api.tokens.unsubscribe(no, key)}"
-            (command,) = api.client.called(c.RegisterMessages)
+            (command,) = api.client.called(RegisterMessages)
             (spec,) = command.messages
             assert (spec.database, spec.profile, spec.mailing, spec.links) == ("1", "123", "9", links[:2])
 
@@ -176,7 +178,7 @@ def test_a_message_is_read_with_its_history() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            event = c.EventView(id="evt_1", type="open", time_ms=NOW_MS, fields=msgspec.Raw(b'{"ip":"192.0.2.1"}'))
+            event = EventView(id="evt_1", type="open", time_ms=NOW_MS, fields=msgspec.Raw(b'{"ip":"192.0.2.1"}'))
             api.client.events.append(event)
             body = GOOD | {"id": "<a/b?é@x>", "tags": ["t"], "links": ["https://a.example/"]}
             made = (await api.call("POST", MESSAGES, json=body)).json()
@@ -244,9 +246,9 @@ def test_many_lines_are_registered_in_chunks_two_at_a_time() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            gate = api.client.gates[c.RegisterMessages] = asyncio.Event()
+            gate = api.client.gates[RegisterMessages] = asyncio.Event()
             posting = asyncio.create_task(post_lines(api, [GOOD | {"id": str(n)} for n in range(2_250)]))
-            while api.client.running[c.RegisterMessages] < 2:
+            while api.client.running[RegisterMessages] < 2:
                 await asyncio.sleep(0)
             for _ in range(1_000):
                 await asyncio.sleep(0)
@@ -254,9 +256,9 @@ def test_many_lines_are_registered_in_chunks_two_at_a_time() -> None:
             answers = await posting
 
             assert [a["id"] for a in answers] == [str(n) for n in range(2_250)]
-            commands = api.client.called(c.RegisterMessages)
+            commands = api.client.called(RegisterMessages)
             assert [len(x.messages) for x in commands] == [500, 500, 500, 500, 250]
-            assert api.client.most_running[c.RegisterMessages] == 2
+            assert api.client.most_running[RegisterMessages] == 2
 
     run(scenario())
 
@@ -293,7 +295,7 @@ def test_an_error_that_concerns_all_lines_ends_the_request() -> None:
         async with Api() as api:
             lines = "\n".join(json.dumps(GOOD) for _ in range(1200))
             headers = NDJSON | {"Idempotency-Key": "k"}
-            api.client.failures[c.RegisterMessages] += [StoreUnavailable("away")]
+            api.client.failures[RegisterMessages] += [StoreUnavailable("away")]
             first = await api.call("POST", MESSAGES, content=lines, headers=headers)
             problem(first, 503, "store-unavailable")
             again = await api.call("POST", MESSAGES, content=lines, headers=headers)
@@ -313,7 +315,7 @@ def test_a_body_without_lines_or_with_too_many_is_refused() -> None:
             for body in (b"", b"\n \r\n", b"{}\n" * (ndjson.MAX_LINES + 1), b"\n" * 1_000_000):
                 found = problem(await api.call("POST", MESSAGES, content=body, headers=NDJSON), 422, "invalid-input")
                 assert "line" in found["detail"]
-            assert not api.client.called(c.RegisterMessages)
+            assert not api.client.called(RegisterMessages)
 
     run(scenario())
 
@@ -377,14 +379,14 @@ def test_events_are_listed_by_what_is_asked_for() -> None:
     async def scenario() -> None:
         async with Api() as api:
             api.client.events += [
-                c.EventView(id=f"evt_{n}", type="click", time_ms=NOW_MS, fields=msgspec.Raw(b'{"first":1}'))
+                EventView(id=f"evt_{n}", type="click", time_ms=NOW_MS, fields=msgspec.Raw(b'{"first":1}'))
                 for n in range(3)
             ]
             query = {"type": "click", "message": "m", "recipient": "j@x", "since": "2026-01-01T00:00:00Z", "limit": "2"}
             page = (await api.call("GET", "/v1/events", params=query)).json()
             rest = (await api.call("GET", "/v1/events", params=query | {"cursor": page["next"]})).json()
 
-            (command, _) = api.client.called(c.ListEvents)
+            (command, _) = api.client.called(ListEvents)
             assert (command.message_id, command.recipient, command.since_ms) == ("m", "j@x", NOW_MS - 123)
             assert [e["id"] for e in page["data"] + rest["data"]] == ["evt_0", "evt_1", "evt_2"]
             assert page["data"][0]["fields"] == {"first": 1}
@@ -424,7 +426,7 @@ def test_readiness_lists_what_is_missing() -> None:
             assert problem(answer, 503, "not-ready")["problems"] == ["the disk is full", "no supervisor"]
             assert answer.headers["retry-after"] == "1"
 
-            api.client.failures[c.CheckReadiness].append(Unavailable("the gateway is away"))
+            api.client.failures[CheckReadiness].append(Unavailable("the gateway is away"))
             found = problem(await api.http.get("/readyz"), 503, "not-ready")
             assert found["problems"] == ["the disk is full", "the gateway is away"]
 
@@ -436,7 +438,7 @@ def test_readiness_does_not_wait_for_long() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            api.client.gates[c.CheckReadiness] = asyncio.Event()
+            api.client.gates[CheckReadiness] = asyncio.Event()
             readiness = Readiness(api.client, api.journal, "http://here", timeout_s=0.01)
             starting, found = await readiness.problems()
 

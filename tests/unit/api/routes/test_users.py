@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from actors import commands as c
+from actors.commands.users import SignIn
 from tests.unit.api.fake_api import ADMIN_KEY, Api, pointers, problem, run
 
 USERS = "/v1/users"
@@ -19,7 +19,7 @@ def test_a_user_is_made_with_a_password_that_is_told_once() -> None:
             body = {"email": "bob@example.com", "account": ann["account"]}
             bob = await api.call("POST", USERS, key=ADMIN_KEY, json=body)
             assert (bob.status_code, bob.json()["account"]) == (201, ann["account"])
-            signed_in = await api.client.call(c.SignIn(email=ann["email"], password=ann["password"], address=""))
+            signed_in = await api.client.call(SignIn(email=ann["email"], password=ann["password"], address=""))
             assert signed_in.token is not None
             listed = (await api.call("GET", USERS, key=ADMIN_KEY)).json()
             assert [user["email"] for user in listed["data"]] == ["ann@example.com", "bob@example.com"]
@@ -54,7 +54,7 @@ def test_a_user_gets_another_password_and_is_removed() -> None:
         async with Api() as api:
             body = {"email": "ann@example.com", "account_name": "Acme"}
             ann = (await api.call("POST", USERS, key=ADMIN_KEY, json=body)).json()
-            await api.client.call(c.SignIn(email=ann["email"], password=ann["password"], address=""))
+            await api.client.call(SignIn(email=ann["email"], password=ann["password"], address=""))
             reset = (await api.call("POST", f"{USERS}/{ann['id']}/password", key=ADMIN_KEY)).json()
             assert reset["password"] != ann["password"]
             assert api.client.sessions == {}

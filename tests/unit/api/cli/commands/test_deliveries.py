@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 import msgspec
 import pytest
 
-from actors import commands as c
+from actors.commands.deliveries import AttemptView, DeliveryView, GetReplay, ListDeliveries, StartReplay
+from actors.commands.events import EventView, ListEvents
 from api.cli.commands import events, replay
 from api.cli.durations import moment
 from api.events import sse
@@ -24,7 +25,7 @@ from tests.paths import ROOT
 from tests.unit.api.cli.fake_service import Served, served
 from tests.unit.api.fake_api import NOW_MS
 
-ATTEMPT = c.AttemptView(
+ATTEMPT = AttemptView(
     no=1,
     at_ms=NOW_MS,
     duration_ms=7,
@@ -45,8 +46,8 @@ def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         yield running
 
 
-def delivery(n: int, state: str = "dead") -> c.DeliveryView:
-    return c.DeliveryView(
+def delivery(n: int, state: str = "dead") -> DeliveryView:
+    return DeliveryView(
         id=f"dlv_{n}",
         event=f"evt_{n}",
         type="click",
@@ -57,9 +58,9 @@ def delivery(n: int, state: str = "dead") -> c.DeliveryView:
     )
 
 
-def event(n: int, kind: str = "open", **fields: object) -> c.EventView:
+def event(n: int, kind: str = "open", **fields: object) -> EventView:
     raw = msgspec.Raw(json.dumps({"recipient": "a@b.example", **fields}).encode())
-    return c.EventView(id=f"evt_{NOW_MS:012x}7{n:019x}", type=kind, time_ms=NOW_MS, fields=raw)
+    return EventView(id=f"evt_{NOW_MS:012x}7{n:019x}", type=kind, time_ms=NOW_MS, fields=raw)
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
@@ -75,7 +76,7 @@ def test_deliveries_are_listed_across_pages(service: Served) -> None:
     loop_id = service.loop()
     service.client.deliveries[loop_id] = [delivery(n) for n in range(300)]
     table = service.run("deliveries", "list", loop_id, "--limit", "250", "--state", "dead", "--type", "click")
-    command = service.client.called(c.ListDeliveries)[-1]
+    command = service.client.called(ListDeliveries)[-1]
 
     lines = table.out.splitlines()
     assert (len(lines), lines[1].split()[0], lines[250].split()[0]) == (252, "dlv_0", "dlv_249")
@@ -114,17 +115,17 @@ def test_a_replay_is_followed_to_its_end(service: Served) -> None:
     """The command ends when the replay has, whatever the service does meanwhile, and shows what came of it."""
     loop_id = service.loop()
     service.client.deliveries[loop_id] = [delivery(1)]
-    service.client.failures[c.GetReplay] = [StoreUnavailable("away")]
+    service.client.failures[GetReplay] = [StoreUnavailable("away")]
 
     def finish() -> None:
-        eventually(lambda: len(service.client.called(c.GetReplay)) > 3)
+        eventually(lambda: len(service.client.called(GetReplay)) > 3)
         service.client.advance_replay(loop_id, "rpl_1", done=1, state="done")
 
     finishing = threading.Thread(target=finish)
     finishing.start()
     shown = service.run("replay", "start", loop_id, "--since", "1d", "--state", "all", "--json")
     finishing.join()
-    (command,) = service.client.called(c.StartReplay)
+    (command,) = service.client.called(StartReplay)
 
     assert (shown.code, json.loads(shown.out)["state"], json.loads(shown.out)["done"]) == (0, "done", 1)
     assert command.which == "all"
@@ -152,7 +153,7 @@ def test_ctrl_c_leaves_a_replay_running_and_says_so(service: Served) -> None:
     process = subprocess.Popen(
         command, env=service.environment, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    eventually(lambda: len(service.client.called(c.GetReplay)) > 0)
+    eventually(lambda: len(service.client.called(GetReplay)) > 0)
     process.send_signal(signal.SIGINT)
     _, told = process.communicate(timeout=60)
 
@@ -167,7 +168,7 @@ def test_events_are_shown_as_they_come(service: Served) -> None:
     """A line for each from now on, with nothing in it that a terminal obeys; --count ends it."""
 
     def record() -> None:
-        eventually(lambda: len(service.client.called(c.ListEvents)) > 2)
+        eventually(lambda: len(service.client.called(ListEvents)) > 2)
         service.client.events = [event(2, "click", original="https://x.example/\x1b[2J"), event(1)]
 
     recording = threading.Thread(target=record)
@@ -178,17 +179,17 @@ def test_events_are_shown_as_they_come(service: Served) -> None:
     first, second = shown.out.splitlines()
     assert [word in first for word in ("open", "a@b.example")] == [True, True]
     assert [word in second for word in ("click", "original=https://x.example/\\x1b[2J")] == [True, True]
-    assert service.client.called(c.ListEvents)[0].recipient == "a@b.example"
+    assert service.client.called(ListEvents)[0].recipient == "a@b.example"
 
 
 def test_a_tail_goes_on_where_its_connection_broke(service: Served) -> None:
     """When the service ends the stream, the command connects again with the last id, and misses nothing."""
 
     def record() -> None:
-        eventually(lambda: len(service.client.called(c.ListEvents)) > 2)
+        eventually(lambda: len(service.client.called(ListEvents)) > 2)
         service.client.events = [event(1)]
-        eventually(lambda: service.client.called(c.ListEvents)[-1].after == event(1).id)
-        service.client.failures[c.ListEvents] = [RuntimeError("the stream breaks")]
+        eventually(lambda: service.client.called(ListEvents)[-1].after == event(1).id)
+        service.client.failures[ListEvents] = [RuntimeError("the stream breaks")]
         service.client.events = [event(3), event(2), event(1)]
 
     recording = threading.Thread(target=record)

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from actors import commands as c
+from actors.commands.loops import ChangeLoop, CreateLoop, Health, SampleResult, SendSample
+from actors.commands.messages import RegisterMessages
 from domain.errors import StoreUnavailable
 from tests.paths import ROOT
 from tests.unit.api.cli.fake_service import Served, served
@@ -50,7 +51,7 @@ def test_a_newcomer_gets_from_an_account_to_a_sample(service: Served) -> None:
     assert service.run("loops", "verify", loop_id) == (0, f"{loop_id} is active\n", "")
 
     sample = service.run("loops", "test", loop_id, "--data", '{"recipient": "x@y.example"}')
-    (command,) = service.client.called(c.SendSample)
+    (command,) = service.client.called(SendSample)
     assert (sample.code, command.type, command.data) == (0, "open", {"recipient": "x@y.example"})
     assert "200 ok" in sample.out
 
@@ -73,7 +74,7 @@ def test_every_setting_of_a_loop_can_be_given(service: Served) -> None:
 def test_loops_are_listed_shown_and_changed(service: Served) -> None:
     """A loop that fails says since when; pausing and resuming answer with the state; the JSON is the API's."""
     first, second = service.loop(active=True), service.loop()
-    service.client.health[first] = c.Health(breaker="open", failing_since_ms=NOW_MS, failures=12)
+    service.client.health[first] = Health(breaker="open", failing_since_ms=NOW_MS, failures=12)
 
     lines = service.run("loops", "list").out.splitlines()
     assert [first in lines[1], "12 failures since" in lines[1], "probing" in lines[1]] == [True] * 3
@@ -94,7 +95,7 @@ def test_what_is_not_given_stays_when_a_loop_is_updated(service: Served) -> None
 
     def changes(*options: str) -> dict[str, object]:
         assert service.run("loops", "update", loop_id, *options).code == 0
-        called: dict[str, object] = service.client.called(c.ChangeLoop)[-1].changes
+        called: dict[str, object] = service.client.called(ChangeLoop)[-1].changes
         return called
 
     assert changes("--rate-limit", "none", "--no-ordered") == {"rate_limit": None, "ordered": False}
@@ -140,7 +141,7 @@ def test_deleting_wants_to_be_confirmed(service: Served, monkeypatch: pytest.Mon
 def test_a_handler_that_fails_makes_test_and_check_fail(service: Served) -> None:
     """Both end with 1, and say what the handler answered."""
     good, bad = service.loop(active=True), service.loop(active=True)
-    service.client.samples[bad] = c.SampleResult(
+    service.client.samples[bad] = SampleResult(
         loop_id=bad, status=500, duration_ms=3, response_excerpt="\x1b[31moh\u009b", error="status: 500 Oh"
     )
     tested, checked = service.run("loops", "test", bad), service.run("loops", "check")
@@ -182,19 +183,19 @@ def test_a_restart_of_the_service_is_waited_for(service: Served, monkeypatch: py
     """503 is tried again a few times, and a POST has a key, so that nothing is done twice."""
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
-    service.client.failures[c.CreateLoop] = [StoreUnavailable("away")] * 2
+    service.client.failures[CreateLoop] = [StoreUnavailable("away")] * 2
     shown = service.run("loops", "create", "https://h.example/", "--trigger", "open")
 
     assert (shown.code, waits) == (0, [1.0, 1.0])
     assert len(service.client.loops) == 1
-    assert len({command.seed for command in service.client.called(c.CreateLoop)}) == 1
+    assert len({command.seed for command in service.client.called(CreateLoop)}) == 1
 
 
 def test_a_message_is_registered(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracking URLs as a table or JSON; with --html the tracked HTML alone is on standard output."""
     link = "https://shop.example/"
     table = service.run("messages", "register", "a@b.example", "--link", link, "--tag", "t", "--profile", "1/2")
-    (command,) = service.client.called(c.RegisterMessages)
+    (command,) = service.client.called(RegisterMessages)
     (spec,) = command.messages
     assert (spec.recipient, spec.tags, spec.database, spec.profile) == ("a@b.example", ["t"], "1", "2")
     assert [link in table.out, "https://t.example/" in table.out] == [True, True]

@@ -26,7 +26,7 @@ class EventMinute(Crossing, frozen=True, kw_only=True):
     count: int
 
 
-class LoopFigures(Crossing, frozen=True, kw_only=True):
+class LoopStatistics(Crossing, frozen=True, kw_only=True):
     """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
 
     loop_id: str
@@ -36,7 +36,7 @@ class LoopFigures(Crossing, frozen=True, kw_only=True):
     last_event_ms: int | None
 
 
-class ListFigures(Command[list[LoopFigures]], frozen=True, kw_only=True):
+class ListStatistics(Command[list[LoopStatistics]], frozen=True, kw_only=True):
     """Of each of the loops, in their order, its attempts in the last `minutes` (a day at most are kept)."""
 
     account: Account

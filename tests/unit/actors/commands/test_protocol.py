@@ -1,0 +1,17 @@
+"""The protocol's table of commands."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+from actors import commands
+from actors.commands.command import Command
+from actors.commands.protocol import COMMANDS
+
+
+def test_every_command_of_the_package_can_cross_the_socket() -> None:
+    """A module that is missing in the protocol's table would lose its commands."""
+    for module in iter_modules(commands.__path__):
+        import_module(f"actors.commands.{module.name}")
+
+    in_package = [each for each in Command.__subclasses__() if each.__module__.startswith("actors.commands.")]
+    assert {each.__name__: each for each in in_package} == COMMANDS
