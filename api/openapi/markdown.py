@@ -1,88 +1,88 @@
-"""The reference page of the HTTP API, made from the OpenAPI document.
-
-python -m api.openapi.markdown > docs/reference/api.md
-"""
+"""Sections of the API reference in Markdown, made from the OpenAPI document, for `/docs` and docs/reference/api.md."""
 
 from __future__ import annotations
 
 import json
-import sys
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Any, Final
 
-from api.http.problems import KINDS
-from api.openapi import webhooks
-from api.openapi.document import openapi_document
-from api.openapi.html import usual_problems
-from api.routes import OPERATIONS
-from api.routes.openapi import with_documents
+from api.http.problems import PROBLEM_JSON
 
 Schema = dict[str, Any]
-#: Of a call: its path, its method and what the document says of it.
-Called = tuple[str, str, Schema]
+#: Statuses with the descriptions of their problems.
+Common = set[tuple[str, str]]
 
-_BEGINNING: Final = """\
-# HTTP API
+#: A problem of at least this many calls is listed once, at the top.
+COMMON_FROM: Final = 8
 
-{about}
-
-A running service has this page at `/docs`, the OpenAPI 3.1 document at `/openapi.json`, and an explanation of each
-problem at its `type`. What handlers get is on [a page of its own](events.md).
-
-This page is made from the operations in `api/routes`.
-
-Any call may also be answered by one of these problems; others are said beside the call.
-
-{usual}
-"""
+_COMMON: Final = "Any call can return one of these problems. Other problems are listed with the call.\n"
 _KEYS: Final = {"apiKey": "with an API key", "adminKey": "with the admin key"}
 
 
-def page() -> str:
-    """The page, in Markdown."""
-    operations = with_documents(OPERATIONS, "")
-    document = openapi_document(operations, "")
-    called = [(path, method, op) for path, item in document["paths"].items() for method, op in item.items()]
-    usual = usual_problems(operation for _, _, operation in called)
-    beginning = _BEGINNING.format(
-        about=document["info"]["description"], usual=_table(("status", "problems"), sorted(usual))
+def calls_section(document: Schema) -> Iterator[str]:
+    """The common problems, then every call, by tag."""
+    calls = [(path, method, call) for path, item in document["paths"].items() for method, call in item.items()]
+    common = _common_problems(call for _, _, call in calls)
+    yield _COMMON
+    yield table(("status", "problems"), sorted(common)) + "\n"
+    for tag in document["tags"]:
+        yield f"## {tag['name']}\n"
+        yield from (_call(*call, common) for call in calls if tag["name"] in call[2]["tags"])
+
+
+def webhooks_section(document: Schema) -> Iterator[str]:
+    """Every event that a handler receives."""
+    yield "## What a handler receives\n"
+    for event, item in document["webhooks"].items():
+        post = item["post"]
+        yield f"### {event}\n"
+        yield f"{post['description']}\n\nBody: {_contents(post['requestBody'])}\n"
+        yield table(("header", ""), ((f"`{p['name']}`", p["description"]) for p in post["parameters"])) + "\n"
+        responses = ((status, response["description"]) for status, response in post["responses"].items())
+        yield table(("response", "meaning"), responses) + "\n"
+
+
+def models_section(models: Schema) -> Iterator[str]:
+    """Every model with its fields."""
+    yield "## Models\n"
+    yield from (_model(name, schema) for name, schema in models.items())
+
+
+def table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    """A table; cells are Markdown, line breaks and bars in them included."""
+    lines = ("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows)
+    return "\n".join([f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines])
+
+
+def _common_problems(calls: Iterable[Schema]) -> Common:
+    found = Counter(
+        (status, response["description"])
+        for call in calls
+        for status, response in call["responses"].items()
+        if PROBLEM_JSON in response.get("content", {})
     )
-    events = webhooks.models()
-    models = ((name, model) for name, model in document["components"]["schemas"].items() if name not in events)
-    parts = [
-        beginning,
-        *(part for tag in document["tags"] for part in _tag(tag["name"], called, usual)),
-        "## Models\n",
-        *(_model(*model) for model in models),
-        "## Problems\n",
-        _table(("type", "status", "title"), ((f"`{k.type}`", str(k.status), k.title) for k in KINDS.values())),
-    ]
-    return "\n".join(parts) + "\n"
+    return {problem for problem, count in found.items() if count >= COMMON_FROM}
 
 
-def _tag(name: str, called: Iterable[Called], usual: set[tuple[str, str]]) -> Iterator[str]:
-    yield f"## {name}\n"
-    yield from (_call(*one, usual) for one in called if name in one[2]["tags"])
-
-
-def _call(path: str, method: str, operation: Schema, usual: set[tuple[str, str]]) -> str:
-    key = _KEYS.get("".join(name for scheme in operation["security"] for name in scheme), "without a key")
-    parts = [f"### {operation['summary']}\n", f"`{method.upper()} {path}`, {key}\n"]
-    if description := operation.get("description"):
+def _call(path: str, method: str, call: Schema, common: Common) -> str:
+    key = _KEYS.get("".join(name for scheme in call["security"] for name in scheme), "without a key")
+    parts = [f"### {call['summary']}\n", f"`{method.upper()} {path}`, {key}\n"]
+    if description := call.get("description"):
         parts.append(f"{description}\n")
-    if parameters := [p for p in operation.get("parameters", ()) if p["name"] != "Idempotency-Key"]:
+    if parameters := [p for p in call.get("parameters", ()) if p["name"] != "Idempotency-Key"]:
         rows = ((f"`{p['name']}`", p["in"], _type(p["schema"]), p.get("description", "")) for p in parameters)
-        parts.append(_table(("parameter", "in", "type", ""), rows) + "\n")
-    if body := operation.get("requestBody"):
+        parts.append(table(("parameter", "in", "type", ""), rows) + "\n")
+    if body := call.get("requestBody"):
         parts.append(f"Body: {_contents(body)}. {body['description']}\n")
         if example := next(iter(body["content"].values())).get("example"):
             parts.append(f"```text\n{json.dumps(example, indent=2)}\n```\n")
-    answers = (
+    responses = (
         (status, response["description"], _contents(response))
-        for status, response in operation["responses"].items()
-        if (status, response["description"]) not in usual
+        for status, response in call["responses"].items()
+        if (status, response["description"]) not in common
     )
-    return "\n".join([*parts, _table(("status", "", "body"), answers), ""])
+    return "\n".join([*parts, table(("status", "", "body"), responses), ""])
 
 
 def _contents(holder: Schema) -> str:
@@ -100,7 +100,7 @@ def _model(name: str, schema: Schema) -> str:
         for field, s in schema.get("properties", {}).items()
     )
     about = f"{schema['description']}\n\n" if schema.get("description") else ""
-    return f"### {name}\n\n{about}{_table(('field', 'type', '', ''), rows)}\n"
+    return f"### {name}\n\n{about}{table(('field', 'type', '', ''), rows)}\n"
 
 
 def _type(schema: Schema) -> str:
@@ -115,12 +115,3 @@ def _type(schema: Schema) -> str:
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
     return str(schema.get("format") or schema.get("type") or "anything")
-
-
-def _table(heads: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
-    lines = ("| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in row) + " |" for row in rows)
-    return "\n".join([f"| {' | '.join(heads)} |", f"|{'---|' * len(heads)}", *lines])
-
-
-if __name__ == "__main__":
-    sys.stdout.write(page())

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from api.openapi import markdown
-from docs._generate import cli
+from docs._generate import api, cli
 from tests.paths import ROOT
 
 
 def test_the_api_page_is_current() -> None:
-    """docs/reference/api.md is current; `python -m api.openapi.markdown` writes it."""
-    assert (ROOT / "docs/reference/api.md").read_text() == markdown.page()
+    """docs/reference/api.md is current; `python -m docs._generate.api` writes it."""
+    assert (ROOT / "docs/reference/api.md").read_text() == api.page()
 
 
 def test_the_page_of_the_command_line_is_current(monkeypatch: pytest.MonkeyPatch) -> None:

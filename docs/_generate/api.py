@@ -1,0 +1,47 @@
+"""Reference page of the HTTP API, made from the OpenAPI document.
+
+python -m docs._generate.api > docs/reference/api.md
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Final
+
+from api.http.problems import KINDS
+from api.openapi import webhooks
+from api.openapi.document import openapi_document
+from api.openapi.markdown import calls_section, models_section, table
+from api.routes import OPERATIONS
+from api.routes.openapi import with_documents
+
+_INTRODUCTION: Final = """\
+A running service has this page at `/docs`, the OpenAPI 3.1 document at `/openapi.json`, and an explanation of each
+problem at its `type`. What handlers receive is described on [another page](events.md).
+
+This page is made from the operations in `api/routes`.
+"""
+
+
+def page() -> str:
+    """The page, in Markdown."""
+    document = openapi_document(with_documents(OPERATIONS, ""), "")
+    events = webhooks.models()
+    models = {name: model for name, model in document["components"]["schemas"].items() if name not in events}
+    kinds = ((f"`{kind.type}`", str(kind.status), kind.title) for kind in KINDS.values())
+    return "\n".join(
+        [
+            "# HTTP API\n",
+            f"{document['info']['description']}\n",
+            _INTRODUCTION,
+            *calls_section(document),
+            *models_section(models),
+            "## Problems\n",
+            table(("type", "status", "title"), kinds),
+            "",
+        ]
+    )
+
+
+if __name__ == "__main__":
+    sys.stdout.write(page())
