@@ -24,11 +24,11 @@ from typing import Any
 import msgspec
 
 from actors.ledger.postgres.reader import PostgresLedgerReader
-from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.postgres.writer import PostgresLedgerWriter
 from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.ledger.writer import Ledger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
+from actors.ledger.writer import StoreWriter
 from benchmarks.postgres import SERVER
 from domain.delivery import AttemptOutcome
 from domain.tracking import EventToRecord
@@ -91,7 +91,7 @@ async def in_turn(work: list[Callable[[], Coroutine[Any, Any, Any]]], callers: i
     return [answers[n] for n in range(len(work))]
 
 
-async def write(ledger: Ledger, events: int, batch: int, loops: int, callers: int) -> None:
+async def write(ledger: StoreWriter, events: int, batch: int, loops: int, callers: int) -> None:
     """Records events and then the outcomes of their deliveries."""
     made = batches(events, batch, loops)
     label = f"{loops} loop(s), {batch} a batch, {callers} caller(s)"
@@ -137,7 +137,7 @@ def main() -> None:
     for loops, callers in mixes:
         with tempfile.TemporaryDirectory(dir=options.dir) as directory:
             path = Path(directory) / "ledger.sqlite"
-            asyncio.run(write(SQLiteLedger(path), options.events, options.batch, loops, callers))
+            asyncio.run(write(SQLiteLedgerWriter(path), options.events, options.batch, loops, callers))
             read(SQLiteLedgerReader(path), options.batch)
             print(f"{'file':48} {path.stat().st_size / options.events:8.0f} bytes an event")
     with running_server(**SERVER) as server:
@@ -145,7 +145,7 @@ def main() -> None:
         print(f"PostgreSQL {version}")
         for loops, callers in mixes:
             url = server.new_database()
-            asyncio.run(write(PostgresLedger(url), options.events, options.batch, loops, callers))
+            asyncio.run(write(PostgresLedgerWriter(url), options.events, options.batch, loops, callers))
             read(PostgresLedgerReader(url), options.batch)
             [(size,)] = server.run("SELECT pg_database_size(current_database())", url.rpartition("/")[2])
             print(f"{'database':48} {size / options.events:8.0f} bytes an event")

@@ -29,7 +29,7 @@ from actors.commands.users import CreateUser
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.metrics.snapshots import Readings
 from api.app import create_app
 from benchmarks.bench_attempt_log import build
@@ -89,7 +89,7 @@ def loop(account_id: str) -> FeedbackLoop:
     return made
 
 
-async def fill(ledger: SQLiteLedger, path: Path) -> list[str]:
+async def fill(ledger: SQLiteLedgerWriter, path: Path) -> list[str]:
     """The account, its loops, and their minutes; gives the loops' ids."""
     mapper = event_mapper()
     account = Account.open(uuid4(), "Bench", 1)
@@ -114,7 +114,7 @@ async def fill(ledger: SQLiteLedger, path: Path) -> list[str]:
 
 
 async def measure(path: Path) -> None:
-    ledger, reader = SQLiteLedger(path), SQLiteLedgerReader(path)
+    ledger, reader = SQLiteLedgerWriter(path), SQLiteLedgerReader(path)
     loop_ids = await fill(ledger, path)
 
     async def no_problems() -> list[str]:

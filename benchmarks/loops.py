@@ -29,7 +29,7 @@ import psutil
 
 from actors.adapters.uuid7 import UUID7s
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from api.http.authentication import key_hash
 from benchmarks.main_job import send
 from benchmarks.row import machine
@@ -48,7 +48,7 @@ SETTLED_S = 15.0
 
 async def seed(path: Path, loops: int, url: str) -> None:
     """Writes the account, its loops, and an event for each."""
-    mapper, ledger, reader = event_mapper(), SQLiteLedger(path), SQLiteLedgerReader(path)
+    mapper, ledger, reader = event_mapper(), SQLiteLedgerWriter(path), SQLiteLedgerReader(path)
     now_ms = time.time_ns() // 1_000_000
     account = AccountAggregate.open(ACCOUNT, "Many", now_ms)
     account.issue_api_key(key_hash(KEY), now_ms)

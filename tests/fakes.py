@@ -16,8 +16,8 @@ from eventsourcing.persistence import StoredEvent
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.ledger.writer import Ledger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
+from actors.ledger.writer import StoreWriter
 from actors.ports import FetchedProof, HttpRequest, HttpResponse
 from domain.account import Account
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
@@ -106,7 +106,7 @@ class ScriptedProofFetcher:
 class SwitchedLedger:
     """The real ledger, with switches that make it fail as it may."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: StoreWriter) -> None:
         self._ledger = ledger
         self.is_away = False
         #: Calls that were told so.
@@ -233,7 +233,7 @@ async def make_active(world: World) -> None:
 async def a_world(directory: Path, **settings: Any) -> AsyncIterator[World]:
     """Opens it in `directory`; `settings` are the loop's."""
     path = directory / "ledger.sqlite"
-    ledger = SQLiteLedger(path)
+    ledger = SQLiteLedgerWriter(path)
     reader = WatchedReader(path)
     mapper = event_mapper()
     now_ms = time.time_ns() // 1_000_000

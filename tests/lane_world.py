@@ -12,15 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from eventsourcing.sqlite import SQLiteDatastore
-
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.ledger.sqlite.read_connection import ReadConnection
-from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ports import HttpRequest, HttpResponse
 from domain.delivery import OfferedDelivery
 from domain.handler_policy import HandlerPolicy
@@ -135,9 +132,8 @@ class LaneWorld:
         self.loop_id, self.loop_no = loop_id, loop_no
         self.clock = VirtualClock(self.loop)
         self.reader = WatchedReader(path, self.clock)
-        self._reading = ReadConnection(path)
-        recorder = LedgerRecorder(SQLiteDatastore(str(path)))
-        self._direct = VirtualLedger(path, self.clock, recorder, self._reading)
+        self._reading = SQLiteReadConnection(path)
+        self._direct = VirtualLedger(path, self.clock, self._reading)
         self.ledger = RevivalLedger(self._direct, self)
         self._rng = random.Random(seed)
         self._look = sqlite3.connect(path, isolation_level=None)

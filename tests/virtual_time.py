@@ -14,9 +14,8 @@ from typing import Any, TypeVar
 
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.dialect import LedgerCursor
-from actors.ledger.sqlite.outbox import SQLiteRecording
-from actors.ledger.sqlite.recorder import LedgerRecorder
-from actors.ledger.writer import Ledger
+from actors.ledger.sqlite.outbox import SQLiteWrites
+from actors.ledger.writer import StoreWriter
 
 R = TypeVar("R")
 
@@ -118,8 +117,8 @@ class _Commits:
         self._connection.close()
 
 
-class VirtualLedger(Ledger):
+class VirtualLedger(StoreWriter):
     """The real ledger on a file that is there already; its commits take place in virtual time."""
 
-    def __init__(self, path: Path, clock: VirtualClock, recorder: LedgerRecorder, reading: Any) -> None:
-        super().__init__(_Commits(path), reading, SQLiteRecording(recorder), clock)  # type: ignore[arg-type]
+    def __init__(self, path: Path, clock: VirtualClock, reading: Any) -> None:
+        super().__init__(_Commits(path), reading, SQLiteWrites(), clock)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""How a tracking event is stored: what a writer of many encodes, and never builds the event for."""
+"""Encoding of tracking events for the event store, without building domain events."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.tracking import EventToRecord
 
 
 class TrackingEventState(msgspec.Struct):
-    """The stored state of a `domain.tracking_event.TrackingEventRecorded`, as its mapper reads it."""
+    """The stored state of a `domain.tracking_event.TrackingEventRecorded`, in the format of the event mapper."""
 
     account_no: int
     type: str
@@ -20,21 +20,31 @@ class TrackingEventState(msgspec.Struct):
     fields: str
 
 
+class DeliveredState(msgspec.Struct):
+    """The part of a `TrackingEventState` that handlers and API clients see."""
+
+    time_ms: int
+    #: The fields of the POST: one JSON object as text.
+    fields: str
+
+
 _encode: Final = msgspec.json.Encoder().encode
+decode_state: Final = msgspec.json.Decoder(TrackingEventState).decode
+decode_delivered: Final = msgspec.json.Decoder(DeliveredState).decode
 
 
-def stored_state(event: EventToRecord) -> bytes:
-    """The state that is stored of an event."""
+def encode_state(event: EventToRecord) -> bytes:
+    """The state to store for an event."""
     return _encode(
         TrackingEventState(event.account_no, event.type, event.message_key, event.time_ms, event.fields.decode())
     )
 
 
-def duplicates(event_ids: Sequence[bytes], known: Collection[bytes]) -> list[int]:
-    """Positions of the events that are known already, or came earlier in the batch."""
-    if not known and len(set(event_ids)) == len(event_ids):
+def duplicate_positions(event_ids: Sequence[bytes], stored: Collection[bytes]) -> list[int]:
+    """Positions of the ids that are in `stored` already, or occur earlier in `event_ids`."""
+    if not stored and len(set(event_ids)) == len(event_ids):
         return []
-    seen = set(known)
+    seen = set(stored)
     found = []
     for position, event_id in enumerate(event_ids):
         if event_id in seen:

@@ -10,8 +10,8 @@ from typing import Final
 
 from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.ledger.writer import Ledger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
+from actors.ledger.writer import StoreWriter
 from actors.settings import Settings
 from actors.settings.data_dir import write_private
 from domain.errors import Conflict
@@ -28,20 +28,20 @@ To begin with an empty one on SQLite all the same, and lose what is in the journ
 """
 
 
-def writer(settings: Settings) -> Ledger:
+def make_writer(settings: Settings) -> StoreWriter:
     """The one writer of the store; making another ends the one before it, or is refused.
 
     Raises:
         StoreError, StoreUnavailable: SQLite's file cannot be used. PostgreSQL is waited for instead.
     """
     if settings.store is None:
-        return SQLiteLedger(settings.data_dir / LEDGER_FILE)
-    from actors.ledger.postgres.writer import PostgresLedger  # noqa: PLC0415
+        return SQLiteLedgerWriter(settings.data_dir / LEDGER_FILE)
+    from actors.ledger.postgres.writer import PostgresLedgerWriter  # noqa: PLC0415
 
-    return PostgresLedger(settings.store)
+    return PostgresLedgerWriter(settings.store)
 
 
-def reader(settings: Settings) -> StoreReader:
+def make_reader(settings: Settings) -> StoreReader:
     """A reader, for one process. It connects when it is first asked for something."""
     if settings.store is None:
         return SQLiteLedgerReader(settings.data_dir / LEDGER_FILE)
@@ -50,7 +50,7 @@ def reader(settings: Settings) -> StoreReader:
     return PostgresLedgerReader(settings.store)
 
 
-def refuse_moved(data_dir: Path) -> None:
+def refuse_moved_ledger(data_dir: Path) -> None:
     """Returns unless the data directory's ledger is elsewhere: it was moved there, or has always been.
 
     Raises:
@@ -70,7 +70,7 @@ def refuse_moved(data_dir: Path) -> None:
         )
 
 
-def refuse_not_moved(data_dir: Path) -> None:
+def refuse_unmoved_ledger(data_dir: Path) -> None:
     """Returns unless the data directory has a ledger of its own, on SQLite.
 
     Raises:
@@ -85,14 +85,14 @@ def refuse_not_moved(data_dir: Path) -> None:
         )
 
 
-def note(settings: Settings) -> None:
+def note_store_elsewhere(settings: Settings) -> None:
     """Keeps in the data directory that its ledger is elsewhere, if it is. For a directory that this process holds."""
     path = settings.data_dir / ELSEWHERE_FILE
     if settings.store is not None and not path.exists():
         write_private(path, ELSEWHERE)
 
 
-def check(settings: Settings) -> None:
+def check_store_setting(settings: Settings) -> None:
     """Returns when the setting can be understood, and fits the data directory; nothing is connected to.
 
     Raises:
@@ -100,9 +100,9 @@ def check(settings: Settings) -> None:
         Conflict: the data directory's ledger is on PostgreSQL, and no store is named; or it is not, and one is.
     """
     if settings.store is None:
-        refuse_moved(settings.data_dir)
+        refuse_moved_ledger(settings.data_dir)
     else:
         from actors.ledger.postgres.connection import check_url  # noqa: PLC0415
 
         check_url(settings.store)
-        refuse_not_moved(settings.data_dir)
+        refuse_unmoved_ledger(settings.data_dir)

@@ -30,17 +30,17 @@ FRESH_S: Final = 5.0
 Work = Callable[[Any], R]
 
 
-class Done(NamedTuple):
+class WorkResult(NamedTuple):
     """What became of one piece of work: a value, or an error of its own."""
 
     value: Any
     error: Exception | None = None
 
 
-class Session(Protocol):
+class StoreSession(Protocol):
     """One connection to a store, for its writer."""
 
-    def commit(self, works: Sequence[Work[Any]]) -> list[Done]:
+    def commit(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
         """Does all of it in one transaction, and returns when that is durable. What fails of its own fails alone.
 
         Raises:
@@ -66,7 +66,7 @@ class Request(NamedTuple):
     future: asyncio.Future[Any]
 
 
-class Settled(NamedTuple):
+class Outcome(NamedTuple):
     """What became of a request: a value, or an error."""
 
     future: asyncio.Future[Any]
@@ -84,8 +84,8 @@ class GroupCommit:
 
     def __init__(
         self,
-        connect: Callable[[], Session],
-        first: Session | None = None,
+        connect: Callable[[], StoreSession],
+        first: StoreSession | None = None,
         max_waiting_rows: int = MAX_WAITING_ROWS,
         max_commit_rows: int = MAX_COMMIT_ROWS,
     ) -> None:
@@ -176,7 +176,7 @@ class GroupCommit:
             self.figures.waiting_rows.value = self._waiting_rows
             return requests
 
-    def _settle(self, requests: Sequence[Request]) -> list[Settled]:
+    def _settle(self, requests: Sequence[Request]) -> list[Outcome]:
         try:
             if self._session is None:
                 self._session = self._connect()
@@ -187,11 +187,11 @@ class GroupCommit:
             self._disconnect()
             error = _failure(exc)
             self._note(error, len(requests))
-            return [Settled(request.future, None, error) for request in requests]
+            return [Outcome(request.future, None, error) for request in requests]
         self.figures.committed(sum(request.rows for request in requests), time.perf_counter() - began_s)
         self._well_at_s = time.monotonic()
         self._note(None, len(requests))
-        return [Settled(request.future, *one) for request, one in zip(requests, done, strict=True)]
+        return [Outcome(request.future, *one) for request, one in zip(requests, done, strict=True)]
 
     def _note(self, error: StoreUnavailable | None, requests: int) -> None:
         """Logs trouble with the store: that there is some now, that it is another, or that it is over."""
@@ -216,20 +216,20 @@ def _nothing(_cursor: object) -> None:
     """Writes nothing: that it was committed says that the store is there."""
 
 
-def attempt(cursor: Any, work: Work[Any], refusal: Callable[[Exception], Exception | None]) -> Done:
+def attempt(cursor: Any, work: Work[Any], refusal: Callable[[Exception], Exception | None]) -> WorkResult:
     """Does one piece of work within a transaction; what it raises of its own undoes it alone.
 
     `refusal` gives what the caller is told of an error, or None for one of the store as a whole, which is raised.
     """
     cursor.execute("SAVEPOINT request")
     try:
-        done = Done(work(cursor))
+        done = WorkResult(work(cursor))
     except Exception as exc:
         told = refusal(exc)
         if told is None:
             raise
         cursor.execute("ROLLBACK TO SAVEPOINT request")
-        done = Done(None, told)
+        done = WorkResult(None, told)
     cursor.execute("RELEASE SAVEPOINT request")
     return done
 
@@ -242,9 +242,9 @@ def _failure(cause: Exception) -> StoreUnavailable:
     return error
 
 
-def _announce(requests: Sequence[Request], settled: Sequence[Settled]) -> None:
+def _announce(requests: Sequence[Request], settled: Sequence[Outcome]) -> None:
     """Wakes each event loop once, however many of its callers were served."""
-    by_loop: dict[asyncio.AbstractEventLoop, list[Settled]] = {}
+    by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
     for request, outcome in zip(requests, settled, strict=True):
         by_loop.setdefault(request.loop, []).append(outcome)
     for loop, outcomes in by_loop.items():
@@ -255,7 +255,7 @@ def _announce(requests: Sequence[Request], settled: Sequence[Settled]) -> None:
             log.warning("the ledger's answers came after their event loop ended", extra=facts)
 
 
-def _resolve(outcomes: Sequence[Settled]) -> None:
+def _resolve(outcomes: Sequence[Outcome]) -> None:
     for future, value, error in outcomes:
         if future.done():  # cancelled meanwhile
             continue

@@ -24,7 +24,7 @@ class LoopKey(NamedTuple):
     account_no: int
 
 
-class LoopDocument(msgspec.Struct, kw_only=True):
+class LoopProjection(msgspec.Struct, kw_only=True):
     """The attributes of `domain.feedback_loop.FeedbackLoop` that its owner sees or that decide its routes."""
 
     account_id: str
@@ -87,4 +87,4 @@ class LoopDocument(msgspec.Struct, kw_only=True):
         )
 
 
-_SHOWN: Final = tuple(name for name in LoopDocument.__struct_fields__ if name not in {"is_moving", "is_deleted"})
+_SHOWN: Final = tuple(name for name in LoopProjection.__struct_fields__ if name not in {"is_moving", "is_deleted"})

@@ -29,7 +29,7 @@ class LoopRow(Loop, frozen=True, kw_only=True):
     deleted: bool = False
 
 
-class FiguresReader(Protocol):
+class StatisticsReader(Protocol):
     """What is counted by the minute, and what waits. Minutes are Unix time divided by 60."""
 
     def attempts_since(self, loop_no: int, minute: int) -> Counts: ...
@@ -45,7 +45,7 @@ class FiguresReader(Protocol):
         ...
 
 
-class LedgerReader(AccessReader, FiguresReader, Protocol):
+class LedgerReader(AccessReader, StatisticsReader, Protocol):
     """Reads what has been committed. Any process may have its own. Raises `StoreUnavailable` when it cannot read."""
 
     def close(self) -> None: ...

@@ -11,7 +11,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors.ledger.access.projection import ACCESS_HANDLERS
 from actors.ledger.dialect import Cursor
-from actors.ledger.loop_projection import LoopDocument, LoopKey
+from actors.ledger.loop_projection import LoopKey, LoopProjection
 from domain import enrichment
 from domain.account import Account
 from domain.feedback_loop import FeedbackLoop
@@ -130,7 +130,7 @@ def first_hit(message_key: int, type_: str, fields_json: str) -> tuple[int, int]
 
 
 def _loop_registered(cursor: Cursor, event: FeedbackLoop.Registered) -> None:
-    document = LoopDocument.registered(event)
+    document = LoopProjection.registered(event)
     cursor.execute(
         "INSERT INTO loops (no, id, account_no, state, doc, deleted)"
         " SELECT coalesce(max(no), 0) + 1, $1, $2, $3, $4, 0 FROM loops",
@@ -144,7 +144,7 @@ def _loop_changed(cursor: Cursor, event: FeedbackLoop.Event) -> None:
     found = cursor.execute("SELECT no, id, account_no, doc FROM loops WHERE id = $1", (loop_id,)).fetchone()
     if found is None:
         raise ValueError(f"an event of {loop_id} comes before the loop was registered")
-    key, document = LoopKey(*found[:3]), LoopDocument.from_text(found[3])
+    key, document = LoopKey(*found[:3]), LoopProjection.from_text(found[3])
     before = document.route(key)
     document.apply(event)
     cursor.execute(

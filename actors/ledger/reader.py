@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from actors.ledger.queries.access import AccessViews
-from actors.ledger.queries.backlog_summary import BacklogViews
-from actors.ledger.queries.deliveries import DeliveryViews
-from actors.ledger.queries.events import ConfigurationViews
-from actors.ledger.queries.history import HistoryViews
-from actors.ledger.queries.hot_path import DeliveryQueries, EnrichmentQueries
-from actors.ledger.queries.replays import ReplayViews
-from actors.ledger.queries.statistics import FiguresViews
+from actors.ledger.queries.access import AccessQueries
+from actors.ledger.queries.backlog_summary import BacklogQueries
+from actors.ledger.queries.deliveries import DeliveryQueries
+from actors.ledger.queries.events import EventQueries
+from actors.ledger.queries.hot_path import EnrichmentQueries, LaneQueries
+from actors.ledger.queries.loops import LoopQueries
+from actors.ledger.queries.messages import MessageQueries
+from actors.ledger.queries.replays import ReplayQueries
+from actors.ledger.queries.statistics import StatisticsQueries
 
 
 class StoreReader(
-    DeliveryQueries,
+    LaneQueries,
     EnrichmentQueries,
-    ConfigurationViews,
-    HistoryViews,
-    DeliveryViews,
-    ReplayViews,
-    BacklogViews,
-    AccessViews,
-    FiguresViews,
+    LoopQueries,
+    MessageQueries,
+    EventQueries,
+    DeliveryQueries,
+    ReplayQueries,
+    BacklogQueries,
+    AccessQueries,
+    StatisticsQueries,
 ):
     """`LedgerReader`, but for how a store's connection reads."""

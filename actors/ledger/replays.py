@@ -7,7 +7,7 @@ from typing import Final
 
 from actors.ledger.dialect import Cursor
 from actors.ledger.queries import delivery_index
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.store_connection import Row, StoreConnection
 from domain.delivery import ReplayProgress
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.values import DeliveryState
@@ -41,7 +41,7 @@ GIVE_BACK: Final = (
 )
 
 
-def count(reading: Reading, loop_no: int, which: str, since_ms: int, until_ms: int) -> int:
+def count(connection: StoreConnection, loop_no: int, which: str, since_ms: int, until_ms: int) -> int:
     """How many deliveries such a replay would take now.
 
     Raises:
@@ -50,7 +50,7 @@ def count(reading: Reading, loop_no: int, which: str, since_ms: int, until_ms: i
     if which not in STATES:
         problem = f"must be one of {', '.join(STATES)}"
         raise InvalidInput(f"state {problem}", [("/state", problem)])
-    [(number,)] = reading.rows(delivery_index.count(STATES[which]), (loop_no, since_ms, until_ms))
+    [(number,)] = connection.rows(delivery_index.count(STATES[which]), (loop_no, since_ms, until_ms))
     return int(number)
 
 
@@ -111,7 +111,7 @@ def next_statement(which: str) -> str:
 
 
 def _next(cursor: Cursor, progress: ReplayProgress, at: tuple[int, int], limit: int) -> list[Row]:
-    part = delivery_index.Part(progress.loop_no, at[0], progress.until_ms, *at, limit)
+    part = delivery_index.IndexRange(progress.loop_no, at[0], progress.until_ms, *at, limit)
     return cursor.execute(next_statement(progress.which), part).fetchall()
 
 

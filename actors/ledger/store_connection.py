@@ -12,7 +12,7 @@ from actors.ledger.dialect import Cursor, Dialect
 Row = tuple[Any, ...]
 
 
-class Reading(ABC):
+class StoreConnection(ABC):
     """Reads what has been committed, for any thread: they take turns.
 
     Raises `StoreUnavailable` while it cannot, and reads again when it can.

@@ -13,8 +13,8 @@ from actors.ledger import idempotency, replays
 from actors.ledger.access import store
 from actors.ledger.access.port import AccessChange
 from actors.ledger.group_commit import GroupCommit, Work
-from actors.ledger.retention.sweeps import Sweep
-from actors.ledger.store_connection import Reading
+from actors.ledger.retention.sweeps import RetentionSweeper
+from actors.ledger.store_connection import StoreConnection
 from actors.metrics.instruments import CommitFigures
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
@@ -24,7 +24,7 @@ from domain.tracking import EventToRecord, RecordedEvents
 CHECK_S: Final = 1.0
 
 
-class Recording(Protocol):
+class StoreWrites(Protocol):
     """The writes that come with every event, as a store does them. Each is work for its writer."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
@@ -46,19 +46,19 @@ class Recording(Protocol):
         ...
 
 
-class Ledger:
+class StoreWriter:
     """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, `AccessLedger` on one store; keeps Idempotency-Keys too.
 
     Everything it answers is durable. Calls of any number of tasks and event loops share commits, and each stands or
     falls alone. While the store cannot be written calls raise `StoreUnavailable`, and work again when it can be.
     """
 
-    def __init__(self, commits: GroupCommit, reading: Reading, recording: Recording, clock: Clock) -> None:
+    def __init__(self, commits: GroupCommit, connection: StoreConnection, writes: StoreWrites, clock: Clock) -> None:
         self._commits = commits
-        self._reading = reading
-        self._recording = recording
+        self._connection = connection
+        self._writes = writes
         self._clock = clock
-        self._sweep = Sweep(commits, reading, clock)
+        self._sweeper = RetentionSweeper(commits, connection, clock)
 
     def count_by(self, figures: CommitFigures) -> None:
         """Counts transactions there from now on."""
@@ -67,11 +67,11 @@ class Ledger:
     async def append(self, events: Sequence[StoredEvent]) -> None:
         """See `LedgerWriter.append`."""
         if events:
-            await self._commits.run(self._recording.append(events), len(events))
+            await self._commits.run(self._writes.append(events), len(events))
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
         """See `LedgerWriter.record_events`."""
-        work = self._recording.record_events(routes_version, events, self._clock)
+        work = self._writes.record_events(routes_version, events, self._clock)
         return await self._commits.run(work, len(events))
 
     async def record_outcomes(
@@ -80,7 +80,7 @@ class Ledger:
         """See `LedgerWriter.record_outcomes`."""
         rows = len(outcomes) + (health is not None)
         if rows:
-            await self._commits.run(self._recording.record_outcomes(outcomes, health), rows)
+            await self._commits.run(self._writes.record_outcomes(outcomes, health), rows)
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
         """See `ReplayLedger.start_replay`. The writer does not wait for the count.
@@ -90,7 +90,7 @@ class Ledger:
             Conflict: another replay of this loop is running.
             StoreUnavailable: retry.
         """
-        counted = await asyncio.to_thread(replays.count, self._reading, loop_no, which, since_ms, until_ms)
+        counted = await asyncio.to_thread(replays.count, self._connection, loop_no, which, since_ms, until_ms)
         asked = (loop_no, which, since_ms, until_ms, counted)
         return await self._commits.run(lambda cursor: replays.start(cursor, *asked, self._clock.now_ms()), 1)
 
@@ -110,7 +110,7 @@ class Ledger:
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
         """See `RetentionLedger.drop_old`. Expired Idempotency-Keys go too. For one caller at a time."""
-        return await self._sweep.drop_old(limits, limit)
+        return await self._sweeper.drop_old(limits, limit)
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None:
         """Claims an Idempotency-Key; None: go ahead.
@@ -143,5 +143,5 @@ class Ledger:
 
     async def close(self) -> None:
         """Takes nothing more, and returns when what was taken is written and the store is let go of."""
-        await asyncio.to_thread(self._reading.close)
+        await asyncio.to_thread(self._connection.close)
         await self._commits.close()

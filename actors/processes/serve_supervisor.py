@@ -48,7 +48,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         Conflict: the data directory or the port is in use.
         StoreUnavailable: the data directory cannot be used.
     """
-    factory.check(settings)
+    factory.check_store_setting(settings)
     os.umask(0o077)
     place = short_dir(settings.data_dir)
     with (
@@ -57,7 +57,7 @@ def serve(settings: Settings, environment: Mapping[str, str]) -> None:
         listener(settings.host, settings.port) as listening,
     ):
         remove_leftovers(place)
-        factory.note(settings)
+        factory.note_store_elsewhere(settings)
         settings = settings.bound_to(listening.getsockname()[1]).with_keys(
             data_dir.master_key(settings.master_key), data_dir.admin_key(settings.admin_key)
         )

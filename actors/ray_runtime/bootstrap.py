@@ -31,7 +31,7 @@ from actors.ipc.server import Answer
 from actors.ledger import factory
 from actors.ledger.port import LedgerReader
 from actors.ledger.retention.task import Retention
-from actors.ledger.writer import Ledger
+from actors.ledger.writer import StoreWriter
 from actors.loops.loop_host import LoopHost
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
@@ -80,10 +80,10 @@ def _settings(plain: dict[str, Any]) -> Settings:
     return Settings.from_dict(plain)
 
 
-def ledger(plain: dict[str, Any]) -> Ledger:
+def ledger(plain: dict[str, Any]) -> StoreWriter:
     """The writer, for the ledger's actor."""
     settings = _settings(plain)
-    made = factory.writer(settings)
+    made = factory.make_writer(settings)
     made.count_by(CommitFigures(TALLIES))
     if settings.store is None:
         path = settings.data_dir / factory.LEDGER_FILE
@@ -101,7 +101,7 @@ def backlog_look(plain: dict[str, Any]) -> BacklogLook:
     return BacklogLook(reader(_settings(plain)), SystemClock(), TALLIES)
 
 
-def retention(plain: dict[str, Any], core: Ledger) -> Retention:
+def retention(plain: dict[str, Any], core: StoreWriter) -> Retention:
     """What keeps the ledger's disk use level, beside its writer."""
     settings = _settings(plain)
     return Retention(
@@ -115,7 +115,7 @@ def retention(plain: dict[str, Any], core: Ledger) -> Retention:
 
 def reader(settings: Settings) -> LedgerReader:
     """A reader of its own for each process. The store is made by the ledger's actor, which is started first."""
-    return factory.reader(settings)
+    return factory.make_reader(settings)
 
 
 def links(settings: Settings, actors: Actors) -> Links:

@@ -14,7 +14,7 @@ from eventsourcing.persistence import StoredEvent
 from actors.ledger.postgres.connection import open_writer
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.schema import migrate
-from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.postgres.writer import PostgresLedgerWriter
 from tests.contract.ledger_facts import FakeClock, Store, Writer
 from tests.contract.sqlite_store import READ_MODELS
 from tests.postgres import PostgresServer
@@ -38,13 +38,13 @@ def postgres_stores(server: PostgresServer) -> Iterator[Store]:
         def another() -> Store:
             url = server.new_database(TEMPLATE)
             clock = FakeClock()
-            writer = PostgresLedger(url, clock)
+            writer = PostgresLedgerWriter(url, clock)
             stack.callback(lambda: asyncio.run(writer.close()))
             reader = PostgresLedgerReader(url, clock)
             stack.callback(reader.close)
 
             def successor() -> Writer:
-                taken_over = PostgresLedger(url, clock)
+                taken_over = PostgresLedgerWriter(url, clock)
                 stack.callback(lambda: asyncio.run(taken_over.close()))
                 return taken_over
 

@@ -14,7 +14,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from tests.contract.ledger_facts import FakeClock, Store, Writer
 
 #: The tables that follow from the log alone.
@@ -30,14 +30,14 @@ def sqlite_stores(directory: Path) -> Iterator[Store]:
         def another() -> Store:
             path = directory / f"ledger-{next(numbers)}.sqlite"
             clock = FakeClock()
-            writer = SQLiteLedger(path, clock)
+            writer = SQLiteLedgerWriter(path, clock)
             stack.callback(lambda: asyncio.run(writer.close()))
             reader = SQLiteLedgerReader(path, clock)
             stack.callback(reader.close)
 
             def successor() -> Writer:
                 asyncio.run(writer.close())
-                taken_over = SQLiteLedger(path, clock)
+                taken_over = SQLiteLedgerWriter(path, clock)
                 stack.callback(lambda: asyncio.run(taken_over.close()))
                 return taken_over
 

@@ -12,8 +12,7 @@ from eventsourcing.postgres import PostgresDatastore
 from eventsourcing.sqlite import SQLiteDatastore
 from psycopg.conninfo import conninfo_to_dict
 
-from actors.ledger.postgres.application_recorder import LedgerRecorder as PostgresLedgerRecorder
-from actors.ledger.sqlite.recorder import LedgerRecorder
+from tests.contract.application_recorders import PostgresLedgerRecorder, SQLiteLedgerRecorder
 from tests.postgres import PostgresServer
 
 pytest.importorskip("Crypto", reason="eventsourcing's own test-suite needs pycryptodome")
@@ -21,13 +20,15 @@ pytest.importorskip("Crypto", reason="eventsourcing's own test-suite needs pycry
 from eventsourcing.tests.persistence import AggregateRecorderTestCase, ApplicationRecorderTestCase
 
 
-def recorder_in(directory: Path, recorder_class: type[LedgerRecorder] = LedgerRecorder) -> LedgerRecorder:
+def recorder_in(
+    directory: Path, recorder_class: type[SQLiteLedgerRecorder] = SQLiteLedgerRecorder
+) -> SQLiteLedgerRecorder:
     recorder = recorder_class(SQLiteDatastore(str(directory / "ledger.sqlite")))
     recorder.create_table()
     return recorder
 
 
-class WithoutNotifications(LedgerRecorder):
+class WithoutNotifications(SQLiteLedgerRecorder):
     """As an aggregate recorder answers: it gives no notification ids."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
@@ -41,18 +42,18 @@ class TestAsAggregateRecorder(AggregateRecorderTestCase):
     def directory(self, tmp_path: Path) -> None:
         self.tmp_path = tmp_path
 
-    def create_recorder(self) -> LedgerRecorder:
+    def create_recorder(self) -> SQLiteLedgerRecorder:
         return recorder_in(self.tmp_path, WithoutNotifications)
 
 
-class TestAsApplicationRecorder(ApplicationRecorderTestCase[LedgerRecorder]):
+class TestAsApplicationRecorder(ApplicationRecorderTestCase[SQLiteLedgerRecorder]):
     """The ledger's recorder keeps an application's log."""
 
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path: Path) -> None:
         self.tmp_path = tmp_path
 
-    def create_recorder(self) -> LedgerRecorder:
+    def create_recorder(self) -> SQLiteLedgerRecorder:
         return recorder_in(self.tmp_path)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from actors.ledger.postgres.import_sqlite import move
+from actors.ledger.postgres.import_sqlite import import_ledger
 
 if __name__ == "__main__":
-    move(Path(sys.argv[1]), sys.argv[2], lambda *line: print(*line, flush=True), batch=10)
+    import_ledger(Path(sys.argv[1]), sys.argv[2], lambda *line: print(*line, flush=True), batch=10)

@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 
 
 async def main(path: Path) -> None:
-    ledger = SQLiteLedger(path)
+    ledger = SQLiteLedgerWriter(path)
     replay = SQLiteLedgerReader(path).running_replay(1)
     assert replay is not None
     while replay.state == "running":

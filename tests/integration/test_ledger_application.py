@@ -10,10 +10,10 @@ from eventsourcing.persistence import IntegrityError
 from eventsourcing.utils import get_topic
 
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.recorder import LedgerRecorder
 from domain.account import Account
 from domain.ledger import Ledger
 from domain.message import Message
+from tests.contract.application_recorders import SQLiteLedgerRecorder
 
 
 def application(path: Path) -> Ledger:
@@ -21,7 +21,7 @@ def application(path: Path) -> Ledger:
         {
             "PERSISTENCE_MODULE": "eventsourcing.sqlite",
             "SQLITE_DBNAME": str(path),
-            "APPLICATION_RECORDER_TOPIC": get_topic(LedgerRecorder),
+            "APPLICATION_RECORDER_TOPIC": get_topic(SQLiteLedgerRecorder),
         }
     )
 

@@ -20,9 +20,9 @@ from actors.ledger.group_commit import FRESH_S
 from actors.ledger.postgres import connection as connections
 from actors.ledger.postgres import read_connection, session
 from actors.ledger.postgres.connection import open_writer
-from actors.ledger.postgres.errors import is_store_failure, refusal
+from actors.ledger.postgres.errors import is_store_failure, to_domain_error
 from actors.ledger.postgres.reader import PostgresLedgerReader
-from actors.ledger.postgres.writer import Connect, PostgresLedger
+from actors.ledger.postgres.writer import Connect, PostgresLedgerWriter
 from domain.errors import ConcurrentWrite, FirstTaken, StoreError, StoreUnavailable
 from tests.contract.ledger_facts import FakeClock, Store, event, outcome
 from tests.contract.postgres_store import TEMPLATE, make_template, read_log, read_models
@@ -45,7 +45,7 @@ def url(server: PostgresServer) -> str:
 
 @contextmanager
 def ledger(url: str, connect: Connect = open_writer) -> Iterator[Store]:
-    writer = PostgresLedger(url, FakeClock(), connect)
+    writer = PostgresLedgerWriter(url, FakeClock(), connect)
     reader = PostgresLedgerReader(url)
 
     def another() -> Any:
@@ -408,16 +408,16 @@ def test_every_error_of_the_driver_is_one_of_ours() -> None:
     kinds = [k for k in vars(psycopg.errors).values() if isinstance(k, type) and issubclass(k, psycopg.Error)]
     assert len(kinds) > 200
     for kind in kinds:
-        told = refusal(kind("x"))
+        told = to_domain_error(kind("x"))
         assert isinstance(told, StoreError), kind
         is_own = any(issubclass(kind, base) for base in own) or (
             issubclass(kind, psycopg.ProgrammingError) and kind.sqlstate is None
         )
         assert is_own != isinstance(told, StoreUnavailable), kind
         assert is_own != is_store_failure(kind("x")), kind
-    assert isinstance(refusal(psycopg.errors.UniqueViolation("x")), ConcurrentWrite)
-    assert isinstance(refusal(psycopg.errors.DiskFull("x")), StoreUnavailable)
-    assert isinstance(refusal(psycopg.errors.ReadOnlySqlTransaction("x")), StoreUnavailable)
+    assert isinstance(to_domain_error(psycopg.errors.UniqueViolation("x")), ConcurrentWrite)
+    assert isinstance(to_domain_error(psycopg.errors.DiskFull("x")), StoreUnavailable)
+    assert isinstance(to_domain_error(psycopg.errors.ReadOnlySqlTransaction("x")), StoreUnavailable)
 
 
 def test_commits_are_durable(server: PostgresServer, url: str) -> None:

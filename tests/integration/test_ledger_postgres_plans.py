@@ -26,8 +26,9 @@ from actors.ledger.queries import (
     deliveries,
     delivery_index,
     events,
-    history,
     hot_path,
+    loops,
+    messages,
     statistics,
 )
 from actors.ledger.queries import replays as replay_queries
@@ -153,7 +154,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "in order": (hot_path.PENDING_IN_ORDER, [1, SOME, 250]),
     "one": (hot_path.PENDING_ONE, [1, 1]),
     "next_due": (hot_path.NEXT_DUE, [1]),
-    "account": (events.ACCOUNT_BY_KEY, ["x"]),
+    "account": (access.ACCOUNT_BY_KEY, ["x"]),
     "user": (access.USER, ["x"]),
     "user by address": (access.USER_BY_EMAIL, ["x"]),
     "users": (access.USERS_OF_ACCOUNT, [1, 50]),
@@ -167,12 +168,12 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "event minutes": (statistics.EVENT_MINUTES, [1, 3_900]),
     "backlog": (statistics.BACKLOG, [1, 100]),
     "deliveries of event": (statistics.DELIVERIES_OF_EVENT, [START, 1, 50]),
-    "loop": (events.LOOP, ["x"]),
-    "loop by number": (events.LOOP_BY_NO, [1]),
-    "loops": (events.LOOPS_OF_ACCOUNT, [1, 0, 50]),
-    "message": (events.MESSAGE, [1, "x"]),
-    "history": (events.HISTORY, [1, 1, 1000]),
-    "profile": (events.PROFILE, [1, "1", "2"]),
+    "loop": (loops.LOOP, ["x"]),
+    "loop by number": (loops.LOOP_BY_NO, [1]),
+    "loops": (loops.LOOPS_OF_ACCOUNT, [1, 0, 50]),
+    "message": (messages.MESSAGE, [1, "x"]),
+    "history": (messages.HISTORY, [1, 1, 1000]),
+    "profile": (messages.PROFILE, [1, "1", "2"]),
     "attempts": (deliveries.ATTEMPTS, [SOME]),
     "delivery": (deliveries.DELIVERY, [1, 1]),
     "known events": (outbox.KNOWN, [IDS]),
@@ -225,7 +226,7 @@ def test_events_are_listed_by_index(
 ) -> None:
     """Each mix of filters searches an index; a page of all events is cut from it without sorting."""
     query = ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=0, until_ms=2)
-    steps = plan(connection, *history.events_statement(query, POSTGRES))
+    steps = plan(connection, *events.events_statement(query, POSTGRES))
     (step,) = [s for s in steps if s.table == "events"]
 
     assert scans(steps) == []
@@ -263,7 +264,7 @@ def test_deliveries_are_listed_by_index(
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: Connection[Any], which: str) -> None:
     """Each step reads no more of any stretch than it may take, and counting goes by the same index."""
-    part = delivery_index.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
+    part = delivery_index.IndexRange(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     steps = plan(connection, replays.next_statement(which), part)
 
     assert read_in_order(steps) == len(replays.STATES[which]) * len(TRIGGER_CODES)

@@ -24,7 +24,7 @@ from actors.ledger.postgres.schema import (
     migrate,
     schema_version,
 )
-from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.postgres.writer import PostgresLedgerWriter
 from actors.ledger.sqlite.connection import open_writer as open_sqlite
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
 from domain.errors import NotMigrated, StoreError, StoreUnavailable
@@ -139,7 +139,7 @@ def test_a_reader_says_each_time_that_the_database_is_of_the_version_before(
 
 
 async def checked(url: str) -> None:
-    ledger = PostgresLedger(url)
+    ledger = PostgresLedgerWriter(url)
     try:
         await ledger.check()
     finally:

@@ -15,7 +15,7 @@ from actors.commands.deliveries import ListDeliveries
 from actors.commands.events import ListEvents
 from actors.ledger import replays, rollups
 from actors.ledger.access import store
-from actors.ledger.queries import access, deliveries, delivery_index, events, history, hot_path, statistics
+from actors.ledger.queries import access, deliveries, delivery_index, events, hot_path, loops, messages, statistics
 from actors.ledger.queries import replays as replay_queries
 from actors.ledger.queries.pagination import encode_cursor
 from actors.ledger.retention import sweeps
@@ -65,18 +65,18 @@ FIXED = {
     "due": (hot_path.DUE_DELIVERIES, 4),
     "next_due": (hot_path.NEXT_DUE, 1),
     "loops due": (hot_path.LOOPS_DUE, 1),
-    "account": (events.ACCOUNT_BY_KEY, 1),
-    "loop": (events.LOOP, 1),
-    "loops": (events.LOOPS_OF_ACCOUNT, 3),
-    "message": (events.MESSAGE, 2),
-    "history": (events.HISTORY, 3),
-    "profile": (events.PROFILE, 3),
+    "account": (access.ACCOUNT_BY_KEY, 1),
+    "loop": (loops.LOOP, 1),
+    "loops": (loops.LOOPS_OF_ACCOUNT, 3),
+    "message": (messages.MESSAGE, 2),
+    "history": (messages.HISTORY, 3),
+    "profile": (messages.PROFILE, 3),
     "attempts": (deliveries.ATTEMPTS, 1),
     "delivery": (deliveries.DELIVERY, 2),
     "known events": (outbox.KNOWN, 1),
     "pending": (hot_path.PENDING_COUNT, 3),
     "health": (hot_path.HEALTH, 1),
-    "loop by number": (events.LOOP_BY_NO, 1),
+    "loop by number": (loops.LOOP_BY_NO, 1),
     "running replay": (replay_queries.RUNNING, 1),
     "replay": (replay_queries.REPLAY, 2),
     "replays": (replay_queries.REPLAYS, 3),
@@ -153,7 +153,7 @@ def test_events_are_listed_by_index(
 ) -> None:
     """Each mix of filters searches the index that fits, down to the range of time."""
     query = ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=1, until_ms=2)
-    steps = plan(connection, *history.events_statement(query, SQLITE))
+    steps = plan(connection, *events.events_statement(query, SQLITE))
     [step] = [s for s in steps if s.startswith("SEARCH events")]
 
     assert scans(steps) == []
@@ -192,7 +192,7 @@ def test_deliveries_are_listed_by_index(
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, which: str) -> None:
     """Each step merges stretches of the loop's index, and counting reads nothing but the index."""
-    params = delivery_index.Part(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
+    params = delivery_index.IndexRange(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     covering = STRETCH.replace("INDEX", "COVERING INDEX")
     steps = plan(connection, replays.next_statement(which), params)
 

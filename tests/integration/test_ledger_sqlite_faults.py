@@ -19,7 +19,7 @@ import pytest
 
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import Connect, SQLiteLedger
+from actors.ledger.sqlite.writer import Connect, SQLiteLedgerWriter
 from domain.errors import StoreUnavailable
 from domain.tracking import EventToRecord
 from tests.contract.ledger_facts import FakeClock, Store, Tenant, event, outcome
@@ -33,7 +33,7 @@ def path(tmp_path: Path) -> Path:
 
 @contextmanager
 def ledger(path: Path, connect: Connect = open_writer) -> Iterator[Store]:
-    writer = SQLiteLedger(path, FakeClock(), connect)
+    writer = SQLiteLedgerWriter(path, FakeClock(), connect)
     reader = SQLiteLedgerReader(path)
 
     def another() -> Any:
@@ -117,7 +117,7 @@ def test_a_file_that_is_locked_at_the_start_is_unavailable(path: Path) -> None:
     async def scenario() -> None:
         with closing(open_writer(path)) as other:
             other.execute("BEGIN IMMEDIATE")
-            started = SQLiteLedger(path, connect=partial(open_writer, lock_timeout_s=0.05))
+            started = SQLiteLedgerWriter(path, connect=partial(open_writer, lock_timeout_s=0.05))
             with pytest.raises(StoreUnavailable):
                 await started.check()
             other.execute("ROLLBACK")
@@ -238,7 +238,7 @@ def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
     path.write_bytes(b"not a database at all" * 100)
 
     async def scenario() -> None:
-        started = SQLiteLedger(path)
+        started = SQLiteLedgerWriter(path)
         with pytest.raises(StoreUnavailable):
             await started.check()
         await started.close()

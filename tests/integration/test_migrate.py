@@ -18,13 +18,13 @@ from actors.commands.events import ListEvents
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger import factory
 from actors.ledger.access import port as a
-from actors.ledger.postgres.import_sqlite import Copied, move
+from actors.ledger.postgres.import_sqlite import ImportedTable, import_ledger
 from actors.ledger.postgres.import_tables import TABLES
 from actors.ledger.postgres.reader import PostgresLedgerReader
-from actors.ledger.postgres.writer import PostgresLedger
+from actors.ledger.postgres.writer import PostgresLedgerWriter
 from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.settings import Settings
 from actors.settings.data_dir import DataDir
 from api.cli.commands import migrate
@@ -51,8 +51,8 @@ class Old:
 
     def _write(self) -> None:
         clock = FakeClock()
-        writer, reader = SQLiteLedger(self.path, clock), SQLiteLedgerReader(self.path, clock)
-        store = Store(writer, reader, clock, list, dict, Store, SQLiteLedger)  # type: ignore[arg-type]
+        writer, reader = SQLiteLedgerWriter(self.path, clock), SQLiteLedgerReader(self.path, clock)
+        store = Store(writer, reader, clock, list, dict, Store, SQLiteLedgerWriter)  # type: ignore[arg-type]
         self.tenant = store.account()
         self.loop = store.active_loop(self.tenant, tags=["ü"])
         store.append(self.tenant.message(1, recipient="John@Example.com", database="1", profile="p"))
@@ -93,8 +93,8 @@ def url(postgres: PostgresServer) -> str:
     return postgres.new_database()
 
 
-def moved(old: Old, url: str) -> list[Copied]:
-    return move(old.data_dir, url, lambda *_: None)
+def moved(old: Old, url: str) -> list[ImportedTable]:
+    return import_ledger(old.data_dir, url, lambda *_: None)
 
 
 def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
@@ -128,7 +128,7 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
     expected = answers(before, old.tenant, old.loop.no)
     before.close()
     compared = moved(old, url)
-    reader, writer = PostgresLedgerReader(url, FakeClock()), PostgresLedger(url, FakeClock())
+    reader, writer = PostgresLedgerReader(url, FakeClock()), PostgresLedgerWriter(url, FakeClock())
 
     assert expected == answers(reader, old.tenant, old.loop.no)
     assert {t.name: t.rows for t in compared}["deliveries"] == EVENTS
@@ -155,24 +155,24 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
 def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> None:
     """A start that forgets the store is refused: it would begin an empty ledger, in which no hit's message is known."""
     elsewhere = Settings.from_env({}, data_dir=str(tmp_path), store="postgresql://db.example/ledger")
-    factory.note(elsewhere)
-    factory.check(elsewhere)
+    factory.note_store_elsewhere(elsewhere)
+    factory.check_store_setting(elsewhere)
     forgetful = Settings.from_env({}, data_dir=str(tmp_path))
 
     with pytest.raises(Conflict, match="--store"):
-        factory.check(forgetful)
+        factory.check_store_setting(forgetful)
     (tmp_path / factory.ELSEWHERE_FILE).unlink()
-    factory.check(forgetful)
-    factory.note(forgetful)
+    factory.check_store_setting(forgetful)
+    factory.note_store_elsewhere(forgetful)
     assert not list(tmp_path.iterdir())
 
 
 def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> None:
     """A start on the store, in a directory with a ledger of its own, is refused, and told how to move it."""
     with pytest.raises(Conflict, match="migrate"):
-        factory.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+        factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
     moved(old, url)
-    factory.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+    factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
 
 
 def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
@@ -182,8 +182,8 @@ def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
 
     assert sorted(p.name for p in old.data_dir.iterdir()) == ["ledger.moved.sqlite", "master.key"]
     with pytest.raises(Conflict, match="--store"):
-        factory.check(settings)
-    factory.check(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
+        factory.check_store_setting(settings)
+    factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
     with pytest.raises(Conflict, match="moved already"):
         moved(old, url)
 
@@ -200,9 +200,9 @@ def test_a_kill_in_the_middle_is_gone_on_from(old: Old, url: str, lines: int) ->
     with pytest.raises(StoreUnavailable, match="being moved"):
         PostgresLedgerReader(url).running_loops()
     with pytest.raises(StoreUnavailable, match="being moved"):
-        asyncio.run(checked(PostgresLedger(url)))
+        asyncio.run(checked(PostgresLedgerWriter(url)))
     told: list[tuple[str, int, int]] = []
-    compared = move(old.data_dir, url, lambda *line: told.append(line))
+    compared = import_ledger(old.data_dir, url, lambda *line: told.append(line))
 
     assert {t.name: t.rows for t in compared}["deliveries"] == EVENTS
     assert len(told) < len(TABLES) * 2 + 10
@@ -211,7 +211,7 @@ def test_a_kill_in_the_middle_is_gone_on_from(old: Old, url: str, lines: int) ->
     reader.close()
 
 
-async def checked(ledger: PostgresLedger) -> None:
+async def checked(ledger: PostgresLedgerWriter) -> None:
     try:
         await ledger.check()
     finally:
@@ -236,7 +236,7 @@ def test_a_row_that_differs_is_found(old: Old, url: str, tampering: str, table: 
                 other.execute(tampering.encode())
 
     with pytest.raises(StoreError, match=table):
-        move(old.data_dir, url, tamper)
+        import_ledger(old.data_dir, url, tamper)
     assert old.path.exists()
     with pytest.raises(StoreUnavailable):
         PostgresLedgerReader(url).running_loops()
@@ -261,7 +261,7 @@ def test_something_else_is_left_alone(old: Old, taken: str) -> None:
 def test_another_ledger_is_left_alone(old: Old, postgres: PostgresServer) -> None:
     """A database with a ledger that a service made is refused."""
     url = postgres.new_database()
-    asyncio.run(checked(PostgresLedger(url)))
+    asyncio.run(checked(PostgresLedgerWriter(url)))
     with pytest.raises(Conflict, match="another ledger"):
         moved(old, url)
 
@@ -273,7 +273,7 @@ def test_a_ledger_that_was_written_to_meanwhile_is_not_gone_on_with(old: Old, ur
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        move(old.data_dir, url, give_up)
+        import_ledger(old.data_dir, url, give_up)
     with closing(sqlite3.connect(old.path)) as connection, connection:
         connection.execute("UPDATE deliveries SET attempts = 9 WHERE id = 1")
     with pytest.raises(Conflict, match="before it was written to"):
@@ -306,5 +306,5 @@ def test_what_is_missing_is_said(tmp_path: Path, url: str, capsys: pytest.Captur
     assert migrate.run(["--data-dir", str(tmp_path), "--store", url], {}) == 1
     assert "--data-dir" in capsys.readouterr().err
     with pytest.raises(InvalidInput, match="--store") as refused:
-        move(tmp_path, "postgresql://u:sec%ret@h", lambda *_: None)
+        import_ledger(tmp_path, "postgresql://u:sec%ret@h", lambda *_: None)
     assert "ret" not in str(refused.value)

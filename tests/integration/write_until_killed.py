@@ -6,19 +6,19 @@ import asyncio
 import sys
 from pathlib import Path
 
-from actors.ledger.postgres.writer import PostgresLedger
-from actors.ledger.sqlite.writer import SQLiteLedger
-from actors.ledger.writer import Ledger
+from actors.ledger.postgres.writer import PostgresLedgerWriter
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
+from actors.ledger.writer import StoreWriter
 from domain.tracking import EventToRecord
 from tests.contract.ledger_facts import NOW_MS, event_id
 
 
 async def main(store: str) -> None:
-    ledger = PostgresLedger(store) if store.startswith("postgresql:") else SQLiteLedger(Path(store))
+    ledger = PostgresLedgerWriter(store) if store.startswith("postgresql:") else SQLiteLedgerWriter(Path(store))
     await asyncio.gather(*(write(ledger) for _ in range(4)))
 
 
-async def write(ledger: Ledger) -> None:
+async def write(ledger: StoreWriter) -> None:
     while True:
         ids = [event_id() for _ in range(10)]
         batch = [EventToRecord(i, 1, "open", 0, None, NOW_MS, b"{}", [1]) for i in ids]

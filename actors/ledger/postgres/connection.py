@@ -103,7 +103,7 @@ def open_reader(url: str) -> Connection[tuple[Any, ...]]:
     return connection
 
 
-def open_mover(url: str) -> Connection[tuple[Any, ...]]:
+def open_importer(url: str) -> Connection[tuple[Any, ...]]:
     """A connection as psycopg makes it, that nothing hurries, to move a ledger by.
 
     Raises:

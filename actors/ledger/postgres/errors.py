@@ -1,4 +1,4 @@
-"""What PostgreSQL's errors are to those who asked for something."""
+"""Translation of PostgreSQL errors to domain errors."""
 
 from __future__ import annotations
 
@@ -8,38 +8,37 @@ from domain.errors import ConcurrentWrite, StoreError, StoreUnavailable
 
 
 def is_store_failure(error: Exception) -> bool:
-    """Whether the error is of the store as a whole (away, full, read-only, overtaken) and not of one request to it.
+    """Whether the error concerns the whole store (unreachable, full, read-only, taken over) rather than one request.
 
-    Of the errors of a statement only those of its data and of uniqueness are its own: whatever else the server
-    says (SQLSTATE classes 08, 25, 40, 42, 53, 54, 55, 57, 58, XX and so on) will be said to the next one too, or
-    needs a new connection.
+    Only data errors and integrity errors belong to a single statement. Any other server error (SQLSTATE classes 08,
+    25, 40, 42, 53, 54, 55, 57, 58, XX and so on) would hit the next statement too, or requires a new connection.
     """
     if isinstance(error, psycopg.DataError | psycopg.IntegrityError):
         return False
     if isinstance(error, psycopg.ProgrammingError):
-        return error.sqlstate is not None  # else the driver could not make a parameter of a value
+        return error.sqlstate is not None  # without one, the driver could not convert a parameter
     return isinstance(error, psycopg.Error | StoreUnavailable)
 
 
-def own_refusal(error: Exception) -> Exception | None:
-    """What the caller of a request that failed of its own is told; None for an error of the store as a whole."""
-    return None if is_store_failure(error) else refusal(error)
+def request_error(error: Exception) -> Exception | None:
+    """The error to report for one failed request; None if the whole store failed."""
+    return None if is_store_failure(error) else to_domain_error(error)
 
 
-def refusal(error: Exception) -> Exception:
-    """What the caller of a request that the store took nothing of is told; errors of others stay what they are."""
+def to_domain_error(error: Exception) -> Exception:
+    """The domain error for a PostgreSQL error, which becomes its cause; any other error is returned unchanged."""
     if isinstance(error, psycopg.errors.UniqueViolation):
-        told: Exception = ConcurrentWrite(f"somebody wrote first ({_words(error)})")
+        translated: Exception = ConcurrentWrite(f"another request wrote first ({_first_line(error)})")
     elif not isinstance(error, psycopg.Error):
         return error
     elif is_store_failure(error):
-        told = StoreUnavailable(f"the ledger cannot be read or written now ({_words(error)})")
+        translated = StoreUnavailable(f"the ledger cannot be read or written now ({_first_line(error)})")
     else:
-        told = StoreError(f"the ledger cannot take this ({_words(error)})")
-    told.__cause__ = error
-    return told
+        translated = StoreError(f"the ledger cannot store or look up this value ({_first_line(error)})")
+    translated.__cause__ = error
+    return translated
 
 
-def _words(error: psycopg.Error) -> str:
-    """The first line; what follows may hold a row's values."""
+def _first_line(error: psycopg.Error) -> str:
+    """The first line of the message. The lines after it may contain a row's values."""
     return str(error).strip().partition("\n")[0] or type(error).__name__

@@ -20,12 +20,12 @@ import psycopg
 from psycopg import Connection
 
 from actors.ledger.factory import LEDGER_FILE, MOVED_FILE
-from actors.ledger.postgres.connection import check_url, open_mover
-from actors.ledger.postgres.errors import refusal
+from actors.ledger.postgres.connection import check_url, open_importer
+from actors.ledger.postgres.errors import to_domain_error
 from actors.ledger.postgres.import_tables import TABLES, Row, Table
 from actors.ledger.postgres.schema import MOVING, migrate, raw_version, set_version
 from actors.ledger.sqlite.connection import open_writer
-from actors.ledger.sqlite.connection import refusal as sqlite_refusal
+from actors.ledger.sqlite.errors import to_domain_error as sqlite_to_domain_error
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
 from domain.errors import Conflict, StoreError
 
@@ -43,7 +43,7 @@ Report = Callable[[str, int, int], None]
 _encode: Final = msgspec.msgpack.Encoder().encode
 
 
-class Copied(NamedTuple):
+class ImportedTable(NamedTuple):
     """What was found the same in both stores of one table."""
 
     name: str
@@ -52,7 +52,7 @@ class Copied(NamedTuple):
     checksum: str
 
 
-def move(data_dir: Path, url: str, report: Report, batch: int = BATCH) -> list[Copied]:
+def import_ledger(data_dir: Path, url: str, report: Report, batch: int = BATCH) -> list[ImportedTable]:
     """Moves the ledger of a data directory, whose lock the caller holds, and gives what was compared.
 
     `report` is told of each table how many rows are there, and of how many. What was begun before is gone on with; what
@@ -69,12 +69,12 @@ def move(data_dir: Path, url: str, report: Report, batch: int = BATCH) -> list[C
         what = "it was moved already" if (data_dir / MOVED_FILE).exists() else "no service has run there"
         raise Conflict(f"{data_dir} holds no {LEDGER_FILE}: {what}; name another directory with --data-dir")
     try:
-        with closing(_open_source(path)) as source, closing(open_mover(url)) as target:
-            compared = _Move(source, target, _identity(path), report, batch).run()
+        with closing(_open_source(path)) as source, closing(open_importer(url)) as target:
+            compared = _Import(source, target, _identity(path), report, batch).run()
     except psycopg.Error as exc:
-        raise refusal(exc) from exc
+        raise to_domain_error(exc) from exc
     except sqlite3.Error as exc:
-        raise sqlite_refusal(exc) from exc
+        raise sqlite_to_domain_error(exc) from exc
     path.rename(data_dir / MOVED_FILE)
     return compared
 
@@ -97,7 +97,7 @@ def _identity(path: Path) -> str:
     return json.dumps([found.st_size, found.st_mtime_ns])
 
 
-class _Move:
+class _Import:
     def __init__(
         self, source: sqlite3.Connection, target: Connection[Any], identity: str, report: Report, batch: int
     ) -> None:
@@ -107,7 +107,7 @@ class _Move:
         self._report = report
         self._limit = batch
 
-    def run(self) -> list[Copied]:
+    def run(self) -> list[ImportedTable]:
         if not self._begin():
             return []
         for table in TABLES:
@@ -193,10 +193,10 @@ class _Move:
 
     # --- comparing
 
-    def _compare_all(self) -> list[Copied]:
+    def _compare_all(self) -> list[ImportedTable]:
         return [self._compare(table) for table in TABLES]
 
-    def _compare(self, table: Table) -> Copied:
+    def _compare(self, table: Table) -> ImportedTable:
         rows, checksum = 0, hashlib.sha256()
         for ours, theirs in zip_longest(self._source_rows(table), self._target_rows(table)):
             if ours != theirs:
@@ -207,7 +207,7 @@ class _Move:
                 )
             rows += 1
             checksum.update(_encode(ours))
-        return Copied(table.name, rows, checksum.hexdigest())
+        return ImportedTable(table.name, rows, checksum.hexdigest())
 
     def _source_rows(self, table: Table) -> Iterator[Row]:
         after: Row | None = None

@@ -9,15 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import count
 from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
-from actors.ledger.event_encoding import duplicates, stored_state
-from actors.ledger.group_commit import Done, Work
+from actors.ledger.event_encoding import duplicate_positions, encode_state
+from actors.ledger.group_commit import Work, WorkResult
 from actors.ledger.postgres.binary_arrays import Blobs, Numbers, SomeNumbers, Texts, Uuids
 from actors.ledger.postgres.recorder import append
 from actors.ports import Clock
@@ -73,7 +72,7 @@ SET_HEALTH: Final = (
 )
 
 
-class Known(NamedTuple):
+class TransactionStart(NamedTuple):
     """What a transaction that records events begins with."""
 
     routes_version: int
@@ -83,14 +82,14 @@ class Known(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class RecordEvents:
-    """One caller's events. Done by itself it raises what `record_events` gives as its error."""
+    """One caller's events. WorkResult by itself it raises what `record_events` gives as its error."""
 
     routes_version: int
     events: Sequence[EventToRecord]
     clock: Clock
 
     def __call__(self, cursor: Any) -> RecordedEvents:
-        [done] = record_events(cursor, [self], Known(*cursor.execute(STATE).fetchone()))
+        [done] = record_events(cursor, [self], TransactionStart(*cursor.execute(STATE).fetchone()))
         if done.error is not None:
             raise done.error
         recorded: RecordedEvents = done.value
@@ -108,24 +107,20 @@ class RecordOutcomes:
         record_outcomes(cursor, [self])
 
 
-class PostgresRecording:
-    """`Recording` on PostgreSQL."""
+class PostgresWrites:
+    """`StoreWrites` on PostgreSQL."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
-        """See `Recording.append`."""
-        return partial(_append, events)
+        """See `StoreWrites.append`."""
+        return lambda cursor: append(cursor, events)
 
     def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        """See `Recording.record_events`."""
+        """See `StoreWrites.record_events`."""
         return RecordEvents(routes_version, events, clock)
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
-        """See `Recording.record_outcomes`."""
+        """See `StoreWrites.record_outcomes`."""
         return RecordOutcomes(outcomes, health)
-
-
-def _append(events: Sequence[StoredEvent], cursor: Any) -> None:
-    append(cursor, events)
 
 
 # --- events
@@ -134,7 +129,7 @@ def _append(events: Sequence[StoredEvent], cursor: Any) -> None:
 class _Batch:
     """Rows to insert, gathered over callers in their order; each sees the ones before it as written."""
 
-    def __init__(self, known: Known, events: set[bytes], firsts: set[tuple[int, int]]) -> None:
+    def __init__(self, known: TransactionStart, events: set[bytes], firsts: set[tuple[int, int]]) -> None:
         self._known = known
         self._recorded = events
         self._taken = firsts
@@ -149,25 +144,25 @@ class _Batch:
         """The highest id that any delivery was given so far."""
         return self._known.last_id + len(self.deliveries)
 
-    def take(self, work: RecordEvents) -> Done:
+    def take(self, work: RecordEvents) -> WorkResult:
         """Takes in one caller's events that are new, all or, with an error, none."""
         if work.routes_version != self._known.routes_version:
             current = self._known.routes_version
             error = StaleRoutes(f"routed with version {work.routes_version}, the current one is {current}", current)
-            return Done(None, error)
-        repeated = duplicates([event.event_id for event in work.events], self._recorded)
+            return WorkResult(None, error)
+        repeated = duplicate_positions([event.event_id for event in work.events], self._recorded)
         skipped = set(repeated)
         new = [event for position, event in enumerate(work.events) if position not in skipped]
         firsts = [(e.message_key, e.first_key) for e in new if e.first_key is not None]
         if len(set(firsts)) < len(firsts) or not self._taken.isdisjoint(firsts):
-            return Done(None, FirstTaken("another event was first"))
+            return WorkResult(None, FirstTaken("another event was first"))
         self._taken.update(firsts)
         self._recorded.update(event.event_id for event in new)
         self.events += new
         self.firsts += firsts
         now_ms = work.clock.now_ms()
         ids = [[] if n in skipped else self._owe(event, now_ms) for n, event in enumerate(work.events)]
-        return Done(RecordedEvents(ids, repeated))
+        return WorkResult(RecordedEvents(ids, repeated))
 
     def _owe(self, event: EventToRecord, now_ms: int) -> list[int]:
         ids = [next(self._ids) for _ in event.loop_nos]
@@ -178,7 +173,7 @@ class _Batch:
         return ids
 
 
-def record_events(cursor: Any, works: Sequence[RecordEvents], known: Known) -> list[Done]:
+def record_events(cursor: Any, works: Sequence[RecordEvents], known: TransactionStart) -> list[WorkResult]:
     """Stores those events that are new, each with one pending delivery per loop, due now; gives each caller's answer.
 
     The ids of deliveries are consecutive, in the order of callers, events and loops.
@@ -210,7 +205,7 @@ def _insert(cursor: Any, batch: _Batch) -> None:
     events = batch.events
     columns = (
         Uuids([e.event_id for e in events]),
-        Blobs([stored_state(e) for e in events]),
+        Blobs([encode_state(e) for e in events]),
         Numbers([e.account_no for e in events]),
         Numbers([TRIGGER_CODES[e.type] for e in events]),
         Numbers([e.message_key for e in events]),

@@ -17,10 +17,10 @@ from actors.ledger.dialect import Dialect
 from actors.ledger.postgres.binary_arrays import Uuids
 from actors.ledger.postgres.connection import READER_STATEMENT_S, SILENCE_S, open_reader
 from actors.ledger.postgres.dialect import POSTGRES, LedgerCursor
-from actors.ledger.postgres.errors import refusal
+from actors.ledger.postgres.errors import to_domain_error
 from actors.ledger.postgres.schema import check_readable
-from actors.ledger.postgres.watchdog import WATCH
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.postgres.watchdog import WATCHDOG
+from actors.ledger.store_connection import Row, StoreConnection
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -34,7 +34,7 @@ SAME_FAILURE_S: Final = 30.0
 _PATIENCE_S: Final = READER_STATEMENT_S + SILENCE_S
 
 
-class PostgresReading(Reading):
+class PostgresReadConnection(StoreConnection):
     """Connects on first use, and again after any error. At most one connection, and none after `idle_s` without use."""
 
     dialect: Dialect = POSTGRES
@@ -51,7 +51,7 @@ class PostgresReading(Reading):
         self._logged_at_s = float("-inf")
 
     def close(self) -> None:
-        """See `Reading.close`."""
+        """See `StoreConnection.close`."""
         with self._lock:
             self._closed = True
             if self._idle is not None:
@@ -59,17 +59,17 @@ class PostgresReading(Reading):
             self._disconnect()
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        """See `Reading.rows`."""
+        """See `StoreConnection.rows`."""
         with self._cursor() as cursor:
             return cursor.execute(sql, params).fetchall()
 
     def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
-        """See `Reading.rows_of_events`. In one snapshot."""
+        """See `StoreConnection.rows_of_events`. In one snapshot."""
         return self.rows(sql, (Uuids(event_ids),)) if event_ids else []
 
     @contextmanager
     def snapshot(self) -> Iterator[LedgerCursor]:
-        """See `Reading.snapshot`."""
+        """See `StoreConnection.snapshot`."""
         with self._cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
@@ -83,11 +83,11 @@ class PostgresReading(Reading):
         with self._lock:
             connection = self._connected()
             try:
-                with WATCH.within(connection, _PATIENCE_S), LedgerCursor(connection) as cursor:
+                with WATCHDOG.within(connection, _PATIENCE_S), LedgerCursor(connection) as cursor:
                     yield cursor
             except psycopg.Error as exc:
                 self._disconnect()
-                raise refusal(exc) from exc
+                raise to_domain_error(exc) from exc
             self._used_at_s = time.monotonic()
             if self._idle is None:
                 self._look_in(self._idle_s)
@@ -164,7 +164,7 @@ def _open(url: str) -> Connection[Any]:
         check_readable(connection)
     except psycopg.Error as exc:
         connection.close()
-        raise refusal(exc) from exc
+        raise to_domain_error(exc) from exc
     except BaseException:
         connection.close()
         raise

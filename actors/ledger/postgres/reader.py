@@ -8,7 +8,7 @@ from typing import Final
 from actors.adapters.clock import SystemClock
 from actors.ledger.postgres.binary_arrays import Numbers, Texts
 from actors.ledger.postgres.outbox import TAKEN
-from actors.ledger.postgres.read_connection import IDLE_S, PostgresReading
+from actors.ledger.postgres.read_connection import IDLE_S, PostgresReadConnection
 from actors.ledger.reader import StoreReader
 from actors.ledger.store_connection import Row
 from actors.ports import Clock
@@ -20,7 +20,7 @@ PROFILES: Final = (
 )
 
 
-class PostgresLedgerReader(PostgresReading, StoreReader):
+class PostgresLedgerReader(PostgresReadConnection, StoreReader):
     """`LedgerReader` on PostgreSQL, beside the writer in any process.
 
     Made with the store's URL, it connects when first asked. Any threads may use it; they take turns on one connection,

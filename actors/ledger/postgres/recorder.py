@@ -1,4 +1,4 @@
-"""Stores events of aggregates, and the rows that follow from them."""
+"""Storage of aggregate events together with their read models."""
 
 from __future__ import annotations
 
@@ -11,18 +11,17 @@ from eventsourcing.persistence import StoredEvent
 from actors.ledger.postgres.binary_arrays import Blobs, Numbers, Texts, Uuids
 from actors.ledger.projector import Projector
 
-INSERT: Final = (
-    "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
-    " SELECT * FROM unnest($1, $2, $3, $4) RETURNING notification_id"
+_INSERT: Final = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state) SELECT * FROM unnest($1, $2, $3, $4)"
 )
 _projector: Final = Projector()
 
 
-def append(cursor: Any, events: Sequence[StoredEvent]) -> list[int]:
-    """Inserts events in the transaction that the cursor is in, with all that follows from them; gives their places.
+def append(cursor: Any, events: Sequence[StoredEvent]) -> None:
+    """Inserts events, and the read model rows that follow from them, in the cursor's transaction.
 
     Raises:
-        psycopg.errors.UniqueViolation: an event's version, or something that must be unique, is taken.
+        psycopg.errors.UniqueViolation: the version of an event, or another unique value, is taken.
     """
     columns = (
         Uuids([UUID(str(e.originator_id)).bytes for e in events]),
@@ -30,6 +29,5 @@ def append(cursor: Any, events: Sequence[StoredEvent]) -> list[int]:
         Texts([e.topic for e in events]),
         Blobs([e.state for e in events]),
     )
-    places = [place for (place,) in cursor.execute(INSERT, columns).fetchall()]
+    cursor.execute(_INSERT, columns)
     _projector.project(cursor, events)
-    return places

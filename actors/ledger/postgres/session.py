@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import Connection
 
-from actors.ledger.group_commit import Done, Work, attempt
+from actors.ledger.group_commit import Work, WorkResult, attempt
 from actors.ledger.postgres.connection import SILENCE_S, WRITER_STATEMENT_S
-from actors.ledger.postgres.errors import is_store_failure, own_refusal
+from actors.ledger.postgres.errors import is_store_failure, request_error
 from actors.ledger.postgres.fence import Fence
-from actors.ledger.postgres.outbox import Known, RecordEvents, RecordOutcomes, record_events, record_outcomes
-from actors.ledger.postgres.watchdog import WATCH
+from actors.ledger.postgres.outbox import RecordEvents, RecordOutcomes, TransactionStart, record_events, record_outcomes
+from actors.ledger.postgres.watchdog import WATCHDOG
 
 _PATIENCE_S: Final = WRITER_STATEMENT_S + SILENCE_S
 
@@ -28,7 +28,7 @@ class Sorted(NamedTuple):
 
 
 class PostgresSession:
-    """`Session` on a connection without a transaction of its own.
+    """`StoreSession` on a connection without a transaction of its own.
 
     Those who wait for one commit asked at the same time, so their order is ours to choose: all events are written by
     one statement, and all outcomes by another. Nothing is guarded at first; when something fails of its own everything
@@ -39,9 +39,9 @@ class PostgresSession:
         self._connection = connection
         self._fence = fence
 
-    def commit(self, works: Sequence[Work[Any]]) -> list[Done]:
-        """See `Session.commit`."""
-        with WATCH.within(self._connection, _PATIENCE_S), contextlib.closing(self._connection.cursor()) as cursor:
+    def commit(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
+        """See `StoreSession.commit`."""
+        with WATCHDOG.within(self._connection, _PATIENCE_S), contextlib.closing(self._connection.cursor()) as cursor:
             try:
                 return self._together(cursor, works)
             except Exception as exc:
@@ -50,36 +50,36 @@ class PostgresSession:
             cursor.execute("ROLLBACK")
             return self._one_by_one(cursor, works)
 
-    def _together(self, cursor: Any, works: Sequence[Work[Any]]) -> list[Done]:
+    def _together(self, cursor: Any, works: Sequence[Work[Any]]) -> list[WorkResult]:
         kinds = _sorted(works)
-        done: dict[int, Done] = {}
+        done: dict[int, WorkResult] = {}
         known = self._begin(cursor)
         for place, work in kinds.others:
-            done[place] = Done(work(cursor))
+            done[place] = WorkResult(work(cursor))
         if kinds.others and kinds.events:
-            known = Known(*self._fence.check(cursor))  # which they may have changed
+            known = TransactionStart(*self._fence.check(cursor))  # which they may have changed
         answers = record_events(cursor, [work for _, work in kinds.events], known)
         done.update(zip((place for place, _ in kinds.events), answers, strict=True))
         record_outcomes(cursor, [work for _, work in kinds.outcomes])
-        done.update((place, Done(None)) for place, _ in kinds.outcomes)
+        done.update((place, WorkResult(None)) for place, _ in kinds.outcomes)
         cursor.execute("COMMIT")
         return [done[place] for place in range(len(works))]
 
-    def _one_by_one(self, cursor: Any, works: Sequence[Work[Any]]) -> list[Done]:
+    def _one_by_one(self, cursor: Any, works: Sequence[Work[Any]]) -> list[WorkResult]:
         self._begin(cursor)
-        done = [attempt(cursor, work, own_refusal) for work in works]
+        done = [attempt(cursor, work, request_error) for work in works]
         cursor.execute("COMMIT")
         return done
 
-    def _begin(self, cursor: Any) -> Known:
+    def _begin(self, cursor: Any) -> TransactionStart:
         cursor.execute("BEGIN")
-        return Known(*self._fence.check(cursor))
+        return TransactionStart(*self._fence.check(cursor))
 
     def finish(self) -> None:
-        """See `Session.finish`. There is nothing to do."""
+        """See `StoreSession.finish`. There is nothing to do."""
 
     def close(self) -> None:
-        """See `Session.close`."""
+        """See `StoreSession.close`."""
         with contextlib.suppress(psycopg.Error):
             self._connection.close()
 

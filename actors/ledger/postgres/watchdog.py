@@ -18,7 +18,7 @@ from psycopg import Connection
 _LOOK_S: Final = 0.5
 
 
-class _Watch:
+class ConnectionWatchdog:
     """Keeps an eye on what takes long: one thread for any number of connections, which sleeps while there is nothing.
 
     A server that is frozen, or cut off behind a proxy that is not, keeps none of its own time limits, and its TCP
@@ -55,16 +55,16 @@ class _Watch:
                 for connection, deadline_s in list(self._deadlines.items()):
                     if deadline_s < now_s:
                         # Within the lock: until it is popped the connection is in use, and its descriptor its own.
-                        break_off(connection)
+                        abort(connection)
                         del self._deadlines[connection]
             time.sleep(_LOOK_S)
 
 
 #: A process has one.
-WATCH: Final = _Watch()
+WATCHDOG: Final = ConnectionWatchdog()
 
 
-def break_off(connection: Connection[Any]) -> None:
+def abort(connection: Connection[Any]) -> None:
     """Ends the connection under whoever waits for it, in any thread."""
     with contextlib.suppress(OSError, psycopg.Error):
         # A descriptor of our own for the same socket: closing it leaves the driver's alone.

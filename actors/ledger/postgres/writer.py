@@ -11,20 +11,20 @@ from psycopg import Connection
 from actors.adapters.clock import SystemClock
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.postgres.connection import open_writer
-from actors.ledger.postgres.errors import refusal
+from actors.ledger.postgres.errors import to_domain_error
 from actors.ledger.postgres.fence import Fence
-from actors.ledger.postgres.outbox import PostgresRecording
-from actors.ledger.postgres.read_connection import PostgresReading
+from actors.ledger.postgres.outbox import PostgresWrites
+from actors.ledger.postgres.read_connection import PostgresReadConnection
 from actors.ledger.postgres.schema import migrate
 from actors.ledger.postgres.session import PostgresSession
-from actors.ledger.writer import Ledger
+from actors.ledger.writer import StoreWriter
 from actors.ports import Clock
 
 Connect = Callable[[str], Connection[tuple[Any, ...]]]
 
 
-class PostgresLedger(Ledger):
-    """`Ledger` on a PostgreSQL database. The last to start is the one that writes; those before it are refused.
+class PostgresLedgerWriter(StoreWriter):
+    """`StoreWriter` on a PostgreSQL database. The last to start is the one that writes; those before it are refused.
 
     It connects when it is first asked for something, and brings the database to this program's schema then. A store
     that cannot be reached is waited for: calls raise `StoreUnavailable` until it can be. One that a newer program
@@ -36,7 +36,7 @@ class PostgresLedger(Ledger):
         self._connect = connect
         self._fence = Fence()
         super().__init__(
-            GroupCommit(self._open_session), PostgresReading(url), PostgresRecording(), clock or SystemClock()
+            GroupCommit(self._open_session), PostgresReadConnection(url), PostgresWrites(), clock or SystemClock()
         )
 
     def _open_session(self) -> PostgresSession:
@@ -46,7 +46,7 @@ class PostgresLedger(Ledger):
             self._fence.enter(connection)
         except psycopg.Error as exc:
             connection.close()
-            raise refusal(exc) from exc
+            raise to_domain_error(exc) from exc
         except BaseException:
             connection.close()
             raise

@@ -6,10 +6,13 @@ from typing import Final
 
 from actors.commands.accounts import Account
 from actors.ledger.access.port import ApiKeyRow, SessionRow, UserRow
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.store_connection import Row, StoreConnection
 
 _USER: Final = "u.id, u.email, u.password_hash, u.joined_at_ms, a.no, a.id, a.name"
 _USERS: Final = f"SELECT {_USER} FROM users AS u {{join}} accounts AS a ON a.no = u.account_no"  # noqa: S608
+ACCOUNT_BY_KEY: Final = (
+    "SELECT a.no, a.id, a.name FROM api_keys AS k JOIN accounts AS a ON a.no = k.account_no WHERE k.hash = $1"
+)
 HAS_USERS: Final = "SELECT 1 FROM users LIMIT 1"
 USER: Final = f"{_USERS} WHERE u.id = $1"
 USER_BY_EMAIL: Final = f"{_USERS} WHERE u.email = $1"
@@ -27,8 +30,13 @@ API_KEYS: Final = (
 API_KEY_USE: Final = "SELECT used_at_ms FROM api_key_uses WHERE hash = $1"
 
 
-class AccessViews(Reading):
+class AccessQueries(StoreConnection):
     """`AccessReader`."""
+
+    def account_by_key(self, key_hash: str) -> Account | None:
+        """The account that an API key belongs to, by the key's SHA-256 (hexadecimal)."""
+        found = self.row(ACCOUNT_BY_KEY, (key_hash,))
+        return Account(no=found[0], id=found[1], name=found[2]) if found else None
 
     def has_users(self) -> bool:
         """Whether anybody can sign in."""

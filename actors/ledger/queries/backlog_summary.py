@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors.ledger.queries.hot_path import PENDING_COUNT
-from actors.ledger.store_connection import Reading
+from actors.ledger.store_connection import StoreConnection
 from actors.ports import LoopBacklog
 
 #: A step of an index for each loop.
@@ -17,7 +17,7 @@ LOOPS: Final = (
 )
 
 
-class BacklogViews(Reading):
+class BacklogQueries(StoreConnection):
     """The part of `LedgerReader` that tells operators what waits."""
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:

@@ -10,7 +10,7 @@ from actors.ledger.dialect import Cursor
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.store_connection import Row, StoreConnection
 from domain.values import TRIGGER_NAMES, DeliveryState, id_text
 
 _SHOWN: Final = "id, event_id, type, state, created_at_ms, due_at_ms"
@@ -28,7 +28,7 @@ ATTEMPTS: Final = (
 _NEWEST: Final = (END_OF_TIME_MS, 2**63 - 1)
 
 
-class DeliveryViews(Reading):
+class DeliveryQueries(StoreConnection):
     """The part of `LedgerReader` that shows deliveries. Of a range of time the start is in it, the end is not."""
 
     def delivery(self, account_no: int, delivery_id: int) -> tuple[int, DeliveryView] | None:
@@ -63,13 +63,13 @@ class DeliveryViews(Reading):
         return [_delivery_view(row, attempts.get(row[0], [])) for row in rows]
 
 
-def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, delivery_index.Part]:
+def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, delivery_index.IndexRange]:
     """The SQL for a page of deliveries and one more, and its parameters."""
     states = list(DeliveryState) if query.state is None else [delivery_state(query.state)]
     types = delivery_index.ALL_TYPES if query.type is None else [type_code(query.type)]
     at_ms, at_id = _NEWEST if query.cursor is None else decode_cursor(query.cursor, tuple[Number, Number])
     until_ms = END_OF_TIME_MS if query.until_ms is None else query.until_ms
-    part = delivery_index.Part(
+    part = delivery_index.IndexRange(
         loop_no=loop_no,
         since_ms=time_ms(query.since_ms or 0),
         until_ms=time_ms(min(until_ms, at_ms + 1)),

@@ -10,8 +10,9 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors.ledger.loop_projection import LoopDocument, LoopKey
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.event_encoding import decode_delivered
+from actors.ledger.loop_projection import LoopKey, LoopProjection
+from actors.ledger.store_connection import Row, StoreConnection
 from actors.ports import Clock
 from domain.delivery import LaneHealth, OfferedDelivery
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
@@ -69,20 +70,11 @@ HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failur
 HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = $1"  # noqa: S608 - no value is in it
 
 
-class Recorded(msgspec.Struct):
-    """What is delivered and shown of the stored state of a `domain.tracking_event.TrackingEventRecorded`."""
-
-    time_ms: int
-    #: The POST's fields: the text of one JSON object.
-    fields: str
-
-
-decode_recorded: Final = msgspec.json.Decoder(Recorded).decode
 _strings: Final = msgspec.json.Decoder(list[str])
 _objects: Final = msgspec.json.Decoder(dict[str, object])
 
 
-class EnrichmentQueries(Reading):
+class EnrichmentQueries(StoreConnection):
     """The part of `LedgerReader` that enrichment and the aggregates need."""
 
     def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
@@ -94,7 +86,7 @@ class EnrichmentQueries(Reading):
         with self.snapshot() as cursor:
             (version,) = cursor.execute(ROUTES_VERSION).fetchone()
             loops = cursor.execute(ROUTED_LOOPS).fetchall()
-        routes = [LoopDocument.from_text(doc).route(LoopKey(*key)) for *key, doc in loops]
+        routes = [LoopProjection.from_text(doc).route(LoopKey(*key)) for *key, doc in loops]
         return RoutingTable(version, [route for route in routes if route is not None])
 
     def routes_version(self) -> int:
@@ -137,7 +129,7 @@ class EnrichmentQueries(Reading):
         """Those of the (message key, first key) that are there."""
 
 
-class DeliveryQueries(Reading):
+class LaneQueries(StoreConnection):
     """The part of `LedgerReader` that a loop's lane needs."""
 
     #: What is due is due by it.
@@ -189,5 +181,5 @@ class DeliveryQueries(Reading):
 def _offered(
     id_: int, event_id: bytes, type_: int, attempts: int, due_at_ms: int, forgiven: int, state: bytes
 ) -> OfferedDelivery:
-    fields = decode_recorded(state).fields.encode()
+    fields = decode_delivered(state).fields.encode()
     return OfferedDelivery(id_, event_id, TRIGGER_NAMES[type_], fields, attempts, due_at_ms, forgiven)

@@ -7,7 +7,7 @@ from typing import Final
 from actors.commands.deliveries import Replay, ReplayPage
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
 from actors.ledger.replays import PROGRESS
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.store_connection import Row, StoreConnection
 from domain.delivery import ReplayProgress
 
 RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - no value is in it
@@ -19,7 +19,7 @@ REPLAYS: Final = (
 _NEWEST: Final = 2**63 - 1
 
 
-class ReplayViews(Reading):
+class ReplayQueries(StoreConnection):
     """The part of `LedgerReader` that shows replays."""
 
     def running_replay(self, loop_no: int) -> ReplayProgress | None:

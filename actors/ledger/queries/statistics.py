@@ -9,7 +9,7 @@ from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS
 from actors.ledger.rollups import COLUMNS
-from actors.ledger.store_connection import Reading
+from actors.ledger.store_connection import StoreConnection
 from domain.statistics import ANSWERS
 from domain.values import TRIGGER_NAMES, DeliveryState
 
@@ -30,8 +30,8 @@ DELIVERIES_OF_EVENT: Final = (
 _NEWEST: Final = delivery_index.newest_first("id, created_at_ms", list(DeliveryState), delivery_index.ALL_TYPES)
 
 
-class FiguresViews(Reading):
-    """`FiguresReader`."""
+class StatisticsQueries(StoreConnection):
+    """`StatisticsReader`."""
 
     def attempts_since(self, loop_no: int, minute: int) -> Counts:
         """The loop's attempts since a minute, added up."""
@@ -57,7 +57,7 @@ class FiguresViews(Reading):
 
     def newest_delivery_ms(self, loop_no: int) -> int | None:
         """When the loop was owed an event last."""
-        part = delivery_index.Part(loop_no, 0, END_OF_TIME_MS, END_OF_TIME_MS, 0, 1)
+        part = delivery_index.IndexRange(loop_no, 0, END_OF_TIME_MS, END_OF_TIME_MS, 0, 1)
         found = self.rows(_NEWEST, part)
         return int(found[0][1]) if found else None
 

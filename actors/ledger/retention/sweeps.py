@@ -12,14 +12,12 @@ from collections.abc import Sequence
 from itertools import accumulate, takewhile
 from typing import Final, NamedTuple, Protocol
 
-import msgspec
-
 from actors.ledger.dialect import Cursor
-from actors.ledger.event_encoding import TrackingEventState
+from actors.ledger.event_encoding import decode_state
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.projector import first_hit
 from actors.ledger.queries.filters import first_event_id
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.store_connection import Row, StoreConnection
 from actors.ports import Clock, RetentionLimits
 from domain.tracking_event import TrackingEventRecorded
 
@@ -28,17 +26,17 @@ START: Final = (0, 0, bytes(16))
 Position = tuple[int, int, bytes]
 
 
-class Found(NamedTuple):
+class Expired(NamedTuple):
     """Rows that may go, and the place of the last: the next look goes on after it."""
 
     rows: Sequence[Row]
     last: Position
 
 
-class Kind(Protocol):
+class Sweep(Protocol):
     """One kind of thing that grows old."""
 
-    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:
+    def find(self, connection: StoreConnection, limits: RetentionLimits, after: Position, limit: int) -> Expired:
         """The next rows that may go, oldest first, about `limit`; fewer only when there are no more."""
         ...
 
@@ -64,16 +62,16 @@ _CREATED_FROM: Final = "SELECT id, created_at_ms FROM deliveries WHERE id >= $1 
 class Deliveries:
     """Delivered and dead ones, and all of deleted loops, with their attempts."""
 
-    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:
+    def find(self, connection: StoreConnection, limits: RetentionLimits, after: Position, limit: int) -> Expired:
         before_ms = limits.deliveries_before_ms
         if before_ms is None:
-            return Found([], START)
-        found = reading.rows(OLD_DELIVERIES, (after[0], first_id_since(reading, before_ms), before_ms, limit))
+            return Expired([], START)
+        found = connection.rows(OLD_DELIVERIES, (after[0], first_id_since(connection, before_ms), before_ms, limit))
         # With its attempts a delivery is many rows.
         sums = accumulate(1 + attempts for _, attempts in found)
         enough = 1 + sum(1 for _ in takewhile(lambda rows: rows < limit, sums))
         rows = found[:enough]
-        return Found(rows, (rows[-1][0], 0, START[2]) if len(found) == limit or len(rows) < len(found) else START)
+        return Expired(rows, (rows[-1][0], 0, START[2]) if len(found) == limit or len(rows) < len(found) else START)
 
     def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
         many = cursor.dialect.many
@@ -81,15 +79,15 @@ class Deliveries:
         return len(gone) + cursor.execute(DROP_ATTEMPTS, (many(gone),)).rowcount
 
 
-def first_id_since(reading: Reading, at_ms: int) -> int:
+def first_id_since(connection: StoreConnection, at_ms: int) -> int:
     """An id from which on deliveries were created at `at_ms` or later. Ids follow time, but for a clock set back."""
-    [(low, high)] = reading.rows(_ENDS)
+    [(low, high)] = connection.rows(_ENDS)
     if low is None:
         return 0
     first, after_last = int(low), int(high) + 1
     while first < after_last:
         middle = (first + after_last) // 2
-        found = reading.row(_CREATED_FROM, (middle,))
+        found = connection.row(_CREATED_FROM, (middle,))
         if found is not None and found[1] < at_ms:
             first = int(found[0]) + 1
         else:
@@ -109,13 +107,13 @@ _DROP_ATTEMPT: Final = "DELETE FROM attempts WHERE delivery_id = $1 AND no = $2"
 class Attempts:
     """Attempts; how many there were stays known of the delivery."""
 
-    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:
+    def find(self, connection: StoreConnection, limits: RetentionLimits, after: Position, limit: int) -> Expired:
         before_ms = limits.attempts_before_ms
         if before_ms is None:
-            return Found([], START)
-        until_id = first_id_since(reading, before_ms)  # an attempt is never older than its delivery
-        rows = reading.rows(OLD_ATTEMPTS, (*after[:2], until_id, before_ms, limit))
-        return Found(rows, (*rows[-1], START[2]) if len(rows) == limit else START)
+            return Expired([], START)
+        until_id = first_id_since(connection, before_ms)  # an attempt is never older than its delivery
+        rows = connection.rows(OLD_ATTEMPTS, (*after[:2], until_id, before_ms, limit))
+        return Expired(rows, (*rows[-1], START[2]) if len(rows) == limit else START)
 
     def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
         cursor.executemany(_DROP_ATTEMPT, rows)
@@ -134,31 +132,30 @@ NEEDED: Final = "SELECT DISTINCT event_id FROM deliveries WHERE event_id {in $1}
 _DROP_STORED: Final = "DELETE FROM stored_events WHERE originator_id = $1 AND originator_version = 1"
 _DROP_EVENT: Final = "DELETE FROM events WHERE account_no = $1 AND event_id = $2"
 _DROP_FIRST: Final = "DELETE FROM first_hits WHERE message_key = $1 AND first_key = $2"
-_decode_state: Final = msgspec.json.Decoder(TrackingEventState).decode
 
 
 class Events:
     """Tracking events of which no delivery is kept, with the first hits that they claimed."""
 
-    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:
+    def find(self, connection: StoreConnection, limits: RetentionLimits, after: Position, limit: int) -> Expired:
         if limits.events_before_ms is None:
-            return Found([], START)
+            return Expired([], START)
         until_id = first_event_id(limits.events_before_ms)
-        found = self._look(reading, after[2], until_id, limit)
+        found = self._look(connection, after[2], until_id, limit)
         while len(found.rows) == 0 and found.last != START:
-            found = self._look(reading, found.last[2], until_id, limit)
+            found = self._look(connection, found.last[2], until_id, limit)
         return found
 
-    def _look(self, reading: Reading, after_id: bytes, until_id: bytes, limit: int) -> Found:
-        read_id = reading.dialect.event_id_bytes
-        found = reading.rows(OLD_EVENTS, (after_id.hex(), until_id.hex(), TrackingEventRecorded.TOPIC, limit))
+    def _look(self, connection: StoreConnection, after_id: bytes, until_id: bytes, limit: int) -> Expired:
+        read_id = connection.dialect.event_id_bytes
+        found = connection.rows(OLD_EVENTS, (after_id.hex(), until_id.hex(), TrackingEventRecorded.TOPIC, limit))
         old = [(read_id(originator_id), state) for originator_id, state in found]
-        needed = {row[0] for row in reading.rows_of_events(NEEDED, [event_id for event_id, _ in old])}
+        needed = {row[0] for row in connection.rows_of_events(NEEDED, [event_id for event_id, _ in old])}
         rows = [row for row in old if row[0] not in needed]
-        return Found(rows, (0, 0, old[-1][0]) if len(old) == limit else START)
+        return Expired(rows, (0, 0, old[-1][0]) if len(old) == limit else START)
 
     def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
-        events = [(event_id, _decode_state(state)) for event_id, state in rows]
+        events = [(event_id, decode_state(state)) for event_id, state in rows]
         cursor.executemany(_DROP_STORED, [(event_id.hex(),) for event_id, _ in events])
         cursor.executemany(
             _DROP_EVENT, [(state.account_no, cursor.dialect.event_id(event_id)) for event_id, state in events]
@@ -181,10 +178,10 @@ _DROP_REPLAY: Final = "DELETE FROM replays WHERE id = $1"
 class Replays:
     """Ended ones, as old as the deliveries that may go."""
 
-    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:
+    def find(self, connection: StoreConnection, limits: RetentionLimits, after: Position, limit: int) -> Expired:
         before_ms = limits.deliveries_before_ms
-        rows = [] if before_ms is None else reading.rows(OLD_REPLAYS, (after[0], before_ms, limit))
-        return Found(rows, (rows[-1][0], 0, START[2]) if len(rows) == limit else START)
+        rows = [] if before_ms is None else connection.rows(OLD_REPLAYS, (after[0], before_ms, limit))
+        return Expired(rows, (rows[-1][0], 0, START[2]) if len(rows) == limit else START)
 
     def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
         cursor.executemany(_DROP_REPLAY, rows)
@@ -205,8 +202,8 @@ class IdempotencyKeys:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
 
-    def find(self, reading: Reading, limits: RetentionLimits, after: Position, limit: int) -> Found:  # noqa: ARG002
-        return Found(reading.rows(EXPIRED_KEYS, (self._clock.now_ms(), limit)), START)
+    def find(self, connection: StoreConnection, limits: RetentionLimits, after: Position, limit: int) -> Expired:  # noqa: ARG002
+        return Expired(connection.rows(EXPIRED_KEYS, (self._clock.now_ms(), limit)), START)
 
     def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
         cursor.executemany(_DROP_KEY, rows)
@@ -216,17 +213,17 @@ class IdempotencyKeys:
 # --- all of them
 
 
-class Sweep:
+class RetentionSweeper:
     """`RetentionLedger`: each call is one step, and the kinds take turns. For one caller at a time.
 
     Steps go on from where the one before ended, past what is kept, and begin anew when the end is reached.
     """
 
-    def __init__(self, commits: GroupCommit, reading: Reading, clock: Clock) -> None:
+    def __init__(self, commits: GroupCommit, connection: StoreConnection, clock: Clock) -> None:
         self._commits = commits
-        self._reading = reading
-        self._kinds: list[Kind] = [Deliveries(), Events(), Attempts(), Replays(), IdempotencyKeys(clock)]
-        self._after: dict[Kind, Position] = {}
+        self._connection = connection
+        self._kinds: list[Sweep] = [Deliveries(), Events(), Attempts(), Replays(), IdempotencyKeys(clock)]
+        self._after: dict[Sweep, Position] = {}
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
         """See `RetentionLedger.drop_old`."""
@@ -237,14 +234,14 @@ class Sweep:
                 return dropped
         return 0
 
-    async def _step(self, kind: Kind, limits: RetentionLimits, limit: int) -> int:
+    async def _step(self, kind: Sweep, limits: RetentionLimits, limit: int) -> int:
         while True:
             after = self._after.get(kind, START)
-            found = await asyncio.to_thread(kind.find, self._reading, limits, after, limit)
+            found = await asyncio.to_thread(kind.find, self._connection, limits, after, limit)
             dropped = await self._drop(kind, found.rows) if found.rows else 0
             self._after[kind] = found.last
             if dropped or after == found.last == START:
                 return dropped
 
-    async def _drop(self, kind: Kind, rows: Sequence[Row]) -> int:
+    async def _drop(self, kind: Sweep, rows: Sequence[Row]) -> int:
         return await self._commits.run(lambda cursor: kind.drop(cursor, rows), len(rows))

@@ -1,12 +1,10 @@
-"""How the ledger's SQLite file is opened, for the one writer and for readers."""
+"""Connections to the ledger's SQLite file: one for the writer, others for readers."""
 
 from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
 from typing import Final
-
-from domain.errors import ConcurrentWrite, StoreError, StoreUnavailable
 
 #: Pages (of 4 KiB) in the write-ahead log before a commit copies them into the file; SQLite's 1000 does so too often.
 WAL_PAGES: Final = 4000
@@ -67,27 +65,3 @@ def _open(path: Path, mode: str, lock_timeout_s: float, pragmas: tuple[str, ...]
         connection.close()
         raise
     return connection
-
-
-def is_store_failure(error: Exception) -> bool:
-    """Whether the error is of the store as a whole (locked, full, broken) and not of one request to it."""
-    return isinstance(error, sqlite3.OperationalError | sqlite3.InternalError) or type(error) is sqlite3.DatabaseError
-
-
-def own_refusal(error: Exception) -> Exception | None:
-    """What the caller of a request that failed of its own is told; None for an error of the store as a whole."""
-    return None if is_store_failure(error) else refusal(error)
-
-
-def refusal(error: Exception) -> Exception:
-    """What the caller of a request that the store took nothing of is told; errors of others stay what they are."""
-    if isinstance(error, sqlite3.IntegrityError):
-        told: Exception = ConcurrentWrite(f"somebody wrote first ({error})")
-    elif is_store_failure(error):
-        told = StoreUnavailable(f"the ledger cannot be read or written now ({error})")
-    elif isinstance(error, sqlite3.Error):
-        told = StoreError(f"the ledger cannot take this ({error})")
-    else:
-        return error
-    told.__cause__ = error
-    return told

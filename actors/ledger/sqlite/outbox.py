@@ -10,10 +10,10 @@ from typing import Final
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
-from actors.ledger.event_encoding import duplicates, stored_state
+from actors.ledger.event_encoding import duplicate_positions, encode_state
 from actors.ledger.group_commit import Work
 from actors.ledger.sqlite.dialect import LedgerCursor, json_text
-from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.sqlite.recorder import append
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
@@ -51,22 +51,19 @@ _SET_HEALTH: Final = (
 )
 
 
-class SQLiteRecording:
-    """`Recording` on SQLite: row by row, which costs no more where the store is in the writer's own process."""
-
-    def __init__(self, recorder: LedgerRecorder) -> None:
-        self._recorder = recorder
+class SQLiteWrites:
+    """`StoreWrites` on SQLite: row by row, which costs no more where the store is in the writer's own process."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
-        """See `Recording.append`."""
-        return lambda cursor: self._recorder.insert_within(cursor, events)
+        """See `StoreWrites.append`."""
+        return lambda cursor: append(cursor, events)
 
     def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        """See `Recording.record_events`."""
+        """See `StoreWrites.record_events`."""
         return lambda cursor: record_events(cursor, routes_version, events, clock.now_ms())
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
-        """See `Recording.record_outcomes`."""
+        """See `StoreWrites.record_outcomes`."""
         return lambda cursor: record_outcomes(cursor, outcomes, health)
 
 
@@ -80,7 +77,7 @@ def record_events(
     """
     _check_routes(cursor, routes_version)
     hexes = [event.event_id.hex() for event in events]
-    repeated = duplicates([event.event_id for event in events], _known(cursor, hexes))
+    repeated = duplicate_positions([event.event_id for event in events], _known(cursor, hexes))
     if not repeated:
         _insert(cursor, events, hexes)
         rollups.count_events(cursor, events, now_ms)
@@ -110,7 +107,7 @@ def _insert(cursor: LedgerCursor, events: Sequence[EventToRecord], hexes: Sequen
         _claim_firsts(cursor, firsts)
     cursor.executemany(
         _INSERT_STORED,
-        [(event_hex, stored_state(e)) for e, event_hex in zip(events, hexes, strict=True)],
+        [(event_hex, encode_state(e)) for e, event_hex in zip(events, hexes, strict=True)],
     )
     cursor.executemany(
         _INSERT_EVENT, [(e.account_no, e.event_id, TRIGGER_CODES[e.type], e.message_key) for e in events]

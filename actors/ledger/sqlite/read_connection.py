@@ -11,17 +11,18 @@ from threading import Lock
 from typing import Final
 
 from actors.ledger.dialect import Dialect
-from actors.ledger.sqlite.connection import open_reader, refusal
+from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.dialect import SQLITE, LedgerCursor
+from actors.ledger.sqlite.errors import to_domain_error
 from actors.ledger.sqlite.schema import check_readable
-from actors.ledger.store_connection import Reading, Row
+from actors.ledger.store_connection import Row, StoreConnection
 from domain.errors import StoreUnavailable
 
 #: Parameters in one statement; every SQLite takes as many.
 _CHUNK: Final = 500
 
 
-class ReadConnection(Reading):
+class SQLiteReadConnection(StoreConnection):
     """Opens on first use, and again after any error, so a reader may be made before the writer has made the file."""
 
     dialect: Dialect = SQLITE
@@ -48,7 +49,7 @@ class ReadConnection(Reading):
             return cursor.execute(sql, params).fetchall()
 
     def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
-        """See `Reading.rows_of_events`. Blobs fit in no JSON list: they are parameters, some hundred at a time."""
+        """See `StoreConnection.rows_of_events`. JSON lists cannot hold blobs, so each id is a parameter."""
         found: list[Row] = []
         left = iter(event_ids)
         while chunk := list(islice(left, _CHUNK)):
@@ -72,7 +73,7 @@ class ReadConnection(Reading):
                 yield self._connected().cursor(LedgerCursor)
             except sqlite3.Error as exc:
                 self._disconnect()
-                raise refusal(exc) from exc
+                raise to_domain_error(exc) from exc
 
     def _connected(self) -> sqlite3.Connection:
         if self._closed:

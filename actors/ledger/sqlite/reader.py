@@ -9,7 +9,7 @@ from typing import Final
 from actors.adapters.clock import SystemClock
 from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.dialect import json_text
-from actors.ledger.sqlite.read_connection import ReadConnection
+from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ledger.store_connection import Row
 from actors.ports import Clock
 
@@ -24,7 +24,7 @@ TAKEN_FIRSTS: Final = (
 )
 
 
-class SQLiteLedgerReader(ReadConnection, StoreReader):
+class SQLiteLedgerReader(SQLiteReadConnection, StoreReader):
     """`LedgerReader` on one SQLite file, beside the writer in any process.
 
     Made with the file's path, it opens it when first asked. Any threads may use it; they take turns. It sees what was

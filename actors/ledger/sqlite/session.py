@@ -7,9 +7,9 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
-from actors.ledger.group_commit import Done, Work, attempt
-from actors.ledger.sqlite.connection import own_refusal
+from actors.ledger.group_commit import Work, WorkResult, attempt
 from actors.ledger.sqlite.dialect import LedgerCursor
+from actors.ledger.sqlite.errors import request_error
 
 log = logging.getLogger(__name__)
 
@@ -18,16 +18,16 @@ LAST_CHECKPOINT_MS: Final = 1_000
 
 
 class SQLiteSession:
-    """`Session` on a connection without a transaction of its own."""
+    """`StoreSession` on a connection without a transaction of its own."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
 
-    def commit(self, works: Sequence[Work[Any]]) -> list[Done]:
-        """See `Session.commit`. In the order in which they were asked for."""
+    def commit(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
+        """See `StoreSession.commit`. In the order in which they were asked for."""
         cursor = self._connection.cursor(LedgerCursor)
         cursor.execute("BEGIN IMMEDIATE")
-        done = [attempt(cursor, work, own_refusal) for work in works]
+        done = [attempt(cursor, work, request_error) for work in works]
         cursor.execute("COMMIT")
         return done
 
@@ -42,7 +42,7 @@ class SQLiteSession:
             log.warning("the ledger's log stays beside it", exc_info=True, extra={"action": "checkpoint_failed"})
 
     def close(self) -> None:
-        """See `Session.close`."""
+        """See `StoreSession.close`."""
         try:
             self._connection.close()
         except sqlite3.Error:

@@ -8,39 +8,34 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from eventsourcing.sqlite import SQLiteDatastore
-
 from actors.adapters.clock import SystemClock
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.sqlite.connection import open_writer
-from actors.ledger.sqlite.outbox import SQLiteRecording
-from actors.ledger.sqlite.read_connection import ReadConnection
-from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.sqlite.outbox import SQLiteWrites
+from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ledger.sqlite.schema import migrate
 from actors.ledger.sqlite.session import SQLiteSession
-from actors.ledger.writer import Ledger
+from actors.ledger.writer import StoreWriter
 from actors.ports import Clock
 from domain.errors import FeedbackLoopsError
 
 Connect = Callable[[Path], sqlite3.Connection]
 
 
-class SQLiteLedger(Ledger):
-    """`Ledger` on one SQLite file. One at a time for a file. Everything it answers is fsynced.
+class SQLiteLedgerWriter(StoreWriter):
+    """`StoreWriter` on one SQLite file. One at a time for a file. Everything it answers is fsynced.
 
     It makes the file, or brings it to this program's schema. One that cannot be opened now, or that a newer program
     wrote, is tried again when something is asked: calls raise `StoreUnavailable` until then, whose words say why.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None, connect: Connect = open_writer) -> None:
-        # The recorder lends its way of inserting; its own connections are never opened.
-        recorder = LedgerRecorder(SQLiteDatastore(str(path)))
         session = partial(_open_session, path, connect)
         first: SQLiteSession | None = None
         with contextlib.suppress(sqlite3.Error, FeedbackLoopsError):  # the actor would die of it, and nobody know why
             first = session()
         super().__init__(
-            GroupCommit(session, first), ReadConnection(path), SQLiteRecording(recorder), clock or SystemClock()
+            GroupCommit(session, first), SQLiteReadConnection(path), SQLiteWrites(), clock or SystemClock()
         )
 
 

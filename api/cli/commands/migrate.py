@@ -47,7 +47,7 @@ def parser() -> Parser:
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
     """Moves it, and says how far it is, what was compared, and what to do next."""
-    from actors.ledger.postgres.import_sqlite import move  # noqa: PLC0415 - the driver, for a command that is run once
+    from actors.ledger.postgres.import_sqlite import import_ledger  # noqa: PLC0415 - the driver, for a command that is run once
 
     given = parser().parse_args(arguments)
     url = given.store or environment.get(f"{ENV_PREFIX}STORE")
@@ -60,7 +60,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return 2
     try:
         with DataDir.open(data_dir):
-            compared = move(data_dir, url, _report)
+            compared = import_ledger(data_dir, url, _report)
     except FeedbackLoopsError as exc:
         sys.stderr.write(f"feedback-loops migrate: {exc}\n")
         return 1

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.commands.intake import received_ms
-from actors.ledger.factory import refuse_moved, refuse_not_moved
+from actors.ledger.factory import refuse_moved_ledger, refuse_unmoved_ledger
 from actors.ledger.port import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
@@ -32,7 +32,7 @@ def check_ledger_file(path: Path) -> Sequence[Finding]:
     """Whether the SQLite file is whole, of a version that this program reads, and can be written."""
     if not path.exists():
         try:
-            refuse_moved(path.parent)
+            refuse_moved_ledger(path.parent)
         except Conflict as exc:
             advice = "Name it with --store, here and where the service starts."
             return [problem("store", str(exc).partition(":")[0], advice)]
@@ -43,7 +43,7 @@ def check_ledger_file(path: Path) -> Sequence[Finding]:
 def check_left_behind(data_dir: Path) -> Sequence[Finding]:
     """Whether a data directory whose ledger is on PostgreSQL has one of its own, which `serve` refuses."""
     try:
-        refuse_not_moved(data_dir)
+        refuse_unmoved_ledger(data_dir)
     except Conflict as exc:
         found, _, advice = str(exc).partition(": ")
         return [problem("store", found, advice[:1].upper() + advice[1:] + ".")]

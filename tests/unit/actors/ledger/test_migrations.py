@@ -11,15 +11,15 @@ from uuid import UUID
 
 import msgspec
 import pytest
-from eventsourcing.sqlite import SQLiteDatastore
 
 from actors.commands import accounts as account_commands
 from actors.commands.deliveries import ListDeliveries
 from actors.commands.loops import Health
 from actors.ledger.event_encoding import TrackingEventState
 from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.dialect import LedgerCursor
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.recorder import LedgerRecorder
+from actors.ledger.sqlite.recorder import append
 from actors.ledger.sqlite.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
@@ -29,7 +29,7 @@ from actors.ledger.sqlite.schema import (
     schema_version,
     split_statements,
 )
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from domain.account import Account
 from domain.delivery import OfferedDelivery
 from domain.errors import StoreError, StoreUnavailable
@@ -91,7 +91,7 @@ def test_a_ledger_of_version_1_goes_on(path: Path) -> None:
         migrate(connection, MIGRATIONS[:1])
         tenant, made = write_version_1(connection)
     reader = SQLiteLedgerReader(path)
-    writer = SQLiteLedger(path, FakeClock())
+    writer = SQLiteLedgerWriter(path, FakeClock())
 
     page = reader.list_deliveries(1, ListDeliveries(account=tenant, loop_id=""))
     assert [(d.id, d.state, len(d.attempts)) for d in page.data] == [
@@ -124,9 +124,9 @@ def write_version_1(connection: sqlite3.Connection) -> tuple[account_commands.Ac
     tenant = Tenant(UUID(int=1), account_commands.Account(no=1, id=id_text("acc", UUID(int=1)), name="Acme"))
     loop = tenant.loop()
     loop.verify("https://example.com/proof.txt", NOW_MS)
-    cursor = connection.cursor()
+    cursor = connection.cursor(LedgerCursor)
     cursor.execute("BEGIN")
-    LedgerRecorder(SQLiteDatastore(":memory:")).insert_within(cursor, stored(account, loop))
+    append(cursor, stored(account, loop))
     made = [event(tenant) for _ in range(3)]
     for delivery_id, attempts, one in zip((7, 8, 9), (0, 1, 2), made, strict=True):
         state = TrackingEventState(1, "open", 0, NOW_MS, one.fields.decode())
@@ -175,7 +175,7 @@ def test_a_newer_database_is_refused(path: Path, connection: sqlite3.Connection)
 
 
 async def checked(path: Path) -> None:
-    ledger = SQLiteLedger(path)
+    ledger = SQLiteLedgerWriter(path)
     try:
         await ledger.check()
     finally:

@@ -13,7 +13,7 @@ import pytest
 
 from actors.ledger import factory
 from actors.ledger.sqlite.schema import SCHEMA_VERSION
-from actors.ledger.sqlite.writer import SQLiteLedger
+from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
 from actors.settings.data_dir import DataDir
 from api.cli.commands import backup as backup_command
@@ -38,7 +38,7 @@ def used(tmp_path: Path) -> Iterator[Path]:
         journal = JournalStore(data_dir / "journal", 16 << 20)
         journal.write(3, HITS, Removals([], []))
         journal.close()
-        ledger = SQLiteLedger(data_dir / LEDGER)
+        ledger = SQLiteLedgerWriter(data_dir / LEDGER)
         asyncio.run(ledger.append(stored(Account.open(uuid4(), "Acme", 1))))
         yield data_dir
         asyncio.run(ledger.close())
@@ -65,7 +65,7 @@ def test_the_copy_is_of_one_moment(used: Path, tmp_path: Path) -> None:
     """What is committed after the copy was begun is not in it, and what was committed before is."""
     back_up(used, tmp_path / "copy", NOW)
     before = read_log(tmp_path / "copy" / LEDGER)
-    ledger = SQLiteLedger(used / LEDGER)
+    ledger = SQLiteLedgerWriter(used / LEDGER)
     asyncio.run(ledger.append(stored(Account.open(uuid4(), "Later", 2))))
     asyncio.run(ledger.close())
 
@@ -85,7 +85,7 @@ def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsy
     assert "restore that too" in said
     assert "FEEDBACK_LOOPS_STORE=… feedback-loops serve" in said
     with pytest.raises(Conflict, match="--store"):
-        factory.refuse_moved(tmp_path / "restored")
+        factory.refuse_moved_ledger(tmp_path / "restored")
 
 
 def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

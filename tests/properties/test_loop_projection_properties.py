@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.commands.loops import Health
-from actors.ledger.loop_projection import LoopDocument, LoopKey
+from actors.ledger.loop_projection import LoopKey, LoopProjection
 from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError
 from domain.feedback_loop import FeedbackLoop
@@ -46,12 +46,12 @@ def test_the_document_is_what_the_aggregate_is(commands: list[Command], is_delet
     if is_deleted:
         loop.delete(99)
     registered, *rest = loop.collect_events()
-    document = LoopDocument.registered(registered)  # type: ignore[arg-type]
+    document = LoopProjection.registered(registered)  # type: ignore[arg-type]
     for event in (e for e in rest if get_topic(type(e)) in HANDLERS):
-        document = LoopDocument.from_text(document.to_text())
+        document = LoopProjection.from_text(document.to_text())
         document.apply(event)  # type: ignore[arg-type]
 
-    assert msgspec.structs.asdict(document) == {name: getattr(loop, name) for name in LoopDocument.__struct_fields__}
+    assert msgspec.structs.asdict(document) == {name: getattr(loop, name) for name in LoopProjection.__struct_fields__}
     is_owed = loop.state in {"active", "paused"} or loop.is_moving
     assert (document.route(KEY) is not None) == (is_owed and not is_deleted)
     row: Any = document.row(KEY, Health())

@@ -1,0 +1,58 @@
+"""Queries for feedback loops: one by id or number, and an account's loops page by page."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from actors.commands.loops import Health, LoopPage
+from actors.ledger.loop_projection import LoopKey, LoopProjection
+from actors.ledger.port import LoopRow
+from actors.ledger.queries.hot_path import HEALTH_COLUMNS
+from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
+from actors.ledger.store_connection import Row, StoreConnection
+
+_LOOPS: Final = (
+    f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - no value is in it
+)
+LOOP: Final = f"{_LOOPS} WHERE id = $1"
+LOOP_BY_NO: Final = f"{_LOOPS} WHERE no = $1"
+RUNNING_LOOPS: Final = "SELECT id FROM loops WHERE deleted = 0 ORDER BY no"
+LOOPS_OF_ACCOUNT: Final = f"{_LOOPS} WHERE deleted = 0 AND account_no = $1 AND no > $2 ORDER BY no LIMIT $3"
+
+
+class LoopQueries(StoreConnection):
+    """The part of `LedgerReader` that reads loops with their settings and health."""
+
+    def loop(self, loop_id: str) -> LoopRow | None:
+        """A loop by id, including deleted loops (see `LoopRow.deleted`)."""
+        found = self.row(LOOP, (loop_id,))
+        return _loop_row(found) if found else None
+
+    def loop_by_no(self, loop_no: int) -> LoopRow | None:
+        """A loop by number, including deleted loops (see `LoopRow.deleted`)."""
+        found = self.row(LOOP_BY_NO, (loop_no,))
+        return _loop_row(found) if found else None
+
+    def running_loops(self) -> list[str]:
+        """Ids of all loops that are not deleted, oldest first."""
+        return [loop_id for (loop_id,) in self.rows(RUNNING_LOOPS)]
+
+    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> LoopPage:
+        """The account's loops that are not deleted, oldest first.
+
+        Raises:
+            InvalidInput: the cursor is not from this list.
+        """
+        (after,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (0,)
+        found = [_loop_row(row) for row in self.rows(LOOPS_OF_ACCOUNT, (account_no, after, limit + 1))]
+        page = found[:limit]
+        return LoopPage(
+            data=list(page),
+            next=encode_cursor([page[-1].no]) if len(found) > limit else None,
+        )
+
+
+def _loop_row(row: Row) -> LoopRow:
+    no, id_, account_no, doc, *health = row
+    shown = Health(**dict(zip(Health.__struct_fields__, health, strict=True))) if health[0] else Health()
+    return LoopProjection.from_text(doc).row(LoopKey(no, id_, account_no), shown)
