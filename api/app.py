@@ -18,7 +18,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.client import Client
-from actors.metrics.registry import Tallies
+from actors.metrics.registry import Registry
 from actors.version import VERSION
 from api.dashboard.asgi import Dashboard
 from api.dashboard.first_run import FirstRun
@@ -104,9 +104,9 @@ def create_app(
     tracking: TrackingPaths,
     journal: OpenJournal,
     forwarder: HitForwarder,
-    tallies: Tallies | None = None,
+    registry: Registry | None = None,
 ) -> ASGIApp:
-    """The front end as an ASGI application. `tallies`: what this process counts, for `/metrics`.
+    """The front end as an ASGI application. `registry`: what this process counts, for `/metrics`.
 
     Its lifespan starts the client and the forwarder; at the end it stops both and closes the journal, in the order that
     loses nothing.
@@ -130,7 +130,7 @@ def create_app(
         urls=TrackingUrls(settings.public_url, tokens),
         readiness=readiness,
         first_run=FirstRun(client, settings.master_key, settings.data_dir),
-        metrics=MetricsPage(client, tallies or Tallies()),
+        metrics=MetricsPage(client, registry or Registry()),
     )
     dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
     authenticator = Authenticator(client, str(settings.admin_key))

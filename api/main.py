@@ -23,8 +23,8 @@ from starlette.types import ASGIApp
 
 from actors.gateway.client import GatewayClient
 from actors.metrics import catalogue as m
-from actors.metrics.instruments import HitFigures
-from actors.metrics.registry import Tallies
+from actors.metrics.instruments import HitInstruments
+from actors.metrics.registry import Registry
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.settings import Settings
@@ -74,21 +74,22 @@ def build(settings: Settings, traces: Traces | None = None) -> ASGIApp:
     tokens = tracking_tokens(settings.master_key)
     journal = Journal.open(settings.data_dir / "journal", settings.journal_max_bytes)
     client = GatewayClient(str(settings.gateway_socket))
-    tallies = Tallies()
-    figures = HitFigures(tallies)
-    _tell_of(journal, settings.data_dir, tallies)
-    tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock(), figures, traces)
-    return create_app(settings, client, tokens, tracking, journal, Forwarder(journal, client, figures=figures), tallies)
+    registry = Registry()
+    instruments = HitInstruments(registry)
+    _tell_of(journal, settings.data_dir, registry)
+    tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock(), instruments, traces)
+    forwarder = Forwarder(journal, client, instruments=instruments)
+    return create_app(settings, client, tokens, tracking, journal, forwarder, registry)
 
 
-def _tell_of(journal: Journal, data_dir: Path, tallies: Tallies) -> None:
+def _tell_of(journal: Journal, data_dir: Path, registry: Registry) -> None:
     """Has the journal's state, and its disk's, read at each scrape."""
-    tallies.read_by(m.JOURNAL_DEPTH, lambda: journal.depth)
-    tallies.read_by(m.JOURNAL_AGE, lambda: journal.oldest_age_s)
-    tallies.read_by(m.JOURNAL_TROUBLE, lambda: journal.problem is not None)
-    tallies.read_by(m.HITS_LOST, lambda: journal.lost)
-    tallies.read_by(m.DISK_FREE, lambda: shutil.disk_usage(data_dir).free)
-    tallies.read_by(m.DISK_SIZE, lambda: shutil.disk_usage(data_dir).total)
+    registry.set_function(m.JOURNAL_DEPTH, lambda: journal.depth)
+    registry.set_function(m.JOURNAL_AGE, lambda: journal.oldest_age_s)
+    registry.set_function(m.JOURNAL_TROUBLE, lambda: journal.problem is not None)
+    registry.set_function(m.HITS_LOST, lambda: journal.lost)
+    registry.set_function(m.DISK_FREE, lambda: shutil.disk_usage(data_dir).free)
+    registry.set_function(m.DISK_SIZE, lambda: shutil.disk_usage(data_dir).total)
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:

@@ -21,9 +21,9 @@ from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate
 from actors.metrics import catalogue as m
-from actors.metrics.instruments import DeliveryFigures, EnrichmentFigures
-from actors.metrics.process_metrics import process_readings
-from actors.metrics.registry import Tallies
+from actors.metrics.instruments import DeliveryInstruments, EnrichmentInstruments
+from actors.metrics.process_metrics import process_snapshot
+from actors.metrics.registry import Registry
 from actors.tracing.otlp import OtlpTraces
 from actors.tracing.spans import Sampling
 from domain.delivery import AttemptOutcome, OfferedDelivery
@@ -42,15 +42,15 @@ def cost_ns(work: Callable[[], object], rounds: int = ROUNDS) -> float:
 
 def counting() -> None:
     """Prints what each kind of counting costs."""
-    tallies = Tallies()
-    cell, histogram = tallies.cell(m.HITS, "open"), tallies.histogram(m.HIT_ANSWER)
+    registry = Registry()
+    cell, histogram = registry.counter(m.HITS, "open"), registry.histogram(m.HIT_ANSWER)
 
     def add() -> None:
         cell.value += 1
 
     delivery = OfferedDelivery(1, (NOW_MS - 4).to_bytes(6, "big") + bytes(10), "open", b"{}", 0, NOW_MS)
     outcome = AttemptOutcome(1, 1, NOW_MS, 2, 200, None, "", "127.0.0.1", int(DeliveryState.DELIVERED), 0)
-    notes = AttemptTelemetry("fl_1", DeliveryFigures(tallies))
+    notes = AttemptTelemetry("fl_1", DeliveryInstruments(registry))
 
     def attempt() -> None:
         notes.began()
@@ -59,7 +59,7 @@ def counting() -> None:
 
     print(f"add to a counter                  {cost_ns(add):8.0f} ns")
     print(f"observe in a histogram            {cost_ns(lambda: histogram.observe(0.0021)):8.0f} ns")
-    enrichment = EnrichmentFigures(tallies)
+    enrichment = EnrichmentInstruments(registry)
     events = [EventToRecord(bytes(16), 1, "click", 1, None, NOW_MS, b"{}", [1])] * 100
     recorded = RecordedEvents([[1]] * 100, [])
 
@@ -75,11 +75,13 @@ def counting() -> None:
     for share, what in ((0.0, "of an event that is not traced"), (1.0, "of an event that is traced")):
         # Nobody takes the spans: the oldest are dropped, as they are when a collector is too slow.
         traces = OtlpTraces("bench", Sampling(share), {"OTEL_BSP_SCHEDULE_DELAY": "60000"})
-        traced = AttemptTelemetry("fl_1", DeliveryFigures(tallies), traces)
+        traced = AttemptTelemetry("fl_1", DeliveryInstruments(registry), traces)
         took_ns = cost_ns(lambda traced=traced: traced.ended(delivery, outcome, 0.002, NOW_MS), 5_000)  # type: ignore[misc]
         print(f"{what:33} {took_ns:8.0f} ns")
         traces.stop(0)
-    print(f"readings of a process, all told   {cost_ns(lambda: process_readings(m.LEDGER, tallies), 20) / 1e6:8.2f} ms")
+    print(
+        f"snapshot of a process             {cost_ns(lambda: process_snapshot(m.LEDGER, registry), 20) / 1e6:8.2f} ms"
+    )
 
 
 def looking(loops: int, rows: int, directory: Path) -> None:

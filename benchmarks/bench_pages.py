@@ -25,12 +25,12 @@ from actors.adapters.clock import SystemClock
 from actors.adapters.passwords import Argon2Passwords
 from actors.application.service import Service
 from actors.commands.command import Command
+from actors.commands.metrics import Snapshot
 from actors.commands.users import CreateUser
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
-from actors.metrics.snapshots import Readings
 from api.app import create_app
 from benchmarks.bench_attempt_log import build
 from domain.account import Account
@@ -120,8 +120,8 @@ async def measure(path: Path) -> None:
     async def no_problems() -> list[str]:
         return []
 
-    async def no_figures() -> Readings:
-        return Readings([], [])
+    async def no_figures() -> Snapshot:
+        return Snapshot([], [])
 
     nobody: Any = None
     service = Service(
@@ -136,7 +136,7 @@ async def measure(path: Path) -> None:
         master_key=bytes(32),
         problems=no_problems,
         metrics=no_figures,
-        census=nobody,
+        cluster_inventory=nobody,
     )
     account = reader.loop(loop_ids[0])
     if account is None:

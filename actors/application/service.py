@@ -46,18 +46,17 @@ from actors.commands.loops import (
     VerifyLoop,
 )
 from actors.commands.messages import GetMessage, GetProfile, MessageView, Profile, PutProfile, RegisterMessages
+from actors.commands.metrics import ReadMetrics, Snapshot
 from actors.commands.service import (
     CheckReadiness,
     ClaimKey,
+    ClusterInventory,
     KeepAnswer,
-    ReadCensus,
+    ReadClusterInventory,
     Readiness,
-    ReadMetrics,
     StoredAnswer,
 )
 from actors.ledger.port import LedgerReader, LoopRow
-from actors.metrics.cluster_inventory import Census
-from actors.metrics.snapshots import Readings
 from actors.ports import Clock
 from domain.account import Account
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
@@ -116,8 +115,8 @@ class Service:
         passwords: Passwords,
         master_key: bytes,
         problems: Callable[[], Awaitable[list[str]]],
-        metrics: Callable[[], Awaitable[Readings]],
-        census: Callable[[], Awaitable[Census]],
+        metrics: Callable[[], Awaitable[Snapshot]],
+        cluster_inventory: Callable[[], Awaitable[ClusterInventory]],
     ) -> None:
         self._ledger = ledger
         self._reader = reader
@@ -128,7 +127,7 @@ class Service:
         self._master_key = master_key
         self._problems = problems
         self._metrics = metrics
-        self._census = census
+        self._cluster_inventory = cluster_inventory
         self._mapper = event_mapper()
         self._registrar = Registrar(ledger, reader, clock, random_bytes)
         access = AccessService(ledger, reader, clock, random_bytes, passwords, master_key)
@@ -166,7 +165,7 @@ class Service:
             KeepAnswer: keys.keep_answer,
             CheckReadiness: self._check_readiness,
             ReadMetrics: lambda _: self._metrics(),
-            ReadCensus: lambda _: self._census(),
+            ReadClusterInventory: lambda _: self._cluster_inventory(),
         }
 
     async def handle(self, command: Command[Any]) -> Any:

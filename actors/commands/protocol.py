@@ -12,7 +12,7 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from actors.commands import accounts, deliveries, events, loops, messages, service, statistics, users
+from actors.commands import accounts, deliveries, events, loops, messages, metrics, service, statistics, users
 from actors.commands.command import Command
 from domain.errors import InvalidInput
 
@@ -24,7 +24,7 @@ class Kind(IntEnum):
     CALL = 11
 
 
-_MODULES: Final = (accounts, deliveries, events, loops, messages, service, statistics, users)
+_MODULES: Final = (accounts, deliveries, events, loops, messages, metrics, service, statistics, users)
 
 #: Every command, by its name.
 COMMANDS: Final[dict[str, type[Command[Any]]]] = {

@@ -1,11 +1,9 @@
-"""The service itself: answers to repeated requests, readiness, metrics."""
+"""The service itself: idempotency keys, readiness, the cluster."""
 
 from __future__ import annotations
 
 from actors.commands.command import Command
 from actors.compatibility import Crossing
-from actors.metrics.cluster_inventory import Census
-from actors.metrics.snapshots import Readings
 
 
 class StoredAnswer(Crossing, frozen=True, kw_only=True):
@@ -20,6 +18,42 @@ class Readiness(Crossing, frozen=True, kw_only=True):
     """`problems` is empty when the service can carry an event from hit to handler."""
 
     problems: list[str]
+
+
+class ClusterNode(Crossing, frozen=True, kw_only=True):
+    """A node of the Ray cluster. Ray does not report the resources of dead nodes."""
+
+    id: str
+    is_alive: bool
+    cpus: int
+    #: Memory that Ray may give to actors.
+    memory_bytes: int
+
+
+class ActorProcess(Crossing, frozen=True, kw_only=True):
+    """The process of an actor."""
+
+    #: The actor's name; for a loop's own process only its kind, because the rest is an account's loop id.
+    name: str
+    #: Whether it answered in time. If not, only `loops` is known.
+    is_answering: bool
+    node: str
+    #: Unix time, milliseconds.
+    started_ms: int | None
+    memory_bytes: int | None
+    #: Loops that it holds, according to the supervisor.
+    loops: int
+
+
+class ClusterInventory(Crossing, frozen=True, kw_only=True):
+    """Nodes and actor processes of the cluster, for operators; nothing in it belongs to an account.
+
+    `processes` lists the first of `process_count` processes.
+    """
+
+    nodes: list[ClusterNode]
+    processes: list[ActorProcess]
+    process_count: int
 
 
 class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
@@ -52,9 +86,5 @@ class CheckReadiness(Command[Readiness], frozen=True, kw_only=True):
     pass
 
 
-class ReadCensus(Command[Census], frozen=True, kw_only=True):
-    """Which nodes and actors there are; as of the same round of questions as the figures."""
-
-
-class ReadMetrics(Command[Readings], frozen=True, kw_only=True):
-    """What all processes behind the front end count and measure; within seconds, without those that do not answer."""
+class ReadClusterInventory(Command[ClusterInventory], frozen=True, kw_only=True):
+    """Reads which nodes and actor processes exist, as of the same collection as the metrics."""

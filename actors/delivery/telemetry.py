@@ -1,11 +1,11 @@
-"""What operators are told of a loop's attempts: figures, spans, and lines of the log."""
+"""What operators are told of a loop's attempts: metrics, spans, and lines of the log."""
 
 from __future__ import annotations
 
 import logging
 from typing import Final
 
-from actors.metrics.instruments import DeliveryFigures
+from actors.metrics.instruments import DeliveryInstruments
 from actors.tracing.spans import Span, Traces
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState, id_text
@@ -20,25 +20,27 @@ _DEAD: Final = int(DeliveryState.DEAD)
 class AttemptTelemetry:
     """Takes note of one loop's attempts. That a handler fails is its owner's affair: no line of it is above `info`."""
 
-    def __init__(self, loop_id: str, figures: DeliveryFigures | None = None, traces: Traces | None = None) -> None:
-        """`figures` are shared by all loops of a process."""
+    def __init__(
+        self, loop_id: str, instruments: DeliveryInstruments | None = None, traces: Traces | None = None
+    ) -> None:
+        """`instruments` are shared by all loops of a process."""
         self._loop_id = loop_id
-        self._figures = figures or DeliveryFigures()
+        self._instruments = instruments or DeliveryInstruments()
         self._traces = traces
         self._dead_told_ms = self._dead_untold = 0
         self._tells_all = log.isEnabledFor(logging.DEBUG)
 
     def began(self) -> None:
         """An attempt is under way."""
-        self._figures.under_way.value += 1
+        self._instruments.under_way.value += 1
 
     def landed(self) -> None:
         """It is no more, whatever came of it."""
-        self._figures.under_way.value -= 1
+        self._instruments.under_way.value -= 1
 
     def ended(self, delivery: OfferedDelivery, outcome: AttemptOutcome, duration_s: float, now_ms: int) -> None:
         """An attempt came to an outcome."""
-        self._figures.attempted(delivery, outcome, duration_s, now_ms)
+        self._instruments.attempted(delivery, outcome, duration_s, now_ms)
         if self._traces is not None and self._traces.wants(delivery.event_id):
             self._traces.add(self._span(delivery, outcome, duration_s))
         if outcome.state == _DEAD:

@@ -11,7 +11,7 @@ from actors.commands.intake import Batch
 from actors.enrichment.hits import Enriched, enrich_hits
 from actors.enrichment.routing_index import RouteIndex
 from actors.ledger.port import LedgerReader
-from actors.metrics.instruments import EnrichmentFigures
+from actors.metrics.instruments import EnrichmentInstruments
 from actors.ports import Lanes, LedgerWriter
 from actors.tracing.spans import Span, Traces
 from actors.version import VERSION
@@ -43,13 +43,13 @@ class Enricher:
         ledger: LedgerWriter,
         reader: LedgerReader,
         lanes: Lanes,
-        figures: EnrichmentFigures | None = None,
+        instruments: EnrichmentInstruments | None = None,
         traces: Traces | None = None,
     ) -> None:
         self._ledger = ledger
         self._reader = reader
         self._lanes = lanes
-        self._figures = figures or EnrichmentFigures()
+        self._instruments = instruments or EnrichmentInstruments()
         self._traces = traces
         self._routes = RouteIndex(RoutingTable(-1, []))
 
@@ -68,7 +68,7 @@ class Enricher:
             )
 
     async def _record(self, entries: Sequence[Intake]) -> None:
-        self._figures.batch.observe(len(entries))
+        self._instruments.batch.observe(len(entries))
         by_kind: dict[type[Intake], list[Intake]] = {}
         for entry in entries:
             by_kind.setdefault(type(entry), []).append(entry)
@@ -87,7 +87,7 @@ class Enricher:
             else:
                 self._fan_out(events, recorded)
                 recorded_ns = time.time_ns()
-                self._figures.recorded(events, recorded, recorded_ns // 1_000_000)
+                self._instruments.recorded(events, recorded, recorded_ns // 1_000_000)
                 if self._traces is not None:
                     self._trace(self._traces, events, began_ns, enriched_ns, recorded_ns)
                 return
@@ -119,7 +119,7 @@ class Enricher:
         return events
 
     def _note_unknown(self, entry: Intake) -> None:
-        self._figures.unknown.value += 1
+        self._instruments.unknown.value += 1
         log.warning(
             "the message of a hit is not in the ledger",
             extra={"action": "hit_unknown", "event_id": id_text("evt", entry.event_id), "kind": entry.kind},

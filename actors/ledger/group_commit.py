@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
-from actors.metrics.instruments import CommitFigures
+from actors.metrics.instruments import CommitInstruments
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ class GroupCommit:
         self._session = first
         self._waiting: deque[Request] = deque()
         #: Where its transactions are counted.
-        self.figures = CommitFigures()
+        self.instruments = CommitInstruments()
         self._waiting_rows = 0
         self._closing = False
         self._changed = Condition()
@@ -143,7 +143,7 @@ class GroupCommit:
                 raise StoreUnavailable(f"the ledger is behind: {self._waiting_rows} rows wait to be written; retry")
             self._waiting.append(request)
             self._waiting_rows += request.rows
-            self.figures.waiting_rows.value = self._waiting_rows
+            self.instruments.waiting_rows.value = self._waiting_rows
             self._changed.notify()
 
     async def close(self) -> None:
@@ -173,7 +173,7 @@ class GroupCommit:
                 requests.append(self._waiting.popleft())
                 rows += requests[-1].rows
             self._waiting_rows -= rows
-            self.figures.waiting_rows.value = self._waiting_rows
+            self.instruments.waiting_rows.value = self._waiting_rows
             return requests
 
     def _settle(self, requests: Sequence[Request]) -> list[Outcome]:
@@ -183,12 +183,12 @@ class GroupCommit:
             began_s = time.perf_counter()
             done = self._session.commit([request.work for request in requests])
         except Exception as exc:  # noqa: BLE001 - whatever it is, the callers must hear of it
-            self.figures.failed.value += 1
+            self.instruments.failed.value += 1
             self._disconnect()
             error = _failure(exc)
             self._note(error, len(requests))
             return [Outcome(request.future, None, error) for request in requests]
-        self.figures.committed(sum(request.rows for request in requests), time.perf_counter() - began_s)
+        self.instruments.committed(sum(request.rows for request in requests), time.perf_counter() - began_s)
         self._well_at_s = time.monotonic()
         self._note(None, len(requests))
         return [Outcome(request.future, *one) for request, one in zip(requests, done, strict=True)]

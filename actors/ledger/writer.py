@@ -15,7 +15,7 @@ from actors.ledger.access.port import AccessChange
 from actors.ledger.group_commit import GroupCommit, Work
 from actors.ledger.retention.sweeps import RetentionSweeper
 from actors.ledger.store_connection import StoreConnection
-from actors.metrics.instruments import CommitFigures
+from actors.metrics.instruments import CommitInstruments
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents
@@ -60,9 +60,9 @@ class StoreWriter:
         self._clock = clock
         self._sweeper = RetentionSweeper(commits, connection, clock)
 
-    def count_by(self, figures: CommitFigures) -> None:
+    def count_by(self, instruments: CommitInstruments) -> None:
         """Counts transactions there from now on."""
-        self._commits.figures = figures
+        self._commits.instruments = instruments
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
         """See `LedgerWriter.append`."""

@@ -14,7 +14,7 @@ from actors.loops import placement
 from actors.loops.host_monitor import Launcher, PlaceKeeper
 from actors.loops.location_registry import PlacesLog
 from actors.loops.placement import Move, Node, Place, Plan
-from actors.metrics.registry import Cell
+from actors.metrics import registry
 from domain.errors import FeedbackLoopsError, Unavailable
 
 log = logging.getLogger(__name__)
@@ -57,13 +57,13 @@ class Supervisor:
         life: str,
         budget: int | None,
         delivery_timeout_s: float,
-        starts_failed: Cell | None = None,
+        starts_failed: registry.Counter | None = None,
     ) -> None:
         """`life`: another one for each start. `budget`: processes of loops, None for what the nodes carry.
 
         `starts_failed` counts the processes that could not be started.
         """
-        self._starts_failed = starts_failed or Cell()
+        self._starts_failed = starts_failed or registry.Counter()
         self._reader = reader
         self._launcher = launcher
         self._life = life

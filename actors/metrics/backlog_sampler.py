@@ -1,4 +1,7 @@
-"""What waits in the ledger, looked up now and then: counting it at each scrape would cost more the more waits."""
+"""Backlog sampler: counts the waiting deliveries in the ledger every few seconds, not at each scrape.
+
+The cost of counting grows with the backlog.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
 from actors.metrics import catalogue as m
-from actors.metrics.registry import Tallies
+from actors.metrics.registry import Registry
 from actors.ports import Clock, LoopBacklog
 from domain.breaker import CLOSED, OPEN
 from domain.errors import FeedbackLoopsError
@@ -17,55 +20,55 @@ from domain.values import LoopState
 
 log = logging.getLogger(__name__)
 
-#: Deliveries that are counted of each kind of handler, at most.
+#: Maximum count of deliveries for each state of a handler.
 AT_MOST: Final = 100_000
-#: Seconds that a look is good for.
+#: Seconds until a sample is too old.
 FRESH_S: Final = 10.0
-#: Seconds that whoever asks waits for a look that is being taken; then the one before is told.
+#: Seconds that a caller waits for a sample in progress; then the previous sample is reported.
 PATIENCE_S: Final = 0.7
 
 
 class BacklogReader(Protocol):
-    """The part of `LedgerReader` that this needs."""
+    """The part of `LedgerReader` that the sampler needs."""
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]: ...
 
 
-class BacklogLook:
-    """Loops by state and breaker, and what is due to them, as of some seconds ago."""
+class BacklogSampler:
+    """Gauges of loops by state and by breaker, and of due deliveries, as of the latest sample."""
 
-    def __init__(self, reader: BacklogReader, clock: Clock, tallies: Tallies) -> None:
+    def __init__(self, reader: BacklogReader, clock: Clock, registry: Registry) -> None:
         self._reader = reader
         self._clock = clock
-        self._failed = tallies.cell(m.LOOK_FAILED)
-        self._loops = {state: tallies.cell(m.LOOPS, state.value) for state in LoopState}
-        self._breakers = {state: tallies.cell(m.BREAKERS, state) for state in (CLOSED, OPEN)}
-        self._waiting = {handler: tallies.cell(m.WAITING, handler) for handler in m.HANDLERS}
+        self._failed = registry.counter(m.BACKLOG_LOOKS_FAILED)
+        self._loops = {state: registry.gauge(m.LOOPS, state.value) for state in LoopState}
+        self._breakers = {state: registry.gauge(m.BREAKERS, state) for state in (CLOSED, OPEN)}
+        self._waiting = {handler: registry.gauge(m.WAITING, handler) for handler in m.HANDLERS}
         self._oldest_due_ms: dict[str, int] = {}
         for handler in m.HANDLERS:
-            tallies.read_by(m.OLDEST_DUE, self._oldest_reader(handler), handler)
-        self._looked_s = float("-inf")
+            registry.set_function(m.OLDEST_DUE, self._oldest_reader(handler), handler)
+        self._sampled_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
     async def refresh(self) -> None:
-        """Takes another look when the last one is old. Never raises; waits `PATIENCE_S` at most."""
-        is_looking = self._task is not None and not self._task.done()
-        if not is_looking and self._clock.monotonic_s() - self._looked_s >= FRESH_S:
-            self._task = asyncio.create_task(self._look(), name="look at backlogs")
+        """Takes a new sample if the latest one is too old. Never raises; waits at most `PATIENCE_S`."""
+        is_sampling = self._task is not None and not self._task.done()
+        if not is_sampling and self._clock.monotonic_s() - self._sampled_s >= FRESH_S:
+            self._task = asyncio.create_task(self._sample(), name="sample backlogs")
         if self._task is not None:
             await asyncio.wait([self._task], timeout=PATIENCE_S)
 
-    async def _look(self) -> None:
+    async def _sample(self) -> None:
         try:
             found = await asyncio.to_thread(self._reader.backlogs, self._clock.now_ms(), AT_MOST)
         except FeedbackLoopsError as exc:
             self._failed.value += 1
-            log.warning("what waits cannot be looked up now", extra={"action": "look_failed", "error": str(exc)})
+            log.warning("cannot count the waiting deliveries", extra={"action": "look_failed", "error": str(exc)})
             return
-        self._looked_s = self._clock.monotonic_s()
-        self._take(found)
+        self._sampled_s = self._clock.monotonic_s()
+        self._record(found)
 
-    def _take(self, found: Sequence[LoopBacklog]) -> None:
+    def _record(self, found: Sequence[LoopBacklog]) -> None:
         sums: defaultdict[tuple[str, str], int] = defaultdict(int)
         oldest: dict[str, int] = {}
         for group in found:
@@ -76,12 +79,12 @@ class BacklogLook:
             sums["waiting", handler] += group.waiting
             if group.oldest_due_ms is not None:
                 oldest[handler] = min(group.oldest_due_ms, oldest.get(handler, group.oldest_due_ms))
-        for state, cell in self._loops.items():
-            cell.value = sums["loops", state]
-        for breaker, cell in self._breakers.items():
-            cell.value = sums["breakers", breaker]
-        for handler, cell in self._waiting.items():
-            cell.value = min(sums["waiting", handler], AT_MOST)
+        for state, gauge in self._loops.items():
+            gauge.value = sums["loops", state]
+        for breaker, gauge in self._breakers.items():
+            gauge.value = sums["breakers", breaker]
+        for handler, gauge in self._waiting.items():
+            gauge.value = min(sums["waiting", handler], AT_MOST)
         self._oldest_due_ms = oldest
 
     def _oldest_reader(self, handler: str) -> Callable[[], float]:

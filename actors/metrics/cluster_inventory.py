@@ -1,75 +1,51 @@
-"""Who is there: Ray's nodes, and the actors on them, for operators to look at. Nothing of it is any one account's."""
+"""Cluster inventory: builds the list of nodes and actor processes that operators see."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from actors.compatibility import Crossing
+from actors.commands.service import ActorProcess, ClusterInventory, ClusterNode
 from actors.metrics import catalogue as m
-from actors.metrics.snapshots import ProcessReadings
+from actors.metrics.snapshots import ProcessSnapshot
 
-
-class Node(Crossing, frozen=True, kw_only=True):
-    """A machine, as Ray knows it. Of one that has gone Ray says no more what it had."""
-
-    id: str
-    is_alive: bool
-    cpus: int
-    #: What Ray may give to actors.
-    memory_bytes: int
-
-
-class Process(Crossing, frozen=True, kw_only=True):
-    """The process of an actor."""
-
-    #: As Ray has it; of a loop's own process its kind alone, for the rest is the id of an account's loop.
-    name: str
-    #: Whether it told of itself in time; if not, what follows is not known but for the loops.
-    is_answering: bool
-    node: str
-    #: Unix time, milliseconds.
-    started_ms: int | None
-    memory_bytes: int | None
-    #: Loops that it holds, as the supervisor told it.
-    loops: int
-
-
-class Census(Crossing, frozen=True, kw_only=True):
-    """All of them. `of_processes` counts those that are there, of which `processes` has the first."""
-
-    nodes: list[Node]
-    processes: list[Process]
-    of_processes: int
-
-
-#: More than these nobody looks through.
+#: Nodes and processes that an inventory lists.
 MAX_LISTED: Final = 200
 
 
-def taken(
-    expected: Sequence[str], told: Mapping[str, ProcessReadings], nodes: Sequence[Node], loops: Mapping[str, int]
-) -> Census:
-    """`expected`: the names of all actors; `told`: what those told that answered; `loops`: how many each name holds."""
+def build_inventory(
+    expected: Sequence[str],
+    processes: Mapping[str, ProcessSnapshot],
+    nodes: Sequence[ClusterNode],
+    loops: Mapping[str, int],
+) -> ClusterInventory:
+    """The inventory of one collection.
+
+    Args:
+        expected: The names of all actors.
+        processes: The snapshots of the actors that answered, by name.
+        nodes: Ray's nodes.
+        loops: The number of loops that each actor holds, by name.
+    """
     order = {kind: n for n, kind in enumerate(m.ACTORS)}
-    # Those that do not answer come first among their like; numbers in names are in their order.
-    names = sorted(expected, key=lambda name: (order[_kind(name)], name in told, len(name), name))
-    found = [_process(name, told.get(name), loops.get(name, 0)) for name in names[:MAX_LISTED]]
+    # Within a kind, actors that do not answer come first. Sorting by length first keeps numbered names in order.
+    names = sorted(expected, key=lambda name: (order[_kind(name)], name in processes, len(name), name))
+    listed = [_process(name, processes.get(name), loops.get(name, 0)) for name in names[:MAX_LISTED]]
     alive_first = sorted(nodes, key=lambda node: (not node.is_alive, node.id))
-    return Census(nodes=alive_first[:MAX_LISTED], processes=found, of_processes=len(names))
+    return ClusterInventory(nodes=alive_first[:MAX_LISTED], processes=listed, process_count=len(names))
 
 
-def _process(name: str, readings: ProcessReadings | None, loops: int) -> Process:
+def _process(name: str, process: ProcessSnapshot | None, loops: int) -> ActorProcess:
     kind = _kind(name)
     shown = kind if kind == m.FEEDBACK_LOOP else name
-    if readings is None:
-        return Process(name=shown, is_answering=False, node="", started_ms=None, memory_bytes=None, loops=loops)
-    memory = next((value for what, _, value in readings.readings.numbers if what == m.MEMORY.short_name), None)
-    return Process(
+    if process is None:
+        return ActorProcess(name=shown, is_answering=False, node="", started_ms=None, memory_bytes=None, loops=loops)
+    memory = next((value for what, _, value in process.snapshot.numbers if what == m.MEMORY.short_name), None)
+    return ActorProcess(
         name=shown,
         is_answering=True,
-        node=readings.node,
-        started_ms=readings.started_ms,
+        node=process.node,
+        started_ms=process.started_ms,
         memory_bytes=None if memory is None else int(memory),
         loops=loops,
     )

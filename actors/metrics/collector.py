@@ -1,4 +1,4 @@
-"""Asking every actor for its figures: in parallel, within a bound of time, and not more often than makes sense."""
+"""Metrics collector: asks all actors in parallel for their metrics, within a time limit and at a limited rate."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ from typing import Any, Final, Protocol
 
 from msgspec.structs import replace
 
+from actors.commands.metrics import Number, Snapshot
+from actors.commands.service import ClusterInventory, ClusterNode
 from actors.metrics import catalogue as m
-from actors.metrics.accumulator import Totals, fitting, merged_gauges
-from actors.metrics.cluster_inventory import Census, Node, taken
-from actors.metrics.process_metrics import STARTED_MS, process_readings
-from actors.metrics.registry import Tallies
-from actors.metrics.snapshots import Number, ProcessReadings, Readings
+from actors.metrics.accumulator import Accumulator, known_series, merge_gauges
+from actors.metrics.cluster_inventory import build_inventory
+from actors.metrics.process_metrics import STARTED_MS, process_snapshot
+from actors.metrics.registry import Registry
+from actors.metrics.snapshots import ProcessSnapshot
 from actors.version import PROGRAM
 from domain.errors import FeedbackLoopsError
 
@@ -26,90 +28,99 @@ log = logging.getLogger(__name__)
 ANSWER_S: Final = 1.0
 #: Actors that are asked at the same time.
 AT_ONCE: Final = 32
-#: Seconds for all of them, however many there are.
+#: Seconds for all actors together.
 ROUND_S: Final = 4.0
-#: Who asks sooner than this after the last answer gets that one: anybody may ask, and it costs all actors something.
+#: Seconds for which a result is reused: a scrape needs no key, and every collection costs all actors something.
 FRESH_S: Final = 1.0
 
 
-class Actors(Protocol):
-    """The way to the actors."""
+class ActorClient(Protocol):
+    """Calls actors by name."""
 
     async def ask(self, name: str, method: str, *args: Any, timeout_s: float) -> Any:
-        """Gives the method's value. Raises FeedbackLoopsError."""
+        """Returns the method's value. Raises FeedbackLoopsError."""
         ...
 
 
-class Gathering:
-    """The figures of the whole service behind the front end, this process's own included.
+class Collector:
+    """Collects the metrics of all processes behind the front end, including this one.
 
-    Counters never fall while this process lives (`Totals`). An actor that does not answer in time is counted as silent;
-    its counters stand still, its gauges are left out. So is one of another version whose answer cannot be read; of
-    one that can, what is not in the catalogue is left out.
+    Counters never fall while this process lives (see `Accumulator`). An actor that does not answer in time counts as
+    silent: its counters stand still and its gauges are left out. The same holds for an actor of another version whose
+    answer cannot be read. Of an answer that can be read, series that are not in the catalogue are left out.
     """
 
     def __init__(
         self,
-        actors: Actors,
+        actors: ActorClient,
         names: Callable[[], Awaitable[Sequence[str]]],
-        nodes: Callable[[], Awaitable[Sequence[Node]]],
+        nodes: Callable[[], Awaitable[Sequence[ClusterNode]]],
         loops: Callable[[], Mapping[str, int]] = dict,
         monotonic_s: Callable[[], float] = time.monotonic,
         since_ms: int = STARTED_MS,
     ) -> None:
-        """`names`: of the actors that should answer. `nodes`: Ray's. `loops`: how many the actor of a name holds."""
+        """A collector that has collected nothing yet.
+
+        Args:
+            actors: Calls the actors.
+            names: Returns the names of the actors that should answer.
+            nodes: Returns Ray's nodes.
+            loops: Returns the number of loops that each actor holds, by the actor's name.
+            monotonic_s: The clock for time limits.
+            since_ms: See `Accumulator`.
+        """
         self._actors = actors
         self._names = names
         self._nodes = nodes
         self._loops = loops
-        self._census = Census(nodes=[], processes=[], of_processes=0)
+        self._inventory = ClusterInventory(nodes=[], processes=[], process_count=0)
         self._monotonic_s = monotonic_s
-        self._tallies = Tallies()
-        self._totals = Totals(since_ms)
-        self._restarts = {kind: self._tallies.cell(m.RESTARTS, kind) for kind in m.ACTORS}
-        self._took = self._tallies.cell(m.GATHER)
-        self._round: asyncio.Task[Readings] | None = None
-        self._asked_s = float("-inf")
+        self._registry = Registry()
+        self._accumulator = Accumulator(since_ms)
+        self._restarts = {kind: self._registry.counter(m.RESTARTS, kind) for kind in m.ACTORS}
+        self._duration = self._registry.gauge(m.GATHER)
+        self._round: asyncio.Task[Snapshot] | None = None
+        self._collected_s = float("-inf")
 
-    async def readings(self) -> Readings:
-        """All figures. Those who ask while others wait, or right after them, get the same answer."""
+    async def snapshot(self) -> Snapshot:
+        """All metrics. Callers that arrive during a collection or shortly after it share its result."""
         is_over = self._round is None or self._round.done()
-        if self._round is None or (is_over and self._monotonic_s() - self._asked_s >= FRESH_S):
-            self._round = asyncio.create_task(self._gather(), name="gather figures")
+        if self._round is None or (is_over and self._monotonic_s() - self._collected_s >= FRESH_S):
+            self._round = asyncio.create_task(self._collect(), name="collect metrics")
         return await asyncio.shield(self._round)
 
-    async def census(self) -> Census:
-        """Who is there, as it was when the figures were gathered, or now."""
-        await self.readings()
-        return self._census
+    async def cluster_inventory(self) -> ClusterInventory:
+        """The nodes and actor processes, as of the latest collection."""
+        await self.snapshot()
+        return self._inventory
 
-    async def _gather(self) -> Readings:
+    async def _collect(self) -> Snapshot:
         began_s = self._monotonic_s()
         try:
-            expected, told, nodes = await self._told(began_s)
+            expected, processes, nodes = await self._ask_all(began_s)
         finally:
-            self._asked_s = self._monotonic_s()
-        for name, readings in told.items():
-            if self._totals.take(name, readings):
+            self._collected_s = self._monotonic_s()
+        for name, process in processes.items():
+            if self._accumulator.add(name, process):
                 self._restarts[kind_of(name)].value += 1
-        self._census = taken(expected, told, nodes, self._loops())
-        self._totals.prune({*expected, m.GATEWAY})
-        self._took.value = self._asked_s - began_s
-        told[m.GATEWAY] = process_readings(m.GATEWAY, self._tallies)
-        self._totals.take(m.GATEWAY, told[m.GATEWAY])
-        sums, gauges = self._totals.readings(), merged_gauges(told)
-        present = _presence(expected, told) + _node_counts(nodes)
-        return Readings(sums.numbers + gauges.numbers + present, sums.spreads)
+        self._inventory = build_inventory(expected, processes, nodes, self._loops())
+        self._accumulator.prune({*expected, m.GATEWAY})
+        self._duration.value = self._collected_s - began_s
+        processes[m.GATEWAY] = process_snapshot(m.GATEWAY, self._registry)
+        self._accumulator.add(m.GATEWAY, processes[m.GATEWAY])
+        sums, gauges = self._accumulator.snapshot(), merge_gauges(processes)
+        present = _presence(expected, processes) + _node_counts(nodes)
+        return Snapshot(sums.numbers + gauges.numbers + present, sums.histograms)
 
-    async def _told(self, began_s: float) -> tuple[Sequence[str], dict[str, ProcessReadings], Sequence[Node]]:
-        """The names of all actors, what those told that answered, and the nodes."""
+    async def _ask_all(self, began_s: float) -> tuple[Sequence[str], dict[str, ProcessSnapshot], Sequence[ClusterNode]]:
+        """The names of all actors, the snapshots of those that answered, and the nodes."""
         try:
             expected = [name for name in await self._names() if kind_of(name) in m.ACTORS]
             nodes = await self._nodes()
         except FeedbackLoopsError as exc:
             log.warning("Ray does not answer", extra={"action": "ray_silent", "error": str(exc)})
             return [], {}, []
-        told: dict[str, ProcessReadings] = {}
+        processes: dict[str, ProcessSnapshot] = {}
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def ask(name: str) -> None:
@@ -117,14 +128,14 @@ class Gathering:
                 if self._monotonic_s() - began_s > ROUND_S:
                     return
                 try:
-                    readings: ProcessReadings = await self._actors.ask(name, "metrics", timeout_s=ANSWER_S)
-                    told[name] = replace(readings, readings=fitting(readings.readings))
-                except (FeedbackLoopsError, AttributeError, TypeError) as exc:  # the latter two: of another version
+                    process: ProcessSnapshot = await self._actors.ask(name, "metrics", timeout_s=ANSWER_S)
+                    processes[name] = replace(process, snapshot=known_series(process.snapshot))
+                except (FeedbackLoopsError, AttributeError, TypeError) as exc:  # the last two: another version
                     facts = {"action": "actor_silent", "actor": name, "error": str(exc)}
-                    log.info("an actor did not tell its figures", extra=facts)
+                    log.info("an actor did not report its metrics", extra=facts)
 
         await asyncio.gather(*map(ask, expected))
-        return expected, told, nodes
+        return expected, processes, nodes
 
 
 def kind_of(name: str) -> str:
@@ -132,19 +143,19 @@ def kind_of(name: str) -> str:
     return name.partition("/")[0]
 
 
-def _node_counts(nodes: Sequence[Node]) -> list[Number]:
-    """How many nodes of Ray are alive, and how many dead; nothing when it does not say."""
+def _node_counts(nodes: Sequence[ClusterNode]) -> list[Number]:
+    """The number of alive and of dead Ray nodes; nothing when Ray did not answer."""
     counts = Counter("alive" if node.is_alive else "dead" for node in nodes)
     return [(m.NODES.short_name, (state,), float(counts[state])) for state in ("alive", "dead")] if nodes else []
 
 
-def _presence(expected: Sequence[str], told: dict[str, ProcessReadings]) -> list[Number]:
-    """How many processes of each kind told their figures, and how many did not."""
-    running = Counter(map(kind_of, told))
-    silent = Counter(kind_of(name) for name in expected if name not in told)
-    # The ledger and the supervisor should always be there, also when Ray knows nothing of them.
+def _presence(expected: Sequence[str], processes: Mapping[str, ProcessSnapshot]) -> list[Number]:
+    """The number of processes of each kind that answered, that did not, and that are of another version."""
+    running = Counter(map(kind_of, processes))
+    silent = Counter(kind_of(name) for name in expected if name not in processes)
+    # The ledger and the supervisor must always exist, even if Ray does not list them.
     silent.update(kind for kind in (m.LEDGER, m.SUPERVISOR) if kind not in running and kind not in silent)
-    others = Counter(kind_of(name) for name, readings in told.items() if readings.version != PROGRAM)
+    others = Counter(kind_of(name) for name, process in processes.items() if process.version != PROGRAM)
     kinds = (m.GATEWAY, *m.ACTORS)
     present: list[Number] = [(m.RUNNING.short_name, (kind,), float(running[kind])) for kind in kinds]
     missing: list[Number] = [(m.SILENT.short_name, (kind,), float(silent[kind])) for kind in kinds]

@@ -81,7 +81,7 @@ class LedgerActor(Actor):
         return await answering(self._core.change_access(change))
 
     async def metrics(self) -> Answer:
-        return Answer(bootstrap.readings(catalogue.LEDGER))
+        return Answer(bootstrap.metrics_snapshot(catalogue.LEDGER))
 
     async def ping(self) -> Answer:
         return await answering(self._core.check())
@@ -104,7 +104,7 @@ class SupervisorActor(Actor):
 
         self._core = bootstrap.supervisor(settings, create)
         self._core.start()
-        self._look = bootstrap.backlog_look(settings)
+        self._backlog = bootstrap.backlog_sampler(settings)
         self._door = bootstrap.door(settings, self._answer)
 
     async def _answer(self, _kind: int, body: bytes) -> bytes:
@@ -126,8 +126,8 @@ class SupervisorActor(Actor):
         return await answering(self._core.rest())
 
     async def metrics(self) -> Answer:
-        await self._look.refresh()
-        return Answer(bootstrap.readings(catalogue.SUPERVISOR))
+        await self._backlog.refresh()
+        return Answer(bootstrap.metrics_snapshot(catalogue.SUPERVISOR))
 
     async def ping(self) -> Answer:
         return Answer(None)
@@ -153,7 +153,7 @@ class EnricherActor(Actor):
         return await answering(self._door.address())
 
     async def metrics(self) -> Answer:
-        return Answer(bootstrap.readings(catalogue.ENRICHER))
+        return Answer(bootstrap.metrics_snapshot(catalogue.ENRICHER))
 
     async def ping(self) -> Answer:
         return Answer(None)
@@ -202,7 +202,7 @@ class LoopHostActor(Actor):
         return await answering(self._core.let_go(order, loop_ids, drain_s))
 
     async def metrics(self) -> Answer:
-        return Answer(bootstrap.readings(self.KIND))
+        return Answer(bootstrap.metrics_snapshot(self.KIND))
 
     async def stop(self, drain_s: float) -> Answer:
         return await answering(self._core.stop(drain_s))

@@ -35,12 +35,12 @@ from actors.ledger.writer import StoreWriter
 from actors.loops.loop_host import LoopHost
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
-from actors.metrics.backlog_sampler import BacklogLook
-from actors.metrics.collector import Gathering
-from actors.metrics.instruments import CommitFigures, DeliveryFigures, EnrichmentFigures
-from actors.metrics.process_metrics import process_readings
-from actors.metrics.registry import Tallies
-from actors.metrics.snapshots import ProcessReadings
+from actors.metrics.backlog_sampler import BacklogSampler
+from actors.metrics.collector import Collector
+from actors.metrics.instruments import CommitInstruments, DeliveryInstruments, EnrichmentInstruments
+from actors.metrics.process_metrics import process_snapshot
+from actors.metrics.registry import Registry
+from actors.metrics.snapshots import ProcessSnapshot
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.ray_runtime import cluster_state
@@ -55,7 +55,7 @@ from domain.handler_policy import HandlerPolicy
 from domain.key_derivation import derive
 
 #: What this process counts: all cores that are built in it count together.
-TALLIES: Final = Tallies()
+REGISTRY: Final = Registry()
 
 
 def begin(plain: dict[str, Any], process: str) -> None:
@@ -71,9 +71,9 @@ def traces(process: str) -> Traces | None:
     return start_tracing(os.environ, process)
 
 
-def readings(process: str) -> ProcessReadings:
+def metrics_snapshot(process: str) -> ProcessSnapshot:
     """What this process has to tell of itself. `process` is a kind of the catalogue's."""
-    return process_readings(process, TALLIES, ray.get_runtime_context().get_node_id())
+    return process_snapshot(process, REGISTRY, ray.get_runtime_context().get_node_id())
 
 
 def _settings(plain: dict[str, Any]) -> Settings:
@@ -84,10 +84,10 @@ def ledger(plain: dict[str, Any]) -> StoreWriter:
     """The writer, for the ledger's actor."""
     settings = _settings(plain)
     made = factory.make_writer(settings)
-    made.count_by(CommitFigures(TALLIES))
+    made.count_by(CommitInstruments(REGISTRY))
     if settings.store is None:
         path = settings.data_dir / factory.LEDGER_FILE
-        TALLIES.read_by(m.LEDGER_SIZE, lambda: _size_bytes(path))
+        REGISTRY.set_function(m.LEDGER_SIZE, lambda: _size_bytes(path))
     return made
 
 
@@ -96,9 +96,9 @@ def _size_bytes(path: Path) -> int:
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
 
 
-def backlog_look(plain: dict[str, Any]) -> BacklogLook:
+def backlog_sampler(plain: dict[str, Any]) -> BacklogSampler:
     """What waits, for operators; beside the supervisor, which has nothing else to do."""
-    return BacklogLook(reader(_settings(plain)), SystemClock(), TALLIES)
+    return BacklogSampler(reader(_settings(plain)), SystemClock(), REGISTRY)
 
 
 def retention(plain: dict[str, Any], core: StoreWriter) -> Retention:
@@ -145,15 +145,15 @@ def enricher(plain: dict[str, Any]) -> Enricher:
         RemoteLedger(actors, connections),
         reader(settings),
         RemoteLanes(connections, places),
-        EnrichmentFigures(TALLIES),
+        EnrichmentInstruments(REGISTRY),
         traces(m.ENRICHER),
     )
 
 
 @functools.cache
-def _delivery_figures() -> DeliveryFigures:
+def _delivery_instruments() -> DeliveryInstruments:
     """One set for all loops of the process."""
-    return DeliveryFigures(TALLIES)
+    return DeliveryInstruments(REGISTRY)
 
 
 def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
@@ -166,7 +166,7 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
         PinnedProofFetcher(handlers, nameserver=settings.nameserver),
     )
     chance, shared_bytes = random.SystemRandom(), SharedBytes()
-    duty, figures, spans = CpuThrottle(time.monotonic, time.process_time), _delivery_figures(), traces(kind)
+    duty, instruments, spans = CpuThrottle(time.monotonic, time.process_time), _delivery_instruments(), traces(kind)
 
     def make_core(loop_id: str) -> LoopRuntime:
         return LoopRuntime(
@@ -183,7 +183,7 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
             disable_after_s=settings.disable_after_s,
             random=chance,
             shared_bytes=shared_bytes,
-            notes=AttemptTelemetry(loop_id, figures, spans),
+            notes=AttemptTelemetry(loop_id, instruments, spans),
             duty=duty,
         )
 
@@ -202,7 +202,7 @@ def supervisor(plain: dict[str, Any], create: Callable[[str, str], Any]) -> Supe
         life=uuid4().hex,
         budget=settings.actor_budget,
         delivery_timeout_s=settings.delivery_timeout_s,
-        starts_failed=TALLIES.cell(m.STARTS_FAILED),
+        starts_failed=REGISTRY.counter(m.STARTS_FAILED),
     )
 
 
@@ -213,7 +213,7 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
     places.start()
     names = functools.partial(asyncio.to_thread, cluster_state.actor_names)
     nodes = functools.partial(asyncio.to_thread, cluster_state.nodes)
-    gathering = Gathering(Actors(), names, nodes, places.counts)
+    collector = Collector(Actors(), names, nodes, places.counts)
     return Service(
         ledger=ledger,
         keys=ledger,
@@ -225,6 +225,6 @@ def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
         passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
         master_key=settings.master_key,
         problems=pipeline.problems,
-        metrics=gathering.readings,
-        census=gathering.census,
+        metrics=collector.snapshot,
+        cluster_inventory=collector.cluster_inventory,
     )

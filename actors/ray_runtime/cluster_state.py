@@ -6,7 +6,7 @@ import ray
 from ray.exceptions import RayError
 from ray.util import list_named_actors
 
-from actors.metrics.cluster_inventory import Node
+from actors.commands.service import ClusterNode
 from actors.ray_runtime import options
 from domain.errors import Unavailable
 
@@ -24,7 +24,7 @@ def actor_names() -> list[str]:
     return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
 
 
-def nodes() -> list[Node]:
+def nodes() -> list[ClusterNode]:
     """Every node that Ray knows, also those that have gone.
 
     Raises:
@@ -35,7 +35,7 @@ def nodes() -> list[Node]:
     except RayError as exc:
         raise Unavailable(f"Ray does not say which nodes there are: {exc}") from exc
     return [
-        Node(
+        ClusterNode(
             id=node["NodeID"],
             is_alive=bool(node["Alive"]),
             cpus=int(node["Resources"].get("CPU", 0)),

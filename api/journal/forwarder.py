@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from actors.client import Client
 from actors.commands.intake import event_id_of
-from actors.metrics.instruments import HitFigures
+from actors.metrics.instruments import HitInstruments
 from api.journal.journal import Journal
 from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken, UnknownIntake
 from domain.values import id_text
@@ -56,14 +56,14 @@ class Forwarder:
         client: Client,
         limits: ForwarderLimits | None = None,
         jitter: Callable[[], float] = random.random,
-        figures: HitFigures | None = None,
+        instruments: HitInstruments | None = None,
     ) -> None:
         """`jitter` gives numbers in [0, 1)."""
         self._journal = journal
         self._client = client
         self._limits = limits or ForwarderLimits()
         self._jitter = jitter
-        self._figures = figures or HitFigures()
+        self._instruments = instruments or HitInstruments()
         self._cursor = 0
         self._slots = asyncio.Semaphore(self._limits.in_flight)
         self._batches: set[asyncio.Task[None]] = set()
@@ -121,7 +121,7 @@ class Forwarder:
                 await asyncio.sleep(self._limits.last_backoff_s)
                 continue
             self._cursor = hits[-1][0]
-            self._figures.batch.observe(len(hits))
+            self._instruments.batch.observe(len(hits))
             batch = asyncio.create_task(self._forward(hits), name="forwarder batch")
             self._batches.add(batch)
             batch.add_done_callback(self._over)
@@ -220,11 +220,11 @@ class Forwarder:
         event_id = event_id_of(hit)
         facts = {"action": "hit_set_aside", "seq": seq, "event_id": event_id and id_text("evt", event_id)}
         log.error("a hit was set aside", extra={**facts, "error": str(exc)})
-        self._figures.set_aside.value += 1
+        self._instruments.set_aside.value += 1
         self._journal.set_aside(seq, hit)
 
     def _note(self, problem: str | None) -> None:
-        self._figures.failed.value += problem is not None
+        self._instruments.failed.value += problem is not None
         if (problem is None) != (self._problem is None):
             action = "forwarding_recovered" if problem is None else "forwarding_failed"
             log.warning("forwarding has changed", extra={"action": action, "problem": problem})

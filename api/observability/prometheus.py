@@ -15,11 +15,10 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
 from actors.client import Client
-from actors.commands.service import ReadMetrics
+from actors.commands.metrics import HistogramData, Number, ReadMetrics, Snapshot
 from actors.metrics import catalogue as m
-from actors.metrics.process_metrics import process_readings
-from actors.metrics.registry import Tallies
-from actors.metrics.snapshots import Number, Readings, Spread
+from actors.metrics.process_metrics import process_snapshot
+from actors.metrics.registry import Registry
 from domain.errors import FeedbackLoopsError
 
 #: Seconds that the actors have together; a scrape waits for ten.
@@ -35,12 +34,12 @@ class MetricsPage:
     def __init__(
         self,
         client: Client,
-        tallies: Tallies,
+        registry: Registry,
         timeout_s: float = ACTORS_S,
         monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         self._client = client
-        self._tallies = tallies
+        self._registry = registry
         self._timeout_s = timeout_s
         self._monotonic_s = monotonic_s
         self._told: asyncio.Task[list[Metric]] | None = None
@@ -60,7 +59,7 @@ class MetricsPage:
 
     def own(self, metric: m.Metric) -> float:
         """What this process tells of a metric without labels; 0 when it tells nothing."""
-        numbers = process_readings(m.FRONT_END, self._tallies).readings.numbers
+        numbers = process_snapshot(m.FRONT_END, self._registry).snapshot.numbers
         return next((value for name, _, value in numbers if name == metric.short_name), 0.0)
 
     async def metrics(self) -> list[Metric]:
@@ -71,16 +70,16 @@ class MetricsPage:
         return await asyncio.shield(self._told)
 
     async def _tell(self) -> list[Metric]:
-        own = process_readings(m.FRONT_END, self._tallies).readings
+        own = process_snapshot(m.FRONT_END, self._registry).snapshot
         behind = await self._behind()
         presence: list[Number] = [(m.RUNNING.short_name, (m.FRONT_END,), 1.0)]
         if behind is None:
             presence.append((m.SILENT.short_name, (m.GATEWAY,), 1.0))
-            behind = Readings([], [])
+            behind = Snapshot([], [])
         self._told_s = self._monotonic_s()
-        return families(Readings(own.numbers + presence + behind.numbers, own.spreads + behind.spreads))
+        return families(Snapshot(own.numbers + presence + behind.numbers, own.histograms + behind.histograms))
 
-    async def _behind(self) -> Readings | None:
+    async def _behind(self) -> Snapshot | None:
         try:
             async with asyncio.timeout(self._timeout_s):
                 return await self._client.call(ReadMetrics())
@@ -88,18 +87,18 @@ class MetricsPage:
             return None
 
 
-def families(readings: Readings) -> list[Metric]:
+def families(snapshot: Snapshot) -> list[Metric]:
     """The series by their metrics, in the order of the catalogue. What the catalogue does not have is left out."""
     numbers: dict[str, list[tuple[tuple[str, ...], float]]] = {}
-    for name, labels, value in readings.numbers:
+    for name, labels, value in snapshot.numbers:
         numbers.setdefault(name, []).append((labels, value))
-    spreads: dict[str, list[tuple[tuple[str, ...], Spread]]] = {}
-    for name, labels, spread in readings.spreads:
-        spreads.setdefault(name, []).append((labels, spread))
+    histograms: dict[str, list[tuple[tuple[str, ...], HistogramData]]] = {}
+    for name, labels, data in snapshot.histograms:
+        histograms.setdefault(name, []).append((labels, data))
     found: list[Metric] = []
     for metric in m.METRICS:
         if metric.kind is m.Kind.HISTOGRAM:
-            if series := spreads.get(metric.short_name):
+            if series := histograms.get(metric.short_name):
                 found.append(_histogram(metric, series))
         elif values := numbers.get(metric.short_name):
             found.append(_simple(metric, values))
@@ -114,11 +113,11 @@ def _simple(metric: m.Metric, values: Sequence[tuple[tuple[str, ...], float]]) -
     return family
 
 
-def _histogram(metric: m.Metric, series: Sequence[tuple[tuple[str, ...], Spread]]) -> Metric:
+def _histogram(metric: m.Metric, series: Sequence[tuple[tuple[str, ...], HistogramData]]) -> Metric:
     family = HistogramMetricFamily(metric.name, metric.help, labels=list(metric.labels))
     bounds = [*map(floatToGoString, metric.buckets), "+Inf"]
-    for labels, spread in series:
-        family.add_metric(labels, list(zip(bounds, map(float, accumulate(spread.counts)), strict=True)), spread.total)
+    for labels, data in series:
+        family.add_metric(labels, list(zip(bounds, map(float, accumulate(data.counts)), strict=True)), data.total)
     return family
 
 

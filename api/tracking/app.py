@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol
 from urllib.parse import quote, unquote_to_bytes
 
 from actors.commands.intake import event_id_of
-from actors.metrics.instruments import HitFigures
+from actors.metrics.instruments import HitInstruments
 from actors.tracing.spans import Span, Traces
 from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
@@ -86,12 +86,12 @@ class TrackingApp:
         journal: Journal,
         trusted_proxies: Sequence[IPv4Network | IPv6Network],
         clock: Clock,
-        figures: HitFigures | None = None,
+        instruments: HitInstruments | None = None,
         traces: Traces | None = None,
     ) -> None:
         self._tokens = tokens
         self._journal = journal
-        self._figures = figures or HitFigures()
+        self._instruments = instruments or HitInstruments()
         self._traces = traces
         self._hits = TrackingHits(clock.now_ms, ClientAddresses(trusted_proxies))
         self._routes = {"open": self._open, "click": self._click, "unsubscribe": self._unsubscribe}
@@ -115,7 +115,7 @@ class TrackingApp:
         try:
             token = self._tokens.read(kind, path[3:])
         except InvalidToken:
-            self._figures.refused.value += 1
+            self._instruments.refused.value += 1
             await _answer_not_found(scope, send)
             return
         await self._routes[kind](token, scope, receive, send)
@@ -152,9 +152,9 @@ class TrackingApp:
         client = scope.get("client")
         hit = self._hits.encode(token, client[0] if client else "", scope["headers"])
         await self._journal.append(hit)
-        self._figures.hits[token.kind].value += 1
+        self._instruments.hits[token.kind].value += 1
         duration_s = perf_counter() - began_s
-        self._figures.answer.observe(duration_s)
+        self._instruments.answer.observe(duration_s)
         if self._traces is not None:
             self._trace(self._traces, token.kind, hit, duration_s)
 

@@ -1,4 +1,4 @@
-"""The reference page of all metrics, made from the catalogue.
+"""Generator of the reference page of all metrics.
 
 python -m docs._generate.metrics > docs/reference/metrics.md
 """
@@ -13,23 +13,23 @@ from actors.metrics.catalogue import METRICS, Kind, Merge, Metric
 INTRODUCTION: Final = """\
 # Metrics
 
-`GET /metrics` on any front end answers in Prometheus' text format, or in OpenMetrics when that is asked for. It needs
-no key and tells nothing of any account, but how much is going on: let your proxy keep it from strangers.
+`GET /metrics` on any front end answers in Prometheus' text format, or in OpenMetrics on request. It needs no key. It
+says nothing about any account, but it shows how busy the service is: block it for strangers in your proxy.
 
-One scrape has the figures of the front end and, by way of its gateway, of every process behind it: those that do not
-answer within a second are left out, and counted in `feedback_loops_processes_silent`. Processes of a kind are merged:
-counters and histograms are summed, gauges as the table says. No metric has a label for an account, a loop, a handler or
-an address.
+A scrape returns the metrics of the front end and, through its gateway, of all processes behind it. Processes that do
+not answer within a second are left out and counted in `feedback_loops_processes_silent`. Processes of the same kind are
+merged: counters and histograms are summed, gauges are merged as the table says. No metric has a label for an account, a
+loop, a handler or an address.
 
-A process that is restarted counts from 0 again. The gateway keeps what it saw of it, so a sum over processes does not
-fall when an actor is restarted; what was counted between the last scrape and the restart is lost. When the gateway
-itself is restarted its sums begin at 0, which Prometheus takes for what it is.
+A restarted process counts from 0 again. The gateway remembers the last counts of each process, so a sum over processes
+does not fall when an actor restarts; counts between the last scrape and the restart are lost. When the gateway itself
+restarts, its sums begin at 0, which Prometheus treats as a counter reset.
 
-With several front ends, each tells the same of the processes that they share: take the `max` over instances there, and
-the `sum` for what front ends tell of themselves (`front-end` in the last column).
-The dashboard (`deploy/grafana/feedback-loops.json`) and the alert rules (`deploy/prometheus/alerts.yml`) do that.
+Front ends that share actors report the same values for them: use the `max` over instances for those, and the `sum` for
+metrics of the front ends themselves (source `front-end`). The dashboard (`deploy/grafana/feedback-loops.json`) and the
+alert rules (`deploy/prometheus/alerts.yml`) do this.
 
-To scrape it, with the alert rules:
+To scrape the service and load the alert rules:
 
 <!-- snippet: skip, it is for Prometheus -->
 ```yaml
@@ -40,9 +40,9 @@ scrape_configs:
 rule_files: [alerts.yml]
 ```
 
-This page is made from `actors/metrics/catalogue.py`.
+This page is generated from `actors/metrics/catalogue.py`.
 
-| metric | type | tells | labels | of many processes | told by |
+| metric | type | meaning | labels | several processes | source |
 |---|---|---|---|---|---|
 """
 
@@ -54,8 +54,8 @@ def page() -> str:
 
 def _row(metric: Metric) -> str:
     labels = "<br>".join(f"`{name}`: {', '.join(values)}" for name, values in metric.labels.items())
-    merge = "the greatest" if metric.kind is Kind.GAUGE and metric.merge is Merge.MAX else "the sum"
-    return f"| `{metric.name}` | {metric.kind} | {metric.help} | {labels} | {merge} | {', '.join(metric.told_by)} |\n"
+    merge = "the maximum" if metric.kind is Kind.GAUGE and metric.merge is Merge.MAX else "the sum"
+    return f"| `{metric.name}` | {metric.kind} | {metric.help} | {labels} | {merge} | {', '.join(metric.source)} |\n"
 
 
 if __name__ == "__main__":

@@ -15,8 +15,8 @@ from actors.commands.events import ListEvents
 from actors.commands.intake import Batch
 from actors.enrichment.enricher import Enricher
 from actors.metrics import catalogue as m
-from actors.metrics.instruments import EnrichmentFigures
-from actors.metrics.registry import Tallies
+from actors.metrics.instruments import EnrichmentInstruments
+from actors.metrics.registry import Registry
 from domain.delivery import OfferedDelivery
 from domain.enrichment import first_key
 from domain.errors import StoreUnavailable, UnknownIntake
@@ -56,13 +56,13 @@ def lanes() -> KeptLanes:
 
 
 @pytest.fixture
-def tallies() -> Tallies:
-    return Tallies()
+def registry() -> Registry:
+    return Registry()
 
 
 @pytest.fixture
-def enricher(store: Store, lanes: KeptLanes, tallies: Tallies) -> Enricher:
-    return Enricher(store.writer, store.reader, lanes, EnrichmentFigures(tallies))
+def enricher(store: Store, lanes: KeptLanes, registry: Registry) -> Enricher:
+    return Enricher(store.writer, store.reader, lanes, EnrichmentInstruments(registry))
 
 
 def register(store: Store, tenant: Tenant, key: int = KEY, **facts: Any) -> None:
@@ -171,7 +171,7 @@ def test_a_loop_verified_a_moment_ago_gets_the_next_hit(store: Store, enricher: 
 
 
 def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
-    store: Store, enricher: Enricher, lanes: KeptLanes, tallies: Tallies
+    store: Store, enricher: Enricher, lanes: KeptLanes, registry: Registry
 ) -> None:
     """A token whose message is gone, or belongs to another account, records nothing and holds back no other hit."""
     tenant, stranger = store.account(), store.account()
@@ -181,9 +181,9 @@ def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
     record(enricher, hit(tenant, key=1), hit(stranger), hit(tenant))
 
     assert len(lanes.offers) == 1
-    assert tallies.cell(m.HITS_UNKNOWN).value == 2
-    assert tallies.cell(m.EVENTS, "click").value == tallies.cell(m.DELIVERIES, "made").value == 1
-    assert sum(tallies.histogram(m.HIT_RECORDED).counts) == 1
+    assert registry.counter(m.HITS_UNKNOWN).value == 2
+    assert registry.counter(m.EVENTS, "click").value == registry.counter(m.DELIVERIES, "made").value == 1
+    assert sum(registry.histogram(m.HIT_RECORDED).counts) == 1
 
 
 def test_entries_of_a_newer_version_are_refused_and_all_others_recorded(

@@ -45,7 +45,7 @@ def service(store: Store, nobody: Nobody) -> Service:
         master_key=bytes(32),
         problems=nothing,
         metrics=nothing,
-        census=nothing,
+        cluster_inventory=nothing,
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 
 from prometheus_client.core import Metric
 
-from actors.commands.service import ReadCensus
+from actors.commands.service import ReadClusterInventory
 from actors.metrics import catalogue as m
 from api.dashboard.render import count_text, duration_text, size_text
 from api.dashboard.request import Page, Visit
@@ -88,13 +88,13 @@ async def _who_is_there(visit: Visit) -> dict[str, Any]:
     """Nodes and actors; None of either when nobody says. An operator needs the page most when something is away."""
     try:
         async with asyncio.timeout(ACTORS_S):
-            census = await visit.call(ReadCensus())
+            inventory = await visit.call(ReadClusterInventory())
     except (TimeoutError, FeedbackLoopsError):
         return {"nodes": None, "processes": None, "unlisted": 0}
-    on_node = Counter(process.node for process in census.processes)
-    nodes = [(node, on_node[node.id]) for node in census.nodes]
-    unlisted = census.of_processes - len(census.processes)
-    return {"nodes": nodes, "processes": census.processes, "unlisted": unlisted}
+    on_node = Counter(process.node for process in inventory.processes)
+    nodes = [(node, on_node[node.id]) for node in inventory.nodes]
+    unlisted = inventory.process_count - len(inventory.processes)
+    return {"nodes": nodes, "processes": inventory.processes, "unlisted": unlisted}
 
 
 PAGES: Final = (Page(method="GET", path="/service", handler=service_page),)

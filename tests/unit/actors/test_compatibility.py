@@ -17,12 +17,13 @@ import pytest
 from actors import commands
 from actors.commands.intake import Batch, encode_batch, encode_entry, read_batch
 from actors.commands.loops import Loop
+from actors.commands.metrics import HistogramData, Snapshot
 from actors.commands.service import ClaimKey
 from actors.compatibility import Crossing, reader
 from actors.ledger.access.port import BeginSession
 from actors.loops.location_registry import Changes
 from actors.loops.loop_host import Order, Standing
-from actors.metrics.snapshots import ProcessReadings, Readings, Spread
+from actors.metrics.snapshots import ProcessSnapshot
 from actors.ray_runtime import remote_ports
 from actors.ray_runtime.calls import Answer
 from actors.ray_runtime.deployment import Edition
@@ -53,12 +54,14 @@ LOOP = Loop(
     verified_at_ms=2,
     verification_token="token",
 )
-READINGS = ProcessReadings("a", 1, Readings([("hits", ("click",), 1.0)], [("x", (), Spread((1, 2), 3.0))]), "n", "1")
+SNAPSHOT = ProcessSnapshot(
+    "a", 1, Snapshot([("hits", ("click",), 1.0)], [("x", (), HistogramData((1, 2), 3.0))]), "n", "1"
+)
 #: As it goes through a Ray call: some of each way to be told apart, and all that the supervisor needs.
 PICKLED: list[Any] = [
     *(
         LOOP,
-        READINGS,
+        SNAPSHOT,
         BeginSession(hash="h", user_id="u"),
         ClaimKey(scope="s", key="k", fingerprint="f"),
     ),

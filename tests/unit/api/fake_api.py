@@ -68,18 +68,17 @@ from actors.commands.messages import (
     RegisterMessages,
     Rejection,
 )
+from actors.commands.metrics import ReadMetrics, Snapshot
 from actors.commands.service import (
     CheckReadiness,
     ClaimKey,
+    ClusterInventory,
     KeepAnswer,
-    ReadCensus,
+    ReadClusterInventory,
     Readiness,
-    ReadMetrics,
     StoredAnswer,
 )
 from actors.ipc import frames
-from actors.metrics.cluster_inventory import Census
-from actors.metrics.snapshots import Readings
 from api.app import create_app
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
@@ -129,8 +128,8 @@ class FakeClient(FakeAccess, FakeFigures):
         #: The number of the account that they are of.
         self.events_of = 1
         self.problems: list[str] = []
-        self.readings = Readings([], [])
-        self.census = Census(nodes=[], processes=[], of_processes=0)
+        self.snapshot = Snapshot([], [])
+        self.cluster_inventory = ClusterInventory(nodes=[], processes=[], process_count=0)
         self.is_open = False
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, StoredAnswer | None]] = {}
@@ -420,11 +419,11 @@ class FakeClient(FakeAccess, FakeFigures):
     def _check_readiness(self, _: CheckReadiness) -> Readiness:
         return Readiness(problems=self.problems)
 
-    def _read_census(self, _: ReadCensus) -> Census:
-        return self.census
+    def _read_cluster_inventory(self, _: ReadClusterInventory) -> ClusterInventory:
+        return self.cluster_inventory
 
-    def _read_metrics(self, _: ReadMetrics) -> Readings:
-        return self.readings
+    def _read_metrics(self, _: ReadMetrics) -> Snapshot:
+        return self.snapshot
 
 
 def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str | None]:

@@ -6,8 +6,8 @@ import asyncio
 import threading
 from collections.abc import Sequence
 
-from actors.metrics.backlog_sampler import FRESH_S, BacklogLook
-from actors.metrics.registry import Tallies
+from actors.metrics.backlog_sampler import FRESH_S, BacklogSampler
+from actors.metrics.registry import Registry
 from actors.ports import LoopBacklog
 from domain.errors import StoreUnavailable
 from tests.contract.ledger_facts import FakeClock
@@ -32,16 +32,16 @@ class Waiting:
         return self.groups
 
 
-def told(tallies: Tallies) -> dict[tuple[str, ...], float]:
-    return {(name, *labels): value for name, labels, value in tallies.readings().numbers if value}
+def values(registry: Registry) -> dict[tuple[str, ...], float]:
+    return {(name, *labels): value for name, labels, value in registry.snapshot().numbers if value}
 
 
 def test_whose_fault_it_is_that_something_waits() -> None:
     """What an active loop is owed waits for us, or for a handler that is down; what others are owed is held."""
 
     async def scenario() -> None:
-        clock, tallies = FakeClock(), Tallies()
-        look = BacklogLook(
+        clock, registry = FakeClock(), Registry()
+        look = BacklogSampler(
             Waiting(
                 LoopBacklog("active", "closed", 3, 7, clock.ms - 2000),
                 LoopBacklog("active", "open", 1, 100_000, clock.ms - 90_000),
@@ -49,12 +49,12 @@ def test_whose_fault_it_is_that_something_waits() -> None:
                 LoopBacklog("disabled", "open", 1, 60_000, clock.ms - 5000),
             ),
             clock,
-            tallies,
+            registry,
         )
         await look.refresh()
         clock.ms += 500
 
-        assert told(tallies) == {
+        assert values(registry) == {
             ("loops", "active"): 4,
             ("loops", "paused"): 2,
             ("loops", "disabled"): 1,
@@ -77,7 +77,7 @@ def test_a_look_is_good_for_a_while() -> None:
     async def scenario() -> list[int]:
         clock = FakeClock()
         ledger = Waiting()
-        look = BacklogLook(ledger, clock, Tallies())
+        look = BacklogSampler(ledger, clock, Registry())
         await asyncio.gather(look.refresh(), look.refresh())
         await look.refresh()
         looks = [ledger.looks]
@@ -93,7 +93,7 @@ def test_a_slow_look_holds_nobody_up() -> None:
 
     async def scenario() -> None:
         ledger = Waiting(LoopBacklog("active", "closed", 1, 1, 1))
-        look = BacklogLook(ledger, FakeClock(), Tallies())
+        look = BacklogSampler(ledger, FakeClock(), Registry())
         ledger.gate.clear()
         try:
             await look.refresh()
@@ -109,14 +109,14 @@ def test_a_ledger_that_cannot_be_read_is_counted() -> None:
     """The figures of before stay, and the failure is one of the figures."""
 
     async def scenario() -> None:
-        clock, tallies = FakeClock(), Tallies()
+        clock, registry = FakeClock(), Registry()
         ledger = Waiting(LoopBacklog("active", "closed", 1, 4, clock.ms))
-        look = BacklogLook(ledger, clock, tallies)
+        look = BacklogSampler(ledger, clock, registry)
         await look.refresh()
         ledger.failure = StoreUnavailable("locked")
         clock.ms += round(FRESH_S * 1000)
         await look.refresh()
-        assert told(tallies)["deliveries_waiting", "up"] == 4
-        assert told(tallies)["backlog_looks_failed",] == 1
+        assert values(registry)["deliveries_waiting", "up"] == 4
+        assert values(registry)["backlog_looks_failed",] == 1
 
     asyncio.run(scenario())

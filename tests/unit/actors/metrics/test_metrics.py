@@ -1,4 +1,4 @@
-"""Counting, merging and gathering of figures."""
+"""Counting, merging and gathering of instruments."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ from typing import Any
 import msgspec
 import pytest
 
+from actors.commands.metrics import HistogramData, Snapshot
+from actors.commands.service import ClusterInventory, ClusterNode
 from actors.metrics import catalogue as m
-from actors.metrics.accumulator import MAX_GONE, Totals, merged_gauges
-from actors.metrics.cluster_inventory import Census, Node
-from actors.metrics.collector import Gathering
-from actors.metrics.instruments import DeliveryFigures
-from actors.metrics.process_metrics import process_readings
-from actors.metrics.registry import Tallies
-from actors.metrics.snapshots import ProcessReadings, Readings, Spread
+from actors.metrics.accumulator import MAX_GONE, Accumulator, merge_gauges
+from actors.metrics.collector import Collector
+from actors.metrics.instruments import DeliveryInstruments
+from actors.metrics.process_metrics import process_snapshot
+from actors.metrics.registry import Registry
+from actors.metrics.snapshots import ProcessSnapshot
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.errors import Unavailable
 from domain.values import DeliveryState
@@ -26,16 +27,16 @@ HIT_MS = 1_770_000_000_000
 SINCE_MS = 1_000
 
 
-def told(
-    numbers: dict[tuple[str, ...], float], incarnation: str = "a", started_ms: int = SINCE_MS, *spreads: Any
-) -> ProcessReadings:
-    """Readings of a process; keys are a metric's short name and its labels."""
+def snapshot_of(
+    numbers: dict[tuple[str, ...], float], incarnation: str = "a", started_ms: int = SINCE_MS, *histograms: Any
+) -> ProcessSnapshot:
+    """Snapshot of a process; keys are a metric's short name and its labels."""
     rows = [(name, labels, value) for (name, *rest), value in numbers.items() for labels in [tuple(rest)]]
-    return ProcessReadings(incarnation, started_ms, Readings(rows, list(spreads)))
+    return ProcessSnapshot(incarnation, started_ms, Snapshot(rows, list(histograms)))
 
 
-def numbers(readings: Readings) -> dict[tuple[str, ...], float]:
-    return {(name, *labels): value for name, labels, value in readings.numbers}
+def numbers(snapshot: Snapshot) -> dict[tuple[str, ...], float]:
+    return {(name, *labels): value for name, labels, value in snapshot.numbers}
 
 
 def test_names_and_labels_are_as_prometheus_wants_them() -> None:
@@ -48,37 +49,37 @@ def test_names_and_labels_are_as_prometheus_wants_them() -> None:
         assert list(metric.buckets) == sorted(set(metric.buckets))
         assert bool(metric.buckets) is (metric.kind is m.Kind.HISTOGRAM)
         assert metric.help.endswith(".")
-        assert set(metric.told_by) <= set(m.PROCESSES)
+        assert set(metric.source) <= set(m.PROCESSES)
         for values in metric.labels.values():
             assert len(set(values)) == len(values) <= 13
 
 
 def test_the_same_series_is_the_same_cell() -> None:
     """Whoever asks for a series adds to what all others add to; what cannot be read just now is left out."""
-    tallies = Tallies()
-    tallies.cell(m.ATTEMPTS, "tls").value += 1
-    tallies.cell(m.ATTEMPTS, "tls").value += 1
-    tallies.read_by(m.JOURNAL_DEPTH, lambda: 7)
-    tallies.read_by(m.LEDGER_SIZE, lambda: Path("/no/such/file").stat().st_size)
+    registry = Registry()
+    registry.counter(m.ATTEMPTS, "tls").value += 1
+    registry.counter(m.ATTEMPTS, "tls").value += 1
+    registry.set_function(m.JOURNAL_DEPTH, lambda: 7)
+    registry.set_function(m.LEDGER_SIZE, lambda: Path("/no/such/file").stat().st_size)
 
-    assert numbers(tallies.readings()) == {("attempts", "tls"): 2, ("journal_depth",): 7}
+    assert numbers(registry.snapshot()) == {("attempts", "tls"): 2, ("journal_depth",): 7}
 
 
 def test_a_label_that_the_catalogue_does_not_have_is_refused() -> None:
     """No series beyond the catalogue can come about, so their number is bounded."""
-    tallies = Tallies()
+    registry = Registry()
     for labels in [("fl_0190",), (), ("tls", "tls")]:
         with pytest.raises(ValueError, match=r"label value|zip"):
-            tallies.cell(m.ATTEMPTS, *labels)
+            registry.counter(m.ATTEMPTS, *labels)
     with pytest.raises(TypeError):
-        tallies.cell(m.COMMIT)
+        registry.counter(m.COMMIT)
     with pytest.raises(TypeError):
-        tallies.histogram(m.HITS, "open")
+        registry.histogram(m.HITS, "open")
 
 
 def test_a_value_at_a_bound_is_in_its_bucket() -> None:
     """Buckets include their upper bound (Prometheus' `le`), and the last takes what is beyond all bounds."""
-    histogram = Tallies().histogram(m.FORWARD_BATCH)
+    histogram = Registry().histogram(m.FORWARD_BATCH)
     for value in (1, 1.5, 2, 256, 257):
         histogram.observe(value)
 
@@ -88,68 +89,74 @@ def test_a_value_at_a_bound_is_in_its_bucket() -> None:
 
 def test_a_restarted_process_lets_no_sum_fall() -> None:
     """A counter's sum grows by what each incarnation counted, also across a restart; gauges play no part."""
-    totals = Totals(SINCE_MS)
+    accumulator = Accumulator(SINCE_MS)
     steps = [
-        told({("hits_unknown",): 5, ("ledger_waiting_rows",): 3}),
-        told({("hits_unknown",): 9}),
-        told({("hits_unknown",): 2}, "b"),
-        told({("hits_unknown",): 2}, "b"),
+        snapshot_of({("hits_unknown",): 5, ("ledger_waiting_rows",): 3}),
+        snapshot_of({("hits_unknown",): 9}),
+        snapshot_of({("hits_unknown",): 2}, "b"),
+        snapshot_of({("hits_unknown",): 2}, "b"),
     ]
     restarts, sums = [], []
     for step in steps:
-        restarts.append(totals.take("enricher/0", step))
-        sums.append(numbers(totals.readings())["hits_unknown",])
+        restarts.append(accumulator.add("enricher/0", step))
+        sums.append(numbers(accumulator.snapshot())["hits_unknown",])
 
     assert restarts == [False, False, True, False]
     assert sums == [5, 9, 11, 11]
-    assert set(numbers(totals.readings())) == {("hits_unknown",)}
+    assert set(numbers(accumulator.snapshot())) == {("hits_unknown",)}
 
 
 def test_a_new_gateway_begins_at_zero() -> None:
     """What older processes counted before is not counted again as if it had happened now (a reset, to Prometheus)."""
-    totals = Totals(SINCE_MS)
-    spread = Spread((1, 2), 2.5)
-    totals.take("ledger", told({("events_repeated",): 100}, "a", SINCE_MS - 1, ("hit_recorded_seconds", (), spread)))
-    totals.take("enricher/0", told({("events_repeated",): 3}, "x", SINCE_MS + 1))
+    accumulator = Accumulator(SINCE_MS)
+    data = HistogramData((1, 2), 2.5)
+    accumulator.add(
+        "ledger", snapshot_of({("events_repeated",): 100}, "a", SINCE_MS - 1, ("hit_recorded_seconds", (), data))
+    )
+    accumulator.add("enricher/0", snapshot_of({("events_repeated",): 3}, "x", SINCE_MS + 1))
 
-    assert numbers(totals.readings()) == {("events_repeated",): 3}
-    assert totals.readings().spreads == [("hit_recorded_seconds", (), Spread((0, 0), 0.0))]
+    assert numbers(accumulator.snapshot()) == {("events_repeated",): 3}
+    assert accumulator.snapshot().histograms == [("hit_recorded_seconds", (), HistogramData((0, 0), 0.0))]
 
-    later = Spread((2, 2), 2.75)
-    totals.take("ledger", told({("events_repeated",): 101}, "a", SINCE_MS - 1, ("hit_recorded_seconds", (), later)))
+    later = HistogramData((2, 2), 2.75)
+    accumulator.add(
+        "ledger", snapshot_of({("events_repeated",): 101}, "a", SINCE_MS - 1, ("hit_recorded_seconds", (), later))
+    )
 
-    assert numbers(totals.readings()) == {("events_repeated",): 4}
-    assert totals.readings().spreads == [("hit_recorded_seconds", (), Spread((1, 0), 0.25))]
+    assert numbers(accumulator.snapshot()) == {("events_repeated",): 4}
+    assert accumulator.snapshot().histograms == [("hit_recorded_seconds", (), HistogramData((1, 0), 0.25))]
 
 
 def test_what_a_process_counted_outlives_it() -> None:
     """The figures of a loop that was deleted stay in the sum; one that comes later under its name is added to them."""
-    totals = Totals(SINCE_MS)
-    totals.take("feedback-loop/fl_1", told({("hits_unknown",): 5}))
+    accumulator = Accumulator(SINCE_MS)
+    accumulator.add("feedback-loop/fl_1", snapshot_of({("hits_unknown",): 5}))
     for number in range(MAX_GONE):
-        totals.take(f"feedback-loop/{number}", told({}))
-    totals.prune([])
+        accumulator.add(f"feedback-loop/{number}", snapshot_of({}))
+    accumulator.prune([])
 
-    assert not totals.take("feedback-loop/fl_1", told({("hits_unknown",): 1}, "b"))
-    assert numbers(totals.readings()) == {("hits_unknown",): 6}
+    assert not accumulator.add("feedback-loop/fl_1", snapshot_of({("hits_unknown",): 1}, "b"))
+    assert numbers(accumulator.snapshot()) == {("hits_unknown",): 6}
 
 
 def test_a_process_that_was_away_is_not_counted_twice() -> None:
     """One that Ray did not name for a while goes on from where it was."""
-    totals = Totals(SINCE_MS)
-    totals.take("ledger", told({("hits_unknown",): 5}))
-    totals.prune([])
-    totals.take("ledger", told({("hits_unknown",): 6}))
+    accumulator = Accumulator(SINCE_MS)
+    accumulator.add("ledger", snapshot_of({("hits_unknown",): 5}))
+    accumulator.prune([])
+    accumulator.add("ledger", snapshot_of({("hits_unknown",): 6}))
 
-    assert numbers(totals.readings()) == {("hits_unknown",): 6}
+    assert numbers(accumulator.snapshot()) == {("hits_unknown",): 6}
 
 
 def test_gauges_are_merged_as_the_catalogue_says() -> None:
     """Those of size are added up, those of age and time are the greatest."""
-    merged = merged_gauges(
+    merged = merge_gauges(
         {
-            "a": told({("attempts_under_way",): 2, ("process_start_time_seconds", "enricher"): 10, ("no_such",): 1}),
-            "b": told({("attempts_under_way",): 3, ("process_start_time_seconds", "enricher"): 20}),
+            "a": snapshot_of(
+                {("attempts_under_way",): 2, ("process_start_time_seconds", "enricher"): 10, ("no_such",): 1}
+            ),
+            "b": snapshot_of({("attempts_under_way",): 3, ("process_start_time_seconds", "enricher"): 20}),
         }
     )
 
@@ -158,20 +165,20 @@ def test_gauges_are_merged_as_the_catalogue_says() -> None:
 
 def test_a_process_tells_of_itself() -> None:
     """Its start, CPU time, memory and open files are there under its kind, and stay what they were over the wire."""
-    here = process_readings(m.LEDGER, Tallies())
-    found = numbers(here.readings)
+    here = process_snapshot(m.LEDGER, Registry())
+    found = numbers(here.snapshot)
 
     assert found["process_memory_bytes", "ledger"] > 5_000_000
     assert found["process_cpu_seconds", "ledger"] > 0
     assert found["process_open_files", "ledger"] >= 3
     assert found["process_start_time_seconds", "ledger"] == here.started_ms / 1000
-    assert msgspec.json.decode(msgspec.json.encode(here), type=ProcessReadings) == here
+    assert msgspec.json.decode(msgspec.json.encode(here), type=ProcessSnapshot) == here
 
 
 class SomeActors:
     """Actors that answer, that do not, and that are asked."""
 
-    def __init__(self, **answers: ProcessReadings | None) -> None:
+    def __init__(self, **answers: ProcessSnapshot | None) -> None:
         self.answers = answers
         self.asked: list[str] = []
         self.gate = asyncio.Event()
@@ -180,9 +187,9 @@ class SomeActors:
     async def names(self) -> Sequence[str]:
         return [*self.answers, "somebody-elses"]
 
-    async def nodes(self) -> list[Node]:
+    async def nodes(self) -> list[ClusterNode]:
         facts = (("b", True), ("a", False), ("c", True))
-        return [Node(id=node, is_alive=alive, cpus=2 * alive, memory_bytes=0) for node, alive in facts]
+        return [ClusterNode(id=node, is_alive=alive, cpus=2 * alive, memory_bytes=0) for node, alive in facts]
 
     async def ask(self, name: str, method: str, *_args: Any, timeout_s: float) -> Any:
         assert (method, timeout_s) == ("metrics", 1.0)
@@ -198,18 +205,18 @@ class SomeActors:
 def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
     """A scrape has the figures of all that answer, and says how many of each kind did not."""
 
-    async def scenario() -> Readings:
+    async def scenario() -> Snapshot:
         actors = SomeActors(
             supervisor=None,
             **{
-                "ledger": told({("ledger_waiting_rows",): 4}),
-                "feedback-loop/fl_1": told({("attempts", "tls"): 1}),
-                "feedback-loop/fl_2": told({("attempts", "tls"): 2}),
+                "ledger": snapshot_of({("ledger_waiting_rows",): 4}),
+                "feedback-loop/fl_1": snapshot_of({("attempts", "tls"): 1}),
+                "feedback-loop/fl_2": snapshot_of({("attempts", "tls"): 2}),
                 "loop-host/0": None,
                 "loop-host/1": None,
             },
         )
-        return await Gathering(actors, actors.names, actors.nodes, since_ms=SINCE_MS).readings()
+        return await Collector(actors, actors.names, actors.nodes, since_ms=SINCE_MS).snapshot()
 
     found = numbers(asyncio.run(scenario()))
     assert found["attempts", "tls"] == 3
@@ -229,30 +236,30 @@ def test_those_that_do_not_answer_are_left_out_and_counted() -> None:
 
 def test_what_another_version_tells_is_taken_as_far_as_it_is_known() -> None:
     """No figure of a process of another version fails the page: what does not fit is left out, and it is counted."""
-    spread = Spread((1, 2), 3.0)
-    other = told({("attempts", "tls"): 1, ("attempts",): 5, ("breakers",): 5, ("no_such_metric", "x"): 5})
+    data = HistogramData((1, 2), 3.0)
+    other = snapshot_of({("attempts", "tls"): 1, ("attempts",): 5, ("breakers",): 5, ("no_such_metric", "x"): 5})
     other = msgspec.structs.replace(
         other,
         version="99.0",
-        readings=Readings(
-            [*other.readings.numbers, ("commit_seconds", (), 7.0)],
-            [("no_such_spread", (), spread), ("attempt_seconds", (), spread), ("attempts", ("tls",), spread)],
+        snapshot=Snapshot(
+            [*other.snapshot.numbers, ("commit_seconds", (), 7.0)],
+            [("no_such_spread", (), data), ("attempt_seconds", (), data), ("attempts", ("tls",), data)],
         ),
     )
-    mine = process_readings(m.SUPERVISOR, Tallies())
+    mine = process_snapshot(m.SUPERVISOR, Registry())
 
-    async def scenario() -> Readings:
+    async def scenario() -> Snapshot:
         actors = SomeActors(**{"ledger": mine, "feedback-loop/fl_1": other})
-        actors.answers["enricher/0"] = "no readings"  # type: ignore[assignment]
-        return await Gathering(actors, actors.names, actors.nodes, since_ms=SINCE_MS).readings()
+        actors.answers["enricher/0"] = "no snapshot"  # type: ignore[assignment]
+        return await Collector(actors, actors.names, actors.nodes, since_ms=SINCE_MS).snapshot()
 
-    readings = asyncio.run(scenario())
-    found = numbers(readings)
+    snapshot = asyncio.run(scenario())
+    found = numbers(snapshot)
     assert found["attempts", "tls"] == 1
-    assert {name for name, *_ in readings.numbers if name not in m.BY_NAME} == set()
+    assert {name for name, *_ in snapshot.numbers if name not in m.BY_NAME} == set()
     assert ("attempts",) not in found
     assert ("commit_seconds",) not in found
-    assert readings.spreads == []
+    assert snapshot.histograms == []
     assert {key[1]: value for key, value in found.items() if key[0] == m.OTHER_VERSION.short_name and value} == {
         "feedback-loop": 1
     }
@@ -262,18 +269,18 @@ def test_what_another_version_tells_is_taken_as_far_as_it_is_known() -> None:
 def test_a_census_says_who_is_there_and_who_does_not_answer() -> None:
     """Nodes and actors, of each kind the silent ones first, with their loops; no id of a loop."""
 
-    async def scenario() -> Census:
+    async def scenario() -> ClusterInventory:
         actors = SomeActors(
             **{
-                "feedback-loop/fl_1": told({("process_memory_bytes", "feedback-loop"): 6e7}),
-                "loop-host/10": told({}),
-                "loop-host/2": told({}),
+                "feedback-loop/fl_1": snapshot_of({("process_memory_bytes", "feedback-loop"): 6e7}),
+                "loop-host/10": snapshot_of({}),
+                "loop-host/2": snapshot_of({}),
                 "loop-host/3": None,
-                "ledger": told({}),
+                "ledger": snapshot_of({}),
             }
         )
         loops = {"loop-host/3": 7, "feedback-loop/fl_1": 1}
-        return await Gathering(actors, actors.names, actors.nodes, lambda: loops).census()
+        return await Collector(actors, actors.names, actors.nodes, lambda: loops).cluster_inventory()
 
     found = asyncio.run(scenario())
     assert [(node.id, node.is_alive) for node in found.nodes] == [("b", True), ("c", True), ("a", False)]
@@ -285,7 +292,7 @@ def test_a_census_says_who_is_there_and_who_does_not_answer() -> None:
         ("loop-host/10", True, 0),
     ]
     assert found.processes[1].memory_bytes == 60_000_000
-    assert found.of_processes == 5
+    assert found.process_count == 5
 
 
 def test_many_that_ask_cost_as_much_as_one() -> None:
@@ -293,17 +300,17 @@ def test_many_that_ask_cost_as_much_as_one() -> None:
 
     async def scenario() -> list[int]:
         now_s = 100.0
-        actors = SomeActors(ledger=told({}))
-        gathering = Gathering(actors, actors.names, actors.nodes, monotonic_s=lambda: now_s)
+        actors = SomeActors(ledger=snapshot_of({}))
+        collector = Collector(actors, actors.names, actors.nodes, monotonic_s=lambda: now_s)
         actors.gate.clear()
-        waiting = [asyncio.create_task(gathering.readings()) for _ in range(5)]
+        waiting = [asyncio.create_task(collector.snapshot()) for _ in range(5)]
         await asyncio.sleep(0)
         actors.gate.set()
         await asyncio.gather(*waiting)
-        await gathering.readings()
+        await collector.snapshot()
         counts = [len(actors.asked)]
         now_s += 1.0
-        await gathering.readings()
+        await collector.snapshot()
         return [*counts, len(actors.asked)]
 
     assert asyncio.run(scenario()) == [1, 2]
@@ -314,14 +321,14 @@ def test_a_restarted_actor_is_counted_by_its_kind() -> None:
 
     async def scenario() -> float:
         now_s = 100.0
-        actors = SomeActors(ledger=told({}), supervisor=told({}))
-        gathering = Gathering(actors, actors.names, actors.nodes, monotonic_s=lambda: now_s, since_ms=SINCE_MS)
-        await gathering.readings()
-        actors.answers["ledger"] = told({}, "b")
+        actors = SomeActors(ledger=snapshot_of({}), supervisor=snapshot_of({}))
+        collector = Collector(actors, actors.names, actors.nodes, monotonic_s=lambda: now_s, since_ms=SINCE_MS)
+        await collector.snapshot()
+        actors.answers["ledger"] = snapshot_of({}, "b")
         now_s += 10
-        await gathering.readings()
+        await collector.snapshot()
         now_s += 10
-        found = numbers(await gathering.readings())
+        found = numbers(await collector.snapshot())
         assert found["actor_restarts", "supervisor"] == 0
         return found["actor_restarts", "ledger"]
 
@@ -335,7 +342,7 @@ def test_a_ray_that_is_away_is_no_failure() -> None:
         raise Unavailable("Ray does not say")
 
     actors = SomeActors()
-    found = numbers(asyncio.run(Gathering(actors, away, away).readings()))
+    found = numbers(asyncio.run(Collector(actors, away, away).snapshot()))
 
     assert found["processes_silent", "ledger"] == found["processes_silent", "supervisor"] == 1
     assert found["process_cpu_seconds", "gateway"] > 0
@@ -347,16 +354,16 @@ def outcome(state: DeliveryState, error: str | None) -> AttemptOutcome:
 
 def test_attempts_are_counted_by_what_came_of_them() -> None:
     """Each attempt is one of `attempts`, each end of a delivery one of `deliveries`; latency begins with the hit."""
-    tallies = Tallies()
-    figures = DeliveryFigures(tallies)
+    registry = Registry()
+    instruments = DeliveryInstruments(registry)
     delivery = OfferedDelivery(1, HIT_MS.to_bytes(6, "big") + bytes(10), "open", b"{}", 0, HIT_MS)
-    figures.attempted(delivery, outcome(DeliveryState.PENDING, "timeout"), 15.0, HIT_MS)
-    figures.attempted(delivery._replace(attempts=1), outcome(DeliveryState.DELIVERED, None), 0.004, HIT_MS + 5000)
-    figures.attempted(delivery, outcome(DeliveryState.DELIVERED, None), 0.004, HIT_MS + 8)
-    figures.attempted(delivery, outcome(DeliveryState.DEAD, "a new word"), 0.1, HIT_MS)
-    found = {key: value for key, value in numbers(tallies.readings()).items() if value}
+    instruments.attempted(delivery, outcome(DeliveryState.PENDING, "timeout"), 15.0, HIT_MS)
+    instruments.attempted(delivery._replace(attempts=1), outcome(DeliveryState.DELIVERED, None), 0.004, HIT_MS + 5000)
+    instruments.attempted(delivery, outcome(DeliveryState.DELIVERED, None), 0.004, HIT_MS + 8)
+    instruments.attempted(delivery, outcome(DeliveryState.DEAD, "a new word"), 0.1, HIT_MS)
+    found = {key: value for key, value in numbers(registry.snapshot()).items() if value}
     latency = {
-        labels: spread for name, labels, spread in tallies.readings().spreads if name == "event_delivered_seconds"
+        labels: data for name, labels, data in registry.snapshot().histograms if name == "event_delivered_seconds"
     }
 
     assert found == {

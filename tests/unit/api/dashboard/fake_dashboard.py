@@ -15,9 +15,9 @@ from actors.commands.deliveries import AttemptView, DeliveryView, StartReplay
 from actors.commands.events import EventView
 from actors.commands.loops import CreateLoop, Health, Loop, VerifyLoop
 from actors.commands.messages import MessageSpec, RegisterMessages
+from actors.commands.service import ActorProcess, ClusterInventory, ClusterNode
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.commands.users import CreateUser
-from actors.metrics.cluster_inventory import Census, Node, Process
 from api.dashboard.session import COOKIE
 from domain.values import id_text
 from tests.unit.api.fake_api import NOW_MS, Api
@@ -64,13 +64,13 @@ class World:
                 messages=[MessageSpec(recipient="john@example.com", id="m-1", links=["https://shop.example/"])],
             )
         )
-        client.census = Census(
+        client.cluster_inventory = ClusterInventory(
             nodes=[
-                Node(id="1a" * 28, is_alive=True, cpus=2, memory_bytes=4_000_000_000),
-                Node(id="2b" * 28, is_alive=False, cpus=0, memory_bytes=0),
+                ClusterNode(id="1a" * 28, is_alive=True, cpus=2, memory_bytes=4_000_000_000),
+                ClusterNode(id="2b" * 28, is_alive=False, cpus=0, memory_bytes=0),
             ],
             processes=[
-                Process(
+                ActorProcess(
                     name=name,
                     is_answering=True,
                     node="1a" * 28,
@@ -80,8 +80,12 @@ class World:
                 )
                 for name, loops in (("ledger", 0), ("supervisor", 0), ("enricher/0", 0), ("feedback-loop", 1))
             ]
-            + [Process(name="loop-host/0", is_answering=False, node="", started_ms=None, memory_bytes=None, loops=40)],
-            of_processes=6,
+            + [
+                ActorProcess(
+                    name="loop-host/0", is_answering=False, node="", started_ms=None, memory_bytes=None, loops=40
+                )
+            ],
+            process_count=6,
         )
         self.replay = client._start_replay(StartReplay(account=account, loop_id=self.loop.id, since_ms=0))
         now = time.time_ns() // 1_000_000 // MINUTE

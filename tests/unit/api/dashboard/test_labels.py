@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from actors.commands.metrics import HistogramData, Snapshot
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.metrics import catalogue
-from actors.metrics.snapshots import Readings, Spread
 from api.dashboard import labels
 from api.dashboard.charts import attempts_chart, events_chart
 from api.dashboard.pages.loops import success_share
@@ -86,9 +86,9 @@ def test_a_message_of_a_stream_is_one_event() -> None:
 def test_the_services_figures_are_told_in_units() -> None:
     """Bytes as MB or GB, seconds as time, a histogram as what 95 in 100 stay within; what is not there is left out."""
     commits = (0,) * 3 + (95, 5) + (0,) * 9
-    readings = Readings(
+    snapshot = Snapshot(
         [("actor_restarts", ("ledger",), 1.0), ("disk_free_bytes", (), 2e9), ("journal_oldest_age_seconds", (), 0.25)],
-        [("ledger_commit_seconds", (), Spread(commits, 1.0))],
+        [("ledger_commit_seconds", (), HistogramData(commits, 1.0))],
     )
-    told = {figure.value for _, wanted in GROUPS for figure in figures(families(readings), wanted)}
+    told = {figure.value for _, wanted in GROUPS for figure in figures(families(snapshot), wanted)}
     assert told == {"1", "2.0 GB", "250 ms", "5 ms"}

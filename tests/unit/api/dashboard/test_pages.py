@@ -13,7 +13,7 @@ import pytest
 from actors.commands.deliveries import GetPost, RetryDelivery, StartReplay
 from actors.commands.events import ListEvents
 from actors.commands.loops import ChangeLoop, CreateLoop, RotateSecret, SampleResult, SendSample
-from actors.commands.service import ReadCensus
+from actors.commands.service import ReadClusterInventory
 from actors.commands.users import FindSession
 from api.dashboard import sse
 from api.dashboard.forms import beside_fields
@@ -488,7 +488,7 @@ def test_operators_see_nodes_and_actors() -> None:
         for text in ("1a1a1a1a", "2b2b2b2b", "gone", "4.0 GB", "enricher/0", "silent", "75.2 MB", "And 1 more."):
             assert text in page
         assert "fl_" not in page
-        world.api.client.failures[ReadCensus] = [Unavailable("the gateway is away")]
+        world.api.client.failures[ReadClusterInventory] = [Unavailable("the gateway is away")]
         page = (await visitor.get("/service")).text
         assert "Ray does not say now." in page
         assert "Nothing is known of them now." in page

@@ -14,10 +14,9 @@ import yaml
 from prometheus_client.openmetrics.parser import text_string_to_metric_families as read_openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from actors.commands.service import ReadMetrics
+from actors.commands.metrics import HistogramData, ReadMetrics, Snapshot
 from actors.metrics import catalogue as m
-from actors.metrics.registry import Tallies
-from actors.metrics.snapshots import Readings, Spread
+from actors.metrics.registry import Registry
 from api.observability.prometheus import MetricsPage
 from docs._generate.metrics import page
 from domain.errors import Unavailable
@@ -52,9 +51,9 @@ async def scraped(prepare: Any = None, **headers: str) -> tuple[str, str]:
 
 
 def some(client: FakeClient) -> None:
-    client.readings = Readings(
+    client.snapshot = Snapshot(
         [("attempts", ("tls",), 3.0), ("of_a_newer_gateway", (), 1.0), ("loops", ("active",), 2.0)],
-        [("ledger_commit_rows", (), Spread((1, 0, 2, *[0] * (len(m.COMMIT_ROWS.buckets) - 2)), 9.0))],
+        [("ledger_commit_rows", (), HistogramData((1, 0, 2, *[0] * (len(m.COMMIT_ROWS.buckets) - 2)), 9.0))],
     )
 
 
@@ -192,7 +191,7 @@ def test_those_who_ask_again_within_a_second_get_the_same() -> None:
 
     async def scenario() -> list[int]:
         now_s, client = 100.0, FakeClient()
-        asked = MetricsPage(client, Tallies(), monotonic_s=lambda: now_s)
+        asked = MetricsPage(client, Registry(), monotonic_s=lambda: now_s)
         answers = await asyncio.gather(*(asked.text("") for _ in range(5)), asked.text("application/openmetrics-text"))
         assert len({body for body, _ in answers}) == 2
         counts = [len(client.called(ReadMetrics))]
