@@ -161,10 +161,8 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
     settings, clock = _settings(plain), SystemClock()
     handlers, actors = resolver(settings), Actors()
     ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
-    http_client, proof_fetcher = (
-        PinnedHttpClient(handlers),
-        PinnedProofFetcher(handlers, nameserver=settings.nameserver),
-    )
+    http_client = PinnedHttpClient(handlers)
+    proof_fetcher = PinnedProofFetcher(http_client, settings.nameserver)
     chance, shared_bytes = random.SystemRandom(), SharedBytes()
     duty, instruments, spans = CpuThrottle(time.monotonic, time.process_time), _delivery_instruments(), traces(kind)
 

@@ -17,6 +17,7 @@ import dns.resolver
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
+from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands.accounts import Account
@@ -237,12 +238,12 @@ async def _reached(row: LoopRow, resolver: HandlerResolver) -> Finding:
         addresses = await resolver.addresses(host)
     except ResolveError as exc:
         return problem("handler", str(exc), "Change the loop's URL, its DNS record, or the allowed networks.")
-    proof_fetcher = PinnedProofFetcher(resolver)
+    http_client = PinnedHttpClient(resolver)
     began_s = time.perf_counter()
     try:
-        has_answered, answer = await proof_fetcher.reach(row.url)
+        has_answered, answer = await PinnedProofFetcher(http_client).probe(row.url)
     finally:
-        await proof_fetcher.close()
+        await http_client.close()
     took_ms = (time.perf_counter() - began_s) * 1000
     where = f"{host} ({', '.join(addresses)})"
     if has_answered:

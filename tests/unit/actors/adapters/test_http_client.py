@@ -505,7 +505,7 @@ def test_a_connection_closed_while_idle_is_not_used(run: Run) -> None:
         async with raw_handler(answering(OK, close=True)) as handler:
             http_client = PinnedHttpClient(HandlerResolver(LOCAL))
             await http_client.post(request_to(handler.url()))
-            await eventually(lambda: not http_client._connections)
+            await eventually(lambda: not http_client._connector.connections)
             answer = await http_client.post(request_to(handler.url()))
 
             assert (answer.status, handler.connections, len(handler.requests)) == (200, 2, 2)
@@ -522,7 +522,7 @@ def test_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPatch) 
             http_client = PinnedHttpClient(HandlerResolver(LOCAL))
             await http_client.post(request_to(handler.url(), timeout_s=0.1))
             await asyncio.wait_for(handler.closed.wait(), 5)
-            await eventually(lambda: not http_client._connections)
+            await eventually(lambda: not http_client._connector.connections)
 
     run(main())
 
@@ -545,7 +545,7 @@ def test_the_pool_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
             await asyncio.gather(*(http_client.post(request_to(handler.url())) for _ in range(8)))
 
             assert handler.connections == 8
-            await eventually(lambda: len(http_client._connections) == 2)
+            await eventually(lambda: len(http_client._connector.connections) == 2)
             await http_client.close()
 
     run(main())
@@ -587,7 +587,7 @@ def test_cancelled_posts_close_their_connection(run: Run) -> None:
             with pytest.raises(asyncio.CancelledError):
                 await task
             await asyncio.wait_for(handler.closed.wait(), 5)
-            await eventually(lambda: not http_client._connections)
+            await eventually(lambda: not http_client._connector.connections)
 
     run(main())
 
@@ -728,7 +728,7 @@ def test_tls(run: Run, tmp_path: Path) -> None:
             url = handler.url(host="shop.example", scheme="https")
             answers = [await http_client.post(request_to(url)) for _ in range(3)]
             await http_client.close()
-            await eventually(lambda: not http_client._connections)
+            await eventually(lambda: not http_client._connector.connections)
 
             assert [a.status for a in answers] == [200, 200, 200]
             assert (handler.connections, answers[0].address) == (1, "127.0.0.1")

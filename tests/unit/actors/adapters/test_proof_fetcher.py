@@ -15,8 +15,9 @@ import dns.rcode
 import dns.rrset
 import pytest
 
+from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.proof_fetcher import PinnedProofFetcher
-from actors.adapters.resolver import HandlerResolver
+from actors.adapters.resolver import HandlerResolver, LookUp
 from actors.delivery.proof_search import search_for_proof
 from actors.ports import FetchedProof
 from domain.handler_policy import HandlerPolicy, parse_networks
@@ -25,6 +26,11 @@ from domain.verification import file_content, file_name
 from tests.raw_handler import OK, RawHandler, Script, answering, make_certificates, raw_handler, read_request
 
 LOCAL = HandlerPolicy(parse_networks("127.0.0.0/8"))
+
+
+def fetcher(policy: HandlerPolicy = LOCAL, look_up: LookUp | None = None, **options: Any) -> PinnedProofFetcher:
+    """A proof fetcher that may connect where the policy allows."""
+    return PinnedProofFetcher(PinnedHttpClient(HandlerResolver(policy, look_up)), **options)
 
 
 def file(body: bytes, head: bytes = b"HTTP/1.1 200 OK") -> bytes:
@@ -37,9 +43,8 @@ def fetched(script: Script, timeout_s: float = 5.0, path: str = "/dir/proof.txt"
 
     async def main() -> None:
         async with raw_handler(script) as handler:
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL), timeout_s=timeout_s)
+            proof_fetcher = fetcher(timeout_s=timeout_s)
             results.extend([await proof_fetcher.fetch_file(handler.url(path)), handler])
-            await proof_fetcher.close()
 
     asyncio.run(main())
     return results[0], results[1]
@@ -103,6 +108,51 @@ def test_long_files_are_cut() -> None:
     assert got == (b"x" * 4097, "a file of more than 4096 bytes")
 
 
+@pytest.mark.parametrize(
+    ("head", "found"),
+    [
+        (b"HTTP/1.1 404 Not Found\r\n\r\n", "404 Not Found"),
+        (b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", "404 Not Found"),
+        (b"HTTP/1.1 404 Not Found\r\nbad header\r\n\r\n", "404 Not Found"),
+        (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "the answer is not HTTP/1.1: its headers cannot be read"),
+    ],
+)
+def test_bodies_that_are_not_read(head: bytes, found: str) -> None:
+    """The body of an error page, or one that is in doubt, is not waited for."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+        await read_request(reader)
+        writer.write(head)
+        await reader.read()
+
+    assert fetched(script, timeout_s=60.0)[0] == (None, found)
+
+
+def test_headers_with_control_characters() -> None:
+    """A file is read even if a header holds control characters, as the responses to deliveries are."""
+    got, _ = fetched(answering(file(b"the proof", b"HTTP/1.1 200 OK\r\nX: a\x1bb\r\nY: a\r\n folded")))
+
+    assert got == (b"the proof", 'a file: "the proof"')
+
+
+def test_interim_responses_precede_the_file() -> None:
+    """Only the final response's status and reason count."""
+    got, _ = fetched(answering(b"HTTP/1.1 103 Early Hints\r\nLocation: /x\r\n\r\nHTTP/1.1 302 F\r\n\r\n"))
+
+    assert got == (None, "302 F")
+
+
+def test_a_connection_is_used_once() -> None:
+    """The connection is closed after the file, even if the server would keep it open."""
+
+    async def main() -> None:
+        async with raw_handler(answering(file(b"x"))) as handler:
+            await fetcher().fetch_file(handler.url())
+            await asyncio.wait_for(handler.closed.wait(), 5)
+
+    asyncio.run(main())
+
+
 def test_compressed_files_are_not_inflated() -> None:
     """A compressed file is what was sent: it cannot grow in memory, and proves nothing."""
     packed = gzip.compress(b"y" * 1_000_000)[:4000]
@@ -136,7 +186,7 @@ def test_broken_connections() -> None:
 
     async def main() -> None:
         async with raw_handler(script) as handler:
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL))
+            proof_fetcher = fetcher()
             broken = await proof_fetcher.fetch_file(handler.url())
         gone = await proof_fetcher.fetch_file(handler.url())
 
@@ -161,7 +211,7 @@ def test_no_cookies_are_kept() -> None:
 
     async def main() -> None:
         async with raw_handler(answering(file(b"x", b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b"))) as handler:
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL))
+            proof_fetcher = fetcher()
             for _ in range(2):
                 await proof_fetcher.fetch_file(handler.url())
 
@@ -177,7 +227,7 @@ def test_banned_addresses(host: str) -> None:
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
-            got = await PinnedProofFetcher(HandlerResolver(HandlerPolicy(()))).fetch_file(handler.url(host=host))
+            got = await fetcher(HandlerPolicy(())).fetch_file(handler.url(host=host))
 
             assert got.body is None
             assert "is not allowed" in got.found
@@ -193,7 +243,7 @@ def test_a_redirect_to_a_banned_address_is_not_followed() -> None:
         async with raw_handler(answering(OK)) as inner:
             location = f"HTTP/1.1 301 Moved\r\nLocation: {inner.url()}\r\nContent-Length: 0\r\n\r\n".encode()
             async with raw_handler(answering(location)) as outer:
-                got = await PinnedProofFetcher(HandlerResolver(LOCAL)).fetch_file(outer.url())
+                got = await fetcher().fetch_file(outer.url())
 
             assert got.body is None
             assert inner.connections == 0
@@ -211,7 +261,7 @@ def test_names_are_resolved_by_our_resolver_alone() -> None:
             raise OSError(-2, "Name or service not known")
 
         async with raw_handler(answering(file(b"x"))) as handler:
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up))
+            proof_fetcher = fetcher(LOCAL, look_up)
             got = await proof_fetcher.fetch_file(handler.url(host="shop.example"))
             unknown = await proof_fetcher.fetch_file(handler.url(host="gone.example"))
 
@@ -232,7 +282,7 @@ def test_every_host_that_a_handler_may_have(host: str) -> None:
 
         async with raw_handler(answering(file(b"x"))) as handler:
             url = handler.url("/a/%7Bb%7D|'\"<>{}^`", host=host)
-            got = await PinnedProofFetcher(HandlerResolver(LOCAL, look_up)).fetch_file(HandlerUrl(url).text)
+            got = await fetcher(LOCAL, look_up).fetch_file(HandlerUrl(url).text)
 
             assert got.body == b"x"
             assert f"GET {urlsplit(url).path} HTTP/1.1\r\n".encode() in handler.requests[0]
@@ -246,9 +296,7 @@ def test_a_literal_ipv6_host() -> None:
 
     async def main() -> None:
         async with raw_handler(answering(file(b"x")), host="::1") as handler:
-            got = await PinnedProofFetcher(HandlerResolver(HandlerPolicy(parse_networks("::1/128")))).fetch_file(
-                handler.url(host="[::1]")
-            )
+            got = await fetcher(HandlerPolicy(parse_networks("::1/128"))).fetch_file(handler.url(host="[::1]"))
 
             assert got.body == b"x"
             assert f"ost: [::1]:{handler.port}\r\n".encode() in handler.requests[0]
@@ -263,10 +311,10 @@ def test_a_fault_of_ours_is_a_finding(caplog: pytest.LogCaptureFixture) -> None:
         raise KeyError("location")
 
     async def main() -> None:
-        proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up))
+        proof_fetcher = fetcher(LOCAL, look_up)
         got = await proof_fetcher.fetch_file("http://shop.example/x.txt")
 
-        assert got == (None, "it could not be looked for: an unexpected error, which was logged")
+        assert got == (None, "the check failed with an unexpected error, which was logged")
 
     asyncio.run(main())
     assert caplog.records[-1].exc_info is not None
@@ -282,7 +330,7 @@ def test_tls(tmp_path: Path) -> None:
             return ["127.0.0.1"]
 
         async with raw_handler(answering(file(b"x")), tls=certificates.server) as handler:
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up), tls=certificates.client)
+            proof_fetcher = PinnedProofFetcher(PinnedHttpClient(HandlerResolver(LOCAL, look_up), certificates.client))
             good = await proof_fetcher.fetch_file(handler.url(host="shop.example", scheme="https"))
             misnamed = await proof_fetcher.fetch_file(handler.url(host="other.example", scheme="https"))
 
@@ -339,7 +387,7 @@ def test_txt_records() -> None:
 
     async def main() -> None:
         async with name_server(a__example=['"one" "two"', '"three"'], empty__example=[]) as (_, address):
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL), nameserver=address)
+            proof_fetcher = fetcher(nameserver=address)
             found = await proof_fetcher.fetch_txt("a.example")
 
             assert sorted(f.body or b"" for f in found) == [b"onetwo", b"three"]
@@ -359,7 +407,7 @@ def test_a_silent_name_server() -> None:
     async def main() -> None:
         async with name_server() as (server, address):
             server.is_silent = True
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL), nameserver=address, timeout_s=0.3)
+            proof_fetcher = fetcher(nameserver=address, timeout_s=0.3)
 
             assert await proof_fetcher.fetch_txt("a.example") == [
                 FetchedProof(None, "the name servers did not answer within 0.3 s")
@@ -374,7 +422,7 @@ def test_impossible_names(name: str) -> None:
 
     async def main() -> None:
         async with name_server() as (_, address):
-            (found,) = await PinnedProofFetcher(HandlerResolver(LOCAL), nameserver=address).fetch_txt(name)
+            (found,) = await fetcher(nameserver=address).fetch_txt(name)
 
             assert found.body is None
             assert "could not be looked up" in found.found
@@ -403,7 +451,7 @@ def test_search() -> None:
 
         records = {"_feedback-loops__shop__example": [f'"{file_content(token)}"', '"other"']}
         async with raw_handler(script) as handler, name_server(**records) as (names, address):
-            proof_fetcher = PinnedProofFetcher(HandlerResolver(LOCAL, look_up), nameserver=address)
+            proof_fetcher = fetcher(LOCAL, look_up, nameserver=address)
             url = handler.url("/dir/x.php", host="shop.example")
             by_file = await search_for_proof(proof_fetcher, url, token)
             served.clear()

@@ -352,6 +352,6 @@ def test_every_word_for_a_failed_attempt_is_told(document: dict[str, Any]) -> No
     (told,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
     sources = (ROOT / "actors").rglob("*.py")
     text = "\n".join(path.read_text() for path in sources)
-    used = set(re.findall(r'(?:Broken|_fail|HttpResponse\(None,) ?\(?"([a-z_]+)"', text))
+    used = set(re.findall(r'(?:ExchangeFailed|_fail|_failed|HttpResponse\(None,) ?\(?"([a-z_]+)"', text))
     assert {"timeout", "dns", "disconnect", "too_large", "internal"} <= used
     assert used | {"redirect", "status", EVENT_TOO_LARGE} == set(told)
