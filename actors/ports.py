@@ -21,6 +21,14 @@ class Clock(Protocol):
     def monotonic_s(self) -> float: ...
 
 
+class UrlCheck(Protocol):
+    """Policy for the URLs of handlers."""
+
+    async def check_url(self, url: str) -> None:
+        """Raises InvalidInput (/url) when the address is not allowed; accepts a name that does not resolve now."""
+        ...
+
+
 class LedgerWriter(Protocol):
     """The only way anything is written. Each call is durable when it returns; calls from anywhere share commits."""
 

@@ -25,14 +25,18 @@ import uvloop
 from actors.adapters.clock import SystemClock
 from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
+from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.lane import Lane
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.request_builder import LaneConfig, SigningSecret
+from actors.delivery.request_builder import LaneConfig
+from actors.delivery.services import DeliveryPolicy, DeliveryServices
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from benchmarks.bench_sender import serve
-from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.retry import RetrySchedule
+from domain.signing import SigningSecret
 
 FIELDS = {
     "id": "msg_0190f3c07b8a7c1e8f3a5d2b4c6e8f01",
@@ -82,27 +86,25 @@ class EmptyOutbox(SQLiteLedgerReader):
 async def measure(url: str, form: str, options: argparse.Namespace) -> None:
     ledger = IdleLedger()
     clock = SystemClock()
-    lane = Lane(
-        loop_no=1,
-        config=LaneConfig(
-            "fl_" + "0" * 32,
-            "acc_" + "0" * 32,
-            url,
-            form,
-            (SigningSecret(b"0" * 24, None),),
-            max_concurrency=options.concurrency,
-        ),
-        ledger=ledger,  # type: ignore[arg-type]
-        reader=EmptyOutbox(Path("unused")),
-        http_client=PinnedHttpClient(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8")))),
-        clock=clock,
-        rng=random.SystemRandom(),
-        retry_schedule=RetrySchedule.parse("5,300"),
-        timeout_s=15.0,
-        disable_after_s=1e6,
-        on_disable=print,
-        shared_bytes=SharedBytes(),
+    config = LaneConfig(
+        "fl_" + "0" * 32,
+        "acc_" + "0" * 32,
+        url,
+        form,
+        (SigningSecret(b"0" * 24, None),),
+        max_concurrency=options.concurrency,
     )
+    services = DeliveryServices(
+        ledger,  # type: ignore[arg-type]
+        EmptyOutbox(Path("unused")),
+        PinnedHttpClient(HandlerResolver(HandlerPolicy(parse_networks("127.0.0.0/8")))),
+        clock,
+        random.SystemRandom(),
+        DeliveryPolicy(RetrySchedule.parse("5,300"), timeout_s=15.0),
+        SharedBytes(),
+        CpuThrottle(time.monotonic, time.process_time),
+    )
+    lane = Lane(1, config, services, AttemptTelemetry(config.loop_id), print, health=LaneHealth(), newest_before=0)
     lane.start()
     lane.resume()
     await asyncio.sleep(0.1)
@@ -112,7 +114,7 @@ async def measure(url: str, form: str, options: argparse.Namespace) -> None:
         cpu, wall, before = time.process_time(), time.perf_counter(), number
         while number - before < options.deliveries:
             now_ms = clock.now_ms()
-            count = 900 - lane.in_hand
+            count = 900 - lane.buffered
             if count > 100:
                 offers = [OfferedDelivery(number + n + 1, b"e" * 16, "click", fields, 0, now_ms) for n in range(count)]
                 lane.offer(offers)

@@ -50,12 +50,12 @@ def counting() -> None:
 
     delivery = OfferedDelivery(1, (NOW_MS - 4).to_bytes(6, "big") + bytes(10), "open", b"{}", 0, NOW_MS)
     outcome = AttemptOutcome(1, 1, NOW_MS, 2, 200, None, "", "127.0.0.1", int(DeliveryState.DELIVERED), 0)
-    notes = AttemptTelemetry("fl_1", DeliveryInstruments(registry))
+    telemetry = AttemptTelemetry("fl_1", DeliveryInstruments(registry))
 
     def attempt() -> None:
-        notes.began()
-        notes.landed()
-        notes.ended(delivery, outcome, 0.002, NOW_MS)
+        telemetry.started()
+        telemetry.finished()
+        telemetry.completed(delivery, outcome, 0.002, NOW_MS)
 
     print(f"add to a counter                  {cost_ns(add):8.0f} ns")
     print(f"observe in a histogram            {cost_ns(lambda: histogram.observe(0.0021)):8.0f} ns")
@@ -71,12 +71,12 @@ def counting() -> None:
     print(f"all figures of one hit            {cost_ns(hit):8.0f} ns")
     batch_ns = cost_ns(lambda: enrichment.recorded(events, recorded, NOW_MS + 5), 2_000)
     print(f"all figures of one event recorded {batch_ns / 100:8.0f} ns")
-    print(f"all notes of one attempt          {cost_ns(attempt):8.0f} ns")
+    print(f"telemetry of one attempt          {cost_ns(attempt):8.0f} ns")
     for share, what in ((0.0, "of an event that is not traced"), (1.0, "of an event that is traced")):
         # Nobody takes the spans: the oldest are dropped, as they are when a collector is too slow.
         traces = OtlpTraces("bench", Sampling(share), {"OTEL_BSP_SCHEDULE_DELAY": "60000"})
         traced = AttemptTelemetry("fl_1", DeliveryInstruments(registry), traces)
-        took_ns = cost_ns(lambda traced=traced: traced.ended(delivery, outcome, 0.002, NOW_MS), 5_000)  # type: ignore[misc]
+        took_ns = cost_ns(lambda traced=traced: traced.completed(delivery, outcome, 0.002, NOW_MS), 5_000)  # type: ignore[misc]
         print(f"{what:33} {took_ns:8.0f} ns")
         traces.stop(0)
     print(

@@ -1,8 +1,8 @@
-"""How a loop's handler does: a circuit breaker that probes a handler that is down, and lets one that is back warm up.
+"""Circuit breaker of a loop: it probes a handler that is down, and lets one that is back warm up.
 
     closed ──a run of `FAILURES_TO_OPEN` failures──▶ open ──the handler answers──▶ closed, with few POSTs at a time
 
-It also keeps when the handler began to do nothing but fail. Times and chance are arguments: it reads no clock.
+It also records since when the handler has done nothing but fail. Callers pass times and random numbers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from domain.retry import JITTER
 FAILURES_TO_OPEN: Final = 5
 FIRST_PROBE_S: Final = 1.0
 MAX_PROBE_S: Final = 60.0
-#: Statuses below 500 with which a handler says that it cannot take events now: time-out, too early, too many.
+#: Statuses below 500 that mean that the handler cannot accept events now: timeout, too early, too many.
 _BUSY: Final = frozenset({408, 425, 429})
 
 CLOSED: Final = "closed"
@@ -23,23 +23,23 @@ OPEN: Final = "open"
 
 
 def is_down(status: int | None) -> bool:
-    """Whether a failed attempt (None: without an answer) says that the handler is down, or but dislikes the event."""
+    """Whether a failed attempt (None: no response) means that the handler is down, not that it rejected this event."""
     return status is None or not 400 <= status < 500 or status in _BUSY
 
 
 class Breaker:
-    """Decides whether a loop may begin an attempt. Told of every attempt's end, in the order of the ends.
+    """Decides whether a loop may begin an attempt. The caller reports the end of every attempt, in order.
 
-    While open it lets one attempt (a probe) through at a time, at growing intervals; attempts that began before do not
-    lengthen them. When the handler answers again it allows 1, 2, 4, … attempts under way at a time, until that is
-    enough.
+    While open, it lets one attempt (a probe) through at a time, at growing intervals. Attempts that began earlier do
+    not lengthen these. When the handler answers again, the breaker allows 1, 2, 4, … attempts in flight, up to
+    `max_concurrency`.
     """
 
-    def __init__(self, health: LaneHealth, now_ms: int, enough: int) -> None:
-        """Goes on from `health`, as an earlier one left it. `enough`: attempts the loop wants under way at most."""
-        self.enough = enough
+    def __init__(self, health: LaneHealth, now_ms: int, max_concurrency: int) -> None:
+        """Continues from `health`, which an earlier breaker reported."""
+        self.max_concurrency = max_concurrency
         self.is_open = health.breaker == OPEN
-        #: Whether attempts are held back at all: it is open, or lets the handler warm up.
+        #: Whether attempts are limited: the breaker is open, or the handler warms up.
         self.is_alert = self.is_open
         self.failing_since_ms = health.failing_since_ms
         self.failures = health.failures
@@ -48,37 +48,37 @@ class Breaker:
         self._interval_s = FIRST_PROBE_S
         self._next_probe_ms = health.next_probe_ms if self.is_open else None
         if self._next_probe_ms is not None:
-            # The clock may have been set meanwhile: never longer than it was meant to be.
+            # The clock may have been set meanwhile: do not wait longer than planned.
             pause_ms = max(self._next_probe_ms - (health.last_failure_ms or now_ms), 0)
             self._next_probe_ms = min(self._next_probe_ms, now_ms + pause_ms)
             self._interval_s = min(max(pause_ms / 1000, FIRST_PROBE_S), MAX_PROBE_S)
         self._failures_in_a_row = 0
-        #: The number of the probe under way, 0 for none.
+        #: Number of the probe in flight, 0 for none.
         self._probe = 0
         self._probes = 0
-        #: Attempts that may be under way together, None for as many as the loop wants.
+        #: Attempts that may be in flight together while the handler warms up, None for no limit.
         self._allowed: int | None = None
         self._answers_left = 0
 
     @property
     def failing_for_ms(self) -> int:
-        """From the first to the last failure of the run of failures alone that still goes on."""
+        """Milliseconds from the first to the last failure since the last success."""
         return 0 if self.failing_since_ms is None else (self._last_failure_ms or 0) - self.failing_since_ms
 
     def forgive(self) -> None:
-        """Closes, and begins anew with counting failures."""
+        """Closes the breaker and forgets all failures."""
         self.is_open = self.is_alert = False
         self.failing_since_ms = self._next_probe_ms = self._allowed = None
         self.failures = self._failures_in_a_row = self._probe = 0
 
-    def ask_at_once(self, now_ms: int) -> None:
-        """Somebody has reason to think that the handler is well: the next probe need not wait, whatever was asked."""
+    def probe_at_once(self, now_ms: int) -> None:
+        """Allows the next probe now, whatever the handler asked for: the caller expects it to succeed."""
         if self.is_open:
             self._next_probe_ms = now_ms
 
     @property
     def health(self) -> LaneHealth:
-        """All that is worth keeping."""
+        """The state that a later breaker continues from."""
         return LaneHealth(
             OPEN if self.is_open else CLOSED,
             self.failing_since_ms,
@@ -88,18 +88,18 @@ class Breaker:
             self._next_probe_ms,
         )
 
-    def room(self, under_way: int) -> int | None:
-        """How many attempts may begin while so many are under way, but for the time; None: any number."""
+    def room(self, in_flight: int) -> int | None:
+        """How many more attempts may begin, apart from `wait_ms`; None means any number."""
         if self.is_open:
             return 0 if self._probe else 1
-        return None if self._allowed is None else max(self._allowed - under_way, 0)
+        return None if self._allowed is None else max(self._allowed - in_flight, 0)
 
     def wait_ms(self, now_ms: int) -> int:
-        """Milliseconds until an attempt may begin."""
+        """Milliseconds until the next probe may begin."""
         return max(self._next_probe_ms - now_ms, 0) if self.is_open and self._next_probe_ms is not None else 0
 
     def begin(self) -> int:
-        """An attempt begins. Not 0: it is a probe, of which `fail` wants to know."""
+        """Starts an attempt. Returns the number of the probe for `fail`, or 0 if it is none."""
         if not self.is_open:
             return 0
         self._probes += 1
@@ -107,7 +107,7 @@ class Breaker:
         return self._probe
 
     def succeed(self, now_ms: int) -> None:
-        """An attempt was a success."""
+        """Reports a successful attempt."""
         self._last_success_ms = now_ms
         if self.failures or self.is_alert:
             self.failures = 0
@@ -123,9 +123,9 @@ class Breaker:
         retry_after_s: float = 0.0,
         jitter: float = 0.5,
     ) -> None:
-        """An attempt failed. `probe`: what `begin` gave. `is_down`: what the function says of the answer.
+        """Reports a failed attempt. `probe`: what `begin` returned. `is_down`: what that function returned.
 
-        `retry_after_s` holds the next probe back. `jitter` in [0, 1) spreads the probes of loops that failed together.
+        `retry_after_s` delays the next probe. `jitter` in [0, 1) spreads the probes of loops that failed together.
         """
         self._last_failure_ms = now_ms
         self.failures += 1
@@ -139,23 +139,23 @@ class Breaker:
             return
         self._failures_in_a_row += 1
         if self.is_open:
-            self._hold_back(now_ms, retry_after_s, jitter, is_probe=is_probe)
+            self._delay_probe(now_ms, retry_after_s, jitter, is_probe=is_probe)
         elif self._failures_in_a_row >= FAILURES_TO_OPEN:
             self.is_open = self.is_alert = True
             self._probe = 0
             self._allowed = None
             self._interval_s = FIRST_PROBE_S
             self._next_probe_ms = now_ms
-            self._wait(now_ms, retry_after_s, jitter)
+            self._schedule_probe(now_ms, retry_after_s, jitter)
 
-    def _hold_back(self, now_ms: int, retry_after_s: float, jitter: float, *, is_probe: bool) -> None:
+    def _delay_probe(self, now_ms: int, retry_after_s: float, jitter: float, *, is_probe: bool) -> None:
         if is_probe:
             self._interval_s = min(2 * self._interval_s, MAX_PROBE_S)
-            self._wait(now_ms, retry_after_s, jitter)
+            self._schedule_probe(now_ms, retry_after_s, jitter)
         elif retry_after_s and self._next_probe_ms is not None:
             self._next_probe_ms = max(self._next_probe_ms, now_ms + round(retry_after_s * 1000))
 
-    def _wait(self, now_ms: int, retry_after_s: float, jitter: float) -> None:
+    def _schedule_probe(self, now_ms: int, retry_after_s: float, jitter: float) -> None:
         wait_s = max(self._interval_s * (1 - JITTER + 2 * JITTER * jitter), retry_after_s)
         self._next_probe_ms = now_ms + round(wait_s * 1000)
 
@@ -173,6 +173,6 @@ class Breaker:
             if self._answers_left <= 0:
                 self._allowed *= 2
                 self._answers_left = self._allowed
-                if self._allowed >= self.enough:
+                if self._allowed >= self.max_concurrency:
                     self._allowed = None
                     self.is_alert = False

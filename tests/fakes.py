@@ -15,6 +15,9 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors.adapters.clock import SystemClock
+from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.services import DeliveryPolicy, DeliveryServices
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter
@@ -24,6 +27,7 @@ from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayP
 from domain.errors import StoreUnavailable
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events, event_mapper
+from domain.retry import RetrySchedule
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import id_text, id_uuid
 from tests.loops import LOOP_ID, a_loop
@@ -212,6 +216,20 @@ class World:
             OfferedDelivery(delivery_id, event.event_id, "open", fields, 0, now_ms)
             for event, (delivery_id,) in zip(events, recorded.delivery_ids, strict=True)
         ]
+
+    def services(
+        self,
+        schedule: str = "0.05",
+        *,
+        timeout_s: float = 5.0,
+        disable_after_s: float = 1e6,
+        cpu_throttle: CpuThrottle | None = None,
+    ) -> DeliveryServices:
+        """What a loop of this world delivers with; its jitter spreads nothing."""
+        policy = DeliveryPolicy(RetrySchedule.parse(schedule), timeout_s, disable_after_s)
+        return DeliveryServices(
+            self.ledger, self.reader, self.http_client, self.clock, FixedRandom(), policy, SharedBytes(), cpu_throttle
+        )
 
     def pending(self) -> int:
         """Deliveries of the loop that are not delivered or dead, as the ledger has it."""

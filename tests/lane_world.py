@@ -1,4 +1,4 @@
-"""A loop's core in virtual time, on the real ledger, with a handler that answers as it is told and forgets nothing."""
+"""A loop in virtual time, on the real ledger, with a scripted handler that records every POST."""
 
 from __future__ import annotations
 
@@ -17,6 +17,8 @@ from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.services import DeliveryPolicy, DeliveryServices
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ports import HttpRequest, HttpResponse
 from domain.delivery import OfferedDelivery
@@ -122,7 +124,7 @@ class RevivalLedger(SwitchedLedger):
 
 
 class LaneWorld:
-    """One loop's core, its handler and its ledger, and what is known of the deliveries."""
+    """One loop's runtime, its handler and its ledger, and what is known of the deliveries."""
 
     def __init__(self, path: Path, loop_id: str, loop_no: int, seed: int = 0) -> None:
         self.loop = VirtualLoop()
@@ -151,7 +153,7 @@ class LaneWorld:
         self.max_concurrency = 16
         self.rate_limit: float | None = None
         self.ordered = False
-        self.core: LoopRuntime
+        self.runtime: LoopRuntime
         self.starting: asyncio.Task[None]
         self.run(self._begin())
 
@@ -165,7 +167,7 @@ class LaneWorld:
         """Does what does not wait."""
 
         async def told() -> None:
-            act(self.core)
+            act(self.runtime)
 
         self.run(told())
 
@@ -177,27 +179,24 @@ class LaneWorld:
 
         self.life += 1
         self.handler.under_way.clear()
-        self.core = LoopRuntime(
-            loop_id=self.loop_id,
-            ledger=self.ledger,
-            reader=self.reader,
-            http_client=self.handler,
-            proof_fetcher=ScriptedProofFetcher(),
-            resolver=HandlerResolver(HandlerPolicy(()), look_up),
-            clock=self.clock,
-            master_key=b"m" * 32,
-            retry_schedule=RetrySchedule.parse(self.schedule),
-            delivery_timeout_s=TIMEOUT_S,
-            random=self._rng,
-            shared_bytes=SharedBytes(),
-            disable_after_s=self.disable_after_s,
+        policy = DeliveryPolicy(RetrySchedule.parse(self.schedule), TIMEOUT_S, self.disable_after_s)
+        services = DeliveryServices(
+            self.ledger, self.reader, self.handler, self.clock, self._rng, policy, SharedBytes()
         )
-        core = self.core
-        self.starting = asyncio.create_task(core.start())
-        OutboxPoller(self.reader, MonotonicWallClock(self.clock), lambda due: core.nudge() if due else None).start()
+        self.runtime = LoopRuntime(
+            self.loop_id,
+            services,
+            AttemptTelemetry(self.loop_id),
+            proof_fetcher=ScriptedProofFetcher(),
+            url_check=HandlerResolver(HandlerPolicy(()), look_up),
+            master_key=b"m" * 32,
+        )
+        runtime = self.runtime
+        self.starting = asyncio.create_task(runtime.start())
+        OutboxPoller(self.reader, MonotonicWallClock(self.clock), lambda due: runtime.nudge() if due else None).start()
 
     async def crash(self) -> None:
-        """Ends the core as `kill -9` would, and begins another."""
+        """Ends the runtime as `kill -9` would, and begins another."""
         await self.loop.kill_others()
         for delivery_id, count in self.arrived.items():
             if count and self.state(delivery_id) != 1:
@@ -205,8 +204,8 @@ class LaneWorld:
         await self._begin()
 
     async def restart(self) -> None:
-        """Ends the core in peace, and begins another."""
-        await self.core.stop(2.0)
+        """Ends the runtime in peace, and begins another."""
+        await self.runtime.stop(2.0)
         await self.crash()
 
     def close(self) -> None:
@@ -264,8 +263,8 @@ class LaneWorld:
 
     @property
     def breaker(self) -> str:
-        lane = self.core._delivering._lane
-        return "closed" if lane is None else lane.health.breaker
+        delivery = self.runtime._delivery
+        return "closed" if delivery is None else delivery.lane.health.breaker
 
     def check_start(self, post: Post) -> None:
         """Fails when this POST should not begin now."""
@@ -285,9 +284,9 @@ class LaneWorld:
             self._check_order(post.delivery_id)
 
     def _check_order(self, delivery_id: int) -> None:
-        lane = self.core._delivering._lane
-        assert lane is not None
+        assert self.runtime._delivery is not None
+        lane = self.runtime._delivery.lane
         before = {i for (i,) in self.rows(f"SELECT id FROM deliveries WHERE state = 0 AND id < {delivery_id}")}
-        skipped = {i for i in before - self.revived if not lane.is_begun(i)}
+        skipped = {i for i in before - self.revived if not lane.is_in_flight(i)}
         assert not skipped, f"{delivery_id} goes before {skipped}"
-        assert not lane._failed, "a failure that waits to be recorded was overtaken"
+        assert not lane._buffer.failed, "a failure that waits to be recorded was overtaken"

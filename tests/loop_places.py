@@ -62,7 +62,7 @@ class CountedCore:
         cls.working.clear()
 
     @property
-    def is_at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         return self.loop_id not in self.working
 
     async def start(self) -> None:

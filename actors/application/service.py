@@ -57,7 +57,7 @@ from actors.commands.service import (
     StoredAnswer,
 )
 from actors.ledger.port import LedgerReader, LoopRow
-from actors.ports import Clock
+from actors.ports import Clock, UrlCheck
 from domain.account import Account
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop
@@ -88,14 +88,6 @@ class Loops(Protocol):
 
     async def release(self, loop_id: str) -> None:
         """Has a deleted loop's actor ended."""
-        ...
-
-
-class UrlCheck(Protocol):
-    """Whether a handler may have this URL."""
-
-    async def check_url(self, url: str) -> None:
-        """Raises InvalidInput (/url) when the address is not allowed; a name that does not resolve now is let pass."""
         ...
 
 

@@ -119,9 +119,9 @@ class FiguresService:
         loop = await asyncio.to_thread(self._loop_at, loop_id, attempt.at_ms)
         if recorded is None or loop is None or event_uuid is None:
             raise NotFound("the event is not kept any more, so its POST cannot be shown")
-        posts = RequestBuilder(lane_config(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
+        requests = RequestBuilder(lane_config(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
         try:
-            request = posts.request(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
+            request = requests.build(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
         except EventTooLarge as exc:
             raise Conflict(f"nothing was POSTed: {exc}") from exc
         return Post(url=request.url, headers=request.headers, body=request.body.decode())

@@ -1,28 +1,27 @@
-"""How much of a core a process spends on what is old, so that a backlog leaves room for all that is fresh."""
+"""CPU throttle for old deliveries, so that a backlog leaves processor time for live events."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Final
 
-#: The part of one core, 0 to 1. A backlog still drains faster than events can come in: see `benchmarks/drain.py`.
+#: Share of one core, 0 to 1. A backlog still drains faster than events can come in: see `benchmarks/drain.py`.
 SHARE: Final = 0.55
-#: Seconds over which the share is kept: what was not used up longer ago is forfeited.
+#: Seconds over which the share is measured; unused time from before is forfeited.
 WINDOW_S: Final = 0.05
-#: A rest shorter than this costs more than it gives.
+#: Shorter pauses cost more than they save.
 MIN_REST_S: Final = 0.002
-#: However busy the process is with what is fresh, the old has its turn after this.
+#: The longest pause, so that old deliveries make progress however busy the process is.
 MAX_REST_S: Final = 0.02
-#: Looking at the clocks costs a microsecond: they are looked at after so many pieces of work.
+#: Reading the clocks costs a microsecond, so they are read only once per this many deliveries.
 PIECES: Final = 8
 
 
 class CpuThrottle:
-    """Says when background work is to rest, from the processor time that the process has used.
+    """Decides when background work has to pause, from the processor time that the process has used.
 
-    A slow handler costs no time, so what waits for one never rests; what could use a core alone rests now and then, in
-    many short breaks, in which other processes find the processor and the disk free. One for a process: all lanes in it
-    share it.
+    A slow handler uses no processor time, so its deliveries never pause. Work that could keep a core busy pauses often
+    and briefly, and other processes get the processor and the disk in between. All lanes of a process share one.
     """
 
     def __init__(self, monotonic_s: Callable[[], float], cpu_s: Callable[[], float], share: float = SHARE) -> None:
@@ -36,11 +35,11 @@ class CpuThrottle:
         self._cpu_before_s = cpu_s()
 
     def rest_s(self) -> float:
-        """Seconds to rest before the next piece of background work; 0 or less: it may begin. Asked before each."""
+        """Seconds to pause before the next old delivery; 0 or less means none. Call it before each."""
         if self._rests_until_s:
             return self._left_s()
         self._pieces += 1
-        return self._look() if self._pieces % PIECES == 0 else 0.0
+        return self._measure() if self._pieces % PIECES == 0 else 0.0
 
     def _left_s(self) -> float:
         left_s = self._rests_until_s - self._monotonic_s()
@@ -48,7 +47,7 @@ class CpuThrottle:
             self._rests_until_s = 0.0
         return left_s
 
-    def _look(self) -> float:
+    def _measure(self) -> float:
         now_s, cpu_s = self._monotonic_s(), self._cpu_s()
         took_s = now_s - self._since_s
         over_s = (cpu_s - self._cpu_before_s) / self._share - took_s

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from actors.delivery.request_builder import LaneConfig, SigningSecret
+from actors.delivery.request_builder import LaneConfig
 from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
-from domain.signing import loop_secret
+from domain.signing import SigningSecret, loop_secret
 
 
 def lane_config(loop_id: str, loop: FeedbackLoop, master_key: bytes, now_ms: int) -> LaneConfig:

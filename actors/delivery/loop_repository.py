@@ -1,4 +1,4 @@
-"""A feedback loop in the ledger, and the one way to change it."""
+"""Repository of one feedback loop: loads the aggregate from the ledger, and writes its changes."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from uuid import UUID
 
+from actors.ledger.concurrency import retry_conflicts
 from actors.ledger.port import LedgerReader
 from actors.ports import LedgerWriter
 from domain.errors import ConcurrentWrite, DomainError, FeedbackLoopsError, NotFound
@@ -21,17 +22,18 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-MAX_TRIES: Final = 5
-#: After a write whose fate is not known the ledger is read again, and again: it may be carried out yet.
+#: Seconds before each reload after a write whose fate is unknown. Several, because it may still be carried out.
 RELOADS_S: Final = (0.0, 1.0, 5.0)
+FIRST_BACKOFF_S: Final = 0.1
 MAX_BACKOFF_S: Final = 5.0
 
 
 class LoopRepository:
-    """The loop as its events in the ledger tell it; what is in memory is never ahead of them.
+    """The loop as the ledger has it; memory is never ahead of the ledger.
 
-    Changes are made one after the other: each to a copy, which becomes the loop when its events are in the ledger.
-    `follow` is told of the loop after each; `doubt` when it is not known how the loop stands, until `follow` is told.
+    Changes are made one at a time, each on a copy that replaces the loop once its events are in the ledger. After each
+    change, and after each load, the repository calls `on_change` with the loop. It calls `on_unknown` when it does not
+    know the loop's state in the ledger; `on_change` follows when it does.
     """
 
     def __init__(
@@ -39,19 +41,19 @@ class LoopRepository:
         loop_id: str,
         ledger: LedgerWriter,
         reader: LedgerReader,
-        follow: Callable[[FeedbackLoop], None],
-        doubt: Callable[[], None],
+        on_change: Callable[[FeedbackLoop], None],
+        on_unknown: Callable[[], None],
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
         self._reader = reader
-        self._follow = follow
-        self._doubt = doubt
+        self._on_change = on_change
+        self._on_unknown = on_unknown
         self._mapper = event_mapper()
         self._lock = asyncio.Lock()
-        #: None while it is not known how it stands in the ledger.
+        #: None while its state in the ledger is unknown.
         self._loop: FeedbackLoop | None = None
-        self._finding_out: asyncio.Task[None] | None = None
+        self._reloading: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
         """Reads the loop from the ledger.
@@ -61,41 +63,38 @@ class LoopRepository:
             StoreUnavailable: retry.
         """
         async with self._lock:
-            self._take(await self._read())
+            self._set(await self._read())
 
     async def change(self, act: Callable[[FeedbackLoop], R]) -> R:
-        """Lets `act` change the loop, and gives its answer when the change is in the ledger.
+        """Changes the loop with `act`, and returns its result once the change is in the ledger.
 
-        `act` is called again when another writer was first. What it raises is raised, and nothing is changed.
+        Calls `act` again if another writer was first. If `act` raises, nothing is changed.
 
         Raises:
             NotFound: there is no such loop.
             ConcurrentWrite: others keep writing.
-            StoreUnavailable: it is not known if it was changed.
+            StoreUnavailable: the change may or may not have been written.
         """
         async with self._lock:
-            for _ in range(MAX_TRIES):
-                loop = copy.deepcopy(self._loop or await self._read())
-                answer = act(loop)
-                try:
-                    await self._append(loop)
-                except ConcurrentWrite:
-                    self._loop = None
-                    continue
-                self._take(loop)
-                return answer
-        raise ConcurrentWrite(f"others keep writing to {self._loop_id}: try again")
+            return await retry_conflicts(lambda: self._change(act), self._loop_id)
 
     @property
-    def is_certain(self) -> bool:
-        """Whether it is known how the loop stands, and nobody is changing it."""
-        is_finding_out = self._finding_out is not None and not self._finding_out.done()
-        return self._loop is not None and not is_finding_out and not self._lock.locked()
+    def is_settled(self) -> bool:
+        """Whether the loop's state is known and no change is being made."""
+        is_reloading = self._reloading is not None and not self._reloading.done()
+        return self._loop is not None and not is_reloading and not self._lock.locked()
 
     def close(self) -> None:
-        """Stops finding out."""
-        if self._finding_out is not None:
-            self._finding_out.cancel()
+        """Stops reloading."""
+        if self._reloading is not None:
+            self._reloading.cancel()
+
+    async def _change(self, act: Callable[[FeedbackLoop], R]) -> R:
+        loop = copy.deepcopy(self._loop or await self._read())
+        result = act(loop)
+        await self._append(loop)
+        self._set(loop)
+        return result
 
     async def _append(self, loop: FeedbackLoop) -> None:
         events = [self._mapper.to_stored_event(event) for event in loop.collect_events()]
@@ -104,12 +103,13 @@ class LoopRepository:
         try:
             await self._ledger.append(events)
         except ConcurrentWrite:
+            self._loop = None
             raise
         except BaseException:
             self._loop = None
-            self._doubt()
+            self._on_unknown()
             self.close()
-            self._finding_out = asyncio.create_task(self._find_out(), name="find-out")
+            self._reloading = asyncio.create_task(self._reload(), name="reload-loop")
             raise
 
     async def _read(self) -> FeedbackLoop:
@@ -120,20 +120,20 @@ class LoopRepository:
             raise NotFound(f"there is no feedback loop {self._loop_id}")
         return loop
 
-    def _take(self, loop: FeedbackLoop) -> None:
+    def _set(self, loop: FeedbackLoop) -> None:
         self._loop = loop
-        self._follow(loop)
+        self._on_change(loop)
 
-    async def _find_out(self) -> None:
+    async def _reload(self) -> None:
         with contextlib.suppress(NotFound):
             for delay_s in RELOADS_S:
                 await asyncio.sleep(delay_s)
-                await persistently(self.load, "a loop cannot be loaded now", self._loop_id)
+                await retry_until_available(self.load, "a loop cannot be loaded now", self._loop_id)
 
 
-async def persistently(work: Callable[[], Awaitable[object]], trouble: str, loop_id: str) -> None:
-    """Does it again until it is done, for as long as that takes. What repeating cannot help is raised."""
-    backoff_s = 0.1
+async def retry_until_available(work: Callable[[], Awaitable[object]], trouble: str, loop_id: str) -> None:
+    """Repeats `work` for as long as the ledger is unavailable. Raises DomainErrors, which repeating cannot help."""
+    backoff_s = FIRST_BACKOFF_S
     while True:
         try:
             await work()

@@ -1,157 +1,115 @@
-"""The core of a feedback loop's actor: its verification state, its subscription set, and its delivery lane."""
+"""Runtime of one feedback loop: its commands, and the delivery that follows its state."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import logging
-import random as randoms
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
 from actors.commands.deliveries import Replay
 from actors.commands.loops import Loop, SampleResult, VerificationReport
-from actors.delivery.cpu_throttle import CpuThrottle
-from actors.delivery.delivering import DISABLE_AFTER_S, Delivering, LoopLedger
 from actors.delivery.lane_config import lane_config
-from actors.delivery.loop_repository import LoopRepository, persistently
+from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
+from actors.delivery.loop_repository import LoopRepository, retry_until_available
 from actors.delivery.loop_views import health_view, loop_view, replay_view
-from actors.delivery.prefetch_buffer import SharedBytes
 from actors.delivery.proof_search import search_for_proof
-from actors.delivery.request_builder import LaneConfig, RequestBuilder
-from actors.delivery.sample_posts import sample_request, sample_result
+from actors.delivery.request_builder import LaneConfig
+from actors.delivery.sample_posts import post_sample
+from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
-from actors.ledger.port import LedgerReader
-from actors.ports import Clock, HttpClient, ProofFetcher
-from domain.delivery import OfferedDelivery
+from actors.ports import ProofFetcher, UrlCheck
+from domain.delivery import LaneHealth, OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
-from domain.retry import RetrySchedule
 from domain.signing import loop_secret, secret_text
-from domain.values import LoopState, Trigger
+from domain.values import LoopState
 
 log = logging.getLogger(__name__)
 
-_REMEDY: Final = "Verify or resume it first; its backlog then goes on."
-
-
-class UrlCheck(Protocol):
-    """Whether a handler may have this URL."""
-
-    async def check_url(self, url: str) -> None:
-        """Raises InvalidInput (/url) when the address is not allowed."""
-        ...
+_REMEDY: Final = "Verify or resume it first; its backlog is delivered then."
 
 
 class LoopRuntime:
-    """One loop: alone in changing it, and in delivering to it.
+    """One loop: the only writer of its aggregate, and the only one that delivers to its handler.
 
-    Commands are carried out one after the other, and answered when they are in the ledger. What delivers follows the
-    ledger: it POSTs to an active loop and to no other (I6), and to none while it is not known how the loop stands. It
-    looks into the outbox when it starts, when something falls due, and when it is nudged.
-
-    Many may share a process, and in it the HTTP client and `shared_bytes`.
+    Commands run one at a time, and are answered when they are in the ledger. Delivery follows the ledger: only an
+    active loop gets POSTs (I6), and none while the loop's state is unknown. The outbox is read when the loop starts,
+    when something falls due, and on `nudge`. Many loops may share a process and its services.
     """
 
     def __init__(
         self,
-        *,
         loop_id: str,
-        ledger: LoopLedger,
-        reader: LedgerReader,
-        http_client: HttpClient,
+        services: DeliveryServices,
+        telemetry: AttemptTelemetry,
+        *,
         proof_fetcher: ProofFetcher,
-        resolver: UrlCheck,
-        clock: Clock,
+        url_check: UrlCheck,
         master_key: bytes,
-        retry_schedule: RetrySchedule,
-        delivery_timeout_s: float,
-        random: randoms.Random,
-        shared_bytes: SharedBytes,
-        disable_after_s: float = DISABLE_AFTER_S,
-        notes: AttemptTelemetry | None = None,
-        duty: CpuThrottle | None = None,
     ) -> None:
         self._loop_id = loop_id
-        self._ledger = ledger
-        self._http_client = http_client
+        self._services = services
+        self._clock = services.clock
+        self._telemetry = telemetry
         self._proof_fetcher = proof_fetcher
-        self._resolver = resolver
-        self._clock = clock
+        self._url_check = url_check
         self._master_key = master_key
-        self._timeout_s = delivery_timeout_s
-        self._random = random
-        self._delivering = Delivering(
-            loop_id=loop_id,
-            ledger=ledger,
-            reader=reader,
-            http_client=http_client,
-            clock=clock,
-            retry_schedule=retry_schedule,
-            timeout_s=delivery_timeout_s,
-            random=random,
-            shared_bytes=shared_bytes,
-            disable_after_s=disable_after_s,
-            on_disable=self._give_up,
-            notes=notes or AttemptTelemetry(loop_id),
-            duty=duty,
-        )
-        self._stored = LoopRepository(loop_id, ledger, reader, self._follow, self._delivering.hold)
-        self._giving_up: asyncio.Task[None] | None = None
+        self._repository = LoopRepository(loop_id, services.ledger, services.reader, self._follow, self._hold)
+        self._progress: StoredProgress
+        #: None until the loop has been read from the ledger.
+        self._delivery: LoopDelivery | None = None
+        self._disabling: asyncio.Task[None] | None = None
 
-    # --- life
+    # --- lifecycle
 
     async def start(self) -> None:
-        """Rebuilds the loop from the ledger, waiting for a ledger that is away, and begins to deliver.
-
-        Raises:
-            NotFound: there is no such loop.
-        """
-        await persistently(self._start, "a loop cannot be started now", self._loop_id)
+        """Loads the loop, waiting for the ledger if need be, and starts to deliver. Raises NotFound."""
+        await retry_until_available(self._start, "a loop cannot be started now", self._loop_id)
 
     async def _start(self) -> None:
-        await self._delivering.look_up()
-        await self._stored.load()
+        # Before the loop, so that deliveries which are recorded meanwhile count as new.
+        self._progress = await asyncio.to_thread(StoredProgress.read, self._services.reader, self._loop_id)
+        await self._repository.load()
 
     @property
-    def is_at_rest(self) -> bool:
-        """Whether it has nothing to do and nothing in hand: it could be stopped, and started again when needed."""
-        is_giving_up = self._giving_up is not None and not self._giving_up.done()
-        return self._stored.is_certain and self._delivering.is_at_rest and not is_giving_up
+    def is_idle(self) -> bool:
+        """Whether it has nothing to do, so that it can be stopped and started again when needed."""
+        is_disabling = self._disabling is not None and not self._disabling.done()
+        is_delivering = self._delivery is None or not self._delivery.is_idle
+        return self._repository.is_settled and not (is_delivering or is_disabling)
 
     async def stop(self, drain_s: float) -> None:
-        """Delivers no more, and records what has been delivered, within about `drain_s` seconds."""
-        self._stored.close()
-        if self._giving_up is not None:
-            self._giving_up.cancel()
-        await self._delivering.stop(drain_s)
-
-    # --- deliveries
+        """Stops delivering, and records what was delivered, within about `drain_s` seconds."""
+        self._repository.close()
+        if self._disabling is not None:
+            self._disabling.cancel()
+        if self._delivery is not None:
+            await self._delivery.stop(drain_s)
 
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None:
-        """Takes what enrichment has just recorded; never blocks, and may drop it (the outbox has it)."""
-        self._delivering.offer(deliveries)
+        """Accepts deliveries that were just recorded; never blocks, and may drop them (the outbox has them)."""
+        if self._delivery is not None:
+            self._delivery.lane.offer(deliveries)
 
     def nudge(self) -> None:
-        """Has the outbox looked into; never blocks."""
-        self._delivering.nudge()
+        """Reads the outbox soon; never blocks."""
+        if self._delivery is not None:
+            self._delivery.lane.nudge()
 
     # --- commands
 
     async def verify(self) -> VerificationReport:
-        """Looks for the proof, and takes note of what was found.
+        """Searches for the proof, and records the result. Raises Conflict when the URL is changed meanwhile."""
+        target = await self._repository.change(_existing)
+        search = await search_for_proof(self._proof_fetcher, target.url, target.verification_token)
 
-        Raises:
-            Conflict: the URL was changed meanwhile, so that it proves nothing.
-        """
-        sought = await self._stored.change(_existing)
-        search = await search_for_proof(self._proof_fetcher, sought.url, sought.verification_token)
-
-        def note(loop: FeedbackLoop) -> Loop:
-            if (loop.url, loop.verification_token) != (sought.url, sought.verification_token):
-                raise Conflict("The URL was changed while the proof of the former one was looked for. Verify again.")
+        def record(loop: FeedbackLoop) -> Loop:
+            if (loop.url, loop.verification_token) != (target.url, target.verification_token):
+                raise Conflict("The URL was changed during the verification of the former one. Verify again.")
             now_ms = self._clock.now_ms()
             findings = [(f.location, f.matched, f.found) for f in search.findings]
             loop.note_attempt(search.location is not None, findings, now_ms)
@@ -159,137 +117,138 @@ class LoopRuntime:
                 loop.verify(search.location, now_ms)
             return self._view(loop)
 
-        view = await self._stored.change(note)
-        if sought.state is LoopState.UNVERIFIED and search.location is not None:
+        view = await self._repository.change(record)
+        if target.state is LoopState.UNVERIFIED and search.location is not None:
             view = self._forgiven(view)
         return VerificationReport(verified=search.location is not None, loop=view, findings=search.findings)
 
     async def pause(self) -> Loop:
-        """Holds deliveries back. Raises Conflict when the loop is not active."""
-        return await self._do(lambda loop: loop.pause(self._clock.now_ms()))
+        """Stops delivery. Raises Conflict when the loop is not active."""
+        return await self._change(lambda loop: loop.pause(self._clock.now_ms()))
 
     async def resume(self) -> Loop:
-        """Lets deliveries go on, the handler's failures forgotten. Raises Conflict when neither paused nor disabled."""
-        return self._forgiven(await self._do(lambda loop: loop.resume(self._clock.now_ms())))
+        """Restarts delivery with a closed breaker. Raises Conflict when the loop is neither paused nor disabled."""
+        return self._forgiven(await self._change(lambda loop: loop.resume(self._clock.now_ms())))
 
     async def disable(self, reason: str) -> Loop:
         """Gives up on the handler. Raises Conflict when the loop is neither active nor paused."""
-        return await self._do(lambda loop: loop.disable(reason, self._clock.now_ms()))
+        return await self._change(lambda loop: loop.disable(reason, self._clock.now_ms()))
 
     async def change(self, changes: dict[str, Any]) -> Loop:
-        """Gives settings new values, all or none; a new `url` makes the loop unverified.
+        """Changes settings, all or none; a new `url` makes the loop unverified.
 
-        Raises:
-            InvalidInput: with every setting that is wrong, or an address that is not allowed (/url).
+        Raises InvalidInput with every invalid setting, or for an address that is not allowed (/url).
         """
         settings = {name: value for name, value in changes.items() if name != "url"}
         url = changes.get("url")
         if "url" in changes:
             if not isinstance(url, str):
                 raise InvalidInput("url must be a text", [("/url", "must be a text")])
-            await self._resolver.check_url(url)
+            await self._url_check.check_url(url)
 
         def apply(loop: FeedbackLoop) -> None:
             loop.change(settings, self._clock.now_ms())
             if url is not None:
-                loop.change_url(url, self._random.randbytes(16).hex(), self._clock.now_ms())
+                loop.change_url(url, self._services.rng.randbytes(16).hex(), self._clock.now_ms())
 
-        return await self._do(apply)
+        return await self._change(apply)
 
     async def rotate_secret(self) -> Loop:
-        """Begins a new secret, which the answer holds; the one before signs beside it for 24 h."""
+        """Creates a new secret, which the returned loop contains; the former one also signs for 24 h."""
 
         def rotate(loop: FeedbackLoop) -> Loop:
             loop.rotate_secret(self._clock.now_ms())
             return self._view(loop, self._secret_text(loop))
 
-        return await self._stored.change(rotate)
+        return await self._repository.change(rotate)
 
     async def secret(self) -> str:
         """The current secret, `whsec_…`."""
-        return self._secret_text(await self._stored.change(_existing))
+        return self._secret_text(await self._repository.change(_existing))
 
     async def delete(self) -> None:
-        """Ends the loop. What is under way lands; nothing else is delivered any more."""
-        await self._do(lambda loop: loop.delete(self._clock.now_ms()))
-
-    # --- once more
+        """Ends the loop. Attempts in flight finish; nothing else is delivered."""
+        await self._change(lambda loop: loop.delete(self._clock.now_ms()))
 
     async def replay(self, which: str, since_ms: int, until_ms: int) -> Replay:
-        """Has the deliveries of that time (`which`: `dead` or `all`) delivered again, in the background.
+        """Delivers the deliveries of that time (`which`: `dead` or `all`) again, in the background.
 
-        Raises:
-            Conflict: another replay of the loop is running.
+        Raises Conflict when another replay of the loop is running.
         """
-        await self._stored.change(_existing)
-        return replay_view(await self._delivering.replay(which, since_ms, until_ms))
+        await self._repository.change(_existing)
+        return replay_view(await self._started.replay(which, since_ms, until_ms))
 
     async def cancel_replay(self, replay_id: int) -> Replay:
-        """Ends a replay; what was given back already is delivered all the same. One that has ended stays as it is."""
-        return replay_view(await self._ledger.cancel_replay(replay_id))
+        """Ends a replay; deliveries that it made due already are still delivered. A finished one stays as it is."""
+        return replay_view(await self._services.ledger.cancel_replay(replay_id))
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        """Attempts a delivery now, whatever its state; its retry schedule begins anew.
+        """Attempts a delivery now, whatever its state; its retry schedule starts anew.
 
-        Raises:
-            Conflict: the loop is not active, or an attempt of the delivery is under way.
+        Raises Conflict when the loop is not active, or an attempt of the delivery is in flight.
         """
-        loop = await self._stored.change(_existing)
+        loop = await self._repository.change(_existing)
         if not loop.may_receive:
             raise Conflict(f"Only an active loop's deliveries can be retried; this one is {loop.state}. {_REMEDY}")
-        if self._delivering.is_begun(delivery_id):
+        if self._started.lane.is_in_flight(delivery_id):
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
-        await self._delivering.retry(delivery_id)
-
-    # --- samples
+        await self._started.retry(delivery_id)
 
     async def send_sample(self, type: str, data: dict[str, Any]) -> SampleResult:  # noqa: A002  the contract's name
-        """POSTs one sample event now; it is recorded nowhere. `data` takes the place of the sample's fields.
+        """POSTs one sample event now and records nothing. `data` replaces the sample's fields.
 
-        A loop that is paused or disabled can be tried so before its backlog is let loose on it.
+        This also works for paused and disabled loops, so that a handler can be tested before its backlog is delivered.
 
-        Raises:
-            Conflict: the loop is not verified (I6).
-            InvalidInput: there is no such trigger, or `data` is not JSON.
+        Raises Conflict when the loop is not verified (I6), InvalidInput for an unknown trigger or wrong `data`.
         """
-        loop = await self._stored.change(_existing)
+        loop = await self._repository.change(_existing)
         if loop.state is LoopState.UNVERIFIED:
-            raise Conflict("Only a verified loop is sent samples. Verify it first.")
-        if type not in set(Trigger):
-            problem = f"must be one of {', '.join(Trigger)}"
-            raise InvalidInput(f"type {problem}", [("/type", problem)])
-        now_ms = self._clock.now_ms()
-        event_id = self._new_event_id(now_ms)
-        posts = RequestBuilder(self._lane_config(loop), self._timeout_s)
-        request = sample_request(posts, Trigger(type), event_id, now_ms, data)
-        answer = await self._http_client.post(request)
-        if answer.status is not None and 200 <= answer.status < 300:
-            self._delivering.probe_now()  # it is well again: what waits need not wait any longer
-        return sample_result(self._loop_id, answer)
+            raise Conflict("Only a verified loop can get samples. Verify it first.")
+        result = await post_sample(self._lane_config(loop), self._services, type, data)
+        if result.status is not None and 200 <= result.status < 300:
+            self._started.lane.probe_now()  # the handler answers again, so the backlog need not wait
+        return result
 
-    async def _do(self, act: Callable[[FeedbackLoop], None]) -> Loop:
+    async def _change(self, act: Callable[[FeedbackLoop], None]) -> Loop:
         def acted(loop: FeedbackLoop) -> Loop:
             act(loop)
             return self._view(loop)
 
-        return await self._stored.change(acted)
+        return await self._repository.change(acted)
 
-    # --- what follows
+    # --- delivery follows the aggregate
+
+    @property
+    def _started(self) -> LoopDelivery:
+        assert self._delivery is not None, "commands run after `start`"
+        return self._delivery
 
     def _follow(self, loop: FeedbackLoop) -> None:
-        self._delivering.follow(self._lane_config(loop), may_receive=loop.may_receive)
+        config = self._lane_config(loop)
+        if self._delivery is None:
+            self._delivery = LoopDelivery(self._progress, config, self._services, self._telemetry, self._give_up)
+        else:
+            self._delivery.lane.update(config)
+        if loop.may_receive:
+            self._delivery.resume()
+        else:
+            self._delivery.pause()
+
+    def _hold(self) -> None:
+        if self._delivery is not None:
+            self._delivery.pause()
 
     def _forgiven(self, view: Loop) -> Loop:
-        self._delivering.forgive()
-        return msgspec.structs.replace(view, health=health_view(self._delivering.health))
+        self._started.lane.forgive()
+        return msgspec.structs.replace(view, health=health_view(self._started.lane.health))
 
     def _give_up(self, reason: str) -> None:
-        self._giving_up = asyncio.create_task(self._disable_in_the_end(reason), name="disable")
+        self._disabling = asyncio.create_task(self._disable_eventually(reason), name="disable")
 
-    async def _disable_in_the_end(self, reason: str) -> None:
-        # A loop that is disabled, unverified or gone by then is sent nothing either way.
+    async def _disable_eventually(self, reason: str) -> None:
+        # A loop that is disabled, unverified or deleted by then gets no POSTs either way.
         with contextlib.suppress(DomainError):
-            await persistently(lambda: self.disable(reason), "a loop cannot be disabled now", self._loop_id)
+            await retry_until_available(lambda: self.disable(reason), "a loop cannot be disabled now", self._loop_id)
             facts = {"action": "loop_disabled", "loop_id": self._loop_id, "reason": reason}
             log.info("a loop was disabled", extra=facts)
 
@@ -299,13 +258,9 @@ class LoopRuntime:
     def _lane_config(self, loop: FeedbackLoop) -> LaneConfig:
         return lane_config(self._loop_id, loop, self._master_key, self._clock.now_ms())
 
-    def _new_event_id(self, now_ms: int) -> bytes:
-        """A UUIDv7 (RFC 9562 5.7)."""
-        value = now_ms << 80 | 7 << 76 | self._random.getrandbits(12) << 64 | 2 << 62 | self._random.getrandbits(62)
-        return value.to_bytes(16, "big")
-
     def _view(self, loop: FeedbackLoop, secret: str | None = None) -> Loop:
-        return loop_view(self._loop_id, loop, self._delivering.health, secret)
+        health = LaneHealth() if self._delivery is None else self._delivery.lane.health
+        return loop_view(self._loop_id, loop, health, secret)
 
 
 def _existing(loop: FeedbackLoop) -> FeedbackLoop:

@@ -1,4 +1,4 @@
-"""Time of day for waiting by: it goes on when the machine's clock is set back."""
+"""A wall clock that never goes back, for waiting until a time of day."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from actors.ports import Clock
 class MonotonicWallClock:
     """Unix time that never goes back while the process lives.
 
-    A clock that is set forward is followed. One that is set back is not: what was to be done in five seconds is done in
-    five seconds, and not in an hour and five seconds.
+    It follows a clock that is set forward, but not one that is set back: a retry that is due in five seconds then
+    starts in five seconds, not in an hour and five seconds.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._wall_ms = clock.now_ms
         self._monotonic_s = clock.monotonic_s
-        #: What the time of day is ahead of the monotonic time.
+        #: Wall time minus monotonic time.
         self._ahead_ms = clock.now_ms() - int(clock.monotonic_s() * 1000)
 
     def now_ms(self) -> int:

@@ -1,4 +1,4 @@
-"""What a loop is owed and its lane does not have in hand: in the outbox, and fetched from there when there is room."""
+"""Reader of the outbox: fetches what a loop is owed when the lane has room for it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Final
 
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.prefetch_buffer import PrefetchBuffer
+from actors.delivery.request_builder import LaneConfig
+from actors.delivery.timer import Timer
 from actors.ledger.port import LedgerReader
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError
@@ -16,144 +18,131 @@ from domain.errors import FeedbackLoopsError
 log = logging.getLogger(__name__)
 
 READ_AT_ONCE: Final = 250
-#: Retries that fall due one after the other are read together.
+#: Retries that fall due shortly after each other are read together.
 MIN_READ_GAP_S: Final = 0.02
 
 
 class OutboxReader:
-    """Keeps what is in hand filled from the outbox: when it falls to half, when a retry is due, and when it is nudged.
+    """Keeps the buffer filled from the outbox: when it is half empty, when a retry is due, and when it is nudged.
 
-    In strict order it takes what was recorded first, due or not; otherwise what is due, the soonest first. A new one is
-    paused, and supposes that the outbox holds something.
+    In strict order it reads what was recorded first, due or not. Otherwise it reads what is due, earliest first. A new
+    reader is paused, and assumes that the outbox is not empty.
     """
 
     def __init__(
         self,
         loop_no: int,
+        config: LaneConfig,
         reader: LedgerReader,
-        time: MonotonicWallClock,
-        in_hand: PrefetchBuffer,
-        on_taken: Callable[[], None],
-        *,
-        loop_id: str,
-        in_order: bool,
+        wall_clock: MonotonicWallClock,
+        buffer: PrefetchBuffer,
+        on_read: Callable[[], None],
     ) -> None:
         self._loop_no = loop_no
-        self._loop_id = loop_id
+        self._loop_id = config.loop_id
         self._reader = reader
-        self._time = time
-        self._in_hand = in_hand
-        self._on_taken = on_taken
-        self._in_order = in_order
-        self._holds_more = True
+        self._wall_clock = wall_clock
+        self._buffer = buffer
+        self._on_read = on_read
+        self._in_order = config.ordered
+        self._may_have_more = True
         self._is_paused = True
-        #: Changes when what is being read is no longer what is wanted.
+        #: Changes when the result of a running read is no longer wanted.
         self._epoch = 0
         self._read_now = asyncio.Event()
-        self._reading: asyncio.Task[None] | None = None
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_ms = 0
+        self._task: asyncio.Task[None] | None = None
+        self._timer = Timer(self.nudge)
 
     def start(self) -> None:
-        """Begins to watch the outbox, in the running event loop."""
-        self._reading = asyncio.create_task(self._read_forever(), name="read-outbox")
+        """Starts the task that reads."""
+        self._task = asyncio.create_task(self._read_forever(), name="read-outbox")
 
     async def stop(self) -> None:
-        """Watches it no more."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        if self._reading is not None:
-            self._reading.cancel()
-            await asyncio.gather(self._reading, return_exceptions=True)
+        """Ends that task."""
+        self._timer.cancel()
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
 
     def pause(self) -> None:
-        """Fetches nothing until `resume`; what is being read is left where it is."""
+        """Reads nothing until `resume`, and drops the result of a running read."""
         self._epoch += 1
         self._is_paused = True
 
     def resume(self) -> None:
-        """Fetches again, at once."""
+        """Reads again, at once."""
         self._is_paused = False
         self.nudge()
 
-    def order(self, *, strictly: bool) -> None:
-        """From now on fetches in this order; the lane has let go of what was queued in another."""
+    def set_order(self, *, strict: bool) -> None:
+        """Reads in this order from now on; the lane has dropped what it queued in another order."""
         self._epoch += 1
-        self._in_order = strictly
+        self._in_order = strict
         self.nudge()
 
-    def note(self) -> None:
-        """Something that was offered was left in the outbox for want of room: there may be room for what is old."""
-        self._holds_more = True
-        self.hasten()
+    def note_more(self) -> None:
+        """Notes that a delivery was left in the outbox for lack of room, and reads if there is room by now."""
+        self._may_have_more = True
+        self.refill()
 
     def nudge(self) -> None:
-        """Something may be in the outbox: reads it soon."""
-        self._holds_more = True
+        """Reads soon: the outbox may have something."""
+        self._may_have_more = True
         self._read_now.set()
 
-    def hasten(self) -> None:
-        """Some of what was in hand is gone: reads more if there is more, and room enough to be worth it."""
-        if self._holds_more and self._in_hand.is_low:
+    def refill(self) -> None:
+        """Reads if the outbox may have more and the buffer has enough room to make it worthwhile."""
+        if self._may_have_more and self._buffer.is_low:
             self._read_now.set()
 
-    def read_by(self, due_at_ms: int) -> None:
-        """Reads the outbox when a delivery falls due."""
-        if self._alarm is None or due_at_ms < self._alarm_ms:
-            if self._alarm is not None:
-                self._alarm.cancel()
-            self._alarm_ms = due_at_ms
-            in_s = max(due_at_ms - self._time.now_ms(), 0) / 1000
-            self._alarm = asyncio.get_running_loop().call_later(in_s, self._ring)
-
-    def _ring(self) -> None:
-        self._alarm = None
-        self.nudge()
+    def read_at(self, due_at_ms: int) -> None:
+        """Reads when a delivery falls due."""
+        self._timer.ring_in(max(due_at_ms - self._wall_clock.now_ms(), 0) / 1000)
 
     async def _read_forever(self) -> None:
         while True:
             await self._read_now.wait()
             self._read_now.clear()
             try:
-                while not self._is_paused and self._in_hand.is_low and await self._read():
+                while not self._is_paused and self._buffer.is_low and await self._read():
                     pass
             except FeedbackLoopsError as exc:
                 facts = {"action": "outbox_unreadable", "loop_id": self._loop_id, "error": str(exc)}
                 log.warning("the outbox cannot be read now", extra=facts)
-            except Exception:  # the next nudge may do better, and the outbox watch gives it
+            except Exception:  # go on: the outbox poller nudges the lane again
                 facts = {"action": "outbox_failed", "loop_id": self._loop_id}
                 log.exception("reading the outbox failed", extra=facts)
             await asyncio.sleep(MIN_READ_GAP_S)
 
     async def _read(self) -> bool:
-        """Takes what is wanted out of the outbox. True: all of it was taken, and there may be more."""
-        limit = min(self._in_hand.room_for_old, READ_AT_ONCE)
+        """Fills the buffer. True: everything fitted, and there may be more."""
+        limit = min(self._buffer.room_for_old, READ_AT_ONCE)
         epoch = self._epoch
-        self._holds_more = False
-        self._in_hand.begin_read()
+        self._may_have_more = False
+        self._buffer.begin_read()
         try:
             found, next_due_ms = await asyncio.to_thread(
-                self._look, self._time.now_ms(), limit, self._in_hand.ids, in_order=self._in_order
+                self._query, self._wall_clock.now_ms(), limit, self._buffer.ids, in_order=self._in_order
             )
         except BaseException:
-            self._holds_more = True
+            self._may_have_more = True
             raise
         finally:
-            released = self._in_hand.end_read()
+            released = self._buffer.end_read()
         if epoch != self._epoch:
             self.nudge()
             return False
-        has_taken_all = all(d.delivery_id in released or self._take(d) for d in found)
-        self._holds_more |= len(found) == limit or not has_taken_all
-        if next_due_ms is not None and next_due_ms > self._time.now_ms():
-            self.read_by(next_due_ms)
-        self._on_taken()
-        return len(found) == limit and has_taken_all
+        has_added_all = all(d.delivery_id in released or self._add(d) for d in found)
+        self._may_have_more |= len(found) == limit or not has_added_all
+        if next_due_ms is not None and next_due_ms > self._wall_clock.now_ms():
+            self.read_at(next_due_ms)
+        self._on_read()
+        return len(found) == limit and has_added_all
 
-    def _take(self, delivery: OfferedDelivery) -> bool:
-        return self._in_hand.take_old(delivery, 0 if self._in_order else delivery.due_at_ms)
+    def _add(self, delivery: OfferedDelivery) -> bool:
+        return self._buffer.add_old(delivery, 0 if self._in_order else delivery.due_at_ms)
 
-    def _look(
+    def _query(
         self, now_ms: int, limit: int, skip: list[int], *, in_order: bool
     ) -> tuple[list[OfferedDelivery], int | None]:
         found = self._reader.due_deliveries(self._loop_no, now_ms, limit, skip, in_order=in_order)

@@ -1,4 +1,4 @@
-"""The deliveries a lane has in hand: few, whatever the backlog."""
+"""Prefetch buffer of a lane: the few deliveries that it keeps in memory, whatever the size of its backlog."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import Final
 from domain.delivery import OfferedDelivery
 
 MAX_BYTES: Final = 64 * 1024 * 1024
-#: What a lane may have in hand whatever the others of its process have.
+#: Bytes that each lane may buffer, however much the other lanes of its process buffer.
 ASSURED_BYTES: Final = 64 * 1024
-#: Deliveries done lately, so that an offer that was long on its way is known for what it is.
+#: Recent deliveries whose attempts are remembered, to recognise offers that arrive late.
 MAX_REMEMBERED: Final = 8192
 
 
 class SharedBytes:
-    """What all lanes of a process have in hand together, beyond what each is assured of: at most `MAX_BYTES`."""
+    """Bytes buffered by all lanes of a process beyond the assured bytes of each: at most `MAX_BYTES`."""
 
     __slots__ = ("used",)
 
@@ -25,8 +25,8 @@ class SharedBytes:
         self.used = 0
 
 
-class _Share:
-    """One half of what is in hand: how much of it there is, queued, under way or waiting to be recorded."""
+class _Half:
+    """One half of the buffer: the size of each delivery in it, whether queued, in flight, or waiting to be recorded."""
 
     __slots__ = ("_shared", "bytes", "capacity", "sizes")
 
@@ -38,7 +38,7 @@ class _Share:
         self.bytes = 0
 
     def has_room(self, size: int) -> bool:
-        """Whether a delivery fits. One that is larger than the bound does when it is the only one."""
+        """Whether a delivery fits. If it is the only one, it always does."""
         sizes, total = self.sizes, self.bytes + size
         if not sizes:
             return True
@@ -47,12 +47,12 @@ class _Share:
         return total <= ASSURED_BYTES // 2 or self._shared.used + size <= MAX_BYTES
 
     def add(self, delivery_id: int, size: int) -> None:
-        """Takes note of a delivery that is in hand."""
+        """Counts a delivery."""
         self.sizes[delivery_id] = size
         self._count(size)
 
     def remove(self, delivery_id: int) -> None:
-        """Takes note that it is not, if it ever was."""
+        """Stops counting a delivery; does nothing if it is not in this half."""
         self._count(-self.sizes.pop(delivery_id, 0))
 
     def _count(self, size: int) -> None:
@@ -63,22 +63,24 @@ class _Share:
 
 
 class PrefetchBuffer:
-    """Deliveries queued, under way, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
+    """Deliveries queued, in flight, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
 
-    The lanes of a process share one bound of bytes, so that many backlogs take no more memory than one. Each is assured
-    of a little, so that none waits for the handler of another.
+    The lanes of a process share one limit of bytes, so that many backlogs take no more memory than one. Each lane is
+    assured a few bytes, so that none waits for another loop's handler.
 
-    Half of that is for live events, as they are offered, and half for what comes out of the outbox: the old, retries
-    and replays. When both have something queued they go in turns, so that neither waits for the end of the other.
+    One half is for live events, as they are offered. The other is for old ones from the outbox: the backlog, retries
+    and replays. The two queues take turns, so that neither waits until the other is empty.
     """
 
     def __init__(self, capacity: int, shared: SharedBytes) -> None:
-        self._live = _Share(max(capacity // 2, 1), shared)
-        self._old = _Share(max(capacity // 2, 1), shared)
+        self._live = _Half(max(capacity // 2, 1), shared)
+        self._old = _Half(max(capacity // 2, 1), shared)
         self._live_queue: deque[OfferedDelivery] = deque()
         #: By rank, then by id.
         self._old_queue: list[tuple[int, int, OfferedDelivery]] = []
         self._is_old_next = False
+        #: Failed deliveries to retry once their outcome is recorded.
+        self.failed: dict[int, OfferedDelivery] = {}
         self._attempts_done: dict[int, int] = {}
         self._released_in_read: set[int] | None = None
 
@@ -87,25 +89,26 @@ class PrefetchBuffer:
 
     @property
     def queued(self) -> int:
-        """Deliveries that wait for an attempt."""
+        """How many deliveries wait for an attempt."""
         return len(self._live_queue) + len(self._old_queue)
 
     @property
     def ids(self) -> list[int]:
+        """Ids of all buffered deliveries."""
         return [*self._live.sizes, *self._old.sizes]
 
     @property
     def room_for_old(self) -> int:
-        """How many more the outbox may give."""
+        """How many more deliveries from the outbox fit."""
         return self._old.capacity - len(self._old.sizes)
 
     @property
     def is_low(self) -> bool:
-        """Whether at most half of what the outbox may give is there."""
+        """Whether the half for the outbox is at most half full."""
         return 2 * len(self._old.sizes) <= self._old.capacity
 
-    def is_begun(self, delivery_id: int) -> bool:
-        """Whether an attempt of a delivery is under way, or waits to be recorded. Looks through all that is queued."""
+    def is_in_flight(self, delivery_id: int) -> bool:
+        """Whether an attempt of a delivery is in flight or waits to be recorded. Searches the queues."""
         is_here = delivery_id in self._live.sizes or delivery_id in self._old.sizes
         return is_here and not self._is_queued(delivery_id)
 
@@ -114,8 +117,8 @@ class PrefetchBuffer:
             i == delivery_id for _, i, _ in self._old_queue
         )
 
-    def take_live(self, delivery: OfferedDelivery) -> bool:
-        """Queues a delivery that was offered, behind the others. False: there is no room for it now."""
+    def add_live(self, delivery: OfferedDelivery) -> bool:
+        """Queues an offered delivery behind the others. False: there is no room for it now."""
         delivery_id, size = delivery.delivery_id, len(delivery.fields)
         live = self._live
         if delivery_id in live.sizes or delivery_id in self._old.sizes:
@@ -126,8 +129,8 @@ class PrefetchBuffer:
         self._live_queue.append(delivery)
         return True
 
-    def take_old(self, delivery: OfferedDelivery, rank: int) -> bool:
-        """Queues a delivery out of the outbox: the lower its rank, then its id, the sooner. False: there is no room."""
+    def add_old(self, delivery: OfferedDelivery, rank: int) -> bool:
+        """Queues a delivery from the outbox by rank, then id, lowest first. False: there is no room for it now."""
         delivery_id, size = delivery.delivery_id, len(delivery.fields)
         old = self._old
         if delivery_id in old.sizes or delivery_id in self._live.sizes:
@@ -138,25 +141,25 @@ class PrefetchBuffer:
         heappush(self._old_queue, (rank, delivery_id, delivery))
         return True
 
-    def take_back(self, delivery: OfferedDelivery) -> None:
-        """Queues a delivery that was tried and is in hand still, before what came out of the outbox (if not by id)."""
+    def requeue(self, delivery: OfferedDelivery) -> None:
+        """Queues a failed delivery again, ahead of the others from the outbox (by id if they have rank 0)."""
         heappush(self._old_queue, (0, delivery.delivery_id, delivery))
 
-    def take_first(self, delivery: OfferedDelivery) -> None:
-        """Queues a delivery before all others. Where there is no room, what waits is left to the outbox."""
+    def add_first(self, delivery: OfferedDelivery) -> None:
+        """Queues a delivery ahead of all others. If there is no room, drops the queues: the outbox has the rest."""
         self.release_queued(delivery.delivery_id)
-        if not self.take_old(delivery, -1):
+        if not self.add_old(delivery, -1):
             self.release_queue()
-            self.take_old(delivery, -1)
+            self.add_old(delivery, -1)
         self._is_old_next = True
 
-    def first(self) -> OfferedDelivery:
-        """What came out of the outbox and is next."""
+    def next_old(self) -> OfferedDelivery:
+        """The next delivery from the outbox; the queue must not be empty."""
         return self._old_queue[0][2]
 
     @property
     def is_old_next(self) -> bool:
-        """Whether `pop` would give what came out of the outbox."""
+        """Whether `pop` would return a delivery from the outbox."""
         return bool(self._old_queue) and (self._is_old_next or not self._live_queue)
 
     @property
@@ -165,7 +168,7 @@ class PrefetchBuffer:
         return bool(self._live_queue)
 
     def pop(self) -> OfferedDelivery:
-        """The next of the queues, which stays in hand until it is released."""
+        """Takes the next delivery off the queues; it stays buffered until it is released."""
         if self._live_queue and not (self._is_old_next and self._old_queue):
             self._is_old_next = True
             return self._live_queue.popleft()
@@ -173,18 +176,18 @@ class PrefetchBuffer:
         return heappop(self._old_queue)[2]
 
     def pop_live(self) -> OfferedDelivery:
-        """The next live event, although it is the old one's turn."""
+        """Takes the next live event, although it is the turn of an old one."""
         return self._live_queue.popleft()
 
     def release(self, delivery_id: int) -> None:
-        """Lets go of a delivery: what is to become of it is in the ledger."""
-        share = self._live if delivery_id in self._live.sizes else self._old
-        share.remove(delivery_id)
+        """Removes a delivery: the ledger has its state."""
+        half = self._live if delivery_id in self._live.sizes else self._old
+        half.remove(delivery_id)
         if self._released_in_read is not None:
             self._released_in_read.add(delivery_id)
 
     def release_queued(self, delivery_id: int) -> None:
-        """Lets go of a delivery if it waits for an attempt. Looks through all that is queued."""
+        """Removes a delivery if it waits for an attempt. Searches the queues."""
         if self._is_queued(delivery_id):
             self._live_queue = deque(d for d in self._live_queue if d.delivery_id != delivery_id)
             self._old_queue = [entry for entry in self._old_queue if entry[1] != delivery_id]
@@ -192,7 +195,7 @@ class PrefetchBuffer:
             self.release(delivery_id)
 
     def release_queue(self) -> None:
-        """Lets go of all that waits for an attempt."""
+        """Removes all deliveries that wait for an attempt."""
         for delivery in self._live_queue:
             self.release(delivery.delivery_id)
         for _, delivery_id, _ in self._old_queue:
@@ -201,17 +204,17 @@ class PrefetchBuffer:
         self._old_queue.clear()
 
     def remember(self, delivery_id: int, attempts: int) -> None:
-        """Keeps for a while how many attempts of a delivery are recorded."""
+        """Remembers for a while how many attempts of a delivery are recorded."""
         self._attempts_done[delivery_id] = attempts
         if len(self._attempts_done) > MAX_REMEMBERED:
             del self._attempts_done[next(iter(self._attempts_done))]
 
     def is_outdated(self, delivery: OfferedDelivery) -> bool:
-        """Whether an offer was overtaken by an attempt that it does not know of."""
+        """Whether an offer is older than an attempt that was recorded meanwhile."""
         return self._attempts_done.get(delivery.delivery_id, 0) > delivery.attempts
 
     def begin_read(self) -> None:
-        """The outbox is being read. What is released from now on may come out of it as it was before."""
+        """Notes that a read of the outbox starts: it may return deliveries that are released from now on."""
         self._released_in_read = set()
 
     def end_read(self) -> Collection[int]:

@@ -1,4 +1,4 @@
-"""Looking for a loop's proof at every place where it may be."""
+"""Search for a loop's proof at every place where it may be."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from domain.verification import NOT_THE_PROOF, dns_name, file_locations, proves,
 
 
 class ProofSearch(NamedTuple):
-    """What was found, a finding for each place that was looked at; and the first place with the proof, or None."""
+    """The result: a finding for each place, and the first place that has the proof, or None."""
 
     findings: list[Finding]
     location: str | None
 
 
 async def search_for_proof(proof_fetcher: ProofFetcher, url: str, token: str) -> ProofSearch:
-    """Looks for the file beside the script and at the root, and for the DNS record when there is no such file.
+    """Looks for the file next to the script and at the root, then for the DNS record if there is no such file.
 
-    A host that is an address has no such record.
+    A host that is an IP address has no such record.
     """
     locations = file_locations(url, token)
     files = await asyncio.gather(*map(proof_fetcher.fetch_file, locations))
@@ -32,13 +32,11 @@ async def search_for_proof(proof_fetcher: ProofFetcher, url: str, token: str) ->
 
 
 def _finding(location: str, fetched: list[FetchedProof], token: str) -> Finding:
-    matched = any(one.body is not None and proves(one.body, token) for one in fetched)
-    if matched:
+    if any(one.body is not None and proves(one.body, token) for one in fetched):
         return Finding(location=location, matched=True, found="the proof")
     found = "; ".join(one.found for one in fetched)
-    bodies = [one.body for one in fetched if one.body is not None]
-    if bodies:
-        told = [shortfall(body, token) for body in bodies]
-        # Of several records the one that comes close is told of.
-        found += f", which is {next((one for one in told if one != NOT_THE_PROOF), NOT_THE_PROOF)}"
+    shortfalls = [shortfall(one.body, token) for one in fetched if one.body is not None]
+    if shortfalls:
+        # Of several records, report the one that comes closest.
+        found += f", which is {next((one for one in shortfalls if one != NOT_THE_PROOF), NOT_THE_PROOF)}"
     return Finding(location=location, matched=False, found=found)

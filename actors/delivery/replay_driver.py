@@ -1,4 +1,4 @@
-"""Driving a replay: a loop's former deliveries are given back to its lane, a few at a time."""
+"""Driver of a loop's replay: makes past deliveries due again, a few at a time."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
-#: Deliveries given back in one transaction: a small one, live events are recorded between two of them.
+#: Deliveries per transaction: few, because live events are recorded between two transactions.
 STEP: Final = 500
-#: More is given back when less than this is due: the outbox is never flooded, and a replay can be cancelled.
+#: The next step waits until fewer deliveries are due: the outbox stays small, and a replay can be cancelled.
 LOW: Final = 500
-#: How often it looks if the lane has got through what it was given.
+#: How often the driver checks whether the lane has made progress.
 FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
 
 
 class ReplayDriver:
-    """Keeps a loop's running replay going, when there is one and the loop is delivered to.
+    """Advances the loop's running replay, if there is one, while the loop may receive.
 
-    It holds nothing: how far a replay has come is in the ledger, so one that starts anew goes on from there.
+    It keeps no state: the ledger has the progress, so a new driver continues from there.
     """
 
     def __init__(
@@ -34,79 +34,79 @@ class ReplayDriver:
         loop_no: int,
         ledger: ReplayLedger,
         reader: LedgerReader,
-        on_given: Callable[[], None],
+        on_advanced: Callable[[], None],
         loop_id: str,
     ) -> None:
-        """`on_given` is told when there is more in the outbox."""
+        """`on_advanced` is called when the outbox has more."""
         self._loop_no = loop_no
         self._loop_id = loop_id
         self._ledger = ledger
         self._reader = reader
-        self._on_given = on_given
-        self._may_go = asyncio.Event()
-        self._has_one = asyncio.Event()
+        self._on_advanced = on_advanced
+        self._may_run = asyncio.Event()
+        self._has_replay = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def has_one(self) -> bool:
-        """Whether a replay runs, as far as is known."""
-        return self._has_one.is_set()
+    def has_replay(self) -> bool:
+        """Whether a replay is running, as far as the driver knows."""
+        return self._has_replay.is_set()
 
-    def start(self, *, has_one: bool) -> None:
-        """Begins to drive the running replay, if there is one, in the background; paused."""
-        if has_one:
-            self._has_one.set()
+    def start(self, *, has_replay: bool) -> None:
+        """Starts the task that advances a replay; paused."""
+        if has_replay:
+            self._has_replay.set()
         self._task = asyncio.create_task(self._replay_forever(), name="replay")
 
     async def stop(self) -> None:
-        """Gives nothing back any more; a replay that runs is left running, for the one that comes after."""
+        """Ends that task; a running replay goes on when another driver starts."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def pause(self) -> None:
-        """Gives nothing back until `resume`."""
-        self._may_go.clear()
+        """Advances nothing until `resume`."""
+        self._may_run.clear()
 
     def resume(self) -> None:
-        """Goes on."""
-        self._may_go.set()
+        """Advances again."""
+        self._may_run.set()
 
     def nudge(self) -> None:
-        """A replay was started."""
-        self._has_one.set()
+        """Notes that a replay was started."""
+        self._has_replay.set()
 
     async def _replay_forever(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
-            await self._has_one.wait()
-            await self._may_go.wait()
+            await self._has_replay.wait()
+            await self._may_run.wait()
             try:
-                has_given = await self._advance()
+                has_advanced = await self._advance()
             except FeedbackLoopsError as exc:
                 facts = {"action": "replay_waits", "loop_id": self._loop_id, "error": str(exc)}
-                log.warning("a replay cannot go on now", extra=facts)
-                has_given = False
-            except Exception:  # the next round may do better; without it the replay would stand still
+                log.warning("a replay cannot continue now; retrying", extra=facts)
+                has_advanced = False
+            except Exception:  # try again: without this task the replay would never continue
                 log.exception("a replay failed", extra={"action": "replay_failed", "loop_id": self._loop_id})
-                has_given = False
-            pause_s = FIRST_PAUSE_S if has_given else min(2 * pause_s, MAX_PAUSE_S)
-            if self._has_one.is_set():
+                has_advanced = False
+            pause_s = FIRST_PAUSE_S if has_advanced else min(2 * pause_s, MAX_PAUSE_S)
+            if self._has_replay.is_set():
                 await asyncio.sleep(pause_s)
 
     async def _advance(self) -> bool:
-        """Gives some of a running replay back, if the lane has need of it."""
-        self._has_one.clear()  # before it is looked for: one that is started meanwhile is not overlooked
+        """Makes the next deliveries of the running replay due, if the lane has little to do."""
+        self._has_replay.clear()  # before the query, so that a replay which starts meanwhile is not missed
         try:
             running = await asyncio.to_thread(self._reader.running_replay, self._loop_no)
         except BaseException:
-            self._has_one.set()
+            self._has_replay.set()
             raise
         if running is None:
             return False
-        self._has_one.set()
-        if await asyncio.to_thread(self._reader.pending_count, self._loop_no, LOW) >= LOW or not self._may_go.is_set():
+        self._has_replay.set()
+        if await asyncio.to_thread(self._reader.pending_count, self._loop_no, LOW) >= LOW or not self._may_run.is_set():
             return False
         progress: ReplayProgress = await self._ledger.advance_replay(running.id, STEP)
-        self._on_given()
+        self._on_advanced()
         return progress.done > running.done

@@ -1,4 +1,4 @@
-"""What a handler gets: an event as an HTTP request. Source: the contract, section 5."""
+"""Builder of the HTTP requests that handlers get. Source: the contract, section 5."""
 
 from __future__ import annotations
 
@@ -10,29 +10,23 @@ import msgspec
 from actors.ports import HttpRequest
 from actors.version import USER_AGENT
 from domain.payload import CONTENT_TYPES, encode_form, form_bytes
-from domain.signing import standard_webhooks_signature
+from domain.signers.standard_webhooks import StandardWebhooks
+from domain.signing import SigningSecret
 from domain.values import PayloadFormat
 
-#: What handlers, and the servers in front of them, take at most without being told to.
+#: The largest body that handlers and their web servers accept by default.
 MAX_BODY_BYTES: Final = 1024 * 1024
-#: Fields up to this length are no form beyond `MAX_BODY_BYTES`: the worst is about the square of it, by three eighths.
+#: Fields this short never exceed `MAX_BODY_BYTES` as a form (worst case about 3/8·n²), so the size check is skipped.
 _SMALL_BYTES: Final = 1024
 _decode = msgspec.json.Decoder(dict[str, object]).decode
 
 
 class EventTooLarge(Exception):
-    """An event is larger than any POST may be. The text is a sentence for people."""
-
-
-class SigningSecret(NamedTuple):
-    """A version of a loop's secret. `until_ms` (Unix time) is when it stops signing, None for the current one."""
-
-    secret: bytes
-    until_ms: int | None
+    """An event exceeds the size limit of a POST. The text is a sentence for people."""
 
 
 class LaneConfig(NamedTuple):
-    """How a loop wants its deliveries."""
+    """A loop's settings for its deliveries."""
 
     loop_id: str
     account_id: str
@@ -41,19 +35,24 @@ class LaneConfig(NamedTuple):
     format: str
     #: Newest first.
     secrets: tuple[SigningSecret, ...]
-    #: POSTs under way at the same time.
+    #: POSTs in flight at the same time, unless the loop is ordered.
     max_concurrency: int = 16
     #: POSTs a second, None for no limit.
     rate_limit: float | None = None
-    #: One at a time, and none before the one before it is delivered or dead.
+    #: One POST at a time, and the next one only when the last event is delivered or dead.
     ordered: bool = False
+
+    @property
+    def concurrency(self) -> int:
+        """How many POSTs may be in flight."""
+        return 1 if self.ordered else self.max_concurrency
 
 
 class RequestBuilder:
-    """Makes the requests of one loop. What is the same for all of them, or for all of one second, is made once."""
+    """Builds the requests of one loop. Builds only once what all requests, or all of one second, have in common."""
 
     def __init__(self, config: LaneConfig, timeout_s: float) -> None:
-        self._config = config
+        self._url = config.url
         self._timeout_s = timeout_s
         self._is_form = config.format == PayloadFormat.FORM
         self._static = [
@@ -64,9 +63,9 @@ class RequestBuilder:
         ]
         self._second = -1
         self._headers: list[tuple[str, str]] = []
-        self._secrets: list[bytes] = []
+        self._signers = [StandardWebhooks(config.secrets)]
 
-    def request(self, event_id: bytes, fields: bytes, now_ms: int) -> HttpRequest:
+    def build(self, event_id: bytes, fields: bytes, now_ms: int) -> HttpRequest:
         """The POST of one event. `fields` is one JSON object, `now_ms` the time that the signature states.
 
         Raises:
@@ -75,22 +74,13 @@ class RequestBuilder:
         """
         body = _form(fields) if self._is_form else fields
         _check_length(len(body))
-        second = now_ms // 1000
-        if second != self._second:
-            self._begin_second(second, now_ms)
-        event = f"evt_{event_id.hex()}"
-        headers = [
-            *self._headers,
-            ("webhook-id", event),
-            ("webhook-signature", standard_webhooks_signature(self._secrets, event, second, body)),
-        ]
-        return HttpRequest(self._config.url, headers, body, self._timeout_s)
-
-    def _begin_second(self, second: int, now_ms: int) -> None:
-        self._second = second
-        date = formatdate(second, usegmt=True)
-        self._headers = [*self._static, ("Date", date), ("webhook-timestamp", str(second))]
-        self._secrets = [s for s, until_ms in self._config.secrets if until_ms is None or now_ms < until_ms]
+        if now_ms // 1000 != self._second:
+            self._second = now_ms // 1000
+            self._headers = [*self._static, ("Date", formatdate(self._second, usegmt=True))]
+        event, headers = f"evt_{event_id.hex()}", self._headers.copy()
+        for signer in self._signers:
+            signer.sign("POST", self._url, headers, body, event, now_ms)
+        return HttpRequest(self._url, headers, body, self._timeout_s)
 
 
 def _form(fields: bytes) -> bytes:

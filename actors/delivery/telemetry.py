@@ -1,4 +1,4 @@
-"""What operators are told of a loop's attempts: metrics, spans, and lines of the log."""
+"""Telemetry of delivery attempts: metrics, spans and log lines."""
 
 from __future__ import annotations
 
@@ -12,59 +12,59 @@ from domain.values import DeliveryState, id_text
 
 log = logging.getLogger(__name__)
 
-#: Milliseconds between two lines about dead deliveries of a loop.
+#: Milliseconds between two log lines about dead deliveries of a loop.
 DEAD_EVERY_MS: Final = 1000
 _DEAD: Final = int(DeliveryState.DEAD)
 
 
 class AttemptTelemetry:
-    """Takes note of one loop's attempts. That a handler fails is its owner's affair: no line of it is above `info`."""
+    """Reports one loop's attempts. A failing handler is its owner's concern, so it is logged at `info` at most."""
 
     def __init__(
         self, loop_id: str, instruments: DeliveryInstruments | None = None, traces: Traces | None = None
     ) -> None:
-        """`instruments` are shared by all loops of a process."""
+        """`instruments` are shared by all loops of a process; `traces` is None when tracing is off."""
         self._loop_id = loop_id
         self._instruments = instruments or DeliveryInstruments()
         self._traces = traces
-        self._dead_told_ms = self._dead_untold = 0
-        self._tells_all = log.isEnabledFor(logging.DEBUG)
+        self._dead_logged_ms = self._dead_unlogged = 0
+        self._logs_all = log.isEnabledFor(logging.DEBUG)
 
-    def began(self) -> None:
-        """An attempt is under way."""
+    def started(self) -> None:
+        """Counts an attempt that is in flight from now on."""
         self._instruments.under_way.value += 1
 
-    def landed(self) -> None:
-        """It is no more, whatever came of it."""
+    def finished(self) -> None:
+        """Counts an attempt that is no longer in flight, whatever its outcome."""
         self._instruments.under_way.value -= 1
 
-    def ended(self, delivery: OfferedDelivery, outcome: AttemptOutcome, duration_s: float, now_ms: int) -> None:
-        """An attempt came to an outcome."""
+    def completed(self, delivery: OfferedDelivery, outcome: AttemptOutcome, duration_s: float, now_ms: int) -> None:
+        """Reports the outcome of an attempt."""
         self._instruments.attempted(delivery, outcome, duration_s, now_ms)
         if self._traces is not None and self._traces.wants(delivery.event_id):
             self._traces.add(self._span(delivery, outcome, duration_s))
         if outcome.state == _DEAD:
-            self._note_dead(delivery, outcome, now_ms)
-        elif self._tells_all:
+            self._log_dead(delivery, outcome, now_ms)
+        elif self._logs_all:
             log.debug("an attempt ended", extra=self._facts("attempt", delivery) | _result(outcome))
 
-    def _note_dead(self, delivery: OfferedDelivery, outcome: AttemptOutcome, now_ms: int) -> None:
-        """One line a second at most: thousands die together when a replay meets a handler that is still bad."""
-        self._dead_untold += 1
-        if abs(now_ms - self._dead_told_ms) < DEAD_EVERY_MS:
+    def _log_dead(self, delivery: OfferedDelivery, outcome: AttemptOutcome, now_ms: int) -> None:
+        """Logs at most one line per second: a replay to a failing handler ends thousands of deliveries at once."""
+        self._dead_unlogged += 1
+        if abs(now_ms - self._dead_logged_ms) < DEAD_EVERY_MS:
             return
-        facts = self._facts("delivery_dead", delivery) | _result(outcome) | {"dead_since_last": self._dead_untold}
+        facts = self._facts("delivery_dead", delivery) | _result(outcome) | {"dead_since_last": self._dead_unlogged}
         log.info("a delivery is dead", extra=facts)
-        self._dead_told_ms, self._dead_untold = now_ms, 0
+        self._dead_logged_ms, self._dead_unlogged = now_ms, 0
 
     def not_sent(self, delivery: OfferedDelivery, error: Exception) -> None:
-        """A mistake of our own is why there was no attempt."""
+        """Reports an attempt that failed because of a bug in this program."""
         log.error("a delivery could not be sent", exc_info=error, extra=self._facts("delivery_failed", delivery))
 
     def breaker_changed(self, *, is_open: bool) -> None:
-        """The handler was found to be down, or to answer again."""
+        """Reports that the handler went down, or answers again."""
         action = "breaker_opened" if is_open else "breaker_closed"
-        log.info("a loop's breaker has changed", extra={"action": action, "loop_id": self._loop_id})
+        log.info("a loop's circuit breaker changed", extra={"action": action, "loop_id": self._loop_id})
 
     def _facts(self, action: str, delivery: OfferedDelivery) -> dict[str, object]:
         return {
@@ -77,15 +77,15 @@ class AttemptTelemetry:
     def _span(self, delivery: OfferedDelivery, outcome: AttemptOutcome, duration_s: float) -> Span:
         began_ns = outcome.at_ms * 1_000_000
         ended_ns = began_ns + round(duration_s * 1e9)
-        about: dict[str, str | int] = {
+        attributes: dict[str, str | int] = {
             "feedback_loops.loop_id": self._loop_id,
             "feedback_loops.attempt": outcome.attempt_no,
         }
         if outcome.status is not None:
-            about["http.response.status_code"] = outcome.status
+            attributes["http.response.status_code"] = outcome.status
         if outcome.error is not None:
-            about["error.type"] = outcome.error
-        return Span(delivery.event_id, "attempt", began_ns, ended_ns, about, outcome.error)
+            attributes["error.type"] = outcome.error
+        return Span(delivery.event_id, "attempt", began_ns, ended_ns, attributes, outcome.error)
 
 
 def _result(outcome: AttemptOutcome) -> dict[str, object]:

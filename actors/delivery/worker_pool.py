@@ -3,96 +3,65 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Final, Generic, TypeVar
-
-T = TypeVar("T")
-
-#: Who waits for a time looks at the clock at least this often: it may have been set.
-MAX_WAIT_S: Final = 1.0
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 
-class WorkerPool(Generic[T]):
-    """Does one thing after the other in each of at most `limit()` tasks, for as long as there is something to do.
+class WorkerPool:
+    """At most `size` tasks, each running `work`, which decides what to do and suspends itself with `idle`.
 
-    The tasks are long-lived: one for each delivery would cost a tenth of a POST. Those without work rest until
-    `dispatch`, or until the time that `look_in` was told of.
+    Workers are long-lived: a task per delivery would cost a tenth of a POST.
     """
 
-    def __init__(
-        self,
-        *,
-        limit: Callable[[], int],
-        openings: Callable[[], int],
-        take: Callable[[], T | None],
-        do: Callable[[T], Awaitable[None]],
-    ) -> None:
-        """`openings`: for how many tasks there may be work now. `take`: the next piece of it, None for none now."""
-        self._limit = limit
-        self._openings = openings
-        self._take = take
-        self._do = do
+    def __init__(self, work: Callable[[], Coroutine[Any, Any, None]], size: int) -> None:
+        self._work = work
+        self._size = size
         self._tasks: set[asyncio.Task[None]] = set()
-        self._resting: list[asyncio.Future[None]] = []
-        self._alarm: asyncio.TimerHandle | None = None
-        self._alarm_s = 0.0
+        self._idle: list[asyncio.Future[None]] = []
 
-    def dispatch(self) -> None:
-        """There may be work: wakes as many as may have some, and takes on more when all are busy."""
-        openings = self._openings()
-        missing = openings - self._wake(openings)
-        for _ in range(min(missing, self._limit() - len(self._tasks))):
+    @property
+    def has_surplus(self) -> bool:
+        """Whether there are too many workers, so that the one that asks should exit."""
+        return len(self._tasks) > self._size
+
+    def wake(self, count: int) -> None:
+        """Wakes up to `count` idle workers, and starts new ones if there are fewer."""
+        missing = count - self._wake_idle(count)
+        for _ in range(min(missing, self._size - len(self._tasks))):
             task = asyncio.create_task(self._work(), name="deliver")
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
-    def fit(self) -> None:
-        """The limit has changed: those that are too many go home, when they have done what they do."""
-        self._wake(len(self._resting))
-        self.dispatch()
+    def resize(self, size: int) -> None:
+        """Adapts to a new size: surplus workers finish their current delivery and exit."""
+        self._size = size
+        self._wake_idle(len(self._idle))
 
-    def look_in(self, wait_s: float) -> None:
-        """Has somebody look for work in so many seconds at the latest."""
-        loop = asyncio.get_running_loop()
-        at_s = loop.time() + min(wait_s, MAX_WAIT_S)
-        if self._alarm is not None:
-            if self._alarm_s <= at_s:
-                return
-            self._alarm.cancel()
-        # Kept beside: what uvloop gives for a time that has passed cannot say when it rings.
-        self._alarm_s = at_s
-        self._alarm = loop.call_at(at_s, self._ring)
+    async def idle(self) -> None:
+        """Suspends the calling worker until it is woken."""
+        woken = asyncio.get_running_loop().create_future()
+        self._idle.append(woken)
+        await woken
 
-    async def stop(self) -> None:
-        """Cancels whatever they do."""
-        if self._alarm is not None:
-            self._alarm.cancel()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+    def leave(self) -> None:
+        """Removes the calling worker right away: if it counted until its task ends, the next one would exit as well."""
+        self._tasks.discard(asyncio.current_task())
 
-    def _ring(self) -> None:
-        self._alarm = None
-        self.dispatch()
+    async def stop(self, drain_s: float) -> None:
+        """Lets the workers finish their current deliveries for at most `drain_s` seconds, and cancels the others."""
+        tasks = set(self._tasks)
+        self.resize(0)
+        if tasks:
+            _, pending = await asyncio.wait(tasks, timeout=drain_s)
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
 
-    def _wake(self, count: int) -> int:
+    def _wake_idle(self, count: int) -> int:
         woken = 0
-        while self._resting and woken < count:
-            resting = self._resting.pop()
-            if not resting.done():
-                resting.set_result(None)
+        while self._idle and woken < count:
+            idle = self._idle.pop()
+            if not idle.done():
+                idle.set_result(None)
                 woken += 1
         return woken
-
-    async def _work(self) -> None:
-        while len(self._tasks) <= self._limit():
-            piece = self._take()
-            if piece is None:
-                rest = asyncio.get_running_loop().create_future()
-                self._resting.append(rest)
-                await rest
-            else:
-                await self._do(piece)
-        # At once, not when the task is done: the next one to look must not go as well.
-        self._tasks.discard(asyncio.current_task())
-        self.dispatch()  # what it leaves undone

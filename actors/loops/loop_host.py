@@ -50,7 +50,7 @@ class LoopCore(Protocol):
     """A loop that is awake; see `actors.delivery.loop_runtime.LoopRuntime`."""
 
     @property
-    def is_at_rest(self) -> bool: ...
+    def is_idle(self) -> bool: ...
     async def start(self) -> None: ...
     async def stop(self, drain_s: float) -> None: ...
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None: ...
@@ -93,8 +93,8 @@ class _Awake:
         self.commands: set[asyncio.Task[Any]] = set()
 
     @property
-    def is_at_rest(self) -> bool:
-        return self.started.done() and not self.commands and self.core.is_at_rest
+    def is_idle(self) -> bool:
+        return self.started.done() and not self.commands and self.core.is_idle
 
 
 class LoopHost:
@@ -152,7 +152,7 @@ class LoopHost:
         await self._watch.stop()
         if self._alarm is not None:
             self._alarm.cancel()
-        at_work = [loop_id for loop_id, awake in self._awake.items() if not awake.is_at_rest]
+        at_work = [loop_id for loop_id, awake in self._awake.items() if not awake.is_idle]
         await asyncio.gather(*(self._end(loop_id, drain_s) for loop_id in [*at_work, *self._ending]))
         await self._http_client.close()
 
@@ -204,7 +204,7 @@ class LoopHost:
         """
         self._obey(order)
         self._held.update(loop_ids)
-        self._watch.look_now()
+        self._watch.poll_now()
 
     async def let_go(self, order: Order, loop_ids: Collection[str], drain_s: float) -> list[str]:
         """Lets go of loops: of those that rest at once, of the others within about `drain_s`, 0: not at all.
@@ -226,7 +226,7 @@ class LoopHost:
 
     async def _let_go(self, loop_id: str, drain_s: float) -> bool:
         awake, asked = self._awake.get(loop_id), self._asked
-        is_busy = awake is not None and not awake.is_at_rest
+        is_busy = awake is not None and not awake.is_idle
         if loop_id in self._leaving or (is_busy and not drain_s):
             return False
         self._leaving.add(loop_id)
@@ -319,7 +319,7 @@ class LoopHost:
 
     def _put_to_sleep(self, count: int) -> None:
         if count > 0:
-            resting = (loop_id for loop_id, awake in self._awake.items() if awake.is_at_rest)
+            resting = (loop_id for loop_id, awake in self._awake.items() if awake.is_idle)
             for loop_id in list(islice(resting, count)):
                 self._begin_to_end(loop_id, REST_S)
 

@@ -23,6 +23,7 @@ from actors.application.service import Service
 from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.services import DeliveryPolicy, DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.enrichment.enricher import Enricher
 from actors.gateway.pipeline import Pipeline
@@ -163,31 +164,31 @@ def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
     ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
     http_client = PinnedHttpClient(handlers)
     proof_fetcher = PinnedProofFetcher(http_client, settings.nameserver)
-    chance, shared_bytes = random.SystemRandom(), SharedBytes()
-    duty, instruments, spans = CpuThrottle(time.monotonic, time.process_time), _delivery_instruments(), traces(kind)
+    services = DeliveryServices(
+        ledger=ledger,
+        reader=store,
+        http_client=http_client,
+        clock=clock,
+        rng=random.SystemRandom(),
+        policy=DeliveryPolicy(settings.retry_schedule, settings.delivery_timeout_s, settings.disable_after_s),
+        shared_bytes=SharedBytes(),
+        cpu_throttle=CpuThrottle(time.monotonic, time.process_time),
+    )
+    instruments, spans = _delivery_instruments(), traces(kind)
 
-    def make_core(loop_id: str) -> LoopRuntime:
+    def make_runtime(loop_id: str) -> LoopRuntime:
         return LoopRuntime(
-            loop_id=loop_id,
-            ledger=ledger,
-            reader=store,
-            http_client=http_client,
+            loop_id,
+            services,
+            AttemptTelemetry(loop_id, instruments, spans),
             proof_fetcher=proof_fetcher,
-            resolver=handlers,
-            clock=clock,
+            url_check=handlers,
             master_key=settings.master_key,
-            retry_schedule=settings.retry_schedule,
-            delivery_timeout_s=settings.delivery_timeout_s,
-            disable_after_s=settings.disable_after_s,
-            random=chance,
-            shared_bytes=shared_bytes,
-            notes=AttemptTelemetry(loop_id, instruments, spans),
-            duty=duty,
         )
 
     node = ray.get_runtime_context().get_node_id()
     return LoopHost(
-        life=uuid4().hex, node=node, make_core=make_core, reader=store, http_client=http_client, clock=clock
+        life=uuid4().hex, node=node, make_core=make_runtime, reader=store, http_client=http_client, clock=clock
     )
 
 

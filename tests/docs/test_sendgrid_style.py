@@ -12,11 +12,12 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from actors.delivery.request_builder import LaneConfig, RequestBuilder, SigningSecret
+from actors.delivery.request_builder import LaneConfig, RequestBuilder
 from actors.delivery.sample_posts import sample_request
 from actors.ports import HttpRequest
 from api.cli.commands.loops import group
 from api.openapi.webhooks import EVENTS, fields_of
+from domain.signing import SigningSecret
 from domain.values import Trigger
 from tests.docs.snippets import snippets
 from tests.paths import ROOT

@@ -76,7 +76,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 def test_a_post_is_made_again_as_it_was(world: World) -> None:
     """Format, address and secret are those of its time, whatever has changed since: the same to the byte."""
-    sent = RequestBuilder(world.config, 1.0).request(world.event.event_id, world.event.fields, NOW_MS)
+    sent = RequestBuilder(world.config, 1.0).build(world.event.event_id, world.event.fields, NOW_MS)
 
     post = world.post()
 

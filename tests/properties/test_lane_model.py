@@ -1,6 +1,6 @@
 """A loop's lane under any order of events, answers, crashes, commands and changes of its settings.
 
-The core is the real one, on the real ledger, in virtual time. What must hold at the start of every POST is in
+The runtime is the real one, on the real ledger, in virtual time. What must hold at the start of every POST is in
 `tests.lane_world.LaneWorld.check_start`; what must hold in the end is here.
 """
 
@@ -61,7 +61,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.world.handler.next.extend(answers)
         offers = self.world.run(self.world.record(count))
         if offered == "now":
-            self.world.tell(lambda core: core.offer(offers))
+            self.world.tell(lambda runtime: runtime.offer(offers))
         if offered != "never":
             self.world.late = (self.world.late + offers)[-30:]
         self.wait(wait)
@@ -76,7 +76,7 @@ class LaneMachine(RuleBasedStateMachine):
     def offer_late(self) -> None:
         """Offers that were long on their way, and in another order; some for the second time."""
         offers = self.world.late[::-1]
-        self.world.tell(lambda core: core.offer(offers))
+        self.world.tell(lambda runtime: runtime.offer(offers))
         self.wait(0.02)
 
     # --- the handler
@@ -129,7 +129,7 @@ class LaneMachine(RuleBasedStateMachine):
 
         async def carry_out() -> Any:
             await self.world.starting
-            return await work(self.world.core)
+            return await work(self.world.runtime)
 
         try:
             return self.world.run(carry_out())
@@ -147,14 +147,14 @@ class LaneMachine(RuleBasedStateMachine):
     @precondition(is_here)
     @rule()
     def pause(self) -> None:
-        if self.command(lambda core: core.pause()):
+        if self.command(lambda runtime: runtime.pause()):
             self.world.may_post = self.is_active = False
 
     @precondition(is_here)
     @rule()
     def resume(self) -> None:
         before, self.world.may_post = self.world.may_post, True
-        if self.command(lambda core: core.resume()):
+        if self.command(lambda runtime: runtime.resume()):
             self.is_active = True
             self.look_for_410()
         else:
@@ -178,7 +178,7 @@ class LaneMachine(RuleBasedStateMachine):
         if ordered is not None:
             changes["ordered"] = ordered
             world.ordered = False
-        self.command(lambda core: core.change(changes))
+        self.command(lambda runtime: runtime.change(changes))
         world.max_concurrency = concurrency or former[0]
         if rate is not None:
             world.handler.starts.clear()
@@ -189,20 +189,20 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(which=st.sampled_from(["dead", "all"]))
     def replay(self, which: str) -> None:
         until_ms = self.world.clock.now_ms() + 1_000_000
-        self.command(lambda core: core.replay(which, 0, until_ms))
+        self.command(lambda runtime: runtime.replay(which, 0, until_ms))
 
     @precondition(is_here)
     @rule()
     def cancel_replay(self) -> None:
         for (replay_id,) in self.world.rows("SELECT id FROM replays WHERE state = 'running'"):
-            self.command(lambda core, replay_id=replay_id: core.cancel_replay(replay_id))
+            self.command(lambda runtime, replay_id=replay_id: runtime.cancel_replay(replay_id))
 
     @precondition(is_here)
     @rule(number=st.integers(0, 100))
     def retry(self, number: int) -> None:
         ids = list(self.world.delivery_of.values())
         if ids:
-            self.command(lambda core: core.retry_delivery(ids[number % len(ids)]))
+            self.command(lambda runtime: runtime.retry_delivery(ids[number % len(ids)]))
 
     # --- the end
 

@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from domain.signing import loop_secret, secret_text, standard_webhooks_signature
+from domain.signers.standard_webhooks import standard_webhooks_signature
+from domain.signing import loop_secret, secret_text
 
 BODIES = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from hmac import compare_digest
 from typing import Final
 
-from domain.signing import standard_webhooks_signature
+from domain.signers.standard_webhooks import standard_webhooks_signature
 
 #: An older POST may be one that somebody recorded and sends again.
 TOLERANCE_S: Final = 300

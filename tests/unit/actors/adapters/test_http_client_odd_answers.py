@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actors.delivery.outcome_recorder import answer_excerpt, headers_text
+from actors.delivery.response_text import body_excerpt, header_lines
 from actors.ports import HttpResponse
 from tests.raw_handler import OK, RawHandler, answering, read_request
 from tests.unit.actors.adapters.test_http_client import Run, outcome, run
@@ -21,7 +21,7 @@ def test_text_beyond_ascii_in_a_header_is_ordinary(run: Run) -> None:
     got, handler = outcome(answering(b"HTTP/1.1 200 OK\r\nX: caf\xc3\xa9 \xff\r\n" + LENGTH_2), run, posts=2)
 
     assert (got.status, got.body_start) == (200, b"ok")
-    assert headers_text(got.head_start) == "X: café �\nContent-Length: 2"
+    assert header_lines(got.head_start) == "X: café �\nContent-Length: 2"
     assert handler.connections == 1
 
 
@@ -39,7 +39,7 @@ def test_a_header_with_control_characters_costs_the_connection_alone(header: byt
     got, handler = outcome(answering(b"HTTP/1.1 201 OK\r\n" + header + b"\r\n" + LENGTH_2), run, posts=2)
 
     assert (got.status, got.error, got.body_start, got.response_bytes) == (201, None, b"ok", 2)
-    assert headers_text(got.head_start) == f"{shown}\nContent-Length: 2"
+    assert header_lines(got.head_start) == f"{shown}\nContent-Length: 2"
     assert handler.connections == 2
 
 
@@ -106,11 +106,11 @@ def test_the_first_bytes_of_what_is_no_answer_are_kept(raw: bytes, shown: str, r
     """256 of them at the most, and what is no text or would steer a terminal is shown by its bytes."""
     got, _ = outcome(answering(raw, close=True), run)
 
-    assert (got.status, got.error, answer_excerpt(got)) == (None, "protocol", shown)
+    assert (got.status, got.error, body_excerpt(got)) == (None, "protocol", shown)
 
 
 def test_a_body_is_shown_as_ever() -> None:
     """Only what is no answer is shown by its bytes."""
     answer = HttpResponse(200, None, "", b"a\x1b\xff", None, None, 0.0)
 
-    assert answer_excerpt(answer) == "a��"
+    assert body_excerpt(answer) == "a��"

@@ -15,14 +15,14 @@ class Core:
         self.now_s = 100.0
         self.cpu_s = 7.0
 
-    def duty(self, share: float = 0.5) -> CpuThrottle:
+    def throttle(self, share: float = 0.5) -> CpuThrottle:
         return CpuThrottle(lambda: self.now_s, lambda: self.cpu_s, share)
 
-    def work(self, duty: CpuThrottle, pieces: int, cpu_s: float, waits_s: float = 0.0) -> float:
+    def work(self, throttle: CpuThrottle, pieces: int, cpu_s: float, waits_s: float = 0.0) -> float:
         """Does pieces of work that use so much processor time each, resting when told to; gives the time rested."""
         rested_s = 0.0
         for _ in range(pieces):
-            while (rest_s := duty.rest_s()) > 0:
+            while (rest_s := throttle.rest_s()) > 0:
                 rested_s += rest_s
                 self.now_s += rest_s
             self.cpu_s += cpu_s
@@ -35,7 +35,7 @@ def test_what_could_use_a_core_uses_its_share(share: float, cpu_s: float) -> Non
     """Over some seconds the processor time is the share of the time, but for what a rest is too short for."""
     core = Core()
     began_s, cpu_before_s = core.now_s, core.cpu_s
-    core.work(core.duty(share), round(3 / cpu_s), cpu_s)
+    core.work(core.throttle(share), round(3 / cpu_s), cpu_s)
 
     used = (core.cpu_s - cpu_before_s) / (core.now_s - began_s)
     assert used <= share + (MIN_REST_S + PIECES * cpu_s) / WINDOW_S
@@ -47,26 +47,26 @@ def test_what_waits_for_a_slow_handler_never_rests(cpu_s: float, waits: float) -
     """Time that is spent waiting counts as rest."""
     core = Core()
 
-    assert core.work(core.duty(share=0.5), 5000, cpu_s, waits_s=waits * cpu_s) == 0
+    assert core.work(core.throttle(share=0.5), 5000, cpu_s, waits_s=waits * cpu_s) == 0
 
 
 def test_rests_are_short() -> None:
     """A process that others keep busy gives the old its turn all the same, soon."""
     core = Core()
-    duty = core.duty()
+    throttle = core.throttle()
     core.cpu_s += 10.0
-    rests_s = [duty.rest_s() for _ in range(PIECES)]
+    rests_s = [throttle.rest_s() for _ in range(PIECES)]
 
     assert max(rests_s) == MAX_REST_S
     core.now_s += MAX_REST_S
-    assert duty.rest_s() <= 0
+    assert throttle.rest_s() <= 0
 
 
 def test_a_long_quiet_is_not_saved_up() -> None:
     """After an hour of nothing to do, a backlog does not get an hour of the whole core."""
     core = Core()
-    duty = core.duty()
+    throttle = core.throttle()
     core.now_s += 3600.0
-    core.work(duty, PIECES, 0.0)
+    core.work(throttle, PIECES, 0.0)
 
-    assert core.work(duty, 2000, 100e-6) > 0.05
+    assert core.work(throttle, 2000, 100e-6) > 0.05

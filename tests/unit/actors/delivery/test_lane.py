@@ -15,21 +15,22 @@ from standardwebhooks import Webhook
 
 from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
-from actors.delivery import prefetch_buffer as in_hand_module
+from actors.delivery import prefetch_buffer
 from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, CpuThrottle
-from actors.delivery.lane import LATE_MS, Lane
+from actors.delivery.lane import Lane
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
-from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.request_builder import LaneConfig, SigningSecret
+from actors.delivery.request_builder import LaneConfig
+from actors.delivery.scheduler import LATE_MS
+from actors.delivery.telemetry import AttemptTelemetry
 from actors.ports import HttpRequest, HttpResponse
 from actors.version import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
+from domain.delivery import LaneHealth
 from domain.handler_policy import HandlerPolicy, parse_networks
-from domain.retry import RetrySchedule
-from domain.signing import secret_text
+from domain.signing import SigningSecret, secret_text
 from domain.values import DeliveryState
-from tests.fakes import DELIVERED, FixedRandom, World, a_world, failed, header, make_active
+from tests.fakes import DELIVERED, World, a_world, failed, header, make_active
 from tests.raw_handler import answering, eventually, raw_handler
 
 SECRET = SigningSecret(b"0123456789abcdefghijklmn", None)
@@ -49,12 +50,12 @@ def config(**changes: Any) -> LaneConfig:
 
 @asynccontextmanager
 async def a_lane(
-    directory: Path, *, schedule: str = "0.05", max_in_hand: int = 1000, disable_after_s: float = 1e6, **changes: Any
+    directory: Path, *, schedule: str = "0.05", buffer_size: int = 1000, disable_after_s: float = 1e6, **changes: Any
 ) -> AsyncIterator[tuple[Lane, World, list[str]]]:
     """A lane that works, its world, and the reasons it gave for giving up."""
     reasons: list[str] = []
     async with a_world(directory) as world:
-        lane = make_lane(world, reasons, schedule, max_in_hand, disable_after_s, **changes)
+        lane = make_lane(world, reasons, schedule, buffer_size, disable_after_s, **changes)
         lane.start()
         lane.resume()
         try:
@@ -69,32 +70,26 @@ def make_lane(
     world: World,
     reasons: list[str],
     schedule: str = "0.05",
-    max_in_hand: int = 1000,
+    buffer_size: int = 1000,
     disable_after_s: float = 1e6,
-    duty: CpuThrottle | None = None,
+    cpu_throttle: CpuThrottle | None = None,
     **changes: Any,
 ) -> Lane:
     return Lane(
-        loop_no=world.loop_no,
-        config=config(**changes),
-        ledger=world.ledger,
-        reader=world.reader,
-        http_client=world.http_client,
-        clock=world.clock,
-        rng=FixedRandom(),
-        retry_schedule=RetrySchedule.parse(schedule),
-        timeout_s=5.0,
-        disable_after_s=disable_after_s,
-        on_disable=reasons.append,
-        max_in_hand=max_in_hand,
-        shared_bytes=SharedBytes(),
-        duty=duty,
+        world.loop_no,
+        config(**changes),
+        world.services(schedule, disable_after_s=disable_after_s, cpu_throttle=cpu_throttle),
+        AttemptTelemetry("fl_1"),
+        reasons.append,
+        health=LaneHealth(),
+        newest_before=0,
+        buffer_size=buffer_size,
     )
 
 
 async def settled(world: World, lane: Lane) -> None:
     """Returns when nothing is pending and nothing in hand."""
-    await eventually(lambda: lane.in_hand == 0 and world.pending() == 0)
+    await eventually(lambda: lane.buffered == 0 and world.pending() == 0)
 
 
 # --- what is sent
@@ -167,12 +162,12 @@ def test_everything_owed_is_delivered_once(tmp_path: Path) -> None:
     """A backlog larger than the lane, half of it offered, comes through complete, each event once."""
 
     async def main() -> None:
-        async with a_lane(tmp_path, max_in_hand=20) as (lane, world, _):
+        async with a_lane(tmp_path, buffer_size=20) as (lane, world, _):
             for _ in range(10):
                 offers = await world.owe(30)
                 lane.offer(offers[:15])
 
-                assert lane.in_hand <= 20
+                assert lane.buffered <= 20
             await settled(world, lane)
 
             assert len(world.http_client.events) == len(set(world.http_client.events)) == 300
@@ -272,7 +267,7 @@ def test_outcomes_wait_for_the_ledger(tmp_path: Path) -> None:
     """While outcomes cannot be recorded no attempt begins, so that few are to be repeated if the process dies now."""
 
     async def main() -> None:
-        async with a_lane(tmp_path, max_in_hand=10) as (lane, world, _):
+        async with a_lane(tmp_path, buffer_size=10) as (lane, world, _):
             offers = await world.owe(30)
             world.ledger.is_away = True
             lane.offer(offers[:3])
@@ -283,7 +278,7 @@ def test_outcomes_wait_for_the_ledger(tmp_path: Path) -> None:
             await eventually(lambda: world.ledger.refusals > 3)
 
             assert len(world.http_client.requests) == posted
-            assert lane.in_hand <= 10
+            assert lane.buffered <= 10
 
             world.ledger.is_away = False
             await settled(world, lane)
@@ -297,15 +292,15 @@ def test_a_retry_by_hand_does_not_wait_for_the_breaker(tmp_path: Path) -> None:
     """Though the handler asked for an hour, the delivery is attempted at once, before all others; then all go on."""
 
     async def main() -> None:
-        async with a_lane(tmp_path, max_in_hand=12) as (lane, world, _):
+        async with a_lane(tmp_path, buffer_size=12) as (lane, world, _):
             world.http_client.answer = lambda _: failed(503)._replace(retry_after="3600")
             old = await world.owe(FAILURES_TO_OPEN + 20)
             lane.offer(old)
             await eventually(lambda: lane.health.breaker == "open" and world.pending() == len(old))
             lane.nudge()
-            await eventually(lambda: lane.in_hand > 1)
+            await eventually(lambda: lane.buffered > 1)
             world.http_client.answer = lambda _: DELIVERED
-            chosen = next(d for d in reversed(old) if not lane.is_begun(d.delivery_id))
+            chosen = next(d for d in reversed(old) if not lane.is_in_flight(d.delivery_id))
             before = len(world.http_client.requests)
             lane.retry_now(chosen._replace(due_at_ms=world.clock.now_ms()))
             await eventually(lambda: len(world.http_client.requests) > before)
@@ -375,10 +370,10 @@ def test_far_retries_are_not_held(tmp_path: Path) -> None:
             world.http_client.answer = lambda _: failed(503, retry_after="7200")
             offers = await world.owe(3)
             lane.offer(offers)
-            await eventually(lambda: len(world.ledger.recorded) == 3 and lane.in_hand == 0)
+            await eventually(lambda: len(world.ledger.recorded) == 3 and lane.buffered == 0)
             lane.offer([offers[0]._replace(delivery_id=99, due_at_ms=world.clock.now_ms() + 3_600_000)])
 
-            assert lane.in_hand == 0
+            assert lane.buffered == 0
             assert world.pending() == 3
             assert all(o.due_at_ms - o.at_ms >= 7_200_000 for o in world.ledger.recorded)
 
@@ -435,7 +430,7 @@ def test_410_stops_the_lane(tmp_path: Path) -> None:
         async with a_lane(tmp_path, max_concurrency=2) as (lane, world, reasons):
             world.http_client.answer = lambda _: failed(410)
             lane.offer(await world.owe(10))
-            await eventually(lambda: lane.in_hand == 0)
+            await eventually(lambda: lane.buffered == 0)
 
             assert len(reasons) == 1
             assert "410" in reasons[0]
@@ -489,14 +484,14 @@ def test_pause_and_resume(tmp_path: Path) -> None:
             await eventually(lambda: world.http_client.under_way == 4)
             lane.pause()
 
-            assert lane.in_hand == 4
+            assert lane.buffered == 4
 
             world.http_client.gate.set()
             lane.offer(await world.owe(5))
             await eventually(lambda: len(world.ledger.recorded) == 4)
 
             assert len(world.http_client.requests) == 4
-            assert lane.in_hand == 0
+            assert lane.buffered == 0
 
             lane.resume()
             await settled(world, lane)
@@ -549,12 +544,12 @@ def test_rate_limit(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("max_in_hand", [1000, 4])
-def test_ordered(tmp_path: Path, max_in_hand: int) -> None:
+@pytest.mark.parametrize("buffer_size", [1000, 4])
+def test_ordered(tmp_path: Path, buffer_size: int) -> None:
     """An ordered lane has one POST under way, and a failure holds the others back until it is delivered or dead."""
 
     async def main() -> None:
-        async with a_lane(tmp_path, ordered=True, schedule="0.03,0.03", max_in_hand=max_in_hand) as (lane, world, _):
+        async with a_lane(tmp_path, ordered=True, schedule="0.03,0.03", buffer_size=buffer_size) as (lane, world, _):
             failing = iter([False, True, False, False, True, True, True])
             world.http_client.answer = lambda _: failed() if next(failing, False) else DELIVERED
             offers = await world.owe(10)
@@ -579,7 +574,7 @@ def test_ordered_and_paused(tmp_path: Path) -> None:
             lane.offer(await world.owe(3))
             await eventually(lambda: len(world.ledger.recorded) == 1)
             lane.pause()
-            await eventually(lambda: lane.in_hand == 0)
+            await eventually(lambda: lane.buffered == 0)
             world.http_client.answer = lambda _: DELIVERED
             lane.resume()
             await settled(world, lane)
@@ -610,7 +605,7 @@ def test_stop_lets_attempts_land(tmp_path: Path) -> None:
 
             lane.resume()
             lane.offer(await world.owe(1))
-            assert lane.in_hand == 0
+            assert lane.buffered == 0
 
     asyncio.run(main())
 
@@ -657,7 +652,7 @@ def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
             lane.offer(await world.owe(1))
             await eventually(lambda: len(world.ledger.recorded) == 1)
             world.reader.is_away = False
-            watch.look_now()
+            watch.poll_now()
             await settled(world, lane)
             await watch.stop()
             await lane.stop(1.0)
@@ -675,8 +670,8 @@ def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
         nonlocal now_s
         async with a_world(tmp_path) as world:
             await world.owe(2 * PIECES, age_ms=LATE_MS + 1000)
-            duty = CpuThrottle(lambda: now_s, lambda: next(used_s))
-            lane = make_lane(world, [], max_concurrency=1, duty=duty)
+            cpu_throttle = CpuThrottle(lambda: now_s, lambda: next(used_s))
+            lane = make_lane(world, [], max_concurrency=1, cpu_throttle=cpu_throttle)
             lane.start()
             lane.resume()
             await eventually(lambda: len(world.http_client.requests) == PIECES - 1)
@@ -702,7 +697,7 @@ def test_a_burst_never_rests_though_it_went_through_the_outbox(tmp_path: Path) -
         async with a_world(tmp_path) as world:
             await world.owe(4 * PIECES)
             used_s = itertools.count(0.0, 10.0)
-            lane = make_lane(world, [], max_concurrency=1, duty=CpuThrottle(lambda: 0.0, lambda: next(used_s)))
+            lane = make_lane(world, [], max_concurrency=1, cpu_throttle=CpuThrottle(lambda: 0.0, lambda: next(used_s)))
             lane.start()
             lane.resume()
             await settled(world, lane)
@@ -717,7 +712,7 @@ def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is in hand is bounded in bytes, too; an event larger than the bound still goes out, alone."""
 
     async def main() -> None:
-        monkeypatch.setattr(in_hand_module, "MAX_BYTES", 5000)
+        monkeypatch.setattr(prefetch_buffer, "MAX_BYTES", 5000)
         fields = b'{"mime":"' + b"x" * 1000 + b'"}'
         huge = b'{"mime":"' + b"x" * 5000 + b'"}'
         async with a_world(tmp_path) as world:
@@ -726,10 +721,10 @@ def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             lane = make_lane(world, [], max_concurrency=1)
             lane.start()
             lane.resume()
-            await eventually(lambda: lane.in_hand == 2)  # out of the outbox; a half of the bound takes no more
+            await eventually(lambda: lane.buffered == 2)  # out of the outbox; a half of the bound takes no more
             lane.offer(owed)
 
-            assert lane.in_hand == 4
+            assert lane.buffered == 4
 
             world.http_client.gate.set()
             await settled(world, lane)

@@ -1,9 +1,8 @@
-"""The core of a feedback loop, on the real ledger."""
+"""`actors.delivery.loop_runtime`, on the real ledger."""
 
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -17,10 +16,9 @@ from standardwebhooks import Webhook
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.loop_runtime import LoopRuntime
-from actors.delivery.prefetch_buffer import SharedBytes
+from actors.delivery.telemetry import AttemptTelemetry
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.handler_policy import HandlerPolicy
-from domain.retry import RetrySchedule
 from domain.values import Trigger, id_uuid
 from domain.verification import dns_name, dns_value, file_content, file_locations
 from tests.fakes import DELIVERED, World, a_world, failed, header
@@ -34,40 +32,34 @@ async def look_up(host: str) -> list[str]:
     return ["10.0.0.1"] if host == "inside.example" else ["93.184.216.34"]
 
 
-def make_core(world: World) -> LoopRuntime:
+def make_runtime(world: World) -> LoopRuntime:
     return LoopRuntime(
-        loop_id=world.loop_id,
-        ledger=world.ledger,
-        reader=world.reader,
-        http_client=world.http_client,
+        world.loop_id,
+        world.services(),
+        AttemptTelemetry(world.loop_id),
         proof_fetcher=world.proof_fetcher,
-        resolver=HandlerResolver(HandlerPolicy(()), look_up),
-        clock=world.clock,
+        url_check=HandlerResolver(HandlerPolicy(()), look_up),
         master_key=MASTER,
-        retry_schedule=RetrySchedule.parse("0.05"),
-        delivery_timeout_s=5.0,
-        random=random.SystemRandom(),
-        shared_bytes=SharedBytes(),
     )
 
 
 @asynccontextmanager
-async def a_core(
+async def a_runtime(
     directory: Path, *, verified: bool = True, **settings: Any
 ) -> AsyncIterator[tuple[LoopRuntime, World]]:
-    """A core that runs, of a loop that is verified or not."""
+    """A runtime that runs, of a loop that is verified or not."""
     async with a_world(directory, **settings) as world:
-        core = make_core(world)
-        await core.start()
+        runtime = make_runtime(world)
+        await runtime.start()
         if verified:
             prove(world)
-            assert (await core.verify()).verified
+            assert (await runtime.verify()).verified
         try:
-            yield core, world
+            yield runtime, world
         finally:
             world.ledger.is_away = False
             world.http_client.gate.set()
-            await core.stop(1.0)
+            await runtime.stop(1.0)
 
 
 def prove(world: World, url: str = URL, token: str = "token-1") -> None:
@@ -95,9 +87,9 @@ def test_verify(tmp_path: Path) -> None:
     """The proof at the root makes the loop active; the report has a finding for each place tried."""
 
     async def main() -> None:
-        async with a_core(tmp_path, verified=False) as (core, world):
+        async with a_runtime(tmp_path, verified=False) as (runtime, world):
             prove(world)
-            report = await core.verify()
+            report = await runtime.verify()
 
             assert report.verified
             assert (report.loop.state, report.loop.secret) == ("active", None)
@@ -116,9 +108,9 @@ def test_verify_by_dns(tmp_path: Path) -> None:
     """A TXT record proves the same when there is no file."""
 
     async def main() -> None:
-        async with a_core(tmp_path, verified=False) as (core, world):
+        async with a_runtime(tmp_path, verified=False) as (runtime, world):
             world.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
-            report = await core.verify()
+            report = await runtime.verify()
 
             assert report.verified
             assert [f.matched for f in report.findings] == [False, False, True]
@@ -131,9 +123,9 @@ def test_verify_without_proof(tmp_path: Path) -> None:
     """Without the proof the loop stays as it is, the attempt is kept, and every place has its sentence."""
 
     async def main() -> None:
-        async with a_core(tmp_path, verified=False) as (core, world):
+        async with a_runtime(tmp_path, verified=False) as (runtime, world):
             world.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
-            report = await core.verify()
+            report = await runtime.verify()
 
             assert not report.verified
             assert report.loop.state == "unverified"
@@ -151,12 +143,12 @@ def test_a_url_changed_during_verification(tmp_path: Path) -> None:
     """A proof found for the former URL is worth nothing for the new one; other commands do not wait for the search."""
 
     async def main() -> None:
-        async with a_core(tmp_path, verified=False) as (core, world):
+        async with a_runtime(tmp_path, verified=False) as (runtime, world):
             prove(world)
             world.proof_fetcher.gate.clear()
-            verifying = asyncio.create_task(core.verify())
+            verifying = asyncio.create_task(runtime.verify())
             await eventually(lambda: len(world.proof_fetcher.asked) == 2)
-            await core.change({"url": "https://other.example/x"})
+            await runtime.change({"url": "https://other.example/x"})
             world.proof_fetcher.gate.set()
             with pytest.raises(Conflict, match="Verify again"):
                 await verifying
@@ -173,30 +165,30 @@ def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
     """Unverified, paused and disabled loops get no POST, and nothing is lost: active again they get it all."""
 
     async def main() -> None:
-        async with a_core(tmp_path, verified=False) as (core, world):
-            core.offer(await world.owe(2))
-            core.nudge()
+        async with a_runtime(tmp_path, verified=False) as (runtime, world):
+            runtime.offer(await world.owe(2))
+            runtime.nudge()
             with pytest.raises(Conflict, match="Verify"):
-                await core.send_sample("open", {})
+                await runtime.send_sample("open", {})
             prove(world)
 
             assert world.http_client.requests == []
 
-            await core.verify()
+            await runtime.verify()
             await eventually(lambda: world.pending() == 0)
-            await core.pause()
-            core.offer(await world.owe(2))
-            core.nudge()
-            await core.disable("tired")
-            core.nudge()
+            await runtime.pause()
+            runtime.offer(await world.owe(2))
+            runtime.nudge()
+            await runtime.disable("tired")
+            runtime.nudge()
 
             assert len(world.http_client.requests) == 2
 
-            await core.send_sample("open", {})  # a mended handler is tried before its backlog is let loose on it
+            await runtime.send_sample("open", {})  # a mended handler is tried before its backlog is let loose on it
             assert len(world.http_client.requests) == 3
             assert world.pending() == 2
 
-            loop = await core.resume()
+            loop = await runtime.resume()
             await eventually(lambda: world.pending() == 0)
 
             assert (loop.state, loop.disabled_reason) == ("active", None)
@@ -209,17 +201,17 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
     """Changing the URL stops delivery, with a token of its own; verifying lets it go on, to the new URL."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
-            changed = await core.change({"url": "https://other.example/x", "description": "new"})
-            core.offer(await world.owe(1))
+        async with a_runtime(tmp_path) as (runtime, world):
+            changed = await runtime.change({"url": "https://other.example/x", "description": "new"})
+            runtime.offer(await world.owe(1))
 
             assert (changed.state, changed.url, changed.description) == ("unverified", "https://other.example/x", "new")
             assert changed.verification_token != "token-1"
             assert len(changed.verification_token) == 32
-            assert not (await core.verify()).verified
+            assert not (await runtime.verify()).verified
 
             prove(world, changed.url, changed.verification_token)
-            assert (await core.verify()).verified
+            assert (await runtime.verify()).verified
             await eventually(lambda: world.pending() == 0)
 
             assert [r.url for r in world.http_client.requests] == ["https://other.example/x"]
@@ -231,13 +223,13 @@ def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
     """A URL at a private address, and one that is none, are refused with a pointer; nothing at all is changed."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
+        async with a_runtime(tmp_path) as (runtime, world):
             for url in ("https://inside.example/x", "ftp://example.com/", 7):
                 with pytest.raises(InvalidInput) as caught:
-                    await core.change({"url": url, "description": "new"})
+                    await runtime.change({"url": url, "description": "new"})
 
                 assert caught.value.problems[0][0] == "/url"
-            assert (await core.change({})).description == ""
+            assert (await runtime.change({})).description == ""
             assert stored_state(world) == "active"
 
     asyncio.run(main())
@@ -250,11 +242,11 @@ def test_change(tmp_path: Path) -> None:
     """New settings are in the ledger and hold for the next POST; wrong ones change nothing and name their fields."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
-            await core.change({"format": "json", "max_concurrency": 3, "tags": ["a"]})
+        async with a_runtime(tmp_path) as (runtime, world):
+            await runtime.change({"format": "json", "max_concurrency": 3, "tags": ["a"]})
             with pytest.raises(InvalidInput) as caught:
-                await core.change({"max_concurrency": 0, "colour": "red"})
-            core.offer(await world.owe(1))
+                await runtime.change({"max_concurrency": 0, "colour": "red"})
+            runtime.offer(await world.owe(1))
             await eventually(lambda: world.pending() == 0)
             row = world.reader.loop(world.loop_id)
 
@@ -270,8 +262,8 @@ def test_illegal_transitions(tmp_path: Path) -> None:
     """A command that the state forbids is a Conflict, and leaves no trace."""
 
     async def main() -> None:
-        async with a_core(tmp_path, verified=False) as (core, world):
-            for command in (core.pause, core.resume, lambda: core.disable("x")):
+        async with a_runtime(tmp_path, verified=False) as (runtime, world):
+            for command in (runtime.pause, runtime.resume, lambda: runtime.disable("x")):
                 with pytest.raises(Conflict):
                     await command()
 
@@ -280,17 +272,17 @@ def test_illegal_transitions(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_new_core_is_where_the_old_one_was(tmp_path: Path) -> None:
-    """A core started anew knows what the ledger knows, and delivers what the outbox holds."""
+def test_a_new_runtime_is_where_the_old_one_was(tmp_path: Path) -> None:
+    """A runtime started anew knows what the ledger knows, and delivers what the outbox holds."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
-            await core.rotate_secret()
-            secret = await core.secret()
-            await core.pause()
+        async with a_runtime(tmp_path) as (runtime, world):
+            await runtime.rotate_secret()
+            secret = await runtime.secret()
+            await runtime.pause()
             await world.owe(3)
-            await core.stop(1.0)
-            again = make_core(world)
+            await runtime.stop(1.0)
+            again = make_runtime(world)
             await again.start()
 
             assert await again.secret() == secret
@@ -309,21 +301,21 @@ def test_somebody_else_was_first(tmp_path: Path) -> None:
     """A command that lost the race is carried out on what the winner left, or refused by it."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
+        async with a_runtime(tmp_path) as (runtime, world):
             other = LoopRepository(world.loop_id, world.ledger, world.reader, lambda _: None, lambda: None)
 
             def rotate(loop: Any) -> None:
                 loop.rotate_secret(world.clock.now_ms())
 
             world.ledger.before_append = lambda: other.change(rotate)
-            loop = await core.pause()
+            loop = await runtime.pause()
 
             assert loop.state == "paused"
             assert topics(world)[-2:] == ["secret-rotated", "paused"]
 
             world.ledger.before_append = lambda: other.change(lambda x: x.delete(world.clock.now_ms()))
             with pytest.raises(NotFound):
-                await core.resume()
+                await runtime.resume()
 
     asyncio.run(main())
 
@@ -333,16 +325,16 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
     """After a write whose fate is unknown nothing is POSTed until the ledger has told; then memory is as the ledger."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
+        async with a_runtime(tmp_path) as (runtime, world):
             world.reader.is_away = True
             if is_written:
                 world.ledger.loses_answers = True
             else:
                 world.ledger.is_away = True
             with pytest.raises(StoreUnavailable):
-                await core.change({"description": "new"})
+                await runtime.change({"description": "new"})
             world.ledger.is_away = world.ledger.loses_answers = False
-            core.offer(await world.owe(1))
+            runtime.offer(await world.owe(1))
             await asyncio.sleep(0.05)
 
             assert world.http_client.requests == []
@@ -350,28 +342,28 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             world.reader.is_away = False
             await eventually(lambda: world.pending() == 0)
 
-            assert (await core.change({})).description == ("new" if is_written else "")
+            assert (await runtime.change({})).description == ("new" if is_written else "")
 
     asyncio.run(main())
 
 
 def test_start_waits_for_the_ledger(tmp_path: Path) -> None:
-    """A core that starts while the ledger cannot be read is there as soon as it can; one of no loop is NotFound."""
+    """A runtime that starts while the ledger cannot be read is there as soon as it can; one of no loop is NotFound."""
 
     async def main() -> None:
         async with a_world(tmp_path) as world:
             world.reader.is_away = True
-            core = make_core(world)
-            core.offer(await world.owe(1))
-            core.nudge()
-            starting = asyncio.create_task(core.start())
+            runtime = make_runtime(world)
+            runtime.offer(await world.owe(1))
+            runtime.nudge()
+            starting = asyncio.create_task(runtime.start())
             await asyncio.sleep(0.05)
             world.reader.is_away = False
             await asyncio.wait_for(starting, 5)
-            await core.stop(0.1)
+            await runtime.stop(0.1)
             world.loop_id = "fl_" + "9" * 32
             with pytest.raises(NotFound):
-                await make_core(world).start()
+                await make_runtime(world).start()
 
     asyncio.run(main())
 
@@ -383,17 +375,17 @@ def test_rotation(tmp_path: Path) -> None:
     """Rotating gives the new secret once; POSTs verify with both, and a receiver of either is served."""
 
     async def main() -> None:
-        async with a_core(tmp_path, format="json") as (core, world):
-            old = await core.secret()
-            loop = await core.rotate_secret()
-            core.offer(await world.owe(1))
+        async with a_runtime(tmp_path, format="json") as (runtime, world):
+            old = await runtime.secret()
+            loop = await runtime.rotate_secret()
+            runtime.offer(await world.owe(1))
             await eventually(lambda: world.pending() == 0)
             (request,) = world.http_client.requests
 
-            assert loop.secret == await core.secret() != old
+            assert loop.secret == await runtime.secret() != old
             for secret in (old, loop.secret):
                 Webhook(secret).verify(request.body, dict(request.headers))
-            assert (await core.change({})).secret is None
+            assert (await runtime.change({})).secret is None
 
     asyncio.run(main())
 
@@ -405,23 +397,23 @@ def test_delete(tmp_path: Path) -> None:
     """A deleted loop gets nothing any more, and every command is NotFound; stopping it twice is no matter."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
-            await core.delete()
-            core.offer([])
+        async with a_runtime(tmp_path) as (runtime, world):
+            await runtime.delete()
+            runtime.offer([])
             commands: list[Callable[[], Awaitable[Any]]] = [
-                core.verify,
-                core.pause,
-                core.resume,
-                core.delete,
-                core.secret,
-                core.rotate_secret,
-                lambda: core.change({}),
-                lambda: core.send_sample("open", {}),
+                runtime.verify,
+                runtime.pause,
+                runtime.resume,
+                runtime.delete,
+                runtime.secret,
+                runtime.rotate_secret,
+                lambda: runtime.change({}),
+                lambda: runtime.send_sample("open", {}),
             ]
             for command in commands:
                 with pytest.raises(NotFound):
                     await command()
-            await core.stop(0.5)
+            await runtime.stop(0.5)
 
             assert topics(world)[-1] == "deleted"
             assert not world.http_client.is_closed  # it is everybody's in the process
@@ -433,11 +425,11 @@ def test_410_disables_the_loop(tmp_path: Path) -> None:
     """A handler that answers 410 has its loop disabled in the ledger, for a reason its owner is shown."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
+        async with a_runtime(tmp_path) as (runtime, world):
             world.http_client.answer = lambda _: failed(410)
-            core.offer(await world.owe(3))
+            runtime.offer(await world.owe(3))
             await eventually(lambda: stored_state(world) == "disabled")
-            loop = await core.change({})
+            loop = await runtime.change({})
 
             assert loop.state == "disabled"
             assert "410" in (loop.disabled_reason or "")
@@ -449,11 +441,11 @@ def test_410_while_the_ledger_is_away(tmp_path: Path) -> None:
     """The loop is disabled as soon as the ledger is back; until then nothing is POSTed."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
+        async with a_runtime(tmp_path) as (runtime, world):
             offers = await world.owe(1)
             world.http_client.answer = lambda _: failed(410)
             world.ledger.is_away = True
-            core.offer(offers)
+            runtime.offer(offers)
             await eventually(lambda: len(world.http_client.requests) == 1)
             await asyncio.sleep(0.15)
             world.ledger.is_away = False
@@ -472,8 +464,8 @@ def test_samples(tmp_path: Path, trigger: Trigger) -> None:
     """A sample of every trigger goes out signed, with the trigger's fields, and is recorded nowhere."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
-            result = await core.send_sample(trigger, {"recipient": "me@example.com"})
+        async with a_runtime(tmp_path) as (runtime, world):
+            result = await runtime.send_sample(trigger, {"recipient": "me@example.com"})
             (request,) = world.http_client.requests
             fields = dict(parse_qsl(request.body.decode()))
 
@@ -491,15 +483,15 @@ def test_sample_data(tmp_path: Path) -> None:
     """The caller's data replaces the sample's, but for what a receiver checks; wrong data is invalid input."""
 
     async def main() -> None:
-        async with a_core(tmp_path, format="json") as (core, world):
-            await core.send_sample("click", {"tags": ["x"], "event": "mine", "big": 2**80})
+        async with a_runtime(tmp_path, format="json") as (runtime, world):
+            await runtime.send_sample("click", {"tags": ["x"], "event": "mine", "big": 2**80})
             fields = msgspec.json.decode(world.http_client.requests[0].body)
 
             assert fields["tags"] == ["x"]
             assert fields["event"].startswith("evt_")
             for type_, data in (("nonsense", {}), ("open", {"x": object()})):
                 with pytest.raises(InvalidInput):
-                    await core.send_sample(type_, data)
+                    await runtime.send_sample(type_, data)
 
     asyncio.run(main())
 
@@ -508,10 +500,10 @@ def test_samples_that_fail(tmp_path: Path) -> None:
     """What went wrong comes as a word, and a sentence where there is one."""
 
     async def main() -> None:
-        async with a_core(tmp_path) as (core, world):
+        async with a_runtime(tmp_path) as (runtime, world):
             answers = iter([failed(302), failed(None, "dns")._replace(detail="x.example does not resolve"), DELIVERED])
             world.http_client.answer = lambda _: next(answers)
-            results = [await core.send_sample("open", {}) for _ in range(3)]
+            results = [await runtime.send_sample("open", {}) for _ in range(3)]
 
             assert [r.error for r in results] == ["redirect", "dns: x.example does not resolve", None]
             assert [r.status for r in results] == [302, None, 200]

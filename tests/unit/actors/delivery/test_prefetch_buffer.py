@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from actors.delivery import prefetch_buffer as in_hand_module
+from actors.delivery import prefetch_buffer as module
 from actors.delivery.prefetch_buffer import ASSURED_BYTES, PrefetchBuffer, SharedBytes
 from domain.delivery import OfferedDelivery
 
@@ -13,88 +13,88 @@ def a_delivery(number: int, due_at_ms: int = 0, size: int = 2) -> OfferedDeliver
     return OfferedDelivery(number, b"e" * 16, "open", b"x" * size, 0, due_at_ms)
 
 
-def popped(in_hand: PrefetchBuffer) -> list[int]:
-    return [in_hand.pop().delivery_id for _ in range(in_hand.queued)]
+def popped(buffer: PrefetchBuffer) -> list[int]:
+    return [buffer.pop().delivery_id for _ in range(buffer.queued)]
 
 
 def test_live_and_old_take_turns() -> None:
     """A thousand retries do not hold a fresh event up, nor fresh events the retries; alone either goes as it can."""
-    in_hand = PrefetchBuffer(100, SharedBytes())
+    buffer = PrefetchBuffer(100, SharedBytes())
     for number in range(1, 6):
-        in_hand.take_old(a_delivery(number, due_at_ms=number), number)
+        buffer.add_old(a_delivery(number, due_at_ms=number), number)
     for number in range(11, 14):
-        in_hand.take_live(a_delivery(number))
+        buffer.add_live(a_delivery(number))
 
-    assert popped(in_hand) == [11, 1, 12, 2, 13, 3, 4, 5]
+    assert popped(buffer) == [11, 1, 12, 2, 13, 3, 4, 5]
 
 
 def test_each_has_its_half() -> None:
     """Offers leave room for what is old, and the old for offers."""
-    in_hand = PrefetchBuffer(8, SharedBytes())
+    buffer = PrefetchBuffer(8, SharedBytes())
 
-    assert sum(in_hand.take_live(a_delivery(n)) for n in range(10)) == 4
-    assert sum(in_hand.take_old(a_delivery(n), 0) for n in range(20, 30)) == 4
-    assert (len(in_hand), in_hand.room_for_old, in_hand.is_low) == (8, 0, False)
+    assert sum(buffer.add_live(a_delivery(n)) for n in range(10)) == 4
+    assert sum(buffer.add_old(a_delivery(n), 0) for n in range(20, 30)) == 4
+    assert (len(buffer), buffer.room_for_old, buffer.is_low) == (8, 0, False)
 
     for _ in range(8):
-        in_hand.release(in_hand.pop().delivery_id)
+        buffer.release(buffer.pop().delivery_id)
 
-    assert (len(in_hand), in_hand.room_for_old, in_hand.is_low) == (0, 4, True)
+    assert (len(buffer), buffer.room_for_old, buffer.is_low) == (0, 4, True)
 
 
 def test_what_is_tried_again_goes_first() -> None:
     """Before all that came out of the outbox, whenever that was due; those of one rank go by id."""
-    in_hand = PrefetchBuffer(100, SharedBytes())
+    buffer = PrefetchBuffer(100, SharedBytes())
     for number in (7, 5, 6):
-        in_hand.take_old(a_delivery(number), 1000)
-    first = in_hand.pop()
-    in_hand.take_back(first)
+        buffer.add_old(a_delivery(number), 1000)
+    first = buffer.pop()
+    buffer.requeue(first)
 
     assert first.delivery_id == 5
-    assert not in_hand.is_begun(5)
-    assert popped(in_hand) == [5, 6, 7]
-    assert in_hand.is_begun(5)
+    assert not buffer.is_in_flight(5)
+    assert popped(buffer) == [5, 6, 7]
+    assert buffer.is_in_flight(5)
 
 
 def test_letting_go_of_one() -> None:
     """One that waits is let go; one whose attempt has begun is not."""
-    in_hand = PrefetchBuffer(100, SharedBytes())
-    in_hand.take_live(a_delivery(1))
-    in_hand.take_live(a_delivery(2))
-    in_hand.take_old(a_delivery(3), 0)
-    in_hand.pop()
+    buffer = PrefetchBuffer(100, SharedBytes())
+    buffer.add_live(a_delivery(1))
+    buffer.add_live(a_delivery(2))
+    buffer.add_old(a_delivery(3), 0)
+    buffer.pop()
     for number in (1, 2, 3):
-        in_hand.release_queued(number)
+        buffer.release_queued(number)
 
-    assert (in_hand.ids, in_hand.queued) == ([1], 0)
+    assert (buffer.ids, buffer.queued) == ([1], 0)
 
 
-def test_the_old_may_rest() -> None:
+def test_a_live_event_can_skip_the_turn_of_an_old_one() -> None:
     """A live event can be taken although it is the old one's turn, which then comes next."""
-    in_hand = PrefetchBuffer(100, SharedBytes())
-    in_hand.take_old(a_delivery(1), 0)
-    in_hand.take_live(a_delivery(11))
-    in_hand.take_live(a_delivery(12))
+    buffer = PrefetchBuffer(100, SharedBytes())
+    buffer.add_old(a_delivery(1), 0)
+    buffer.add_live(a_delivery(11))
+    buffer.add_live(a_delivery(12))
 
-    assert (in_hand.is_old_next, in_hand.pop().delivery_id) == (False, 11)
-    assert (in_hand.is_old_next, in_hand.has_live, in_hand.pop_live().delivery_id) == (True, True, 12)
-    assert (in_hand.is_old_next, in_hand.has_live, in_hand.pop().delivery_id) == (True, False, 1)
-    assert (in_hand.is_old_next, in_hand.has_live) == (False, False)
+    assert (buffer.is_old_next, buffer.pop().delivery_id) == (False, 11)
+    assert (buffer.is_old_next, buffer.has_live, buffer.pop_live().delivery_id) == (True, True, 12)
+    assert (buffer.is_old_next, buffer.has_live, buffer.pop().delivery_id) == (True, False, 1)
+    assert (buffer.is_old_next, buffer.has_live) == (False, False)
 
 
 def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
     """One lane may take all that is shared; the next has what it is assured of, and more when the first lets go."""
-    monkeypatch.setattr(in_hand_module, "MAX_BYTES", 2 * ASSURED_BYTES)
+    monkeypatch.setattr(module, "MAX_BYTES", 2 * ASSURED_BYTES)
     shared = SharedBytes()
     hog, other = PrefetchBuffer(10_000, shared), PrefetchBuffer(10_000, shared)
     quarter, numbers = ASSURED_BYTES // 4, iter(range(100))
 
-    def fill(in_hand: PrefetchBuffer) -> tuple[int, int]:
+    def fill(buffer: PrefetchBuffer) -> tuple[int, int]:
         """How many live and old ones were taken."""
         live, old = 0, 0
-        while in_hand.take_live(a_delivery(next(numbers), size=quarter)):
+        while buffer.add_live(a_delivery(next(numbers), size=quarter)):
             live += 1
-        while in_hand.take_old(a_delivery(next(numbers), size=quarter), 0):
+        while buffer.add_old(a_delivery(next(numbers), size=quarter), 0):
             old += 1
         return live, old
 
@@ -107,15 +107,15 @@ def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest
 
     hog.release_queue()
     assert fill(other) == (2, 2)
-    for in_hand in (other, third):
-        in_hand.release_queue()
+    for buffer in (other, third):
+        buffer.release_queue()
     assert shared.used == 0
 
 
 def test_one_that_is_larger_than_all_bounds_is_taken_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lane with nothing in hand takes one delivery, however large it is and whatever others have."""
-    monkeypatch.setattr(in_hand_module, "MAX_BYTES", 0)
-    in_hand = PrefetchBuffer(100, SharedBytes())
+    """A lane with an empty buffer accepts one delivery, however large it is and whatever others have buffered."""
+    monkeypatch.setattr(module, "MAX_BYTES", 0)
+    buffer = PrefetchBuffer(100, SharedBytes())
 
-    assert in_hand.take_old(a_delivery(1, size=ASSURED_BYTES), 0)
-    assert not in_hand.take_old(a_delivery(2), 0)
+    assert buffer.add_old(a_delivery(1, size=ASSURED_BYTES), 0)
+    assert not buffer.add_old(a_delivery(2), 0)

@@ -14,16 +14,16 @@ from actors.delivery.rate_limiter import RateLimiter
 def test_no_second_has_more_than_the_rate_and_one(rate: float) -> None:
     """Whatever the delays between the time for a start and the start, and restarts; and the rate is reached."""
     rng, now_s, starts = random.Random(rate), 0.0, list[float]()
-    pace = RateLimiter(rate, now_s)
+    rate_limiter = RateLimiter(rate, now_s)
     while now_s < 60:
-        wait_s = pace.wait_s(now_s)
+        wait_s = rate_limiter.wait_s(now_s)
         if wait_s > 0:
             now_s += wait_s + rng.choice([0, 0, 0.001, 0.02, 0.3 / rate])
             continue
-        pace.start(now_s)
+        rate_limiter.start(now_s)
         starts.append(now_s)
         if rng.random() < 0.02:
-            pace = RateLimiter(rate, now_s)  # another process
+            rate_limiter = RateLimiter(rate, now_s)  # another process
     for n, start in enumerate(starts):
         assert sum(start <= other < start + 1 - 1e-9 for other in starts[n:]) <= rate + 1
     assert len(starts) > 60 * rate * 0.7
@@ -31,18 +31,18 @@ def test_no_second_has_more_than_the_rate_and_one(rate: float) -> None:
 
 def test_the_rate_may_change() -> None:
     """The next start keeps to the new rate, and not to what is left of the old one's gap."""
-    pace = RateLimiter(0.001, 0.0)
-    pace.start(1.0)
+    rate_limiter = RateLimiter(0.001, 0.0)
+    rate_limiter.start(1.0)
 
-    assert pace.wait_s(1.0) > 900
+    assert rate_limiter.wait_s(1.0) > 900
 
-    pace.rate = 10.0
+    rate_limiter.rate = 10.0
 
-    assert pace.wait_s(1.5) <= 0
+    assert rate_limiter.wait_s(1.5) <= 0
 
-    pace.rate = None
+    rate_limiter.rate = None
 
-    assert pace.wait_s(1.0) == 0
+    assert rate_limiter.wait_s(1.0) == 0
 
 
 class SetClock:

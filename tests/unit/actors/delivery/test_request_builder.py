@@ -7,12 +7,13 @@ import tracemalloc
 
 import pytest
 
-from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, LaneConfig, RequestBuilder, SigningSecret
+from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, LaneConfig, RequestBuilder
 from domain.payload import form_bytes
+from domain.signing import SigningSecret
 from domain.values import PayloadFormat
 
 
-def posts(payload: PayloadFormat) -> RequestBuilder:
+def builder(payload: PayloadFormat) -> RequestBuilder:
     config = LaneConfig("fl_1", "acc_1", "https://h.example/", payload, (SigningSecret(b"s" * 24, None),))
     return RequestBuilder(config, 1.0)
 
@@ -25,7 +26,7 @@ def test_a_form_larger_than_a_post_may_be_is_never_made() -> None:
         with pytest.raises(
             EventTooLarge, match=rf"{form_bytes(json.loads(fields))} bytes .* {MAX_BODY_BYTES} can be sent"
         ):
-            posts(PayloadFormat.FORM).request(bytes(16), fields, 0)
+            builder(PayloadFormat.FORM).build(bytes(16), fields, 0)
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
@@ -39,9 +40,9 @@ def test_the_largest_post_is_sent(payload: PayloadFormat, framing: int) -> None:
     """A body of just the limit is a request; one byte more is none, in each format."""
     largest = b'{"mime":"' + b"x" * (MAX_BODY_BYTES - framing) + b'"}'
 
-    assert len(posts(payload).request(bytes(16), largest, 0).body) == MAX_BODY_BYTES
+    assert len(builder(payload).build(bytes(16), largest, 0).body) == MAX_BODY_BYTES
     with pytest.raises(EventTooLarge):
-        posts(payload).request(bytes(16), largest.replace(b'"}', b'x"}'), 0)
+        builder(payload).build(bytes(16), largest.replace(b'"}', b'x"}'), 0)
 
 
 def test_what_is_not_counted_cannot_be_too_large() -> None:

@@ -1,4 +1,4 @@
-"""What the log says of attempts."""
+"""`actors.delivery.telemetry`: log lines about attempts."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ def test_a_dead_delivery_is_told_with_its_ids(caplog: pytest.LogCaptureFixture) 
     Of many that die in one second one is told, with their number.
     """
     caplog.set_level(logging.INFO)
-    notes = AttemptTelemetry("fl_1")
+    telemetry = AttemptTelemetry("fl_1")
     for at_ms in (NOW_MS, NOW_MS + 1, NOW_MS + 999, NOW_MS + 1000):
-        notes.ended(DELIVERY, outcome(DeliveryState.DEAD), 0.012, at_ms)
-    notes.ended(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS + 5000)
+        telemetry.completed(DELIVERY, outcome(DeliveryState.DEAD), 0.012, at_ms)
+    telemetry.completed(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS + 5000)
     first, second = lines(caplog)
 
     assert first == {
@@ -55,10 +55,10 @@ def test_a_dead_delivery_is_told_with_its_ids(caplog: pytest.LogCaptureFixture) 
 def test_every_attempt_is_told_when_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
     """At level debug; a breaker's changes are always told, a mistake of ours with its traceback."""
     caplog.set_level(logging.DEBUG)
-    notes = AttemptTelemetry("fl_1")
-    notes.ended(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS)
-    notes.breaker_changed(is_open=True)
-    notes.not_sent(DELIVERY, ValueError("a line break"))
+    telemetry = AttemptTelemetry("fl_1")
+    telemetry.completed(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS)
+    telemetry.breaker_changed(is_open=True)
+    telemetry.not_sent(DELIVERY, ValueError("a line break"))
 
     assert [line["action"] for line in lines(caplog)] == ["attempt", "breaker_opened", "delivery_failed"]
     assert [line["loop_id"] for line in lines(caplog)] == ["fl_1"] * 3

@@ -1,34 +1,125 @@
-"""The tasks that do a lane's work."""
+"""`actors.delivery.worker_pool`: how many workers there are, and which of them are idle."""
 
 from __future__ import annotations
 
 import asyncio
 
-import uvloop
-
 from actors.delivery.worker_pool import WorkerPool
 
 
-def test_a_look_that_is_due_already_can_be_asked_for_again() -> None:
-    """On uvloop too, which Ray's actors run on, and whose handle for a time that has passed has no time."""
+class Workshop:
+    """Workers that take numbers off a list, and count how many are at work."""
+
+    def __init__(self, size: int) -> None:
+        self.todo: list[int] = []
+        self.done: list[int] = []
+        self.busy = self.most_busy = 0
+        self.gate = asyncio.Event()
+        self.pool = WorkerPool(self.work, size)
+
+    async def work(self) -> None:
+        while not self.pool.has_surplus:
+            if not self.todo:
+                await self.pool.idle()
+                continue
+            number = self.todo.pop(0)
+            self.busy += 1
+            self.most_busy = max(self.most_busy, self.busy)
+            await self.gate.wait()
+            self.busy -= 1
+            self.done.append(number)
+        self.pool.leave()
+
+    def give(self, count: int) -> None:
+        """More work, and as many workers as may do it."""
+        self.todo += range(count)
+        self.pool.wake(count)
+
+
+async def settle() -> None:
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+def test_no_more_workers_than_the_size() -> None:
+    """Idle workers are woken before new ones start, and never more than the pool's size are at work."""
 
     async def main() -> None:
-        work = ["first", "second"]
-        done: list[str] = []
+        shop = Workshop(3)
+        shop.give(2)
+        await settle()
 
-        async def do(piece: str) -> None:
-            done.append(piece)
+        assert shop.busy == 2
 
-        crew = WorkerPool(
-            limit=lambda: 1, openings=lambda: len(work), take=lambda: work.pop(0) if work else None, do=do
-        )
-        crew.look_in(0.0)
-        crew.look_in(0.0)
-        async with asyncio.timeout(5):
-            while work:
-                await asyncio.sleep(0)
+        shop.give(5)
+        await settle()
 
-        assert done == ["first", "second"]
-        await crew.stop()
+        assert shop.busy == 3
 
-    uvloop.run(main())
+        shop.gate.set()
+        await settle()
+
+        assert (len(shop.done), shop.most_busy) == (7, 3)
+
+        shop.gate.clear()
+        shop.give(1)
+        await settle()
+
+        assert shop.busy == 1
+
+        await shop.pool.stop(0)
+
+    asyncio.run(main())
+
+
+def test_a_smaller_size() -> None:
+    """Surplus workers finish what they do and exit, the idle ones at once; a larger size adds workers again."""
+
+    async def main() -> None:
+        shop = Workshop(4)
+        shop.give(4)
+        await settle()
+        shop.pool.resize(1)
+        shop.give(4)
+        shop.gate.set()
+        await settle()
+        shop.gate.clear()
+        shop.most_busy = 0
+        shop.give(2)
+        await settle()
+
+        assert shop.busy == 1
+
+        shop.pool.resize(2)
+        shop.give(2)
+        await settle()
+
+        assert shop.busy == 2
+
+        await shop.pool.stop(0)
+
+    asyncio.run(main())
+
+
+def test_stop() -> None:
+    """Workers may finish within the time given, and begin nothing else; then they are cancelled."""
+
+    async def main() -> None:
+        shop = Workshop(2)
+        shop.give(3)
+        await settle()
+        stopping = asyncio.create_task(shop.pool.stop(5.0))
+        await settle()
+        shop.gate.set()
+        await asyncio.wait_for(stopping, 1)
+
+        assert (sorted(shop.done), shop.todo) == ([0, 1], [2])
+
+        stuck = Workshop(1)
+        stuck.give(1)
+        await settle()
+        await stuck.pool.stop(0.01)
+
+        assert (stuck.done, stuck.busy) == ([], 1)
+
+    asyncio.run(main())

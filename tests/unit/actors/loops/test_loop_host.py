@@ -108,7 +108,7 @@ def test_a_loop_sleeps_until_something_is_for_it() -> None:
             world.host.offer("fl_nudge", ())
             assert await world.host.ask("fl_ask", "secret") == "the secret of fl_ask"
             world.reader.due = ["fl_due", "fl_elsewhere"]
-            world.host._watch.look_now()
+            world.host._watch.poll_now()
             await until(lambda: set(world.cores) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
 
             assert world.cores["fl_offer"][0].offers == OFFER
@@ -178,7 +178,7 @@ def test_many_that_are_due_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     async def scenario() -> None:
         async with a_host(*loops) as world:
             world.reader.due = loops
-            world.host._watch.look_now()
+            world.host._watch.poll_now()
             await until(lambda: world.host.awake > 0)
             assert world.host.awake == 3
             await until(lambda: world.host.awake == 8)
@@ -195,7 +195,7 @@ def test_those_that_rest_are_put_to_sleep_when_too_many_are_awake() -> None:
             for loop_id in ("fl_a", "fl_b", "fl_c", "fl_d", "fl_b"):
                 world.host.offer(loop_id, OFFER)
             await until(lambda: all(awake.started.done() for awake in world.host._awake.values()))
-            world.host._watch.look_now()
+            world.host._watch.poll_now()
             await until(lambda: world.host.awake == 2)
             assert set(world.host._awake) == {"fl_a", "fl_b"}
 

@@ -362,7 +362,7 @@ def test_whatever_fails_no_loop_is_at_two_places(seed: int) -> None:
                     cluster.machines[:] = [Node("node-1", cluster.rng.randint(1, 4), 16e9)]
                 case _:
                     for process in cluster.up.values():
-                        process.host._watch.look_now()
+                        process.host._watch.poll_now()
         cluster.losses = 0.0
         await until(lambda: cluster.held_once() == loops and not watch._moving)
         assert CountedCore.doubles == []

@@ -166,12 +166,12 @@ def outcome(**given: Any) -> AttemptOutcome:
 def test_an_attempt_is_a_span_of_its_event() -> None:
     """It says which loop, which attempt, what the handler answered or what went wrong; and nothing of the event."""
     traces = KeptSpans()
-    notes = AttemptTelemetry("fl_1", traces=traces)
+    telemetry = AttemptTelemetry("fl_1", traces=traces)
     delivery = OfferedDelivery(1, EVENT, "open", b'{"recipient": "john@example.com"}', 1, NOW_MS)
-    notes.ended(delivery, outcome(), 0.012, NOW_MS)
-    notes.ended(delivery, outcome(status=200, error=None, state=int(DeliveryState.DELIVERED)), 0.012, NOW_MS)
+    telemetry.completed(delivery, outcome(), 0.012, NOW_MS)
+    telemetry.completed(delivery, outcome(status=200, error=None, state=int(DeliveryState.DELIVERED)), 0.012, NOW_MS)
     traces.sampling = Sampling(0.0)
-    notes.ended(delivery, outcome(), 0.012, NOW_MS)
+    telemetry.completed(delivery, outcome(), 0.012, NOW_MS)
     failure, success = traces.spans
 
     assert failure == Span(

@@ -23,7 +23,8 @@ from api.cli.commands.signature_check import TOLERANCE_S, read_secret, signature
 from api.cli.event_rendering import ReceivedEvent, rendered
 from api.cli.php_form import read_form
 from domain.payload import encode_form, encode_json
-from domain.signing import secret_text, standard_webhooks_signature
+from domain.signers.standard_webhooks import standard_webhooks_signature
+from domain.signing import secret_text
 
 SECRET = b"0123456789abcdef01234567"
 OTHER = b"another-secret-of-24-byt"

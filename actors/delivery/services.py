@@ -1,0 +1,45 @@
+"""Services and operator settings that the loops of one process share."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.prefetch_buffer import SharedBytes
+from actors.ledger.port import LedgerReader
+from actors.ports import Clock, HttpClient, LedgerWriter, ReplayLedger
+from domain.retry import RetrySchedule
+
+DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
+
+
+class LoopLedger(LedgerWriter, ReplayLedger, Protocol):
+    """The part of the ledger that a loop writes to."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryPolicy:
+    """The operator's settings for deliveries."""
+
+    retry_schedule: RetrySchedule
+    #: Seconds for one attempt.
+    timeout_s: float
+    #: A handler that does nothing but fail for this long has its loop disabled.
+    disable_after_s: float = DISABLE_AFTER_S
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryServices:
+    """What a loop needs to deliver events, except for what is its own."""
+
+    ledger: LoopLedger
+    reader: LedgerReader
+    http_client: HttpClient
+    clock: Clock
+    rng: random.Random
+    policy: DeliveryPolicy
+    shared_bytes: SharedBytes
+    #: None: backlogs may use all of the processor.
+    cpu_throttle: CpuThrottle | None = None
