@@ -28,8 +28,8 @@ MANIFEST: Final = "manifest.json"
 LEDGER: Final = "ledger.sqlite"
 JOURNAL: Final = "journal/data.mdb"
 KEYS: Final = ("master.key", "admin.key")
-#: Of the layout described above; another one is refused.
-FORMAT: Final = 1
+#: The version of the layout described above; any other is refused. Development versions before 0.2.0 wrote 1.
+FORMAT: Final = 2
 
 
 class BackedUp(NamedTuple):
@@ -129,6 +129,8 @@ def _checked(source: Path) -> dict[str, int]:
         raise _wrong("source", f"{source} is no whole back-up: {MANIFEST} cannot be read ({exc.strerror})") from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise _wrong("source", f"{source / MANIFEST} is damaged: go back to an older back-up") from exc
+    if form == 1:
+        raise StoreError(f"{source} was made by an unreleased version, from before 0.2.0, and cannot be restored")
     if form != FORMAT or (version or 0) > SCHEMA_VERSION:
         raise StoreError(f"{source} was made by a newer program: install that one, and restore with it")
     if strange := told.keys() - {*KEYS, JOURNAL, LEDGER}:

@@ -13,20 +13,18 @@ import psycopg
 import pytest
 from psycopg import Connection
 
+from actors.ledger.migrations import Migration
+from actors.ledger.postgres import schema
 from actors.ledger.postgres.connection import open_writer
-from actors.ledger.postgres.import_tables import TABLES
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
-    Migration,
     check_readable,
     migrate,
     schema_version,
 )
 from actors.ledger.postgres.writer import PostgresLedgerWriter
-from actors.ledger.sqlite.connection import open_writer as open_sqlite
-from actors.ledger.sqlite.schema import migrate as migrate_sqlite
 from domain.errors import NotMigrated, StoreError, StoreUnavailable
 from tests.postgres import PostgresServer
 
@@ -51,27 +49,6 @@ def columns_of(connection: Connection[Any]) -> dict[str, set[str]]:
     for table, column in rows:
         found.setdefault(table, set()).add(column)
     return found
-
-
-def test_versions_have_no_gap() -> None:
-    """Migrations are numbered from 1 on, and each does something."""
-    assert [m.version for m in MIGRATIONS] == list(range(1, SCHEMA_VERSION + 1))
-    assert all(m.script.strip() for m in MIGRATIONS)
-
-
-def test_it_has_what_sqlite_has(connection: Connection[Any], tmp_path: Any) -> None:
-    """Every table of SQLite's schema is here with the same columns, and is moved whole by `feedback-loops migrate`."""
-    migrate(connection)
-    found = columns_of(connection)
-    with closing(open_sqlite(tmp_path / "ledger.sqlite")) as sqlite:
-        migrate_sqlite(sqlite)
-        tables = {name for (name,) in sqlite.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        columns = {t: {row[1] for row in sqlite.execute(f"PRAGMA table_info({t})")} for t in tables}
-    columns["stored_events"].add("notification_id")  # the row's number, there
-
-    assert {t: found[t] for t in tables} == columns
-    assert {t.name: set(t.columns) for t in TABLES} == columns
-    assert set(found) - tables == {"ledger_schema", "writer"}
 
 
 def test_migrating_again_changes_nothing(connection: Connection[Any]) -> None:
@@ -115,7 +92,7 @@ def test_two_at_once_do_it_once(url: str) -> None:
 def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> None:
     """Writer and reader refuse what a newer program wrote, say what to do, and leave it as it is."""
     migrate(connection)
-    connection.execute("UPDATE ledger_schema SET version = version + 1, needs = version + 1")
+    connection.execute("UPDATE ledger_schema SET version = version + 1, min_version = version + 1")
     reader = PostgresLedgerReader(url)
     with pytest.raises(StoreError, match="Start the newer program"):
         reader.running_loops()
@@ -126,16 +103,37 @@ def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> N
     assert schema_version(connection) == SCHEMA_VERSION + 1
 
 
-def test_a_reader_says_each_time_that_the_database_is_of_the_version_before(
-    url: str, connection: Connection[Any]
+def test_a_reader_reports_each_time_that_the_database_is_of_the_version_before(
+    url: str, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Also while it does not look anew, so that nobody takes it for a store that is away."""
-    migrate(connection, MIGRATIONS[:-1])
+    """The error is the same while the reader pauses between attempts, so that nobody mistakes it for an outage."""
+    migrate(connection)
+    monkeypatch.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     reader = PostgresLedgerReader(url)
     for _ in range(3):
         with pytest.raises(NotMigrated, match="not migrated to"):
             reader.running_loops()
     reader.close()
+
+
+@pytest.mark.parametrize("columns", ["version integer NOT NULL", "version integer NOT NULL, needs integer NOT NULL"])
+@pytest.mark.parametrize("version", [1, 4, -4])
+def test_a_database_of_an_unreleased_version_is_refused(
+    url: str, connection: Connection[Any], columns: str, version: int
+) -> None:
+    """Development versions had other migrations under the same numbers: their databases are refused, not migrated."""
+    connection.cursor().execute(f"CREATE TABLE ledger_schema ({columns})", prepare=False)
+    values = ", ".join([str(version)] * len(columns.split(",")))
+    connection.cursor().execute(f"INSERT INTO ledger_schema VALUES ({values})", prepare=False)
+    before = columns_of(connection)
+    reader = PostgresLedgerReader(url)
+    with pytest.raises(StoreError, match=r"unreleased version.*Name an empty database"):
+        reader.running_loops()
+    reader.close()
+    with pytest.raises(StoreError, match=r"unreleased version.*Name an empty database"):
+        asyncio.run(checked(url))
+
+    assert columns_of(connection) == before
 
 
 async def checked(url: str) -> None:
@@ -147,7 +145,7 @@ async def checked(url: str) -> None:
 
 
 def test_an_older_database_is_not_read(connection: Connection[Any]) -> None:
-    """A reader that is quicker than the writer's migration is told to come again."""
+    """A reader that is faster than the writer's migration gets a retryable error."""
     with pytest.raises(StoreUnavailable):
         check_readable(connection)
 
@@ -197,6 +195,6 @@ def test_a_new_database_needs_the_newest_that_did_more_than_add(connection: Conn
     later = [Migration(SCHEMA_VERSION + n, f"-- only adds\nCREATE TABLE t{n} (x integer)") for n in (1, 2)]
     migrate(connection, [*MIGRATIONS, *later])
 
-    assert connection.execute("SELECT version, needs FROM ledger_schema").fetchall() == [
+    assert connection.execute("SELECT version, min_version FROM ledger_schema").fetchall() == [
         (SCHEMA_VERSION + 2, MIGRATIONS[-1].version)
     ]

@@ -23,7 +23,7 @@ from actors.ledger.factory import LEDGER_FILE, MOVED_FILE
 from actors.ledger.postgres.connection import check_url, open_importer
 from actors.ledger.postgres.errors import to_domain_error
 from actors.ledger.postgres.import_tables import TABLES, Row, Table
-from actors.ledger.postgres.schema import MOVING, migrate, raw_version, set_version
+from actors.ledger.postgres.schema import migrate, record_version, recorded_version
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.errors import to_domain_error as sqlite_to_domain_error
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
@@ -118,7 +118,7 @@ class _Import:
                 "SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'),"
                 " coalesce((SELECT max(notification_id) FROM stored_events), 0) + 1, false)"
             )
-            set_version(self._target, -raw_version(self._target))
+            record_version(self._target, -recorded_version(self._target))
         self._target.execute("ANALYZE")
         return compared
 
@@ -127,11 +127,11 @@ class _Import:
         [(is_alone,)] = self._target.execute(f"SELECT pg_try_advisory_lock({_LOCK})".encode()).fetchall()
         if not is_alone:
             raise Conflict("another `feedback-loops migrate` is at work on this store: wait for its end")
-        version = raw_version(self._target)
+        version = recorded_version(self._target)
         if version == 0:
             with self._target.transaction():
                 migrate(self._target)
-                set_version(self._target, -raw_version(self._target))
+                record_version(self._target, -recorded_version(self._target))
                 self._target.execute(_PROGRESS)
                 self._target.execute("INSERT INTO moved_from VALUES (%s)", (self._identity,))
             return True
@@ -144,7 +144,7 @@ class _Import:
                 f"the store holds what was copied of another {LEDGER_FILE}, or of this one before it was written to: "
                 "name an empty database with --store (FEEDBACK_LOOPS_STORE)"
             )
-        return version < MOVING
+        return version < 0
 
     # --- copying
 

@@ -1,32 +1,38 @@
-"""The schema's version, kept in a table of its own, and the way from any version to this one.
+"""Schema version of a PostgreSQL ledger, and its migration to this program's version.
 
-A program works with a newer schema too, as long as all that came after its own was added (`-- only adds`): programs of
-two versions share a ledger while a cluster is upgraded. What only adds gives each new column a default.
+The table `ledger_schema` holds the version, and the oldest version that a program must know to use it (`min_version`).
+Programs of two versions share a ledger during a cluster upgrade: as long as newer migrations only add (`-- only adds`),
+the older program keeps working. A migration that only adds gives each new column a default.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
-from importlib.resources import files
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from psycopg import ClientCursor, Connection
 from psycopg.rows import tuple_row
 
-from actors.ledger.migrations import check_current, refuse_newer
+from actors.ledger.migrations import Migration, check_current, load_migrations, refuse_newer, unreleased
 from domain.errors import StoreError, StoreUnavailable
 
-#: The lock under which schemas are changed: of two programs that start at once the second finds it done.
+MIGRATIONS: Final = load_migrations("actors.ledger.postgres.migrations")
+SCHEMA_VERSION: Final = MIGRATIONS[-1].version
+
+#: An advisory lock for migrations: of two programs that start together, the second finds the work done.
 _LOCK: Final = 0x6665_6564_6C6F_6F70
 _VERSION: Final = "SELECT version FROM ledger_schema"
-# Not `to_regclass`: it answers from a cache, which what another session has committed may not have reached yet.
-_IS_THERE: Final = (
-    "SELECT EXISTS (SELECT 1 FROM pg_class"
-    " WHERE relname = 'ledger_schema' AND relnamespace = current_schema()::regnamespace)"
+_MIN_VERSION: Final = "SELECT min_version FROM ledger_schema"
+# Whether `ledger_schema` has the column `min_version`, which development versions before 0.2.0 lacked; NULL if there is
+# no such table. `to_regclass` would not do: it reads a cache that may miss what another session has just committed.
+_IS_OURS: Final = (
+    "SELECT bool_or(a.attname = 'min_version') FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
+    " WHERE c.relname = 'ledger_schema' AND c.relnamespace = current_schema()::regnamespace"
 )
-_NEEDS: Final = "SELECT needs FROM ledger_schema"
-_NEW: Final = "CREATE TABLE ledger_schema (version integer NOT NULL); INSERT INTO ledger_schema VALUES (0)"
+_NEW: Final = (
+    "CREATE TABLE ledger_schema (version integer NOT NULL, min_version integer NOT NULL);"
+    " INSERT INTO ledger_schema VALUES (0, 0)"
+)
 _FOREIGN: Final = """
     SELECT c.relname FROM pg_class AS c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
@@ -36,121 +42,98 @@ _FOREIGN: Final = """
 """
 
 
-#: The version from which on a schema says what it needs.
-SAYS_NEEDS: Final = 4
-#: A version below this is of a ledger that is being moved here: its number is the schema's, negative.
-MOVING: Final = 0
+def recorded_version(connection: Connection[Any]) -> int:
+    """The version as recorded: 0 if the database is new, the negated version while a ledger is being imported.
 
-
-class Migration(NamedTuple):
-    """SQL that brings the schema from `version - 1` to `version`."""
-
-    version: int
-    script: str
-
-    @property
-    def only_adds(self) -> bool:
-        """Whether programs that do not know it go on as before."""
-        return re.search(r"^-- only adds$", self.script, re.MULTILINE) is not None
-
-
-def load_migrations() -> list[Migration]:
-    """The migrations that come with this program, first to last, without a gap."""
-    found = files("actors.ledger.postgres.migrations").iterdir()
-    named = [(re.fullmatch(r"(\d{4})_\w+\.sql", f.name), f) for f in found]
-    migrations = sorted(Migration(int(m[1]), f.read_text()) for m, f in named if m)
-    if [m.version for m in migrations] != list(range(1, len(migrations) + 1)):
-        raise RuntimeError(f"migrations are missing: there are {[m.version for m in migrations]}")
-    return migrations
-
-
-MIGRATIONS: Final = tuple(load_migrations())
-SCHEMA_VERSION: Final = MIGRATIONS[-1].version
-
-
-def raw_version(connection: Connection[Any]) -> int:
-    """The version of the database, 0 when it is new, negative while a ledger is being moved there."""
-    if not _value(connection, _IS_THERE):
+    Raises:
+        StoreError: an unreleased version made the schema.
+    """
+    is_ours = _value(connection, _IS_OURS)
+    if is_ours is None:
         return 0
+    if not is_ours:
+        raise unreleased("Name an empty database with --store (FEEDBACK_LOOPS_STORE).")
     return int(_value(connection, _VERSION))
 
 
-def set_version(connection: Connection[Any], version: int) -> None:
-    """Says which version the database is of."""
+def record_version(connection: Connection[Any], version: int) -> None:
+    """Records a version; a negative one means that an import is in progress, so that no service uses the schema."""
     _cursor(connection).execute(f"UPDATE ledger_schema SET version = {int(version)}")  # noqa: S608 - a number
 
 
 def schema_version(connection: Connection[Any]) -> int:
-    """The version of the database, 0 when it is new.
+    """The schema version of the database; 0 if it is new.
 
     Raises:
-        StoreUnavailable: a ledger is being moved there, and not all of it is.
+        StoreError: an unreleased version made the schema.
+        StoreUnavailable: an import into this database has not finished.
     """
-    version = raw_version(connection)
-    if version < MOVING:
+    version = recorded_version(connection)
+    if version < 0:
         raise StoreUnavailable(
-            "a ledger is being moved into this store: let `feedback-loops migrate` come to its end, or start it again"
+            "a ledger is being moved into this store: wait until `feedback-loops migrate` has finished, or run it again"
         )
     return version
 
 
 def migrate(connection: Connection[Any], migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Brings the database to the last version, each step in one transaction. Does nothing when it is there already.
+    """Migrates the database to the newest version, one transaction per version.
 
     Raises:
-        StoreError: the database was written by a newer program, or is somebody else's; it is left as it is.
-        psycopg.Error: a step failed; the database is at the version before it.
+        StoreError: a newer program, an unreleased version or another application made the schema, which is left
+            unchanged.
+        psycopg.Error: a migration failed; the database stays at the version before it.
     """
     newest = migrations[-1].version
     for migration in migrations:
         version = schema_version(connection)
-        refuse_newer(_needed(connection, version, newest), newest)
+        refuse_newer(_required_version(connection, version, newest), newest)
         if version < migration.version:
-            _step(connection, migration)
+            _apply(connection, migration)
 
 
 def check_readable(connection: Connection[Any]) -> None:
-    """Returns when the database has the version that this program reads.
+    """Refuses a database that this program cannot read.
 
     Raises:
-        StoreError: it was written by a newer program.
-        StoreUnavailable: the writer has not brought it to this version yet.
+        StoreError: a newer program that did more than add, or an unreleased version, made the schema.
+        NotMigrated: the writer has not migrated the database yet.
     """
     version = schema_version(connection)
-    check_current(min(version, _needed(connection, version, SCHEMA_VERSION)), SCHEMA_VERSION)
+    check_current(min(version, _required_version(connection, version, SCHEMA_VERSION)), SCHEMA_VERSION)
 
 
-def _needed(connection: Connection[Any], version: int, newest: int) -> int:
-    """The schema that a program must know to work with one of that version: of a newer one, what it says itself."""
-    return version if version <= newest else max(int(_value(connection, _NEEDS)), newest)
+def _required_version(connection: Connection[Any], version: int, newest: int) -> int:
+    """The version that a program must know to use a database of this version; at least `newest` if it is newer."""
+    return version if version <= newest else max(int(_value(connection, _MIN_VERSION)), newest)
 
 
-def _step(connection: Connection[Any], migration: Migration) -> None:
+def _apply(connection: Connection[Any], migration: Migration) -> None:
     with connection.transaction():
         _cursor(connection).execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
         version = schema_version(connection)
-        if version >= migration.version:  # another process was quicker
+        if version >= migration.version:  # another process has just applied it
             return
         if version == 0:
             _refuse_foreign(connection)
             _cursor(connection).execute(_NEW)
-        said = f"version = {migration.version}"
-        if migration.version >= SAYS_NEEDS and not migration.only_adds:
-            said += f", needs = {migration.version}"
-        _cursor(connection).execute(f"{migration.script}; UPDATE ledger_schema SET {said}")  # noqa: S608 - numbers of ours
+        changes = f"version = {migration.version}"
+        if not migration.only_adds:
+            changes += f", min_version = {migration.version}"
+        _cursor(connection).execute(f"{migration.script}; UPDATE ledger_schema SET {changes}")  # noqa: S608 - numbers
 
 
 def _refuse_foreign(connection: Connection[Any]) -> None:
     found = [name for (name,) in _cursor(connection).execute(_FOREIGN).fetchall()]
     if found:
         raise StoreError(
-            f"The store holds something else ({', '.join(found)}, …). Name an empty database with --store "
-            "(FEEDBACK_LOOPS_STORE), or an empty schema by `?options=-csearch_path%3DNAME` at its end."
+            f"The store holds tables of another application ({', '.join(found)}, …). Name an empty database with "
+            "--store (FEEDBACK_LOOPS_STORE), or an empty schema by `?options=-csearch_path%3DNAME` at its end."
         )
 
 
 def _cursor(connection: Connection[Any]) -> Any:
-    """For scripts of several statements; prepares nothing, and is the same whoever made the connection."""
+    """A cursor for scripts of several statements, which prepares nothing, on any kind of connection."""
     return ClientCursor(connection, row_factory=tuple_row)
 
 

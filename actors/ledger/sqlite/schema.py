@@ -1,34 +1,66 @@
-"""The schema's version, kept in the file's header (`PRAGMA user_version`), and the way from any version to this one."""
+"""Schema version of an SQLite ledger, and its migration to this program's version.
+
+The file's header holds the version (`user_version`) and a mark of our series of versions (`application_id`).
+"""
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Iterator, Sequence
-from importlib.resources import files
-from typing import Final, NamedTuple
+from typing import Final
 
-from actors.ledger.migrations import check_current, refuse_newer
+from actors.ledger.migrations import Migration, check_current, load_migrations, refuse_newer, unreleased
 
+#: "FLo2". Development versions before 0.2.0 left this field at 0.
+APPLICATION_ID: Final = 0x464C_6F32
 
-class Migration(NamedTuple):
-    """SQL statements that bring the schema from `version - 1` to `version`."""
-
-    version: int
-    statements: Sequence[str]
+MIGRATIONS: Final = load_migrations("actors.ledger.sqlite.migrations")
+SCHEMA_VERSION: Final = MIGRATIONS[-1].version
 
 
-def load_migrations() -> list[Migration]:
-    """The migrations that come with this program, first to last, without a gap."""
-    named = [(re.fullmatch(r"(\d{4})_\w+\.sql", f.name), f) for f in files("actors.ledger.sqlite.migrations").iterdir()]
-    found = sorted(Migration(int(m[1]), list(split_statements(f.read_text()))) for m, f in named if m)
-    if [m.version for m in found] != list(range(1, len(found) + 1)):
-        raise RuntimeError(f"migrations are missing: there are {[m.version for m in found]}")
-    return found
+def schema_version(connection: sqlite3.Connection) -> int:
+    """The schema version of the database; 0 if it is new.
+
+    Raises:
+        StoreError: an unreleased version made the database.
+    """
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    (application_id,) = connection.execute("PRAGMA application_id").fetchone()
+    if version and application_id != APPLICATION_ID:
+        raise unreleased("Start with a new data directory (--data-dir).")
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
+    """Migrates the database to the newest version, one transaction per version.
+
+    Raises:
+        StoreError: a newer program or an unreleased version wrote the database, which is left unchanged.
+        sqlite3.Error: a migration failed; the database stays at the version before it.
+    """
+    newest = migrations[-1].version
+    for migration in migrations:
+        refuse_newer(schema_version(connection), newest)
+        if schema_version(connection) < migration.version:
+            _apply(connection, migration)
+
+
+def check_readable(connection: sqlite3.Connection) -> None:
+    """Refuses a database whose schema version is not this program's.
+
+    Raises:
+        StoreError: a newer program or an unreleased version wrote the database.
+        NotMigrated: the writer has not migrated the database yet.
+    """
+    check_current(schema_version(connection), SCHEMA_VERSION)
 
 
 def split_statements(script: str) -> Iterator[str]:
-    """The statements of an SQL script. Each ends at the end of a line."""
+    """The statements of an SQL script. Each statement must end at the end of a line.
+
+    Raises:
+        ValueError: the last statement is incomplete.
+    """
     statement = ""
     for line in script.splitlines(keepends=True):
         statement += line
@@ -39,45 +71,13 @@ def split_statements(script: str) -> Iterator[str]:
         raise ValueError(f"the script ends within a statement: {statement.strip()[:80]}")
 
 
-MIGRATIONS: Final = tuple(load_migrations())
-SCHEMA_VERSION: Final = MIGRATIONS[-1].version
-
-
-def schema_version(connection: sqlite3.Connection) -> int:
-    """The version of the database, 0 when it is new."""
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def migrate(connection: sqlite3.Connection, migrations: Sequence[Migration] = MIGRATIONS) -> None:
-    """Brings the database to the last version, each step in one transaction. Does nothing when it is there already.
-
-    Raises:
-        StoreError: the database was written by a newer program; it is left as it is.
-        sqlite3.Error: a step failed; the database is at the version before it.
-    """
-    newest = migrations[-1].version
-    for migration in migrations:
-        refuse_newer(schema_version(connection), newest)
-        if schema_version(connection) < migration.version:
-            _step(connection, migration)
-
-
-def check_readable(connection: sqlite3.Connection) -> None:
-    """Returns when the database has the version that this program reads.
-
-    Raises:
-        StoreError: it was written by a newer program.
-        StoreUnavailable: the writer has not brought it to this version yet.
-    """
-    check_current(schema_version(connection), SCHEMA_VERSION)
-
-
-def _step(connection: sqlite3.Connection, migration: Migration) -> None:
+def _apply(connection: sqlite3.Connection, migration: Migration) -> None:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        if schema_version(connection) < migration.version:  # else another process was quicker
-            for statement in migration.statements:
+        if schema_version(connection) < migration.version:  # otherwise another process has just applied it
+            for statement in split_statements(migration.script):
                 connection.execute(statement)
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             connection.execute(f"PRAGMA user_version = {migration.version}")
         connection.execute("COMMIT")
     except BaseException:

@@ -58,6 +58,9 @@ def _look_into(path: Path) -> Sequence[Finding]:
             damage = None
             if size <= READ_THROUGH_BYTES:
                 damage = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
+    except StoreError:
+        found = f"{path} was made by an unreleased version of this program"
+        return [problem("store", found, "Start with a new data directory (--data-dir).")]
     except sqlite3.Error as exc:
         return [problem("store", f"{path} cannot be read: {exc}", _RESTORE)]
     if damage not in {None, "ok"}:

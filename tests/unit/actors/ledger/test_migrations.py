@@ -1,41 +1,28 @@
-"""The schema's versions and the way between them."""
+"""The schema migrations of both stores, and how an SQLite ledger is migrated."""
 
 from __future__ import annotations
 
 import asyncio
 import sqlite3
+import sys
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from uuid import UUID
 
-import msgspec
 import pytest
 
-from actors.commands import accounts as account_commands
-from actors.commands.deliveries import ListDeliveries
-from actors.commands.loops import Health
-from actors.ledger.event_encoding import TrackingEventState
+from actors.ledger.migrations import Migration, load_migrations
 from actors.ledger.sqlite.connection import open_writer
-from actors.ledger.sqlite.dialect import LedgerCursor
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
-from actors.ledger.sqlite.recorder import append
 from actors.ledger.sqlite.schema import (
     MIGRATIONS,
     SCHEMA_VERSION,
-    Migration,
     check_readable,
     migrate,
     schema_version,
     split_statements,
 )
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
-from domain.account import Account
-from domain.delivery import OfferedDelivery
-from domain.errors import StoreError, StoreUnavailable
-from domain.tracking import EventToRecord
-from domain.values import id_text
-from tests.contract.ledger_facts import NOW_MS, FakeClock, Tenant, event, stored
+from domain.errors import NotMigrated, StoreError, StoreUnavailable
 
 
 @pytest.fixture
@@ -54,14 +41,49 @@ def schema_of(connection: sqlite3.Connection) -> list[str]:
     return [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY name")]
 
 
-def test_versions_have_no_gap() -> None:
-    """Migrations are numbered from 1 on, and each does something."""
-    assert [m.version for m in MIGRATIONS] == list(range(1, SCHEMA_VERSION + 1))
-    assert all(m.statements for m in MIGRATIONS)
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+def test_migrations_are_numbered_without_gaps(store: str) -> None:
+    """The migrations of each store are numbered from 1, and none is empty."""
+    migrations = load_migrations(f"actors.ledger.{store}.migrations")
+
+    assert [m.version for m in migrations] == list(range(1, len(migrations) + 1))
+    assert all(m.script.strip() for m in migrations)
+
+
+def test_both_stores_have_the_same_versions() -> None:
+    """A change of the schema has a migration in each store, under the same number."""
+    sqlite, postgres = (load_migrations(f"actors.ledger.{store}.migrations") for store in ("sqlite", "postgres"))
+
+    assert [m.version for m in sqlite] == [m.version for m in postgres]
+
+
+def test_a_missing_migration_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that lacks a version is refused; files that are not migrations are ignored."""
+    package = tmp_path / "gappy"
+    package.mkdir()
+    for name in ("__init__.py", "notes.sql", "0001_first.sql", "0003_third.sql"):
+        (package / name).write_text("")
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+
+    with pytest.raises(RuntimeError, match=r"gappy lacks migrations: its versions are \[1, 3\]"):
+        load_migrations("gappy")
+
+
+@pytest.mark.parametrize(
+    ("script", "only_adds"),
+    [
+        ("-- only adds\nSELECT 1;", True),
+        ("SELECT 1;\n-- only adds\n", True),
+        ("-- only adds a column\nSELECT 1;", False),
+    ],
+)
+def test_a_migration_says_that_it_only_adds_on_a_line_of_its_own(script: str, only_adds: bool) -> None:
+    """The mark is a whole line; a comment that merely begins with these words is none."""
+    assert Migration(2, script).only_adds == only_adds
 
 
 def test_migrating_again_changes_nothing(connection: sqlite3.Connection) -> None:
-    """A database at the last version is left as it is."""
+    """A database at the newest version is left unchanged."""
     migrate(connection)
     before = schema_of(connection)
     migrate(connection)
@@ -69,14 +91,14 @@ def test_migrating_again_changes_nothing(connection: sqlite3.Connection) -> None
     assert (before, SCHEMA_VERSION) == (schema_of(connection), schema_version(connection))
 
 
-def test_from_every_version_to_the_next(connection: sqlite3.Connection) -> None:
-    """A database of version 1 with rows comes to a later version step by step, and keeps its rows."""
-    migrate(connection, MIGRATIONS[:1])
+def test_migrations_are_applied_in_order_and_keep_the_rows(connection: sqlite3.Connection) -> None:
+    """A database of this version reaches a later one step by step, and keeps its rows."""
+    migrate(connection)
     connection.execute("INSERT INTO accounts VALUES (1, 'acc_1', 'Acme', 5)")
     later = [
         *MIGRATIONS,
-        Migration(SCHEMA_VERSION + 1, ["ALTER TABLE accounts ADD COLUMN note TEXT NOT NULL DEFAULT 'none'"]),
-        Migration(SCHEMA_VERSION + 2, ["CREATE TABLE more (x INTEGER) STRICT", "INSERT INTO more VALUES (7)"]),
+        Migration(SCHEMA_VERSION + 1, "ALTER TABLE accounts ADD COLUMN note TEXT NOT NULL DEFAULT 'none';"),
+        Migration(SCHEMA_VERSION + 2, "CREATE TABLE more (x INTEGER) STRICT;\nINSERT INTO more VALUES (7);"),
     ]
     migrate(connection, later)
 
@@ -85,73 +107,11 @@ def test_from_every_version_to_the_next(connection: sqlite3.Connection) -> None:
     assert connection.execute("SELECT x FROM more").fetchall() == [(7,)]
 
 
-def test_a_ledger_of_version_1_goes_on(path: Path) -> None:
-    """A file that version 1 wrote keeps all it has: what was listed is, what was due is, and more can come."""
-    with closing(open_writer(path)) as connection:
-        migrate(connection, MIGRATIONS[:1])
-        tenant, made = write_version_1(connection)
-    reader = SQLiteLedgerReader(path)
-    writer = SQLiteLedgerWriter(path, FakeClock())
-
-    page = reader.list_deliveries(1, ListDeliveries(account=tenant, loop_id=""))
-    assert [(d.id, d.state, len(d.attempts)) for d in page.data] == [
-        ("dlv_9", "dead", 2),
-        ("dlv_8", "delivered", 1),
-        ("dlv_7", "pending", 0),
-    ]
-    assert {a.response_bytes for d in page.data for a in d.attempts} == {0}
-    assert reader.due_deliveries(1, NOW_MS, 9, []) == [
-        OfferedDelivery(7, made[0].event_id, "open", made[0].fields, 0, NOW_MS)
-    ]
-    [loop] = reader.list_loops(1, 9, None).data
-    assert loop.health == Health()
-
-    async def go_on() -> list[list[int]]:
-        new = await writer.record_events(reader.routes_version(), [event(Tenant(UUID(int=1), tenant), loop_nos=[1])])
-        replay = await writer.start_replay(1, "all", 0, 2**47)
-        assert (await writer.advance_replay(replay.id, 10)).done == 2
-        await writer.close()
-        return new.delivery_ids
-
-    assert asyncio.run(go_on()) == [[10]]
-    assert [d.forgiven for d in reader.due_deliveries(1, NOW_MS, 9, [])] == [0, 1, 2, 0]
-    reader.close()
-
-
-def write_version_1(connection: sqlite3.Connection) -> tuple[account_commands.Account, list[EventToRecord]]:
-    """What version 1 wrote: an account with a loop, and three events with their deliveries and attempts."""
-    account = Account.open(UUID(int=1), "Acme", NOW_MS)
-    tenant = Tenant(UUID(int=1), account_commands.Account(no=1, id=id_text("acc", UUID(int=1)), name="Acme"))
-    loop = tenant.loop()
-    loop.verify("https://example.com/proof.txt", NOW_MS)
-    cursor = connection.cursor(LedgerCursor)
-    cursor.execute("BEGIN")
-    append(cursor, stored(account, loop))
-    made = [event(tenant) for _ in range(3)]
-    for delivery_id, attempts, one in zip((7, 8, 9), (0, 1, 2), made, strict=True):
-        state = TrackingEventState(1, "open", 0, NOW_MS, one.fields.decode())
-        cursor.execute(
-            "INSERT INTO stored_events VALUES (?, 1, 'tracking-event.recorded', ?)",
-            (one.event_id.hex(), msgspec.json.encode(state)),
-        )
-        cursor.execute("INSERT INTO events VALUES (1, ?, 1, 0)", (one.event_id,))
-        cursor.execute(
-            "INSERT INTO deliveries VALUES (?, 1, ?, 1, ?, ?, ?, ?)",
-            (delivery_id, one.event_id, attempts, attempts, NOW_MS, NOW_MS),
-        )
-        for no in range(1, attempts + 1):
-            cursor.execute(
-                "INSERT INTO attempts VALUES (?, ?, ?, 12, 200, NULL, 'ok', '203.0.113.9')", (delivery_id, no, NOW_MS)
-            )
-    cursor.execute("COMMIT")
-    return tenant.view, made
-
-
-def test_a_step_that_fails_leaves_the_version_before(connection: sqlite3.Connection) -> None:
-    """Each step is one transaction: none of a broken one stays."""
+def test_a_failed_migration_leaves_the_version_before(connection: sqlite3.Connection) -> None:
+    """Each migration is one transaction: nothing of a failed one remains."""
     migrate(connection)
     before = schema_of(connection)
-    broken = Migration(SCHEMA_VERSION + 1, ["CREATE TABLE half (x INTEGER)", "INSERT INTO nowhere VALUES (1)"])
+    broken = Migration(SCHEMA_VERSION + 1, "CREATE TABLE half (x INTEGER);\nINSERT INTO nowhere VALUES (1);")
 
     with pytest.raises(sqlite3.OperationalError):
         migrate(connection, [*MIGRATIONS, broken])
@@ -160,18 +120,35 @@ def test_a_step_that_fails_leaves_the_version_before(connection: sqlite3.Connect
 
 
 def test_a_newer_database_is_refused(path: Path, connection: sqlite3.Connection) -> None:
-    """Writer and reader refuse what a newer program wrote, say what to do, and leave it as it is."""
+    """Writer and reader refuse a database of a newer program, say what to do, and leave it unchanged."""
     migrate(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
+
+    assert_refused(path, "Start the newer program")
+    assert schema_version(connection) == SCHEMA_VERSION + 1
+
+
+@pytest.mark.parametrize("version", [1, SCHEMA_VERSION, 5, 99])
+def test_a_database_of_an_unreleased_version_is_refused(
+    path: Path, connection: sqlite3.Connection, version: int
+) -> None:
+    """Development versions had other migrations under the same numbers: their databases are refused, not migrated."""
+    connection.execute("CREATE TABLE accounts (no INTEGER PRIMARY KEY)")
+    connection.execute(f"PRAGMA user_version = {version}")
+    before = schema_of(connection)
+
+    assert_refused(path, "unreleased version.*Start with a new data directory")
+    assert schema_of(connection) == before
+
+
+def assert_refused(path: Path, match: str) -> None:
     reader = SQLiteLedgerReader(path)
-    with pytest.raises(StoreError, match="Start the newer program") as refused:
+    with pytest.raises(StoreError, match=match) as refused:
         reader.running_loops()
     assert not isinstance(refused.value, StoreUnavailable)
     reader.close()
-    with pytest.raises(StoreUnavailable, match="Start the newer program"):
+    with pytest.raises(StoreError, match=match):
         asyncio.run(checked(path))
-
-    assert schema_version(connection) == SCHEMA_VERSION + 1
 
 
 async def checked(path: Path) -> None:
@@ -183,8 +160,8 @@ async def checked(path: Path) -> None:
 
 
 def test_an_older_database_is_not_read(connection: sqlite3.Connection) -> None:
-    """A reader that is quicker than the writer's migration is told to come again."""
-    with pytest.raises(StoreUnavailable):
+    """A reader that is faster than the writer's migration gets a retryable error."""
+    with pytest.raises(NotMigrated, match=f"at schema version 0 and not migrated to {SCHEMA_VERSION} yet"):
         check_readable(connection)
 
 
@@ -194,8 +171,8 @@ def test_a_commit_is_fsynced(connection: sqlite3.Connection) -> None:
     assert connection.execute("PRAGMA synchronous").fetchone() == (2,)
 
 
-def test_a_script_is_split_at_its_statements() -> None:
-    """Comments and semicolons within a statement are no ends of it; an unfinished statement is an error."""
+def test_a_script_is_split_into_its_statements() -> None:
+    """Semicolons in comments and texts do not end a statement; an incomplete statement is an error."""
     script = "-- one; two\nCREATE TABLE a (\n  x TEXT DEFAULT ';'\n);\n\nDROP TABLE a;\n"
 
     assert len(list(split_statements(script))) == 2

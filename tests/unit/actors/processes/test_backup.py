@@ -137,11 +137,12 @@ def test_one_changed_byte_is_found(used: Path, tmp_path: Path, name: str) -> Non
     [
         ("{", InvalidInput, "is damaged"),
         ("[]", InvalidInput, "is damaged"),
-        ('{"format": 1, "schema_version": 1, "files": {"master.key": {}}}', InvalidInput, "is damaged"),
-        ('{"format": 2, "schema_version": 1, "files": {}}', StoreError, "newer program"),
-        (f'{{"format": 1, "schema_version": {SCHEMA_VERSION + 1}, "files": {{}}}}', StoreError, "newer program"),
+        ('{"format": 2, "schema_version": 1, "files": {"master.key": {}}}', InvalidInput, "is damaged"),
+        ('{"format": 1, "schema_version": 5, "files": {}}', StoreError, "unreleased version"),
+        ('{"format": 3, "schema_version": 1, "files": {}}', StoreError, "newer program"),
+        (f'{{"format": 2, "schema_version": {SCHEMA_VERSION + 1}, "files": {{}}}}', StoreError, "newer program"),
         (
-            '{"format": 1, "schema_version": 1, "files": {"../../etc/passwd": {"bytes": 1, "sha256": ""}}}',
+            '{"format": 2, "schema_version": 1, "files": {"../../etc/passwd": {"bytes": 1, "sha256": ""}}}',
             InvalidInput,
             "names",
         ),

@@ -203,6 +203,16 @@ def test_a_ledger_of_another_version_is_seen(ledger: Path) -> None:
         assert str(version) in only(stores.check_ledger_file(ledger), level).found
 
 
+def test_a_ledger_of_an_unreleased_version_is_seen(ledger: Path) -> None:
+    """A ledger without the mark of our schema versions is a problem that only a new data directory solves."""
+    with closing(sqlite3.connect(ledger)) as connection:
+        connection.execute("PRAGMA application_id = 0")
+    found = only(stores.check_ledger_file(ledger), Level.PROBLEM)
+
+    assert "unreleased version" in found.found
+    assert "new data directory" in found.advice
+
+
 def test_a_ledger_that_somebody_keeps_locked_is_seen(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A lock that is not given back is a problem."""
     monkeypatch.setattr(stores, "LOCK_S", 0.05)

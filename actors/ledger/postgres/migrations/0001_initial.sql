@@ -1,7 +1,7 @@
--- The same tables and columns as SQLite's schema of version 3; see there for what they hold.
--- Texts are compared byte by byte (COLLATE "C"): the same order and the same equality wherever the server is.
+-- The tables and columns of the SQLite schema; see there for their meaning.
+-- Texts compare byte by byte (COLLATE "C"), so order and equality do not depend on the server.
 
--- The log. The columns and their order are eventsourcing's; a row is never changed.
+-- The event log. eventsourcing defines these columns and their order. Rows are never changed.
 CREATE TABLE stored_events (
     originator_id uuid NOT NULL,
     originator_version bigint NOT NULL,
@@ -23,8 +23,19 @@ CREATE TABLE accounts (
 CREATE TABLE api_keys (
     hash text COLLATE "C" PRIMARY KEY,
     account_no bigint NOT NULL,
-    issued_at_ms bigint NOT NULL
+    issued_at_ms bigint NOT NULL,
+    name text COLLATE "C" NOT NULL DEFAULT ''
 );
+CREATE INDEX api_keys_of_account ON api_keys (account_no, issued_at_ms);
+
+CREATE TABLE users (
+    id text COLLATE "C" PRIMARY KEY,
+    account_no bigint NOT NULL,
+    email text COLLATE "C" NOT NULL UNIQUE,
+    password_hash text COLLATE "C" NOT NULL,
+    joined_at_ms bigint NOT NULL
+);
+CREATE INDEX users_of_account ON users (account_no, email);
 
 CREATE TABLE loops (
     no bigint PRIMARY KEY,
@@ -80,8 +91,16 @@ CREATE TABLE first_hits (
     PRIMARY KEY (message_key, first_key)
 );
 
--- The outbox. Each row is changed once, as a rule, soon after it was written: there is room beside it for the change.
--- What the change leaves behind is collected when a twentieth of the table is such, not a fifth.
+-- A table of one row that nearly every commit changes: with this fillfactor a change stays within its page (HOT), which
+-- is cleaned when it is read.
+CREATE TABLE meta (
+    name text COLLATE "C" PRIMARY KEY,
+    value bigint NOT NULL
+) WITH (fillfactor = 10);
+INSERT INTO meta VALUES ('routes_version', 1);
+
+-- Each row is usually changed once, soon after it is inserted; the fillfactor leaves room for that change on the page.
+-- Autovacuum starts when a twentieth of the table is dead rows, not at the default fifth.
 CREATE TABLE deliveries (
     id bigint PRIMARY KEY,
     loop_no bigint NOT NULL,
@@ -93,11 +112,17 @@ CREATE TABLE deliveries (
     due_at_ms bigint NOT NULL,
     forgiven integer NOT NULL DEFAULT 0
 ) WITH (fillfactor = 70, autovacuum_vacuum_scale_factor = 0.05, autovacuum_analyze_scale_factor = 0.05);
--- Attempts are never less than 0. Who does not say so is kept off these two: the planner would choose them, and sort.
+-- `attempts >= 0` is always true. Queries without that condition cannot use these two indexes: the planner would choose
+-- them, and then sort.
 CREATE INDEX deliveries_due ON deliveries (loop_no, due_at_ms, id) WHERE state = 0 AND attempts >= 0;
 CREATE INDEX deliveries_pending ON deliveries (loop_no, (id + 0)) WHERE state = 0 AND attempts >= 0;
 CREATE INDEX deliveries_of_event ON deliveries (event_id);
 CREATE INDEX deliveries_listed ON deliveries (loop_no, state, type, created_at_ms, id);
+
+CREATE TABLE delivery_ids (
+    last_id bigint NOT NULL
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000);
+INSERT INTO delivery_ids VALUES (0);
 
 CREATE TABLE attempts (
     delivery_id bigint NOT NULL,
@@ -109,33 +134,19 @@ CREATE TABLE attempts (
     excerpt text COLLATE "C" NOT NULL,
     address text COLLATE "C",
     response_bytes bigint NOT NULL DEFAULT 0,
+    response_headers text COLLATE "C" NOT NULL DEFAULT '',
     PRIMARY KEY (delivery_id, no)
 );
 
-CREATE TABLE idempotency (
-    scope text COLLATE "C" NOT NULL,
-    key text COLLATE "C" NOT NULL,
-    fingerprint text COLLATE "C" NOT NULL,
-    leased_until_ms bigint NOT NULL,
-    kept_until_ms bigint NOT NULL,
-    status integer,
-    content_type text COLLATE "C",
-    body bytea,
-    PRIMARY KEY (scope, key)
-) WITH (autovacuum_vacuum_scale_factor = 0.05);
-CREATE INDEX idempotency_kept ON idempotency (kept_until_ms);
-
--- Tables of a row, changed with every commit: changes stay within their page (HOT), which is cleaned as it is read.
-CREATE TABLE meta (
-    name text COLLATE "C" PRIMARY KEY,
-    value bigint NOT NULL
-) WITH (fillfactor = 10);
-INSERT INTO meta VALUES ('routes_version', 1);
-
-CREATE TABLE delivery_ids (
-    last_id bigint NOT NULL
-) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 1000);
-INSERT INTO delivery_ids VALUES (0);
+CREATE TABLE loop_health (
+    loop_no bigint PRIMARY KEY,
+    breaker text COLLATE "C" NOT NULL,
+    failing_since_ms bigint,
+    last_success_ms bigint,
+    last_failure_ms bigint,
+    failures bigint NOT NULL,
+    next_probe_ms bigint
+) WITH (fillfactor = 30, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE replays (
     id bigint PRIMARY KEY,
@@ -153,17 +164,73 @@ CREATE TABLE replays (
 CREATE INDEX replays_of_loop ON replays (loop_no, id);
 CREATE UNIQUE INDEX replays_running ON replays (loop_no) WHERE state = 'running';
 
-CREATE TABLE loop_health (
-    loop_no bigint PRIMARY KEY,
-    breaker text COLLATE "C" NOT NULL,
-    failing_since_ms bigint,
-    last_success_ms bigint,
-    last_failure_ms bigint,
-    failures bigint NOT NULL,
-    next_probe_ms bigint
-) WITH (fillfactor = 30, autovacuum_vacuum_threshold = 1000);
+CREATE TABLE idempotency (
+    scope text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    fingerprint text COLLATE "C" NOT NULL,
+    leased_until_ms bigint NOT NULL,
+    kept_until_ms bigint NOT NULL,
+    status integer,
+    content_type text COLLATE "C",
+    body bytea,
+    PRIMARY KEY (scope, key)
+) WITH (autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX idempotency_kept ON idempotency (kept_until_ms);
 
--- One row: which ledger may write. Each that starts adds one, and whoever comes with an older number is refused.
+CREATE TABLE api_key_uses (
+    hash text COLLATE "C" PRIMARY KEY,
+    used_at_ms bigint NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE TABLE sessions (
+    hash text COLLATE "C" PRIMARY KEY,
+    user_id text COLLATE "C" NOT NULL,
+    began_at_ms bigint NOT NULL,
+    used_at_ms bigint NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX sessions_of_user ON sessions (user_id);
+CREATE INDEX sessions_used ON sessions (used_at_ms);
+
+CREATE TABLE sign_in_tries (
+    key text COLLATE "C" PRIMARY KEY,
+    count bigint NOT NULL,
+    since_ms bigint NOT NULL
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+CREATE INDEX sign_in_tries_since ON sign_in_tries (since_ms);
+
+CREATE TABLE attempt_minutes (
+    loop_no bigint NOT NULL,
+    minute bigint NOT NULL,
+    a0 bigint NOT NULL,
+    a1 bigint NOT NULL,
+    a2 bigint NOT NULL,
+    a3 bigint NOT NULL,
+    a4 bigint NOT NULL,
+    b0 bigint NOT NULL,
+    b1 bigint NOT NULL,
+    b2 bigint NOT NULL,
+    b3 bigint NOT NULL,
+    b4 bigint NOT NULL,
+    b5 bigint NOT NULL,
+    b6 bigint NOT NULL,
+    b7 bigint NOT NULL,
+    b8 bigint NOT NULL,
+    b9 bigint NOT NULL,
+    b10 bigint NOT NULL,
+    b11 bigint NOT NULL,
+    PRIMARY KEY (loop_no, minute)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+CREATE TABLE event_minutes (
+    account_no bigint NOT NULL,
+    minute bigint NOT NULL,
+    type smallint NOT NULL,
+    count bigint NOT NULL,
+    PRIMARY KEY (account_no, minute, type)
+) WITH (fillfactor = 50, autovacuum_vacuum_scale_factor = 0.05);
+
+-- One row: the epoch of the current writer, its fencing token. Each new writer increments it; a writer with a lower
+-- epoch is refused.
 CREATE TABLE writer (
     epoch bigint NOT NULL
 ) WITH (fillfactor = 10);
