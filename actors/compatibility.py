@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import copyreg
 from collections.abc import Callable
+from dataclasses import fields, is_dataclass
 from types import UnionType
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -68,7 +69,7 @@ class Crossing(msgspec.Struct, frozen=True):
 
 
 def crosses(kind: type[T]) -> type[T]:
-    """Has a named tuple be one that may be in a Ray call too."""
+    """Makes a named tuple or dataclass one that may be in a Ray call."""
     copyreg.pickle(kind, taken_apart)
     return kind
 
@@ -85,5 +86,7 @@ def put_together(kind: type[T], fields: dict[str, Any]) -> T:
 
 
 def _fields_of(kind: Any) -> tuple[str, ...]:
-    fields: tuple[str, ...] = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind._fields
-    return fields
+    if is_dataclass(kind):
+        return tuple(field.name for field in fields(kind))
+    names: tuple[str, ...] = kind.__struct_fields__ if issubclass(kind, msgspec.Struct) else kind._fields
+    return names

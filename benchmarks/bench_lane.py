@@ -27,14 +27,15 @@ from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.lane import Lane
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.request_builder import LaneConfig
 from actors.delivery.services import DeliveryPolicy, DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from benchmarks.bench_sender import serve
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.handler_policy import HandlerPolicy, parse_networks
+from domain.loop_settings import LoopSettings
 from domain.retry import RetrySchedule
 from domain.signing import SigningSecret
 
@@ -90,9 +91,8 @@ async def measure(url: str, form: str, options: argparse.Namespace) -> None:
         "fl_" + "0" * 32,
         "acc_" + "0" * 32,
         url,
-        form,
+        LoopSettings(triggers=("click",), format=form, max_concurrency=options.concurrency),
         (SigningSecret(b"0" * 24, None),),
-        max_concurrency=options.concurrency,
     )
     services = DeliveryServices(
         ledger,  # type: ignore[arg-type]

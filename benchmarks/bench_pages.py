@@ -36,6 +36,7 @@ from benchmarks.bench_attempt_log import build
 from domain.account import Account
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
+from domain.loop_settings import LoopSettings
 from domain.statistics import KEPT_MINUTES
 from domain.tokens import TrackingTokens
 from domain.values import id_text
@@ -72,16 +73,7 @@ def loop(account_id: str) -> FeedbackLoop:
         account_no=1,
         account_id=account_id,
         url="https://example.com/hook",
-        triggers=["open", "click"],
-        format="form",
-        tags=[],
-        databases=[],
-        collections=[],
-        rate_limit=None,
-        max_concurrency=16,
-        ordered=False,
-        signature="none",
-        description="",
+        settings=LoopSettings(triggers=("open", "click")),
         verification_token="t" * 32,
         at_ms=1,
     )

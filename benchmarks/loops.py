@@ -36,6 +36,7 @@ from benchmarks.row import machine
 from domain.account import Account as AccountAggregate
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
+from domain.loop_settings import LoopSettings
 from domain.tracking import EventToRecord
 from domain.values import id_text
 from tests.service import Account, Service, Sink, eventually, marked
@@ -76,16 +77,7 @@ def _loop(number: int, account_no: int, url: str, now_ms: int) -> FeedbackLoop:
         account_no=account_no,
         account_id=id_text("acc", ACCOUNT),
         url=url,
-        triggers=["click"],
-        format="form",
-        tags=[f"loop-{number}"],
-        databases=[],
-        collections=[],
-        rate_limit=None,
-        max_concurrency=16,
-        ordered=False,
-        signature="cavage",
-        description="",
+        settings=LoopSettings(triggers=("click",), tags=(f"loop-{number}",), signature="cavage"),
         verification_token="t" * 32,
         at_ms=now_ms,
     )

@@ -1,16 +1,15 @@
-"""What a hit becomes: the fields of an event, whether it may be a first, and who is owed it.
+"""Enrichment of a hit: the fields of its event, and whether it may be a first.
 
 Source: the contract, section 5, for names, meaning and order of the fields.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from hashlib import blake2b
 from typing import Final
 
 from domain.aggregate import instant
-from domain.tracking import MessageFacts, ProfileFacts, Route, TrackingHit
+from domain.tracking import MessageFacts, ProfileFacts, TrackingHit
 from domain.values import Trigger, id_text
 
 OPEN_KEY: Final = 0
@@ -82,25 +81,3 @@ def profile_fields(message: MessageFacts, profile: ProfileFacts | None) -> dict[
     if profile is not None:
         fields |= {"fields": profile.fields, "interests": profile.interests}
     return fields
-
-
-def is_owed(
-    route: Route,
-    account_no: int,
-    type: str,  # noqa: A002
-    tags: Collection[str],
-    database: str | None,
-    collection: str | None = None,
-) -> bool:
-    """Whether a loop is owed an event: it is its account's, subscribed to, and passes every filter that is set.
-
-    Tags pass with any in common. A filter of databases keeps out what has no profile. One of collections judges events
-    of subprofiles alone, for nothing else has a collection.
-    """
-    if route.account_no != account_no or type not in route.triggers:
-        return False
-    if route.tags and not any(tag in route.tags for tag in tags):
-        return False
-    if route.databases and database not in route.databases:
-        return False
-    return not (route.collections and collection is not None and collection not in route.collections)

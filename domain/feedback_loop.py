@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Self
+from dataclasses import asdict
+from typing import Final, Self
 from uuid import UUID
 
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
 from domain.errors import Conflict, NotFound
-from domain.loop_settings import check_settings
+from domain.loop_settings import LoopSettings, check_settings
 from domain.values import HandlerUrl, LoopState
 
 #: How long a secret that was replaced keeps signing beside the new one.
@@ -44,16 +45,8 @@ class FeedbackLoop(EventSourced):
         account_no: int
         account_id: str
         url: str
-        triggers: list[str]
-        format: str
-        tags: list[str]
-        databases: list[str]
-        collections: list[str]
-        rate_limit: float | None
-        max_concurrency: int
-        ordered: bool
-        signature: str
-        description: str
+        #: `LoopSettings.to_json`.
+        settings: str
         verification_token: str
 
     class Changed(Event):
@@ -63,8 +56,7 @@ class FeedbackLoop(EventSourced):
         changes: str
 
         def apply(self, aggregate: FeedbackLoop) -> None:
-            for name, value in json.loads(self.changes).items():
-                setattr(aggregate, name, value)
+            aggregate.settings = aggregate.settings.replaced(json.loads(self.changes))
 
     class UrlChanged(Event):
         """The loop points elsewhere, and what was proved of the old place is void."""
@@ -146,36 +138,12 @@ class FeedbackLoop(EventSourced):
             aggregate.is_deleted = True
 
     def __init__(
-        self,
-        account_no: int,
-        account_id: str,
-        url: str,
-        triggers: list[str],
-        format: str,  # noqa: A002 - the contract's name
-        tags: list[str],
-        databases: list[str],
-        collections: list[str],
-        rate_limit: float | None,
-        max_concurrency: int,
-        ordered: bool,
-        signature: str,
-        description: str,
-        verification_token: str,
-        at_ms: int,
+        self, account_no: int, account_id: str, url: str, settings: str, verification_token: str, at_ms: int
     ) -> None:
         self.account_no = account_no
         self.account_id = account_id
         self.url = url
-        self.triggers = triggers
-        self.format = format
-        self.tags = tags
-        self.databases = databases
-        self.collections = collections
-        self.rate_limit = rate_limit
-        self.max_concurrency = max_concurrency
-        self.ordered = ordered
-        self.signature = signature
-        self.description = description
+        self.settings = LoopSettings.from_json(settings)
         self.verification_token = verification_token
         self.created_at_ms = at_ms
         self.state = LoopState.UNVERIFIED
@@ -195,47 +163,26 @@ class FeedbackLoop(EventSourced):
         account_no: int,
         account_id: str,
         url: str,
-        triggers: Sequence[str],
-        format: str,  # noqa: A002 - the contract's name
-        tags: Sequence[str],
-        databases: Sequence[str],
-        collections: Sequence[str],
-        rate_limit: float | None,
-        max_concurrency: int,
-        ordered: bool,
-        signature: str,
-        description: str,
+        settings: LoopSettings,
         verification_token: str,
         at_ms: int,
     ) -> Self:
-        """A new loop, unverified. Whether the URL's address is allowed is `domain.handler_policy`'s to say.
+        """A new, unverified loop. The caller checks whether the URL's address is allowed (`domain.handler_policy`).
 
         Raises:
             InvalidInput: with every setting that is wrong.
         """
         HandlerUrl(url)
-        settings: dict[str, Any] = {
-            "triggers": list(triggers),
-            "format": format,
-            "tags": list(tags),
-            "databases": list(databases),
-            "collections": list(collections),
-            "rate_limit": rate_limit,
-            "max_concurrency": max_concurrency,
-            "ordered": ordered,
-            "signature": signature,
-            "description": description,
-        }
-        check_settings(settings)
+        check_settings(asdict(settings))
         return cls._create(
             cls.Registered,
             id=loop_id,
             account_no=account_no,
             account_id=account_id,
             url=url,
+            settings=settings.to_json(),
             verification_token=verification_token,
             at_ms=at_ms,
-            **settings,
         )
 
     def change(self, changes: Mapping[str, object], at_ms: int) -> None:
@@ -246,7 +193,8 @@ class FeedbackLoop(EventSourced):
         """
         self._must_exist()
         check_settings(changes)
-        new = {name: value for name, value in changes.items() if getattr(self, name) != value}
+        changed = self.settings.replaced(changes)
+        new = {name: value for name, value in changes.items() if getattr(changed, name) != getattr(self.settings, name)}
         if new:
             self.trigger_event(self.Changed, changes=json.dumps(new), at_ms=at_ms)
 

@@ -1,99 +1,181 @@
-"""What a feedback loop can be set to: which events it wants, and how it wants them delivered."""
+"""Settings of a feedback loop: one frozen value with a row for each setting.
+
+A new setting is a new field here. The stored events and documents, the commands, the API, its OpenAPI document and the
+command line follow these rows; only the dashboard's form gives each setting a place by hand. The field's default must
+mean what loops did before the setting existed, because stored loops do not have it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from enum import StrEnum
-from math import isfinite
-from typing import Final
+from typing import Any, Final, NamedTuple, Self
 
-from domain.validation import MAX_NAME_CHARS, Problems, text_problem
+from domain.setting_types import Choice, ChoiceList, Count, Flag, Rate, SettingType, Text, TextList
+from domain.validation import MAX_NAME_CHARS, Problems
 from domain.values import PayloadFormat, SignatureScheme, Trigger
 
-MAX_FILTER_ITEMS: Final = 100
-MAX_CONCURRENCY: Final = 1000
-MAX_DESCRIPTION_CHARS: Final = 2000
 
-#: Each setting's name and its JSON pointer in the API.
-SETTINGS: Final[dict[str, str]] = {
-    "triggers": "/triggers",
-    "format": "/format",
-    "tags": "/filters/tags",
-    "databases": "/filters/databases",
-    "collections": "/filters/collections",
-    "rate_limit": "/rate_limit",
-    "max_concurrency": "/max_concurrency",
-    "ordered": "/ordered",
-    "signature": "/signature",
-    "description": "/description",
+def _names(choices: type[StrEnum]) -> tuple[str, ...]:
+    return tuple(choice.value for choice in choices)
+
+
+_FILTER_ITEMS: Final = TextList(max_items=100, max_chars=MAX_NAME_CHARS)
+
+
+def _row(type_: SettingType, description: str, *, is_filter: bool = False, example: Any = None) -> dict[str, Any]:
+    return {"type": type_, "description": description, "is_filter": is_filter, "example": example}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventFilter:
+    """The settings that decide which events a loop gets."""
+
+    triggers: tuple[str, ...] = field(
+        metadata=_row(ChoiceList(_names(Trigger)), "Types of events to send.", example=["open", "click"])
+    )
+    tags: tuple[str, ...] = field(
+        default=(),
+        metadata=_row(_FILTER_ITEMS, "Only events of messages with at least one of these tags.", is_filter=True),
+    )
+    databases: tuple[str, ...] = field(
+        default=(),
+        metadata=_row(
+            _FILTER_ITEMS, "Only events of messages with a profile in one of these databases.", is_filter=True
+        ),
+    )
+    collections: tuple[str, ...] = field(
+        default=(),
+        metadata=_row(
+            _FILTER_ITEMS,
+            "Of the events of subprofiles, only those in one of these collections.",
+            is_filter=True,
+        ),
+    )
+
+    def wants(self, type: str, tags: Collection[str], database: str | None, collection: str | None = None) -> bool:  # noqa: A002
+        """Whether an event passes every filter that is set.
+
+        One common tag is enough. A filter by database excludes events without a profile. A filter by collection only
+        applies to events of subprofiles, because nothing else has a collection.
+        """
+        if type not in self.triggers:
+            return False
+        if self.tags and not any(tag in self.tags for tag in tags):
+            return False
+        if self.databases and database not in self.databases:
+            return False
+        return not (self.collections and collection is not None and collection not in self.collections)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoopSettings(EventFilter):
+    """Which events a loop gets, and how it gets them."""
+
+    format: str = field(
+        default=PayloadFormat.FORM.value,
+        metadata=_row(
+            Choice(_names(PayloadFormat), offered=_names(PayloadFormat)),
+            "Encoding of a POST's body: `form` is application/x-www-form-urlencoded.",
+        ),
+    )
+    rate_limit: float | None = field(
+        default=None, metadata=_row(Rate("POSTs"), "Maximum number of POSTs per second; null for no limit.")
+    )
+    max_concurrency: int = field(default=16, metadata=_row(Count(1, 1000), "Maximum number of POSTs at the same time."))
+    ordered: bool = field(
+        default=False, metadata=_row(Flag(), "Whether events are sent one after the other, in their order.")
+    )
+    signature: str = field(
+        default=SignatureScheme.NONE.value,
+        metadata=_row(
+            Choice(
+                _names(SignatureScheme),
+                offered=(SignatureScheme.NONE.value,),
+                not_offered="must be none: this version supports no other value yet (cavage and rfc9421 are planned); "
+                "every POST carries Standard Webhooks' signature anyway",
+            ),
+            "A further signature beside that of Standard Webhooks. This version supports only `none`.",
+        ),
+    )
+    description: str = field(default="", metadata=_row(Text(2000), "For people; not interpreted."))
+    # New settings go here, each with a default.
+
+    @classmethod
+    def of(cls, values: Mapping[str, object]) -> Self:
+        """The settings with these values, by name; the others have their defaults. Unknown names are ignored."""
+        return cls(**_known(values))
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Reads what `to_json` wrote, also in another version: unknown settings are ignored, missing ones default."""
+        return cls.of(json.loads(text))
+
+    def to_json(self) -> str:
+        """The settings as one JSON object."""
+        return json.dumps(asdict(self))
+
+    def replaced(self, changes: Mapping[str, object]) -> Self:
+        """A copy with new values for some settings, by name. Unknown names are ignored."""
+        return replace(self, **_known(changes))
+
+    def event_filter(self) -> EventFilter:
+        """The part that decides which events the loop gets."""
+        return EventFilter(**{row.name: getattr(self, row.name) for row in fields(EventFilter)})
+
+
+class Setting(NamedTuple):
+    """The row of one setting."""
+
+    name: str
+    type: SettingType
+    #: One sentence.
+    description: str
+    #: Whether the API has it in the object `filters`.
+    is_filter: bool
+    #: A value to show in the documentation, or None.
+    example: Any
+    is_required: bool
+    #: None if the setting is required.
+    default: Any
+
+    @property
+    def pointer(self) -> str:
+        """JSON pointer of the setting in the API."""
+        return f"/filters/{self.name}" if self.is_filter else f"/{self.name}"
+
+
+#: All settings by name.
+SETTINGS: Final[dict[str, Setting]] = {
+    row.name: Setting(
+        name=row.name,
+        **row.metadata,
+        is_required=row.default is MISSING,
+        default=None if row.default is MISSING else row.default,
+    )
+    for row in fields(LoopSettings)
 }
 
 
-def check_settings(settings: Mapping[str, object]) -> None:
-    """Returns when every setting given has a value it may have; what is absent is not missed.
+def check_settings(values: Mapping[str, object]) -> None:
+    """Checks the given values; settings may be absent.
 
     Raises:
-        InvalidInput: with every problem, an unknown name among them.
+        InvalidInput: with every problem, including names that are no settings.
     """
     problems = Problems()
-    for name, value in settings.items():
-        if name in SETTINGS:
-            _check(problems, name, SETTINGS[name], value)
+    for name, value in values.items():
+        if setting := SETTINGS.get(name):
+            for pointer, problem in setting.type.problems(setting.pointer, value):
+                problems.add(pointer, problem)
         else:
             problems.add(f"/{name}", "is not a setting that can be changed")
     problems.raise_if_any()
 
 
-def _check(problems: Problems, name: str, pointer: str, value: object) -> None:
-    match name:
-        case "triggers":
-            _check_triggers(problems, pointer, value)
-        case "tags" | "databases" | "collections":
-            problems.add_texts(pointer, value, MAX_FILTER_ITEMS, MAX_NAME_CHARS)
-        case "format":
-            problems.add(pointer, _choice_problem(value, PayloadFormat))
-        case "signature":
-            problems.add(pointer, _choice_problem(value, SignatureScheme))
-        case "rate_limit":
-            problems.add(pointer, _rate_limit_problem(value))
-        case "max_concurrency":
-            problems.add(pointer, _concurrency_problem(value))
-        case "ordered":
-            problems.add(pointer, None if isinstance(value, bool) else "must be true or false")
-        case _:
-            problems.add(pointer, text_problem(value, MAX_DESCRIPTION_CHARS, min_chars=0, lines=True))
-
-
-def _check_triggers(problems: Problems, pointer: str, value: object) -> None:
-    if not isinstance(value, list) or not value:
-        problems.add(pointer, f"must be a list of at least one of {_names(Trigger)}")
-        return
-    for n, item in enumerate(value):
-        problems.add(f"{pointer}/{n}", _choice_problem(item, Trigger) or _repeat_problem(value, n))
-
-
-def _repeat_problem(values: list[object], n: int) -> str | None:
-    return "is in the list twice" if values[n] in values[:n] else None
-
-
-def _choice_problem(value: object, choices: type[StrEnum]) -> str | None:
-    known = isinstance(value, str) and value in {c.value for c in choices}
-    return None if known else f"must be one of {_names(choices)}"
-
-
-def _names(choices: type[StrEnum]) -> str:
-    return ", ".join(choices)
-
-
-def _rate_limit_problem(value: object) -> str | None:
-    if value is None:
-        return None
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    fits = is_number and isfinite(value) and value > 0  # type: ignore[arg-type, operator]
-    return None if fits else "must be a number of POSTs a second above 0, or null for no limit"
-
-
-def _concurrency_problem(value: object) -> str | None:
-    is_whole = isinstance(value, int) and not isinstance(value, bool)
-    fits = is_whole and 1 <= value <= MAX_CONCURRENCY  # type: ignore[operator]
-    return None if fits else f"must be a whole number from 1 to {MAX_CONCURRENCY}"
+def _known(values: Mapping[str, object]) -> dict[str, Any]:
+    return {
+        name: tuple(value) if isinstance(value, list) else value for name, value in values.items() if name in SETTINGS
+    }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple, TypeAlias
 
+from domain.loop_settings import EventFilter
+
 
 class TrackingHit(NamedTuple):
     """The raw HTTP request a mail client or browser made, after its token was found genuine.
@@ -65,10 +67,7 @@ class Route(NamedTuple):
     loop_no: int
     loop_id: str
     account_no: int
-    triggers: list[str]
-    tags: list[str]
-    databases: list[str]
-    collections: list[str]
+    event_filter: EventFilter
 
 
 class RoutingTable(NamedTuple):

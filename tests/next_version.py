@@ -34,6 +34,11 @@ ADDED = (
     ("actors/metrics/snapshots.py", '    version: str = ""\n', FIELD),
     ("actors/metrics/catalogue.py", "_COMMIT_S: Final = (", "0.0001, "),
     ("actors/commands/loops.py", "    disabled_reason: str | None\n", FIELD),
+    (
+        "domain/loop_settings.py",
+        "    # New settings go here, each with a default.\n",
+        '    novelty: str = field(default="new", metadata=_row(Text(100), "New."))\n',
+    ),
     ("actors/ray_runtime/deployment.py", "    options: dict[str, str]\n", FIELD),
     ("actors/settings/__init__.py", "    log_format: str\n", "    novelty: str\n"),
     (

@@ -206,16 +206,7 @@ class Service:
             account_no=command.account.no,
             account_id=command.account.id,
             url=command.url,
-            triggers=command.triggers,
-            format=command.format,
-            tags=command.tags,
-            databases=command.databases,
-            collections=command.collections,
-            rate_limit=command.rate_limit,
-            max_concurrency=command.max_concurrency,
-            ordered=command.ordered,
-            signature=command.signature,
-            description=command.description,
+            settings=command.settings,
             verification_token=self._random_bytes(16).hex(),
             at_ms=self._clock.now_ms(),
         )
@@ -257,7 +248,7 @@ class Service:
 
     async def _check_one(self, loop: Loop) -> SampleResult:
         try:
-            result: SampleResult = await self._loops.ask(loop.id, "send_sample", loop.triggers[0], {})
+            result: SampleResult = await self._loops.ask(loop.id, "send_sample", loop.settings.triggers[0], {})
         except FeedbackLoopsError as exc:  # one loop's trouble must not hide how the others are
             return SampleResult(loop_id=loop.id, status=None, duration_ms=0, response_excerpt="", error=str(exc))
         return result

@@ -23,7 +23,7 @@ from actors.commands.statistics import (
     ListStatistics,
     LoopStatistics,
 )
-from actors.delivery.lane_config import lane_config
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.ledger.port import LedgerReader, LoopRow
 from actors.ports import Clock
@@ -119,7 +119,7 @@ class FiguresService:
         loop = await asyncio.to_thread(self._loop_at, loop_id, attempt.at_ms)
         if recorded is None or loop is None or event_uuid is None:
             raise NotFound("the event is not kept any more, so its POST cannot be shown")
-        requests = RequestBuilder(lane_config(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
+        requests = RequestBuilder(LaneConfig.of(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
         try:
             request = requests.build(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
         except EventTooLarge as exc:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from actors.commands.accounts import Account
 from actors.commands.command import Command
 from actors.compatibility import Crossing
+from domain.delivery import ReplayProgress
 
 
 class AttemptView(Crossing, frozen=True, kw_only=True):
@@ -53,7 +56,7 @@ class Post(Crossing, frozen=True, kw_only=True):
 
 
 class Replay(Crossing, frozen=True, kw_only=True):
-    """`domain.delivery.ReplayProgress`, as the API tells it. `id` is `rpl_<number>`."""
+    """A replay and its progress: `domain.delivery.ReplayProgress` for the API. `id` is `rpl_<number>`."""
 
     id: str
     state: str
@@ -63,6 +66,20 @@ class Replay(Crossing, frozen=True, kw_only=True):
     count: int
     done: int
     created_at_ms: int
+
+    @classmethod
+    def of(cls, progress: ReplayProgress) -> Self:
+        """The replay with its progress."""
+        return cls(
+            id=f"rpl_{progress.id}",
+            state=progress.state,
+            which=progress.which,
+            since_ms=progress.since_ms,
+            until_ms=progress.until_ms,
+            count=progress.count,
+            done=progress.done,
+            created_at_ms=progress.created_at_ms,
+        )
 
 
 class ReplayPage(Crossing, frozen=True, kw_only=True):

@@ -1,18 +1,24 @@
-"""Feedback loops: their settings, their verification, samples."""
+"""Commands about feedback loops: settings, verification, samples."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import Crossing, crosses
+from domain.delivery import LaneHealth
+from domain.feedback_loop import FeedbackLoop
+from domain.loop_settings import LoopSettings
+
+# The domain does not know how values are pickled.
+crosses(LoopSettings)
 
 
 class Health(Crossing, frozen=True, kw_only=True):
-    """`domain.delivery.LaneHealth`, as the API tells it."""
+    """Health of a loop's handler: `domain.delivery.LaneHealth` for the API."""
 
     breaker: str = "closed"
     failing_since_ms: int | None = None
@@ -21,29 +27,41 @@ class Health(Crossing, frozen=True, kw_only=True):
     failures: int = 0
     next_probe_ms: int | None = None
 
+    @classmethod
+    def of(cls, health: LaneHealth) -> Self:
+        """The health that a lane reports."""
+        return cls(**health._asdict())
+
 
 class Loop(Crossing, frozen=True, kw_only=True):
-    """A feedback loop as its owner sees it. `secret` only where it was made just now."""
+    """A feedback loop as its owner sees it. `secret` is only set if it was created or rotated just now."""
 
     id: str
     url: str
-    triggers: list[str]
+    settings: LoopSettings
     state: str
     disabled_reason: str | None
-    format: str
-    tags: list[str]
-    databases: list[str]
-    collections: list[str]
-    rate_limit: float | None
-    max_concurrency: int
-    ordered: bool
-    signature: str
-    description: str
     created_at_ms: int
     verified_at_ms: int | None
     verification_token: str
     health: Health = Health()
     secret: str | None = None
+
+    @classmethod
+    def of(cls, loop_id: str, loop: FeedbackLoop, health: LaneHealth, secret: str | None = None) -> Self:
+        """The loop with the health of its handler."""
+        return cls(
+            id=loop_id,
+            url=loop.url,
+            settings=loop.settings,
+            state=str(loop.state),
+            disabled_reason=loop.disabled_reason,
+            created_at_ms=loop.created_at_ms,
+            verified_at_ms=loop.verified_at_ms,
+            verification_token=loop.verification_token,
+            health=Health.of(health),
+            secret=secret,
+        )
 
 
 class LoopPage(Crossing, frozen=True, kw_only=True):
@@ -76,21 +94,12 @@ class SampleResult(Crossing, frozen=True, kw_only=True):
 
 
 class CreateLoop(Command[Loop], frozen=True, kw_only=True):
-    """The URL was validated by the caller; whether its address is allowed is checked here."""
+    """The caller has validated the URL; the handler of the command checks whether its address is allowed."""
 
     account: Account
     url: str
-    triggers: list[str]
-    format: str = "form"
-    tags: list[str] = msgspec.field(default_factory=list)
-    databases: list[str] = msgspec.field(default_factory=list)
-    collections: list[str] = msgspec.field(default_factory=list)
-    rate_limit: float | None = None
-    max_concurrency: int = 16
-    ordered: bool = False
-    signature: str = "none"
-    description: str = ""
-    #: From the Idempotency-Key: the same seed makes the same loop once.
+    settings: LoopSettings
+    #: Derived from the Idempotency-Key: commands with the same seed create one loop.
     seed: str | None = None
 
 
@@ -106,7 +115,7 @@ class GetLoop(Command[Loop], frozen=True, kw_only=True):
 
 
 class ChangeLoop(Command[Loop], frozen=True, kw_only=True):
-    """`changes` maps a name of `CreateLoop`'s attributes to its new value; what is absent stays."""
+    """`changes` maps names of settings, or `url`, to their new values; everything else stays as it is."""
 
     account: Account
     loop_id: str

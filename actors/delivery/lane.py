@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_reader import OutboxReader
 from actors.delivery.outcome_policy import OutcomePolicy
 from actors.delivery.outcome_recorder import OutcomeRecorder
 from actors.delivery.prefetch_buffer import PrefetchBuffer
-from actors.delivery.request_builder import EventTooLarge, LaneConfig, RequestBuilder
+from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.delivery.scheduler import Scheduler
 from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
@@ -57,7 +58,7 @@ class Lane:
         `newest_before`: earlier lanes may have attempted deliveries up to this id. The lane reads those from the outbox
         and ignores offers of them, which may be late.
         """
-        self._config = config
+        self._settings = config.settings
         self._clock = services.clock
         self._http_client = services.http_client
         self._timeout_s = services.policy.timeout_s
@@ -105,7 +106,7 @@ class Lane:
         """Buffers recorded deliveries that are due, as far as there is room; never blocks."""
         if self._scheduler.is_paused:
             return
-        if self._config.ordered:  # offers arrive in any order; only the outbox has the order of recording
+        if self._settings.ordered:  # offers arrive in any order; only the outbox has the order of recording
             self._outbox.nudge()
             return
         now_ms = self._wall_clock.now_ms()
@@ -127,7 +128,7 @@ class Lane:
 
         The caller has made it due in the outbox, and no attempt of it is in flight.
         """
-        if self._scheduler.is_paused or self._config.ordered:
+        if self._scheduler.is_paused or self._settings.ordered:
             self._buffer.release_queued(delivery.delivery_id)
             self._outbox.nudge()
             return
@@ -142,10 +143,10 @@ class Lane:
 
     def update(self, config: LaneConfig) -> None:
         """Applies new settings from the next attempt on."""
-        if config.ordered != self._config.ordered:
+        if config.settings.ordered != self._settings.ordered:
             self._buffer.release_queue()
-            self._outbox.set_order(strict=config.ordered)
-        self._config = config
+            self._outbox.set_order(strict=config.settings.ordered)
+        self._settings = config.settings
         self._requests = RequestBuilder(config, self._timeout_s)
         self._breaker.max_concurrency = config.concurrency
         self._scheduler.configure(config)
@@ -258,7 +259,7 @@ class Lane:
     def _retry(self, delivery: OfferedDelivery) -> None:
         """Queues a failed delivery again if it is due or has to go first; otherwise leaves it to the outbox."""
         is_due = delivery.due_at_ms <= self._wall_clock.now_ms()
-        if not self._scheduler.is_paused and (self._config.ordered or is_due):
+        if not self._scheduler.is_paused and (self._settings.ordered or is_due):
             self._buffer.requeue(delivery)
             self._dispatch()
         else:

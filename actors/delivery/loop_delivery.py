@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from actors.delivery.lane import Lane
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.replay_driver import ReplayDriver
-from actors.delivery.request_builder import LaneConfig
 from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.port import LedgerReader

@@ -11,13 +11,11 @@ from typing import Any, Final
 import msgspec
 
 from actors.commands.deliveries import Replay
-from actors.commands.loops import Loop, SampleResult, VerificationReport
-from actors.delivery.lane_config import lane_config
+from actors.commands.loops import Health, Loop, SampleResult, VerificationReport
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
 from actors.delivery.loop_repository import LoopRepository, retry_until_available
-from actors.delivery.loop_views import health_view, loop_view, replay_view
 from actors.delivery.proof_search import search_for_proof
-from actors.delivery.request_builder import LaneConfig
 from actors.delivery.sample_posts import post_sample
 from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
@@ -176,11 +174,11 @@ class LoopRuntime:
         Raises Conflict when another replay of the loop is running.
         """
         await self._repository.change(_existing)
-        return replay_view(await self._started.replay(which, since_ms, until_ms))
+        return Replay.of(await self._started.replay(which, since_ms, until_ms))
 
     async def cancel_replay(self, replay_id: int) -> Replay:
         """Ends a replay; deliveries that it made due already are still delivered. A finished one stays as it is."""
-        return replay_view(await self._services.ledger.cancel_replay(replay_id))
+        return Replay.of(await self._services.ledger.cancel_replay(replay_id))
 
     async def retry_delivery(self, delivery_id: int) -> None:
         """Attempts a delivery now, whatever its state; its retry schedule starts anew.
@@ -240,7 +238,7 @@ class LoopRuntime:
 
     def _forgiven(self, view: Loop) -> Loop:
         self._started.lane.forgive()
-        return msgspec.structs.replace(view, health=health_view(self._started.lane.health))
+        return msgspec.structs.replace(view, health=Health.of(self._started.lane.health))
 
     def _give_up(self, reason: str) -> None:
         self._disabling = asyncio.create_task(self._disable_eventually(reason), name="disable")
@@ -256,11 +254,11 @@ class LoopRuntime:
         return secret_text(loop_secret(self._master_key, self._loop_id, loop.secret_version))
 
     def _lane_config(self, loop: FeedbackLoop) -> LaneConfig:
-        return lane_config(self._loop_id, loop, self._master_key, self._clock.now_ms())
+        return LaneConfig.of(self._loop_id, loop, self._master_key, self._clock.now_ms())
 
     def _view(self, loop: FeedbackLoop, secret: str | None = None) -> Loop:
         health = LaneHealth() if self._delivery is None else self._delivery.lane.health
-        return loop_view(self._loop_id, loop, health, secret)
+        return Loop.of(self._loop_id, loop, health, secret)
 
 
 def _existing(loop: FeedbackLoop) -> FeedbackLoop:

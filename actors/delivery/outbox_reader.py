@@ -7,9 +7,9 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.prefetch_buffer import PrefetchBuffer
-from actors.delivery.request_builder import LaneConfig
 from actors.delivery.timer import Timer
 from actors.ledger.port import LedgerReader
 from domain.delivery import OfferedDelivery
@@ -44,7 +44,7 @@ class OutboxReader:
         self._wall_clock = wall_clock
         self._buffer = buffer
         self._on_read = on_read
-        self._in_order = config.ordered
+        self._in_order = config.settings.ordered
         self._may_have_more = True
         self._is_paused = True
         #: Changes when the result of a running read is no longer wanted.

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from email.utils import formatdate
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
+from actors.delivery.lane_config import LaneConfig
 from actors.ports import HttpRequest
 from actors.version import USER_AGENT
 from domain.payload import CONTENT_TYPES, encode_form, form_bytes
 from domain.signers.standard_webhooks import StandardWebhooks
-from domain.signing import SigningSecret
 from domain.values import PayloadFormat
 
 #: The largest body that handlers and their web servers accept by default.
@@ -25,41 +25,18 @@ class EventTooLarge(Exception):
     """An event exceeds the size limit of a POST. The text is a sentence for people."""
 
 
-class LaneConfig(NamedTuple):
-    """A loop's settings for its deliveries."""
-
-    loop_id: str
-    account_id: str
-    url: str
-    #: A `PayloadFormat`.
-    format: str
-    #: Newest first.
-    secrets: tuple[SigningSecret, ...]
-    #: POSTs in flight at the same time, unless the loop is ordered.
-    max_concurrency: int = 16
-    #: POSTs a second, None for no limit.
-    rate_limit: float | None = None
-    #: One POST at a time, and the next one only when the last event is delivered or dead.
-    ordered: bool = False
-
-    @property
-    def concurrency(self) -> int:
-        """How many POSTs may be in flight."""
-        return 1 if self.ordered else self.max_concurrency
-
-
 class RequestBuilder:
     """Builds the requests of one loop. Builds only once what all requests, or all of one second, have in common."""
 
     def __init__(self, config: LaneConfig, timeout_s: float) -> None:
         self._url = config.url
         self._timeout_s = timeout_s
-        self._is_form = config.format == PayloadFormat.FORM
+        self._is_form = config.settings.format == PayloadFormat.FORM
         self._static = [
             ("User-Agent", USER_AGENT),
             ("X-Feedback-Loop", config.loop_id),
             ("X-Account", config.account_id),
-            ("Content-Type", CONTENT_TYPES[config.format]),
+            ("Content-Type", CONTENT_TYPES[config.settings.format]),
         ]
         self._second = -1
         self._headers: list[tuple[str, str]] = []

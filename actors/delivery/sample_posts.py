@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from actors.commands.loops import SampleResult
-from actors.delivery.request_builder import LaneConfig, RequestBuilder
+from actors.delivery.lane_config import LaneConfig
+from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.response_text import body_excerpt, error_code
 from actors.delivery.sample_events import sample_fields
 from actors.delivery.services import DeliveryServices

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outcome_recorder import OutcomeRecorder
 from actors.delivery.prefetch_buffer import PrefetchBuffer
 from actors.delivery.rate_limiter import RateLimiter
-from actors.delivery.request_builder import LaneConfig
 from actors.delivery.services import DeliveryServices
 from actors.delivery.timer import Timer
 from domain.breaker import Breaker
@@ -45,7 +45,7 @@ class Scheduler:
         self._recorder = recorder
         self._wall_clock = wall_clock
         self._timer = timer
-        self._rate_limiter = RateLimiter(config.rate_limit, self._clock.monotonic_s())
+        self._rate_limiter = RateLimiter(config.settings.rate_limit, self._clock.monotonic_s())
         self.is_paused = True
         #: Whether a worker was refused because outcomes could not be recorded.
         self.is_held_back = False
@@ -53,10 +53,10 @@ class Scheduler:
 
     def configure(self, config: LaneConfig) -> None:
         """Applies the loop's settings from the next attempt on."""
-        self._is_ordered = config.ordered
-        self._rate_limiter.rate = config.rate_limit
-        self.is_rate_limited = config.rate_limit is not None
-        self._is_constrained = config.ordered or self.is_rate_limited
+        self._is_ordered = config.settings.ordered
+        self._rate_limiter.rate = config.settings.rate_limit
+        self.is_rate_limited = config.settings.rate_limit is not None
+        self._is_constrained = config.settings.ordered or self.is_rate_limited
 
     def openings(self, in_flight: int) -> int:
         """How many workers are worth waking: each may find an attempt to make."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from domain.enrichment import is_owed
 from domain.tracking import Route, RoutingTable
 
 
@@ -17,8 +16,8 @@ class RouteIndex:
         #: The tag is None for loops without a tag filter.
         self._routes: dict[tuple[int, str, str | None], list[Route]] = {}
         for route in table.routes:
-            for trigger in route.triggers:
-                for tag in dict.fromkeys(route.tags) or (None,):
+            for trigger in route.event_filter.triggers:
+                for tag in dict.fromkeys(route.event_filter.tags) or (None,):
                     self._routes.setdefault((route.account_no, trigger, tag), []).append(route)
 
     def owed(self, account_no: int, type: str, tags: Collection[str], database: str | None) -> list[int]:  # noqa: A002
@@ -27,7 +26,7 @@ class RouteIndex:
             route.loop_no: None
             for tag in (None, *tags)
             for route in self._routes.get((account_no, type, tag), ())
-            if is_owed(route, account_no, type, tags, database)
+            if route.event_filter.wants(type, tags, database)
         }
         return list(found)
 

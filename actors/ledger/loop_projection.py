@@ -9,6 +9,7 @@ import msgspec
 from actors.commands.loops import Health
 from actors.ledger.port import LoopRow
 from domain.feedback_loop import FeedbackLoop
+from domain.loop_settings import LoopSettings
 from domain.tracking import Route
 from domain.values import LoopState
 
@@ -29,16 +30,7 @@ class LoopProjection(msgspec.Struct, kw_only=True):
 
     account_id: str
     url: str
-    triggers: list[str]
-    format: str
-    tags: list[str]
-    databases: list[str]
-    collections: list[str]
-    rate_limit: float | None
-    max_concurrency: int
-    ordered: bool
-    signature: str
-    description: str
+    settings: LoopSettings
     verification_token: str
     created_at_ms: int
     state: LoopState = LoopState.UNVERIFIED
@@ -50,8 +42,13 @@ class LoopProjection(msgspec.Struct, kw_only=True):
     @classmethod
     def registered(cls, event: FeedbackLoop.Registered) -> Self:
         """The document of a new loop."""
-        given = {name: value for name, value in vars(event).items() if name in cls.__struct_fields__}
-        return cls(**given, created_at_ms=event.at_ms)
+        return cls(
+            account_id=event.account_id,
+            url=event.url,
+            settings=LoopSettings.from_json(event.settings),
+            verification_token=event.verification_token,
+            created_at_ms=event.at_ms,
+        )
 
     @classmethod
     def from_text(cls, text: str) -> Self:
@@ -73,7 +70,7 @@ class LoopProjection(msgspec.Struct, kw_only=True):
         """What enrichment must know of the loop, or None while it is owed nothing."""
         if not self.is_routed:
             return None
-        return Route(*key, self.triggers, self.tags, self.databases, self.collections)
+        return Route(*key, self.settings.event_filter())
 
     def row(self, key: LoopKey, health: Health) -> LoopRow:
         """What the owner sees of the loop, with its number and account, and how its handler does."""

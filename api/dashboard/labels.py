@@ -87,7 +87,7 @@ DONE: Final[dict[str, str]] = {
 
 def loop_name(loop: Loop) -> str:
     """What a loop is called: the first line of its description, or its address."""
-    first_line = loop.description.strip().partition("\n")[0].strip()
+    first_line = loop.settings.description.strip().partition("\n")[0].strip()
     return first_line[:80] or loop.url.partition("//")[2][:80]
 
 

@@ -2,37 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops
 from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
-from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, LoopFilters, NewLoop
+from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, NewLoop, sent_settings
 from api.schemas.views import loop_view
+from domain.loop_settings import LoopSettings
 
 COLLECTION: Final = "/v1/feedback-loops"
 ITEM: Final = f"{COLLECTION}/{{id}}"
 TAG: Final = "Feedback loops"
 
-#: Settings whose names are the same in the command and on the wire.
-_PLAIN: Final[tuple[str, ...]] = (
-    "url",
-    "triggers",
-    "format",
-    "rate_limit",
-    "max_concurrency",
-    "ordered",
-    "signature",
-    "description",
-)
-
 
 async def create_loop(call: Call[NewLoop, NoQuery]) -> Reply:
     """Sets a loop up, unverified."""
-    settings: dict[str, Any] = {name: getattr(call.body, name) for name in _PLAIN} | call.body.filters.model_dump()
-    loop = await call.services.client.call(CreateLoop(account=call.account, seed=call.seed, **settings))
+    settings = LoopSettings.of(sent_settings(call.body))
+    command = CreateLoop(account=call.account, url=call.body.url, settings=settings, seed=call.seed)
+    loop = await call.services.client.call(command)
     return Reply.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
 
 
@@ -50,16 +40,11 @@ async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
 
 async def change_loop(call: Call[LoopChange, NoQuery]) -> Reply:
     """Changes what was sent and nothing else."""
-    body = call.body
-    changes = {name: getattr(body, name) for name in _PLAIN if name in body.model_fields_set}
-    if "filters" in body.model_fields_set:
-        changes |= _sent(body.filters)
+    changes = sent_settings(call.body)
+    if "url" in call.body.model_fields_set:
+        changes["url"] = call.body.url
     command = ChangeLoop(account=call.account, loop_id=call.path["id"], changes=changes)
     return Reply.of(loop_view(await call.services.client.call(command)))
-
-
-def _sent(filters: LoopFilters) -> dict[str, Any]:
-    return filters.model_dump(exclude_unset=True)
 
 
 async def delete_loop(call: Call[EmptyBody, NoQuery]) -> Reply:

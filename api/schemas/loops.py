@@ -9,10 +9,12 @@ from pydantic_core import PydanticCustomError
 
 from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, Next, RequestModel, Time, TriggerName, rule
 from domain.errors import InvalidInput
-from domain.loop_settings import MAX_CONCURRENCY, MAX_DESCRIPTION_CHARS, MAX_FILTER_ITEMS
 from domain.validation import MAX_NAME_CHARS, text_problem
 from domain.values import MAX_URL_CHARS, HandlerUrl
 
+MAX_FILTER_ITEMS: Final = 100
+MAX_CONCURRENCY: Final = 1000
+MAX_DESCRIPTION_CHARS: Final = 2000
 #: What this version can sign with, beside Standard Webhooks' own signature that every POST has.
 SUPPORTED_SIGNATURES: Final = ("none",)
 
@@ -123,6 +125,14 @@ class LoopChange(RequestModel):
     ordered: Ordered = ABSENT
     signature: Signature = ABSENT
     description: Description = ABSENT
+
+
+def sent_settings(body: NewLoop | LoopChange) -> dict[str, Any]:
+    """The settings that a request names, as `domain.loop_settings` names them; without the URL."""
+    sent: dict[str, Any] = body.model_dump(exclude_unset=True)
+    sent.pop("url", None)
+    filters: dict[str, Any] = sent.pop("filters", {})
+    return sent | filters
 
 
 class Sample(RequestModel):

@@ -22,19 +22,22 @@ def _time_or_none(unix_ms: int | None) -> str | None:
 
 def loop_view(loop: Loop) -> loops.FeedbackLoop:
     """A loop with its verification block; with its secret only where it was made just now."""
+    settings = loop.settings
     fields: dict[str, Any] = {
         "id": loop.id,
         "url": loop.url,
-        "triggers": loop.triggers,
+        "triggers": list(settings.triggers),
         "state": loop.state,
         "disabled_reason": loop.disabled_reason,
-        "format": loop.format,
-        "filters": loops.Filters(tags=loop.tags, databases=loop.databases, collections=loop.collections),
-        "rate_limit": loop.rate_limit,
-        "max_concurrency": loop.max_concurrency,
-        "ordered": loop.ordered,
-        "signature": loop.signature,
-        "description": loop.description,
+        "format": settings.format,
+        "filters": loops.Filters(
+            tags=list(settings.tags), databases=list(settings.databases), collections=list(settings.collections)
+        ),
+        "rate_limit": settings.rate_limit,
+        "max_concurrency": settings.max_concurrency,
+        "ordered": settings.ordered,
+        "signature": settings.signature,
+        "description": settings.description,
         "created_at": time_text(loop.created_at_ms),
         "verified_at": _time_or_none(loop.verified_at_ms),
         "health": _health(loop.health),

@@ -21,6 +21,7 @@ from domain.aggregate import EventSourced
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events, event_mapper
+from domain.loop_settings import LoopSettings
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking import EventToRecord, RecordedEvents
@@ -145,26 +146,14 @@ class Tenant:
         return self.view.no
 
     def loop(self, **settings: Any) -> FeedbackLoop:
-        given: dict[str, Any] = {
-            "triggers": ["click", "open"],
-            "format": "form",
-            "tags": [],
-            "databases": [],
-            "collections": [],
-            "rate_limit": None,
-            "max_concurrency": 16,
-            "ordered": False,
-            "signature": "none",
-            "description": "",
-            "at_ms": NOW_MS,
-        } | settings
         return FeedbackLoop.register(
             uuid4(),
             account_no=self.no,
             account_id=self.view.id,
             url="https://example.com/hook",
+            settings=LoopSettings.of({"triggers": ["click", "open"]} | settings),
             verification_token="t" * 32,
-            **given,
+            at_ms=NOW_MS,
         )
 
     def message(self, key: int, **facts: Any) -> Message:

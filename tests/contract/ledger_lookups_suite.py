@@ -7,6 +7,7 @@ from typing import Any
 
 from actors.commands.events import ListEvents
 from domain.enrichment import first_key
+from domain.loop_settings import EventFilter
 from domain.tracking import MessageFacts, ProfileFacts, Route
 from domain.values import DeliveryState
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
@@ -53,7 +54,12 @@ class RoutesSuite:
         tenant = store.account()
         row = store.active_loop(tenant, tags=["a"], databases=["1"], collections=["c"])
 
-        expected = Route(row.no, row.id, tenant.no, ["click", "open"], ["a"], ["1"], ["c"])
+        expected = Route(
+            row.no,
+            row.id,
+            tenant.no,
+            EventFilter(triggers=("click", "open"), tags=("a",), databases=("1",), collections=("c",)),
+        )
         assert [expected] == store.reader.routing_table().routes
 
 

@@ -38,7 +38,8 @@ class ViewsSuite:
         row = store.reader.loop(id_text("fl", loop.id))
         assert row is not None
 
-        assert (row.format, row.rate_limit, row.signature) == ("json", None, "cavage")
+        shown = row.settings
+        assert (shown.format, shown.rate_limit, shown.signature) == ("json", None, "cavage")
         assert (row.state, row.disabled_reason, row.verified_at_ms) == ("disabled", "410 Gone", NOW_MS + 3)
         assert (tenant.no, tenant.view.id, False) == (row.account_no, row.account_id, row.deleted)
         assert store.reader.loop("fl_" + "0" * 32) is None

@@ -12,11 +12,13 @@ from typing import Any
 import pytest
 from standardwebhooks import Webhook, WebhookVerificationError
 
-from actors.delivery.request_builder import LaneConfig, RequestBuilder
+from actors.delivery.lane_config import LaneConfig
+from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.sample_posts import sample_request
 from actors.ports import HttpRequest
 from api.cli.commands.loops import group
 from api.openapi.webhooks import EVENTS, fields_of
+from domain.loop_settings import LoopSettings
 from domain.signing import SigningSecret
 from domain.values import Trigger
 from tests.docs.snippets import snippets
@@ -39,7 +41,8 @@ def page() -> dict[str, Any]:
 
 def post_of(trigger: Trigger, **data: Any) -> HttpRequest:
     """The POST of a sample event, to a loop with `format: json`; `data` takes the place of the sample's fields."""
-    config = LaneConfig("fl_1", "acc_1", "https://example.com/hooks/mail", "json", (SigningSecret(KEY, None),))
+    settings = LoopSettings(triggers=(trigger,), format="json")
+    config = LaneConfig("fl_1", "acc_1", "https://example.com/hooks/mail", settings, (SigningSecret(KEY, None),))
     return sample_request(RequestBuilder(config, 1.0), trigger, EVENT_ID, time.time_ns() // 1_000_000, data)
 
 

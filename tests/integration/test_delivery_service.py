@@ -12,7 +12,6 @@ import pytest
 from actors.application.deliveries import DeliveryService
 from actors.commands.accounts import Account
 from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, Replay, RetryDelivery, StartReplay
-from actors.delivery.loop_views import replay_view
 from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput, NotFound
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
@@ -32,10 +31,10 @@ class Loops:
         if method == "retry_delivery":
             return await writer.retry_delivery(*args)
         if method == "cancel_replay":
-            return replay_view(await writer.cancel_replay(*args))
+            return Replay.of(await writer.cancel_replay(*args))
         row = self._store.reader.loop(loop_id)
         assert row is not None
-        return replay_view(await writer.start_replay(row.no, *args))
+        return Replay.of(await writer.start_replay(row.no, *args))
 
 
 class Deliveries:

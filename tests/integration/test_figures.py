@@ -17,7 +17,7 @@ from actors.commands.command import Command
 from actors.commands.deliveries import GetLoopDelivery, GetPost, ListEventDeliveries, Post
 from actors.commands.events import GetEvent
 from actors.commands.statistics import ListAttemptMinutes, ListEventMinutes, ListStatistics
-from actors.delivery.lane_config import lane_config
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.request_builder import RequestBuilder
 from domain.errors import Conflict, NotFound
 from domain.feedback_loop import SECRET_OVERLAP_MS
@@ -39,7 +39,7 @@ class World:
         self.aggregate.verify("https://example.com/proof.txt", NOW_MS)
         store.append(self.aggregate)
         self.loop_id = id_text("fl", self.aggregate.id)
-        self.config = lane_config(self.loop_id, self.aggregate, MASTER_KEY, NOW_MS)
+        self.config = LaneConfig.of(self.loop_id, self.aggregate, MASTER_KEY, NOW_MS)
         self.event = event(self.tenant, loop_nos=[1], fields={"tags": ["a", "ü"]})
         ((number,),) = store.record(self.event).delivery_ids
         self.delivery_id = f"dlv_{number}"

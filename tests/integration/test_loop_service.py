@@ -12,6 +12,7 @@ import pytest
 from actors.application.service import Service
 from actors.commands.loops import CreateLoop, Loop
 from domain.errors import Conflict
+from domain.loop_settings import LoopSettings
 from tests.contract.ledger_facts import Store
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -56,7 +57,9 @@ def test_requests_that_are_sent_twice_at_once_make_one_loop(tmp_path: Path) -> N
         account = store.account().view
 
         def command(seed: str | None) -> CreateLoop:
-            return CreateLoop(account=account, url="https://x.example/", triggers=["open"], seed=seed)
+            return CreateLoop(
+                account=account, url="https://x.example/", settings=LoopSettings(triggers=("open",)), seed=seed
+            )
 
         async def make(*seeds: str | None) -> list[Loop]:
             return list(await asyncio.gather(*(made.handle(command(seed)) for seed in seeds)))
@@ -76,7 +79,9 @@ def test_a_loop_that_was_deleted_is_not_made_again_by_the_same_request(tmp_path:
         nobody = Nobody()
         made = service(store, nobody)
         account = store.account().view
-        command = CreateLoop(account=account, url="https://x.example/", triggers=["open"], seed="a")
+        command = CreateLoop(
+            account=account, url="https://x.example/", settings=LoopSettings(triggers=("open",)), seed="a"
+        )
         loop = asyncio.run(made.handle(command))
         assert nobody.begun == [loop.id]
         store.change(loop.id, lambda found: found.delete(store.clock.now_ms()))

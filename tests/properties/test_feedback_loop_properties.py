@@ -111,7 +111,7 @@ class LoopMachine(RuleBasedStateMachine):
             "reason": loop.disabled_reason,
         }
         assert seen == self.model
-        assert {name: getattr(loop, name) for name in self.settings} == self.settings
+        assert loop.settings == loop.settings.replaced(self.settings)
         assert loop.is_deleted == self.is_deleted
         assert loop.may_receive == (self.model["state"] == "active" and not self.is_deleted)
         recent = sum(self.now_ms - at_ms < SECRET_OVERLAP_MS for at_ms in self.rotations)

@@ -17,6 +17,7 @@ from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_topics
+from domain.loop_settings import LoopSettings
 
 KEY = LoopKey(7, "fl_1", 3)
 Command = Callable[[FeedbackLoop, int], None]
@@ -71,16 +72,7 @@ def new_loop() -> FeedbackLoop:
         account_no=3,
         account_id="acc_1",
         url="https://example.com/hook",
-        triggers=["click"],
-        format="form",
-        tags=[],
-        databases=["1"],
-        collections=[],
-        rate_limit=None,
-        max_concurrency=16,
-        ordered=False,
-        signature="none",
-        description="",
+        settings=LoopSettings(triggers=("click",), databases=("1",)),
         verification_token="t" * 32,
         at_ms=1,
     )

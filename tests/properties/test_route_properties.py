@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.enrichment.routing_index import RouteIndex
-from domain.enrichment import is_owed
+from domain.loop_settings import EventFilter
 from domain.tracking import Route, RoutingTable
 
 tags = st.lists(st.sampled_from(["a", "b", "c"]), max_size=3)
@@ -14,7 +14,8 @@ triggers = st.lists(st.sampled_from(["open", "click"]), min_size=1, max_size=2, 
 databases = st.lists(st.sampled_from(["1", "2"]), max_size=2)
 routes = st.lists(st.tuples(st.integers(1, 2), triggers, tags, databases), max_size=12).map(
     lambda drawn: [
-        Route(no, f"fl_{no}", account, on, tag, db, []) for no, (account, on, tag, db) in enumerate(drawn, 1)
+        Route(no, f"fl_{no}", account, EventFilter(triggers=tuple(on), tags=tuple(tag), databases=tuple(db)))
+        for no, (account, on, tag, db) in enumerate(drawn, 1)
     ]
 )
 
@@ -25,6 +26,10 @@ def test_the_index_leaves_none_out_and_finds_none_twice(
 ) -> None:
     """Whatever the filters, the loops are those that are owed the event, each once."""
     found = RouteIndex(RoutingTable(1, table)).owed(account_no, trigger, event_tags, database)
-    expected = [r.loop_no for r in table if is_owed(r, account_no, trigger, event_tags, database)]
+    expected = [
+        route.loop_no
+        for route in table
+        if route.account_no == account_no and route.event_filter.wants(trigger, event_tags, database)
+    ]
 
     assert sorted(found) == expected

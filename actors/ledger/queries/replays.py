@@ -7,7 +7,7 @@ from typing import Final
 from actors.commands.deliveries import Replay, ReplayPage
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
 from actors.ledger.replays import PROGRESS
-from actors.ledger.store_connection import Row, StoreConnection
+from actors.ledger.store_connection import StoreConnection
 from domain.delivery import ReplayProgress
 
 RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - no value is in it
@@ -30,7 +30,7 @@ class ReplayQueries(StoreConnection):
     def replay(self, loop_no: int, replay_id: int) -> Replay | None:
         """A replay of the loop by its number."""
         found = self.row(REPLAY, (replay_id, loop_no))
-        return _view(found) if found else None
+        return Replay.of(ReplayProgress(*found)) if found else None
 
     def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> ReplayPage:
         """Replays of the loop, newest first.
@@ -42,20 +42,6 @@ class ReplayQueries(StoreConnection):
         found = self.rows(REPLAYS, (loop_no, before, limit + 1))
         page = found[:limit]
         return ReplayPage(
-            data=[_view(row) for row in page],
+            data=[Replay.of(ReplayProgress(*row)) for row in page],
             next=encode_cursor([page[-1][0]]) if len(found) > limit else None,
         )
-
-
-def _view(row: Row) -> Replay:
-    progress = ReplayProgress(*row)
-    return Replay(
-        id=f"rpl_{progress.id}",
-        state=progress.state,
-        which=progress.which,
-        since_ms=progress.since_ms,
-        until_ms=progress.until_ms,
-        count=progress.count,
-        done=progress.done,
-        created_at_ms=progress.created_at_ms,
-    )

@@ -13,12 +13,12 @@ from api.dashboard.forms import Form
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from api.http.validation import checked
-from api.schemas.loops import NewLoop
+from api.schemas.loops import NewLoop, sent_settings
 from domain.errors import InvalidInput
+from domain.loop_settings import SETTINGS, LoopSettings
 from domain.payload import CONTENT_TYPES, encode_form, encode_json
 from domain.values import Trigger
 
-_SETTINGS: Final = ("url", "triggers", "format", "rate_limit", "max_concurrency", "ordered", "description")
 #: Of the sample that is shown, whatever is picked.
 _SAMPLE_EVENT: Final = bytes.fromhex("0199c2a4d1f27c3e8a5b6c7d8e9fa0b1")
 _SAMPLE_MS: Final = 1_772_357_400_000
@@ -105,27 +105,32 @@ async def create_loop(visit: Visit) -> Reply:
         return _form_page(visit, visit.form)
     try:
         settings = _settings(visit.form)
-        filters = settings.filters.model_dump()
-        named = {name: getattr(settings, name) for name in _SETTINGS}
-        loop = await visit.call(CreateLoop(account=visit.account, seed=_seed(visit.form), **named, **filters))
+        command = CreateLoop(
+            account=visit.account,
+            url=settings.url,
+            settings=LoopSettings.of(sent_settings(settings)),
+            seed=_seed(visit.form),
+        )
+        loop = await visit.call(command)
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems)
     return see_other(f"{ROOT}/loops/{loop.id}/verify?done=created")
 
 
 def _filled(loop: Loop) -> Form:
+    settings = loop.settings
     fields = {
         "url": [loop.url],
-        "triggers": loop.triggers,
-        "format": [loop.format],
-        "tags": ["\n".join(loop.tags)],
-        "databases": ["\n".join(loop.databases)],
-        "collections": ["\n".join(loop.collections)],
-        "rate_limit": ["" if loop.rate_limit is None else f"{loop.rate_limit:g}"],
-        "max_concurrency": [str(loop.max_concurrency)],
-        "description": [loop.description],
+        "triggers": list(settings.triggers),
+        "format": [settings.format],
+        "tags": ["\n".join(settings.tags)],
+        "databases": ["\n".join(settings.databases)],
+        "collections": ["\n".join(settings.collections)],
+        "rate_limit": ["" if settings.rate_limit is None else f"{settings.rate_limit:g}"],
+        "max_concurrency": [str(settings.max_concurrency)],
+        "description": [settings.description],
     }
-    return Form(fields | ({"ordered": ["on"]} if loop.ordered else {}))
+    return Form(fields | ({"ordered": ["on"]} if settings.ordered else {}))
 
 
 async def edit_page(visit: Visit) -> Reply:
@@ -141,8 +146,10 @@ async def edit(visit: Visit) -> Reply:
         return _form_page(visit, visit.form, loop=loop)
     try:
         settings = _settings(visit.form)
-        wanted = {name: getattr(settings, name) for name in _SETTINGS} | settings.filters.model_dump()
-        changes = {name: value for name, value in wanted.items() if getattr(loop, name) != value}
+        wanted = loop.settings.replaced(sent_settings(settings))
+        changes = {row: getattr(wanted, row) for row in SETTINGS if getattr(wanted, row) != getattr(loop.settings, row)}
+        if settings.url != loop.url:
+            changes["url"] = settings.url
         changed = await visit.call(ChangeLoop(account=visit.account, loop_id=loop.id, changes=changes))
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems, loop)

@@ -37,7 +37,7 @@ async def test_page(visit: Visit) -> Reply:
     """The form with a sample of the trigger that was asked for, or of the loop's first."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     wanted = visit.query.text("type")
-    trigger = wanted if wanted in labels.TRIGGERS else loop.triggers[0]
+    trigger = wanted if wanted in labels.TRIGGERS else loop.settings.triggers[0]
     return await _page(visit, loop, trigger, sample_data(trigger))
 
 
@@ -46,7 +46,7 @@ async def send(visit: Visit) -> Reply:
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     trigger, text = visit.form.text("type"), visit.form.raw("data")
     if trigger not in labels.TRIGGERS:
-        trigger = loop.triggers[0]
+        trigger = loop.settings.triggers[0]
     try:
         data = _object(text)
         result = await visit.call(SendSample(account=visit.account, loop_id=loop.id, type=trigger, data=data))

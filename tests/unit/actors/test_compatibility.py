@@ -28,6 +28,7 @@ from actors.ray_runtime import remote_ports
 from actors.ray_runtime.calls import Answer
 from actors.ray_runtime.deployment import Edition
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
+from domain.loop_settings import LoopSettings
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
 from tests.next_version import make_next_version
 
@@ -38,18 +39,9 @@ OFFER = OfferedDelivery(1, b"i" * 16, "click", b"{}", 0, 0)
 LOOP = Loop(
     id="fl_1",
     url="https://example.com/",
-    triggers=["click"],
+    settings=LoopSettings(triggers=("click",), signature="cavage"),
     state="active",
     disabled_reason=None,
-    format="form",
-    tags=[],
-    databases=[],
-    collections=[],
-    rate_limit=None,
-    max_concurrency=16,
-    ordered=False,
-    signature="cavage",
-    description="",
     created_at_ms=1,
     verified_at_ms=2,
     verification_token="token",

@@ -80,6 +80,7 @@ from actors.commands.service import (
 )
 from actors.ipc import frames
 from api.app import create_app
+from domain.delivery import LaneHealth
 from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.message import Message
@@ -97,8 +98,6 @@ ADMIN_KEY: Final = "the-admin-key"
 MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
 NOW_MS: Final = fake_access.NOW_MS
-
-_LOOP_FIELDS = [name for name in Loop.__struct_fields__ if name not in {"id", "secret", "state", "health"}]
 
 
 def _method_name(command: str) -> str:
@@ -194,14 +193,14 @@ class FakeClient(FakeAccess, FakeFigures):
         loop_uuid = uuid5(UUID(x.account.id.removeprefix("acc_")), x.seed) if x.seed else uuid4()
         loop_id = id_text("fl", loop_uuid)
         if loop_id not in self.loops:
-            settings = {name: getattr(x, name) for name in x.__struct_fields__ if name not in {"account", "seed"}}
             loop = FeedbackLoop.register(
                 loop_id=loop_uuid,
                 account_no=x.account.no,
                 account_id=x.account.id,
+                url=x.url,
+                settings=x.settings,
                 verification_token=uuid4().hex,
                 at_ms=NOW_MS,
-                **settings,
             )
             self.loops[loop_id] = (x.account.no, loop)
         return self._view(loop_id, with_secret=True)
@@ -214,10 +213,9 @@ class FakeClient(FakeAccess, FakeFigures):
 
     def _view(self, loop_id: str, *, with_secret: bool = False) -> Loop:
         loop = self.loops[loop_id][1]
-        fields = {name: getattr(loop, name) for name in _LOOP_FIELDS}
         secret = secret_text(loop_secret(MASTER_KEY, loop_id, loop.secret_version)) if with_secret else None
         health = self.health.get(loop_id, Health())
-        return Loop(id=loop_id, state=str(loop.state), health=health, secret=secret, **fields)
+        return msgspec.structs.replace(Loop.of(loop_id, loop, LaneHealth(), secret), health=health)
 
     def _list_loops(self, x: ListLoops) -> LoopPage:
         ids = [loop_id for loop_id, (no, loop) in self.loops.items() if no == x.account.no and not loop.is_deleted]

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import pytest
-
-from domain.enrichment import event_fields, first_key, is_owed
-from domain.tracking import MessageFacts, ProfileFacts, Route, TrackingHit
+from domain.enrichment import event_fields, first_key
+from domain.tracking import MessageFacts, ProfileFacts, TrackingHit
 from domain.values import Trigger
 
 HIT = TrackingHit(
@@ -22,7 +20,6 @@ HIT = TrackingHit(
 )
 MESSAGE = MessageFacts(2, 1, "m-1", "john@example.com", ["a", "b"], "may", "1", "123")
 PROFILE = ProfileFacts("1", "123", {"name": "John"}, ["golf"])
-ROUTE = Route(7, "fl_1", 1, ["open", "click"], [], [], [])
 
 
 def test_a_click_has_the_contracts_fields_in_the_contracts_order() -> None:
@@ -92,28 +89,3 @@ def test_firsts_are_kept_apart() -> None:
 def test_a_links_key_never_changes() -> None:
     """The key of a URL is stored, so it must be the same in every release."""
     assert first_key("click", "https://example.com/") == 1493557592560457051
-
-
-@pytest.mark.parametrize(
-    ("route", "event", "owed"),
-    [
-        (ROUTE, (1, "open", [], None), True),
-        (ROUTE, (2, "open", [], None), False),
-        (ROUTE, (1, "bounce", [], None), False),
-        (ROUTE._replace(tags=["a", "x"]), (1, "open", ["b", "a"], None), True),
-        (ROUTE._replace(tags=["x"]), (1, "open", ["b", "a"], None), False),
-        (ROUTE._replace(tags=["x"]), (1, "open", [], None), False),
-        (ROUTE._replace(databases=["1"]), (1, "open", [], "1"), True),
-        (ROUTE._replace(databases=["1"]), (1, "open", [], "2"), False),
-        (ROUTE._replace(databases=["1"]), (1, "open", [], None), False),
-        (ROUTE._replace(tags=["a"], databases=["1"]), (1, "open", ["a"], "2"), False),
-        (ROUTE._replace(collections=["c"]), (1, "open", [], None), True),
-        (ROUTE._replace(collections=["c"]), (1, "open", [], "1", "c"), True),
-        (ROUTE._replace(collections=["c"]), (1, "open", [], "1", "d"), False),
-    ],
-)
-def test_a_loop_is_owed_what_passes_every_filter(
-    route: Route, event: tuple[int, str, list[str], str], owed: bool
-) -> None:
-    """Account, trigger and each filter that is set must agree; an empty filter lets everything through."""
-    assert is_owed(route, *event) is owed

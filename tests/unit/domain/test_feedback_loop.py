@@ -57,11 +57,11 @@ COMMANDS: dict[str, Callable[[FeedbackLoop], None]] = {
 def test_a_new_loop_is_unverified() -> None:
     """A loop begins with what it was given, unverified, and gets no events."""
     loop = a_loop(5, tags=["a"], rate_limit=2.5)
-    assert (loop.id, loop.url, loop.triggers, loop.tags, loop.rate_limit) == (
+    assert (loop.id, loop.url, loop.settings.triggers, loop.settings.tags, loop.settings.rate_limit) == (
         LOOP_ID,
         URL,
-        ["open", "click"],
-        ["a"],
+        ("open", "click"),
+        ("a",),
         2.5,
     )
     assert (loop.state, loop.created_at_ms, loop.verified_at_ms) == (LoopState.UNVERIFIED, 5, None)
@@ -161,7 +161,7 @@ def test_settings_change_together() -> None:
     loop.collect_events()
     loop.change({"triggers": ["bounce"], "rate_limit": 2, "description": "Zoë", "ordered": False}, 30)
     (event,) = loop.collect_events()
-    assert (loop.triggers, loop.rate_limit, loop.description) == (["bounce"], 2, "Zoë")
+    assert (loop.settings.triggers, loop.settings.rate_limit, loop.settings.description) == (("bounce",), 2, "Zoë")
     assert isinstance(event, FeedbackLoop.Changed)
     assert json.loads(event.changes) == {"triggers": ["bounce"], "rate_limit": 2, "description": "Zoë"}
 
@@ -181,7 +181,7 @@ def test_a_change_is_all_or_nothing() -> None:
         loop.change({"ordered": True, "format": "xml"}, 30)
     with pytest.raises(InvalidInput, match="url is not a setting"):
         loop.change({"url": "https://example.org/"}, 30)
-    assert (loop.ordered, loop.url, loop.version) == (False, URL, 2)
+    assert (loop.settings.ordered, loop.url, loop.version) == (False, URL, 2)
 
 
 def test_an_attempt_is_kept_word_for_word() -> None:

@@ -101,13 +101,13 @@ def test_a_frozen_loop_folds() -> None:
     events = domain_events(MAPPER, history("feedback-loop"))
     loop = FeedbackLoop.from_events(events)
     assert loop is not None
-    assert (loop.account_no, loop.url, loop.triggers, loop.tags) == (
+    assert (loop.account_no, loop.url, loop.settings.triggers, loop.settings.tags) == (
         1,
         "https://example.org/hook",
-        ["bounce"],
-        ["spring"],
+        ("bounce",),
+        ("spring",),
     )
-    assert (loop.rate_limit, loop.description, loop.signature) == (None, "Zoë", "cavage")
+    assert (loop.settings.rate_limit, loop.settings.description, loop.settings.signature) == (None, "Zoë", "cavage")
     assert (loop.state, loop.disabled_reason) == (LoopState.DISABLED, "The handler answered 410 Gone.")
     assert (loop.created_at_ms, loop.verified_at_ms, loop.secret_rotated_at_ms) == (T_MS + 2, T_MS + 6, T_MS + 10)
     assert (loop.secret_version, loop.verification_token) == (2, "fedcba9876543210fedcba9876543210")

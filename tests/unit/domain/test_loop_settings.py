@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from domain.errors import InvalidInput
-from domain.loop_settings import SETTINGS, check_settings
+from domain.loop_settings import SETTINGS, EventFilter, LoopSettings, check_settings
 
 
 @pytest.mark.parametrize(
@@ -75,4 +77,55 @@ def test_all_wrong_values_are_named_together() -> None:
     """One answer lists every setting that is wrong."""
     with pytest.raises(InvalidInput) as caught:
         check_settings(dict.fromkeys(SETTINGS, object()))
-    assert [p for p, _ in caught.value.problems] == list(SETTINGS.values())
+    assert [p for p, _ in caught.value.problems] == [setting.pointer for setting in SETTINGS.values()]
+
+
+FILTER = EventFilter(triggers=("open", "click"))
+
+
+@pytest.mark.parametrize(
+    ("event_filter", "event", "is_wanted"),
+    [
+        (FILTER, ("open", [], None), True),
+        (FILTER, ("bounce", [], None), False),
+        (replace(FILTER, tags=("a", "x")), ("open", ["b", "a"], None), True),
+        (replace(FILTER, tags=("x",)), ("open", ["b", "a"], None), False),
+        (replace(FILTER, tags=("x",)), ("open", [], None), False),
+        (replace(FILTER, databases=("1",)), ("open", [], "1"), True),
+        (replace(FILTER, databases=("1",)), ("open", [], "2"), False),
+        (replace(FILTER, databases=("1",)), ("open", [], None), False),
+        (replace(FILTER, tags=("a",), databases=("1",)), ("open", ["a"], "2"), False),
+        (replace(FILTER, collections=("c",)), ("open", [], None), True),
+        (replace(FILTER, collections=("c",)), ("open", [], "1", "c"), True),
+        (replace(FILTER, collections=("c",)), ("open", [], "1", "d"), False),
+    ],
+)
+def test_a_loop_wants_what_passes_every_filter(
+    event_filter: EventFilter, event: tuple[str, list[str], str], is_wanted: bool
+) -> None:
+    """The trigger and each filter that is set must agree; an empty filter lets everything through."""
+    assert event_filter.wants(*event) is is_wanted
+
+
+def test_settings_of_another_version_are_read() -> None:
+    """Unknown settings are ignored, and missing ones have their defaults."""
+    stored = '{"triggers": ["open"], "tags": ["a"], "novelty": 1}'
+
+    assert LoopSettings.from_json(stored) == LoopSettings(triggers=("open",), tags=("a",))
+
+
+def test_settings_are_stored_completely() -> None:
+    """What is read back equals what was written, and is as immutable."""
+    settings = LoopSettings(triggers=("open",), tags=("a", "b"), rate_limit=0.5, description="Zoë")
+
+    assert LoopSettings.from_json(settings.to_json()) == settings
+    assert hash(LoopSettings.from_json(settings.to_json())) == hash(settings)
+
+
+def test_the_event_filter_is_the_part_that_decides() -> None:
+    """Settings that do not decide which events a loop gets make no difference to it."""
+    settings = LoopSettings(triggers=("open",), tags=("a",))
+
+    assert settings.event_filter() == EventFilter(triggers=("open",), tags=("a",))
+    assert settings.replaced({"ordered": True, "description": "new"}).event_filter() == settings.event_filter()
+    assert settings.replaced({"tags": ["b"]}).event_filter() != settings.event_filter()

@@ -18,9 +18,9 @@ from actors.adapters.resolver import HandlerResolver
 from actors.delivery import prefetch_buffer
 from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, CpuThrottle
 from actors.delivery.lane import Lane
+from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
-from actors.delivery.request_builder import LaneConfig
 from actors.delivery.scheduler import LATE_MS
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.ports import HttpRequest, HttpResponse
@@ -28,6 +28,7 @@ from actors.version import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN
 from domain.delivery import LaneHealth
 from domain.handler_policy import HandlerPolicy, parse_networks
+from domain.loop_settings import LoopSettings
 from domain.signing import SigningSecret, secret_text
 from domain.values import DeliveryState
 from tests.fakes import DELIVERED, World, a_world, failed, header, make_active
@@ -36,16 +37,11 @@ from tests.raw_handler import answering, eventually, raw_handler
 SECRET = SigningSecret(b"0123456789abcdefghijklmn", None)
 
 
-def config(**changes: Any) -> LaneConfig:
-    ordinary: dict[str, Any] = {
-        "loop_id": "fl_1",
-        "account_id": "acc_1",
-        "url": "https://example.com/x.php",
-        "format": "form",
-        "secrets": (SECRET,),
-        "max_concurrency": 4,
-    }
-    return LaneConfig(**(ordinary | changes))
+def config(
+    url: str = "https://example.com/x.php", secrets: tuple[SigningSecret, ...] = (SECRET,), **settings: Any
+) -> LaneConfig:
+    ordinary = {"triggers": ["open"], "max_concurrency": 4}
+    return LaneConfig("fl_1", "acc_1", url, LoopSettings.of(ordinary | settings), secrets)
 
 
 @asynccontextmanager

@@ -205,7 +205,8 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
             changed = await runtime.change({"url": "https://other.example/x", "description": "new"})
             runtime.offer(await world.owe(1))
 
-            assert (changed.state, changed.url, changed.description) == ("unverified", "https://other.example/x", "new")
+            assert (changed.state, changed.url) == ("unverified", "https://other.example/x")
+            assert changed.settings.description == "new"
             assert changed.verification_token != "token-1"
             assert len(changed.verification_token) == 32
             assert not (await runtime.verify()).verified
@@ -229,7 +230,7 @@ def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
                     await runtime.change({"url": url, "description": "new"})
 
                 assert caught.value.problems[0][0] == "/url"
-            assert (await runtime.change({})).description == ""
+            assert (await runtime.change({})).settings.description == ""
             assert stored_state(world) == "active"
 
     asyncio.run(main())
@@ -243,7 +244,7 @@ def test_change(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            await runtime.change({"format": "json", "max_concurrency": 3, "tags": ["a"]})
+            changed = await runtime.change({"format": "json", "max_concurrency": 3, "tags": ["a"]})
             with pytest.raises(InvalidInput) as caught:
                 await runtime.change({"max_concurrency": 0, "colour": "red"})
             runtime.offer(await world.owe(1))
@@ -252,7 +253,9 @@ def test_change(tmp_path: Path) -> None:
 
             assert {p for p, _ in caught.value.problems} == {"/max_concurrency", "/colour"}
             assert row is not None
-            assert (row.format, row.max_concurrency, row.tags) == ("json", 3, ["a"])
+            assert row.settings == changed.settings
+            assert (changed.settings.format, changed.settings.max_concurrency) == ("json", 3)
+            assert changed.settings.tags == ("a",)
             assert header(world.http_client.requests[0], "Content-Type") == "application/json"
 
     asyncio.run(main())
@@ -342,7 +345,7 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             world.reader.is_away = False
             await eventually(lambda: world.pending() == 0)
 
-            assert (await runtime.change({})).description == ("new" if is_written else "")
+            assert (await runtime.change({})).settings.description == ("new" if is_written else "")
 
     asyncio.run(main())
 

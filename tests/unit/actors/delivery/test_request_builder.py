@@ -7,14 +7,17 @@ import tracemalloc
 
 import pytest
 
-from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, LaneConfig, RequestBuilder
+from actors.delivery.lane_config import LaneConfig
+from actors.delivery.request_builder import MAX_BODY_BYTES, EventTooLarge, RequestBuilder
+from domain.loop_settings import LoopSettings
 from domain.payload import form_bytes
 from domain.signing import SigningSecret
 from domain.values import PayloadFormat
 
 
 def builder(payload: PayloadFormat) -> RequestBuilder:
-    config = LaneConfig("fl_1", "acc_1", "https://h.example/", payload, (SigningSecret(b"s" * 24, None),))
+    settings = LoopSettings(triggers=("open",), format=payload)
+    config = LaneConfig("fl_1", "acc_1", "https://h.example/", settings, (SigningSecret(b"s" * 24, None),))
     return RequestBuilder(config, 1.0)
 
 

@@ -19,6 +19,7 @@ from actors.commands.service import ActorProcess, ClusterInventory, ClusterNode
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.commands.users import CreateUser
 from api.dashboard.session import COOKIE
+from domain.loop_settings import LoopSettings
 from domain.values import id_text
 from tests.unit.api.fake_api import NOW_MS, Api
 
@@ -94,7 +95,11 @@ class World:
         client.event_minutes = [EventMinute(minute=now - n, type="click", count=5 + n) for n in range(3)]
 
     def _loop(self, url: str, description: str) -> Loop:
-        command = CreateLoop(account=self.account, url=url, triggers=["open", "click"], description=description)
+        command = CreateLoop(
+            account=self.account,
+            url=url,
+            settings=LoopSettings(triggers=("open", "click"), description=description),
+        )
         return self.api.client._create_loop(command)
 
     def _delivery(self, number: int, state: str, attempt: AttemptView) -> DeliveryView:

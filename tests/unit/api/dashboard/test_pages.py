@@ -77,9 +77,14 @@ def test_a_loop_is_made_with_all_that_the_form_says() -> None:
         answer = await visitor.post("/loops/new", **{**GOOD, **more, "format": "json"})
         (command,) = world.api.client.called(CreateLoop)
         assert answer.headers["location"].endswith("/verify?done=created")
-        assert (command.url, command.triggers, command.format) == ("https://n.example/hook", ["open", "click"], "json")
-        assert (command.tags, command.rate_limit, command.ordered) == (["spring", "shop", "new"], 2.5, True)
-        assert (command.max_concurrency, command.description) == (16, "Shop \nmore")
+        settings = command.settings
+        assert (command.url, settings.triggers, settings.format) == (
+            "https://n.example/hook",
+            ("open", "click"),
+            "json",
+        )
+        assert (settings.tags, settings.rate_limit, settings.ordered) == (("spring", "shop", "new"), 2.5, True)
+        assert (settings.max_concurrency, settings.description) == (16, "Shop \nmore")
 
     visit(scenario)
 

@@ -1,0 +1,129 @@
+"""Value types of a loop's settings: each checks values; the API, the command line and the form build on it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import isfinite
+from typing import Protocol
+
+from domain.validation import text_problem
+
+#: A JSON pointer, and what is wrong there.
+Problem = tuple[str, str]
+
+
+class SettingType(Protocol):
+    """The values that a setting may have."""
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        """Everything that is wrong with the value. `pointer` is the setting's."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One of a few names."""
+
+    names: tuple[str, ...]
+    #: The names that callers may choose in this version; the others exist in the contract only.
+    offered: tuple[str, ...]
+    #: The error for a name that is not offered. Empty if all names are.
+    not_offered: str = ""
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        if problem := _name_problem(value, self.names):
+            yield pointer, problem
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceList:
+    """At least one of a few names, each at most once."""
+
+    names: tuple[str, ...]
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        if not isinstance(value, list | tuple) or not value:
+            yield pointer, f"must be a list of at least one of {', '.join(self.names)}"
+            return
+        for n, item in enumerate(value):
+            problem = _name_problem(item, self.names)
+            if problem is None and item in value[:n]:
+                problem = "is in the list twice"
+            if problem:
+                yield f"{pointer}/{n}", problem
+
+
+@dataclass(frozen=True, slots=True)
+class TextList:
+    """At most so many short texts."""
+
+    max_items: int
+    max_chars: int
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        if not isinstance(value, list | tuple):
+            yield pointer, "must be a list of strings"
+        elif len(value) > self.max_items:
+            yield pointer, f"must hold at most {self.max_items} items"
+        else:
+            for n, item in enumerate(value):
+                if problem := text_problem(item, self.max_chars):
+                    yield f"{pointer}/{n}", problem
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A number per second above 0, or None for no limit."""
+
+    #: What is counted, in the plural.
+    unit: str
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        if value is None:
+            return
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number and isfinite(value) and value > 0):  # type: ignore[arg-type, operator]
+            yield pointer, f"must be a number of {self.unit} a second above 0, or null for no limit"
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """A whole number in a range."""
+
+    lowest: int
+    highest: int
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if not (is_whole and self.lowest <= value <= self.highest):  # type: ignore[operator]
+            yield pointer, f"must be a whole number from {self.lowest} to {self.highest}"
+
+
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """True or false."""
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        if not isinstance(value, bool):
+            yield pointer, "must be true or false"
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of any number of lines, possibly empty."""
+
+    max_chars: int
+
+    def problem(self, value: object) -> str | None:
+        """What is wrong with the text, or None."""
+        return text_problem(value, self.max_chars, min_chars=0, lines=True)
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        if problem := self.problem(value):
+            yield pointer, problem
+
+
+def _name_problem(value: object, names: tuple[str, ...]) -> str | None:
+    is_known = isinstance(value, str) and value in names
+    return None if is_known else f"must be one of {', '.join(names)}"
