@@ -128,8 +128,8 @@ class LoopBacklog(NamedTuple):
     oldest_due_ms: int | None
 
 
-class Lanes(Protocol):
-    """The way from enrichment to the feedback loops."""
+class LoopNotifier(Protocol):
+    """Notifies feedback loops of new deliveries."""
 
     def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
         """Hands recorded deliveries to a loop at once; never blocks, may drop them (the outbox has them)."""

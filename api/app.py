@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from actors.client import Client
+from actors.gateway.client import Client
 from actors.metrics.registry import Registry
 from actors.version import VERSION
 from api.dashboard.asgi import Dashboard

@@ -17,8 +17,8 @@ from actors.commands.command import Command
 from domain.errors import InvalidInput
 
 
-class Kind(IntEnum):
-    """What a front end asks of its gateway, and the gateway of an enricher."""
+class GatewayFrame(IntEnum):
+    """Kinds of frames from a front end to its gateway. The gateway passes `INTAKE` on to an enricher."""
 
     INTAKE = 10
     CALL = 11

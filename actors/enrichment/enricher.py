@@ -12,7 +12,7 @@ from actors.enrichment.hits import Enriched, enrich_hits
 from actors.enrichment.routing_index import RouteIndex
 from actors.ledger.port import LedgerReader
 from actors.metrics.instruments import EnrichmentInstruments
-from actors.ports import Lanes, LedgerWriter
+from actors.ports import LedgerWriter, LoopNotifier
 from actors.tracing.spans import Span, Traces
 from actors.version import VERSION
 from domain.delivery import OfferedDelivery
@@ -42,13 +42,13 @@ class Enricher:
         self,
         ledger: LedgerWriter,
         reader: LedgerReader,
-        lanes: Lanes,
+        loops: LoopNotifier,
         instruments: EnrichmentInstruments | None = None,
         traces: Traces | None = None,
     ) -> None:
         self._ledger = ledger
         self._reader = reader
-        self._lanes = lanes
+        self._loops = loops
         self._instruments = instruments or EnrichmentInstruments()
         self._traces = traces
         self._routes = RouteIndex(RoutingTable(-1, []))
@@ -134,11 +134,11 @@ class Enricher:
                 )
         for loop_no, deliveries in offers.items():
             if loop_id := self._routes.loop_id(loop_no):  # else it was deleted meanwhile
-                self._lanes.offer(loop_id, deliveries)
+                self._loops.offer(loop_id, deliveries)
         if recorded.duplicates:
             self._nudge([events[n].event_id for n in recorded.duplicates])
 
     def _nudge(self, event_ids: Sequence[bytes]) -> None:
         for loop_no in self._reader.loops_owed(event_ids):
             if loop_id := self._routes.loop_id(loop_no):
-                self._lanes.nudge(loop_id)
+                self._loops.nudge(loop_id)

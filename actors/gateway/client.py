@@ -1,45 +1,71 @@
-"""The front end's way to the actors: a link to the gateway's Unix socket."""
+"""Client interface of the API to the actors, and its implementation on the gateway's Unix socket."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
-from typing import Final, TypeVar, cast
+from collections.abc import Callable
+from typing import Final, Protocol, TypeVar, cast
 
-from actors.commands import protocol as wire
+from actors.commands import protocol
 from actors.commands.command import Command
 from actors.commands.intake import encode_batch
-from actors.ipc.connection import Link
+from actors.commands.protocol import GatewayFrame
+from actors.ipc.connection import Connection
 from actors.ipc.frames import FrameProtocol
 
 R = TypeVar("R")
 
-#: Longer than the longest command: a verification that waits for two time-outs and a DNS one.
+#: Longer than the longest command: a verification that waits for two HTTP time-outs and one of DNS.
 CALL_TIMEOUT_S: Final = 60.0
 INTAKE_TIMEOUT_S: Final = 30.0
 
 
+class Client(Protocol):
+    """The API's way to the actors."""
+
+    async def call(self, command: Command[R]) -> R:
+        """Carries the command out.
+
+        Raises:
+            FeedbackLoopsError: any error of `domain.errors`; `Unavailable` when the actors cannot be reached.
+        """
+        ...
+
+    async def record_intake(self, entries: list[bytes]) -> None:
+        """Hands over at most 256 encoded entries (`actors.commands.intake`); returns when they are in the ledger.
+
+        Sending the same entries again stores nothing twice.
+
+        Raises:
+            InvalidInput: one of the entries is broken, and nothing was recorded.
+            UnknownIntake: all were recorded except those at the error's positions.
+            FeedbackLoopsError: they may or may not be in the ledger; send them again.
+        """
+        ...
+
+
 class GatewayClient:
-    """Implements `actors.client.Client`. Any number of calls are under way; their answers come in any order."""
+    """A `Client` with any number of calls in flight."""
 
     def __init__(self, socket_path: str) -> None:
-        async def connect(protocol: Callable[[], FrameProtocol]) -> None:
-            await asyncio.get_running_loop().create_unix_connection(protocol, socket_path)
+        async def connect(make_protocol: Callable[[], FrameProtocol]) -> None:
+            await asyncio.get_running_loop().create_unix_connection(make_protocol, socket_path)
 
-        self._link = Link("the gateway to the actors", connect)
+        self._connection = Connection("the gateway to the actors", connect)
 
     async def start(self) -> None:
-        """Does nothing: the link connects when it is needed."""
+        """Does nothing: the connection is opened when it is needed."""
 
     async def close(self) -> None:
-        """Closes the socket. What is under way fails with `Unavailable`."""
-        await self._link.close()
+        """Closes the socket. Calls in flight fail with `Unavailable`."""
+        await self._connection.close()
 
     async def call(self, command: Command[R]) -> R:
         """See `Client.call`."""
-        answer = await self._link.ask(wire.Kind.CALL, wire.call_body(command), CALL_TIMEOUT_S)
-        return cast(R, wire.read_answer(command, answer))
+        body = protocol.call_body(command)
+        answer = await self._connection.request(GatewayFrame.CALL, body, CALL_TIMEOUT_S)
+        return cast(R, protocol.read_answer(command, answer))
 
-    async def record_intake(self, entries: Sequence[bytes]) -> None:
+    async def record_intake(self, entries: list[bytes]) -> None:
         """See `Client.record_intake`."""
-        await self._link.ask(wire.Kind.INTAKE, encode_batch(entries), INTAKE_TIMEOUT_S)
+        await self._connection.request(GatewayFrame.INTAKE, encode_batch(entries), INTAKE_TIMEOUT_S)

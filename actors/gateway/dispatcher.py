@@ -1,32 +1,71 @@
-"""What the gateway answers: intake goes to enrichment, commands to the service."""
+"""Dispatcher of the gateway: passes the intake to the enrichers, and commands to the application."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from typing import Any
+import itertools
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple
 
-from actors.commands import protocol as wire
+from actors.commands import protocol
 from actors.commands.command import Command
+from actors.commands.protocol import GatewayFrame
+from actors.ipc.pool import ConnectionPool
+from domain.errors import Unavailable
 
 RecordIntake = Callable[[bytes], Awaitable[None]]
-Handle = Callable[[Command[Any]], Awaitable[object]]
+CarryOut = Callable[[Command[Any]], Awaitable[object]]
 
 
-class Gateway:
-    """Answers the frames of `actors.commands.protocol`.
+class EnricherBalancer:
+    """Sends each batch of the intake to the next enricher in turn. The front end repeats a batch that fails."""
 
-    Args:
-        record_intake: takes the body of an `INTAKE` frame; returns when its entries are in the ledger.
-        handle: carries a command out.
+    def __init__(self, pool: ConnectionPool, names: Sequence[str]) -> None:
+        self._pool = pool
+        self._next = itertools.cycle(names)
+
+    async def record(self, batch: bytes) -> None:
+        """Returns when the entries of a batch (`actors.commands.intake`) are in the ledger."""
+        await self._pool.request(next(self._next), GatewayFrame.INTAKE, batch)
+
+
+class _Routes(NamedTuple):
+    record_intake: RecordIntake
+    carry_out: CarryOut
+
+
+class Dispatcher:
+    """Answers the frames of `actors.commands.protocol`: *starting* until `open` is called, then *open*.
+
+    While it is starting, every request fails with the reason why the gateway is not ready.
     """
 
-    def __init__(self, record_intake: RecordIntake, handle: Handle) -> None:
-        self._record_intake = record_intake
-        self._handle = handle
+    def __init__(self, waiting_for: str) -> None:
+        self._waiting_for = waiting_for
+        self._routes: _Routes | None = None
 
-    async def answer(self, kind: int, body: bytes) -> bytes:
-        """The `Answer` of a `FrameServer`."""
-        if kind == wire.Kind.INTAKE:
-            await self._record_intake(body)
+    def wait_for(self, waiting_for: str) -> None:
+        """Changes the reason why the gateway is not ready, in words for people."""
+        self._waiting_for = waiting_for
+
+    def open(self, record_intake: RecordIntake, carry_out: CarryOut) -> None:
+        """Starts to answer.
+
+        Args:
+            record_intake: returns when the entries of a batch are in the ledger.
+            carry_out: carries a command out and returns its answer.
+        """
+        self._routes = _Routes(record_intake, carry_out)
+
+    async def handle(self, kind: int, body: bytes) -> bytes:
+        """The `Handler` of a `FrameServer`.
+
+        Raises:
+            Unavailable: the gateway is starting.
+            FeedbackLoopsError: the enricher's or the command's.
+        """
+        if self._routes is None:
+            raise Unavailable(self._waiting_for)
+        if kind == GatewayFrame.INTAKE:
+            await self._routes.record_intake(body)
             return b""
-        return wire.answer_body(await self._handle(wire.read_call(body)))
+        return protocol.answer_body(await self._routes.carry_out(protocol.read_call(body)))

@@ -1,4 +1,4 @@
-"""The asking end of frames: one connection, opened when it is needed and again whenever it broke."""
+"""Client connection for frames: opened on first use, and opened again after it was lost."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import Final
 from actors.ipc import frames
 from domain.errors import FeedbackLoopsError, Unavailable
 
-#: How long a request waits for a process that is being restarted before it gives up.
+#: How long a request waits for a process that is being restarted.
 PATIENCE_S: Final = 2.0
 RECONNECT_S: Final = 0.05
-#: What is told to a process that does not take it now is kept up to this size, and dropped beyond.
+#: Messages to a process that does not accept them are kept up to this size, and dropped beyond it.
 MAX_UNSENT_BYTES: Final = 4 * 1024 * 1024
 
-#: Opens a connection for the protocol that it is given. Raises OSError or an error of `domain.errors`.
+#: Opens a connection for the given protocol. Raises OSError or an error of `domain.errors`.
 Connect = Callable[[Callable[[], frames.FrameProtocol]], Awaitable[None]]
 
 
-class Link:
-    """A way to another process. Any number of requests are under way at once.
+class Connection:
+    """A connection to another process, with any number of requests in flight.
 
     Args:
-        name: for messages to people.
-        connect: opens a connection; asked anew each time, so it may lead elsewhere.
-        token: what to say first, see `FrameServer`.
+        name: of the other process, for messages to people.
+        connect: opens a connection; called again after each loss, so it may lead elsewhere.
+        token: sent first, see `FrameServer`.
     """
 
     def __init__(self, name: str, connect: Connect, token: bytes | None = None) -> None:
@@ -39,15 +39,16 @@ class Link:
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._protocol: frames.FrameProtocol | None = None
         self._connecting: asyncio.Task[frames.FrameProtocol] | None = None
-        self._untold: deque[tuple[int, bytes]] = deque()
-        self._untold_bytes = 0
+        #: Messages that wait for the connection.
+        self._unsent: deque[tuple[int, bytes]] = deque()
+        self._unsent_bytes = 0
         self._is_closed = False
 
-    async def ask(self, kind: int, body: bytes, timeout_s: float) -> bytes:
-        """Sends a request and gives its answer's body.
+    async def request(self, kind: int, body: bytes, timeout_s: float) -> bytes:
+        """Sends a request and returns the body of its answer.
 
         Raises:
-            FeedbackLoopsError: the other end's own; or `Unavailable`, saying whether the request may have run.
+            FeedbackLoopsError: the other end's; or `Unavailable`, which says whether the request may have run.
         """
         try:
             protocol = self._protocol
@@ -56,7 +57,7 @@ class Link:
                     protocol = await self._connected()
         except TimeoutError:
             raise Unavailable(f"{self._name} is away; it is being restarted, try again shortly") from None
-        if not protocol.is_open:  # it was lost before this task had its turn: nobody would ever answer
+        if not protocol.is_open:  # lost while this task waited for its turn: no answer would ever come
             raise Unavailable(f"{self._name} went away")
         request_id = next(self._ids)
         answer: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
@@ -71,18 +72,18 @@ class Link:
         finally:
             self._waiting.pop(request_id, None)
 
-    def tell(self, kind: int, body: bytes) -> None:
-        """Sends what wants no answer; never blocks. It may be lost, or dropped when too much is unsent."""
+    def send(self, kind: int, body: bytes) -> None:
+        """Sends a message that gets no answer. Never blocks; drops the message if too much is unsent."""
         if self._protocol is not None:
             if self._protocol.unsent_bytes < MAX_UNSENT_BYTES:
                 self._protocol.send(kind, 0, body)
-        elif self._untold_bytes < MAX_UNSENT_BYTES:
-            self._untold.append((kind, body))
-            self._untold_bytes += len(body)
-            self._begin_to_connect()
+        elif self._unsent_bytes < MAX_UNSENT_BYTES:
+            self._unsent.append((kind, body))
+            self._unsent_bytes += len(body)
+            self._start_connecting()
 
     async def close(self) -> None:
-        """Ends the connection; requests under way fail with `Unavailable`."""
+        """Closes the connection; requests in flight fail with `Unavailable`."""
         self._is_closed = True
         if self._connecting is not None:
             self._connecting.cancel()
@@ -92,9 +93,9 @@ class Link:
         self._lost()
 
     async def _connected(self) -> frames.FrameProtocol:
-        return await asyncio.shield(self._begin_to_connect())
+        return await asyncio.shield(self._start_connecting())
 
-    def _begin_to_connect(self) -> asyncio.Task[frames.FrameProtocol]:
+    def _start_connecting(self) -> asyncio.Task[frames.FrameProtocol]:
         if self._connecting is None or self._connecting.done():
             self._connecting = asyncio.create_task(self._keep_connecting(), name=f"connect to {self._name}")
         return self._connecting
@@ -107,20 +108,20 @@ class Link:
             except (OSError, FeedbackLoopsError):
                 await asyncio.sleep(RECONNECT_S)
                 continue
-            if not protocol.is_open:  # it was accepted, and ended at once
+            if not protocol.is_open:  # accepted, then closed at once
                 continue
             if self._token is not None:
                 protocol.send(frames.HELLO, 0, self._token)
             self._protocol = protocol
-            self._tell_untold(protocol)
+            self._send_unsent(protocol)
             return protocol
-        raise Unavailable(f"the link to {self._name} is closed")
+        raise Unavailable(f"the connection to {self._name} is closed")
 
-    def _tell_untold(self, protocol: frames.FrameProtocol) -> None:
-        for kind, body in self._untold:
+    def _send_unsent(self, protocol: frames.FrameProtocol) -> None:
+        for kind, body in self._unsent:
             protocol.send(kind, 0, body)
-        self._untold.clear()
-        self._untold_bytes = 0
+        self._unsent.clear()
+        self._unsent_bytes = 0
 
     def _on_frame(self, kind: int, request_id: int, body: bytes) -> None:
         waiting = self._waiting.get(request_id)

@@ -1,9 +1,9 @@
-"""Frames: requests and answers between processes, over a stream socket, any number of them under way at once.
+"""Frames: requests and answers between processes over a stream socket, with any number of requests in flight.
 
     frame = length of the body (4 bytes, little endian) · kind (1) · request id (8) · body
 
-A request's answer bears its id and is of kind `OK` or `ERROR`; a request with id 0 wants no answer. What other kinds
-there are is between the two ends.
+The answer to a request has the same request id and the kind `OK` or `ERROR`; a request with id 0 gets no answer. The
+two ends agree on all other kinds.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ HEADER: Final = struct.Struct("<IBQ")
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 OK: Final = 0
 ERROR: Final = 1
-#: What a client says first where the socket is not guarded by file permissions.
+#: The client's first frame on a socket that file permissions do not guard.
 HELLO: Final = 2
-#: Seconds without a sign of life after which a connection over the network is given up.
+#: Seconds without a sign of life after which a network connection is closed.
 SILENCE_S: Final = 5
 
 OnFrame = Callable[[int, int, bytes], None]
 
 
 def frame_bytes(kind: int, request_id: int, body: bytes) -> bytes:
-    """The frame as it goes over the socket."""
+    """The frame as sent over the socket."""
     return HEADER.pack(len(body), kind, request_id) + body
 
 
@@ -42,13 +42,13 @@ def error_body(error: FeedbackLoopsError) -> bytes:
 
 
 def read_error(body: bytes) -> FeedbackLoopsError:
-    """The error of an `ERROR` body."""
+    """The error in the body of an `ERROR` frame."""
     name, args = msgspec.json.decode(body)
     return from_wire(name, args)
 
 
-def _notice_silence(transport: asyncio.BaseTransport) -> None:
-    """A machine that is lost says nothing: TCP alone would go on for a quarter of an hour as if it were there."""
+def _detect_silence(transport: asyncio.BaseTransport) -> None:
+    """Sets keep-alive and time-outs on a TCP socket: by default TCP takes 15 minutes to notice a lost machine."""
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in {socket.AF_INET, socket.AF_INET6} or sys.platform != "linux":
         return
@@ -60,7 +60,7 @@ def _notice_silence(transport: asyncio.BaseTransport) -> None:
 
 
 class FrameProtocol(asyncio.Protocol):
-    """Cuts what arrives into frames. `on_frame` gets kind, request id and body of each; `on_lost` hears the end."""
+    """Splits a stream into frames. Calls `on_frame` with kind, request id and body, and `on_lost` at the end."""
 
     def __init__(self, on_frame: OnFrame, on_lost: Callable[[], None]) -> None:
         self._on_frame = on_frame
@@ -72,7 +72,7 @@ class FrameProtocol(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast(asyncio.Transport, transport)
-        _notice_silence(transport)
+        _detect_silence(transport)
 
     def data_received(self, data: bytes) -> None:
         buffer = self._buffer
@@ -97,7 +97,7 @@ class FrameProtocol(asyncio.Protocol):
     def resume_writing(self) -> None:
         self._may_write.set()
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  why it ended changes nothing
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the reason changes nothing
         self._transport = None
         self._may_write.set()
         self._on_lost()
@@ -108,19 +108,18 @@ class FrameProtocol(asyncio.Protocol):
 
     @property
     def unsent_bytes(self) -> int:
-        """What the other end has not taken yet."""
+        """Bytes that the other end has not accepted yet."""
         return self._transport.get_write_buffer_size() if self._transport is not None else 0
 
     def send(self, kind: int, request_id: int, body: bytes) -> None:
-        """Sends a frame, unless the connection has ended."""
+        """Sends a frame, unless the connection is closed."""
         if self._transport is not None:
             self._transport.write(frame_bytes(kind, request_id, body))
 
     async def drained(self) -> None:
-        """Returns when the other end takes frames."""
+        """Returns when the other end accepts frames."""
         await self._may_write.wait()
 
     def close(self) -> None:
-        """Ends the connection."""
         if self._transport is not None:
             self._transport.close()

@@ -1,4 +1,4 @@
-"""The answering end of frames."""
+"""Server for frames: answers each request when its work is done."""
 
 from __future__ import annotations
 
@@ -11,72 +11,94 @@ from typing import Final
 
 from actors.ipc import frames
 from domain.errors import DomainError, FeedbackLoopsError, Overloaded, Unavailable
+from domain.key_derivation import derive
 
 log = logging.getLogger(__name__)
 
-#: Requests that one client may have under way.
-MAX_UNDER_WAY: Final = 512
+#: Requests that one client may have in flight.
+MAX_IN_FLIGHT: Final = 512
 
-Answer = Callable[[int, bytes], Awaitable[bytes]]
+#: Carries out a request, given its kind and body, and returns the body of the answer.
+Handler = Callable[[int, bytes], Awaitable[bytes]]
+
+
+def connection_token(master_key: bytes) -> bytes:
+    """The first thing that actors send each other: every program on the machine can reach their ports."""
+    return derive(master_key, "actor-links", 32)
 
 
 class FrameServer:
-    """Answers each request when its work is done, in whatever order that is.
+    """Answers requests in whatever order their work is done.
 
     Args:
-        answer: carries out a request of a kind with a body, and gives the answer's body. Errors of `domain.errors`
-            reach the client as they are; any other is logged, and is `Unavailable` to the client.
-        token: what clients must say first; None where file permissions guard the socket.
+        handler: its errors of `domain.errors` reach the client unchanged; others are logged, and the client gets
+            `Unavailable`.
+        token: what clients must send first; None where file permissions guard the socket.
     """
 
-    def __init__(self, answer: Answer, token: bytes | None = None) -> None:
-        self._answer = answer
+    def __init__(self, handler: Handler, token: bytes | None = None) -> None:
+        self._handler = handler
         self._token = token
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._connections: set[frames.FrameProtocol] = set()
+        self._clients: set[frames.FrameProtocol] = set()
 
     async def listen_at(self, path: Path) -> None:
-        """Listens on a Unix socket, open to its owner alone."""
+        """Listens on a Unix socket that only its owner can open."""
         await asyncio.to_thread(path.unlink, missing_ok=True)
-        self._server = await asyncio.get_running_loop().create_unix_server(self._connection, path)
+        self._server = await asyncio.get_running_loop().create_unix_server(self._accept, path)
         await asyncio.to_thread(path.chmod, 0o600)
 
     async def listen_on(self, host: str) -> tuple[str, int]:
-        """Listens on a free TCP port of `host`, and gives both."""
-        self._server = await asyncio.get_running_loop().create_server(self._connection, host, 0)
+        """Listens on a free TCP port of `host`, and returns both."""
+        self._server = await asyncio.get_running_loop().create_server(self._accept, host, 0)
         return host, self._server.sockets[0].getsockname()[1]
 
     async def stop(self, drain_s: float) -> None:
-        """Takes no more connections, waits up to `drain_s` for what is under way, and ends all connections."""
+        """Accepts no more connections, waits up to `drain_s` for requests in flight, and closes all connections."""
         if self._server is not None:
             self._server.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=drain_s)
-        for connection in list(self._connections):
-            connection.close()
+        for client in list(self._clients):
+            client.close()
 
-    def _connection(self) -> frames.FrameProtocol:
-        protocol = _Connection(self._answer, self._token, self._tasks, self._connections).protocol
-        self._connections.add(protocol)
+    def _accept(self) -> frames.FrameProtocol:
+        protocol = _Client(self._handler, self._token, self._tasks, self._clients).protocol
+        self._clients.add(protocol)
         return protocol
 
 
-class _Connection:
-    """One client."""
+class Listener:
+    """An actor's frame server on TCP, opened when its address is first asked for."""
+
+    def __init__(self, handler: Handler, token: bytes, host: str) -> None:
+        self._server = FrameServer(handler, token)
+        self._host = host
+        self._address: asyncio.Task[tuple[str, int]] | None = None
+
+    async def address(self) -> tuple[str, int]:
+        """Host and port."""
+        if self._address is None:
+            self._address = asyncio.create_task(self._server.listen_on(self._host))
+        return await asyncio.shield(self._address)
+
+
+class _Client:
+    """The server's end of one connection."""
 
     def __init__(
         self,
-        answer: Answer,
+        handler: Handler,
         token: bytes | None,
         tasks: set[asyncio.Task[None]],
-        connections: set[frames.FrameProtocol],
+        clients: set[frames.FrameProtocol],
     ) -> None:
-        self.protocol = frames.FrameProtocol(self._on_frame, lambda: connections.discard(self.protocol))
-        self._answer = answer
+        self.protocol = frames.FrameProtocol(self._on_frame, lambda: clients.discard(self.protocol))
+        self._handler = handler
         self._token = token
         self._tasks = tasks
-        self._under_way = 0
+        self._in_flight = 0
 
     def _on_frame(self, kind: int, request_id: int, body: bytes) -> None:
         if self._token is not None:
@@ -84,32 +106,30 @@ class _Connection:
                 self.protocol.close()
                 return
             self._token = None
-        elif self._under_way >= MAX_UNDER_WAY:
-            self._reply(request_id, frames.ERROR, frames.error_body(Overloaded("too many requests under way")))
+        elif self._in_flight >= MAX_IN_FLIGHT:
+            self._reply(request_id, frames.ERROR, frames.error_body(Overloaded("too many requests in flight")))
         else:
-            self._under_way += 1
+            self._in_flight += 1
             task = asyncio.create_task(self._carry_out(kind, request_id, body))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
     async def _carry_out(self, kind: int, request_id: int, body: bytes) -> None:
         try:
-            answer = await self._answer(kind, body)
+            answer = await self._handler(kind, body)
         except FeedbackLoopsError as exc:
-            if not isinstance(exc, DomainError | Unavailable):  # whoever found another process away has logged it
+            if not isinstance(exc, DomainError | Unavailable):  # the process that found another one away logged it
                 facts = {"action": "request_failed", "kind": kind, "error": f"{type(exc).__name__}: {exc}"}
-                log.warning("a request failed", extra=facts)
+                log.warning("request failed", extra=facts)
             self._reply(request_id, frames.ERROR, frames.error_body(exc))
         except Exception:
-            log.exception(
-                "a request failed in a way nobody thought of", extra={"action": "request_failed", "kind": kind}
-            )
-            error = Unavailable("something went wrong inside the service; its log says what", True)
+            log.exception("unhandled error in request", extra={"action": "request_failed", "kind": kind})
+            error = Unavailable("something went wrong inside the service; see its log", True)
             self._reply(request_id, frames.ERROR, frames.error_body(error))
         else:
             self._reply(request_id, frames.OK, answer)
         finally:
-            self._under_way -= 1
+            self._in_flight -= 1
 
     def _reply(self, request_id: int, kind: int, body: bytes) -> None:
         if request_id:

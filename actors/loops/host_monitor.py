@@ -1,4 +1,4 @@
-"""What the supervisor knows of one process that holds loops, and how it gives it orders."""
+"""Failure detector for one loop host: whether it is up, what it holds, and the orders to it."""
 
 from __future__ import annotations
 
@@ -6,155 +6,158 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-from actors.loops.loop_host import Order, Standing
-from actors.loops.placement import Node, Place, own_loop
+from actors.actor_names import own_loop
+from actors.loops.orders import HostStatus, Order
+from actors.loops.placement import NodeCapacity, Slot
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
-#: A place that does not answer is asked again after this.
+#: Pause before a host that does not answer is asked again.
 RETRY_S: Final = 0.2
-#: One that has not answered for so long hangs: it is killed, and Ray starts it anew.
+#: A host that has not answered for this long hangs: it is killed, and Ray restarts it.
 HANGS_S: Final = 30.0
-#: One that is being started is given longer, on a machine that has much to do.
+#: The same for a host that is starting, which takes longer on a busy machine.
 STARTS_S: Final = 120.0
 
 
-class Launcher(Protocol):
-    """Starts and ends places, and speaks to them. Errors are those of `domain.errors`."""
+class HostLauncher(Protocol):
+    """Starts and ends loop hosts, and calls them. Raises errors of `domain.errors`."""
 
-    def found(self) -> Iterable[str]:
-        """Names of the places that there are, whoever started them."""
+    def running(self) -> Iterable[str]:
+        """Names of the hosts that exist, whoever started them."""
         ...
 
-    def nodes(self) -> list[Node]:
-        """The machines that there are now."""
+    def nodes(self) -> list[NodeCapacity]:
+        """The machines that are alive now."""
         ...
 
     async def start(self, name: str, node: str) -> None:
-        """Has a place started, unless it is there; does not wait until it answers."""
+        """Starts a host unless it exists; returns before the host answers."""
         ...
 
     async def restart(self, name: str) -> None:
-        """Kills a place, that Ray starts it anew."""
+        """Kills a host, so that Ray restarts it."""
         ...
 
     async def end(self, name: str) -> None:
-        """Lets a place record what it has in hand, then ends it for good."""
+        """Lets a host record its finished deliveries, then ends it for good."""
         ...
 
-    async def standing(self, name: str, order: Order) -> Standing:
-        """What the place is and holds; from now on it takes no order older than this one."""
+    async def status(self, name: str, order: Order) -> HostStatus:
+        """Asks for the host's status; afterwards the host accepts no older order than this one."""
         ...
 
-    async def outlast(self, name: str, life: str) -> None:
-        """Returns when that life of a place is over, or may be."""
+    async def wait_for_end(self, name: str, incarnation: str) -> None:
+        """Returns when that incarnation of a host has ended, or may have."""
         ...
 
-    async def take(self, name: str, order: Order, loop_ids: Sequence[str]) -> None:
-        """Has a place hold these loops too."""
+    async def assign(self, name: str, order: Order, loop_ids: Sequence[str]) -> None:
+        """Adds loops to a host."""
         ...
 
-    async def let_go(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
-        """Has a place let go of loops; gives those that it does not hold any more."""
+    async def release(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
+        """Removes loops from a host, and returns those that it does not hold any more."""
         ...
 
 
-class Known(NamedTuple):
-    """The last that a place said of itself."""
+class HostMonitor:
+    """Tracks whether a host is up and which loops it holds.
 
-    life: str
-    node: str
-
-
-class PlaceKeeper:
-    """Knows whether a place is up and what it holds.
-
-    When an order fails it is not known what became of it: the place is asked what it holds, and takes from then on none
-    that was overtaken. `on_change` is told when it has answered or went away.
+    After a failed order nobody knows whether the host carried it out. The monitor then asks for the status, after which
+    the host refuses orders that were overtaken.
     """
 
     def __init__(
-        self, name: str, launcher: Launcher, supervisor: str, on_change: Callable[[], None], *, is_unknown: bool
+        self, name: str, launcher: HostLauncher, supervisor: str, on_change: Callable[[], None], *, is_unknown: bool
     ) -> None:
-        """`is_unknown`: it was there before, so it may hold loops. `supervisor`: the supervisor's life."""
+        """Starts to know nothing about the host.
+
+        Args:
+            name: the host's.
+            launcher: calls the host.
+            supervisor: the supervisor's incarnation.
+            on_change: called when the host has answered or gone away.
+            is_unknown: the host existed before, so it may hold loops.
+        """
         self.name = name
         self._launcher = launcher
         self._supervisor = supervisor
         self._on_change = on_change
-        #: Whether it may hold loops that it has not told of.
+        #: Whether it may hold loops that it has not reported yet.
         self.is_unknown = is_unknown
         #: Whether it has never answered yet.
         self.is_starting = True
         self.is_up = False
-        self._known = Known("", "")
-        #: One of its own has its loop, if it has any.
+        self._incarnation = ""
+        self._node = ""
+        #: The actor of a single loop can hold no other.
         self._loops = {loop_id for loop_id in [own_loop(name)] if loop_id and is_unknown}
-        #: Given to it, by the turn of the order that is under way; and by orders that failed since it was asked last.
-        self._giving: dict[int, Sequence[str]] = {}
+        #: Loops of the assignments in flight, by sequence number; and of those that failed since the last status.
+        self._assigning: dict[int, Sequence[str]] = {}
         self._doubtful: set[str] = set()
-        self._turn = 0
+        self._sequence = 0
         self._doubt = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def place(self) -> Place:
-        return Place(self.name, self.is_up, self._loops, self._known.node)
+    def slot(self) -> Slot:
+        return Slot(self.name, self.is_up, self._loops, self._node)
 
     @property
     def loops(self) -> Collection[str]:
         return self._loops
 
     def start(self) -> None:
-        """Begins to watch the place, in the running event loop."""
-        self._task = asyncio.create_task(self._watch(), name=f"keep {self.name}")
+        """Starts to watch the host, in the running event loop."""
+        self._task = asyncio.create_task(self._watch(), name=f"monitor {self.name}")
 
     async def stop(self) -> None:
-        """Watches it no more, and takes it for away."""
+        """Stops watching, and counts the host as down."""
         self.is_up = False
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def take(self, loop_ids: Sequence[str]) -> None:
-        """Gives it loops, which it is taken to hold from now on.
+    async def assign(self, loop_ids: Sequence[str]) -> None:
+        """Adds loops, which count as held from now on.
 
         Raises:
-            FeedbackLoopsError: it may have taken them or not; it is being asked.
+            FeedbackLoopsError: the host may have accepted them or not; its status is requested.
         """
         order = self._order()
-        self._giving[order.turn] = loop_ids
+        self._assigning[order.sequence] = loop_ids
         self._loops.update(loop_ids)
         try:
-            await self._launcher.take(self.name, order, loop_ids)
+            await self._launcher.assign(self.name, order, loop_ids)
         except FeedbackLoopsError:
             self._doubtful.update(loop_ids)
-            self._be_in_doubt()
+            self._request_status()
             raise
         finally:
-            del self._giving[order.turn]
+            del self._assigning[order.sequence]
 
-    async def let_go(self, loop_ids: Sequence[str], drain_s: float) -> list[str]:
-        """Has it let go of loops, and gives those that it does not hold any more; see `LoopHost.let_go`.
+    async def release(self, loop_ids: Sequence[str], drain_s: float) -> list[str]:
+        """Removes loops, and returns those that the host does not hold any more; see `LoopHost.release`.
 
         Raises:
-            FeedbackLoopsError: it may have let go of them or not; it is being asked.
+            FeedbackLoopsError: the host may have released them or not; its status is requested.
         """
         try:
-            gone = await self._launcher.let_go(self.name, self._order(), loop_ids, drain_s)
+            released = await self._launcher.release(self.name, self._order(), loop_ids, drain_s)
         except FeedbackLoopsError:
-            self._be_in_doubt()
+            self._request_status()
             raise
-        self._loops.difference_update(gone)
-        return gone
+        self._loops.difference_update(released)
+        return released
 
     def _order(self) -> Order:
-        self._turn += 1
-        return Order(self._known.life, self._supervisor, self._turn)
+        self._sequence += 1
+        return Order(self._incarnation, self._supervisor, self._sequence)
 
-    def _be_in_doubt(self) -> None:
+    def _request_status(self) -> None:
         self.is_up = False
         self._doubt.set()
 
@@ -164,38 +167,35 @@ class PlaceKeeper:
             self._doubt.clear()
             doubtful, self._doubtful = self._doubtful, set()
             try:
-                standing = await self._launcher.standing(self.name, self._order())
+                status = await self._launcher.status(self.name, self._order())
             except FeedbackLoopsError as exc:
                 self._doubtful |= doubtful
                 if time.monotonic() - silent_since_s > (STARTS_S if self.is_starting else HANGS_S):
-                    facts = {"action": "place_hangs", "place": self.name, "error": str(exc)}
-                    log.warning("a process of loops hangs", extra=facts)
+                    facts = {"action": "host_hangs", "host": self.name, "error": str(exc)}
+                    log.warning("a loop host does not answer and is restarted", extra=facts)
                     await self._restart()
                     silent_since_s = time.monotonic()
                 await asyncio.sleep(RETRY_S)
                 continue
-            self._found(standing)
-            await self._lasts(standing.life)
+            self._update(status)
+            await self._wait_for_doubt_or_end()
             silent_since_s = time.monotonic()
 
-    def _found(self, standing: Standing) -> None:
-        if standing.life != self._known.life:
-            log.info(
-                "a process of loops is up",
-                extra={"action": "place_up", "place": self.name, "loops": len(standing.loops)},
-            )
-        self._known = Known(standing.life, standing.node)
-        # What was given to it after it was asked is not among what it told of.
-        self._loops = set(standing.loops).union(self._doubtful, *self._giving.values())
+    def _update(self, status: HostStatus) -> None:
+        if status.incarnation != self._incarnation:
+            facts = {"action": "host_up", "host": self.name, "loops": len(status.loops)}
+            log.info("a loop host is up", extra=facts)
+        self._incarnation, self._node = status.incarnation, status.node
+        # The status may be older than assignments that were sent after its request.
+        self._loops = set(status.loops).union(self._doubtful, *self._assigning.values())
         self.is_unknown = self.is_starting = False
         self.is_up = True
         self._on_change()
 
-    async def _lasts(self, life: str) -> None:
-        """Returns when it is to be asked again."""
+    async def _wait_for_doubt_or_end(self) -> None:
         ends = {
             asyncio.create_task(self._doubt.wait(), name="doubt"),
-            asyncio.create_task(self._launcher.outlast(self.name, life), name="outlast"),
+            asyncio.create_task(self._launcher.wait_for_end(self.name, self._incarnation), name="wait for end"),
         }
         try:
             await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
@@ -210,7 +210,5 @@ class PlaceKeeper:
         try:
             await self._launcher.restart(self.name)
         except FeedbackLoopsError as exc:
-            log.warning(
-                "a process of loops cannot be started anew",
-                extra={"action": "place_lost", "place": self.name, "error": str(exc)},
-            )
+            facts = {"action": "host_lost", "host": self.name, "error": str(exc)}
+            log.warning("a loop host cannot be restarted", extra=facts)

@@ -1,4 +1,4 @@
-"""Which process holds each loop: as the supervisor tells it, and as others know it from there."""
+"""Registry of which process holds each loop: the supervisor's log of locations, and the copies that follow it."""
 
 from __future__ import annotations
 
@@ -9,140 +9,142 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
+from actors.loops.broadcast import Broadcast
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
-#: Changes that are kept for those who follow; who is further behind gets the whole.
+#: Changes kept for followers; a follower that is further behind gets all locations.
 MAX_CHANGES: Final = 20_000
-#: How long a question for changes waits for one.
+#: How long a request for changes waits for one.
 WAIT_S: Final = 10.0
 RETRY_S: Final = 0.2
 
 
-class Changes(NamedTuple):
-    """What has changed since a version, or everything."""
+class LocationChanges(NamedTuple):
+    """The changes since a version, or all locations."""
 
-    #: Of the log: versions of another life mean nothing.
-    life: str
+    #: Of the log: versions of another incarnation mean nothing.
+    incarnation: str
     version: int
-    is_whole: bool
-    #: Loops by the name of the place that holds them; "": they are nowhere any more.
-    places: dict[str, list[str]]
+    is_complete: bool
+    #: Loops by the name of the process that holds them; "": no process does now.
+    locations: dict[str, list[str]]
 
 
-class PlacesLog:
-    """The place of each loop, with the changes in their order."""
+class LocationLog:
+    """The location of each loop, and the latest changes in order. Kept by the supervisor."""
 
-    def __init__(self, life: str) -> None:
-        self._life = life
-        self._places: dict[str, str] = {}
+    def __init__(self, incarnation: str) -> None:
+        self._incarnation = incarnation
+        self._locations: dict[str, str] = {}
         self._changes: deque[tuple[str, str]] = deque(maxlen=MAX_CHANGES)
         self._version = 0
-        self._is_open = False
-        self._changed = asyncio.Event()
+        self._is_published = False
+        self._changed = Broadcast()
 
     def get(self, loop_id: str) -> str | None:
-        """The name of the loop's place."""
-        return self._places.get(loop_id)
+        """Name of the process that holds the loop."""
+        return self._locations.get(loop_id)
 
-    def note(self, loop_ids: Iterable[str], name: str) -> None:
-        """Loops are there now; "": nowhere."""
+    def record(self, loop_ids: Iterable[str], name: str) -> None:
+        """Notes that these loops are in the process with this name; "": in none."""
         for loop_id in loop_ids:
-            if self._places.get(loop_id, "") == name:
+            if self._locations.get(loop_id, "") == name:
                 continue
             if name:
-                self._places[loop_id] = name
+                self._locations[loop_id] = name
             else:
-                del self._places[loop_id]
+                del self._locations[loop_id]
             self._changes.append((loop_id, name))
             self._version += 1
-        self._tell()
+        self._changed.notify()
 
-    def open(self) -> None:
-        """It is known where the loops are: from now on others are told."""
-        if not self._is_open:
-            self._is_open = True
-            self._tell()
+    def publish(self) -> None:
+        """Starts to answer followers, because the locations of all loops are known."""
+        if not self._is_published:
+            self._is_published = True
+            self._changed.notify()
 
-    def _tell(self) -> None:
-        changed, self._changed = self._changed, asyncio.Event()
-        changed.set()
-
-    async def since(self, life: str, version: int) -> Changes:
-        """What has changed since then, as soon as something has; after a while, nothing."""
+    async def since(self, incarnation: str, version: int) -> LocationChanges:
+        """The changes since a version, as soon as there are any; after `WAIT_S`, none."""
         try:
             async with asyncio.timeout(WAIT_S):
-                while not self._is_open or (life, version) == (self._life, self._version):
+                while not self._is_published or (incarnation, version) == (self._incarnation, self._version):
                     await self._changed.wait()
         except TimeoutError:
-            return Changes(life, version, is_whole=False, places={})
+            return LocationChanges(incarnation, version, is_complete=False, locations={})
         behind = self._version - version
-        if life != self._life or behind > len(self._changes):
-            return Changes(self._life, self._version, is_whole=True, places=_by_place(self._places.items()))
+        if incarnation != self._incarnation or behind > len(self._changes):
+            everything = _by_process(self._locations.items())
+            return LocationChanges(self._incarnation, self._version, is_complete=True, locations=everything)
         latest = islice(self._changes, len(self._changes) - behind, None)
-        return Changes(self._life, self._version, is_whole=False, places=_by_place(dict(latest).items()))
+        changed = _by_process(dict(latest).items())
+        return LocationChanges(self._incarnation, self._version, is_complete=False, locations=changed)
 
 
-def _by_place(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
+def _by_process(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for loop_id, name in pairs:
         found.setdefault(name, []).append(loop_id)
     return found
 
 
-class Places:
-    """A copy of the supervisor's log that follows it: late by milliseconds, and old while the supervisor is away.
+class LocationRegistry:
+    """Copy of the supervisor's log: milliseconds late, and stale while the supervisor is away.
 
-    Who acts by it may come to a place that holds the loop no more, and is told so or ignored there.
+    A location may be stale: the process then raises `Moved`, or ignores the message.
     """
 
-    def __init__(self, fetch: Callable[[str, int], Awaitable[Changes]], on_left: Callable[[str], None]) -> None:
-        """`fetch` is `PlacesLog.since`. `on_left` is told the names of places that no loop is at any more."""
+    def __init__(
+        self, fetch: Callable[[str, int], Awaitable[LocationChanges]], on_emptied: Callable[[str], None]
+    ) -> None:
+        """`fetch` is `LocationLog.since`. `on_emptied` gets the names of processes that hold no loop any more."""
         self._fetch = fetch
-        self._on_left = on_left
-        self._life = ""
+        self._on_emptied = on_emptied
+        self._incarnation = ""
         self._version = 0
-        self._places: dict[str, str] = {}
+        self._locations: dict[str, str] = {}
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins to follow, in the running event loop."""
-        self._task = asyncio.create_task(self._follow_forever(), name="follow-places")
+        """Starts to follow the log, in the running event loop."""
+        self._task = asyncio.create_task(self._follow_forever(), name="follow-locations")
 
     async def stop(self) -> None:
-        """Follows no more."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     def get(self, loop_id: str) -> str | None:
-        """The name of the loop's place, as far as is known."""
-        return self._places.get(loop_id)
+        """Name of the process that holds the loop, if known."""
+        return self._locations.get(loop_id)
 
     def counts(self) -> Counter[str]:
-        """How many loops each place holds, by its name, as far as is known."""
-        return Counter(self._places.values())
+        """Known number of loops in each process, by its name."""
+        return Counter(self._locations.values())
 
     async def _follow_forever(self) -> None:
         while True:
             try:
-                self._take(await self._fetch(self._life, self._version))
+                self._apply(await self._fetch(self._incarnation, self._version))
             except FeedbackLoopsError as exc:
-                log.info("it is not known now where loops are", extra={"action": "places_unknown", "error": str(exc)})
+                log.info(
+                    "locations of loops cannot be updated now", extra={"action": "locations_unknown", "error": str(exc)}
+                )
                 await asyncio.sleep(RETRY_S)
 
-    def _take(self, changes: Changes) -> None:
-        before = set(self._places.values())
-        if changes.is_whole:
-            self._places = {}
-        for name, loop_ids in changes.places.items():
+    def _apply(self, changes: LocationChanges) -> None:
+        before = set(self._locations.values())
+        if changes.is_complete:
+            self._locations = {}
+        for name, loop_ids in changes.locations.items():
             for loop_id in loop_ids:
                 if name:
-                    self._places[loop_id] = name
+                    self._locations[loop_id] = name
                 else:
-                    self._places.pop(loop_id, None)
-        self._life, self._version = changes.life, changes.version
-        if changes.places:
-            for name in before.difference(self._places.values()):
-                self._on_left(name)
+                    self._locations.pop(loop_id, None)
+        self._incarnation, self._version = changes.incarnation, changes.version
+        if changes.locations:
+            for name in before.difference(self._locations.values()):
+                self._on_emptied(name)

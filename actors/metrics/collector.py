@@ -37,7 +37,7 @@ FRESH_S: Final = 1.0
 class ActorClient(Protocol):
     """Calls actors by name."""
 
-    async def ask(self, name: str, method: str, *args: Any, timeout_s: float) -> Any:
+    async def call(self, name: str, method: str, *args: Any, timeout_s: float) -> Any:
         """Returns the method's value. Raises FeedbackLoopsError."""
         ...
 
@@ -128,7 +128,7 @@ class Collector:
                 if self._monotonic_s() - began_s > ROUND_S:
                     return
                 try:
-                    process: ProcessSnapshot = await self._actors.ask(name, "metrics", timeout_s=ANSWER_S)
+                    process: ProcessSnapshot = await self._actors.call(name, "metrics", timeout_s=ANSWER_S)
                     processes[name] = replace(process, snapshot=known_series(process.snapshot))
                 except (FeedbackLoopsError, AttributeError, TypeError) as exc:  # the last two: another version
                     facts = {"action": "actor_silent", "actor": name, "error": str(exc)}

@@ -1,6 +1,6 @@
-"""Every actor, as Ray runs it: thin shells that unpack, delegate to a plain core, and pack.
+"""Actor classes for Ray: thin shells that unpack, call a plain core, and pack.
 
-Ray runs the constructor again after any death of the process: it builds the core from the ledger.
+Ray runs the constructor again after any death of the process, and the core rebuilds itself from the ledger.
 """
 
 from __future__ import annotations
@@ -10,212 +10,201 @@ from typing import Any, Final
 
 import ray
 
+from actors.actor_names import own_loop
 from actors.commands.intake import read_batch
 from actors.commands.service import ClaimKey, KeepAnswer
 from actors.ledger.access.port import AccessChange
-from actors.loops.loop_host import Order, Standing
-from actors.loops.placement import own_loop
+from actors.loops.orders import HostStatus, Order
 from actors.metrics import catalogue
-from actors.ray_runtime import bootstrap, options, remote_ports
-from actors.ray_runtime.calls import Answer, answering
-from actors.ray_runtime.deployment import EDITION, Edition
-from actors.ray_runtime.remote_ports import Kind
+from actors.ray_runtime import options, remote_ports
+from actors.ray_runtime.bootstrap import ProcessContext
+from actors.ray_runtime.calls import Reply, reply_with
+from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
+from actors.ray_runtime.remote_ports import ActorFrame
 
-#: Of the processes of loops, above that of all others (`nice(1)`).
+#: Niceness of loop hosts, relative to the other processes.
 LOOP_NICENESS: Final = 5
 
 
 class Actor:
-    """What every actor of ours answers."""
+    """Methods of every actor."""
+
+    PROCESS: str
 
     def __init__(self, settings: dict[str, Any]) -> None:
-        self._edition: str = settings[EDITION]
+        self._deployment: str = settings[DEPLOYMENT]
+        self._context = ProcessContext.start(settings, self.PROCESS)
+        self._listener = self._context.listener(self._handle)
 
-    async def edition(self) -> Answer:
-        """The text of the `Edition` that it was started with, in the version that it runs."""
-        return Answer(Edition.running(self._edition))
+    async def _handle(self, kind: int, body: bytes) -> bytes:
+        """Answers a frame."""
+        raise NotImplementedError
+
+    async def deployment(self) -> Reply:
+        """The encoded `Deployment` that it was started with, with the version that it runs."""
+        return Reply(Deployment.running(self._deployment))
+
+    async def address(self) -> Reply:
+        return await reply_with(self._listener.address())
+
+    async def metrics(self) -> Reply:
+        return Reply(self._context.metrics_snapshot())
+
+    async def ping(self) -> Reply:
+        return Reply(None)
 
 
 class LedgerActor(Actor):
     """The only writer of the store. Each call and each frame is durable when it is answered."""
 
+    PROCESS = catalogue.LEDGER
+
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        bootstrap.begin(settings, catalogue.LEDGER)
-        self._core = bootstrap.ledger(settings)
-        self._retention = bootstrap.retention(settings, self._core)
+        self._core = self._context.ledger()
+        self._retention = self._context.retention(self._core)
         self._retention.start()
-        self._door = bootstrap.door(settings, self._answer)
 
-    async def _answer(self, kind: int, body: bytes) -> bytes:
-        if kind == Kind.RECORD_EVENTS:
-            return remote_ports.pack_recorded(await self._core.record_events(*remote_ports.unpack_events(body)))
+    async def _handle(self, kind: int, body: bytes) -> bytes:
+        if kind == ActorFrame.RECORD_EVENTS:
+            return remote_ports.pack(await self._core.record_events(*remote_ports.unpack_events(body)))
         await self._core.record_outcomes(*remote_ports.unpack_outcomes(body))
         return b""
 
-    async def address(self) -> Answer:
-        return await answering(self._door.address())
+    async def append(self, events: list[remote_ports.StoredTuple]) -> Reply:
+        return await reply_with(self._core.append(remote_ports.stored_events(events)))
 
-    async def append(self, events: list[remote_ports.StoredTuple]) -> Answer:
-        return await answering(self._core.append(remote_ports.stored_events(events)))
+    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> Reply:
+        return await reply_with(self._core.start_replay(loop_no, which, since_ms, until_ms))
 
-    async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> Answer:
-        return await answering(self._core.start_replay(loop_no, which, since_ms, until_ms))
+    async def advance_replay(self, replay_id: int, limit: int) -> Reply:
+        return await reply_with(self._core.advance_replay(replay_id, limit))
 
-    async def advance_replay(self, replay_id: int, limit: int) -> Answer:
-        return await answering(self._core.advance_replay(replay_id, limit))
+    async def cancel_replay(self, replay_id: int) -> Reply:
+        return await reply_with(self._core.cancel_replay(replay_id))
 
-    async def cancel_replay(self, replay_id: int) -> Answer:
-        return await answering(self._core.cancel_replay(replay_id))
+    async def retry_delivery(self, delivery_id: int) -> Reply:
+        return await reply_with(self._core.retry_delivery(delivery_id))
 
-    async def retry_delivery(self, delivery_id: int) -> Answer:
-        return await answering(self._core.retry_delivery(delivery_id))
+    async def claim_key(self, command: ClaimKey) -> Reply:
+        return await reply_with(self._core.claim_key(command))
 
-    async def claim_key(self, command: ClaimKey) -> Answer:
-        return await answering(self._core.claim_key(command))
+    async def keep_answer(self, command: KeepAnswer) -> Reply:
+        return await reply_with(self._core.keep_answer(command))
 
-    async def keep_answer(self, command: KeepAnswer) -> Answer:
-        return await answering(self._core.keep_answer(command))
+    async def change_access(self, change: AccessChange) -> Reply:
+        return await reply_with(self._core.change_access(change))
 
-    async def change_access(self, change: AccessChange) -> Answer:
-        return await answering(self._core.change_access(change))
+    async def ping(self) -> Reply:
+        return await reply_with(self._core.check())
 
-    async def metrics(self) -> Answer:
-        return Answer(bootstrap.metrics_snapshot(catalogue.LEDGER))
-
-    async def ping(self) -> Answer:
-        return await answering(self._core.check())
-
-    async def stop(self) -> Answer:
+    async def stop(self) -> Reply:
         await self._retention.stop()
-        return await answering(self._core.close())
+        return await reply_with(self._core.close())
 
 
 class SupervisorActor(Actor):
-    """Decides where loops live, and tells it."""
+    """Decides which process holds each loop, and publishes it."""
+
+    PROCESS = catalogue.SUPERVISOR
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        bootstrap.begin(settings, catalogue.SUPERVISOR)
 
         def create(name: str, node: str) -> Any:
-            kind = LoopHost if own_loop(name) is None else FeedbackLoop
-            return kind.options(**options.place(name, node)).remote(settings)
+            actor_class = REMOTE_LOOP_HOST if own_loop(name) is None else REMOTE_FEEDBACK_LOOP
+            return actor_class.options(**options.loop_host(name, node)).remote(settings)
 
-        self._core = bootstrap.supervisor(settings, create)
+        self._core = self._context.supervisor(create)
         self._core.start()
-        self._backlog = bootstrap.backlog_sampler(settings)
-        self._door = bootstrap.door(settings, self._answer)
+        self._backlog_sampler = self._context.backlog_sampler()
 
-    async def _answer(self, _kind: int, body: bytes) -> bytes:
-        return remote_ports.pack_changes(await self._core.places.since(*remote_ports.unpack_version(body)))
+    async def _handle(self, kind: int, body: bytes) -> bytes:  # noqa: ARG002  only one kind of frame comes here
+        return remote_ports.pack(await self._core.locations.since(*remote_ports.unpack_version(body)))
 
-    async def address(self) -> Answer:
-        return await answering(self._door.address())
+    async def locate(self, loop_id: str) -> Reply:
+        return await reply_with(self._core.locate(loop_id))
 
-    async def locate(self, loop_id: str) -> Answer:
-        return await answering(self._core.locate(loop_id))
+    async def replace(self, name: str) -> Reply:
+        return await reply_with(self._core.replace(name))
 
-    async def replace(self, name: str) -> Answer:
-        return await answering(self._core.replace(name))
+    async def remove(self, loop_id: str) -> Reply:
+        return await reply_with(self._core.remove(loop_id))
 
-    async def release(self, loop_id: str) -> Answer:
-        return await answering(self._core.release(loop_id))
+    async def suspend(self) -> Reply:
+        return await reply_with(self._core.suspend())
 
-    async def rest(self) -> Answer:
-        return await answering(self._core.rest())
+    async def metrics(self) -> Reply:
+        await self._backlog_sampler.refresh()
+        return Reply(self._context.metrics_snapshot())
 
-    async def metrics(self) -> Answer:
-        await self._backlog.refresh()
-        return Answer(bootstrap.metrics_snapshot(catalogue.SUPERVISOR))
-
-    async def ping(self) -> Answer:
-        return Answer(None)
-
-    async def stop(self) -> Answer:
-        return await answering(self._core.stop())
+    async def stop(self) -> Reply:
+        return await reply_with(self._core.stop())
 
 
 class EnricherActor(Actor):
-    """Enriches batches of hits, has them recorded, fans out. A batch may be sent again, to any enricher."""
+    """Enriches batches of the intake, has them recorded, and fans them out. Any enricher may get a batch again."""
+
+    PROCESS = catalogue.ENRICHER
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        bootstrap.begin(settings, catalogue.ENRICHER)
-        self._core = bootstrap.enricher(settings)
-        self._door = bootstrap.door(settings, self._answer)
+        self._core = self._context.enricher()
 
-    async def _answer(self, _kind: int, body: bytes) -> bytes:
+    async def _handle(self, kind: int, body: bytes) -> bytes:  # noqa: ARG002  only one kind of frame comes here
         await self._core.record(read_batch(body))
         return b""
-
-    async def address(self) -> Answer:
-        return await answering(self._door.address())
-
-    async def metrics(self) -> Answer:
-        return Answer(bootstrap.metrics_snapshot(catalogue.ENRICHER))
-
-    async def ping(self) -> Answer:
-        return Answer(None)
 
 
 class LoopHostActor(Actor):
     """Feedback loops: their verification state, their subscription sets and their delivery lanes."""
 
-    KIND = catalogue.LOOP_HOST
+    PROCESS = catalogue.LOOP_HOST
 
     def __init__(self, settings: dict[str, Any]) -> None:
         super().__init__(settings)
-        bootstrap.begin(settings, self.KIND)
-        # A loop that works off a backlog takes all it can get; enrichment and the ledger are everybody's, and go first.
+        # A loop with a backlog takes all the CPU that it gets, while every loop depends on enrichment and the ledger.
         os.nice(LOOP_NICENESS)
         # Ray runs constructors of asynchronous actors inside their event loop.
-        self._core = bootstrap.loop_host(settings, self.KIND)
+        self._core = self._context.loop_host()
         self._core.start()
-        self._door = bootstrap.door(settings, self._answer)
 
-    async def _answer(self, _kind: int, body: bytes) -> bytes:
+    async def _handle(self, kind: int, body: bytes) -> bytes:  # noqa: ARG002  only one kind of frame comes here
         for loop_id, deliveries in remote_ports.unpack_offers(body):
             self._core.offer(loop_id, deliveries)
         return b""
 
-    async def address(self) -> Answer:
-        return await answering(self._door.address())
+    async def call(self, loop_id: str, command: str, args: tuple[Any, ...]) -> Reply:
+        return await reply_with(self._core.call(loop_id, command, *args))
 
-    async def ask(self, loop_id: str, command: str, args: tuple[Any, ...]) -> Answer:
-        return await answering(self._core.ask(loop_id, command, *args))
+    async def status(self, order: Order) -> Reply:
+        return await reply_with(self._status(order))
 
-    async def standing(self, order: Order) -> Answer:
-        return await answering(self._standing(order))
-
-    async def _standing(self, order: Order) -> Standing:
+    async def _status(self, order: Order) -> HostStatus:
         await self._core.check_reading()
-        return self._core.standing(order)
+        return self._core.status(order)
 
-    async def beat(self, life: str) -> Answer:
-        return await answering(self._core.beat(life))
+    async def heartbeat(self, incarnation: str) -> Reply:
+        return await reply_with(self._core.heartbeat(incarnation))
 
-    async def take(self, order: Order, loop_ids: list[str]) -> Answer:
-        return await answering(self._core.take(order, loop_ids))
+    async def assign(self, order: Order, loop_ids: list[str]) -> Reply:
+        return await reply_with(self._core.assign(order, loop_ids))
 
-    async def let_go(self, order: Order, loop_ids: list[str], drain_s: float) -> Answer:
-        return await answering(self._core.let_go(order, loop_ids, drain_s))
+    async def release(self, order: Order, loop_ids: list[str], drain_s: float) -> Reply:
+        return await reply_with(self._core.release(order, loop_ids, drain_s))
 
-    async def metrics(self) -> Answer:
-        return Answer(bootstrap.metrics_snapshot(self.KIND))
-
-    async def stop(self, drain_s: float) -> Answer:
-        return await answering(self._core.stop(drain_s))
+    async def stop(self, drain_s: float) -> Reply:
+        return await reply_with(self._core.stop(drain_s))
 
 
 class FeedbackLoopActor(LoopHostActor):
-    """One feedback loop, in a process of its own."""
+    """A single feedback loop, in a process of its own."""
 
-    KIND = catalogue.FEEDBACK_LOOP
+    PROCESS = catalogue.FEEDBACK_LOOP
 
 
-Ledger: Any = ray.remote(LedgerActor)
-Supervisor: Any = ray.remote(SupervisorActor)
-Enricher: Any = ray.remote(EnricherActor)
-LoopHost: Any = ray.remote(LoopHostActor)
-FeedbackLoop: Any = ray.remote(FeedbackLoopActor)
+REMOTE_LEDGER: Final[Any] = ray.remote(LedgerActor)
+REMOTE_SUPERVISOR: Final[Any] = ray.remote(SupervisorActor)
+REMOTE_ENRICHER: Final[Any] = ray.remote(EnricherActor)
+REMOTE_LOOP_HOST: Final[Any] = ray.remote(LoopHostActor)
+REMOTE_FEEDBACK_LOOP: Final[Any] = ray.remote(FeedbackLoopActor)

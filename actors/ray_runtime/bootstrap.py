@@ -1,15 +1,15 @@
-"""The only wiring: builds each core from settings and the real adapters, in the process where the core will live."""
+"""Wiring of each actor's core: from settings and real adapters, in the process that the core runs in."""
 
 from __future__ import annotations
 
 import asyncio
-import functools
 import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Self
 from uuid import uuid4
 
 import ray
@@ -26,13 +26,13 @@ from actors.delivery.prefetch_buffer import SharedBytes
 from actors.delivery.services import DeliveryPolicy, DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.enrichment.enricher import Enricher
-from actors.gateway.pipeline import Pipeline
-from actors.ipc.pool import Door, Links, link_token
-from actors.ipc.server import Answer
+from actors.ipc.pool import ConnectionPool
+from actors.ipc.server import Handler, Listener, connection_token
 from actors.ledger import factory
 from actors.ledger.port import LedgerReader
 from actors.ledger.retention.task import Retention
 from actors.ledger.writer import StoreWriter
+from actors.loops.location_registry import LocationRegistry
 from actors.loops.loop_host import LoopHost
 from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
@@ -45,185 +45,183 @@ from actors.metrics.snapshots import ProcessSnapshot
 from actors.process_setup.gc_tuning import tame
 from actors.process_setup.logging_setup import configure
 from actors.ray_runtime import cluster_state
-from actors.ray_runtime.calls import Actors
-from actors.ray_runtime.host_launcher import RayLauncher
-from actors.ray_runtime.loop_client import LoopDirectory
-from actors.ray_runtime.remote_ports import RemoteLanes, RemoteLedger, followed_places
+from actors.ray_runtime.calls import ActorClient
+from actors.ray_runtime.host_launcher import RayHostLauncher
+from actors.ray_runtime.loop_client import LoopClient
+from actors.ray_runtime.remote_ports import RemoteLedger, RemoteLoopNotifier, follow_locations
 from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
 from domain.handler_policy import HandlerPolicy
 from domain.key_derivation import derive
 
-#: What this process counts: all cores that are built in it count together.
-REGISTRY: Final = Registry()
+
+class ProcessContext:
+    """The parts that all cores of one process share, and the cores built from them.
+
+    Args:
+        settings: of the service.
+        process: kind of process, as metrics and traces call it (`actors.metrics.catalogue`).
+    """
+
+    def __init__(self, settings: Settings, process: str) -> None:
+        self.settings = settings
+        self.process = process
+        self.clock = SystemClock()
+        self.registry = Registry()
+        self.actors = ActorClient()
+        self.pool = ConnectionPool(self.actors.address, connection_token(settings.master_key))
+
+    @classmethod
+    def start(cls, plain: dict[str, Any], process: str) -> Self:
+        """The context of an actor's process, with logging and garbage collection set up. `plain`: its settings."""
+        settings = Settings.from_dict(plain)
+        configure(settings.log_level, process, settings.log_format)
+        tame()
+        return cls(settings, process)
+
+    @cached_property
+    def traces(self) -> Traces | None:
+        """Collects the spans of this process; None when none are wanted."""
+        return start_tracing(os.environ, self.process)
+
+    @cached_property
+    def reader(self) -> LedgerReader:
+        """Reader of the store, which the ledger's actor creates."""
+        return factory.make_reader(self.settings)
+
+    @cached_property
+    def remote_ledger(self) -> RemoteLedger:
+        """Writer of the ledger, through its actor."""
+        return RemoteLedger(self.actors, self.pool)
+
+    @cached_property
+    def locations(self) -> LocationRegistry:
+        """Locations of the loops, kept up to date from the first use on."""
+        locations = follow_locations(self.pool)
+        locations.start()
+        return locations
+
+    @cached_property
+    def resolver(self) -> HandlerResolver:
+        """Resolves the hosts of handlers to permitted addresses."""
+        return HandlerResolver(HandlerPolicy(self.settings.allowed_handler_networks))
+
+    def listener(self, handler: Handler) -> Listener:
+        """The frame server of an actor, on the address where the other nodes of a cluster reach this one."""
+        is_cluster = self.settings.ray_address is not None
+        host = str(ray.util.get_node_ip_address()) if is_cluster else "127.0.0.1"  # type: ignore[no-untyped-call]
+        return Listener(handler, connection_token(self.settings.master_key), host)
+
+    def metrics_snapshot(self) -> ProcessSnapshot:
+        """The metrics of this process."""
+        return process_snapshot(self.process, self.registry, _node_id())
+
+    # --- cores
+
+    def ledger(self) -> StoreWriter:
+        """The writer, for the ledger's actor."""
+        writer = factory.make_writer(self.settings)
+        writer.count_by(CommitInstruments(self.registry))
+        if self.settings.store is None:
+            path = self.settings.data_dir / factory.LEDGER_FILE
+            self.registry.set_function(m.LEDGER_SIZE, lambda: _size_bytes(path))
+        return writer
+
+    def retention(self, ledger: StoreWriter) -> Retention:
+        """The task next to the writer that deletes old rows."""
+        return Retention(
+            ledger,
+            self.clock,
+            deliveries_days=self.settings.keep_deliveries_days,
+            attempts_days=self.settings.keep_attempts_days,
+            events_days=self.settings.keep_events_days,
+        )
+
+    def enricher(self) -> Enricher:
+        return Enricher(
+            self.remote_ledger,
+            self.reader,
+            RemoteLoopNotifier(self.pool, self.locations),
+            EnrichmentInstruments(self.registry),
+            self.traces,
+        )
+
+    def supervisor(self, create: Callable[[str, str], Any]) -> Supervisor:
+        """`create` makes the actor with a name on a node, unless it exists."""
+        return Supervisor(
+            self.reader,
+            RayHostLauncher(self.actors, create),
+            incarnation=uuid4().hex,
+            budget=self.settings.actor_budget,
+            delivery_timeout_s=self.settings.delivery_timeout_s,
+            starts_failed=self.registry.counter(m.STARTS_FAILED),
+        )
+
+    def backlog_sampler(self) -> BacklogSampler:
+        """Samples the backlog for operators. It runs in the supervisor, which has little else to do."""
+        return BacklogSampler(self.reader, self.clock, self.registry)
+
+    def loop_host(self) -> LoopHost:
+        """The core of an actor for one loop or many."""
+        settings, resolver, instruments = self.settings, self.resolver, DeliveryInstruments(self.registry)
+        http_client = PinnedHttpClient(resolver)
+        proof_fetcher = PinnedProofFetcher(http_client, settings.nameserver)
+        services = DeliveryServices(
+            ledger=self.remote_ledger,
+            reader=self.reader,
+            http_client=http_client,
+            clock=self.clock,
+            rng=random.SystemRandom(),
+            policy=DeliveryPolicy(settings.retry_schedule, settings.delivery_timeout_s, settings.disable_after_s),
+            shared_bytes=SharedBytes(),
+            cpu_throttle=CpuThrottle(time.monotonic, time.process_time),
+        )
+
+        def make_runtime(loop_id: str) -> LoopRuntime:
+            return LoopRuntime(
+                loop_id,
+                services,
+                AttemptTelemetry(loop_id, instruments, self.traces),
+                proof_fetcher=proof_fetcher,
+                url_check=resolver,
+                master_key=settings.master_key,
+            )
+
+        return LoopHost(
+            incarnation=uuid4().hex,
+            node=_node_id(),
+            make_runtime=make_runtime,
+            reader=self.reader,
+            http_client=http_client,
+            clock=self.clock,
+        )
+
+    def application(self, problems: Callable[[], Awaitable[list[str]]]) -> Service:
+        """The handlers of commands, for the gateway. `problems`: why the service is not ready."""
+        names = partial(asyncio.to_thread, cluster_state.actor_names)
+        nodes = partial(asyncio.to_thread, cluster_state.nodes)
+        collector = Collector(self.actors, names, nodes, self.locations.counts)
+        return Service(
+            ledger=self.remote_ledger,
+            keys=self.remote_ledger,
+            reader=self.reader,
+            loops=LoopClient(self.actors, self.locations),
+            url_check=self.resolver,
+            clock=self.clock,
+            random_bytes=os.urandom,
+            passwords=Argon2Passwords(derive(self.settings.master_key, "passwords")),
+            master_key=self.settings.master_key,
+            problems=problems,
+            metrics=collector.snapshot,
+            cluster_inventory=collector.cluster_inventory,
+        )
 
 
-def begin(plain: dict[str, Any], process: str) -> None:
-    """What the process of an actor does first: its log is written as the settings say."""
-    settings = _settings(plain)
-    configure(settings.log_level, process, settings.log_format)
-    tame()
-
-
-@functools.cache
-def traces(process: str) -> Traces | None:
-    """What takes the spans of this process; None when none are wanted."""
-    return start_tracing(os.environ, process)
-
-
-def metrics_snapshot(process: str) -> ProcessSnapshot:
-    """What this process has to tell of itself. `process` is a kind of the catalogue's."""
-    return process_snapshot(process, REGISTRY, ray.get_runtime_context().get_node_id())
-
-
-def _settings(plain: dict[str, Any]) -> Settings:
-    return Settings.from_dict(plain)
-
-
-def ledger(plain: dict[str, Any]) -> StoreWriter:
-    """The writer, for the ledger's actor."""
-    settings = _settings(plain)
-    made = factory.make_writer(settings)
-    made.count_by(CommitInstruments(REGISTRY))
-    if settings.store is None:
-        path = settings.data_dir / factory.LEDGER_FILE
-        REGISTRY.set_function(m.LEDGER_SIZE, lambda: _size_bytes(path))
-    return made
+def _node_id() -> str:
+    return str(ray.get_runtime_context().get_node_id())
 
 
 def _size_bytes(path: Path) -> int:
-    """Of a database and its write-ahead log."""
+    """Size of a database and its write-ahead log."""
     return sum(file.stat().st_size for file in path.parent.glob(f"{path.name}*"))
-
-
-def backlog_sampler(plain: dict[str, Any]) -> BacklogSampler:
-    """What waits, for operators; beside the supervisor, which has nothing else to do."""
-    return BacklogSampler(reader(_settings(plain)), SystemClock(), REGISTRY)
-
-
-def retention(plain: dict[str, Any], core: StoreWriter) -> Retention:
-    """What keeps the ledger's disk use level, beside its writer."""
-    settings = _settings(plain)
-    return Retention(
-        core,
-        SystemClock(),
-        deliveries_days=settings.keep_deliveries_days,
-        attempts_days=settings.keep_attempts_days,
-        events_days=settings.keep_events_days,
-    )
-
-
-def reader(settings: Settings) -> LedgerReader:
-    """A reader of its own for each process. The store is made by the ledger's actor, which is started first."""
-    return factory.make_reader(settings)
-
-
-def links(settings: Settings, actors: Actors) -> Links:
-    """A process's links to the actors."""
-    return Links(actors, link_token(settings.master_key))
-
-
-def door(plain: dict[str, Any], answer: Answer) -> Door:
-    """The server of frames of an actor. On a cluster it listens where the other nodes reach this one."""
-    settings = _settings(plain)
-    host = "127.0.0.1" if settings.ray_address is None else str(ray.util.get_node_ip_address())  # type: ignore[no-untyped-call]
-    return Door(answer, link_token(settings.master_key), host)
-
-
-def resolver(settings: Settings) -> HandlerResolver:
-    """From a handler's host to the addresses that it may be at."""
-    return HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
-
-
-def enricher(plain: dict[str, Any]) -> Enricher:
-    """The core of an enrichment actor."""
-    settings, actors = _settings(plain), Actors()
-    connections = links(settings, actors)
-    places = followed_places(connections)
-    places.start()
-    return Enricher(
-        RemoteLedger(actors, connections),
-        reader(settings),
-        RemoteLanes(connections, places),
-        EnrichmentInstruments(REGISTRY),
-        traces(m.ENRICHER),
-    )
-
-
-@functools.cache
-def _delivery_instruments() -> DeliveryInstruments:
-    """One set for all loops of the process."""
-    return DeliveryInstruments(REGISTRY)
-
-
-def loop_host(plain: dict[str, Any], kind: str) -> LoopHost:
-    """The core of an actor that holds loops, one or many. `kind`: of process, as metrics and traces have it."""
-    settings, clock = _settings(plain), SystemClock()
-    handlers, actors = resolver(settings), Actors()
-    ledger, store = RemoteLedger(actors, links(settings, actors)), reader(settings)
-    http_client = PinnedHttpClient(handlers)
-    proof_fetcher = PinnedProofFetcher(http_client, settings.nameserver)
-    services = DeliveryServices(
-        ledger=ledger,
-        reader=store,
-        http_client=http_client,
-        clock=clock,
-        rng=random.SystemRandom(),
-        policy=DeliveryPolicy(settings.retry_schedule, settings.delivery_timeout_s, settings.disable_after_s),
-        shared_bytes=SharedBytes(),
-        cpu_throttle=CpuThrottle(time.monotonic, time.process_time),
-    )
-    instruments, spans = _delivery_instruments(), traces(kind)
-
-    def make_runtime(loop_id: str) -> LoopRuntime:
-        return LoopRuntime(
-            loop_id,
-            services,
-            AttemptTelemetry(loop_id, instruments, spans),
-            proof_fetcher=proof_fetcher,
-            url_check=handlers,
-            master_key=settings.master_key,
-        )
-
-    node = ray.get_runtime_context().get_node_id()
-    return LoopHost(
-        life=uuid4().hex, node=node, make_core=make_runtime, reader=store, http_client=http_client, clock=clock
-    )
-
-
-def supervisor(plain: dict[str, Any], create: Callable[[str, str], Any]) -> Supervisor:
-    """The core of the supervisor's actor. `create` makes the actor of a name on a node, or finds it."""
-    settings = _settings(plain)
-    return Supervisor(
-        reader(settings),
-        RayLauncher(Actors(), create),
-        life=uuid4().hex,
-        budget=settings.actor_budget,
-        delivery_timeout_s=settings.delivery_timeout_s,
-        starts_failed=REGISTRY.counter(m.STARTS_FAILED),
-    )
-
-
-def service(settings: Settings, actors: Actors, pipeline: Pipeline) -> Service:
-    """What the gateway hands commands to."""
-    connections = links(settings, actors)
-    ledger, places = RemoteLedger(actors, connections), followed_places(connections)
-    places.start()
-    names = functools.partial(asyncio.to_thread, cluster_state.actor_names)
-    nodes = functools.partial(asyncio.to_thread, cluster_state.nodes)
-    collector = Collector(Actors(), names, nodes, places.counts)
-    return Service(
-        ledger=ledger,
-        keys=ledger,
-        reader=reader(settings),
-        loops=LoopDirectory(actors, places),
-        url_check=resolver(settings),
-        clock=SystemClock(),
-        random_bytes=os.urandom,
-        passwords=Argon2Passwords(derive(settings.master_key, "passwords")),
-        master_key=settings.master_key,
-        problems=pipeline.problems,
-        metrics=collector.snapshot,
-        cluster_inventory=collector.cluster_inventory,
-    )

@@ -1,4 +1,4 @@
-"""Which actors and nodes Ray has now. Each call asks Ray, and blocks until it has answered."""
+"""State of the Ray cluster: its actors and nodes. Each call asks Ray, and blocks until it answers."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from domain.errors import Unavailable
 
 
 def actor_names() -> list[str]:
-    """Names of all actors of this installation that run, or are being restarted.
+    """Names of all actors of this installation that are running or being restarted.
 
     Raises:
-        Unavailable: Ray does not say.
+        Unavailable: Ray does not answer.
     """
     try:
         found = list_named_actors(all_namespaces=True)
     except RayError as exc:
-        raise Unavailable(f"Ray does not say which actors there are: {exc}") from exc
+        raise Unavailable(f"Ray does not list its actors: {exc}") from exc
     return [entry["name"] for entry in found if entry["namespace"] == options.NAMESPACE]
 
 
 def nodes() -> list[ClusterNode]:
-    """Every node that Ray knows, also those that have gone.
+    """Every node that Ray knows, dead ones included.
 
     Raises:
-        Unavailable: Ray does not say.
+        Unavailable: Ray does not answer.
     """
     try:
         found = ray.nodes()  # type: ignore[no-untyped-call]
     except RayError as exc:
-        raise Unavailable(f"Ray does not say which nodes there are: {exc}") from exc
+        raise Unavailable(f"Ray does not list its nodes: {exc}") from exc
     return [
         ClusterNode(
             id=node["NodeID"],

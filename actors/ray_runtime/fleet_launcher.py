@@ -1,4 +1,4 @@
-"""The fleet's actors on Ray."""
+"""Launcher of the ledger, the supervisor and the enrichers on Ray."""
 
 from __future__ import annotations
 
@@ -8,53 +8,56 @@ from typing import Any
 import ray
 from ray.exceptions import RayError
 
+from actors.actor_names import LEDGER, SUPERVISOR, display_name
 from actors.ray_runtime import actors, cluster_state, options
-from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.calls import ActorClient
 from domain.errors import Unavailable
 
 
-class RayLauncher:
-    """A `Launcher` for `Fleet`: every actor gets the same settings.
+class RayFleetLauncher:
+    """The `FleetLauncher` of a rollout: every actor gets the same settings.
 
     Args:
-        ledger_at: the address of the only node that has the store; None: each has it.
+        client: finds the handles of actors.
+        settings: of the service, with the deployment.
+        ledger_at: address of the only node that has the store; None: each node has it.
     """
 
-    def __init__(self, actors: Actors, settings: dict[str, Any], ledger_at: str | None) -> None:
-        self._actors = actors
+    def __init__(self, client: ActorClient, settings: dict[str, Any], ledger_at: str | None) -> None:
+        self._client = client
         self._settings = settings
         self._ledger_at = ledger_at
 
-    def there(self) -> set[str]:
-        """See `Launcher.there`.
+    def running(self) -> set[str]:
+        """See `FleetLauncher.running`.
 
         Raises:
-            Unavailable: Ray does not say.
+            Unavailable: Ray does not answer.
         """
         return set(cluster_state.actor_names())
 
     def start(self, name: str, *, here: bool = False) -> None:
-        """See `Launcher.start`.
+        """See `FleetLauncher.start`.
 
         Raises:
-            Unavailable: Ray does not take it.
+            Unavailable: Ray does not start it.
         """
-        kind, actor_options = self._kind(name)
+        actor_class, actor_options = self._recipe(name)
         if here:
             actor_options |= options.NEAR
         try:
-            kind.options(**actor_options).remote(self._settings)
+            actor_class.options(**actor_options).remote(self._settings)
         except RayError as exc:
-            raise Unavailable(f"{options.words_for(name)} cannot be started") from exc
+            raise Unavailable(f"{display_name(name)} cannot be started") from exc
 
-    def _kind(self, name: str) -> tuple[Any, dict[str, Any]]:
-        if name == options.LEDGER:
-            return actors.Ledger, options.ledger(self._ledger_at)
-        if name == options.SUPERVISOR:
-            return actors.Supervisor, options.supervisor()
-        return actors.Enricher, options.enricher(int(name.rpartition("/")[2]))
+    def _recipe(self, name: str) -> tuple[Any, dict[str, Any]]:
+        if name == LEDGER:
+            return actors.REMOTE_LEDGER, options.ledger(self._ledger_at)
+        if name == SUPERVISOR:
+            return actors.REMOTE_SUPERVISOR, options.supervisor()
+        return actors.REMOTE_ENRICHER, options.enricher(name)
 
     def end(self, name: str) -> None:
-        """See `Launcher.end`."""
-        with contextlib.suppress(Unavailable, RayError):  # gone already, which is what was wanted
-            ray.kill(self._actors.handle(name), no_restart=True)
+        """See `FleetLauncher.end`."""
+        with contextlib.suppress(Unavailable, RayError):  # already gone
+            ray.kill(self._client.handle(name), no_restart=True)

@@ -1,4 +1,4 @@
-"""The supervisor's `Launcher`, on Ray."""
+"""Launcher of loop hosts on Ray."""
 
 from __future__ import annotations
 
@@ -10,30 +10,32 @@ from typing import Any, Final
 import ray
 from ray.exceptions import RayError
 
-from actors.loops.loop_host import BEAT_S, Order, Standing
-from actors.loops.placement import Node, is_place
+from actors.actor_names import holds_loops
+from actors.loops.loop_host import HEARTBEAT_S
+from actors.loops.orders import HostStatus, Order
+from actors.loops.placement import NodeCapacity
 from actors.ray_runtime import cluster_state
-from actors.ray_runtime.calls import Actors
+from actors.ray_runtime.calls import ActorClient
 from domain.errors import FeedbackLoopsError, Unavailable
 
-#: What lanes may spend on recording what they have in hand before their process ends.
+#: Time for lanes to record finished deliveries before their process ends.
 DRAIN_S: Final = 2.0
-ANSWER_S: Final = 5.0
+REPLY_S: Final = 5.0
 
 
-class RayLauncher:
-    """Makes places as named actors, or finds them, and calls them."""
+class RayHostLauncher:
+    """The supervisor's `HostLauncher`: each host is a named actor."""
 
-    def __init__(self, actors: Actors, create: Callable[[str, str], Any]) -> None:
-        """`create` makes the actor of a name on a node, or finds it."""
+    def __init__(self, actors: ActorClient, create: Callable[[str, str], Any]) -> None:
+        """`create` makes the actor with a name on a node, unless it exists."""
         self._actors = actors
         self._create = create
 
-    def found(self) -> Iterable[str]:
-        return [name for name in cluster_state.actor_names() if is_place(name)]
+    def running(self) -> Iterable[str]:
+        return filter(holds_loops, cluster_state.actor_names())
 
-    def nodes(self) -> list[Node]:
-        return [Node(node.id, node.cpus, node.memory_bytes) for node in cluster_state.nodes() if node.is_alive]
+    def nodes(self) -> list[NodeCapacity]:
+        return [NodeCapacity(node.id, node.cpus, node.memory_bytes) for node in cluster_state.nodes() if node.is_alive]
 
     async def start(self, name: str, node: str) -> None:
         try:
@@ -46,29 +48,28 @@ class RayLauncher:
 
     async def end(self, name: str) -> None:
         try:
-            await self._actors.ask(name, "stop", DRAIN_S, timeout_s=DRAIN_S + 1.0)
+            await self._actors.call(name, "stop", DRAIN_S, timeout_s=DRAIN_S + 1.0)
         finally:
             self._kill(name, no_restart=True)
 
-    async def standing(self, name: str, order: Order) -> Standing:
-        standing: Standing = await self._actors.ask(name, "standing", order, timeout_s=ANSWER_S)
-        return standing
+    async def status(self, name: str, order: Order) -> HostStatus:
+        status: HostStatus = await self._actors.call(name, "status", order, timeout_s=REPLY_S)
+        return status
 
-    async def outlast(self, name: str, life: str) -> None:
+    async def wait_for_end(self, name: str, incarnation: str) -> None:
         with contextlib.suppress(FeedbackLoopsError):
             while True:
-                await self._actors.ask(name, "beat", life, timeout_s=BEAT_S + ANSWER_S)
+                await self._actors.call(name, "heartbeat", incarnation, timeout_s=HEARTBEAT_S + REPLY_S)
 
-    async def take(self, name: str, order: Order, loop_ids: Sequence[str]) -> None:
-        await self._actors.ask(name, "take", order, loop_ids, timeout_s=ANSWER_S)
+    async def assign(self, name: str, order: Order, loop_ids: Sequence[str]) -> None:
+        await self._actors.call(name, "assign", order, loop_ids, timeout_s=REPLY_S)
 
-    async def let_go(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
-        gone: list[str] = await self._actors.ask(
-            name, "let_go", order, loop_ids, drain_s, timeout_s=2 * drain_s + ANSWER_S
-        )
-        return gone
+    async def release(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
+        timeout_s = 2 * drain_s + REPLY_S
+        released: list[str] = await self._actors.call(name, "release", order, loop_ids, drain_s, timeout_s=timeout_s)
+        return released
 
     def _kill(self, name: str, *, no_restart: bool) -> None:
-        with contextlib.suppress(Unavailable, RayError):  # gone already, which is what was wanted
+        with contextlib.suppress(Unavailable, RayError):  # already gone
             ray.kill(self._actors.handle(name), no_restart=no_restart)
         self._actors.forget(name)

@@ -1,4 +1,4 @@
-"""Joining a Ray that is there, or not yet, and noticing when it is lost."""
+"""Join of a Ray cluster that may not be up yet, and detection of its loss."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
-#: Between two looks whether something answers at Ray's address.
+#: Pause between attempts to connect to Ray's address.
 _POLL_S: Final = 0.2
 _CONNECT_TIMEOUT_S: Final = 2.0
 
 
 async def head_answers(address: str) -> None:
-    """Returns when something accepts connections at Ray's address: joining before that fails slowly."""
+    """Returns when something accepts connections at Ray's address; joining earlier fails, and slowly."""
     host, _, port = address.rpartition(":")
-    is_told = False
+    is_logged = False
     while True:
         try:
             async with asyncio.timeout(_CONNECT_TIMEOUT_S):
                 _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
         except (OSError, TimeoutError) as exc:
-            if not is_told:
+            if not is_logged:
                 log.warning("Ray does not answer", extra={"action": "ray_awaited", "address": address, "error": exc})
-                is_told = True
+                is_logged = True
             await asyncio.sleep(_POLL_S)
         else:
             writer.close()
@@ -42,18 +42,18 @@ async def head_answers(address: str) -> None:
 
 
 class JoinedRay:
-    """Ray as this process has joined it, by way of the Ray node on this machine."""
+    """The Ray cluster that this process has joined, by way of the Ray node on this machine."""
 
     def __init__(self, raylet_socket: str, addresses: list[str], own_address: str) -> None:
         self._raylet_socket = raylet_socket
-        #: The addresses of the nodes that were there, and this machine's among them.
+        #: Addresses of all nodes at the time, this machine's included.
         self.addresses: Final = addresses
         self.own_address: Final = own_address
 
     async def lost(self) -> None:
-        """Returns when the Ray node on this machine has ended. It ends too when it is cut off from its head.
+        """Returns when the Ray node on this machine has ended, which it also does when it is cut off from its head.
 
-        That is when this process must join anew: nothing brings a driver back whose node has ended.
+        Then this process must join again: a driver does not recover from the end of its node.
         """
         with contextlib.suppress(OSError):
             reader, writer = await asyncio.open_unix_connection(self._raylet_socket)
@@ -63,22 +63,24 @@ class JoinedRay:
 
 
 async def join(address: str) -> JoinedRay:
-    """Joins. It blocks a thread, for a minute where this machine has no Ray node; nobody need wait for that to end.
+    """Joins the cluster in a thread, which blocks for a minute if this machine has no Ray node.
+
+    The process can end before the thread does.
 
     Raises:
-        Unavailable: it cannot be joined, with why.
+        Unavailable: the join failed; says why.
     """
     return await _in_thread(lambda: _join(address))
 
 
 def _join(address: str) -> JoinedRay:
-    # It would warn of what is so on purpose: that in a thread it does not take the signals over.
+    # It would warn that in a thread it does not handle signals, which is intended here.
     logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     try:
         ray.init(address, namespace=options.NAMESPACE, log_to_driver=False, configure_logging=False)
-        # Ray prints its errors to a driver in a thread, which while the head is away asks it without a pause and so
-        # takes a whole core from the front end. They are in Ray's logs; the thread ends the next time it would ask.
-        ray._private.worker.global_worker.threads_stopped.set()  # noqa: SLF001  there is no public way
+        # A thread polls the head for errors to print. While the head is away it polls without a pause, and takes a core
+        # from the front end. The errors are in Ray's logs anyway; this ends the thread at its next poll.
+        ray._private.worker.global_worker.threads_stopped.set()  # noqa: SLF001  there is no public API
         own_id = ray.get_runtime_context().get_node_id()
         alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]
         (own,) = [node for node in alive if node["NodeID"] == own_id]
@@ -92,7 +94,7 @@ def _join(address: str) -> JoinedRay:
 
 
 async def _in_thread(work: Callable[[], T]) -> T:
-    """`asyncio.to_thread`, but for what may hang: the process can end before it does."""
+    """`asyncio.to_thread` for work that may hang: the process can end before the work does."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
 
@@ -111,7 +113,7 @@ async def _in_thread(work: Callable[[], T]) -> T:
             result = work()
         except Unavailable as exc:
             error = exc
-        with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
+        with contextlib.suppress(RuntimeError):  # the loop has ended since
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name="join", daemon=True).start()

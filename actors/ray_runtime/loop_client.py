@@ -1,4 +1,4 @@
-"""The way to the loops for those who have commands for them."""
+"""Client for the commands of loops: finds the process that holds a loop, and calls it there."""
 
 from __future__ import annotations
 
@@ -6,31 +6,31 @@ import asyncio
 import contextlib
 from typing import Any, Final
 
-from actors.loops.location_registry import Places
-from actors.ray_runtime import options
-from actors.ray_runtime.calls import Actors
+from actors.actor_names import SUPERVISOR
+from actors.loops.location_registry import LocationRegistry
+from actors.ray_runtime.calls import ActorClient
 from domain.errors import FeedbackLoopsError, Moved, Unavailable
 
 LOCATE_S: Final = 30.0
 COMMAND_S: Final = 60.0
-#: A loop may move while it is being looked for, but not for ever.
+#: A loop may move while it is being located, but not for ever.
 TRIES: Final = 5
 
 
-class LoopDirectory:
-    """The service's `Loops`: asks a loop where it is known to be, and the supervisor when it is not there."""
+class LoopClient:
+    """The application's `Loops`: calls a loop where the registry says, and asks the supervisor if it is not there."""
 
-    def __init__(self, actors: Actors, places: Places) -> None:
+    def __init__(self, actors: ActorClient, locations: LocationRegistry) -> None:
         self._actors = actors
-        self._places = places
-        self._placing: set[asyncio.Task[None]] = set()
+        self._locations = locations
+        self._starting: set[asyncio.Task[None]] = set()
 
     async def ask(self, loop_id: str, command: str, *args: Any) -> Any:
-        name = self._places.get(loop_id)
+        name = self._locations.get(loop_id)
         for _ in range(TRIES):
             name = name or await self._locate(loop_id)
             try:
-                return await self._actors.ask(name, "ask", loop_id, command, args, timeout_s=COMMAND_S)
+                return await self._actors.call(name, "call", loop_id, command, args, timeout_s=COMMAND_S)
             except Unavailable as exc:
                 if exc.may_have_run:
                     raise
@@ -39,17 +39,17 @@ class LoopDirectory:
 
     async def begin(self, loop_id: str) -> None:
         task = asyncio.create_task(self._begin(loop_id))
-        self._placing.add(task)
-        task.add_done_callback(self._placing.discard)
+        self._starting.add(task)
+        task.add_done_callback(self._starting.discard)
 
     async def _begin(self, loop_id: str) -> None:
-        with contextlib.suppress(FeedbackLoopsError):  # the supervisor's next look at the ledger finds it
+        with contextlib.suppress(FeedbackLoopsError):  # the supervisor's next refresh finds it in the ledger
             await self._locate(loop_id)
 
     async def release(self, loop_id: str) -> None:
         with contextlib.suppress(FeedbackLoopsError):  # likewise
-            await self._actors.ask(options.SUPERVISOR, "release", loop_id)
+            await self._actors.call(SUPERVISOR, "remove", loop_id)
 
     async def _locate(self, loop_id: str) -> str:
-        name: str = await self._actors.ask(options.SUPERVISOR, "locate", loop_id, timeout_s=LOCATE_S)
+        name: str = await self._actors.call(SUPERVISOR, "locate", loop_id, timeout_s=LOCATE_S)
         return name

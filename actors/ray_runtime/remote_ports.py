@@ -1,6 +1,6 @@
-"""The ports of the cores as other actors implement them: the ledger's actor as a `LedgerWriter`, the loops' as `Lanes`.
+"""Ports of the cores, implemented by calls to other actors.
 
-What comes with every event goes over links, what comes now and then is a Ray call.
+What is sent with every event goes over the connection pool; rarer requests are Ray calls.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
+from actors.actor_names import LEDGER, SUPERVISOR
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import crosses, reader
-from actors.ipc.pool import Links
+from actors.ipc.pool import ConnectionPool
 from actors.ledger.access.port import AccessChange
-from actors.loops.location_registry import Changes, Places
-from actors.ray_runtime import options
-from actors.ray_runtime.calls import Actors
+from actors.loops.location_registry import LocationChanges, LocationRegistry
+from actors.ray_runtime.calls import ActorClient
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
 from domain.tracking import EventToRecord, RecordedEvents
@@ -28,41 +28,31 @@ from domain.tracking import EventToRecord, RecordedEvents
 T = TypeVar("T")
 
 
-class Kind(IntEnum):
-    """What goes over links between actors."""
+class ActorFrame(IntEnum):
+    """Kinds of frames between actors. An enricher gets `GatewayFrame.INTAKE`."""
 
     RECORD_EVENTS = 20
     RECORD_OUTCOMES = 21
     OFFER = 30
-    PLACES = 40
+    LOCATIONS = 40
 
 
-_pack = msgspec.msgpack.Encoder().encode
-#: A request to record events: the version of the routing table, and the events.
+pack = msgspec.msgpack.Encoder().encode
+#: Body of `RECORD_EVENTS`: the version of the routing table, and the events.
 unpack_events = reader(tuple[int, list[EventToRecord]])
-#: A request to record outcomes: the outcomes, and their loop's number with how its handler does.
+unpack_recorded = reader(RecordedEvents)
+#: Body of `RECORD_OUTCOMES`: the outcomes, and their loop's number with its handler's health.
 unpack_outcomes = reader(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None])
-#: Loops with what each is offered; with nothing: the loop is to look into the outbox.
+#: Body of `OFFER`: loops with the deliveries for each; none: the loop should look into the outbox.
 unpack_offers = reader(list[tuple[str, list[OfferedDelivery]]])
-#: A question for changes of the loops' places: life and version of what is known.
+#: Body of `LOCATIONS`: incarnation and version of the known locations.
 unpack_version = reader(tuple[str, int])
-_unpack_changes = reader(Changes)
-_unpack_recorded = reader(RecordedEvents)
+unpack_changes = reader(LocationChanges)
 
-# The domain knows nothing of Ray.
+# Registered here because the domain does not know Ray.
 crosses(ReplayProgress)
 
 StoredTuple = tuple[bytes, int, str, bytes]
-
-
-def pack_changes(changes: Changes) -> bytes:
-    """The supervisor's answer as bytes."""
-    return _pack(changes)
-
-
-def pack_recorded(recorded: RecordedEvents) -> bytes:
-    """The ledger's answer as bytes."""
-    return _pack(recorded)
 
 
 def stored_tuples(events: Sequence[StoredEvent]) -> list[StoredTuple]:
@@ -71,30 +61,30 @@ def stored_tuples(events: Sequence[StoredEvent]) -> list[StoredTuple]:
 
 
 def stored_events(tuples: Sequence[StoredTuple]) -> list[StoredEvent]:
-    """The stored events that `stored_tuples` took apart."""
+    """The stored events of `stored_tuples`."""
     return [StoredEvent(UUID(bytes=i), version, topic, state) for i, version, topic, state in tuples]
 
 
 class RemoteLedger:
-    """`LedgerWriter` and `ReplayLedger` by way of the ledger's actor. One that is away is `StoreUnavailable`: retry."""
+    """`LedgerWriter` and `ReplayLedger` through the ledger's actor. While it is away: `StoreUnavailable`."""
 
-    def __init__(self, actors: Actors, links: Links) -> None:
+    def __init__(self, actors: ActorClient, pool: ConnectionPool) -> None:
         self._actors = actors
-        self._links = links
+        self._pool = pool
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
         await self._call("append", stored_tuples(events))
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        body = _pack((routes_version, events))
-        answer = await _store(self._links.ask(options.LEDGER, Kind.RECORD_EVENTS, body))
-        recorded: RecordedEvents = _unpack_recorded(answer)
+        body = pack((routes_version, events))
+        answer = await _store(self._pool.request(LEDGER, ActorFrame.RECORD_EVENTS, body))
+        recorded: RecordedEvents = unpack_recorded(answer)
         return recorded
 
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
     ) -> None:
-        await _store(self._links.ask(options.LEDGER, Kind.RECORD_OUTCOMES, _pack((outcomes, health))))
+        await _store(self._pool.request(LEDGER, ActorFrame.RECORD_OUTCOMES, pack((outcomes, health))))
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
         progress: ReplayProgress = await self._call("start_replay", loop_no, which, since_ms, until_ms)
@@ -123,7 +113,7 @@ class RemoteLedger:
         return answer
 
     async def _call(self, method: str, *args: Any) -> Any:
-        return await _store(self._actors.ask(options.LEDGER, method, *args))
+        return await _store(self._actors.call(LEDGER, method, *args))
 
 
 async def _store(work: Awaitable[T]) -> T:
@@ -133,37 +123,38 @@ async def _store(work: Awaitable[T]) -> T:
         raise StoreUnavailable(str(exc)) from exc
 
 
-class RemoteLanes:
-    """`Lanes` by way of the processes that hold the loops. What is offered at the same time goes there together."""
+class RemoteLoopNotifier:
+    """`LoopNotifier` through the processes that hold the loops. Offers of one turn of the event loop go together."""
 
-    def __init__(self, links: Links, places: Places) -> None:
-        self._links = links
-        self._places = places
-        #: By place: each loop with what it is offered, or with nothing when it is nudged.
+    def __init__(self, pool: ConnectionPool, locations: LocationRegistry) -> None:
+        self._pool = pool
+        self._locations = locations
+        #: By process: each loop with its deliveries, or without any for a nudge.
         self._waiting: dict[str, list[tuple[str, Sequence[OfferedDelivery]]]] = {}
 
     def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
-        name = self._places.get(loop_id)
-        if name is None:  # its next place finds them in the outbox
+        name = self._locations.get(loop_id)
+        if name is None:  # the process that gets the loop next finds them in the outbox
             return
         if not self._waiting:
-            asyncio.get_running_loop().call_soon(self._tell)
+            asyncio.get_running_loop().call_soon(self._send)
         self._waiting.setdefault(name, []).append((loop_id, deliveries))
 
     def nudge(self, loop_id: str) -> None:
         self.offer(loop_id, ())
 
-    def _tell(self) -> None:
+    def _send(self) -> None:
         waiting, self._waiting = self._waiting, {}
         for name, offers in waiting.items():
-            self._links.tell(name, Kind.OFFER, _pack(offers))
+            self._pool.send(name, ActorFrame.OFFER, pack(offers))
 
 
-def followed_places(links: Links) -> Places:
-    """The supervisor's word on where loops are; a link to a process that holds none any more is closed."""
+def follow_locations(pool: ConnectionPool) -> LocationRegistry:
+    """A registry that follows the supervisor, and closes connections to processes that hold no loop any more."""
 
-    async def fetch(life: str, version: int) -> Changes:
-        changes: Changes = _unpack_changes(await links.ask(options.SUPERVISOR, Kind.PLACES, _pack((life, version))))
+    async def fetch(incarnation: str, version: int) -> LocationChanges:
+        body = await pool.request(SUPERVISOR, ActorFrame.LOCATIONS, pack((incarnation, version)))
+        changes: LocationChanges = unpack_changes(body)
         return changes
 
-    return Places(fetch, links.forget)
+    return LocationRegistry(fetch, pool.close)

@@ -1,4 +1,4 @@
-"""The actors that a service has whatever loops there are: started where they are missing, replaced when outdated."""
+"""Rollout of the actors that every service has: starts missing ones, and replaces outdated ones."""
 
 from __future__ import annotations
 
@@ -6,171 +6,166 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from actors.loops.placement import is_place
-from actors.ray_runtime import options
-from actors.ray_runtime.calls import Actors
-from actors.ray_runtime.deployment import Edition
+from actors.actor_names import HOST_PREFIX, LEDGER, SUPERVISOR, enricher_name, holds_loops
+from actors.ray_runtime.calls import ActorClient
+from actors.ray_runtime.deployment import Deployment
 from domain.errors import Conflict, FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S: Final = 60.0
-#: A loop's actor that runs says within this what it was started with.
-LOOP_TIMEOUT_S: Final = 5.0
-#: Between two replacements, for what has waited for one to be through before it waits for the next.
+#: Time for a running loop host to report its deployment.
+HOST_TIMEOUT_S: Final = 5.0
+#: Pause between two replacements: work that waited for one actor gets through before it has to wait for the next.
 SETTLE_S: Final = 1.5
-#: What has something to finish before it is ended, and by which method.
-FINISHING: Final = {options.LEDGER: "stop", options.SUPERVISOR: "rest"}
+#: Method to call before an actor is ended, for those with unfinished work.
+FINISHING: Final = {LEDGER: "stop", SUPERVISOR: "suspend"}
 STOP_TIMEOUT_S: Final = 2.0
-#: Between two looks whether an actor is missing: somebody may have killed it for good.
-LOOK_S: Final = 5.0
-#: One that is missing for so long is not just being replaced by a later start, with settings that we do not have.
+#: Pause between checks for missing actors, which someone may have killed for good.
+CHECK_S: Final = 5.0
+#: An actor missing for this long has not been replaced by a newer rollout; start it.
 MISSING_S: Final = 2.0
 
 
-class Launcher(Protocol):
+class FleetLauncher(Protocol):
     """Starts and ends actors; each call blocks."""
 
-    def there(self) -> set[str]:
-        """The names of all actors, wherever and in whatever state."""
+    def running(self) -> set[str]:
+        """Names of all actors, on all nodes and in any state."""
         ...
 
     def start(self, name: str, *, here: bool = False) -> None:
-        """Starts the actor, unless one of the name is there; `here`: on this machine, if that can be."""
+        """Starts the actor unless one with this name exists; `here`: on this machine, if possible."""
         ...
 
     def end(self, name: str) -> None:
-        """Kills the one that was found under the name before; one that took its place meanwhile lives."""
+        """Kills the actor that was last found under the name; one that has replaced it since lives on."""
         ...
 
 
-class Fleet:
-    """The ledger, the enrichers and the supervisor, shared by all front ends of a cluster.
+class Rollout:
+    """Keeps the ledger, the enrichers and the supervisor up to date, which all front ends of a cluster share.
 
-    Several may do the same at once: whatever is done is done to one actor, by its identity, and does not hurt twice.
+    Several gateways may do so at once: each step concerns one actor, by its identity, and does no harm if repeated.
     """
 
-    def __init__(self, actors: Actors, launcher: Launcher, edition: Edition, enrichers: int) -> None:
+    def __init__(self, actors: ActorClient, launcher: FleetLauncher, deployment: Deployment, enrichers: int) -> None:
         self._actors = actors
         self._launcher = launcher
-        self._edition = edition
-        self._is_renewed = False
-        self._readers = [*map(options.enricher_name, range(enrichers)), options.SUPERVISOR]
+        self._deployment = deployment
+        self._is_done = False
+        self._readers = [*map(enricher_name, range(enrichers)), SUPERVISOR]
 
     @property
     def problem(self) -> str | None:
-        """Why the actors are not all as they should be, or None. Until then no other front end should be restarted."""
-        return None if self._is_renewed else "the actors are being replaced, one after the other"
+        """Why no other front end should be restarted yet, or None when all actors are up to date."""
+        return None if self._is_done else "the actors are being replaced, one after the other"
 
     async def set_up(self) -> None:
-        """Returns when all of them answer, whatever they were started with.
+        """Returns when all of them answer, whatever their deployment.
 
         Raises:
-            Conflict: the actors are those of another installation; one cluster carries one.
-            FeedbackLoopsError: one does not answer. Nothing is lost by calling this again.
+            Conflict: the actors belong to another installation; a cluster runs one.
+            FeedbackLoopsError: an actor does not answer; call this again.
         """
-        # The ledger makes the store: only when it answers is there one to read.
-        await self._start(options.LEDGER)
-        theirs = await self._edition_of(options.LEDGER)
-        if theirs.installation != self._edition.installation:
+        # The ledger creates the store, which the others read.
+        await self._start(LEDGER)
+        theirs = await self._deployment_of(LEDGER)
+        if theirs.installation != self._deployment.installation:
             raise Conflict(
                 "this Ray carries the actors of a service with another master key: give all front ends of a cluster "
                 "the same FEEDBACK_LOOPS_MASTER_KEY, and another service a Ray of its own"
             )
         await asyncio.gather(*map(self._start, self._readers))
 
-    async def renew(self) -> None:
-        """Replaces those that have older settings, or an older version, than we; returns when all of them answer.
+    async def update(self) -> None:
+        """Replaces actors with older settings or an older version; returns when all of them answer.
 
-        The `serve` that was started last decides. With other settings than those of a later one this leaves them alone,
-        and says so in the log. Work goes on meanwhile, and waits for a second where an actor is replaced.
+        The `serve` that was started last decides: actors with the settings of a later one are left alone, and a warning
+        is logged. Work goes on meanwhile, and waits about a second for each replaced actor.
 
-        What has another version is started on this machine: others may not have ours yet. The ledger is the first: it
-        brings the store to our schema, which everybody else of our version needs.
+        An actor of another version is started on this machine, because others may not have this version yet. The ledger
+        comes first: it migrates the store to the schema that all others of this version need.
 
         Raises:
-            FeedbackLoopsError: one does not answer. Nothing is lost by calling this again.
+            FeedbackLoopsError: an actor does not answer; call this again.
         """
-        for name in [options.LEDGER, *self._readers]:
+        for name in [LEDGER, *self._readers]:
             if differences := await self._outdated(name):
                 await self._end(name)
                 await self._start(name, here="version" in differences)
                 await asyncio.sleep(SETTLE_S)
-        # Hosts first: one that is up takes the loops of those that end after it.
-        places = filter(is_place, await asyncio.to_thread(self._launcher.there))
-        for name in sorted(places, key=lambda name: (not name.startswith(options.HOST_PREFIX), name)):
-            await self._renew_place(name)
-        self._is_renewed = True
+        # Shared hosts first: once they are up they can hold the loops of the actors that end after them.
+        hosts = filter(holds_loops, await asyncio.to_thread(self._launcher.running))
+        for name in sorted(hosts, key=lambda name: (not name.startswith(HOST_PREFIX), name)):
+            await self._replace_host(name)
+        self._is_done = True
 
-    async def _renew_place(self, name: str) -> None:
-        """One process of loops that does not answer holds up nobody else; it is renewed when it is started next."""
+    async def _replace_host(self, name: str) -> None:
+        """Replaces a loop host. One that does not answer holds up nobody else: its next start updates it."""
         try:
-            if await self._outdated(name, LOOP_TIMEOUT_S):
-                await self._actors.ask(options.SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
+            if await self._outdated(name, HOST_TIMEOUT_S):
+                await self._actors.call(SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
                 self._actors.forget(name)
         except FeedbackLoopsError as exc:
-            facts = {"action": "place_not_renewed", "actor": name, "error": str(exc)}
-            log.warning("a process of loops cannot be replaced now", extra=facts)
+            facts = {"action": "host_not_replaced", "actor": name, "error": str(exc)}
+            log.warning("a loop host cannot be replaced now", extra=facts)
 
     async def keep(self) -> None:
-        """Renews, and then starts again what somebody has ended for good; until it is cancelled.
+        """Updates all actors, and then starts those again that someone has ended for good, until it is cancelled.
 
-        Restarting what dies is Ray's, and goes on without this.
+        Ray restarts actors that die, without this.
         """
-        is_done = False
         while True:
             try:
-                if not is_done:
-                    await self.renew()
-                    is_done = True
-                    log.info("every actor is as it should be", extra={"action": "renewed"})
+                if not self._is_done:
+                    await self.update()
+                    log.info("all actors are up to date", extra={"action": "renewed"})
                 for name in await self._missing():
-                    log.warning(
-                        "an actor was ended and is started again", extra={"action": "actor_missing", "actor": name}
-                    )
+                    log.warning("an actor is missing and is started", extra={"action": "actor_missing", "actor": name})
                     self._actors.forget(name)
                     await self._start(name)
             except FeedbackLoopsError as exc:
                 log.warning("an actor cannot be started now", extra={"action": "actor_awaited", "error": str(exc)})
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(CHECK_S)
 
     async def _missing(self) -> list[str]:
-        """The actors that nobody starts."""
-        missing = {options.LEDGER, *self._readers} - await asyncio.to_thread(self._launcher.there)
+        """The actors that are missing and that no other gateway is replacing."""
+        missing = {LEDGER, *self._readers} - await asyncio.to_thread(self._launcher.running)
         if missing:
             await asyncio.sleep(MISSING_S)
-            missing -= await asyncio.to_thread(self._launcher.there)
+            missing -= await asyncio.to_thread(self._launcher.running)
         return sorted(missing)
 
     async def _start(self, name: str, *, here: bool = False) -> None:
         await asyncio.to_thread(self._launcher.start, name, here=here)
-        await self._actors.ask(name, "ping", timeout_s=START_TIMEOUT_S)
+        await self._actors.call(name, "ping", timeout_s=START_TIMEOUT_S)
 
-    async def _edition_of(self, name: str, timeout_s: float = START_TIMEOUT_S) -> Edition:
-        return Edition.read(await self._actors.ask(name, "edition", timeout_s=timeout_s))
+    async def _deployment_of(self, name: str, timeout_s: float = START_TIMEOUT_S) -> Deployment:
+        return Deployment.read(await self._actors.call(name, "deployment", timeout_s=timeout_s))
 
     async def _outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> list[str]:
-        """In what an actor differs from ours; nothing when it is to be left alone."""
-        theirs = await self._edition_of(name, timeout_s)
-        differences = self._edition.differences(theirs)
+        """The differences of an actor to be replaced; empty for one to be left alone."""
+        theirs = await self._deployment_of(name, timeout_s)
+        differences = self._deployment.differences(theirs)
         if not differences:
             return []
-        is_outdated = theirs.started_ms <= self._edition.started_ms
+        is_outdated = theirs.started_ms <= self._deployment.started_ms
         facts = {"action": "actor_replaced" if is_outdated else "settings_differ", "actor": name}
         facts["differences"] = ",".join(differences)
         if is_outdated:
-            log.info("an actor is replaced", extra=facts)
+            log.info("an actor is being replaced", extra=facts)
         else:
-            log.warning("a later `serve` decided on other settings; restart this one with the same", extra=facts)
+            log.warning("a later `serve` uses other settings; restart this one with the same settings", extra=facts)
         return differences if is_outdated else []
 
     async def _end(self, name: str) -> None:
-        """Ends an actor, when it has finished what it has in hand."""
+        """Ends an actor after its unfinished work."""
         if finish := FINISHING.get(name):
             try:
-                await self._actors.ask(name, finish, timeout_s=STOP_TIMEOUT_S)
-            except (FeedbackLoopsError, AttributeError) as exc:  # the latter: of a version without such a method
+                await self._actors.call(name, finish, timeout_s=STOP_TIMEOUT_S)
+            except (FeedbackLoopsError, AttributeError) as exc:  # the latter: another version has no such method
                 facts = {"action": "stop_failed", "actor": name, "error": str(exc)}
-                log.warning("an actor did not stop as asked", extra=facts)
+                log.warning("an actor did not stop in time", extra=facts)
         await asyncio.to_thread(self._launcher.end, name)
         self._actors.forget(name)

@@ -11,8 +11,8 @@ import logging
 from pathlib import Path
 from typing import Final
 
-from actors.client import Client
 from actors.commands.users import IsFirstRun
+from actors.gateway.client import Client
 from actors.settings.data_dir import write_private
 from domain.errors import FeedbackLoopsError, InvalidInput
 from domain.key_derivation import derive

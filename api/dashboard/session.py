@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 
-from actors.client import Client
 from actors.commands.users import FindSession, Session
+from actors.gateway.client import Client
 from api.http.problems import Kind, Refused
 from domain.sessions import ABSOLUTE_MS
 

@@ -8,8 +8,8 @@ from typing import Final
 
 from msgspec import structs
 
-from actors.client import Client
 from actors.commands.events import EventView, ListEvents
+from actors.gateway.client import Client
 
 #: Events in one look at the ledger.
 PAGE: Final = 100

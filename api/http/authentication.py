@@ -10,8 +10,8 @@ from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
 
-from actors.client import Client
 from actors.commands.accounts import Account, Authenticate
+from actors.gateway.client import Client
 from api.http.operation import Access
 from api.http.problems import UNAUTHORIZED, Refused
 

@@ -17,8 +17,8 @@ from typing import Final
 import msgspec
 from cryptography.fernet import Fernet, InvalidToken
 
-from actors.client import Client
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
+from actors.gateway.client import Client
 from api.http.problems import MALFORMED, Refused, problem_of
 from api.http.response import Reply
 from domain.errors import FeedbackLoopsError, IdempotencyConflict

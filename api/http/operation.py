@@ -11,8 +11,8 @@ from typing import Any, Generic, TypeVar
 from pydantic import BaseModel
 from starlette.datastructures import Headers
 
-from actors.client import Client
 from actors.commands.accounts import Account
+from actors.gateway.client import Client
 from api.dashboard.first_run import FirstRun
 from api.events.sse import StreamCount
 from api.http.body import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks

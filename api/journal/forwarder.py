@@ -9,8 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from actors.client import Client
 from actors.commands.intake import event_id_of
+from actors.gateway.client import Client
 from actors.metrics.instruments import HitInstruments
 from api.journal.journal import Journal
 from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken, UnknownIntake

@@ -14,8 +14,8 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector, CollectorRegistry
 from prometheus_client.utils import floatToGoString
 
-from actors.client import Client
 from actors.commands.metrics import HistogramData, Number, ReadMetrics, Snapshot
+from actors.gateway.client import Client
 from actors.metrics import catalogue as m
 from actors.metrics.process_metrics import process_snapshot
 from actors.metrics.registry import Registry

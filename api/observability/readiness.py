@@ -6,8 +6,8 @@ import asyncio
 import logging
 from typing import Final, Protocol
 
-from actors.client import Client
 from actors.commands.service import CheckReadiness
+from actors.gateway.client import Client
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import uvloop
 
-from actors.ipc.connection import Link
+from actors.ipc.connection import Connection
 from actors.ipc.frames import SILENCE_S, FrameProtocol
 from domain.errors import Unavailable
 from tests.cluster.machine import Machine
@@ -33,7 +33,7 @@ async def answer(kind, body):
 
 async def main():
     server = FrameServer(answer)
-    serving = await asyncio.get_running_loop().create_server(server._connection, sys.argv[1], {PORT})
+    serving = await asyncio.get_running_loop().create_server(server._accept, sys.argv[1], {PORT})
     await serving.serve_forever()
 
 asyncio.run(main())
@@ -69,21 +69,21 @@ def test_a_machine_without_power_is_noticed(machine: Machine, runner: Callable[.
     """A request under way fails soon after, whether or not more was sent to the machine that is gone."""
 
     async def ask_until_it_fails() -> float:
-        link = Link("the other machine", connector(machine.inside))
+        connection = Connection("the other machine", connector(machine.inside))
         while True:
             with contextlib.suppress(Unavailable):
-                assert await link.ask(41, b"x", 5) == b"x"
+                assert await connection.request(41, b"x", 5) == b"x"
                 break
-        asked = asyncio.create_task(link.ask(40, b"", 60))
-        await link.ask(41, b"", 5)
+        asked = asyncio.create_task(connection.request(40, b"", 60))
+        await connection.request(41, b"", 5)
         began_s = time.monotonic()
         await asyncio.to_thread(machine.cut_power)
         if is_busy:
-            link.tell(41, b"are you there?")
+            connection.send(41, b"are you there?")
         with pytest.raises(Unavailable):
             await asked
         took_s = time.monotonic() - began_s
-        await link.close()
+        await connection.close()
         return took_s
 
     assert runner(ask_until_it_fails()) < SILENCE_S + 4

@@ -37,4 +37,4 @@ def test_a_click_s_way_is_one_trace(tmp_path: Path, handler: Handler) -> None:
     )
     assert collector.attributes(spans[3])["feedback_loops.loop_id"] == loop["id"]
     assert '"action": "ready"' in service.log.read_text()
-    assert '"action": "place_up"' in (tmp_path / "data/logs/ray.log").read_text()
+    assert '"action": "host_up"' in (tmp_path / "data/logs/ray.log").read_text()

@@ -1,4 +1,4 @@
-"""Where loops are placed: each at one place, within the budget, and with few moves."""
+"""Where loops are placed: each at one slot, within the budget, and with few moves."""
 
 from __future__ import annotations
 
@@ -7,53 +7,53 @@ from math import ceil
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.loops.placement import MOVES_AT_ONCE, Node, Place, Plan, budget_of, decide, hosts_wanted
-from actors.ray_runtime.options import host_name, loop_name
+from actors.actor_names import host_name, loop_name
+from actors.loops.placement import MOVES_AT_ONCE, NodeCapacity, Plan, Slot, budget_of, decide, hosts_wanted
 
 MEMORY = 8e9
 nodes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(
-    lambda sizes: [Node(f"node-{n}", cpus, MEMORY) for n, cpus in enumerate(sizes)]
+    lambda sizes: [NodeCapacity(f"node-{n}", cpus, MEMORY) for n, cpus in enumerate(sizes)]
 )
 
 
 class World:
     """Places that do what a plan says, at once."""
 
-    def __init__(self, budget: int, node_list: list[Node]) -> None:
+    def __init__(self, budget: int, node_list: list[NodeCapacity]) -> None:
         self.budget = budget
         self.nodes = node_list
-        self.places: dict[str, Place] = {}
+        self.slots: dict[str, Slot] = {}
         self.moves = 0
 
     def decide(self, loops: list[str]) -> Plan:
-        return decide(loops, list(self.places.values()), self.nodes, self.budget)
+        return decide(loops, list(self.slots.values()), self.nodes, self.budget)
 
     def carry_out(self, plan: Plan) -> None:
-        for name, loop_ids in plan.drop.items():
+        for name, loop_ids in plan.release.items():
             self.remove(name, loop_ids)
-        for name, loop_ids in plan.give.items():
+        for name, loop_ids in plan.assign.items():
             self.add(name, loop_ids)
         for move in plan.move:
             self.remove(move.from_name, move.loops)
             self.add(move.to_name, move.loops)
             self.moves += len(move.loops)
         for name in plan.end:
-            assert not self.places[name].loops
-            del self.places[name]
+            assert not self.slots[name].loops
+            del self.slots[name]
         for name, node in plan.start:
-            assert name not in self.places
-            self.places[name] = Place(name, is_up=True, loops=(), node=node)
+            assert name not in self.slots
+            self.slots[name] = Slot(name, is_up=True, loops=(), node=node)
 
     def add(self, name: str, loop_ids: list[str]) -> None:
-        place = self.places[name]
-        assert place.is_up
-        assert not {loop for other in self.places.values() for loop in other.loops} & set(loop_ids)
-        self.places[name] = place._replace(loops=(*place.loops, *loop_ids))
+        slot = self.slots[name]
+        assert slot.is_up
+        assert not {loop for other in self.slots.values() for loop in other.loops} & set(loop_ids)
+        self.slots[name] = slot._replace(loops=(*slot.loops, *loop_ids))
 
     def remove(self, name: str, loop_ids: list[str]) -> None:
-        place = self.places[name]
-        assert set(loop_ids) <= set(place.loops)
-        self.places[name] = place._replace(loops=tuple(loop for loop in place.loops if loop not in set(loop_ids)))
+        slot = self.slots[name]
+        assert set(loop_ids) <= set(slot.loops)
+        self.slots[name] = slot._replace(loops=tuple(loop for loop in slot.loops if loop not in set(loop_ids)))
 
     def settle(self, loops: list[str]) -> None:
         """Until nothing is left to do."""
@@ -65,14 +65,14 @@ class World:
         raise AssertionError(f"it does not settle: {plan}")
 
     def check(self, loops: list[str]) -> None:
-        held = [loop for place in self.places.values() for loop in place.loops]
+        held = [loop for slot in self.slots.values() for loop in slot.loops]
         assert sorted(held) == sorted(loops)
-        hosts = [place for place in self.places.values() if place.is_host]
-        assert len(self.places) <= max(self.budget, 1)
+        hosts = [slot for slot in self.slots.values() if slot.is_host]
+        assert len(self.slots) <= max(self.budget, 1)
         assert len(hosts) == hosts_wanted(len(loops), self.budget, self.nodes)
-        own = [place for place in self.places.values() if not place.is_host]
+        own = [slot for slot in self.slots.values() if not slot.is_host]
         assert len(own) == min(max(self.budget - len(hosts), 0), len(loops))
-        assert all(place.loops == (place.name.removeprefix("feedback-loop/"),) for place in own)
+        assert all(slot.loops == (slot.name.removeprefix("feedback-loop/"),) for slot in own)
         loads = [len(host.loops) for host in hosts]
         mean = sum(loads) / len(loads)
         assert max(loads) - min(loads) <= 2 * max(mean * 0.1, 1)
@@ -84,7 +84,7 @@ def loop_ids(count: int, first: int = 0) -> list[str]:
 
 @given(st.integers(1, 30), nodes, st.lists(st.tuples(st.integers(0, 80), st.integers(0, 60)), min_size=1, max_size=6))
 def test_whatever_comes_and_goes_each_loop_is_at_one_place(
-    budget: int, node_list: list[Node], changes: list[tuple[int, int]]
+    budget: int, node_list: list[NodeCapacity], changes: list[tuple[int, int]]
 ) -> None:
     """After any loops were made and deleted all are placed again, within the budget and evenly."""
     world, loops, made = World(budget, node_list), loop_ids(5), 5
@@ -97,14 +97,14 @@ def test_whatever_comes_and_goes_each_loop_is_at_one_place(
 
 @given(st.integers(1, 12), nodes, st.data())
 def test_a_place_that_starts_anew_holds_nothing_and_gets_its_share(
-    budget: int, node_list: list[Node], data: st.DataObject
+    budget: int, node_list: list[NodeCapacity], data: st.DataObject
 ) -> None:
     """Loops of a process that died are given out again, and no other loop moves but for balance."""
     world, loops = World(budget, node_list), loop_ids(100)
     world.settle(loops)
-    name = data.draw(st.sampled_from(sorted(world.places)))
-    lost = len(world.places[name].loops)
-    world.places[name] = world.places[name]._replace(loops=())
+    name = data.draw(st.sampled_from(sorted(world.slots)))
+    lost = len(world.slots[name].loops)
+    world.slots[name] = world.slots[name]._replace(loops=())
     before = world.moves
     world.settle(loops)
     world.check(loops)
@@ -113,29 +113,31 @@ def test_a_place_that_starts_anew_holds_nothing_and_gets_its_share(
 
 
 @given(nodes, st.integers(1, 3))
-def test_a_new_node_gets_its_share_and_no_more_moves_than_that(node_list: list[Node], new_cpus: int) -> None:
+def test_a_new_node_gets_its_share_and_no_more_moves_than_that(node_list: list[NodeCapacity], new_cpus: int) -> None:
     """A node that joins takes its part of the loops; those that stay where they are do not move."""
     loops = loop_ids(1000)
     world = World(budget_of(node_list), node_list)
     world.settle(loops)
     hosts, before = len(world.decide(loops).end) + _hosts(world), world.moves
-    world.nodes = [*node_list, Node("new", new_cpus, MEMORY)]
+    world.nodes = [*node_list, NodeCapacity("new", new_cpus, MEMORY)]
     world.budget = budget_of(world.nodes)
     world.settle(loops)
     world.check(loops)
 
     share = ceil(1000 / _hosts(world))
     grown = _hosts(world) - hosts
-    assert [place.node for place in world.places.values() if place.is_host].count("new") == new_cpus == grown
-    own_grown = sum(not place.is_host for place in world.places.values())
+    assert [slot.node for slot in world.slots.values() if slot.is_host].count("new") == new_cpus == grown
+    own_grown = sum(not slot.is_host for slot in world.slots.values())
     assert world.moves - before <= share * grown + own_grown + 2 * _hosts(world)
 
 
 @given(nodes)
-def test_a_node_that_leaves_takes_no_loop_with_it(node_list: list[Node]) -> None:
+def test_a_node_that_leaves_takes_no_loop_with_it(node_list: list[NodeCapacity]) -> None:
     """When there is less to carry them, processes are given up until the budget fits, and their loops go elsewhere."""
     loops = loop_ids(300)
-    world = World(budget_of([*node_list, Node("more", 2, MEMORY)]), [*node_list, Node("more", 2, MEMORY)])
+    world = World(
+        budget_of([*node_list, NodeCapacity("more", 2, MEMORY)]), [*node_list, NodeCapacity("more", 2, MEMORY)]
+    )
     world.settle(loops)
     world.nodes, world.budget = node_list, budget_of(node_list)
     world.settle(loops)
@@ -144,54 +146,54 @@ def test_a_node_that_leaves_takes_no_loop_with_it(node_list: list[Node]) -> None
 
 
 def _hosts(world: World) -> int:
-    return sum(place.is_host for place in world.places.values())
+    return sum(slot.is_host for slot in world.slots.values())
 
 
 def test_what_is_not_up_keeps_what_it_holds() -> None:
     """A process that does not answer may deliver yet: nobody else gets its loops, and nothing is asked of it."""
-    places = [
-        Place(host_name(0), is_up=False, loops=("fl_a", "fl_b")),
-        Place(host_name(1), is_up=True, loops=("fl_c",)),
-        Place(loop_name("fl_a"), is_up=True, loops=()),
+    slots = [
+        Slot(host_name(0), is_up=False, loops=("fl_a", "fl_b")),
+        Slot(host_name(1), is_up=True, loops=("fl_c",)),
+        Slot(loop_name("fl_a"), is_up=True, loops=()),
     ]
-    plan = decide(["fl_a", "fl_b", "fl_c", "fl_d"], places, [Node("n", 2, MEMORY)], 4)
+    plan = decide(["fl_a", "fl_b", "fl_c", "fl_d"], slots, [NodeCapacity("n", 2, MEMORY)], 4)
 
-    assert plan.give == {host_name(1): ["fl_d"]}
-    assert (plan.move, plan.drop, plan.end) == ([], {}, [])
+    assert plan.assign == {host_name(1): ["fl_d"]}
+    assert (plan.move, plan.release, plan.end) == ([], {}, [])
 
 
 def test_a_loop_that_two_places_hold_is_dropped_by_one() -> None:
     """However that came about: its own process keeps it, the other lets go; what was deleted is let go by all."""
-    places = [
-        Place(loop_name("fl_a"), is_up=True, loops=("fl_a",)),
-        Place(host_name(0), is_up=True, loops=("fl_a", "fl_b", "fl_gone")),
+    slots = [
+        Slot(loop_name("fl_a"), is_up=True, loops=("fl_a",)),
+        Slot(host_name(0), is_up=True, loops=("fl_a", "fl_b", "fl_gone")),
     ]
-    plan = decide(["fl_a", "fl_b"], places, [Node("n", 2, MEMORY)], 2)
+    plan = decide(["fl_a", "fl_b"], slots, [NodeCapacity("n", 2, MEMORY)], 2)
 
     assert plan == Plan([], {}, [], {host_name(0): ["fl_a", "fl_gone"]}, [])
 
 
 def test_what_is_on_its_way_is_let_be() -> None:
     """Nothing is decided about loops that are being moved."""
-    places = [Place(host_name(0), is_up=True, loops=("fl_a", "fl_x")), Place(loop_name("fl_a"), is_up=True, loops=())]
-    plan = decide(["fl_a", "fl_new"], places, [Node("n", 2, MEMORY)], 2, busy={"fl_a", "fl_x", "fl_new"})
+    slots = [Slot(host_name(0), is_up=True, loops=("fl_a", "fl_x")), Slot(loop_name("fl_a"), is_up=True, loops=())]
+    plan = decide(["fl_a", "fl_new"], slots, [NodeCapacity("n", 2, MEMORY)], 2, busy={"fl_a", "fl_x", "fl_new"})
 
     assert plan == Plan([], {}, [], {}, [])
 
 
 def test_the_first_host_goes_before_all() -> None:
-    """Nothing is started for one loop before there is a place for all."""
-    node = Node("n", 2, MEMORY)
+    """Nothing is started for one loop before there is a slot for all."""
+    node = NodeCapacity("n", 2, MEMORY)
 
     assert decide(["fl_a"], [], [node], 5).start == [(host_name(0), "n")]
-    assert decide(["fl_a"], [Place(host_name(0), is_up=False, loops=())], [node], 5).start == []
-    assert decide(["fl_a"], [Place(host_name(0), is_up=True, loops=())], [node], 5).start == [(loop_name("fl_a"), "")]
+    assert decide(["fl_a"], [Slot(host_name(0), is_up=False, loops=())], [node], 5).start == []
+    assert decide(["fl_a"], [Slot(host_name(0), is_up=True, loops=())], [node], 5).start == [(loop_name("fl_a"), "")]
     assert decide(["fl_a"], [], [], 1).start == [(host_name(0), "")]
 
 
 def test_a_node_without_cores_gets_no_host() -> None:
     """One that is there for Ray's own processes is left to them."""
-    head, worker = Node("a-head", 0, MEMORY), Node("worker", 2, MEMORY)
+    head, worker = NodeCapacity("a-head", 0, MEMORY), NodeCapacity("worker", 2, MEMORY)
 
     assert decide(["fl_a"], [], [head, worker], 24).start == [(host_name(0), "worker")]
     assert decide(["fl_a"], [], [head], 1).start == [(host_name(0), "")]
@@ -200,9 +202,9 @@ def test_a_node_without_cores_gets_no_host() -> None:
 def test_moves_between_hosts_are_staged() -> None:
     """A new host gets its share in steps."""
     loops = loop_ids(2000)
-    places = [Place(host_name(0), is_up=True, loops=loops), Place(host_name(1), is_up=True, loops=())]
-    plan = decide(loops, places, [Node("n", 2, MEMORY)], 2)
-    [move] = decide(loops, places, [Node("n", 2, MEMORY), Node("m", 1, MEMORY)], 4).move
+    slots = [Slot(host_name(0), is_up=True, loops=loops), Slot(host_name(1), is_up=True, loops=())]
+    plan = decide(loops, slots, [NodeCapacity("n", 2, MEMORY)], 2)
+    [move] = decide(loops, slots, [NodeCapacity("n", 2, MEMORY), NodeCapacity("m", 1, MEMORY)], 4).move
 
     assert plan.move == []
     assert (move.from_name, move.to_name, len(move.loops)) == (host_name(0), host_name(1), MOVES_AT_ONCE)
@@ -210,25 +212,25 @@ def test_moves_between_hosts_are_staged() -> None:
 
 def test_the_budget_follows_memory_and_cores() -> None:
     """Half of a node's memory at 75 MB each, a dozen for each core, and one on the smallest machine."""
-    assert budget_of([Node("n", 2, 16e9)]) == 24
-    assert budget_of([Node("n", 8, 1.5e9)]) == 10
-    assert budget_of([Node("n", 1, 1e8)]) == 1
-    assert budget_of([Node("n", 2, 16e9), Node("m", 4, 16e9)]) == 72
+    assert budget_of([NodeCapacity("n", 2, 16e9)]) == 24
+    assert budget_of([NodeCapacity("n", 8, 1.5e9)]) == 10
+    assert budget_of([NodeCapacity("n", 1, 1e8)]) == 1
+    assert budget_of([NodeCapacity("n", 2, 16e9), NodeCapacity("m", 4, 16e9)]) == 72
 
 
 def test_a_host_that_is_up_later_finds_its_share() -> None:
     """The first of two hosts is not given all loops in one round: they would all have to move."""
     loops = loop_ids(10_000)
-    world = World(2, [Node("node-0", 4, MEMORY)])
-    world.places = {host_name(n): Place(host_name(n), is_up=n == 0, loops=(), node="node-0") for n in range(2)}
+    world = World(2, [NodeCapacity("node-0", 4, MEMORY)])
+    world.slots = {host_name(n): Slot(host_name(n), is_up=n == 0, loops=(), node="node-0") for n in range(2)}
     world.budget = 4
     world.carry_out(world.decide(loops)._replace(start=[]))
-    first = len(world.places[host_name(0)].loops)
+    first = len(world.slots[host_name(0)].loops)
 
     assert 0 < first < len(loops) / 5
 
-    world.places[host_name(1)] = world.places[host_name(1)]._replace(is_up=True)
+    world.slots[host_name(1)] = world.slots[host_name(1)]._replace(is_up=True)
     world.settle(loops)
 
-    assert len(world.places[host_name(1)].loops) >= 4_500
+    assert len(world.slots[host_name(1)].loops) >= 4_500
     assert world.moves <= first

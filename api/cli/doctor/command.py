@@ -13,7 +13,8 @@ from typing import Final
 
 from rich.text import Text
 
-from actors.ledger.factory import LEDGER_FILE
+from actors.adapters.resolver import HandlerResolver
+from actors.ledger import factory
 from actors.settings import Settings
 from api.cli.command_group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
 from api.cli.console import Screen, printable
@@ -21,6 +22,7 @@ from api.cli.doctor import machine, network, stores
 from api.cli.doctor.findings import Check, Finding, Level, carried_out, problem
 from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
+from domain.handler_policy import HandlerPolicy
 
 DESCRIPTION: Final = """\
 Looks at the data directory, its keys and disk, the store, the journal, the clock, names, the running service and what
@@ -83,12 +85,9 @@ def _those_of_the_service(settings: Settings) -> Settings:
 def _checks(
     settings: Settings, options: argparse.Namespace, environment: Mapping[str, str], *, runs: bool
 ) -> list[tuple[str, Check]]:
-    # Ray takes a second to load, which help and a misused command do not wait for.
-    from actors.ray_runtime import bootstrap  # noqa: PLC0415
-
     data_dir, now_ms = settings.data_dir, time.time_ns() // 1_000_000
     url = options.url or environment.get(URL_VARIABLE) or (_own_url(settings) if settings.port else DEFAULT_URL)
-    reader = bootstrap.reader(settings)
+    reader = factory.make_reader(settings)
     checks: list[tuple[str, Check]] = [
         ("data directory", partial(asyncio.to_thread, machine.check_data_dir, data_dir)),
         ("keys", partial(asyncio.to_thread, machine.check_keys, data_dir)),
@@ -101,7 +100,7 @@ def _checks(
     ]
     if not runs:
         checks.append(("journal", partial(asyncio.to_thread, stores.check_journal, data_dir / "journal", now_ms)))
-    path = data_dir / LEDGER_FILE
+    path = data_dir / factory.LEDGER_FILE
     if settings.store is None:
         checks.append(("store", partial(asyncio.to_thread, stores.check_ledger_file, path)))
     else:
@@ -109,7 +108,7 @@ def _checks(
     if settings.store is not None or path.exists():
         checks.append(("backlog", partial(asyncio.to_thread, stores.check_backlog, reader, now_ms)))
     if options.loop:
-        resolver = bootstrap.resolver(settings)
+        resolver = HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
         checks.append(("loop", partial(network.check_handler, options.loop, reader, resolver)))
     return checks
 

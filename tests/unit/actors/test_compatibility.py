@@ -21,12 +21,12 @@ from actors.commands.metrics import HistogramData, Snapshot
 from actors.commands.service import ClaimKey
 from actors.compatibility import Crossing, reader
 from actors.ledger.access.port import BeginSession
-from actors.loops.location_registry import Changes
-from actors.loops.loop_host import Order, Standing
+from actors.loops.location_registry import LocationChanges
+from actors.loops.orders import HostStatus, Order
 from actors.metrics.snapshots import ProcessSnapshot
 from actors.ray_runtime import remote_ports
-from actors.ray_runtime.calls import Answer
-from actors.ray_runtime.deployment import Edition
+from actors.ray_runtime.calls import Reply
+from actors.ray_runtime.deployment import Deployment
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.loop_settings import LoopSettings
 from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
@@ -57,7 +57,7 @@ PICKLED: list[Any] = [
         BeginSession(hash="h", user_id="u"),
         ClaimKey(scope="s", key="k", fingerprint="f"),
     ),
-    *(Standing("life", "node", ["fl_1"]), Order("life", "supervisor", 1)),
+    *(HostStatus("life", "node", ["fl_1"]), Order("life", "supervisor", 1)),
     ReplayProgress(1, 2, "running", "dead", 3, 4, 5, 6, 7),
 ]
 _pack = msgspec.msgpack.encode
@@ -67,17 +67,17 @@ BODIES: dict[str, Any] = {
     "unpack_outcomes": ([OUTCOME], (1, LaneHealth())),
     "unpack_offers": [("fl_1", [OFFER])],
     "unpack_version": ("life", 1),
-    "_unpack_changes": Changes("life", 1, True, {"loop-host/0": ["fl_1"]}),
-    "_unpack_recorded": RecordedEvents([[1]], [0]),
+    "unpack_changes": LocationChanges("life", 1, True, {"loop-host/0": ["fl_1"]}),
+    "unpack_recorded": RecordedEvents([[1]], [0]),
 }
 #: Reads all that this version wrote, and writes it as that one has it.
 _SCRIPT = """
 import pickle, sys
 import msgspec
 from actors.ray_runtime import remote_ports
-from actors.ray_runtime.deployment import Edition
+from actors.ray_runtime.deployment import Deployment
 from actors.commands.intake import encode_batch, encode_entry, read_batch
-pickled, bodies, hits, edition = pickle.load(sys.stdin.buffer)
+pickled, bodies, hits, deployment = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
 assert all(answer.value.novelty == "new" for answer in answers[:2]), answers
 read = {name: getattr(remote_ports, name)(body) for name, body in bodies.items()}
@@ -87,7 +87,7 @@ pickle.dump(
         [pickle.dumps(answer) for answer in answers],
         {name: msgspec.msgpack.encode(value) for name, value in read.items()},
         encode_batch([encode_entry(hit)]),
-        Edition.read(edition).text(),
+        Deployment.read(deployment).text(),
     ),
     sys.stdout.buffer,
 )
@@ -101,12 +101,12 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_two_versions_read_each_other(next_version: Path) -> None:
     """The next version fills in what this one does not say; this one leaves out what it does not know."""
-    edition = Edition(started_ms=1, version="1", installation="i", options={"store": "d"})
+    deployment = Deployment(started_ms=1, version="1", installation="i", options={"store": "d"})
     written = (
-        [pickle.dumps(Answer(value)) for value in PICKLED],
+        [pickle.dumps(Reply(value)) for value in PICKLED],
         {name: _pack(value) for name, value in BODIES.items()},
         encode_batch([encode_entry(HIT)]),
-        edition.text(),
+        deployment.text(),
     )
     done = subprocess.run(
         [sys.executable, "-c", _SCRIPT],
@@ -122,7 +122,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     assert {name: getattr(remote_ports, name)(body) for name, body in bodies.items()} == BODIES
     assert bodies["unpack_offers"] != written[1]["unpack_offers"]
     assert read_batch(hits) == Batch([HIT], [])
-    assert Edition.read(text) == edition
+    assert Deployment.read(text) == deployment
 
 
 @pytest.mark.parametrize(

@@ -105,7 +105,7 @@ def _method_name(command: str) -> str:
 
 
 class FakeClient(FakeAccess, FakeFigures):
-    """Implements `actors.client.Client`, and what tests do behind its back."""
+    """Implements `actors.gateway.client.Client`, and what tests do behind its back."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -230,7 +230,12 @@ def test_pods_are_guaranteed_and_big_enough_for_the_actors() -> None:
         group["minReplicas"] * float(group["template"]["spec"]["containers"][0]["resources"]["requests"]["cpu"])
         for group in workers
     )
-    fleet = [options.ledger(), options.supervisor(), options.enricher(0), options.place("feedback-loop/fl_0", "")]
+    fleet = [
+        options.ledger(),
+        options.supervisor(),
+        options.enricher("enricher/0"),
+        options.loop_host("feedback-loop/fl_0", ""),
+    ]
 
     assert sum(actor["num_cpus"] for actor in fleet) <= cpus
 

@@ -16,7 +16,7 @@ from actors.commands.intake import encode_entry
 from actors.commands.loops import ListLoops
 from actors.commands.service import CheckReadiness, Readiness
 from actors.gateway.client import GatewayClient
-from actors.gateway.dispatcher import Gateway
+from actors.gateway.dispatcher import Dispatcher
 from actors.ipc.server import FrameServer
 from domain.errors import InvalidInput, StoreUnavailable, Unavailable
 from domain.tracking import TrackingHit
@@ -30,7 +30,9 @@ async def refuse_hits(_body: bytes) -> None:
 
 def client_and_gateway(tmp_path: Path, record: Any, handle: Any) -> tuple[GatewayClient, FrameServer, Path]:
     path = tmp_path / "gateway.sock"
-    return GatewayClient(str(path)), FrameServer(Gateway(record, handle).answer), path
+    dispatcher = Dispatcher("not open")
+    dispatcher.open(record, handle)
+    return GatewayClient(str(path)), FrameServer(dispatcher.handle), path
 
 
 def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
@@ -108,12 +110,12 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
         call = asyncio.create_task(client.call(Authenticate(key_hash="")))
         await entered.wait()
         await gateway.stop(0)
-        assert client._link._protocol is not None
-        client._link._protocol.close()
+        assert client._connection._protocol is not None
+        client._connection._protocol.close()
         with pytest.raises(Unavailable) as lost:
             await call
         assert lost.value.may_have_run
-        second = FrameServer(Gateway(refuse_hits, answer).answer)
+        _, second, _ = client_and_gateway(tmp_path, refuse_hits, answer)
         await second.listen_at(path)
         assert await client.call(Authenticate(key_hash="")) is None
         await client.close()

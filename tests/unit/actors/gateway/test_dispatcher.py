@@ -1,50 +1,63 @@
-"""Readiness, as the gateway knows it."""
+"""The gateway's dispatcher: refuses requests until it is open, then passes them on."""
 
 from __future__ import annotations
 
 import asyncio
 from typing import Any, cast
 
-from actors.gateway.pipeline import Pipeline
-from actors.ipc.pool import Links
-from actors.ray_runtime import options
-from actors.ray_runtime.calls import Actors
-from domain.errors import InternalError, Unavailable
+import pytest
+
+from actors.commands.command import Command
+from actors.commands.protocol import GatewayFrame, call_body
+from actors.commands.service import CheckReadiness
+from actors.gateway.dispatcher import Dispatcher, EnricherBalancer
+from actors.ipc.pool import ConnectionPool
+from domain.errors import Unavailable
 
 
-class FakeActors:
-    """Answers pings, but for those of the actors that are away, and notes who was asked."""
+def test_it_reports_the_reason_until_it_is_open() -> None:
+    """Requests fail with the latest reason; then intake and commands go their ways."""
+    recorded: list[bytes] = []
 
-    def __init__(self, **away: Exception) -> None:
-        self._away = away
-        self.asked: list[str] = []
+    async def record(batch: bytes) -> None:
+        recorded.append(batch)
 
-    async def ask(self, name: str, method: str, *, timeout_s: float) -> None:
-        assert method == "ping"
-        self.asked.append(name)
-        if name in self._away:
-            raise self._away[name]
+    async def carry_out(command: Command[Any]) -> object:
+        return type(command).__name__
 
+    async def scenario() -> None:
+        dispatcher = Dispatcher("waiting for Ray")
+        dispatcher.wait_for("waiting for the ledger")
+        with pytest.raises(Unavailable, match="waiting for the ledger"):
+            await dispatcher.handle(GatewayFrame.INTAKE, b"batch")
 
-def pipeline(actors: FakeActors, renewal: str | None = None) -> Pipeline:
-    return Pipeline(cast(Actors, cast(Any, actors)), cast(Links, None), enrichers=2, renewal=lambda: renewal)
+        dispatcher.open(record, carry_out)
+        assert await dispatcher.handle(GatewayFrame.INTAKE, b"batch") == b""
+        assert await dispatcher.handle(GatewayFrame.CALL, call_body(CheckReadiness())) == b'"CheckReadiness"'
 
-
-def test_readiness_is_about_what_all_loops_share() -> None:
-    """The ledger, the supervisor and the enrichers are asked, and no loop: one loop's restart is no outage."""
-    actors = FakeActors()
-
-    assert asyncio.run(pipeline(actors).problems()) == []
-    assert actors.asked == [options.LEDGER, options.SUPERVISOR, "enricher/0", "enricher/1"]
+    asyncio.run(scenario())
+    assert recorded == [b"batch"]
 
 
-def test_each_problem_is_told() -> None:
-    """What is away and what failed are told together, in the order of the ways that an event goes."""
-    away = {"ledger": Unavailable("the ledger is away"), "enricher/1": InternalError("enricher 1 failed")}
+def test_batches_go_to_the_enrichers_in_turn() -> None:
+    """Each gets the next one, whatever becomes of the one before."""
+    requests: list[tuple[str, int, bytes]] = []
 
-    assert asyncio.run(pipeline(FakeActors(**away)).problems()) == ["the ledger is away", "enricher 1 failed"]
+    class FakePool:
+        async def request(self, name: str, kind: int, body: bytes) -> bytes:
+            requests.append((name, kind, body))
+            if name == "enricher/0":
+                raise Unavailable("enricher 0 is away")
+            return b""
 
+    async def scenario() -> None:
+        balancer = EnricherBalancer(cast(ConnectionPool, cast(Any, FakePool())), ["enricher/0", "enricher/1"])
+        for batch in (b"1", b"2", b"3"):
+            await asyncio.gather(balancer.record(batch), return_exceptions=True)
 
-def test_actors_that_are_being_replaced_are_a_problem() -> None:
-    """A front end is ready again when a renewal that it began is over, so that the next one can be restarted."""
-    assert asyncio.run(pipeline(FakeActors(), "being replaced").problems()) == ["being replaced"]
+    asyncio.run(scenario())
+    assert requests == [
+        ("enricher/0", GatewayFrame.INTAKE, b"1"),
+        ("enricher/1", GatewayFrame.INTAKE, b"2"),
+        ("enricher/0", GatewayFrame.INTAKE, b"3"),
+    ]

@@ -1,4 +1,4 @@
-"""The end of the gateway: the ledger is closed, whatever becomes of the loops, before the keeper loses its patience."""
+"""The gateway process: where the ledger runs, the wait for the actors, and the stop within its time limit."""
 
 from __future__ import annotations
 
@@ -7,24 +7,30 @@ from typing import Any, cast
 
 import pytest
 
+from actors import actor_names
 from actors.gateway import main as gateway_main
+from actors.gateway.main import ledger_at
 from actors.processes import serve_supervisor
-from actors.ray_runtime import options
-from actors.ray_runtime.calls import Actors
-from actors.ray_runtime.rollout import Fleet
+from actors.ray_runtime.calls import ActorClient
+from actors.ray_runtime.join import JoinedRay
+from actors.ray_runtime.rollout import Rollout
+from actors.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 
+SQLITE_ON_A_CLUSTER = Settings.from_env({}, ray_address="10.0.0.1:6379")
+POSTGRESQL = Settings.from_env({}, ray_address="10.0.0.1:6379", store="postgresql://db/feedback_loops")
+
 
 class FakeActors:
-    """Actors that take their time to stop, or fail; each call waits as `Actors.ask` does."""
+    """ActorClient that take their time to stop, or fail; each call waits as `ActorClient.call` does."""
 
     def __init__(self, **ends: float | FeedbackLoopsError) -> None:
         self._ends = ends
         #: Who stopped, and when.
         self.stopped: list[tuple[str, float]] = []
 
-    async def ask(self, name: str, method: str, *, timeout_s: float) -> None:
+    async def call(self, name: str, method: str, *, timeout_s: float) -> None:
         assert method == "stop"
         end = self._ends[name]
         if isinstance(end, FeedbackLoopsError):
@@ -44,7 +50,7 @@ def stopped(actors: FakeActors, drained_s: float = 0.0) -> tuple[list[str], floa
     async def stop() -> float:
         began_s = loop.time()
         await asyncio.sleep(drained_s)
-        await gateway_main.stop_actors(cast(Actors, cast(Any, actors)), began_s + gateway_main.STOP_S)
+        await gateway_main.stop_actors(cast(ActorClient, cast(Any, actors)), began_s + gateway_main.STOP_S)
         return loop.time() - began_s
 
     try:
@@ -61,7 +67,7 @@ def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoops
     actors = FakeActors(supervisor=loops, ledger=gateway_main.LEDGER_STOP_S - 0.05)
     names, took_s = stopped(actors, drained_s)
 
-    assert names == [options.LEDGER]
+    assert names == [actor_names.LEDGER]
     assert took_s <= gateway_main.STOP_S < serve_supervisor.GATEWAY_STOP_S
 
 
@@ -71,13 +77,13 @@ def test_a_store_that_is_away_is_waited_for() -> None:
     answers: list[Exception | None] = [StoreUnavailable("away")] * 20 + [None, Conflict("another master key")]
     said: list[str] = []
 
-    class LateFleet:
+    class LateRollout:
         async def set_up(self) -> None:
             if (answer := answers.pop(0)) is not None:
                 raise answer
 
     async def start() -> float:
-        await gateway_main.all_there(cast(Fleet, cast(Any, LateFleet())), said.append)
+        await gateway_main.all_there(cast(Rollout, cast(Any, LateRollout())), said.append)
         return loop.time()
 
     try:
@@ -102,4 +108,21 @@ def test_the_loops_record_before_the_ledger_is_closed() -> None:
     """The ledger is the last to stop, and loops have the time that their lanes take to drain."""
     names, _ = stopped(FakeActors(supervisor=2.0, ledger=0.1))
 
-    assert names == [options.SUPERVISOR, options.LEDGER]
+    assert names == [actor_names.SUPERVISOR, actor_names.LEDGER]
+
+
+def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
+    """On a Ray of one node it is put there; with others beside it the service does not start, and says what to set."""
+    alone = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1")
+
+    assert ledger_at(SQLITE_ON_A_CLUSTER, alone) == "10.0.0.1"
+    with pytest.raises(Conflict, match="--store postgresql://"):
+        ledger_at(SQLITE_ON_A_CLUSTER, JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1"))
+
+
+def test_a_ledger_on_postgresql_may_be_anywhere() -> None:
+    """Nor is there a choice on a Ray of our own."""
+    several = JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1")
+
+    assert ledger_at(POSTGRESQL, several) is None
+    assert ledger_at(Settings.from_env({}), several) is None

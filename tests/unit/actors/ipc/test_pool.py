@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from actors.ipc import frames
-from actors.ipc.connection import MAX_UNSENT_BYTES, Link
+from actors.ipc.connection import MAX_UNSENT_BYTES, Connection
 from actors.ipc.frames import FrameProtocol, frame_bytes
 from actors.ipc.server import FrameServer
 from domain.errors import NotFound, Unavailable
@@ -19,11 +19,11 @@ from domain.errors import NotFound, Unavailable
 TOKEN = b"t" * 32
 
 
-def link_to(address: tuple[str, int], token: bytes | None = TOKEN) -> Link:
+def connection_to(address: tuple[str, int], token: bytes | None = TOKEN) -> Connection:
     async def connect(protocol: Callable[[], FrameProtocol]) -> None:
         await asyncio.get_running_loop().create_connection(protocol, *address)
 
-    return Link("the test server", connect, token)
+    return Connection("the test server", connect, token)
 
 
 async def echo(kind: int, body: bytes) -> bytes:
@@ -50,12 +50,12 @@ def test_a_request_gets_its_answer_or_its_error() -> None:
 
     async def scenario() -> None:
         server = FrameServer(echo, TOKEN)
-        link = link_to(await server.listen_on("127.0.0.1"))
-        answers = await asyncio.gather(*(link.ask(n, b"x" * n, 5) for n in range(50)))
+        connection = connection_to(await server.listen_on("127.0.0.1"))
+        answers = await asyncio.gather(*(connection.request(n, b"x" * n, 5) for n in range(50)))
         assert answers == [bytes([n]) + b"x" * n for n in range(50)]
         with pytest.raises(NotFound, match="no such thing"):
-            await link.ask(99, b"", 5)
-        await link.close()
+            await connection.request(99, b"", 5)
+        await connection.close()
         await server.stop(0.1)
 
     asyncio.run(scenario())
@@ -72,10 +72,10 @@ def test_without_the_token_nothing_is_carried_out(token: bytes | None) -> None:
 
     async def scenario() -> None:
         server = FrameServer(note, TOKEN)
-        link = link_to(await server.listen_on("127.0.0.1"), token)
+        connection = connection_to(await server.listen_on("127.0.0.1"), token)
         with pytest.raises(Unavailable):
-            await link.ask(5, b"", 5)
-        await link.close()
+            await connection.request(5, b"", 5)
+        await connection.close()
         await server.stop(0.1)
 
     asyncio.run(scenario())
@@ -95,13 +95,13 @@ def test_what_is_told_while_there_is_no_connection_arrives_afterwards() -> None:
 
     async def scenario() -> None:
         server = FrameServer(keep, TOKEN)
-        link = link_to(await server.listen_on("127.0.0.1"))
-        link.tell(1, b"first")
-        link.tell(1, b"second")
-        link.tell(1, b"x" * MAX_UNSENT_BYTES)
+        connection = connection_to(await server.listen_on("127.0.0.1"))
+        connection.send(1, b"first")
+        connection.send(1, b"second")
+        connection.send(1, b"x" * MAX_UNSENT_BYTES)
         async with asyncio.timeout(5):
             await arrived.wait()
-        await link.close()
+        await connection.close()
         await server.stop(0.1)
 
     asyncio.run(scenario())
@@ -139,10 +139,10 @@ def test_a_connection_lost_at_once_fails_the_request_that_waited_for_it() -> Non
         asyncio.get_running_loop().call_soon(made.connection_lost, None)
 
     async def scenario() -> None:
-        link = Link("the test server", connect)
+        connection = Connection("the test server", connect)
         async with asyncio.timeout(5):
             with pytest.raises(Unavailable, match="went away"):
-                await link.ask(1, b"", 60)
-        await link.close()
+                await connection.request(1, b"", 60)
+        await connection.close()
 
     asyncio.run(scenario())

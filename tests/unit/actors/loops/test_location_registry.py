@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.loops import location_registry as places_module
-from actors.loops.location_registry import Changes, Places, PlacesLog
+from actors.loops import location_registry
+from actors.loops.location_registry import LocationChanges, LocationLog, LocationRegistry
 from domain.errors import Unavailable
 
 names = st.sampled_from(["", "loop-host/0", "loop-host/1", "feedback-loop/fl_1"])
@@ -28,20 +28,20 @@ def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], 
     """However the changes are batched, and however many of them the log has forgotten."""
 
     async def scenario() -> None:
-        log = PlacesLog("life")
+        log = LocationLog("life")
         log._changes = type(log._changes)(maxlen=kept)
-        log.open()
-        log.note(["fl_first"], "loop-host/0")
-        follower = Places(log.since, lambda _: None)
+        log.publish()
+        log.record(["fl_first"], "loop-host/0")
+        follower = LocationRegistry(log.since, lambda _: None)
         follower.start()
         for batch in batches:
             for loop_id, name in batch:
-                log.note([loop_id], name)
+                log.record([loop_id], name)
             await asyncio.sleep(0)
-        await until(lambda: (follower._life, follower._version) == ("life", log._version))
+        await until(lambda: (follower._incarnation, follower._version) == ("life", log._version))
         await follower.stop()
 
-        assert follower._places == log._places
+        assert follower._locations == log._locations
 
     asyncio.run(scenario())
 
@@ -50,25 +50,25 @@ def test_another_life_is_told_from_the_beginning() -> None:
     """A follower of a supervisor that died takes the word of the one that came after, and of nothing before."""
 
     async def scenario() -> None:
-        first, second = PlacesLog("first"), PlacesLog("second")
+        first, second = LocationLog("first"), LocationLog("second")
         for log, name in ((first, "loop-host/0"), (second, "loop-host/1")):
-            log.open()
-            log.note(["fl_a", "fl_b"], name)
-        second.note(["fl_b"], "")
+            log.publish()
+            log.record(["fl_a", "fl_b"], name)
+        second.record(["fl_b"], "")
         current = [first]
 
-        async def fetch(life: str, version: int) -> Changes:
+        async def fetch(incarnation: str, version: int) -> LocationChanges:
             if len(current) == 2:
                 current.pop(0)
                 raise Unavailable("the supervisor went away")
-            return await current[0].since(life, version)
+            return await current[0].since(incarnation, version)
 
         left: list[str] = []
-        follower = Places(fetch, left.append)
+        follower = LocationRegistry(fetch, left.append)
         follower.start()
         await until(lambda: follower.get("fl_b") == "loop-host/0")
         current.append(second)
-        first.note(["fl_c"], "loop-host/0")
+        first.record(["fl_c"], "loop-host/0")
         await until(lambda: follower.get("fl_a") == "loop-host/1")
         await follower.stop()
 
@@ -80,14 +80,16 @@ def test_another_life_is_told_from_the_beginning() -> None:
 
 def test_nothing_is_told_before_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     """Until the log is open a question waits; when it takes too long, nothing has changed."""
-    monkeypatch.setattr(places_module, "WAIT_S", 0.02)
+    monkeypatch.setattr(location_registry, "WAIT_S", 0.02)
 
     async def scenario() -> None:
-        log = PlacesLog("life")
-        log.note(["fl_a"], "loop-host/0")
-        assert await log.since("before", 3) == Changes("before", 3, is_whole=False, places={})
-        log.open()
-        assert await log.since("before", 3) == Changes("life", 1, is_whole=True, places={"loop-host/0": ["fl_a"]})
-        assert await log.since("life", 1) == Changes("life", 1, is_whole=False, places={})
+        log = LocationLog("life")
+        log.record(["fl_a"], "loop-host/0")
+        assert await log.since("before", 3) == LocationChanges("before", 3, is_complete=False, locations={})
+        log.publish()
+        assert await log.since("before", 3) == LocationChanges(
+            "life", 1, is_complete=True, locations={"loop-host/0": ["fl_a"]}
+        )
+        assert await log.since("life", 1) == LocationChanges("life", 1, is_complete=False, locations={})
 
     asyncio.run(scenario())

@@ -12,17 +12,18 @@ import pytest
 from actors.adapters.clock import SystemClock
 from actors.delivery import outbox_poller
 from actors.loops import loop_host as host_module
-from actors.loops.loop_host import LoopHost, Order
+from actors.loops.loop_host import LoopHost
+from actors.loops.orders import Order
 from actors.ports import HttpClient
 from domain.delivery import OfferedDelivery
 from domain.errors import Moved, NotFound, NotMigrated, StoreUnavailable, Unavailable
+from tests.fake_hosts import CountedRuntime, LoopsReader, as_reader
 from tests.fakes import ScriptedHttpClient
-from tests.loop_places import CountedCore, LoopsReader, as_reader
 
 OFFER = [OfferedDelivery(1, b"e" * 16, "open", b"{}", 0, 0)]
 
 
-class Core(CountedCore):
+class GatedRuntime(CountedRuntime):
     """A core whose commands wait until they may go on, and which may refuse to start."""
 
     failure: Exception | None = None
@@ -47,43 +48,43 @@ class World:
     def __init__(self, max_awake: int) -> None:
         self.reader = LoopsReader()
         self.http_client = ScriptedHttpClient()
-        self.cores: dict[str, list[Core]] = {}
-        self.turn = 0
+        self.runtimes: dict[str, list[GatedRuntime]] = {}
+        self.sequence = 0
         self.host = LoopHost(
-            life="life",
+            incarnation="incarnation",
             node="node",
-            make_core=self._make_core,
+            make_runtime=self._make_runtime,
             reader=as_reader(self.reader),
             http_client=cast(HttpClient, self.http_client),
             clock=SystemClock(),
             max_awake=max_awake,
         )
 
-    def _make_core(self, loop_id: str) -> Core:
-        self.cores.setdefault(loop_id, []).append(Core(loop_id))
-        return self.cores[loop_id][-1]
+    def _make_runtime(self, loop_id: str) -> GatedRuntime:
+        self.runtimes.setdefault(loop_id, []).append(GatedRuntime(loop_id))
+        return self.runtimes[loop_id][-1]
 
     def order(self) -> Order:
-        self.turn += 1
-        return Order("life", "supervisor", self.turn)
+        self.sequence += 1
+        return Order("incarnation", "supervisor", self.sequence)
 
-    async def let_go(self, *loops: str, drain_s: float = 0.0) -> list[str]:
-        return await self.host.let_go(self.order(), loops, drain_s)
+    async def release(self, *loops: str, drain_s: float = 0.0) -> list[str]:
+        return await self.host.release(self.order(), loops, drain_s)
 
 
 @asynccontextmanager
 async def a_host(*loops: str, max_awake: int = 10) -> AsyncIterator[World]:
     """A host that was given these loops."""
-    CountedCore.reset()
+    CountedRuntime.reset()
     world = World(max_awake)
-    world.host.standing(world.order())
+    world.host.status(world.order())
     world.host.start()
-    await world.host.take(world.order(), loops)
+    await world.host.assign(world.order(), loops)
     try:
         yield world
     finally:
         await world.host.stop(0.1)
-        assert CountedCore.doubles == []
+        assert CountedRuntime.doubles == []
 
 
 async def until(check: Callable[[], bool]) -> None:
@@ -106,13 +107,13 @@ def test_a_loop_sleeps_until_something_is_for_it() -> None:
 
             world.host.offer("fl_offer", OFFER)
             world.host.offer("fl_nudge", ())
-            assert await world.host.ask("fl_ask", "secret") == "the secret of fl_ask"
+            assert await world.host.call("fl_ask", "secret") == "the secret of fl_ask"
             world.reader.due = ["fl_due", "fl_elsewhere"]
-            world.host._watch.poll_now()
-            await until(lambda: set(world.cores) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
+            world.host._poller.poll_now()
+            await until(lambda: set(world.runtimes) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
 
-            assert world.cores["fl_offer"][0].offers == OFFER
-            assert world.cores["fl_nudge"][0].nudges == 1
+            assert world.runtimes["fl_offer"][0].offers == OFFER
+            assert world.runtimes["fl_nudge"][0].nudges == 1
 
     run(scenario)
 
@@ -124,10 +125,10 @@ def test_what_is_not_here_is_not_touched() -> None:
         async with a_host("fl_a") as world:
             world.host.offer("fl_b", OFFER)
             with pytest.raises(Moved, match="fl_b is elsewhere"):
-                await world.host.ask("fl_b", "secret")
+                await world.host.call("fl_b", "secret")
             with pytest.raises(ValueError, match="no command start"):
-                await world.host.ask("fl_a", "start")
-            assert world.cores == {}
+                await world.host.call("fl_a", "start")
+            assert world.runtimes == {}
 
     run(scenario)
 
@@ -141,8 +142,8 @@ def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch)
             for loop_id in ("fl_a", "fl_b"):
                 world.host.offer(loop_id, OFFER)
             world.reader.due = ["fl_a"]
-            await until(lambda: world.cores["fl_a"][0].nudges > 2)
-            assert world.cores["fl_b"][0].nudges == 0
+            await until(lambda: world.runtimes["fl_a"][0].nudges > 2)
+            assert world.runtimes["fl_b"][0].nudges == 0
 
     run(scenario)
 
@@ -164,7 +165,7 @@ def test_the_watch_outlives_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatc
                 return ["fl_a"]
 
             monkeypatch.setattr(world.reader, "loops_due", away)
-            await until(lambda: "fl_a" in world.cores)
+            await until(lambda: "fl_a" in world.runtimes)
 
     run(scenario)
 
@@ -178,7 +179,7 @@ def test_many_that_are_due_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     async def scenario() -> None:
         async with a_host(*loops) as world:
             world.reader.due = loops
-            world.host._watch.poll_now()
+            world.host._poller.poll_now()
             await until(lambda: world.host.awake > 0)
             assert world.host.awake == 3
             await until(lambda: world.host.awake == 8)
@@ -191,17 +192,17 @@ def test_those_that_rest_are_put_to_sleep_when_too_many_are_awake() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a", "fl_b", "fl_c", "fl_d", max_awake=2) as world:
-            CountedCore.working["fl_a"] = asyncio.Event()
+            CountedRuntime.working["fl_a"] = asyncio.Event()
             for loop_id in ("fl_a", "fl_b", "fl_c", "fl_d", "fl_b"):
                 world.host.offer(loop_id, OFFER)
-            await until(lambda: all(awake.started.done() for awake in world.host._awake.values()))
-            world.host._watch.poll_now()
+            await until(lambda: all(awake.started.done() for awake in world.host._awake._awake.values()))
+            world.host._poller.poll_now()
             await until(lambda: world.host.awake == 2)
             assert set(world.host._awake) == {"fl_a", "fl_b"}
 
             world.host.offer("fl_c", OFFER)
-            await until(lambda: len(world.cores["fl_c"]) == 2 and world.cores["fl_c"][1].is_alive)
-            CountedCore.working.pop("fl_a").set()
+            await until(lambda: len(world.runtimes["fl_c"]) == 2 and world.runtimes["fl_c"][1].is_alive)
+            CountedRuntime.working.pop("fl_a").set()
 
     run(scenario)
 
@@ -211,22 +212,22 @@ def test_a_loop_at_rest_is_let_go_at_once_and_one_at_work_when_it_is_done() -> N
 
     async def scenario() -> None:
         async with a_host("fl_asleep", "fl_resting", "fl_working") as world:
-            done = CountedCore.working["fl_working"] = asyncio.Event()
+            done = CountedRuntime.working["fl_working"] = asyncio.Event()
             world.host.offer("fl_resting", OFFER)
             world.host.offer("fl_working", OFFER)
-            await until(lambda: world.cores["fl_resting"][0].is_alive)
-            gone = await world.let_go("fl_asleep", "fl_resting", "fl_working", "fl_never_here")
+            await until(lambda: world.runtimes["fl_resting"][0].is_alive)
+            gone = await world.release("fl_asleep", "fl_resting", "fl_working", "fl_never_here")
             assert gone == ["fl_asleep", "fl_resting", "fl_never_here"]
-            assert not world.cores["fl_resting"][0].is_alive
+            assert not world.runtimes["fl_resting"][0].is_alive
 
-            going = asyncio.create_task(world.let_go("fl_working", drain_s=5.0))
+            going = asyncio.create_task(world.release("fl_working", drain_s=5.0))
             await asyncio.sleep(0.01)
             with pytest.raises(Moved):
-                await world.host.ask("fl_working", "secret")
+                await world.host.call("fl_working", "secret")
             assert not going.done()
             done.set()
             assert await going == ["fl_working"]
-            assert world.host.standing(world.order()).loops == []
+            assert world.host.status(world.order()).loops == []
 
     run(scenario)
 
@@ -236,15 +237,15 @@ def test_a_command_under_way_is_finished_before_its_loop_is_let_go() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            command = asyncio.create_task(world.host.ask("fl_a", "verify"))
-            await until(lambda: "fl_a" in world.cores)
-            assert await world.let_go("fl_a") == []
-            assert await world.let_go("fl_a", drain_s=0.02) == []
-            assert await world.host.ask("fl_a", "secret") == "the secret of fl_a"
+            command = asyncio.create_task(world.host.call("fl_a", "verify"))
+            await until(lambda: "fl_a" in world.runtimes)
+            assert await world.release("fl_a") == []
+            assert await world.release("fl_a", drain_s=0.02) == []
+            assert await world.host.call("fl_a", "secret") == "the secret of fl_a"
 
-            going = asyncio.create_task(world.let_go("fl_a", drain_s=5.0))
+            going = asyncio.create_task(world.release("fl_a", drain_s=5.0))
             await asyncio.sleep(0.01)
-            world.cores["fl_a"][0].gate.set()
+            world.runtimes["fl_a"][0].gate.set()
             assert (await command, await going) == ("verified", ["fl_a"])
 
     run(scenario)
@@ -255,14 +256,14 @@ def test_a_caller_that_gives_up_leaves_the_command_running() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            command = asyncio.create_task(world.host.ask("fl_a", "verify"))
-            await until(lambda: "fl_a" in world.cores)
+            command = asyncio.create_task(world.host.call("fl_a", "verify"))
+            await until(lambda: "fl_a" in world.runtimes)
             command.cancel()
             await asyncio.sleep(0.01)
-            assert await world.let_go("fl_a") == []
-            world.cores["fl_a"][0].gate.set()
-            await until(lambda: not world.host._awake["fl_a"].commands)
-            assert await world.let_go("fl_a") == ["fl_a"]
+            assert await world.release("fl_a") == []
+            world.runtimes["fl_a"][0].gate.set()
+            await until(lambda: not world.host._awake._awake["fl_a"].commands)
+            assert await world.release("fl_a") == ["fl_a"]
 
     run(scenario)
 
@@ -272,48 +273,53 @@ def test_what_was_told_of_as_held_is_held() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            done = CountedCore.working["fl_a"] = asyncio.Event()
+            done = CountedRuntime.working["fl_a"] = asyncio.Event()
             world.host.offer("fl_a", OFFER)
-            await until(lambda: "fl_a" in world.cores and world.cores["fl_a"][0].is_alive)
-            going = asyncio.create_task(world.let_go("fl_a", drain_s=5.0))
+            await until(lambda: "fl_a" in world.runtimes and world.runtimes["fl_a"][0].is_alive)
+            going = asyncio.create_task(world.release("fl_a", drain_s=5.0))
             await asyncio.sleep(0.01)
-            assert world.host.standing(world.order()).loops == ["fl_a"]
+            assert world.host.status(world.order()).loops == ["fl_a"]
             done.set()
             assert await going == []
-            del CountedCore.working["fl_a"]
-            assert await world.host.ask("fl_a", "secret") == "the secret of fl_a"
+            del CountedRuntime.working["fl_a"]
+            assert await world.host.call("fl_a", "secret") == "the secret of fl_a"
 
     run(scenario)
 
 
 @pytest.mark.parametrize(
-    "order", [Order("life", "supervisor", 1), Order("another life", "supervisor", 99), Order("life", "another", 99)]
+    "order",
+    [
+        Order("incarnation", "supervisor", 1),
+        Order("another incarnation", "supervisor", 99),
+        Order("incarnation", "another", 99),
+    ],
 )
 def test_orders_that_were_overtaken_are_refused(order: Order) -> None:
     """Those from before the last question, for another life of the process, or of another supervisor."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            world.turn = 5
-            world.host.standing(world.order())
+            world.sequence = 5
+            world.host.status(world.order())
             with pytest.raises(Moved):
-                await world.host.take(order, ["fl_b"])
+                await world.host.assign(order, ["fl_b"])
             with pytest.raises(Moved):
-                await world.host.let_go(order, ["fl_a"], 0.0)
-            assert world.host.standing(world.order()) == ("life", "node", ["fl_a"])
+                await world.host.release(order, ["fl_a"], 0.0)
+            assert world.host.status(world.order()) == ("incarnation", "node", ["fl_a"])
 
     run(scenario)
 
 
-def test_a_heartbeat_is_of_one_life(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_heartbeat_is_of_one_incarnation(monkeypatch: pytest.MonkeyPatch) -> None:
     """It ends after a while, and at once when the process is not the one that is meant."""
-    monkeypatch.setattr(host_module, "BEAT_S", 0.01)
+    monkeypatch.setattr(host_module, "HEARTBEAT_S", 0.01)
 
     async def scenario() -> None:
         async with a_host() as world:
-            await world.host.beat("life")
+            await world.host.heartbeat("incarnation")
             with pytest.raises(Moved):
-                await world.host.beat("the one before")
+                await world.host.heartbeat("the one before")
 
     run(scenario)
 
@@ -323,16 +329,16 @@ def test_a_loop_that_cannot_be_woken_says_why_and_is_tried_again() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            Core.failure = NotFound("there is no feedback loop fl_a")
+            GatedRuntime.failure = NotFound("there is no feedback loop fl_a")
             with pytest.raises(NotFound):
-                await world.host.ask("fl_a", "secret")
-            Core.failure = None
-            assert await world.host.ask("fl_a", "secret") == "the secret of fl_a"
+                await world.host.call("fl_a", "secret")
+            GatedRuntime.failure = None
+            assert await world.host.call("fl_a", "secret") == "the secret of fl_a"
 
     try:
         run(scenario)
     finally:
-        Core.failure = None
+        GatedRuntime.failure = None
 
 
 def test_stopping_waits_for_what_is_at_work() -> None:
@@ -340,15 +346,15 @@ def test_stopping_waits_for_what_is_at_work() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            done = CountedCore.working["fl_a"] = asyncio.Event()
+            done = CountedRuntime.working["fl_a"] = asyncio.Event()
             world.host.offer("fl_a", OFFER)
-            await until(lambda: "fl_a" in world.cores and world.cores["fl_a"][0].is_alive)
+            await until(lambda: "fl_a" in world.runtimes and world.runtimes["fl_a"][0].is_alive)
             stopping = asyncio.create_task(world.host.stop(5.0))
             await asyncio.sleep(0.01)
             assert not stopping.done()
             done.set()
             await stopping
-            assert (world.cores["fl_a"][0].is_alive, world.http_client.is_closed) == (False, True)
+            assert (world.runtimes["fl_a"][0].is_alive, world.http_client.is_closed) == (False, True)
 
     run(scenario)
 

@@ -9,10 +9,10 @@ from contextlib import asynccontextmanager
 import pytest
 
 from actors.loops import host_monitor, supervisor
-from actors.loops.placement import Node
+from actors.loops.placement import NodeCapacity
 from actors.loops.supervisor import Supervisor
 from domain.errors import Unavailable
-from tests.loop_places import Cluster, CountedCore, LoopsReader, as_reader
+from tests.fake_hosts import CountedRuntime, FakeCluster, LoopsReader, as_reader
 
 
 @pytest.fixture(autouse=True)
@@ -22,17 +22,19 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(supervisor, "REFRESH_S", 0.02)
     monkeypatch.setattr(supervisor, "ROUND_PAUSE_S", 0.001)
     monkeypatch.setattr(supervisor, "LOCATE_S", 5.0)
-    CountedCore.reset()
+    CountedRuntime.reset()
 
 
-def a_supervisor(cluster: Cluster, life: str = "first", budget: int | None = 3) -> Supervisor:
-    return Supervisor(as_reader(cluster.reader), cluster, life=life, budget=budget, delivery_timeout_s=1.0)
+def a_supervisor(cluster: FakeCluster, incarnation: str = "first", budget: int | None = 3) -> Supervisor:
+    return Supervisor(
+        as_reader(cluster.reader), cluster, incarnation=incarnation, budget=budget, delivery_timeout_s=1.0
+    )
 
 
 @asynccontextmanager
-async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Supervisor, Cluster]]:
+async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Supervisor, FakeCluster]]:
     """A supervisor at work."""
-    cluster = Cluster(LoopsReader(*loops))
+    cluster = FakeCluster(LoopsReader(*loops))
     watch = a_supervisor(cluster, budget=budget)
     watch.start()
     try:
@@ -42,7 +44,7 @@ async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Su
         await cluster.close()
 
 
-def all_held(cluster: Cluster) -> list[str]:
+def all_held(cluster: FakeCluster) -> list[str]:
     return sorted(loop_id for held in cluster.held().values() for loop_id in held)
 
 
@@ -92,10 +94,10 @@ def test_a_deleted_loop_is_let_go_and_its_process_ended() -> None:
         async with placing("fl_a", "fl_b", budget=2) as (watch, cluster):
             await until(lambda: set(cluster.held()) == {"feedback-loop/fl_a", "loop-host/0"})
             cluster.reader.loops.remove("fl_a")
-            await watch.release("fl_a")
+            await watch.remove("fl_a")
             await until(lambda: cluster.held() == {"feedback-loop/fl_b": ["fl_b"]})
             await until(lambda: set(cluster.up) == {"feedback-loop/fl_b", "loop-host/0"})
-            assert watch.places.get("fl_a") is None
+            assert watch.locations.get("fl_a") is None
 
     asyncio.run(scenario())
 
@@ -190,15 +192,15 @@ def test_a_supervisor_that_starts_anew_finds_all_where_it_is() -> None:
         async with placing("fl_a", "fl_b", "fl_c", budget=2) as (watch, cluster):
             await until(lambda: len(cluster.held()) == 2)
             before, processes = cluster.held(), dict(cluster.up)
-            for task in [*watch._tasks, *(keeper._task for keeper in watch._keepers.values())]:
+            for task in [*watch._tasks._tasks, *(monitor._task for monitor in watch._hosts.monitors.values())]:
                 assert task is not None
                 task.cancel()
             second = a_supervisor(cluster, "second", budget=2)
             second.start()
             assert await second.locate("fl_c") == "loop-host/0"
-            changes = await second.places.since("first", 7)
-            assert changes.is_whole
-            assert {name: sorted(loops) for name, loops in changes.places.items()} == before
+            changes = await second.locations.since("first", 7)
+            assert changes.is_complete
+            assert {name: sorted(loops) for name, loops in changes.locations.items()} == before
             assert (cluster.held(), cluster.up) == (before, processes)
             await second.stop()
 
@@ -211,7 +213,7 @@ def test_nothing_is_given_before_every_host_has_answered() -> None:
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
             await until(lambda: cluster.held() == {"loop-host/0": ["fl_a", "fl_b"]})
-            for task in [*watch._tasks, *(keeper._task for keeper in watch._keepers.values())]:
+            for task in [*watch._tasks._tasks, *(monitor._task for monitor in watch._hosts.monitors.values())]:
                 assert task is not None
                 task.cancel()
             cluster.hung.add("loop-host/0")
@@ -220,7 +222,7 @@ def test_nothing_is_given_before_every_host_has_answered() -> None:
             second.start()
             cluster.reader.loops.append("fl_new")
             locating = asyncio.create_task(second.locate("fl_new"))
-            await until(lambda: any(k.is_up for k in second._keepers.values()))
+            await until(lambda: any(monitor.is_up for monitor in second._hosts.monitors.values()))
             await asyncio.sleep(0.1)
             assert "loop-host/1" not in cluster.held()
             assert not locating.done()
@@ -238,31 +240,31 @@ def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
             await until(lambda: len(cluster.held()) == 1)
-            CountedCore.working["fl_a"] = asyncio.Event()
+            CountedRuntime.working["fl_a"] = asyncio.Event()
             host = cluster.up["loop-host/0"].host
             host.offer("fl_a", ())
-            await until(lambda: CountedCore.alive["fl_a"] == 1)
+            await until(lambda: CountedRuntime.alive["fl_a"] == 1)
             watch._budget = 3
             await until(lambda: cluster.held().get("feedback-loop/fl_b") == ["fl_b"])
             await until(lambda: "feedback-loop/fl_a" in cluster.up)
             await asyncio.sleep(0.05)
             assert cluster.held()["loop-host/0"] == ["fl_a"]
 
-            CountedCore.working.pop("fl_a").set()
+            CountedRuntime.working.pop("fl_a").set()
             await until(lambda: cluster.held().get("feedback-loop/fl_a") == ["fl_a"])
-            assert CountedCore.doubles == []
+            assert CountedRuntime.doubles == []
 
     asyncio.run(scenario())
 
 
 def test_one_that_rests_moves_nothing_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever comes meanwhile is left to the next supervisor; when none comes it goes on itself."""
-    monkeypatch.setattr(supervisor, "RESTING_S", 0.3)
+    monkeypatch.setattr(supervisor, "SUSPENDED_S", 0.3)
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
             await until(lambda: cluster.held() == {"loop-host/0": ["fl_a", "fl_b"]})
-            await watch.rest()
+            await watch.suspend()
             watch._budget = 3
             with pytest.raises(TimeoutError):
                 async with asyncio.timeout(0.1):
@@ -283,20 +285,20 @@ def test_one_that_is_to_rest_waits_for_the_loops_on_their_way(monkeypatch: pytes
     async def scenario() -> None:
         async with placing("fl_a", budget=1) as (watch, cluster):
             await until(lambda: len(cluster.held()) == 1)
-            CountedCore.working["fl_a"] = asyncio.Event()
+            CountedRuntime.working["fl_a"] = asyncio.Event()
             cluster.up["loop-host/0"].host.offer("fl_a", ())
-            await until(lambda: CountedCore.alive["fl_a"] == 1)
+            await until(lambda: CountedRuntime.alive["fl_a"] == 1)
             watch._budget = 2
-            await until(lambda: bool(watch._moving))
+            await until(lambda: bool(watch._relocations.moving))
             began_s = asyncio.get_running_loop().time()
-            await watch.rest()
+            await watch.suspend()
             assert asyncio.get_running_loop().time() - began_s >= 0.2
-            assert watch._moving
+            assert watch._relocations.moving
 
-            resting = asyncio.create_task(watch.rest())
-            CountedCore.working.pop("fl_a").set()
+            resting = asyncio.create_task(watch.suspend())
+            CountedRuntime.working.pop("fl_a").set()
             await resting
-            assert not watch._moving
+            assert not watch._relocations.moving
             assert cluster.held() == {"feedback-loop/fl_a": ["fl_a"]}
 
     asyncio.run(scenario())
@@ -308,14 +310,16 @@ def test_nodes_that_come_and_go() -> None:
 
     async def scenario() -> None:
         async with placing(*loops, budget=None) as (_, cluster):
-            cluster.machines[:] = [Node("node-1", 1, 6e8)]  # four processes: two hosts at most, one for its core
+            cluster.machines[:] = [
+                NodeCapacity("node-1", 1, 6e8)
+            ]  # four processes: two hosts at most, one for its core
             await until(lambda: len(cluster.held()) == 4)
-            cluster.machines.append(Node("node-2", 1, 6e8))
+            cluster.machines.append(NodeCapacity("node-2", 1, 6e8))
             await until(lambda: len(cluster.held()) == 8 and len(cluster.held()["loop-host/1"]) > 10)
             del cluster.machines[0]
             await until(lambda: len(cluster.up) == 4)
             await until(lambda: cluster.held_once() == loops)
-            assert CountedCore.doubles == []
+            assert CountedRuntime.doubles == []
 
     asyncio.run(scenario())
 
@@ -339,7 +343,7 @@ def test_whatever_fails_no_loop_is_at_two_places(seed: int) -> None:
     loops = [f"fl_{n:02}" for n in range(30)]
 
     async def scenario() -> None:
-        cluster = Cluster(LoopsReader(*loops))
+        cluster = FakeCluster(LoopsReader(*loops))
         cluster.reader.due = list(loops)
         cluster.rng.seed(seed)
         cluster.losses = 0.2
@@ -351,7 +355,7 @@ def test_whatever_fails_no_loop_is_at_two_places(seed: int) -> None:
                 case 0 if cluster.up:
                     await cluster.kill(cluster.rng.choice(sorted(cluster.up)))
                 case 1:
-                    for task in [*watch._tasks, *(keeper._task for keeper in watch._keepers.values())]:
+                    for task in [*watch._tasks._tasks, *(monitor._task for monitor in watch._hosts.monitors.values())]:
                         if task is not None:
                             task.cancel()
                     watch = a_supervisor(cluster, f"supervisor {number}", budget=6)
@@ -359,13 +363,13 @@ def test_whatever_fails_no_loop_is_at_two_places(seed: int) -> None:
                 case 2:
                     watch._budget = cluster.rng.randint(1, 8)
                 case 3:
-                    cluster.machines[:] = [Node("node-1", cluster.rng.randint(1, 4), 16e9)]
+                    cluster.machines[:] = [NodeCapacity("node-1", cluster.rng.randint(1, 4), 16e9)]
                 case _:
                     for process in cluster.up.values():
-                        process.host._watch.poll_now()
+                        process.host._poller.poll_now()
         cluster.losses = 0.0
-        await until(lambda: cluster.held_once() == loops and not watch._moving)
-        assert CountedCore.doubles == []
+        await until(lambda: cluster.held_once() == loops and not watch._relocations.moving)
+        assert CountedRuntime.doubles == []
         await watch.stop()
 
     asyncio.run(scenario())

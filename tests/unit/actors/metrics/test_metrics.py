@@ -191,7 +191,7 @@ class SomeActors:
         facts = (("b", True), ("a", False), ("c", True))
         return [ClusterNode(id=node, is_alive=alive, cpus=2 * alive, memory_bytes=0) for node, alive in facts]
 
-    async def ask(self, name: str, method: str, *_args: Any, timeout_s: float) -> Any:
+    async def call(self, name: str, method: str, *_args: Any, timeout_s: float) -> Any:
         assert (method, timeout_s) == ("metrics", 1.0)
         self.asked.append(name)
         await self.gate.wait()

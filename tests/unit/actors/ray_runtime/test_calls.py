@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from ray.exceptions import ActorUnavailableError, RayTaskError
 
-from actors.ray_runtime import options
-from actors.ray_runtime.calls import Actors, Answer, answering
+from actors import actor_names
+from actors.ray_runtime.calls import ActorClient, Reply, reply_with
 from api.http.problems import INTERNAL, problem_of
 from domain.errors import InternalError, NotFound, Unavailable
 
@@ -23,10 +23,10 @@ class Method:
     def __init__(self, end: Any) -> None:
         self._end = end
 
-    async def remote(self, *_args: Any) -> Answer:
+    async def remote(self, *_args: Any) -> Reply:
         if isinstance(self._end, Exception):
             raise self._end
-        return await answering(self._end())
+        return await reply_with(self._end())
 
 
 class Handle:
@@ -38,9 +38,9 @@ class Handle:
 
 def asked(end: Any, name: str = LOOP) -> Any:
     """What `ask` gives or raises when the actor's method ends so."""
-    actors = Actors()
+    actors = ActorClient()
     actors._handles[name] = Handle(end)
-    return asyncio.run(actors.ask(name, "verify"))
+    return asyncio.run(actors.call(name, "verify"))
 
 
 def raised_there(cause: Exception) -> RayTaskError:
@@ -84,9 +84,9 @@ def test_an_error_of_ours_is_itself_wherever_it_was_raised() -> None:
     ("name", "words"),
     [
         (LOOP, "feedback loop fl_1"),
-        (options.LEDGER, "the ledger"),
-        (options.SUPERVISOR, "the supervisor"),
-        (options.enricher_name(0), "enricher 0"),
+        (actor_names.LEDGER, "the ledger"),
+        (actor_names.SUPERVISOR, "the supervisor"),
+        (actor_names.enricher_name(0), "enricher 0"),
     ],
 )
 def test_an_actor_that_is_away_is_named_in_words(name: str, words: str) -> None:

@@ -1,4 +1,4 @@
-"""A cluster in one process: real hosts of loops, whose cores are counted, under a launcher that fails as it is told."""
+"""Fake cluster in one process: real loop hosts with counted runtimes, and a launcher that fails on request."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ from typing import Any, ClassVar, cast
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.port import LedgerReader
-from actors.loops.loop_host import LoopHost, Order, Standing
-from actors.loops.placement import Node
+from actors.loops.loop_host import LoopHost
+from actors.loops.orders import HostStatus, Order
+from actors.loops.placement import NodeCapacity
 from actors.ports import HttpClient
 from domain.delivery import OfferedDelivery
 from domain.errors import Unavailable
 from tests.fakes import ScriptedHttpClient
 
-NODES = [Node("node-1", 2, 16e9)]
+NODES = [NodeCapacity("node-1", 2, 16e9)]
 
 
 class LoopsReader:
-    """Knows which loops there are, and which of them are due."""
+    """Fake reader that lists all loops, and those that are due."""
 
     def __init__(self, *loops: str) -> None:
         self.loops = list(loops)
@@ -38,14 +39,14 @@ def as_reader(reader: LoopsReader) -> LedgerReader:
     return cast(LedgerReader, cast(Any, reader))
 
 
-class CountedCore:
-    """A core that delivers nothing, and says when two are awake for one loop."""
+class CountedRuntime:
+    """Fake runtime that delivers nothing, and records when two are awake for one loop."""
 
-    #: How many are awake, by loop.
+    #: Number of awake runtimes, by loop.
     alive: ClassVar[Counter[str]] = Counter()
     #: Loops that were awake in two processes at the same time.
     doubles: ClassVar[list[str]] = []
-    #: Loops that have something under way, which ends when the event is set.
+    #: Loops at work; their work ends when the event is set.
     working: ClassVar[dict[str, asyncio.Event]] = {}
 
     def __init__(self, loop_id: str) -> None:
@@ -94,62 +95,62 @@ class CountedCore:
         return f"the secret of {self.loop_id}"
 
 
-class Process:
-    """A host, and its end."""
+class FakeProcess:
+    """A loop host, and the end of its process."""
 
-    def __init__(self, reader: LoopsReader, life: str, node: str) -> None:
-        self.cores: list[CountedCore] = []
+    def __init__(self, reader: LoopsReader, incarnation: str, node: str) -> None:
+        self.runtimes: list[CountedRuntime] = []
         self.ended = asyncio.Event()
         self.host = LoopHost(
-            life=life,
+            incarnation=incarnation,
             node=node,
-            make_core=self._make_core,
+            make_runtime=self._make_runtime,
             reader=as_reader(reader),
             http_client=cast(HttpClient, ScriptedHttpClient()),
             clock=SystemClock(),
         )
         self.host.start()
 
-    def _make_core(self, loop_id: str) -> CountedCore:
-        self.cores.append(CountedCore(loop_id))
-        return self.cores[-1]
+    def _make_runtime(self, loop_id: str) -> CountedRuntime:
+        self.runtimes.append(CountedRuntime(loop_id))
+        return self.runtimes[-1]
 
     async def kill(self) -> None:
-        """As `kill -9`: nothing of it is left."""
-        for core in self.cores:
-            core.is_killed = True
-            core.die()
+        """Ends everything at once, as `kill -9` does."""
+        for runtime in self.runtimes:
+            runtime.is_killed = True
+            runtime.die()
         self.ended.set()
         await self.host.stop(0.1)
 
 
-class Cluster:
-    """A `Launcher` whose places are in this process."""
+class FakeCluster:
+    """A `HostLauncher` whose hosts run in this process."""
 
     def __init__(self, reader: LoopsReader) -> None:
         self.reader = reader
-        self.up: dict[str, Process] = {}
+        self.up: dict[str, FakeProcess] = {}
         self.machines = list(NODES)
-        #: Names of places that do not answer.
+        #: Names of hosts that do not answer.
         self.hung: set[str] = set()
-        #: Places start when it is set.
+        #: Hosts start when it is set.
         self.gate = asyncio.Event()
         self.gate.set()
         self.started: list[str] = []
         self.restarted: list[str] = []
-        #: The chance that an order is lost, or its answer.
+        #: Probability that an order or its answer is lost.
         self.losses = 0.0
         self.rng = random.Random(1)
-        self._lives = 0
+        self._incarnations = 0
 
-    def _process(self, node: str = "node-1") -> Process:
-        self._lives += 1
-        return Process(self.reader, f"life {self._lives}", node or self.machines[0].id)
+    def _process(self, node: str = "node-1") -> FakeProcess:
+        self._incarnations += 1
+        return FakeProcess(self.reader, f"incarnation {self._incarnations}", node or self.machines[0].id)
 
-    def found(self) -> list[str]:
+    def running(self) -> list[str]:
         return list(self.up)
 
-    def nodes(self) -> list[Node]:
+    def nodes(self) -> list[NodeCapacity]:
         return list(self.machines)
 
     async def start(self, name: str, node: str) -> None:
@@ -159,7 +160,7 @@ class Cluster:
             self.up[name] = self._process(node)
 
     async def kill(self, name: str) -> None:
-        """`kill -9`, and Ray starts it anew."""
+        """Kills the process, which Ray restarts."""
         before, self.up[name] = self.up[name], self._process()
         await before.kill()
 
@@ -171,23 +172,23 @@ class Cluster:
     async def end(self, name: str) -> None:
         await self.up.pop(name).kill()
 
-    async def standing(self, name: str, order: Order) -> Standing:
-        return (await self._reach(name)).standing(order)
+    async def status(self, name: str, order: Order) -> HostStatus:
+        return (await self._reach(name)).status(order)
 
-    async def outlast(self, name: str, life: str) -> None:
+    async def wait_for_end(self, name: str, incarnation: str) -> None:
         if name in self.up:
             await self.up[name].ended.wait()
 
-    async def take(self, name: str, order: Order, loop_ids: Sequence[str]) -> None:
+    async def assign(self, name: str, order: Order, loop_ids: Sequence[str]) -> None:
         host = await self._reach(name)
-        await host.take(order, loop_ids)
+        await host.assign(order, loop_ids)
         self._maybe_lose()
 
-    async def let_go(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
+    async def release(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
         host = await self._reach(name)
-        gone = await host.let_go(order, loop_ids, drain_s)
+        released = await host.release(order, loop_ids, drain_s)
         self._maybe_lose()
-        return gone
+        return released
 
     async def _reach(self, name: str) -> LoopHost:
         await asyncio.sleep(0)
@@ -201,15 +202,15 @@ class Cluster:
             raise Unavailable("lost", True)
 
     def held(self) -> dict[str, list[str]]:
-        """The loops of each place that holds some."""
-        found = {name: process.host.standing(process.host._last_order).loops for name, process in self.up.items()}
+        """Loops by the host that holds them; empty hosts are left out."""
+        found = {name: process.host.status(process.host._last_order).loops for name, process in self.up.items()}
         return {name: loops for name, loops in sorted(found.items()) if loops}
 
     def held_once(self) -> list[str]:
-        """All loops that are held, sorted; one that is held twice is there twice."""
+        """All held loops, sorted; a loop that two hosts hold is listed twice."""
         return sorted(loop_id for loops in self.held().values() for loop_id in loops)
 
     async def close(self) -> None:
-        """Ends all of it."""
+        """Ends all processes."""
         for process in self.up.values():
             await process.kill()

@@ -1,0 +1,140 @@
+"""Awake loops of a host: woken on demand, and put to sleep when too many rest."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from typing import Any, Final, Protocol
+
+from domain.delivery import OfferedDelivery
+
+log = logging.getLogger(__name__)
+
+#: Seconds for a resting loop to stop: it has nothing to wait for.
+REST_S: Final = 1.0
+
+
+class Runtime(Protocol):
+    """Runtime of an awake loop; see `actors.delivery.loop_runtime.LoopRuntime`."""
+
+    @property
+    def is_idle(self) -> bool: ...
+    async def start(self) -> None: ...
+    async def stop(self, drain_s: float) -> None: ...
+    def offer(self, deliveries: Sequence[OfferedDelivery]) -> None: ...
+    def nudge(self) -> None: ...
+
+
+class AwakeLoop:
+    """A loop that is awake, or waking up."""
+
+    __slots__ = ("commands", "failure", "runtime", "started")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.started: asyncio.Task[None]
+        #: The error that kept it from starting.
+        self.failure: Exception | None = None
+        #: Commands in progress.
+        self.commands: set[asyncio.Task[Any]] = set()
+
+    @property
+    def is_idle(self) -> bool:
+        return self.started.done() and not self.commands and self.runtime.is_idle
+
+    async def call(self, command: str, args: Sequence[Any]) -> Any:
+        """Carries out a command once the loop has started. Raises what the command raises."""
+        task = asyncio.create_task(self._call(command, args), name="command")
+        self.commands.add(task)
+        task.add_done_callback(self.commands.discard)
+        # The command runs to its end even if its caller gives up: otherwise nobody would know what it did.
+        return await asyncio.shield(task)
+
+    async def _call(self, command: str, args: Sequence[Any]) -> Any:
+        await asyncio.shield(self.started)
+        if self.failure is not None:
+            raise self.failure
+        return await getattr(self.runtime, command)(*args)
+
+
+class AwakeLoops:
+    """The awake loops, least recently used first, and those on their way to sleep."""
+
+    def __init__(self, make_runtime: Callable[[str], Runtime]) -> None:
+        self._make_runtime = make_runtime
+        self._awake: dict[str, AwakeLoop] = {}
+        self._stopping: dict[str, asyncio.Task[None]] = {}
+
+    def __len__(self) -> int:
+        return len(self._awake)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._awake)
+
+    def get(self, loop_id: str) -> AwakeLoop | None:
+        """The loop, if it is awake."""
+        return self._awake.get(loop_id)
+
+    def use(self, loop_id: str) -> AwakeLoop:
+        """The loop, woken up if need be, as the most recently used one."""
+        awake = self._awake.pop(loop_id, None) or self._wake(loop_id)
+        self._awake[loop_id] = awake
+        return awake
+
+    def rest(self, count: int) -> None:
+        """Puts up to `count` resting loops to sleep, the least recently used first."""
+        if count > 0:
+            resting = (loop_id for loop_id, awake in self._awake.items() if awake.is_idle)
+            for loop_id in list(islice(resting, count)):
+                self._start_stopping(loop_id, REST_S)
+
+    async def stop(self, loop_id: str, drain_s: float) -> None:
+        """Returns when the loop is asleep."""
+        if loop_id in self._awake:
+            self._start_stopping(loop_id, drain_s)
+        if (stopping := self._stopping.get(loop_id)) is not None:
+            await asyncio.shield(stopping)
+
+    async def stop_working(self, drain_s: float) -> None:
+        """Stops the loops at work. There may be thousands at rest, which need no stop."""
+        working = [loop_id for loop_id, awake in self._awake.items() if not awake.is_idle]
+        await asyncio.gather(*(self.stop(loop_id, drain_s) for loop_id in [*working, *self._stopping]))
+
+    def _wake(self, loop_id: str) -> AwakeLoop:
+        awake = AwakeLoop(self._make_runtime(loop_id))
+        awake.started = asyncio.create_task(self._start(loop_id, awake), name="wake")
+        return awake
+
+    async def _start(self, loop_id: str, awake: AwakeLoop) -> None:
+        if (stopping := self._stopping.get(loop_id)) is not None:
+            await asyncio.shield(stopping)
+        try:
+            await awake.runtime.start()
+        except Exception as exc:
+            log.exception("a loop cannot be started", extra={"action": "loop_not_started", "loop_id": loop_id})
+            awake.failure = exc
+            if self._awake.get(loop_id) is awake:
+                del self._awake[loop_id]  # its next use tries again
+
+    def _start_stopping(self, loop_id: str, drain_s: float) -> None:
+        awake, before = self._awake.pop(loop_id), self._stopping.get(loop_id)
+        task = asyncio.create_task(_stop(awake, drain_s, before), name="sleep")
+        self._stopping[loop_id] = task
+        task.add_done_callback(lambda done: self._stopped(loop_id, done))
+
+    def _stopped(self, loop_id: str, task: asyncio.Task[None]) -> None:
+        if self._stopping.get(loop_id) is task:
+            del self._stopping[loop_id]
+
+
+async def _stop(awake: AwakeLoop, drain_s: float, before: asyncio.Task[None] | None) -> None:
+    awake.started.cancel()
+    await asyncio.wait([awake.started])
+    if before is not None:
+        await before
+    try:
+        await awake.runtime.stop(drain_s)
+    except Exception:  # the runtime is discarded either way, and other loops must not wait for it
+        log.exception("a loop did not stop as it should", extra={"action": "loop_not_stopped"})

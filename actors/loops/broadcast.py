@@ -1,0 +1,19 @@
+"""Event that wakes all tasks that wait for the next change."""
+
+from __future__ import annotations
+
+import asyncio
+
+
+class Broadcast:
+    """Wakes everyone who waits now; those who wait later wait for the next notification."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def notify(self) -> None:
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
