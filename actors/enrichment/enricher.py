@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from actors.commands.intake import Batch
 from actors.enrichment.hits import Enriched, enrich_hits
-from actors.enrichment.routing_index import RouteIndex
+from actors.enrichment.routing_index import RoutingIndex
 from actors.ledger.port import LedgerReader
 from actors.metrics.instruments import EnrichmentInstruments
 from actors.ports import LedgerWriter, LoopNotifier
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 #: Each pass loses only to another writer's progress; so many in a row mean that something is broken.
 MAX_PASSES: Final = 50
 #: The enrichment function of each kind of intake.
-ENRICH: Final[dict[type[Intake], Callable[[Sequence[Any], LedgerReader, RouteIndex], Enriched]]] = {
+ENRICH: Final[dict[type[Intake], Callable[[Sequence[Any], LedgerReader, RoutingIndex], Enriched]]] = {
     TrackingHit: enrich_hits
 }
 
@@ -51,7 +51,7 @@ class Enricher:
         self._loops = loops
         self._instruments = instruments or EnrichmentInstruments()
         self._traces = traces
-        self._routes = RouteIndex(RoutingTable(-1, []))
+        self._routes = RoutingIndex(RoutingTable(-1, []))
 
     async def record(self, batch: Batch) -> None:
         """Enriches, records and fans out.
@@ -105,7 +105,7 @@ class Enricher:
                 traces.add(Span(event.event_id, "record", enriched_ns, recorded_ns, about))
 
     def _load_routes(self) -> None:
-        self._routes = RouteIndex(self._reader.routing_table())
+        self._routes = RoutingIndex(self._reader.routing_table())
 
     def _enrich(self, batch: Mapping[type[Intake], Sequence[Intake]]) -> list[EventToRecord]:
         if self._routes.version < 0:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from actors.enrichment.routing_index import RouteIndex
+from actors.enrichment.routing_index import RoutingIndex
 from actors.ledger.port import LedgerReader
 from domain.bots import bot_reason
 from domain.enrichment import event_fields, first_key
@@ -24,7 +24,7 @@ class Enriched(NamedTuple):
     unknown: list[Intake]
 
 
-def enrich_hits(hits: Sequence[TrackingHit], reader: LedgerReader, routes: RouteIndex) -> Enriched:
+def enrich_hits(hits: Sequence[TrackingHit], reader: LedgerReader, routes: RoutingIndex) -> Enriched:
     """Looks up what the ledger knows about all hits at once, and makes their events."""
     messages = reader.messages({h.message_key for h in hits})
     profiles = reader.profiles(

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from domain.tracking import Route, RoutingTable
 
 
-class RouteIndex:
+class RoutingIndex:
     """A routing table by account, trigger and tag, so that only loops that may match an event are checked."""
 
     def __init__(self, table: RoutingTable) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.enrichment.routing_index import RouteIndex
+from actors.enrichment.routing_index import RoutingIndex
 from domain.loop_settings import EventFilter
 from domain.tracking import Route, RoutingTable
 
@@ -25,7 +25,7 @@ def test_the_index_leaves_none_out_and_finds_none_twice(
     table: list[Route], account_no: int, trigger: str, event_tags: list[str], database: str | None
 ) -> None:
     """Whatever the filters, the loops are those that are owed the event, each once."""
-    found = RouteIndex(RoutingTable(1, table)).owed(account_no, trigger, event_tags, database)
+    found = RoutingIndex(RoutingTable(1, table)).owed(account_no, trigger, event_tags, database)
     expected = [
         route.loop_no
         for route in table
