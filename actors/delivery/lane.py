@@ -11,19 +11,17 @@ from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_reader import OutboxReader
 from actors.delivery.outcome_policy import OutcomePolicy
 from actors.delivery.outcome_recorder import OutcomeRecorder
-from actors.delivery.prefetch_buffer import PrefetchBuffer
+from actors.delivery.prefetch_buffer import CAPACITY, PrefetchBuffer
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.delivery.scheduler import Scheduler
 from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
-from actors.delivery.timer import Timer
 from actors.delivery.worker_pool import WorkerPool
 from actors.ports import HttpResponse
 from domain.breaker import Breaker
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, OfferedDelivery
 from domain.values import DeliveryState
 
-BUFFER_SIZE: Final = 2000
 #: Part of the time for `stop` that is reserved for recording the last outcomes.
 RECORDING_S: Final = 1.0
 
@@ -31,14 +29,12 @@ RECORDING_S: Final = 1.0
 class Lane:
     """Delivers one loop's events: at least once (I4), bounded in memory and connections whatever the backlog (I5).
 
-    The lane attempts a buffered delivery again only after the last outcome is recorded. It buffers live events as they
-    are offered, and drops those that do not fit: the outbox has them, along with retries and the backlog, and the lane
-    reads them when it has room. The two take turns. A new lane is paused until `resume`.
+    Live events are buffered as they are offered. Those that do not fit are read from the outbox later, like retries and
+    the backlog; the two take turns. A delivery is attempted again only after its last outcome is recorded.
 
     An ordered lane reads everything from the outbox in the order of recording, and has one POST in flight. A failed
-    delivery goes first until it is delivered or dead, even across a restart.
-
-    While the handler is down (`domain.breaker`), deliveries stay in the outbox and the lane only sends probes.
+    delivery goes first until it is delivered or dead, even across a restart. While the handler is down
+    (`domain.breaker`), the lane only sends probes. A new lane is paused until `resume`.
     """
 
     def __init__(
@@ -51,12 +47,11 @@ class Lane:
         *,
         health: LaneHealth,
         newest_before: int,
-        buffer_size: int = BUFFER_SIZE,
+        buffer_size: int = CAPACITY,
     ) -> None:
         """`on_disable` gets the reason why the lane gave up on the handler. `health`: as an earlier lane recorded it.
 
-        `newest_before`: earlier lanes may have attempted deliveries up to this id. The lane reads those from the outbox
-        and ignores offers of them, which may be late.
+        `newest_before`: earlier lanes may have attempted deliveries up to this id, so offers of them are ignored.
         """
         self._settings = config.settings
         self._clock = services.clock
@@ -70,14 +65,11 @@ class Lane:
         self._buffer = PrefetchBuffer(buffer_size, services.shared_bytes)
         self._breaker = Breaker(health, self._wall_clock.now_ms(), config.concurrency)
         self._policy = OutcomePolicy(services.policy, self._breaker, services.rng)
-        if self._policy.has_failed_too_long:  # yet it was resumed: it has all of its time again
-            self._breaker.forgive()
         self._recorder = OutcomeRecorder(loop_no, config.loop_id, services.ledger, self._breaker, self._recorded)
         self._outbox = OutboxReader(loop_no, config, services.reader, self._wall_clock, self._buffer, self._dispatch)
         self._pool = WorkerPool(self._work, config.concurrency)
-        self._timer = Timer(self._dispatch)
         self._scheduler = Scheduler(
-            config, services, self._breaker, self._buffer, self._recorder, self._wall_clock, self._timer
+            config, services, self._breaker, self._buffer, self._recorder, self._wall_clock, self._dispatch
         )
         self._in_flight = 0
         self._is_stopping = False
@@ -124,10 +116,7 @@ class Lane:
         self._outbox.nudge()
 
     def retry_now(self, delivery: OfferedDelivery) -> None:
-        """Attempts a delivery ahead of all others, even if the breaker is open; an ordered lane keeps its order.
-
-        The caller has made it due in the outbox, and no attempt of it is in flight.
-        """
+        """Attempts a due delivery ahead of all others, even if the breaker is open; an ordered lane keeps its order."""
         if self._scheduler.is_paused or self._settings.ordered:
             self._buffer.release_queued(delivery.delivery_id)
             self._outbox.nudge()
@@ -174,18 +163,13 @@ class Lane:
         self._dispatch()
 
     async def stop(self, drain_s: float) -> None:
-        """Starts no more attempts, and waits about `drain_s` seconds until those in flight are finished and recorded.
-
-        The next lane repeats those that take longer.
-        """
+        """Starts no more attempts. Those not finished and recorded within `drain_s` seconds are repeated later."""
         ends_s = self._clock.monotonic_s() + drain_s
         self._is_stopping = True
         self.pause()
-        self._timer.cancel()
+        self._scheduler.stop()
         await asyncio.gather(self._outbox.stop(), self._pool.stop(max(drain_s - RECORDING_S, drain_s / 2)))
         await self._recorder.close(max(ends_s - self._clock.monotonic_s(), 0.0))
-
-    # --- workers
 
     def _dispatch(self) -> None:
         """Wakes as many workers as can start an attempt now."""
@@ -240,8 +224,6 @@ class Lane:
         if not self._has_given_up:
             self._has_given_up = True
             self._on_disable(reason)
-
-    # --- recorded outcomes
 
     def _recorded(self, outcomes: Sequence[AttemptOutcome]) -> None:
         for outcome in outcomes:

@@ -69,15 +69,14 @@ class LoopDelivery:
         """Whether nothing is buffered and no replay is running."""
         return not (self.lane.buffered or self._replay_driver.has_replay)
 
-    def pause(self) -> None:
-        """Starts nothing until `resume`; a paused loop keeps its backlog."""
-        self.lane.pause()
-        self._replay_driver.pause()
-
-    def resume(self) -> None:
-        """Delivers again."""
-        self.lane.resume()
-        self._replay_driver.resume()
+    def set_active(self, *, is_active: bool) -> None:
+        """Delivers from now on, or starts nothing any more; the backlog stays in the outbox."""
+        if is_active:
+            self.lane.resume()
+            self._replay_driver.resume()
+        else:
+            self.lane.pause()
+            self._replay_driver.pause()
 
     async def stop(self, drain_s: float) -> None:
         """Stops delivering, and records what was delivered, within about `drain_s` seconds."""

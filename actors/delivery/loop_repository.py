@@ -31,9 +31,9 @@ MAX_BACKOFF_S: Final = 5.0
 class LoopRepository:
     """The loop as the ledger has it; memory is never ahead of the ledger.
 
-    Changes are made one at a time, each on a copy that replaces the loop once its events are in the ledger. After each
-    change, and after each load, the repository calls `on_change` with the loop. It calls `on_unknown` when it does not
-    know the loop's state in the ledger; `on_change` follows when it does.
+    Changes are made one at a time, each on a copy that replaces the loop once its events are in the ledger. The
+    repository calls `on_change` with the loop after each load and change, and with None when it does not know whether a
+    write was carried out; it then reloads the loop.
     """
 
     def __init__(
@@ -41,14 +41,12 @@ class LoopRepository:
         loop_id: str,
         ledger: LedgerWriter,
         reader: LedgerReader,
-        on_change: Callable[[FeedbackLoop], None],
-        on_unknown: Callable[[], None],
+        on_change: Callable[[FeedbackLoop | None], None],
     ) -> None:
         self._loop_id = loop_id
         self._ledger = ledger
         self._reader = reader
         self._on_change = on_change
-        self._on_unknown = on_unknown
         self._mapper = event_mapper()
         self._lock = asyncio.Lock()
         #: None while its state in the ledger is unknown.
@@ -107,7 +105,7 @@ class LoopRepository:
             raise
         except BaseException:
             self._loop = None
-            self._on_unknown()
+            self._on_change(None)
             self.close()
             self._reloading = asyncio.create_task(self._reload(), name="reload-loop")
             raise

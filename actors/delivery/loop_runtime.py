@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
@@ -27,8 +27,6 @@ from domain.signing import loop_secret, secret_text
 from domain.values import LoopState
 
 log = logging.getLogger(__name__)
-
-_REMEDY: Final = "Verify or resume it first; its backlog is delivered then."
 
 
 class LoopRuntime:
@@ -56,13 +54,11 @@ class LoopRuntime:
         self._proof_fetcher = proof_fetcher
         self._url_check = url_check
         self._master_key = master_key
-        self._repository = LoopRepository(loop_id, services.ledger, services.reader, self._follow, self._hold)
+        self._repository = LoopRepository(loop_id, services.ledger, services.reader, self._follow)
         self._progress: StoredProgress
         #: None until the loop has been read from the ledger.
         self._delivery: LoopDelivery | None = None
         self._disabling: asyncio.Task[None] | None = None
-
-    # --- lifecycle
 
     async def start(self) -> None:
         """Loads the loop, waiting for the ledger if need be, and starts to deliver. Raises NotFound."""
@@ -97,8 +93,6 @@ class LoopRuntime:
         """Reads the outbox soon; never blocks."""
         if self._delivery is not None:
             self._delivery.lane.nudge()
-
-    # --- commands
 
     async def verify(self) -> VerificationReport:
         """Searches for the proof, and records the result. Raises Conflict when the URL is changed meanwhile."""
@@ -169,10 +163,7 @@ class LoopRuntime:
         await self._change(lambda loop: loop.delete(self._clock.now_ms()))
 
     async def replay(self, which: str, since_ms: int, until_ms: int) -> Replay:
-        """Delivers the deliveries of that time (`which`: `dead` or `all`) again, in the background.
-
-        Raises Conflict when another replay of the loop is running.
-        """
+        """Repeats deliveries (`which`: `dead` or `all`) in the background. Raises Conflict during another replay."""
         await self._repository.change(_existing)
         return Replay.of(await self._started.replay(which, since_ms, until_ms))
 
@@ -181,13 +172,10 @@ class LoopRuntime:
         return Replay.of(await self._services.ledger.cancel_replay(replay_id))
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        """Attempts a delivery now, whatever its state; its retry schedule starts anew.
-
-        Raises Conflict when the loop is not active, or an attempt of the delivery is in flight.
-        """
+        """Attempts a delivery now and restarts its retry schedule. Raises Conflict when that is not possible."""
         loop = await self._repository.change(_existing)
         if not loop.may_receive:
-            raise Conflict(f"Only an active loop's deliveries can be retried; this one is {loop.state}. {_REMEDY}")
+            raise Conflict(f"The loop is {loop.state}. Deliveries can be retried only while it is active.")
         if self._started.lane.is_in_flight(delivery_id):
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
         await self._started.retry(delivery_id)
@@ -214,27 +202,21 @@ class LoopRuntime:
 
         return await self._repository.change(acted)
 
-    # --- delivery follows the aggregate
-
     @property
     def _started(self) -> LoopDelivery:
         assert self._delivery is not None, "commands run after `start`"
         return self._delivery
 
-    def _follow(self, loop: FeedbackLoop) -> None:
-        config = self._lane_config(loop)
-        if self._delivery is None:
-            self._delivery = LoopDelivery(self._progress, config, self._services, self._telemetry, self._give_up)
-        else:
-            self._delivery.lane.update(config)
-        if loop.may_receive:
-            self._delivery.resume()
-        else:
-            self._delivery.pause()
-
-    def _hold(self) -> None:
+    def _follow(self, loop: FeedbackLoop | None) -> None:
+        """Applies the loop's settings, and delivers if it may receive; None: its state is unknown."""
+        if loop is not None:
+            config = self._lane_config(loop)
+            if self._delivery is None:
+                self._delivery = LoopDelivery(self._progress, config, self._services, self._telemetry, self._give_up)
+            else:
+                self._delivery.lane.update(config)
         if self._delivery is not None:
-            self._delivery.pause()
+            self._delivery.set_active(is_active=loop is not None and loop.may_receive)
 
     def _forgiven(self, view: Loop) -> Loop:
         self._started.lane.forgive()

@@ -42,11 +42,8 @@ class OutcomePolicy:
         self._rng = rng
         #: Deliveries that have had the second attempt of their step, or have it next.
         self._second_attempts: set[int] = set()
-
-    @property
-    def has_failed_too_long(self) -> bool:
-        """Whether the handler has done nothing but fail for longer than the operator allows."""
-        return self._breaker.failing_for_ms >= self._disable_after_s * 1000
+        if self._has_failed_too_long():  # yet the loop was resumed: it has all of its time again
+            breaker.forgive()
 
     def forget(self) -> None:
         """Starts every step of the schedule anew, because the deliveries were left to the outbox."""
@@ -123,9 +120,12 @@ class OutcomePolicy:
         )
         if disable:
             return "the handler answered 410 Gone, which asks for no more events"
-        if self.has_failed_too_long:
+        if self._has_failed_too_long():
             return f"every delivery has failed for {_duration(self._disable_after_s)}"
         return None
+
+    def _has_failed_too_long(self) -> bool:
+        return self._breaker.failing_for_ms >= self._disable_after_s * 1000
 
 
 def _duration(seconds: float) -> str:

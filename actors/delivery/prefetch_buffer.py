@@ -9,6 +9,8 @@ from typing import Final
 
 from domain.delivery import OfferedDelivery
 
+#: Deliveries that a lane may buffer.
+CAPACITY: Final = 2000
 MAX_BYTES: Final = 64 * 1024 * 1024
 #: Bytes that each lane may buffer, however much the other lanes of its process buffer.
 ASSURED_BYTES: Final = 64 * 1024

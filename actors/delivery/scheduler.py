@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 from actors.delivery.lane_config import LaneConfig
@@ -25,7 +26,7 @@ class Scheduler:
     """Takes the next delivery off the buffer if an attempt may begin now.
 
     The loop's order, concurrency and rate limit, the breaker, the recorder and the CPU throttle may each forbid it.
-    When only time is missing, the scheduler sets the timer.
+    When an attempt only has to wait, the scheduler calls `on_wake` once the time has come.
     """
 
     def __init__(
@@ -36,15 +37,16 @@ class Scheduler:
         buffer: PrefetchBuffer,
         recorder: OutcomeRecorder,
         wall_clock: MonotonicWallClock,
-        timer: Timer,
+        on_wake: Callable[[], None],
     ) -> None:
+        """`on_wake` is called when a delivery that had to wait may begin."""
         self._clock = services.clock
         self._cpu_throttle = services.cpu_throttle
         self._breaker = breaker
         self._buffer = buffer
         self._recorder = recorder
         self._wall_clock = wall_clock
-        self._timer = timer
+        self._timer = Timer(on_wake)
         self._rate_limiter = RateLimiter(config.settings.rate_limit, self._clock.monotonic_s())
         self.is_paused = True
         #: Whether a worker was refused because outcomes could not be recorded.
@@ -57,6 +59,10 @@ class Scheduler:
         self._rate_limiter.rate = config.settings.rate_limit
         self.is_rate_limited = config.settings.rate_limit is not None
         self._is_constrained = config.settings.ordered or self.is_rate_limited
+
+    def stop(self) -> None:
+        """Stops waiting."""
+        self._timer.cancel()
 
     def openings(self, in_flight: int) -> int:
         """How many workers are worth waking: each may find an attempt to make."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from actors.delivery.cpu_throttle import MAX_REST_S, MIN_REST_S, PIECES, WINDOW_S, CpuThrottle
@@ -30,6 +30,7 @@ class Core:
         return rested_s
 
 
+@settings(deadline=None)
 @given(share=st.floats(0.3, 0.9), cpu_s=st.floats(20e-6, 500e-6))
 def test_what_could_use_a_core_uses_its_share(share: float, cpu_s: float) -> None:
     """Over some seconds the processor time is the share of the time, but for what a rest is too short for."""
@@ -42,6 +43,7 @@ def test_what_could_use_a_core_uses_its_share(share: float, cpu_s: float) -> Non
     assert used >= share * 0.9
 
 
+@settings(deadline=None)
 @given(cpu_s=st.floats(20e-6, 500e-6), waits=st.floats(1.0, 100.0))
 def test_what_waits_for_a_slow_handler_never_rests(cpu_s: float, waits: float) -> None:
     """Time that is spent waiting counts as rest."""

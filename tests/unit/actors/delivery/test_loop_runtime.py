@@ -305,7 +305,7 @@ def test_somebody_else_was_first(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            other = LoopRepository(world.loop_id, world.ledger, world.reader, lambda _: None, lambda: None)
+            other = LoopRepository(world.loop_id, world.ledger, world.reader, lambda _: None)
 
             def rotate(loop: Any) -> None:
                 loop.rotate_secret(world.clock.now_ms())
