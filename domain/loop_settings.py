@@ -8,20 +8,26 @@ mean what loops did before the setting existed, because stored loops do not have
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
 from domain.setting_types import Choice, ChoiceList, Count, Flag, Rate, SettingType, Text, TextList
+from domain.signers import SIGNERS, SignatureScheme
 from domain.validation import MAX_NAME_CHARS, Problems
-from domain.values import PayloadFormat, SignatureScheme, Trigger
+from domain.values import PayloadFormat, Trigger
 
 
-def _names(choices: type[StrEnum]) -> tuple[str, ...]:
+def _names(choices: Iterable[StrEnum]) -> tuple[str, ...]:
     return tuple(choice.value for choice in choices)
 
 
+def _any_of(choices: Iterable[StrEnum]) -> str:
+    return " or ".join(choices)
+
+
+_PLANNED_SIGNERS: Final = [scheme for scheme in SignatureScheme if scheme not in SIGNERS]
 _FILTER_ITEMS: Final = TextList(max_items=100, max_chars=MAX_NAME_CHARS)
 
 
@@ -93,11 +99,12 @@ class LoopSettings(EventFilter):
         metadata=_row(
             Choice(
                 _names(SignatureScheme),
-                offered=(SignatureScheme.NONE.value,),
-                not_offered="must be none: this version supports no other value yet (cavage and rfc9421 are planned); "
+                offered=_names(SIGNERS),
+                not_offered=f"must be {_any_of(SIGNERS)}: this version supports no other value yet "
+                f"({' and '.join(_PLANNED_SIGNERS)} are planned); "
                 "every POST carries Standard Webhooks' signature anyway",
             ),
-            "A further signature beside that of Standard Webhooks. This version supports only `none`.",
+            f"A further signature beside that of Standard Webhooks. This version supports only `{_any_of(SIGNERS)}`.",
         ),
     )
     description: str = field(default="", metadata=_row(Text(2000), "For people; not interpreted."))

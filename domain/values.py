@@ -48,14 +48,6 @@ class PayloadFormat(StrEnum):
     JSON = "json"
 
 
-class SignatureScheme(StrEnum):
-    """The signature a loop wants beside Standard Webhooks' own."""
-
-    NONE = "none"
-    CAVAGE = "cavage"
-    RFC9421 = "rfc9421"
-
-
 class DeliveryState(IntEnum):
     """Where a delivery stands; the number is stored."""
 

@@ -11,7 +11,7 @@ from actors.delivery.lane_config import LaneConfig
 from actors.ports import HttpRequest
 from actors.version import USER_AGENT
 from domain.payload import CONTENT_TYPES, encode_form, form_bytes
-from domain.signers.standard_webhooks import StandardWebhooks
+from domain.signers import signers_of
 from domain.values import PayloadFormat
 
 #: The largest body that handlers and their web servers accept by default.
@@ -40,7 +40,7 @@ class RequestBuilder:
         ]
         self._second = -1
         self._headers: list[tuple[str, str]] = []
-        self._signers = [StandardWebhooks(config.secrets)]
+        self._signers = signers_of(config.settings.signature, config.secrets)
 
     def build(self, event_id: bytes, fields: bytes, now_ms: int) -> HttpRequest:
         """The POST of one event. `fields` is one JSON object, `now_ms` the time that the signature states.
