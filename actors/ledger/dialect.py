@@ -1,17 +1,17 @@
-"""One text of SQL for every store: what the stores write differently stands in it as a `{word …}`.
+"""SQL dialect: one text per statement for both stores, with a `{word …}` wherever their SQL differs.
 
-{often}              begins one that is run so often that a store may keep its plan for tables however full
-$1                   a parameter; it may stand in a statement more than once
-{in $1}              `IN` a list, which is the parameter (`Dialect.many`)
+{often}              marks a frequent statement; the store may keep one plan for tables of any size
+$1                   a parameter; it may occur more than once
+{in $1}              `IN` a list, given as one parameter (`Dialect.many`)
 {not in $1}          `NOT IN` such a list
-{join} … {stored e}  a join with the first event of the stream that `e.event_id` is the id of, as `s`
-{by INDEX}           the index to go by, for a store that would choose another
-{same COLUMN, $1}    equal but for the case of ASCII letters
+{join} … {stored e}  joins the first event of the stream with the id `e.event_id`, as `s`
+{by INDEX}           the index to use, where a store would choose another
+{same COLUMN, $1}    equal, ignoring the case of ASCII letters
 {larger A, B}        the larger of two values
-{pending}            a delivery is pending, by the indexes that hold those alone
-{pending id}         its id, by the one of them that has it
-{part} … {end ORDER} one SELECT of several that are merged, in that order up to a LIMIT
-{position}           a stored event's place in the order of the log
+{pending}            the delivery is pending; lets the store use the indexes of pending deliveries
+{pending id}         the delivery's id, as the index of pending deliveries has it
+{part} … {end ORDER} one of several SELECTs that are merged in this order, up to a LIMIT
+{position}           the position of a stored event in the log
 """
 
 from __future__ import annotations
@@ -27,9 +27,8 @@ _WORD: Final = re.compile(
 
 
 class Cursor(Protocol):
-    """What a store's driver gives for a statement. Statements are of the text above; their parameters are in order."""
+    """A cursor of the store's driver that takes statements in the dialect above, with positional parameters."""
 
-    #: The store's.
     dialect: Dialect
 
     def execute(self, sql: str, params: Sequence[Any] = (), /) -> Self: ...
@@ -42,31 +41,31 @@ class Cursor(Protocol):
 
 
 class Dialect(Protocol):
-    """How one store writes what differs."""
+    """The SQL of one store wherever the stores differ."""
 
     def word(self, name: str, of: Sequence[str]) -> str:
-        """The store's text for a `{name of, of}`."""
+        """The store's SQL for `{name of, of}`."""
         ...
 
     def parameter(self, number: str) -> str:
-        """The store's text for the parameter of that number."""
+        """The store's SQL for the parameter with this number."""
         ...
 
     def many(self, values: Collection[int]) -> object:
-        """The parameter that is a list of these numbers."""
+        """The parameter for a list of numbers."""
         ...
 
     def event_id(self, id_: bytes) -> object:
-        """The parameter that is this event id."""
+        """The parameter for an event id."""
         ...
 
     def event_id_bytes(self, originator_id: Any) -> bytes:
-        """The event id that is an originator id, as it was read."""
+        """The event id for an originator id as the driver returns it."""
         ...
 
 
 def translator(dialect: Dialect) -> _Translate:
-    """A function from a statement of the text above to the store's own; what was translated once is kept."""
+    """A function that translates statements into the store's SQL, and caches the translations."""
     return lru_cache(maxsize=1024)(lambda sql: _translated(sql, dialect))
 
 

@@ -1,6 +1,6 @@
-"""Which store the settings name: its writer, and a reader of it.
+"""Factory of the store that the settings name: its writer and its readers.
 
-PostgreSQL's driver is loaded by those alone who have such a store.
+PostgreSQL's driver is only imported for a PostgreSQL store.
 """
 
 from __future__ import annotations
@@ -16,23 +16,22 @@ from actors.settings import Settings
 from actors.settings.data_dir import write_private
 from domain.errors import Conflict
 
-#: In the data directory.
+#: The SQLite ledger, in the data directory.
 LEDGER_FILE: Final = "ledger.sqlite"
-#: What it is called once its ledger is on PostgreSQL.
+#: The name of that file once its ledger was moved to PostgreSQL.
 MOVED_FILE: Final = "ledger.moved.sqlite"
-#: What says that a data directory never had a ledger in it.
+#: Marks a data directory whose ledger has always been on PostgreSQL.
 ELSEWHERE_FILE: Final = "ledger.elsewhere"
 ELSEWHERE: Final = """\
 The ledger of this data directory is on PostgreSQL: start it with --store (FEEDBACK_LOOPS_STORE).
-To begin with an empty one on SQLite all the same, and lose what is in the journal, remove this file.
+To start with an empty ledger on SQLite instead, and lose what is in the journal, remove this file.
 """
 
 
 def make_writer(settings: Settings) -> StoreWriter:
-    """The one writer of the store; making another ends the one before it, or is refused.
+    """The writer of the store. On PostgreSQL it takes over from an earlier writer.
 
-    Raises:
-        StoreError, StoreUnavailable: SQLite's file cannot be used. PostgreSQL is waited for instead.
+    The store may be unavailable: calls of the writer then raise `StoreUnavailable` until it is back.
     """
     if settings.store is None:
         return SQLiteLedgerWriter(settings.data_dir / LEDGER_FILE)
@@ -42,7 +41,7 @@ def make_writer(settings: Settings) -> StoreWriter:
 
 
 def make_reader(settings: Settings) -> StoreReader:
-    """A reader, for one process. It connects when it is first asked for something."""
+    """A reader for one process. It connects on first use."""
     if settings.store is None:
         return SQLiteLedgerReader(settings.data_dir / LEDGER_FILE)
     from actors.ledger.postgres.reader import PostgresLedgerReader  # noqa: PLC0415
@@ -51,53 +50,54 @@ def make_reader(settings: Settings) -> StoreReader:
 
 
 def refuse_moved_ledger(data_dir: Path) -> None:
-    """Returns unless the data directory's ledger is elsewhere: it was moved there, or has always been.
+    """Refuses to use SQLite in a data directory whose ledger is on PostgreSQL.
 
     Raises:
-        Conflict: it is. A start without the store would begin an empty one, in which no hit's message is known.
+        Conflict: the ledger was moved to PostgreSQL, or has always been there. Starting without --store would create an
+            empty ledger, which knows none of the messages that hits refer to.
     """
     if (data_dir / LEDGER_FILE).exists():
         return
     if (data_dir / ELSEWHERE_FILE).exists():
         raise Conflict(
             f"the ledger of {data_dir} is on PostgreSQL: name it with --store (FEEDBACK_LOOPS_STORE). "
-            f"To begin with an empty one on SQLite all the same, remove {ELSEWHERE_FILE}"
+            f"To start with an empty ledger on SQLite instead, remove {ELSEWHERE_FILE}"
         )
     if (data_dir / MOVED_FILE).exists():
         raise Conflict(
             f"the ledger of {data_dir} was moved to PostgreSQL: name it with --store (FEEDBACK_LOOPS_STORE). "
-            f"To go back to the ledger as it was, and lose what came since, rename {MOVED_FILE} to {LEDGER_FILE}"
+            f"To go back to the old ledger, and lose everything recorded since, rename {MOVED_FILE} to {LEDGER_FILE}"
         )
 
 
 def refuse_unmoved_ledger(data_dir: Path) -> None:
-    """Returns unless the data directory has a ledger of its own, on SQLite.
+    """Refuses to use PostgreSQL with a data directory that has an SQLite ledger.
 
     Raises:
-        Conflict: it has. A start on the store would leave behind all that is in it, and hits of its messages would
-            be of messages that the store does not know.
+        Conflict: the data directory has an SQLite ledger. Starting on PostgreSQL would leave its rows behind, and hits
+            would refer to messages that the store does not know.
     """
     if (data_dir / LEDGER_FILE).exists():
         raise Conflict(
-            f"{data_dir} has a ledger of its own, {LEDGER_FILE}: move it to the store with `feedback-loops migrate`, "
+            f"{data_dir} has an SQLite ledger, {LEDGER_FILE}: move it to the store with `feedback-loops migrate`, "
             "or name another directory with --data-dir. "
-            f"To leave it behind, with what waits in the journal for its messages, rename {LEDGER_FILE}"
+            f"To leave it behind, together with the hits in the journal that refer to it, rename {LEDGER_FILE}"
         )
 
 
 def note_store_elsewhere(settings: Settings) -> None:
-    """Keeps in the data directory that its ledger is elsewhere, if it is. For a directory that this process holds."""
+    """Marks the data directory, which this process has locked, if the settings name a PostgreSQL store."""
     path = settings.data_dir / ELSEWHERE_FILE
     if settings.store is not None and not path.exists():
         write_private(path, ELSEWHERE)
 
 
 def check_store_setting(settings: Settings) -> None:
-    """Returns when the setting can be understood, and fits the data directory; nothing is connected to.
+    """Checks that the store setting is valid and fits the data directory, without connecting.
 
     Raises:
-        InvalidInput: it cannot be understood. What was given, which may hold a password, is not repeated.
-        Conflict: the data directory's ledger is on PostgreSQL, and no store is named; or it is not, and one is.
+        InvalidInput: the setting is not a valid URL. The error does not repeat it, since it may contain a password.
+        Conflict: the data directory's ledger is on PostgreSQL but no store is named, or the other way round.
     """
     if settings.store is None:
         refuse_moved_ledger(settings.data_dir)

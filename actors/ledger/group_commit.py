@@ -1,4 +1,4 @@
-"""One thread that writes for everybody: requests that arrive during one commit share the next, and its fsync."""
+"""Group commit: one thread writes all requests, and those that arrive during a commit share the next one."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from threading import Condition, Thread
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
+from actors.ledger.session import StoreSession, Work
 from actors.metrics.instruments import CommitInstruments
 from domain.errors import StoreUnavailable
 
@@ -17,48 +18,18 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-#: Rows that may wait. At about a KiB each this bounds the memory that waiting requests take.
+#: The most rows that may wait. At about a KiB each, this bounds the memory of waiting requests.
 MAX_WAITING_ROWS: Final = 50_000
-#: Rows in one transaction, unless a single request has more. Bounds how long a request waits for the ones before it.
+#: The most rows in one transaction, unless a single request has more. This bounds how long a request waits.
 MAX_COMMIT_ROWS: Final = 4_000
-#: Seconds within which the same trouble is not logged again.
-SAME_TROUBLE_S: Final = 30.0
-#: Seconds since the last commit within which the store is taken to be well without asking it.
+#: Seconds before the same failure is logged again.
+SAME_FAILURE_S: Final = 30.0
+#: Seconds after a commit during which `check` trusts that the store can be written.
 FRESH_S: Final = 5.0
-
-#: What a request does, given the store's cursor. It may be run twice, the first time undone.
-Work = Callable[[Any], R]
-
-
-class WorkResult(NamedTuple):
-    """What became of one piece of work: a value, or an error of its own."""
-
-    value: Any
-    error: Exception | None = None
-
-
-class StoreSession(Protocol):
-    """One connection to a store, for its writer."""
-
-    def commit(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
-        """Does all of it in one transaction, and returns when that is durable. What fails of its own fails alone.
-
-        Raises:
-            Exception: the store failed: nothing was written, or it is not known.
-        """
-        ...
-
-    def finish(self) -> None:
-        """Leaves the store as it is best left, before the last `close`. Never raises."""
-        ...
-
-    def close(self) -> None:
-        """Closes the connection, which rolls back what it has not committed. Never raises."""
-        ...
 
 
 class Request(NamedTuple):
-    """Work that somebody waits for."""
+    """Work whose caller waits for the future, on its own event loop."""
 
     work: Work[Any]
     rows: int
@@ -67,7 +38,7 @@ class Request(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What became of a request: a value, or an error."""
+    """The outcome of a request: a value or an error."""
 
     future: asyncio.Future[Any]
     value: Any
@@ -75,11 +46,11 @@ class Outcome(NamedTuple):
 
 
 class GroupCommit:
-    """Runs requests many to a transaction; each sees all that was answered before it was made.
+    """Runs many requests per transaction. Each request sees everything that was answered before it was made.
 
-    Each request is all or nothing and fails alone; its answer is given after the commit, so what was answered is on
-    the disk. When the store itself fails, nothing of the transaction was written, or it is not known; everyone in it
-    is told so, and the next transaction begins with a new connection.
+    A request is all or nothing and fails alone. It is answered after the commit, so every answer is durable. If the
+    store itself fails, nothing of the transaction was written or its outcome is unknown: all requests in it get the
+    error, and the next transaction starts with a new connection.
     """
 
     def __init__(
@@ -89,32 +60,32 @@ class GroupCommit:
         max_waiting_rows: int = MAX_WAITING_ROWS,
         max_commit_rows: int = MAX_COMMIT_ROWS,
     ) -> None:
-        """`first` is a session to begin with; without one, and after each failure, `connect` makes one."""
+        """Starts the writer's thread. `connect` makes a session after each failure, and at first if `first` is None."""
         self._connect = connect
         self._max_waiting_rows = max_waiting_rows
         self._max_commit_rows = max_commit_rows
         self._session = first
         self._waiting: deque[Request] = deque()
-        #: Where its transactions are counted.
+        #: Replaced by the process that exports metrics.
         self.instruments = CommitInstruments()
         self._waiting_rows = 0
         self._closing = False
         self._changed = Condition()
-        self._trouble: str | None = None
+        self._failure: str | None = None
         self._logged_at_s = 0.0
-        self._well_at_s = float("-inf")
+        self._committed_at_s = float("-inf")
         self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
     async def run(self, work: Work[R], rows: int) -> R:
-        """Has `work` run in the writer's thread, and gives what it gives once it is durable.
+        """Runs `work` in the writer's thread and returns its result once it is durable.
 
-        `rows` is about how many it writes. A caller that is cancelled may have written all the same.
+        `rows` is roughly the number of rows it writes. Cancelling the caller does not undo the work.
 
         Raises:
             ConcurrentWrite: a unique value is taken; nothing was written.
-            StoreUnavailable: too much is waiting, the store failed, or it was closed.
-            Exception: what `work` raised; nothing was written.
+            StoreUnavailable: too much is waiting, the store failed, or the ledger is closed.
+            Exception: whatever `work` raised; nothing was written.
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
@@ -122,18 +93,18 @@ class GroupCommit:
         return await future
 
     async def check(self, within_s: float) -> None:
-        """Returns when the store can be written, which is tried unless it was just now.
+        """Returns if the store can be written. Commits an empty transaction to find out, unless one just succeeded.
 
         Raises:
-            StoreUnavailable: it cannot, or that is not known within the time; says why.
+            StoreUnavailable: the store cannot be written, or did not answer in time; the text gives the reason.
         """
-        if self._trouble is None and time.monotonic() - self._well_at_s < FRESH_S:
+        if self._failure is None and time.monotonic() - self._committed_at_s < FRESH_S:
             return
         try:
             async with asyncio.timeout(within_s):
-                await self.run(_nothing, 0)
+                await self.run(_write_nothing, 0)
         except TimeoutError:
-            raise StoreUnavailable(self._trouble or f"the store has not answered within {within_s:g} s") from None
+            raise StoreUnavailable(self._failure or f"the store has not answered within {within_s:g} s") from None
 
     def _submit(self, request: Request) -> None:
         with self._changed:
@@ -147,7 +118,7 @@ class GroupCommit:
             self._changed.notify()
 
     async def close(self) -> None:
-        """Takes nothing more, and returns when what was taken is written and the connection is closed."""
+        """Refuses new requests, and returns when all accepted ones are written and the connection is closed."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -156,14 +127,14 @@ class GroupCommit:
     # --- in the writer's thread
 
     def _run(self) -> None:
-        while requests := self._take():
-            _announce(requests, self._settle(requests))
+        while requests := self._next_requests():
+            _announce(requests, self._commit(requests))
         if self._session is not None:
             self._session.finish()
         self._disconnect()
 
-    def _take(self) -> list[Request]:
-        """The requests of the next transaction, at least one; none at the very end."""
+    def _next_requests(self) -> list[Request]:
+        """Waits for the requests of the next transaction; an empty list after `close`."""
         with self._changed:
             while not self._waiting and not self._closing:
                 self._changed.wait()
@@ -176,34 +147,34 @@ class GroupCommit:
             self.instruments.waiting_rows.value = self._waiting_rows
             return requests
 
-    def _settle(self, requests: Sequence[Request]) -> list[Outcome]:
+    def _commit(self, requests: Sequence[Request]) -> list[Outcome]:
         try:
             if self._session is None:
                 self._session = self._connect()
             began_s = time.perf_counter()
-            done = self._session.commit([request.work for request in requests])
-        except Exception as exc:  # noqa: BLE001 - whatever it is, the callers must hear of it
+            results = self._session.commit([request.work for request in requests])
+        except Exception as exc:  # noqa: BLE001 - every failure must reach the callers
             self.instruments.failed.value += 1
             self._disconnect()
-            error = _failure(exc)
+            error = _store_unavailable(exc)
             self._note(error, len(requests))
             return [Outcome(request.future, None, error) for request in requests]
         self.instruments.committed(sum(request.rows for request in requests), time.perf_counter() - began_s)
-        self._well_at_s = time.monotonic()
+        self._committed_at_s = time.monotonic()
         self._note(None, len(requests))
-        return [Outcome(request.future, *one) for request, one in zip(requests, done, strict=True)]
+        return [Outcome(request.future, *result) for request, result in zip(requests, results, strict=True)]
 
     def _note(self, error: StoreUnavailable | None, requests: int) -> None:
-        """Logs trouble with the store: that there is some now, that it is another, or that it is over."""
-        trouble = None if error is None else str(error)
+        """Logs when the store starts to fail, when the failure changes, and when the store recovers."""
+        failure = None if error is None else str(error)
         now_s = time.monotonic()
-        if trouble == self._trouble and (trouble is None or now_s - self._logged_at_s < SAME_TROUBLE_S):
+        if failure == self._failure and (failure is None or now_s - self._logged_at_s < SAME_FAILURE_S):
             return
-        self._trouble, self._logged_at_s = trouble, now_s
+        self._failure, self._logged_at_s = failure, now_s
         if error is None:
             log.info("the ledger can be written again", extra={"action": "ledger_recovered"})
         else:
-            extra = {"action": "ledger_failed", "requests": requests, "error": trouble}
+            extra = {"action": "ledger_failed", "requests": requests, "error": failure}
             log.warning("the ledger cannot be written", exc_info=error.__cause__, extra=extra)
 
     def _disconnect(self) -> None:
@@ -212,29 +183,11 @@ class GroupCommit:
             session.close()
 
 
-def _nothing(_cursor: object) -> None:
-    """Writes nothing: that it was committed says that the store is there."""
+def _write_nothing(_cursor: object) -> None:
+    """The work of `check`: the commit itself shows whether the store can be written."""
 
 
-def attempt(cursor: Any, work: Work[Any], refusal: Callable[[Exception], Exception | None]) -> WorkResult:
-    """Does one piece of work within a transaction; what it raises of its own undoes it alone.
-
-    `refusal` gives what the caller is told of an error, or None for one of the store as a whole, which is raised.
-    """
-    cursor.execute("SAVEPOINT request")
-    try:
-        done = WorkResult(work(cursor))
-    except Exception as exc:
-        told = refusal(exc)
-        if told is None:
-            raise
-        cursor.execute("ROLLBACK TO SAVEPOINT request")
-        done = WorkResult(None, told)
-    cursor.execute("RELEASE SAVEPOINT request")
-    return done
-
-
-def _failure(cause: Exception) -> StoreUnavailable:
+def _store_unavailable(cause: Exception) -> StoreUnavailable:
     if isinstance(cause, StoreUnavailable):
         return cause
     error = StoreUnavailable(f"the ledger cannot be written now ({cause})")
@@ -242,22 +195,22 @@ def _failure(cause: Exception) -> StoreUnavailable:
     return error
 
 
-def _announce(requests: Sequence[Request], settled: Sequence[Outcome]) -> None:
-    """Wakes each event loop once, however many of its callers were served."""
+def _announce(requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
+    """Wakes each event loop once, however many of its callers are answered."""
     by_loop: dict[asyncio.AbstractEventLoop, list[Outcome]] = {}
-    for request, outcome in zip(requests, settled, strict=True):
+    for request, outcome in zip(requests, outcomes, strict=True):
         by_loop.setdefault(request.loop, []).append(outcome)
-    for loop, outcomes in by_loop.items():
+    for loop, its_outcomes in by_loop.items():
         try:
-            loop.call_soon_threadsafe(_resolve, outcomes)
-        except RuntimeError:  # the loop is closed: nobody waits
-            facts = {"action": "answers_late", "requests": len(outcomes)}
-            log.warning("the ledger's answers came after their event loop ended", extra=facts)
+            loop.call_soon_threadsafe(_resolve, its_outcomes)
+        except RuntimeError:  # the event loop is closed, so nobody waits
+            extra = {"action": "answers_late", "requests": len(its_outcomes)}
+            log.warning("an event loop closed before the ledger answered its requests", extra=extra)
 
 
 def _resolve(outcomes: Sequence[Outcome]) -> None:
     for future, value, error in outcomes:
-        if future.done():  # cancelled meanwhile
+        if future.done():  # cancelled in the meantime
             continue
         if error is None:
             future.set_result(value)

@@ -1,4 +1,4 @@
-"""Idempotency keys: which requests are in progress, and the answers that finished ones got."""
+"""Idempotency keys: the requests in progress, and the answers of finished ones."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.dialect import Cursor
 from domain.errors import IdempotencyConflict
 
-#: How long an answer is kept for the request to be repeated.
+#: Milliseconds for which the answer of a request is kept.
 KEPT_MS: Final = 24 * 3600 * 1000
-#: Expired rows removed with each claim: more than a claim adds, so they cannot pile up, and never a long delete.
+#: Expired rows removed with each claim: more than a claim adds, so they cannot pile up, but few enough to be quick.
 _SWEEP: Final = 10
 _CLAIMED: Final = "scope = $1 AND key = $2 AND fingerprint = $3 AND status IS NULL"
 
 
 def claim(cursor: Cursor, command: ClaimKey, now_ms: int) -> StoredAnswer | None:
-    """Claims the key for a request; None when the request may go ahead, its answer when it was answered before.
+    """Claims the key for a request. Returns None if the request may proceed, or the stored answer if it is a repeat.
 
     Raises:
-        IdempotencyConflict: the request is in progress, or the key was used for another one.
+        IdempotencyConflict: the request is in progress, or the key belongs to another request.
     """
     cursor.execute(
         "DELETE FROM idempotency WHERE (scope, key) IN"
@@ -59,9 +59,9 @@ def _take(cursor: Cursor, command: ClaimKey, now_ms: int) -> None:
 
 
 def keep(cursor: Cursor, command: KeepAnswer, now_ms: int) -> None:
-    """Keeps the answer of a claimed key, or frees the key.
+    """Stores the answer of a claimed key, or frees the key if there is no answer.
 
-    A key that has its answer, is not claimed, or is claimed by another request by now, stays as it is.
+    Does nothing if the key has an answer, is not claimed, or has since been claimed by another request.
     """
     claim = (command.scope, command.key, command.fingerprint)
     if command.answer is None:

@@ -1,4 +1,4 @@
-"""Brings the read models up to date with stored events, in the transaction that stores them."""
+"""Projection of stored events into the read models, in the transaction that stores the events."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ def _text(value: object) -> str:
 
 
 class Projector:
-    """Projects events by topic; a topic that no read model is made of is passed over, unread.
+    """Projects events by topic. Events of topics without a handler are skipped and not decoded.
 
-    Projecting the whole log, in order, into empty tables gives the same rows as projecting it as it grew.
+    Projecting the whole log in order into empty tables gives the same rows as projecting it event by event.
     """
 
     def __init__(self) -> None:
         self._mapper = event_mapper()
 
     def project(self, cursor: Cursor, stored_events: Iterable[StoredEvent]) -> None:
-        """Projects events in the order given.
+        """Projects events in the given order.
 
         Raises:
-            Exception: the driver's, when something that must be unique is not; the caller rolls back.
+            Exception: the driver's error if a unique value is taken; the caller must roll back.
         """
         for stored in stored_events:
             if handler := HANDLERS.get(stored.topic):
@@ -109,7 +109,7 @@ def _profile_updated(cursor: Cursor, event: Profile.Updated) -> None:
 
 
 def _tracking_event_recorded(cursor: Cursor, event: TrackingEventRecorded) -> None:
-    """What a store's outbox writes of an event besides deliveries; comes here when tables are rebuilt."""
+    """Writes the same rows as a store's outbox, except deliveries. Used when the read models are rebuilt."""
     event_id = cursor.dialect.event_id(event.originator_id.bytes)
     cursor.execute(
         "INSERT INTO events (account_no, event_id, type, message_key) VALUES ($1, $2, $3, $4)",
@@ -120,7 +120,7 @@ def _tracking_event_recorded(cursor: Cursor, event: TrackingEventRecorded) -> No
 
 
 def first_hit(message_key: int, type_: str, fields_json: str) -> tuple[int, int] | None:
-    """The row of `first_hits` that a tracking event has, or None when it was not the first of its kind."""
+    """The row of `first_hits` for a tracking event, or None if it was not the first of its kind."""
     fields = json.loads(fields_json)
     key = enrichment.first_key(type_, fields.get("original", "")) if fields.get("first") else None
     return None if key is None else (message_key, key)
@@ -139,11 +139,11 @@ def _loop_registered(cursor: Cursor, event: FeedbackLoop.Registered) -> None:
 
 
 def _loop_changed(cursor: Cursor, event: FeedbackLoop.Event) -> None:
-    """Changes a loop's row, and moves the routing table's version on when enrichment would route differently."""
+    """Updates a loop's row, and increments the routing table's version if the loop's route has changed."""
     loop_id = id_text("fl", event.originator_id)
     found = cursor.execute("SELECT no, id, account_no, doc FROM loops WHERE id = $1", (loop_id,)).fetchone()
     if found is None:
-        raise ValueError(f"an event of {loop_id} comes before the loop was registered")
+        raise ValueError(f"the log has an event of {loop_id} before the loop's registration")
     key, document = LoopKey(*found[:3]), LoopProjection.from_text(found[3])
     before = document.route(key)
     document.apply(event)
@@ -155,7 +155,7 @@ def _loop_changed(cursor: Cursor, event: FeedbackLoop.Event) -> None:
         cursor.execute("UPDATE meta SET value = value + 1 WHERE name = 'routes_version'")
 
 
-#: By topic. What is not here changes nothing that is looked up: attempts to verify, and secrets' versions.
+#: Handlers by topic. Failed verifications and new secrets, for example, do not change any read model.
 HANDLERS: Final[dict[str, Callable[[Cursor, Any], None]]] = {
     Account.Opened.TOPIC: _account_opened,
     **ACCESS_HANDLERS,

@@ -1,4 +1,4 @@
-"""All that `LedgerReader` reads, on any store's connection."""
+"""Base class of `LedgerReader` implementations: the queries of `actors.ledger.queries` on one connection."""
 
 from __future__ import annotations
 
@@ -17,12 +17,16 @@ class StoreReader(
     LaneQueries,
     EnrichmentQueries,
     LoopQueries,
-    MessageQueries,
     EventQueries,
+    MessageQueries,
     DeliveryQueries,
     ReplayQueries,
     BacklogQueries,
     AccessQueries,
     StatisticsQueries,
 ):
-    """`LedgerReader`, but for how a store's connection reads."""
+    """`LedgerReader` without a connection; each store adds its own.
+
+    Each base class holds the queries of one subject and builds on `StoreConnection`. Queries for the API return the
+    value types of `actors.commands`, which the gateway passes on unchanged.
+    """

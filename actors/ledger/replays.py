@@ -1,4 +1,4 @@
-"""Gives deliveries back to their lanes: one by hand, or a replay's, a few at a time. What the ledger writes of it."""
+"""Writes of manual retries and replays, which make deliveries pending again, in small steps."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from domain.delivery import ReplayProgress
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.values import DeliveryState
 
-#: The deliveries that each kind of replay takes, by state.
+#: The states of the deliveries that each kind of replay requeues.
 STATES: Final[Mapping[str, tuple[DeliveryState, ...]]] = {
     "dead": (DeliveryState.DEAD,),
     "all": (DeliveryState.DELIVERED, DeliveryState.DEAD),
 }
-#: In the order of `ReplayProgress`.
+#: The columns of `ReplayProgress`, in its order.
 PROGRESS: Final = "id, loop_no, state, which, since_ms, until_ms, count, done, created_at_ms"
 
 _FIND: Final = f"SELECT {PROGRESS}, at_created_at_ms, at_id FROM replays WHERE id = $1"  # noqa: S608 - no value is in it
@@ -27,25 +27,25 @@ _START: Final = (
     " SELECT coalesce(max(id), 0) + 1, $1, 'running', $2, $3, $4, $5, $6, $3 FROM replays"
     f" RETURNING {PROGRESS}"
 )
-# More may have died since they were counted.
+# Deliveries may have died since they were counted.
 _ADVANCE: Final = (
     "UPDATE replays SET done = done + $2, count = {larger count, done + $2}, state = $3,"  # noqa: S608 - no value is in it
     f" at_created_at_ms = $4, at_id = $5 WHERE id = $1 RETURNING {PROGRESS}"
 )
 _CANCEL: Final = "UPDATE replays SET state = 'cancelled' WHERE id = $1 AND state = 'running'"
-# Of two lanes at once the slower one's attempts are in the log alone: numbers go on from there.
+# If two lanes ran at once, `attempts` lacks those of the slower one: continue after the highest recorded number.
 _SO_FAR: Final = "{larger attempts, (SELECT coalesce(max(no), 0) FROM attempts WHERE delivery_id = deliveries.id)}"
-GIVE_BACK: Final = (
+REQUEUE: Final = (
     f"UPDATE deliveries SET state = 0, due_at_ms = $1, attempts = {_SO_FAR}, forgiven = {_SO_FAR}"  # noqa: S608 - no value is in it
     " WHERE id {in $2}"
 )
 
 
 def count(connection: StoreConnection, loop_no: int, which: str, since_ms: int, until_ms: int) -> int:
-    """How many deliveries such a replay would take now.
+    """The number of deliveries that such a replay would requeue now.
 
     Raises:
-        InvalidInput: there is no such kind of replay.
+        InvalidInput: `which` is not a kind of replay.
     """
     if which not in STATES:
         problem = f"must be one of {', '.join(STATES)}"
@@ -57,10 +57,10 @@ def count(connection: StoreConnection, loop_no: int, which: str, since_ms: int, 
 def start(
     cursor: Cursor, loop_no: int, which: str, since_ms: int, until_ms: int, counted: int, now_ms: int
 ) -> ReplayProgress:
-    """Notes a replay, running; it has given nothing back yet.
+    """Records a running replay, which has not requeued anything yet.
 
     Raises:
-        Conflict: another replay of the loop is running.
+        Conflict: the loop has another running replay.
     """
     if cursor.execute(_IS_RUNNING, (loop_no,)).fetchone():
         raise Conflict("A replay of this feedback loop is running; wait for its end, or cancel it.")
@@ -68,9 +68,9 @@ def start(
 
 
 def advance(cursor: Cursor, replay_id: int, limit: int, now_ms: int) -> ReplayProgress:
-    """Gives the next deliveries of a running replay back, oldest first, and notes how far it came.
+    """Requeues the next deliveries of a running replay, oldest first, and records its position.
 
-    What it gave back once it has passed for good, whatever became of it since.
+    The replay never returns to a delivery that it has passed, whatever state that delivery is in now.
 
     Raises:
         NotFound: there is no such replay.
@@ -79,14 +79,14 @@ def advance(cursor: Cursor, replay_id: int, limit: int, now_ms: int) -> ReplayPr
     if progress.state != "running":
         return progress
     found = _next(cursor, progress, at, limit)
-    _give_back(cursor, [row[0] for row in found], now_ms)
+    _requeue(cursor, [row[0] for row in found], now_ms)
     state = "running" if len(found) == limit else "done"
     delivery_id, created_at_ms = found[-1] if found else (at[1], at[0])
     return _one(cursor.execute(_ADVANCE, (replay_id, len(found), state, created_at_ms, delivery_id)))
 
 
 def cancel(cursor: Cursor, replay_id: int) -> ReplayProgress:
-    """Ends a running replay; one that has ended stays as it is.
+    """Cancels a replay if it is running.
 
     Raises:
         NotFound: there is no such replay.
@@ -96,17 +96,17 @@ def cancel(cursor: Cursor, replay_id: int) -> ReplayProgress:
 
 
 def retry(cursor: Cursor, delivery_id: int, now_ms: int) -> None:
-    """Gives one delivery back, whatever its state.
+    """Requeues one delivery, whatever its state.
 
     Raises:
         NotFound: there is no such delivery.
     """
-    if not _give_back(cursor, [delivery_id], now_ms):
+    if not _requeue(cursor, [delivery_id], now_ms):
         raise NotFound(f"there is no delivery dlv_{delivery_id}")
 
 
 def next_statement(which: str) -> str:
-    """SQL for the ids of the next deliveries that such a replay takes, with their times."""
+    """SQL for the ids and creation times of the next deliveries that such a replay requeues."""
     return delivery_index.oldest_first("id, created_at_ms", STATES[which])
 
 
@@ -115,12 +115,12 @@ def _next(cursor: Cursor, progress: ReplayProgress, at: tuple[int, int], limit: 
     return cursor.execute(next_statement(progress.which), part).fetchall()
 
 
-def _give_back(cursor: Cursor, delivery_ids: Sequence[int], now_ms: int) -> int:
-    return cursor.execute(GIVE_BACK, (now_ms, cursor.dialect.many(delivery_ids))).rowcount
+def _requeue(cursor: Cursor, delivery_ids: Sequence[int], now_ms: int) -> int:
+    return cursor.execute(REQUEUE, (now_ms, cursor.dialect.many(delivery_ids))).rowcount
 
 
 def _find(cursor: Cursor, replay_id: int) -> tuple[ReplayProgress, tuple[int, int]]:
-    """The replay, and the time and id of the last delivery that it gave back."""
+    """The replay, and the creation time and id of the last delivery that it requeued."""
     found = cursor.execute(_FIND, (replay_id,)).fetchone()
     if found is None:
         raise NotFound(f"there is no replay rpl_{replay_id}")
@@ -128,5 +128,5 @@ def _find(cursor: Cursor, replay_id: int) -> tuple[ReplayProgress, tuple[int, in
 
 
 def _one(answered: Cursor) -> ReplayProgress:
-    [row] = answered.fetchall()  # to the end: the statement is done only then
+    [row] = answered.fetchall()  # read to the end, which completes the statement
     return ReplayProgress(*row)

@@ -1,4 +1,4 @@
-"""Counts attempts and events by the minute, as they are recorded. A few small writes for each batch of them."""
+"""Rollups: attempts and events counted per minute as they are recorded, with a few small writes per batch."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ OLD_EVENT_MINUTES: Final = "DELETE FROM event_minutes WHERE account_no = $1 AND 
 
 
 def count_attempts(cursor: Cursor, attempts: Iterable[tuple[int, AttemptOutcome]]) -> None:
-    """Counts outcomes, each with the number of its loop, and drops what is too old of these loops."""
+    """Counts outcomes, each given with the number of its loop, and drops the expired minutes of these loops."""
     minutes: dict[tuple[int, int], list[int]] = {}
     for loop_no, outcome in attempts:
         counts = minutes.setdefault((loop_no, outcome.at_ms // MINUTE_MS), list(NOTHING))
@@ -42,7 +42,7 @@ def count_attempts(cursor: Cursor, attempts: Iterable[tuple[int, AttemptOutcome]
 
 
 def count_events(cursor: Cursor, events: Sequence[EventToRecord], now_ms: int) -> None:
-    """Counts new events, of whichever accounts, and drops what is too old of these."""
+    """Counts new events per account, and drops the expired minutes of these accounts."""
     oldest = now_ms // MINUTE_MS - KEPT_MINUTES
     counts = Counter((e.account_no, e.time_ms // MINUTE_MS, TRIGGER_CODES[e.type]) for e in events)
     rows = [(*key, count) for key, count in counts.items() if key[1] >= oldest]

@@ -1,4 +1,4 @@
-"""What the ledger's queries need of a store's connection that reads."""
+"""Read connection to a store, the base of all queries."""
 
 from __future__ import annotations
 
@@ -13,29 +13,28 @@ Row = tuple[Any, ...]
 
 
 class StoreConnection(ABC):
-    """Reads what has been committed, for any thread: they take turns.
+    """Reads committed rows. Any thread may use it; threads take turns.
 
-    Raises `StoreUnavailable` while it cannot, and reads again when it can.
+    Methods raise `StoreUnavailable` while the store cannot be read, and work again once it can.
     """
 
-    #: How its statements differ from those of other stores.
     dialect: Dialect
 
     @abstractmethod
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        """All rows of one query (`actors.ledger.dialect`)."""
+        """All rows of one query, which is in the dialect of `actors.ledger.dialect`."""
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Cursor]:
-        """Within it, all queries of the cursor see the same commit. Others wait: keep it short."""
+        """A context in which all queries of the cursor see the same commit. Other threads wait, so keep it short."""
 
     @abstractmethod
     def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
-        """All rows of one query whose one list, `{in $1}`, are these event ids. In one snapshot, or several."""
+        """All rows of one query whose list `{in $1}` is these event ids. The store may read in several snapshots."""
 
     @abstractmethod
     def close(self) -> None:
-        """Closes for good; reads that come later raise `StoreUnavailable`."""
+        """Closes for good; later reads raise `StoreUnavailable`."""
 
     def row(self, sql: str, params: Sequence[object] = ()) -> Row | None:
         """The first row of one query, or None."""
@@ -43,5 +42,5 @@ class StoreConnection(ABC):
         return found[0] if found else None
 
     def many(self, values: Collection[int]) -> object:
-        """The parameter that is a list of these numbers."""
+        """The parameter for a list of numbers."""
         return self.dialect.many(values)

@@ -1,4 +1,4 @@
-"""The ledger's writer, as it is on every store."""
+"""Ledger writer, the part that is the same on both stores."""
 
 from __future__ import annotations
 
@@ -12,45 +12,46 @@ from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger import idempotency, replays
 from actors.ledger.access import store
 from actors.ledger.access.port import AccessChange
-from actors.ledger.group_commit import GroupCommit, Work
-from actors.ledger.retention.sweeps import RetentionSweeper
+from actors.ledger.group_commit import GroupCommit
+from actors.ledger.retention.sweeper import RetentionSweeper
+from actors.ledger.session import Work
 from actors.ledger.store_connection import StoreConnection
 from actors.metrics.instruments import CommitInstruments
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
 from domain.tracking import EventToRecord, RecordedEvents
 
-#: Seconds within which `check` answers.
+#: The most seconds that `check` takes.
 CHECK_S: Final = 1.0
 
 
 class StoreWrites(Protocol):
-    """The writes that come with every event, as a store does them. Each is work for its writer."""
+    """The frequent writes, which each store implements in its own way. Each method returns work for `GroupCommit`."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
-        """Inserts events of aggregates, and projects them."""
+        """Stores events of aggregates and updates the read models."""
         ...
 
     def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        """Stores those events that are new, each with one pending delivery per loop, due at once.
+        """Stores new events, each with one pending delivery per loop, due now.
 
         The work raises `StaleRoutes` or `FirstTaken`.
         """
         ...
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
-        """Records attempts, and moves each delivery on unless it is further already. What is there already stays.
+        """Records new attempts, and updates each delivery unless it has progressed further already.
 
-        `health`: a loop's number, and what replaces what was known of how its handler does.
+        `health`: the number of a loop, and its new health.
         """
         ...
 
 
 class StoreWriter:
-    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, `AccessLedger` on one store; keeps Idempotency-Keys too.
+    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger` and `AccessLedger` on one store, and its Idempotency-Keys.
 
-    Everything it answers is durable. Calls of any number of tasks and event loops share commits, and each stands or
-    falls alone. While the store cannot be written calls raise `StoreUnavailable`, and work again when it can be.
+    A call returns once its writes are durable. Calls from any number of tasks and event loops share commits, and each
+    fails alone. Calls raise `StoreUnavailable` while the store cannot be written, and work again once it can.
     """
 
     def __init__(self, commits: GroupCommit, connection: StoreConnection, writes: StoreWrites, clock: Clock) -> None:
@@ -60,8 +61,8 @@ class StoreWriter:
         self._clock = clock
         self._sweeper = RetentionSweeper(commits, connection, clock)
 
-    def count_by(self, instruments: CommitInstruments) -> None:
-        """Counts transactions there from now on."""
+    def count_commits(self, instruments: CommitInstruments) -> None:
+        """Counts transactions with these instruments from now on."""
         self._commits.instruments = instruments
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
@@ -83,11 +84,11 @@ class StoreWriter:
             await self._commits.run(self._writes.record_outcomes(outcomes, health), rows)
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
-        """See `ReplayLedger.start_replay`. The writer does not wait for the count.
+        """See `ReplayLedger.start_replay`. Deliveries are counted on a read connection, so other writes do not wait.
 
         Raises:
             InvalidInput: `which` is neither `dead` nor `all`.
-            Conflict: another replay of this loop is running.
+            Conflict: the loop has another running replay.
             StoreUnavailable: retry.
         """
         counted = await asyncio.to_thread(replays.count, self._connection, loop_no, which, since_ms, until_ms)
@@ -95,34 +96,34 @@ class StoreWriter:
         return await self._commits.run(lambda cursor: replays.start(cursor, *asked, self._clock.now_ms()), 1)
 
     async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
-        """See `ReplayLedger.advance_replay`. An unknown replay is `NotFound`."""
+        """See `ReplayLedger.advance_replay`. Raises `NotFound` for an unknown replay."""
         return await self._commits.run(
             lambda cursor: replays.advance(cursor, replay_id, limit, self._clock.now_ms()), limit
         )
 
     async def cancel_replay(self, replay_id: int) -> ReplayProgress:
-        """See `ReplayLedger.cancel_replay`. An unknown replay is `NotFound`."""
+        """See `ReplayLedger.cancel_replay`. Raises `NotFound` for an unknown replay."""
         return await self._commits.run(lambda cursor: replays.cancel(cursor, replay_id), 1)
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        """See `ReplayLedger.retry_delivery`. An unknown delivery is `NotFound`."""
+        """See `ReplayLedger.retry_delivery`. Raises `NotFound` for an unknown delivery."""
         await self._commits.run(lambda cursor: replays.retry(cursor, delivery_id, self._clock.now_ms()), 1)
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
-        """See `RetentionLedger.drop_old`. Expired Idempotency-Keys go too. For one caller at a time."""
+        """See `RetentionLedger.drop_old`. Also drops expired Idempotency-Keys. Only one caller may use it at a time."""
         return await self._sweeper.drop_old(limits, limit)
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None:
-        """Claims an Idempotency-Key; None: go ahead.
+        """Claims an Idempotency-Key. Returns None if the request may proceed, or the stored answer of a repeated one.
 
         Raises:
-            IdempotencyConflict: its request is in progress, or it was used for another one.
+            IdempotencyConflict: the request is in progress, or the key belongs to another request.
             StoreUnavailable: retry.
         """
         return await self._commits.run(lambda cursor: idempotency.claim(cursor, command, self._clock.now_ms()), 1)
 
     async def keep_answer(self, command: KeepAnswer) -> None:
-        """Keeps the answer of a claimed key for 24 h, or frees the key. The body is stored as it is given.
+        """Stores the answer of a claimed key for 24 h, or frees the key. The body is stored unchanged.
 
         Raises:
             StoreUnavailable: retry.
@@ -130,10 +131,10 @@ class StoreWriter:
         await self._commits.run(lambda cursor: idempotency.keep(cursor, command, self._clock.now_ms()), 1)
 
     async def check(self) -> None:
-        """Returns when the store can be written.
+        """Returns if the store can be written.
 
         Raises:
-            StoreUnavailable: it cannot be now; says why.
+            StoreUnavailable: the store cannot be written; the text gives the reason.
         """
         await self._commits.check(CHECK_S)
 
@@ -142,6 +143,6 @@ class StoreWriter:
         return await self._commits.run(lambda cursor: store.change(cursor, change, self._clock.now_ms()), 1)
 
     async def close(self) -> None:
-        """Takes nothing more, and returns when what was taken is written and the store is let go of."""
+        """Refuses new calls, and returns when all accepted ones are written and the store is closed."""
         await asyncio.to_thread(self._connection.close)
         await self._commits.close()

@@ -122,7 +122,7 @@ class ProcessContext:
     def ledger(self) -> StoreWriter:
         """The writer, for the ledger's actor."""
         writer = factory.make_writer(self.settings)
-        writer.count_by(CommitInstruments(self.registry))
+        writer.count_commits(CommitInstruments(self.registry))
         if self.settings.store is None:
             path = self.settings.data_dir / factory.LEDGER_FILE
             self.registry.set_function(m.LEDGER_SIZE, lambda: _size_bytes(path))

@@ -162,8 +162,8 @@ def test_a_frozen_server_blocks_nobody_for_ever(
     server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server whose connections stay open and that does not answer is given up, and found again when it does."""
-    monkeypatch.setattr(session, "_PATIENCE_S", 1.0)
-    monkeypatch.setattr(read_connection, "_PATIENCE_S", 1.0)
+    monkeypatch.setattr(session, "_DEADLINE_S", 1.0)
+    monkeypatch.setattr(read_connection, "_DEADLINE_S", 1.0)
     with ledger(f"{url}?connect_timeout=2") as store:
         tenant = store.account()
         version = store.reader.routes_version()

@@ -16,7 +16,7 @@ from actors.commands.deliveries import ListDeliveries
 from actors.commands.events import ListEvents
 from actors.ledger import replays
 from actors.ledger.access import store
-from actors.ledger.postgres import outbox, reader
+from actors.ledger.postgres import outbox, outcomes, reader
 from actors.ledger.postgres.binary_arrays import Numbers, Texts, Uuids
 from actors.ledger.postgres.connection import open_writer
 from actors.ledger.postgres.dialect import POSTGRES
@@ -164,7 +164,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "key's use": (access.API_KEY_USE, ["x"]),
     "old sessions": (store.OLD_SESSIONS, [100, 10]),
     "old tries": (store.OLD_TRIES, [100, 10]),
-    "sessions of": (store.SESSIONS_OF, ["x", "y"]),
+    "sessions of": (store.OTHER_SESSIONS, ["x", "y"]),
     "event minutes": (statistics.EVENT_MINUTES, [1, 3_900]),
     "backlog": (statistics.BACKLOG, [1, 100]),
     "deliveries of event": (statistics.DELIVERIES_OF_EVENT, [START, 1, 50]),
@@ -183,9 +183,9 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "running replay": (replay_queries.RUNNING, [1]),
     "replay": (replay_queries.REPLAY, [1, 1]),
     "replays": (replay_queries.REPLAYS, [1, 99, 50]),
-    "give back": (replays.GIVE_BACK, [1, SOME]),
+    "give back": (replays.REQUEUE, [1, SOME]),
     "outcomes": (
-        outbox.RECORD_OUTCOMES,
+        outcomes.RECORD_OUTCOMES,
         [*[SOME] * 5, *[Texts(["x"] * 250)] * 3, *[SOME] * 4, Texts(["x"] * 250)],
     ),
     "old deliveries": (sweeps.OLD_DELIVERIES, [0, 9000, 9000, 500]),

@@ -1,6 +1,7 @@
-"""What the ledger keeps of who comes in: sessions, tries to sign in, uses of API keys. Operational, so in no event.
+"""Port for sessions, sign-in attempts and API key uses. They are operational data, so no events record them.
 
-Each change is one small write, all or nothing; any of them may be repeated, but that a try counts again.
+Each change is one small write, all or nothing. Writes are idempotent, except that a repeated sign-in attempt counts
+again.
 """
 
 from __future__ import annotations
@@ -12,48 +13,48 @@ from actors.compatibility import Crossing
 
 
 class BeginSession(Crossing, frozen=True, kw_only=True, tag=True):
-    """A session begins. `hash` is the SHA-256 of its token."""
+    """Starts a session. `hash` is the SHA-256 of its token."""
 
     hash: str
     user_id: str
 
 
 class UseSession(Crossing, frozen=True, kw_only=True, tag=True):
-    """The session is being used."""
+    """Records that the session is used now."""
 
     hash: str
 
 
 class EndSession(Crossing, frozen=True, kw_only=True, tag=True):
-    """The session is over."""
+    """Ends a session."""
 
     hash: str
 
 
 class EndSessionsOf(Crossing, frozen=True, kw_only=True, tag=True):
-    """All sessions of a user are over, but for the one kept."""
+    """Ends all sessions of a user, except the one with the hash `but`."""
 
     user_id: str
     but: str = ""
 
 
 class CountTries(Crossing, frozen=True, kw_only=True, tag=True):
-    """Somebody tries to sign in: counts for each key, and answers how many milliseconds to wait (0: go ahead).
+    """Counts a sign-in attempt for each key. The answer is the milliseconds to wait before it may proceed (0: none).
 
-    A key stands for an address or a user; with it comes how many tries it has in a window of `domain.sessions`.
+    A key stands for an address or a user; its value is the number of attempts allowed per window of `domain.sessions`.
     """
 
     limits: dict[str, int]
 
 
 class ForgiveTries(Crossing, frozen=True, kw_only=True, tag=True):
-    """The key's tries so far count no more: the last one was right."""
+    """Resets the attempts of a key after a successful sign-in."""
 
     key: str
 
 
 class UseApiKey(Crossing, frozen=True, kw_only=True, tag=True):
-    """The API key with this SHA-256 is being used."""
+    """Records that the API key with this SHA-256 is used now."""
 
     hash: str
 
@@ -62,10 +63,10 @@ AccessChange = BeginSession | UseSession | EndSession | EndSessionsOf | CountTri
 
 
 class AccessLedger(Protocol):
-    """The writes of sessions, tries and uses."""
+    """Writes of sessions, sign-in attempts and API key uses."""
 
     async def change_access(self, change: AccessChange) -> int:
-        """Carries the change out. The answer of `CountTries`; 0 of all others.
+        """Applies a change. Returns the answer of `CountTries`, and 0 for all other changes.
 
         Raises:
             StoreUnavailable: retry.
@@ -84,7 +85,7 @@ class UserRow(Crossing, frozen=True, kw_only=True):
 
 
 class SessionRow(Crossing, frozen=True, kw_only=True):
-    """A session whose user may sign in. Whether it is over is `domain.sessions`'s to say."""
+    """A session of a user who may sign in. `domain.sessions` decides whether it has expired."""
 
     user: UserRow
     began_at_ms: int
@@ -92,7 +93,7 @@ class SessionRow(Crossing, frozen=True, kw_only=True):
 
 
 class ApiKeyRow(Crossing, frozen=True, kw_only=True):
-    """An API key that opens its account."""
+    """An API key of an account."""
 
     hash: str
     name: str
@@ -101,16 +102,16 @@ class ApiKeyRow(Crossing, frozen=True, kw_only=True):
 
 
 class AccessReader(Protocol):
-    """What the service reads of it. Raises `StoreUnavailable` when it cannot."""
+    """Reads of users, sessions and API keys. They raise `StoreUnavailable` while the store cannot be read."""
 
     def has_users(self) -> bool: ...
     def user(self, user_id: str) -> UserRow | None: ...
     def user_by_email(self, email: str) -> UserRow | None:
-        """`email` in whatever case."""
+        """The user with this address, in any case."""
         ...
 
     def users(self, account_no: int | None, limit: int) -> list[UserRow]:
-        """Of an account, or of all, by their e-mail addresses."""
+        """Users of one account, or of all accounts if it is None, ordered by e-mail address."""
         ...
 
     def session(self, hash_: str) -> SessionRow | None: ...
@@ -120,5 +121,5 @@ class AccessReader(Protocol):
         ...
 
     def api_key_used_ms(self, hash_: str) -> int | None:
-        """When the key was used last, as far as it was noted."""
+        """The last recorded use of the key, Unix milliseconds."""
         ...

@@ -1,4 +1,4 @@
-"""Projects users and the accounts' keys."""
+"""Projection of users and API keys into their read models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writes sessions, tries to sign in, and uses of API keys."""
+"""Writes of sessions, sign-in attempts and API key uses."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actors.ledger.access import port as a
 from actors.ledger.dialect import Cursor
 from domain.sessions import ABSOLUTE_MS, IDLE_MS, WINDOW_MS, Tries
 
-#: What is over is removed with each addition, a little more than was added, so it cannot pile up.
+#: Expired rows removed with each addition: more than it adds, so they cannot pile up.
 _SWEEP: Final = 10
 
 OLD_SESSIONS: Final = "SELECT hash FROM sessions WHERE used_at_ms <= $1 ORDER BY used_at_ms LIMIT $2"
@@ -18,12 +18,12 @@ _SET_TRIES: Final = (
     "INSERT INTO sign_in_tries (key, count, since_ms) VALUES ($1, $2, $3)"
     " ON CONFLICT (key) DO UPDATE SET count = excluded.count, since_ms = excluded.since_ms"
 )
-TOO_LONG: Final = "DELETE FROM sessions WHERE user_id = $1 AND began_at_ms <= $2"
-SESSIONS_OF: Final = "DELETE FROM sessions WHERE user_id = $1 AND hash <> $2"
+OVERDUE_SESSIONS: Final = "DELETE FROM sessions WHERE user_id = $1 AND began_at_ms <= $2"
+OTHER_SESSIONS: Final = "DELETE FROM sessions WHERE user_id = $1 AND hash <> $2"
 
 
 def change(cursor: Cursor, wanted: a.AccessChange, now_ms: int) -> int:
-    """Carries the change out; gives the answer of `AccessLedger.change_access`."""
+    """Applies a change; returns the answer of `AccessLedger.change_access`."""
     match wanted:
         case a.BeginSession():
             _begin_session(cursor, wanted, now_ms)
@@ -32,7 +32,7 @@ def change(cursor: Cursor, wanted: a.AccessChange, now_ms: int) -> int:
         case a.EndSession():
             cursor.execute("DELETE FROM sessions WHERE hash = $1", (wanted.hash,))
         case a.EndSessionsOf():
-            cursor.execute(SESSIONS_OF, (wanted.user_id, wanted.but))
+            cursor.execute(OTHER_SESSIONS, (wanted.user_id, wanted.but))
         case a.CountTries():
             return _count_tries(cursor, wanted, now_ms)
         case a.ForgiveTries():
@@ -49,10 +49,10 @@ def change(cursor: Cursor, wanted: a.AccessChange, now_ms: int) -> int:
 
 def _begin_session(cursor: Cursor, wanted: a.BeginSession, now_ms: int) -> None:
     cursor.execute(f"DELETE FROM sessions WHERE hash IN ({OLD_SESSIONS})", (now_ms - IDLE_MS, _SWEEP))  # noqa: S608
-    cursor.execute(TOO_LONG, (wanted.user_id, now_ms - ABSOLUTE_MS))
+    cursor.execute(OVERDUE_SESSIONS, (wanted.user_id, now_ms - ABSOLUTE_MS))
     cursor.execute(
         "INSERT INTO sessions (hash, user_id, began_at_ms, used_at_ms) VALUES ($1, $2, $3, $3)"
-        " ON CONFLICT (hash) DO NOTHING",  # the same call again
+        " ON CONFLICT (hash) DO NOTHING",  # a repeated call
         (wanted.hash, wanted.user_id, now_ms),
     )
 

@@ -1,7 +1,7 @@
-"""Lists as parameters: made in one go in PostgreSQL's binary format, for psycopg's own way costs more than the insert.
+"""Array parameters, encoded at once in PostgreSQL's binary format: psycopg's own encoding costs more than the insert.
 
-The format (`array_send` in PostgreSQL's source): dimensions, whether there are nulls, the elements' type; of the one
-dimension its length and first index; then each element with its length before it, -1 for a null.
+The format (`array_send` in PostgreSQL's source): number of dimensions, whether there are nulls, and the type of the
+elements; then the length and first index of the only dimension; then each element after its length, -1 for a null.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from psycopg.pq import Format
 from psycopg.types.numeric import Int8BinaryDumper
 from psycopg.types.string import StrDumperUnknown
 
-#: What UTF-8 and PostgreSQL's texts cannot hold.
+#: Characters that PostgreSQL texts or UTF-8 cannot hold.
 _UNFIT: Final = re.compile("[\0\ud800-\udfff]")
 _NULL: Final = b"\xff\xff\xff\xff"
 
 
 class Array:
-    """A list of values of one type, none of them a list."""
+    """A one-dimensional array of values of one type."""
 
     oid: ClassVar[int]
     element_oid: ClassVar[int]
@@ -35,14 +35,14 @@ class Array:
         self.values = values
 
     def elements(self) -> bytes:
-        """Each element, with its length before it."""
+        """The encoded elements, each after its length."""
         raise NotImplementedError
 
     def packed(self) -> bytes:
-        """The whole array."""
+        """The encoded array."""
         if not self.values:
             return struct.pack("!iiI", 0, 0, self.element_oid)
-        # That there are nulls is a hint that may be wrong.
+        # The flag for nulls is only a hint, so it may always be set.
         return struct.pack("!iiIii", 1, 1, self.element_oid, len(self.values), 1) + self.elements()
 
 
@@ -58,14 +58,14 @@ class Numbers(Array):
         return struct.pack("!" + "iq" * len(self.values), *flat)
 
 
-class SomeNumbers(Array):
+class OptionalNumbers(Array):
     """bigint[] with nulls."""
 
     oid = 1016
     element_oid = 20
 
     def elements(self) -> bytes:
-        """Eight bytes each, or none."""
+        """Eight bytes each, except nulls."""
         pack = struct.Struct("!iq").pack
         return b"".join([_NULL if value is None else pack(8, value) for value in self.values])
 
@@ -88,7 +88,7 @@ class Blobs(Array):
     element_oid = 17
 
     def elements(self) -> bytes:
-        """As long as each is."""
+        """The bytes of each value."""
         return b"".join([len(value).to_bytes(4, "big") + value for value in self.values])
 
 
@@ -112,14 +112,14 @@ class _ArrayDumper(Dumper):
 
 
 class _LookUpTextDumper(StrDumperUnknown):
-    """A text to look up. One that cannot be stored becomes one that nobody stores: it is not found, and no error."""
+    """A text to look up. One with characters that cannot be stored is changed, so that it is simply not found."""
 
     def dump(self, obj: str) -> Any:
         return super().dump(_UNFIT.sub("\uffff", obj))
 
 
 class _IdLoader(Loader):
-    """An id as its sixteen bytes; psycopg would make a UUID of each."""
+    """Loads an id as sixteen bytes, instead of a `UUID` object."""
 
     format = Format.BINARY
 
@@ -127,18 +127,19 @@ class _IdLoader(Loader):
         return bytes(data)
 
 
-_KINDS: Final[Sequence[type[Array]]] = (Numbers, SomeNumbers, Uuids, Blobs, Texts)
+_ARRAY_TYPES: Final[Sequence[type[Array]]] = (Numbers, OptionalNumbers, Uuids, Blobs, Texts)
 
 
 def adapt(connection: Connection[Any]) -> None:
-    """Teaches the connection these arrays; that a number is a bigint, however small; and ids as bytes."""
-    for kind in _KINDS:
-        connection.adapters.register_dumper(kind, type(kind.__name__, (_ArrayDumper,), {"oid": kind.oid}))
-    # Else a statement would be prepared anew for each size of its numbers.
+    """Registers these arrays, integers as bigint, and ids as bytes."""
+    for array_type in _ARRAY_TYPES:
+        dumper = type(array_type.__name__, (_ArrayDumper,), {"oid": array_type.oid})
+        connection.adapters.register_dumper(array_type, dumper)
+    # Otherwise psycopg would prepare a statement again for each integer size.
     connection.adapters.register_dumper(int, Int8BinaryDumper)
     connection.adapters.register_loader("uuid", _IdLoader)
 
 
 def adapt_for_look_ups(connection: Connection[Any]) -> None:
-    """Teaches a connection that only reads that a text which cannot be stored is not found."""
+    """Makes look-ups of texts that cannot be stored find nothing, instead of failing."""
     connection.adapters.register_dumper(str, _LookUpTextDumper)

@@ -1,4 +1,4 @@
-"""How connections to the ledger's PostgreSQL are made, for the one writer and for readers."""
+"""Connections to the ledger's PostgreSQL database: one for the writer, others for readers."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from actors.ledger.postgres.binary_arrays import adapt, adapt_for_look_ups
 from actors.ledger.postgres.dialect import LedgerCursor
 from domain.errors import InvalidInput, StoreUnavailable
 
-#: Where the URL came from, for whoever has to mend it.
+#: Where the URL comes from, for error texts.
 SETTING: Final = "--store (FEEDBACK_LOOPS_STORE)"
-#: Seconds for each host of the URL, unless it says otherwise.
+#: Seconds to connect to each host of the URL, unless the URL sets another limit.
 CONNECT_TIMEOUT_S: Final = 5
-#: Seconds that one statement of the writer may take, locks that it waits for included; then the server breaks it off.
+#: Seconds after which the server cancels a statement of the writer, including the time it waits for locks.
 WRITER_STATEMENT_S: Final = 30
 READER_STATEMENT_S: Final = 15
-#: Seconds that the server waits for the rest of a transaction. A writer that was cut off in the midst of one holds the
-#: next writer up for so long.
+#: Seconds after which the server ends an idle transaction. A writer that lost its connection during one delays the next
+#: writer by this long.
 IDLE_IN_TRANSACTION_S: Final = 10
-#: Beyond the server's own time limit, when it does not answer at all: the connection is broken off from here.
+#: Seconds after the server's own limit at which the client aborts a connection that does not answer at all.
 SILENCE_S: Final = 5
 
-#: libpq's, in seconds and milliseconds: a peer that is gone without a word is noticed within half a minute.
+#: libpq parameters, in seconds and milliseconds: a peer that vanishes silently is noticed within half a minute.
 _LIVELINESS: Final[Mapping[str, Any]] = {
     "keepalives": 1,
     "keepalives_idle": 10,
@@ -35,18 +35,18 @@ _LIVELINESS: Final[Mapping[str, Any]] = {
     "keepalives_count": 3,
     "tcp_user_timeout": 20_000,
     "connect_timeout": CONNECT_TIMEOUT_S,
-    # The one that takes writes, of several hosts; and what was just written is read back.
+    # Of several hosts, use the one that accepts writes. Readers use it too, so they see what was just written.
     "target_session_attrs": "read-write",
     "client_encoding": "UTF8",
 }
-#: What every session is told, whatever the server's own defaults are.
+#: Settings of every session, whatever the server's defaults are.
 _SESSION: Final[Mapping[str, str]] = {
     "default_transaction_isolation": "read committed",
     "tcp_keepalives_idle": "10",
     "tcp_keepalives_interval": "5",
     "tcp_keepalives_count": "3",
-    # Every statement is a look-up by index, or a list of them. The planner, who has to guess before a table was
-    # analysed and for parameters that it does not know, must not choose to read tables whole.
+    # Every statement is a look-up by index, or a list of them. The planner guesses as long as a table has not been
+    # analysed or a parameter is unknown; it must never choose to read whole tables.
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
     "enable_hashjoin": "off",
@@ -58,10 +58,10 @@ log = logging.getLogger(__name__)
 
 
 def check_url(url: str) -> None:
-    """Returns when psycopg can make sense of the URL.
+    """Checks that psycopg can parse the URL, and that it names a database.
 
     Raises:
-        InvalidInput: it cannot. The URL, which may hold a password, is not repeated.
+        InvalidInput: the URL is invalid. The error does not repeat it, since it may contain a password.
     """
     try:
         given = conninfo_to_dict(url)
@@ -73,10 +73,10 @@ def check_url(url: str) -> None:
 
 
 def open_writer(url: str) -> Connection[tuple[Any, ...]]:
-    """A connection whose commits are durable. The caller begins and ends transactions.
+    """A connection with durable commits. The caller begins and ends transactions.
 
     Raises:
-        StoreUnavailable: there is no server, it refuses, or it takes no writes.
+        StoreUnavailable: the server cannot be reached, refuses the connection, or accepts no writes.
     """
     settings = {
         "statement_timeout": f"{WRITER_STATEMENT_S}s",
@@ -92,10 +92,10 @@ def open_writer(url: str) -> Connection[tuple[Any, ...]]:
 
 
 def open_reader(url: str) -> Connection[tuple[Any, ...]]:
-    """A connection that cannot write; any thread may use it, one at a time.
+    """A read-only connection. Any thread may use it, one at a time.
 
     Raises:
-        StoreUnavailable: there is no server, or it refuses.
+        StoreUnavailable: the server cannot be reached or refuses the connection.
     """
     settings = {"statement_timeout": f"{READER_STATEMENT_S}s", "default_transaction_read_only": "on"}
     connection = _open(url, "feedback-loops reader", settings)
@@ -104,13 +104,13 @@ def open_reader(url: str) -> Connection[tuple[Any, ...]]:
 
 
 def open_importer(url: str) -> Connection[tuple[Any, ...]]:
-    """A connection as psycopg makes it, that nothing hurries, to move a ledger by.
+    """A plain psycopg connection without time limits, for importing a ledger.
 
     Raises:
-        StoreUnavailable: there is no server, it refuses, or it takes no writes.
+        StoreUnavailable: the server cannot be reached, refuses the connection, or accepts no writes.
     """
     connection: Connection[tuple[Any, ...]] = _connect(url, "feedback-loops migrate")
-    connection.execute("SET enable_seqscan = off")  # tables are read along their keys
+    connection.execute("SET enable_seqscan = off")  # read tables in key order
     return connection
 
 
@@ -136,7 +136,7 @@ def _connect(url: str, name: str, **how: Any) -> Connection[tuple[Any, ...]]:
 
 
 def _reason(exc: psycopg.Error) -> str:
-    """What libpq says, on one line. It names host, user and database, and never the password."""
+    """The message of libpq on one line. It names host, user and database, but never the password."""
     return "; ".join(line.strip() for line in str(exc).splitlines() if line.strip())
 
 
@@ -146,7 +146,7 @@ def _configure(connection: Connection[Any], settings: Mapping[str, str]) -> None
 
 
 def _insist_on_durability(connection: Connection[Any]) -> None:
-    """`synchronous_commit` is left as it is when it waits for the disk at least, and made to where it does not."""
+    """Turns `synchronous_commit` on unless the server sets it to a level that waits for the disk."""
     found = connection.execute(
         "SELECT current_setting('synchronous_commit'), current_setting('fsync')", prepare=False
     ).fetchone()
@@ -154,6 +154,6 @@ def _insist_on_durability(connection: Connection[Any]) -> None:
         connection.execute("SET synchronous_commit = on", prepare=False)
     if found is not None and found[1] == "off":
         log.warning(
-            "the store does not sync its disk: a power cut there loses what was answered (fsync = off)",
+            "the store does not sync its disk (fsync = off): a power cut loses answered requests",
             extra={"action": "store_unsafe"},
         )

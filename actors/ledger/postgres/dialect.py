@@ -1,4 +1,4 @@
-"""How PostgreSQL writes what stores write differently, and the cursor that writes it so."""
+"""SQL dialect of PostgreSQL, and a cursor that translates to it."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from actors.ledger.postgres.binary_arrays import Numbers
 
 
 class PostgresDialect:
-    """`Dialect`: lists are arrays, all ids uuids. A text where a uuid is wanted is read as one by the server."""
+    """`Dialect` in which lists are arrays and all ids are uuids. The server accepts a text where it expects a uuid."""
 
     def word(self, name: str, of: Sequence[str]) -> str:
         """See `Dialect.word`."""
@@ -22,17 +22,17 @@ class PostgresDialect:
             "in": f"= ANY({a})",
             "not in": f"<> ALL({a})",
             "join": "JOIN",
-            # Event by event, for whatever there is of them: OFFSET 0 keeps the planner from turning it round.
+            # One look-up per event: OFFSET 0 keeps the planner from turning the join around.
             "stored": f"LATERAL (SELECT state FROM stored_events WHERE originator_id = {a}.event_id"  # noqa: S608
             " AND originator_version = 1 OFFSET 0) AS s ON true",
             "by": "",
             "same": f'lower({a}) = lower({"".join(b)} COLLATE "C")',
             "larger": f"greatest({a}, {''.join(b)})",
-            # Always so of one that is pending, and a part of those indexes' condition: no other query may choose them.
+            # Always true for pending deliveries, and part of these indexes' condition: no other query can use them.
             "pending": "state = 0 AND attempts >= 0",
-            # The planner would rather walk all deliveries of all loops by their key: it cannot by this.
+            # Without this expression the planner would scan the primary key of all loops' deliveries.
             "pending id": "(id + 0)",
-            # Each is cut off for itself: however wrong the planner's guess, no stretch is read to its end.
+            # Each part has its own LIMIT, so no range is read to its end, however wrong the planner's estimate.
             "part": "(",
             "end": f" ORDER BY {', '.join(of)})",
             "position": "notification_id",
@@ -61,12 +61,12 @@ postgres_sql: Final = translator(POSTGRES)
 
 
 class LedgerCursor(RawCursor[tuple[Any, ...]]):
-    """psycopg's, for statements of the text in `actors.ledger.dialect`."""
+    """A psycopg cursor for statements in the dialect of `actors.ledger.dialect`."""
 
     dialect: Dialect = POSTGRES
 
     def execute(self, query: Any, params: Any = None, **options: Any) -> Self:
-        """See `psycopg.Cursor.execute`. With `prepare=False` there may be several statements, without parameters."""
+        """See `psycopg.Cursor.execute`. `prepare=False` allows several statements, without parameters."""
         options.setdefault("binary", options.get("prepare") is not False)
         options.setdefault("prepare", True if query.startswith("{often}") else None)
         return super().execute(postgres_sql(query), params or None, **options)

@@ -1,49 +1,57 @@
-"""Which ledger may write: the one that started last. One that was thought dead and is not is refused."""
+"""Fencing of writers: the writer that started last may write, any earlier one is refused (fencing token)."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
 
 from domain.errors import StoreUnavailable
 
 _TAKE_OVER: Final = "UPDATE writer SET epoch = epoch + 1 RETURNING epoch"
-#: Locks the row until the transaction ends: nobody takes over between the look and the commit, and transactions of two
-#: writers never overlap. So numbers that are given in a transaction, of events and deliveries, are committed in order.
-#: With it comes what a transaction has to know anyhow.
-_LOOK: Final = (
+#: Locks the row until the transaction ends, so nobody takes over between this check and the commit, and transactions of
+#: two writers never overlap. That is why the numbers a transaction assigns to events and deliveries commit in order.
+#: The counters that every transaction needs come with it.
+_CHECK: Final = (
     "{often}SELECT w.epoch, m.value, d.last_id FROM writer AS w, meta AS m, delivery_ids AS d"
     " WHERE m.name = 'routes_version' FOR UPDATE OF w"
 )
 
 
+class StoreCounters(NamedTuple):
+    """The store's counters at the start of a transaction."""
+
+    routes_version: int
+    #: The highest id that any delivery was given so far.
+    last_id: int
+
+
 class Fence:
-    """One writer's number. Its connections come and go, the number stays; a later writer's ends it for good."""
+    """The epoch of one writer. It keeps its epoch across reconnects, until another writer takes over."""
 
     def __init__(self) -> None:
         self._epoch: int | None = None
 
     def enter(self, connection: Connection[Any]) -> None:
-        """Takes the store over, when this is the writer's first connection. Waits for a transaction under way."""
+        """Takes over the store if this is the writer's first connection. Waits for a transaction in progress."""
         if self._epoch is None:
             row = connection.execute(_TAKE_OVER).fetchone()
             if row is None:
-                raise StoreUnavailable("the store has lost its row of `writer`: restore the database from a back-up")
+                raise StoreUnavailable("the store's table `writer` is empty: restore the database from a back-up")
             self._epoch = row[0]
 
-    def check(self, cursor: Any) -> tuple[int, int]:
-        """Holds the store for this transaction; gives the routing table's version and the last delivery's id.
+    def check(self, cursor: Any) -> StoreCounters:
+        """Keeps other writers out for this transaction, and returns the store's counters.
 
         Raises:
-            StoreUnavailable: another ledger has taken over.
+            StoreUnavailable: another writer has taken over.
         """
-        row = cursor.execute(_LOOK).fetchone()
+        row = cursor.execute(_CHECK).fetchone()
         if row is None:
-            raise StoreUnavailable("the store has lost its row of `writer`: restore the database from a back-up")
+            raise StoreUnavailable("the store's table `writer` is empty: restore the database from a back-up")
         if row[0] != self._epoch:
             raise StoreUnavailable(
-                "another ledger has taken over this store, and this one writes nothing more; if it was not started on "
-                "purpose, see which other service was given the same --store (FEEDBACK_LOOPS_STORE)"
+                "another ledger has taken over this store, and this one no longer writes; if that was not intended, "
+                "look for another service with the same --store (FEEDBACK_LOOPS_STORE)"
             )
-        return row[1], row[2]
+        return StoreCounters(row[1], row[2])

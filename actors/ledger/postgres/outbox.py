@@ -1,8 +1,8 @@
-"""Writes tracking events with the deliveries they are owed, and what came of the deliveries. The hot path.
+"""Outbox on PostgreSQL: stores tracking events, each with one delivery per loop. This is the hot path.
 
-Everything that waits for one commit is written by a statement or two, its rows as arrays: a row at a time would be a
-round trip at a time. The writer is alone (`actors.ledger.postgres.fence`), so what it has looked up stays true until
-it commits.
+All events that wait for one commit are written by one or two statements, with their rows as arrays: single rows would
+cost one round trip each. There is only one writer (`actors.ledger.postgres.fence`), so what it has looked up stays
+valid until it commits.
 """
 
 from __future__ import annotations
@@ -10,15 +10,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
 from actors.ledger.event_encoding import duplicate_positions, encode_state
-from actors.ledger.group_commit import Work, WorkResult
-from actors.ledger.postgres.binary_arrays import Blobs, Numbers, SomeNumbers, Texts, Uuids
+from actors.ledger.postgres.binary_arrays import Blobs, Numbers, Uuids
+from actors.ledger.postgres.fence import StoreCounters
+from actors.ledger.postgres.outcomes import RecordOutcomes
 from actors.ledger.postgres.recorder import append
+from actors.ledger.session import Work, WorkResult
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
@@ -45,70 +47,26 @@ INSERT_DELIVERIES: Final = (
     " SELECT id, loop_no, event_id, type, 0, 0, at_ms, at_ms"
     " FROM unnest($1, $2, $3, $4, $5) AS d (id, loop_no, event_id, type, at_ms)"
 )
-# What arrived (1) has arrived, whatever another attempt comes to; what is dead (2) can only be found to have arrived.
-# A replay makes either pending again, and counts its attempts: only a later one moves it on.
-# A delivery that was dropped or erased leaves nothing behind, not even an answer that was under way.
-# The ids are sorted, so a delivery's place in the lists is the number of those up to it, which `width_bucket` looks up:
-# a join could be turned round, into one that reads all deliveries for each outcome.
-_PLACE: Final = "[width_bucket(d.id, $1)]"
-RECORD_OUTCOMES: Final = (
-    f"{{often}}WITH moved AS (UPDATE deliveries AS d SET state = $9{_PLACE}, attempts = $2{_PLACE},"  # noqa: S608 - no value is in it
-    f"  due_at_ms = $10{_PLACE}, forgiven = greatest(d.forgiven, $12{_PLACE})"
-    f"  WHERE d.id {{in $1}} AND d.attempts < $2{_PLACE} AND (d.state = 0 OR d.state = 2 AND $9{_PLACE} = 1)),"
-    " recorded AS (INSERT INTO attempts"
-    "  (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers)"
-    "  SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11, $13) AS o (id)"
-    "  CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d"
-    "  ON CONFLICT DO NOTHING RETURNING delivery_id)"
-    " SELECT d.loop_no, r.delivery_id FROM recorded AS r"
-    " CROSS JOIN LATERAL (SELECT loop_no FROM deliveries WHERE id = r.delivery_id OFFSET 0) AS d"
-)
-SET_HEALTH: Final = (
-    "{often}INSERT INTO loop_health"
-    " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (loop_no) DO UPDATE SET breaker = excluded.breaker,"
-    " failing_since_ms = excluded.failing_since_ms, last_success_ms = excluded.last_success_ms,"
-    " last_failure_ms = excluded.last_failure_ms, failures = excluded.failures, next_probe_ms = excluded.next_probe_ms"
-)
-
-
-class TransactionStart(NamedTuple):
-    """What a transaction that records events begins with."""
-
-    routes_version: int
-    #: The highest id that any delivery was given.
-    last_id: int
 
 
 @dataclass(frozen=True, slots=True)
 class RecordEvents:
-    """One caller's events. WorkResult by itself it raises what `record_events` gives as its error."""
+    """Work that records the events of one caller. Run alone, it raises the error that `record_events` returns."""
 
     routes_version: int
     events: Sequence[EventToRecord]
     clock: Clock
 
     def __call__(self, cursor: Any) -> RecordedEvents:
-        [done] = record_events(cursor, [self], TransactionStart(*cursor.execute(STATE).fetchone()))
-        if done.error is not None:
-            raise done.error
-        recorded: RecordedEvents = done.value
+        [result] = record_events(cursor, [self], StoreCounters(*cursor.execute(STATE).fetchone()))
+        if result.error is not None:
+            raise result.error
+        recorded: RecordedEvents = result.value
         return recorded
 
 
-@dataclass(frozen=True, slots=True)
-class RecordOutcomes:
-    """One caller's outcomes."""
-
-    outcomes: Sequence[AttemptOutcome]
-    health: tuple[int, LaneHealth] | None
-
-    def __call__(self, cursor: Any) -> None:
-        record_outcomes(cursor, [self])
-
-
 class PostgresWrites:
-    """`StoreWrites` on PostgreSQL."""
+    """`StoreWrites` on PostgreSQL, as requests that a `PostgresSession` can merge."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
         """See `StoreWrites.append`."""
@@ -123,31 +81,29 @@ class PostgresWrites:
         return RecordOutcomes(outcomes, health)
 
 
-# --- events
-
-
 class _Batch:
-    """Rows to insert, gathered over callers in their order; each sees the ones before it as written."""
+    """Rows to insert for several callers, in order. Each caller sees the rows of the callers before it as written."""
 
-    def __init__(self, known: TransactionStart, events: set[bytes], firsts: set[tuple[int, int]]) -> None:
-        self._known = known
-        self._recorded = events
-        self._taken = firsts
+    def __init__(self, counters: StoreCounters, recorded: set[bytes], taken: set[tuple[int, int]]) -> None:
+        """`recorded`: ids of events that the store has. `taken`: rows of `first_hits` that the store has."""
+        self._counters = counters
+        self._recorded = recorded
+        self._taken = taken
         self.events: list[EventToRecord] = []
         self.firsts: list[tuple[int, int]] = []
-        #: id, loop, event, type and time of each delivery.
+        #: Id, loop number, event id, type and creation time (Unix milliseconds) of each delivery.
         self.deliveries: list[tuple[int, int, bytes, int, int]] = []
-        self._ids = count(known.last_id + 1)
+        self._ids = count(counters.last_id + 1)
 
     @property
     def last_id(self) -> int:
-        """The highest id that any delivery was given so far."""
-        return self._known.last_id + len(self.deliveries)
+        """The highest delivery id given so far, including this batch."""
+        return self._counters.last_id + len(self.deliveries)
 
-    def take(self, work: RecordEvents) -> WorkResult:
-        """Takes in one caller's events that are new, all or, with an error, none."""
-        if work.routes_version != self._known.routes_version:
-            current = self._known.routes_version
+    def add(self, work: RecordEvents) -> WorkResult:
+        """Adds the new events of one caller: all of them, or none and an error."""
+        if work.routes_version != self._counters.routes_version:
+            current = self._counters.routes_version
             error = StaleRoutes(f"routed with version {work.routes_version}, the current one is {current}", current)
             return WorkResult(None, error)
         repeated = duplicate_positions([event.event_id for event in work.events], self._recorded)
@@ -161,10 +117,10 @@ class _Batch:
         self.events += new
         self.firsts += firsts
         now_ms = work.clock.now_ms()
-        ids = [[] if n in skipped else self._owe(event, now_ms) for n, event in enumerate(work.events)]
+        ids = [[] if n in skipped else self._add_deliveries(event, now_ms) for n, event in enumerate(work.events)]
         return WorkResult(RecordedEvents(ids, repeated))
 
-    def _owe(self, event: EventToRecord, now_ms: int) -> list[int]:
+    def _add_deliveries(self, event: EventToRecord, now_ms: int) -> list[int]:
         ids = [next(self._ids) for _ in event.loop_nos]
         type_ = TRIGGER_CODES[event.type]
         self.deliveries += [
@@ -173,19 +129,19 @@ class _Batch:
         return ids
 
 
-def record_events(cursor: Any, works: Sequence[RecordEvents], known: TransactionStart) -> list[WorkResult]:
-    """Stores those events that are new, each with one pending delivery per loop, due now; gives each caller's answer.
+def record_events(cursor: Any, works: Sequence[RecordEvents], counters: StoreCounters) -> list[WorkResult]:
+    """Stores new events, each with one pending delivery per loop, due now. Returns one result per caller.
 
-    The ids of deliveries are consecutive, in the order of callers, events and loops.
+    Delivery ids are consecutive, in the order of callers, events and loops.
     """
     if not works:
         return []
-    batch = _Batch(known, _recorded(cursor, works), _taken(cursor, works))
-    done = [batch.take(work) for work in works]
+    batch = _Batch(counters, _recorded(cursor, works), _taken(cursor, works))
+    results = [batch.add(work) for work in works]
     if batch.events:
         _insert(cursor, batch)
         rollups.count_events(cursor, batch.events, works[-1].clock.now_ms())
-    return done
+    return results
 
 
 def _recorded(cursor: Any, works: Sequence[RecordEvents]) -> set[bytes]:
@@ -217,52 +173,3 @@ def _insert(cursor: Any, batch: _Batch) -> None:
         ids, loop_nos, event_ids, types, times = zip(*batch.deliveries, strict=True)
         values = (Numbers(ids), Numbers(loop_nos), Uuids(event_ids), Numbers(types), Numbers(times), batch.last_id)
         cursor.execute(INSERT_DELIVERIES, values)
-
-
-# --- outcomes
-
-
-def record_outcomes(cursor: Any, works: Sequence[RecordOutcomes]) -> None:
-    """Records attempts, and moves each delivery on unless it is further already. What is there already stays."""
-    for outcomes in _rounds([outcome for work in works for outcome in work.outcomes]):
-        recorded = cursor.execute(RECORD_OUTCOMES, _outcome_columns(outcomes)).fetchall()
-        by_id = {outcome.delivery_id: outcome for outcome in outcomes}
-        rollups.count_attempts(cursor, ((loop_no, by_id[delivery_id]) for loop_no, delivery_id in recorded))
-    for work in works:
-        if work.health is not None:
-            cursor.execute(SET_HEALTH, (work.health[0], *work.health[1]))
-
-
-def _rounds(outcomes: Sequence[AttemptOutcome]) -> list[list[AttemptOutcome]]:
-    """The outcomes by delivery, none twice in one round: a statement changes a row once. Rounds keep their order."""
-    rounds: list[list[AttemptOutcome]] = []
-    seen: dict[int, int] = {}
-    for outcome in outcomes:
-        number = seen.get(outcome.delivery_id, 0)
-        seen[outcome.delivery_id] = number + 1
-        if number == len(rounds):
-            rounds.append([])
-        rounds[number].append(outcome)
-    return [sorted(outcomes, key=_delivery_id) for outcomes in rounds]
-
-
-def _delivery_id(outcome: AttemptOutcome) -> int:
-    return outcome.delivery_id
-
-
-def _outcome_columns(outcomes: Sequence[AttemptOutcome]) -> tuple[object, ...]:
-    return (
-        Numbers([o.delivery_id for o in outcomes]),
-        Numbers([o.attempt_no for o in outcomes]),
-        Numbers([o.at_ms for o in outcomes]),
-        Numbers([o.duration_ms for o in outcomes]),
-        SomeNumbers([o.status for o in outcomes]),
-        Texts([o.error for o in outcomes]),
-        Texts([o.excerpt for o in outcomes]),
-        Texts([o.address for o in outcomes]),
-        Numbers([o.state for o in outcomes]),
-        Numbers([o.due_at_ms for o in outcomes]),
-        Numbers([o.response_bytes for o in outcomes]),
-        Numbers([o.forgiven for o in outcomes]),
-        Texts([o.response_headers for o in outcomes]),
-    )

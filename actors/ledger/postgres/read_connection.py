@@ -1,4 +1,4 @@
-"""A connection to read the PostgreSQL ledger by, shared by the threads of a process."""
+"""Read connection to a PostgreSQL ledger, shared by the threads of a process."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-#: Seconds without a read after which the connection is given back to the server.
+#: Seconds without a read after which the connection is closed.
 IDLE_S: Final = 5.0
-#: Seconds after a failure to connect in which no other attempt is made: readers of many processes come back at once.
+#: Seconds after a failed connection attempt before the next: many processes would reconnect at once.
 PAUSE_S: Final = 0.5
-#: Seconds within which the same failure is not logged again.
+#: Seconds before the same failure is logged again.
 SAME_FAILURE_S: Final = 30.0
-_PATIENCE_S: Final = READER_STATEMENT_S + SILENCE_S
+_DEADLINE_S: Final = READER_STATEMENT_S + SILENCE_S
 
 
 class PostgresReadConnection(StoreConnection):
-    """Connects on first use, and again after any error. At most one connection, and none after `idle_s` without use."""
+    """`StoreConnection` that connects on first use and after errors, and disconnects after `idle_s` without use."""
 
     dialect: Dialect = POSTGRES
 
@@ -64,7 +64,7 @@ class PostgresReadConnection(StoreConnection):
             return cursor.execute(sql, params).fetchall()
 
     def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
-        """See `StoreConnection.rows_of_events`. In one snapshot."""
+        """See `StoreConnection.rows_of_events`. Reads in one snapshot."""
         return self.rows(sql, (Uuids(event_ids),)) if event_ids else []
 
     @contextmanager
@@ -83,14 +83,14 @@ class PostgresReadConnection(StoreConnection):
         with self._lock:
             connection = self._connected()
             try:
-                with WATCHDOG.within(connection, _PATIENCE_S), LedgerCursor(connection) as cursor:
+                with WATCHDOG.within(connection, _DEADLINE_S), LedgerCursor(connection) as cursor:
                     yield cursor
             except psycopg.Error as exc:
                 self._disconnect()
                 raise to_domain_error(exc) from exc
             self._used_at_s = time.monotonic()
             if self._idle is None:
-                self._look_in(self._idle_s)
+                self._start_idle_timer(self._idle_s)
 
     def _connected(self) -> Connection[Row]:
         if self._closed:
@@ -115,9 +115,9 @@ class PostgresReadConnection(StoreConnection):
 
     def _note(self, failure: StoreUnavailable) -> None:
         now_s = time.monotonic()
-        is_news = self._failure is None or str(self._failure[1]) != str(failure)
+        is_new = self._failure is None or str(self._failure[1]) != str(failure)
         self._failure = (now_s, failure)
-        if is_news or now_s - self._logged_at_s > SAME_FAILURE_S:
+        if is_new or now_s - self._logged_at_s > SAME_FAILURE_S:
             self._logged_at_s = now_s
             log.warning("the ledger cannot be read", extra={"action": "ledger_unreadable", "error": str(failure)})
 
@@ -126,9 +126,9 @@ class PostgresReadConnection(StoreConnection):
         if connection is not None:
             connection.close()
 
-    # --- giving an idle connection back
+    # --- closing an idle connection
 
-    def _look_in(self, seconds: float) -> None:
+    def _start_idle_timer(self, seconds: float) -> None:
         self._idle = threading.Timer(seconds, self._close_when_idle)
         self._idle.daemon = True
         self._idle.start()
@@ -140,25 +140,25 @@ class PostgresReadConnection(StoreConnection):
             if self._connection is None:
                 return
             if left_s > 0:
-                self._look_in(left_s)
+                self._start_idle_timer(left_s)
             else:
                 self._disconnect()
 
 
 def _has_ended(connection: Connection[Any]) -> bool:
-    """Whether the server has said something unasked on a connection at rest: that it shuts down, or that it is gone.
+    """Whether an idle connection has something to read: a message that the server shuts down, or the end of the stream.
 
-    Without this the first read after a restart of the server would fail.
+    Without this check, the first read after a restart of the server would fail.
     """
     if connection.closed:
         return True
-    said = select.poll()
-    said.register(connection.fileno(), select.POLLIN)
-    return bool(said.poll(0))
+    poll = select.poll()
+    poll.register(connection.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 def _open(url: str) -> Connection[Any]:
-    """A connection to a ledger of this program's version."""
+    """A connection to a ledger that this program can read."""
     connection = open_reader(url)
     try:
         check_readable(connection)

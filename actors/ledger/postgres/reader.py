@@ -1,4 +1,4 @@
-"""The ledger's reader on PostgreSQL."""
+"""Ledger reader on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ PROFILES: Final = (
 
 
 class PostgresLedgerReader(PostgresReadConnection, StoreReader):
-    """`LedgerReader` on PostgreSQL, beside the writer in any process.
+    """`LedgerReader` on PostgreSQL. Any process may have one, next to the writer.
 
-    Made with the store's URL, it connects when first asked. Any threads may use it; they take turns on one connection,
-    which is closed after some seconds without use. It sees what was committed before each call. While the store cannot
-    be reached, or is not made yet, calls raise `StoreUnavailable` and work again when it can be; a store of a newer
-    program's is a `StoreError`.
+    It connects on first use. Any thread may use it; threads take turns on one connection, which is closed after some
+    seconds without use. Each call sees everything committed before it. Calls raise `StoreUnavailable` while the store
+    cannot be reached or has no schema, and work again once it can; they raise `StoreError` for a store of a newer or an
+    unreleased version.
     """
 
     def __init__(self, url: str, clock: Clock | None = None, idle_s: float = IDLE_S) -> None:
-        """`clock`: what is due is due by it."""
+        """`clock` decides which deliveries are due."""
         super().__init__(url, idle_s)
         self.clock = clock or SystemClock()
 

@@ -1,4 +1,4 @@
-"""A writer's session with PostgreSQL."""
+"""The writer's session with PostgreSQL."""
 
 from __future__ import annotations
 
@@ -9,18 +9,19 @@ from typing import Any, Final, NamedTuple
 import psycopg
 from psycopg import Connection
 
-from actors.ledger.group_commit import Work, WorkResult, attempt
 from actors.ledger.postgres.connection import SILENCE_S, WRITER_STATEMENT_S
 from actors.ledger.postgres.errors import is_store_failure, request_error
-from actors.ledger.postgres.fence import Fence
-from actors.ledger.postgres.outbox import RecordEvents, RecordOutcomes, TransactionStart, record_events, record_outcomes
+from actors.ledger.postgres.fence import Fence, StoreCounters
+from actors.ledger.postgres.outbox import RecordEvents, record_events
+from actors.ledger.postgres.outcomes import RecordOutcomes, record_outcomes
 from actors.ledger.postgres.watchdog import WATCHDOG
+from actors.ledger.session import Work, WorkResult, run_in_savepoint
 
-_PATIENCE_S: Final = WRITER_STATEMENT_S + SILENCE_S
+_DEADLINE_S: Final = WRITER_STATEMENT_S + SILENCE_S
 
 
-class Sorted(NamedTuple):
-    """What is to be done, by kind; each with its place in the order in which it was asked for."""
+class WorkByKind(NamedTuple):
+    """The requests of one transaction by kind, each with its position in the order in which they were made."""
 
     events: list[tuple[int, RecordEvents]]
     outcomes: list[tuple[int, RecordOutcomes]]
@@ -28,11 +29,11 @@ class Sorted(NamedTuple):
 
 
 class PostgresSession:
-    """`StoreSession` on a connection without a transaction of its own.
+    """`StoreSession` on a connection that has no transaction open.
 
-    Those who wait for one commit asked at the same time, so their order is ours to choose: all events are written by
-    one statement, and all outcomes by another. Nothing is guarded at first; when something fails of its own everything
-    is undone, and done again piece by piece.
+    The requests of one commit were made at the same time, so this session may choose their order: it writes all events
+    with one statement and all outcomes with another, without savepoints. If a request fails, it rolls everything back
+    and runs the requests again one by one.
     """
 
     def __init__(self, connection: Connection[tuple[Any, ...]], fence: Fence) -> None:
@@ -41,42 +42,42 @@ class PostgresSession:
 
     def commit(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
         """See `StoreSession.commit`."""
-        with WATCHDOG.within(self._connection, _PATIENCE_S), contextlib.closing(self._connection.cursor()) as cursor:
+        with WATCHDOG.within(self._connection, _DEADLINE_S), contextlib.closing(self._connection.cursor()) as cursor:
             try:
-                return self._together(cursor, works)
+                return self._commit_together(cursor, works)
             except Exception as exc:
                 if is_store_failure(exc):
                     raise
             cursor.execute("ROLLBACK")
-            return self._one_by_one(cursor, works)
+            return self._commit_one_by_one(cursor, works)
 
-    def _together(self, cursor: Any, works: Sequence[Work[Any]]) -> list[WorkResult]:
-        kinds = _sorted(works)
-        done: dict[int, WorkResult] = {}
-        known = self._begin(cursor)
-        for place, work in kinds.others:
-            done[place] = WorkResult(work(cursor))
+    def _commit_together(self, cursor: Any, works: Sequence[Work[Any]]) -> list[WorkResult]:
+        kinds = _by_kind(works)
+        results: dict[int, WorkResult] = {}
+        counters = self._begin(cursor)
+        for position, work in kinds.others:
+            results[position] = WorkResult(work(cursor))
         if kinds.others and kinds.events:
-            known = TransactionStart(*self._fence.check(cursor))  # which they may have changed
-        answers = record_events(cursor, [work for _, work in kinds.events], known)
-        done.update(zip((place for place, _ in kinds.events), answers, strict=True))
+            counters = self._fence.check(cursor)  # the other requests may have changed the counters
+        recorded = record_events(cursor, [work for _, work in kinds.events], counters)
+        results.update(zip((position for position, _ in kinds.events), recorded, strict=True))
         record_outcomes(cursor, [work for _, work in kinds.outcomes])
-        done.update((place, WorkResult(None)) for place, _ in kinds.outcomes)
+        results.update((position, WorkResult(None)) for position, _ in kinds.outcomes)
         cursor.execute("COMMIT")
-        return [done[place] for place in range(len(works))]
+        return [results[position] for position in range(len(works))]
 
-    def _one_by_one(self, cursor: Any, works: Sequence[Work[Any]]) -> list[WorkResult]:
+    def _commit_one_by_one(self, cursor: Any, works: Sequence[Work[Any]]) -> list[WorkResult]:
         self._begin(cursor)
-        done = [attempt(cursor, work, request_error) for work in works]
+        results = [run_in_savepoint(cursor, work, request_error) for work in works]
         cursor.execute("COMMIT")
-        return done
+        return results
 
-    def _begin(self, cursor: Any) -> TransactionStart:
+    def _begin(self, cursor: Any) -> StoreCounters:
         cursor.execute("BEGIN")
-        return TransactionStart(*self._fence.check(cursor))
+        return self._fence.check(cursor)
 
     def finish(self) -> None:
-        """See `StoreSession.finish`. There is nothing to do."""
+        """See `StoreSession.finish`. PostgreSQL needs no preparation."""
 
     def close(self) -> None:
         """See `StoreSession.close`."""
@@ -84,13 +85,13 @@ class PostgresSession:
             self._connection.close()
 
 
-def _sorted(works: Sequence[Work[Any]]) -> Sorted:
-    kinds = Sorted([], [], [])
-    for place, work in enumerate(works):
+def _by_kind(works: Sequence[Work[Any]]) -> WorkByKind:
+    kinds = WorkByKind([], [], [])
+    for position, work in enumerate(works):
         if isinstance(work, RecordEvents):
-            kinds.events.append((place, work))
+            kinds.events.append((position, work))
         elif isinstance(work, RecordOutcomes):
-            kinds.outcomes.append((place, work))
+            kinds.outcomes.append((position, work))
         else:
-            kinds.others.append((place, work))
+            kinds.others.append((position, work))
     return kinds

@@ -1,4 +1,4 @@
-"""Breaks connections off on which nobody answers."""
+"""Watchdog for connections: aborts those whose server does not answer in time."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from typing import Any, Final
 import psycopg
 from psycopg import Connection
 
-#: Seconds between two looks, while there is something to look at.
-_LOOK_S: Final = 0.5
+#: Seconds between two checks, while any connection is in use.
+_CHECK_S: Final = 0.5
 
 
 class ConnectionWatchdog:
-    """Keeps an eye on what takes long: one thread for any number of connections, which sleeps while there is nothing.
+    """Watches the deadlines of any number of connections with one thread, which sleeps while there are none.
 
-    A server that is frozen, or cut off behind a proxy that is not, keeps none of its own time limits, and its TCP
-    answers: only from here can it be told that it does not.
+    A frozen server, or one cut off behind a working proxy, enforces no time limits of its own while its TCP stack still
+    acknowledges packets. Only the client can detect that.
     """
 
     def __init__(self) -> None:
@@ -32,7 +32,7 @@ class ConnectionWatchdog:
 
     @contextmanager
     def within(self, connection: Connection[Any], seconds: float) -> Iterator[None]:
-        """What is done within it fails with the driver's error of a lost connection when it takes any longer."""
+        """A context that aborts the connection if it takes longer; the driver then raises a lost connection."""
         with self._changed:
             self._deadlines[connection] = time.monotonic() + seconds
             if self._thread is None:
@@ -54,20 +54,20 @@ class ConnectionWatchdog:
                 now_s = time.monotonic()
                 for connection, deadline_s in list(self._deadlines.items()):
                     if deadline_s < now_s:
-                        # Within the lock: until it is popped the connection is in use, and its descriptor its own.
+                        # Hold the lock: the connection is in use until it is popped, so its descriptor is still valid.
                         abort(connection)
                         del self._deadlines[connection]
-            time.sleep(_LOOK_S)
+            time.sleep(_CHECK_S)
 
 
-#: A process has one.
+#: Shared by all connections of the process.
 WATCHDOG: Final = ConnectionWatchdog()
 
 
 def abort(connection: Connection[Any]) -> None:
-    """Ends the connection under whoever waits for it, in any thread."""
+    """Shuts the connection down, so that a thread waiting for it fails at once."""
     with contextlib.suppress(OSError, psycopg.Error):
-        # A descriptor of our own for the same socket: closing it leaves the driver's alone.
+        # A second descriptor for the same socket: closing it does not close the driver's.
         copy = socket.socket(fileno=os.dup(connection.fileno()))
         try:
             copy.shutdown(socket.SHUT_RDWR)

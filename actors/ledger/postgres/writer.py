@@ -1,4 +1,4 @@
-"""The ledger's writer on PostgreSQL."""
+"""Ledger writer on PostgreSQL."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ Connect = Callable[[str], Connection[tuple[Any, ...]]]
 
 
 class PostgresLedgerWriter(StoreWriter):
-    """`StoreWriter` on a PostgreSQL database. The last to start is the one that writes; those before it are refused.
+    """`StoreWriter` on a PostgreSQL database. The one that started last may write; earlier ones are refused.
 
-    It connects when it is first asked for something, and brings the database to this program's schema then. A store
-    that cannot be reached is waited for: calls raise `StoreUnavailable` until it can be. One that a newer program
-    wrote, or that holds something else, is a trouble of the same kind, whose words say what to do.
+    It connects on the first call, and migrates the database to this program's schema. If that fails, or the database
+    belongs to a newer program or another application, each call tries again and raises a `StoreError` with the reason.
     """
 
     def __init__(self, url: str, clock: Clock | None = None, connect: Connect = open_writer) -> None:

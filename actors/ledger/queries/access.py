@@ -1,4 +1,4 @@
-"""What the service reads of users, sessions and API keys."""
+"""Queries for accounts, users, sessions and API keys."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ API_KEY_USE: Final = "SELECT used_at_ms FROM api_key_uses WHERE hash = $1"
 
 
 class AccessQueries(StoreConnection):
-    """`AccessReader`."""
+    """`AccessReader`, and the account that an API key belongs to."""
 
     def account_by_key(self, key_hash: str) -> Account | None:
         """The account that an API key belongs to, by the key's SHA-256 (hexadecimal)."""
@@ -39,27 +39,27 @@ class AccessQueries(StoreConnection):
         return Account(no=found[0], id=found[1], name=found[2]) if found else None
 
     def has_users(self) -> bool:
-        """Whether anybody can sign in."""
+        """Whether there is any user."""
         return self.row(HAS_USERS) is not None
 
     def user(self, user_id: str) -> UserRow | None:
-        """A user who has not left."""
+        """A user by id; None if there is none, or the user was removed."""
         found = self.row(USER, (user_id,))
         return _user(found) if found else None
 
     def user_by_email(self, email: str) -> UserRow | None:
-        """The user with this address, in whatever case."""
+        """The user with this address, in any case."""
         found = self.row(USER_BY_EMAIL, (email.lower(),))
         return _user(found) if found else None
 
     def users(self, account_no: int | None, limit: int) -> list[UserRow]:
-        """Of an account, or of all, by their e-mail addresses."""
+        """Users of one account, or of all accounts if it is None, ordered by e-mail address."""
         if account_no is None:
             return [_user(row) for row in self.rows(ALL_USERS, (limit,))]
         return [_user(row) for row in self.rows(USERS_OF_ACCOUNT, (account_no, limit))]
 
     def session(self, hash_: str) -> SessionRow | None:
-        """A session that was not ended, of a user who has not left."""
+        """A session that has not been ended, of a user who has not been removed."""
         found = self.row(SESSION, (hash_,))
         return SessionRow(user=_user(found[2:]), began_at_ms=found[0], used_at_ms=found[1]) if found else None
 
@@ -76,7 +76,7 @@ class AccessQueries(StoreConnection):
         ]
 
     def api_key_used_ms(self, hash_: str) -> int | None:
-        """When the key was used last, as far as it was noted."""
+        """The last recorded use of the key, Unix milliseconds."""
         found = self.row(API_KEY_USE, (hash_,))
         return int(found[0]) if found else None
 

@@ -1,4 +1,4 @@
-"""Keeping disk use level: what is older than its age is dropped, a little at a time."""
+"""Background task of retention: deletes expired rows a little at a time, so that disk use stays level."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from domain.errors import StoreUnavailable
 log = logging.getLogger(__name__)
 
 DAY_MS: Final = 24 * 3600 * 1000
-#: Rows of one transaction: what others wait for at most.
+#: Rows deleted in one transaction. This bounds how long other writes wait.
 ROWS_AT_ONCE: Final = 500
-#: Between two transactions, so that the writer is everybody else's for most of the time.
+#: Seconds between two transactions, so that the writer is mostly free for others.
 PAUSE_S: Final = 0.05
-#: Between two rounds, when nothing was left.
+#: Seconds between two rounds, once nothing is left to delete.
 ROUND_S: Final = 60.0
 
 
 class Retention:
-    """Drops what is older than its age in days; 0 keeps it for ever."""
+    """Deletes rows older than a number of days per kind; 0 keeps a kind for ever."""
 
     def __init__(
         self, ledger: RetentionLedger, clock: Clock, *, deliveries_days: float, attempts_days: float, events_days: float
@@ -32,17 +32,17 @@ class Retention:
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
-        """Begins, in the background."""
+        """Starts the background task."""
         self._task = asyncio.create_task(self._run(), name="retention")
 
     async def stop(self) -> None:
-        """Ends after the transaction under way."""
+        """Stops the background task; a transaction in progress still completes."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def drop_all(self) -> int:
-        """Drops all that is old enough now, and gives how many rows that were."""
+        """Deletes everything that has expired by now, and returns the number of rows."""
         dropped = 0
         while step := await self._ledger.drop_old(self._limits(), ROWS_AT_ONCE):
             dropped += step
@@ -57,9 +57,11 @@ class Retention:
         while True:
             try:
                 if dropped := await self.drop_all():
-                    log.info("dropped what is old", extra={"action": "retention", "rows": dropped})
+                    log.info("deleted expired rows", extra={"action": "retention", "rows": dropped})
             except StoreUnavailable as exc:
-                log.warning("nothing can be dropped now", extra={"action": "retention_failed", "error": str(exc)})
-            except Exception:  # the disk fills up when this ends
+                log.warning(
+                    "expired rows cannot be deleted now", extra={"action": "retention_failed", "error": str(exc)}
+                )
+            except Exception:  # otherwise the disk fills up
                 log.exception("retention failed", extra={"action": "retention_failed"})
             await asyncio.sleep(ROUND_S)

@@ -6,17 +6,17 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
-#: Pages (of 4 KiB) in the write-ahead log before a commit copies them into the file; SQLite's 1000 does so too often.
+#: Pages (of 4 KiB) in the write-ahead log that trigger a checkpoint. SQLite's default of 1000 checkpoints too often.
 WAL_PAGES: Final = 4000
 WRITER_CACHE_KIB: Final = 64 * 1024
-#: Small, for each loop's process has a reader; what it misses is in the operating system's cache.
+#: Small, because each loop's process has a reader; the operating system caches the file anyway.
 READER_CACHE_KIB: Final = 4 * 1024
-#: A log that a long read let grow is cut back to this when it starts anew.
+#: A write-ahead log that grew during a long read is truncated to this size when it restarts.
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
 _WRITER_PRAGMAS: Final = (
     "journal_mode = WAL",
-    "synchronous = FULL",  # every commit is fsynced: what was answered survives a power cut
+    "synchronous = FULL",  # every commit is fsynced, so answered requests survive a power cut
     "secure_delete = OFF",
     "temp_store = MEMORY",
     f"cache_size = -{WRITER_CACHE_KIB}",
@@ -31,7 +31,7 @@ _READER_PRAGMAS: Final = (
 
 
 def open_writer(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
-    """A connection that writes durably; makes the file when there is none. The caller begins and ends transactions.
+    """A connection with durable commits. Creates a missing file. The caller begins and ends transactions.
 
     Raises:
         sqlite3.Error: the file cannot be opened, or is locked for longer than `lock_timeout_s`.
@@ -40,12 +40,12 @@ def open_writer(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
 
 
 def open_reader(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
-    """A connection that cannot write, to a file that must be there; any thread may use it, one at a time.
+    """A read-only connection to an existing file. Any thread may use it, one at a time.
 
     Raises:
-        sqlite3.Error: there is no such file, or it cannot be opened.
+        sqlite3.Error: the file does not exist or cannot be opened.
     """
-    # Not `mode=ro`: after a kill the first to open the file, a reader too, has to recover the write-ahead log.
+    # Not `mode=ro`: after a crash, whoever opens the file first must recover the write-ahead log, even a reader.
     return _open(path, "rw", lock_timeout_s, _READER_PRAGMAS)
 
 

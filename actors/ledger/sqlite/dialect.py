@@ -1,4 +1,4 @@
-"""How SQLite writes what stores write differently, and the cursor that writes it so."""
+"""SQL dialect of SQLite, and a cursor that translates to it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from actors.ledger.dialect import Dialect, translator
 
 
 class SQLiteDialect:
-    """`Dialect`: lists are JSON texts, ids of events blobs, originator ids hexadecimal texts."""
+    """`Dialect` in which lists are JSON texts, event ids are blobs and originator ids are hexadecimal texts."""
 
     def word(self, name: str, of: Sequence[str]) -> str:
         """See `Dialect.word`."""
         a, *b = of
         texts = {
-            "often": "",  # it keeps every plan
+            "often": "",  # SQLite keeps every plan
             "in": f"IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
             "not in": f"NOT IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
-            # SQLite joins such tables in the order in which they stand.
+            # SQLite joins the tables of a CROSS JOIN in the given order.
             "join": "CROSS JOIN",
             "stored": f"stored_events AS s ON s.originator_id = lower(hex({a}.event_id)) AND s.originator_version = 1",
             "by": f"INDEXED BY {a}",
@@ -29,7 +29,7 @@ class SQLiteDialect:
             "larger": f"max({a}, {''.join(b)})",
             "pending": "state = 0",
             "pending id": "id",
-            "part": "",  # it merges them as it reads
+            "part": "",  # SQLite merges the parts as it reads them
             "end": "",
             "position": "rowid",
         }
@@ -57,12 +57,12 @@ sqlite_sql: Final = translator(SQLITE)
 
 
 def json_text(values: Collection[object]) -> str:
-    """A list as SQLite's `json_each` takes it."""
+    """A list as JSON text, for `json_each`."""
     return msgspec.json.encode(list(values)).decode()
 
 
 class LedgerCursor(sqlite3.Cursor):
-    """SQLite's, for statements of the text in `actors.ledger.dialect`."""
+    """An SQLite cursor for statements in the dialect of `actors.ledger.dialect`."""
 
     dialect: Dialect = SQLITE
 

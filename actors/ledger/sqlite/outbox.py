@@ -1,4 +1,4 @@
-"""Writes tracking events with the deliveries they are owed, and what came of the deliveries. The hot path."""
+"""Outbox on SQLite: stores tracking events with one delivery per loop, and outcomes. This is the hot path."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
 from actors.ledger.event_encoding import duplicate_positions, encode_state
-from actors.ledger.group_commit import Work
+from actors.ledger.session import Work
 from actors.ledger.sqlite.dialect import LedgerCursor, json_text
 from actors.ledger.sqlite.recorder import append
 from actors.ports import Clock
@@ -32,14 +32,14 @@ _INSERT_DELIVERY: Final = (
     "INSERT INTO deliveries (id, loop_no, event_id, type, state, attempts, created_at_ms, due_at_ms)"
     " VALUES (?, ?, ?, ?, 0, 0, ?, ?)"
 )
-# A delivery that was dropped or erased leaves nothing behind, not even an answer that was under way.
+# Attempts of deliveries that retention or erasure has removed are not recorded.
 _INSERT_ATTEMPT: Final = (
     "INSERT OR IGNORE INTO attempts"
     " (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers)"
     " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)"
 )
-# What arrived (1) has arrived, whatever another attempt comes to; what is dead (2) can only be found to have arrived.
-# A replay makes either pending again, and counts its attempts: only a later one moves it on.
+# A delivered row (1) stays delivered, whatever a later attempt reports; a dead one (2) can only become delivered. A
+# replay or retry makes either pending again and raises its number of attempts, so that only later attempts count.
 _MOVE_ON: Final = (
     "UPDATE deliveries SET state = ?3, attempts = ?2, due_at_ms = ?4, forgiven = max(forgiven, ?5)"
     " WHERE id = ?1 AND attempts < ?2 AND (state = 0 OR state = 2 AND ?3 = 1)"
@@ -52,7 +52,7 @@ _SET_HEALTH: Final = (
 
 
 class SQLiteWrites:
-    """`StoreWrites` on SQLite: row by row, which costs no more where the store is in the writer's own process."""
+    """`StoreWrites` on SQLite, row by row: the store is in the same process, so there are no round trips to save."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
         """See `StoreWrites.append`."""
@@ -70,10 +70,10 @@ class SQLiteWrites:
 def record_events(
     cursor: LedgerCursor, routes_version: int, events: Sequence[EventToRecord], now_ms: int
 ) -> RecordedEvents:
-    """Stores those events that are new, each with one pending delivery per loop, due now.
+    """Stores new events, each with one pending delivery per loop, due now.
 
     Raises:
-        StaleRoutes, FirstTaken: the caller has to roll back to where it was before.
+        StaleRoutes, FirstTaken: the caller must roll back to the savepoint.
     """
     _check_routes(cursor, routes_version)
     hexes = [event.event_id.hex() for event in events]
@@ -81,13 +81,13 @@ def record_events(
     if not repeated:
         _insert(cursor, events, hexes)
         rollups.count_events(cursor, events, now_ms)
-        return RecordedEvents(_owe(cursor, events, now_ms), [])
+        return RecordedEvents(_insert_deliveries(cursor, events, now_ms), [])
     known = set(repeated)
     new = [n for n in range(len(events)) if n not in known]
     new_events = [events[n] for n in new]
     _insert(cursor, new_events, [hexes[n] for n in new])
     rollups.count_events(cursor, new_events, now_ms)
-    delivery_ids = dict(zip(new, _owe(cursor, new_events, now_ms), strict=True))
+    delivery_ids = dict(zip(new, _insert_deliveries(cursor, new_events, now_ms), strict=True))
     return RecordedEvents([delivery_ids.get(n, []) for n in range(len(events))], repeated)
 
 
@@ -121,31 +121,31 @@ def _claim_firsts(cursor: LedgerCursor, firsts: Sequence[tuple[int, int | None]]
         raise FirstTaken("another event was first") from exc
 
 
-def _owe(cursor: LedgerCursor, events: Sequence[EventToRecord], now_ms: int) -> list[list[int]]:
-    """Inserts the deliveries of new events, and gives their ids: consecutive, in the order of events and loops."""
+def _insert_deliveries(cursor: LedgerCursor, events: Sequence[EventToRecord], now_ms: int) -> list[list[int]]:
+    """Inserts the deliveries of new events. Returns their ids, consecutive in the order of events and loops."""
     total = sum(len(event.loop_nos) for event in events)
     if not total:
         return [[] for _ in events]
     [(last_id,)] = cursor.execute(_TAKE_IDS, (total,)).fetchall()
     ids = count(last_id - total + 1)
-    owed = [[next(ids) for _ in event.loop_nos] for event in events]
+    delivery_ids = [[next(ids) for _ in event.loop_nos] for event in events]
     cursor.executemany(
         _INSERT_DELIVERY,
         [
             (delivery_id, loop_no, event.event_id, TRIGGER_CODES[event.type], now_ms, now_ms)
-            for event, delivery_ids in zip(events, owed, strict=True)
-            for delivery_id, loop_no in zip(delivery_ids, event.loop_nos, strict=True)
+            for event, ids_of_event in zip(events, delivery_ids, strict=True)
+            for delivery_id, loop_no in zip(ids_of_event, event.loop_nos, strict=True)
         ],
     )
-    return owed
+    return delivery_ids
 
 
 def record_outcomes(
     cursor: LedgerCursor, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None
 ) -> None:
-    """Records attempts, and moves each delivery on unless it is further already. What is there already stays.
+    """Records new attempts, and updates each delivery unless it has progressed further already.
 
-    `health`: a loop's number, and what replaces what was known of how its handler does.
+    `health`: the number of a loop, and its new health.
     """
     cursor.executemany(
         _INSERT_ATTEMPT,
@@ -165,7 +165,7 @@ def record_outcomes(
             for o in outcomes
         ],
     )
-    # A batch that is sent again, in whole or in part, was counted the first time. All are of one loop.
+    # A batch that is sent again, wholly or partly, was counted the first time. All outcomes are of one loop.
     if outcomes and cursor.rowcount == len(outcomes):
         found = cursor.execute(rollups.LOOP_OF, (outcomes[0].delivery_id,)).fetchone()
         rollups.count_attempts(cursor, ((found[0], outcome) for outcome in outcomes))

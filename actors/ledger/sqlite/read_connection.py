@@ -1,4 +1,4 @@
-"""A connection to read the SQLite ledger by, shared by the threads of a process."""
+"""Read connection to an SQLite ledger, shared by the threads of a process."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from actors.ledger.sqlite.schema import check_readable
 from actors.ledger.store_connection import Row, StoreConnection
 from domain.errors import StoreUnavailable
 
-#: Parameters in one statement; every SQLite takes as many.
+#: Parameters per statement. Every SQLite build allows this many.
 _CHUNK: Final = 500
 
 
 class SQLiteReadConnection(StoreConnection):
-    """Opens on first use, and again after any error, so a reader may be made before the writer has made the file."""
+    """`StoreConnection` that opens the file on first use and after errors, so the file may be created later."""
 
     dialect: Dialect = SQLITE
 
@@ -34,17 +34,13 @@ class SQLiteReadConnection(StoreConnection):
         self._closed = False
 
     def close(self) -> None:
-        """Closes for good; reads that come later raise `StoreUnavailable`."""
+        """See `StoreConnection.close`."""
         with self._lock:
             self._closed = True
             self._disconnect()
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        """All rows of one query.
-
-        Raises:
-            StoreUnavailable: the file cannot be read now.
-        """
+        """See `StoreConnection.rows`."""
         with self._cursor() as cursor:
             return cursor.execute(sql, params).fetchall()
 
@@ -58,7 +54,7 @@ class SQLiteReadConnection(StoreConnection):
 
     @contextmanager
     def snapshot(self) -> Iterator[LedgerCursor]:
-        """Within it, all queries of the cursor see the same commit. Others wait: keep it short."""
+        """See `StoreConnection.snapshot`."""
         with self._cursor() as cursor:
             cursor.execute("BEGIN")
             try:
@@ -95,5 +91,5 @@ class SQLiteReadConnection(StoreConnection):
 
 
 def of_events(sql: str, number: int) -> str:
-    """The statement with so many parameters in place of its one list."""
+    """The statement with this number of parameters in place of its list."""
     return sql.replace("{in $1}", f"IN ({','.join('?' * number)})")

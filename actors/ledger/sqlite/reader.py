@@ -1,4 +1,4 @@
-"""The ledger's reader on SQLite."""
+"""Ledger reader on SQLite."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ TAKEN_FIRSTS: Final = (
 
 
 class SQLiteLedgerReader(SQLiteReadConnection, StoreReader):
-    """`LedgerReader` on one SQLite file, beside the writer in any process.
+    """`LedgerReader` on one SQLite file. Any process may have one, next to the writer.
 
-    Made with the file's path, it opens it when first asked. Any threads may use it; they take turns. It sees what was
-    committed before each call. When the file cannot be read, or is not there yet, calls raise `StoreUnavailable` and
-    work again when it can be; a file of a newer program's is a `StoreError`.
+    It opens the file on first use. Any thread may use it; threads take turns. Each call sees all earlier commits. Calls
+    raise `StoreUnavailable` while the file is missing or cannot be read, and work again once it can; they raise
+    `StoreError` for a file of a newer or an unreleased version.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None) -> None:
-        """`clock`: what is due is due by it."""
+        """`clock` decides which deliveries are due."""
         super().__init__(path)
         self.clock = clock or SystemClock()
 

@@ -1,4 +1,4 @@
-"""The ledger's writer on SQLite."""
+"""Ledger writer on SQLite."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 
 class SQLiteLedgerWriter(StoreWriter):
-    """`StoreWriter` on one SQLite file. One at a time for a file. Everything it answers is fsynced.
+    """`StoreWriter` on one SQLite file, of which there may be one per file. Everything it answers is fsynced.
 
-    It makes the file, or brings it to this program's schema. One that cannot be opened now, or that a newer program
-    wrote, is tried again when something is asked: calls raise `StoreUnavailable` until then, whose words say why.
+    It creates the file, or migrates it to this program's schema. If that fails, or a newer program wrote the file, each
+    call tries again and raises a `StoreError` with the reason.
     """
 
     def __init__(self, path: Path, clock: Clock | None = None, connect: Connect = open_writer) -> None:
         session = partial(_open_session, path, connect)
         first: SQLiteSession | None = None
-        with contextlib.suppress(sqlite3.Error, FeedbackLoopsError):  # the actor would die of it, and nobody know why
+        with contextlib.suppress(sqlite3.Error, FeedbackLoopsError):  # calls report the error; a dead actor could not
             first = session()
         super().__init__(
             GroupCommit(session, first), SQLiteReadConnection(path), SQLiteWrites(), clock or SystemClock()
