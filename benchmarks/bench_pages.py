@@ -23,9 +23,11 @@ import httpx
 
 from actors.adapters.clock import SystemClock
 from actors.adapters.passwords import Argon2Passwords
-from actors.application.service import Service
+from actors.application.context import Context
+from actors.application.service import ApplicationService
 from actors.commands.command import Command
 from actors.commands.metrics import Snapshot
+from actors.commands.service import ClusterInventory
 from actors.commands.users import CreateUser
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.sqlite.connection import open_writer
@@ -51,7 +53,7 @@ HEADERS: Final = {"Origin": "http://bench.example"}
 class InProcess:
     """A client whose actors are one service in this process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: ApplicationService) -> None:
         self._service = service
 
     async def start(self) -> None:
@@ -112,23 +114,21 @@ async def measure(path: Path) -> None:
     async def no_problems() -> list[str]:
         return []
 
-    async def no_figures() -> Snapshot:
-        return Snapshot([], [])
+    class NoMetrics:
+        async def snapshot(self) -> Snapshot:
+            return Snapshot([], [])
+
+        async def cluster_inventory(self) -> ClusterInventory:
+            return ClusterInventory(nodes=[], processes=[], process_count=0)
 
     nobody: Any = None
-    service = Service(
-        ledger=ledger,
-        keys=ledger,
-        reader=reader,
+    service = ApplicationService(
+        Context(ledger=ledger, reader=reader, clock=SystemClock(), random_bytes=os.urandom, master_key=bytes(32)),
         loops=nobody,
         url_check=nobody,
-        clock=SystemClock(),
-        random_bytes=os.urandom,
         passwords=Argon2Passwords(bytes(32)),
-        master_key=bytes(32),
         problems=no_problems,
-        metrics=no_figures,
-        cluster_inventory=nobody,
+        metrics=NoMetrics(),
     )
     account = reader.loop(loop_ids[0])
     if account is None:

@@ -26,6 +26,11 @@ def session_ends_ms(began_at_ms: int, used_at_ms: int) -> int:
     return min(used_at_ms + IDLE_MS, began_at_ms + ABSOLUTE_MS)
 
 
+def is_use_due(used_at_ms: int | None, now_ms: int) -> bool:
+    """Whether a use of a session or an API key is to be recorded: the last record is too old, or there is none."""
+    return used_at_ms is None or now_ms - used_at_ms >= USE_NOTED_EVERY_MS
+
+
 class Tries(NamedTuple):
     """Tries in the window that began at `since_ms`."""
 

@@ -24,7 +24,7 @@ MAX_WAITING: Final = 20
 
 
 class Argon2Passwords:
-    """`actors.application.access.Passwords`. Works in one thread, beside the event loop."""
+    """`actors.application.users.Passwords`. Works in one thread, beside the event loop."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key

@@ -1,98 +1,148 @@
-"""The application service's part about deliveries: listed, retried, replayed.
+"""Delivery handlers: list, retry and replay deliveries, and rebuild the POST of an attempt.
 
-Lists come from the ledger's read models. What changes a delivery is asked of its loop's own actor.
+Lists come from the ledger's read models. Only the process that runs the loop changes its deliveries.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final
+from uuid import UUID
 
-from actors.commands.accounts import Account
+from actors.application.context import Context
+from actors.application.events import find_event
+from actors.application.loops import LoopClient, owned_loop
 from actors.commands.deliveries import (
     CancelReplay,
     DeliveryPage,
     DeliveryView,
+    EventDelivery,
     GetDelivery,
+    GetLoopDelivery,
+    GetPost,
     GetReplay,
     ListDeliveries,
     ListReplays,
+    Post,
     Replay,
     ReplayPage,
     RetryDelivery,
     StartReplay,
 )
-from actors.ledger.port import LedgerReader, LoopRow
+from actors.commands.handlers import HandlerTable
+from actors.delivery.lane_config import LaneConfig
+from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.ledger.queries.filters import time_ms
-from actors.ports import Clock
-from domain.errors import InvalidInput, NotFound
+from domain.aggregate import EventSourced
+from domain.errors import Conflict, InvalidInput, NotFound
+from domain.feedback_loop import FeedbackLoop
+from domain.ledger import domain_events, event_mapper
+from domain.values import id_uuid
 
-T = TypeVar("T")
-
+#: Deliveries that a replay can select.
 WHICH: Final = ("dead", "all")
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
-#: What SQLite's integers hold.
+#: The largest integer of SQLite.
 _MAX_NUMBER: Final = 2**63 - 1
 
 
-class Loops(Protocol):
-    """The way to the loops' actors."""
-
-    async def ask(self, loop_id: str, method: str, *args: Any) -> Any:
-        """Calls the loop's actor, starting it if need be."""
-        ...
-
-
 class DeliveryService:
-    """Handles commands about deliveries and replays. Stateless."""
+    """Handles commands about deliveries and replays."""
 
-    def __init__(
-        self,
-        reader: LedgerReader,
-        loops: Loops,
-        clock: Clock,
-        own_row: Callable[[Account, str], Awaitable[LoopRow]],
-    ) -> None:
-        """`own_row` gives a loop of the account, or raises `NotFound`."""
-        self._reader = reader
+    handlers = HandlerTable()
+
+    def __init__(self, context: Context, loops: LoopClient) -> None:
+        self._reader = context.reader
+        self._clock = context.clock
+        self._master_key = context.master_key
         self._loops = loops
-        self._clock = clock
-        self._own_row = own_row
+        self._mapper = event_mapper()
 
+    # --- deliveries
+
+    @handlers.add(ListDeliveries)
     async def list_deliveries(self, command: ListDeliveries) -> DeliveryPage:
-        row = await self._own_row(command.account, command.loop_id)
-        return await _read(self._reader.list_deliveries, row.no, command)
+        row = await owned_loop(self._reader, command.account, command.loop_id)
+        return await asyncio.to_thread(self._reader.list_deliveries, row.no, command)
 
+    @handlers.add(GetDelivery)
     async def get_delivery(self, command: GetDelivery) -> DeliveryView:
-        return (await self._own_delivery(command))[1]
+        return (await self._find(command))[1]
 
+    @handlers.add(GetLoopDelivery)
+    async def get_loop_delivery(self, command: GetLoopDelivery) -> EventDelivery:
+        """A delivery with the id of its loop."""
+        loop_id, delivery = await self._find_with_loop(command)
+        return EventDelivery(loop_id=loop_id, delivery=delivery)
+
+    @handlers.add(RetryDelivery)
     async def retry_delivery(self, command: RetryDelivery) -> DeliveryView:
-        """Has the delivery retried, and gives it as it is then: pending and due, or further already."""
-        loop_id, delivery = await self.delivery_of_loop(command)
+        """Makes a delivery due now. The result is pending, or further already."""
+        loop_id, delivery = await self._find_with_loop(command)
         await self._loops.ask(loop_id, "retry_delivery", _number("dlv", delivery.id))
-        return (await self._own_delivery(command))[1]
+        return (await self._find(command))[1]
 
-    async def delivery_of_loop(self, command: GetDelivery | RetryDelivery) -> tuple[str, DeliveryView]:
-        """The id of its loop, and the delivery."""
-        loop_no, delivery = await self._own_delivery(command)
-        loop = await _read(self._reader.loop_by_no, loop_no)
+    async def _find_with_loop(self, command: GetLoopDelivery | GetPost | RetryDelivery) -> tuple[str, DeliveryView]:
+        """The id of the delivery's loop, and the delivery."""
+        loop_no, delivery = await self._find(command)
+        loop = await asyncio.to_thread(self._reader.loop_by_no, loop_no)
         if loop is None:
-            raise _no_delivery(command)
+            raise _no_delivery(command.delivery_id)
         return loop.id, delivery
 
-    async def _own_delivery(self, command: GetDelivery | RetryDelivery) -> tuple[int, DeliveryView]:
-        """The number of its loop, and the delivery."""
+    async def _find(self, command: GetDelivery | GetLoopDelivery | GetPost | RetryDelivery) -> tuple[int, DeliveryView]:
+        """The number of the delivery's loop, and the delivery."""
         number = _number("dlv", command.delivery_id)
-        found = None if number is None else await _read(self._reader.delivery, command.account.no, number)
+        found = None if number is None else await asyncio.to_thread(self._reader.delivery, command.account.no, number)
         if found is None:
-            raise _no_delivery(command)
+            raise _no_delivery(command.delivery_id)
         return found
 
+    # --- POSTs
+
+    @handlers.add(GetPost)
+    async def get_post(self, command: GetPost) -> Post:
+        """The POST of one attempt, rebuilt from the ledger.
+
+        Raises:
+            Conflict: the attempt sent nothing, because the event was too large.
+            NotFound: there is no such attempt, or the event or the loop is not kept any more.
+        """
+        loop_id, delivery = await self._find_with_loop(command)
+        attempt = next((each for each in delivery.attempts if each.no == command.attempt_no), None)
+        if attempt is None:
+            raise NotFound(f"delivery {delivery.id} has no attempt {command.attempt_no}")
+        event_uuid, loop_uuid = id_uuid("evt", delivery.event), id_uuid("fl", loop_id)
+        recorded = await find_event(self._reader, delivery.event)
+        loop = None if loop_uuid is None else await asyncio.to_thread(self._loop_at, loop_uuid, attempt.at_ms)
+        if recorded is None or event_uuid is None or loop is None:
+            raise NotFound("the event is not kept any more, so its POST cannot be shown")
+        builder = RequestBuilder(LaneConfig.of(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
+        try:
+            request = builder.build(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
+        except EventTooLarge as exc:
+            raise Conflict(f"nothing was POSTed: {exc}") from exc
+        return Post(url=request.url, headers=request.headers, body=request.body.decode())
+
+    def _loop_at(self, loop_id: UUID, at_ms: int) -> FeedbackLoop | None:
+        """The loop as it was at a time, from the events until then."""
+        events = domain_events(self._mapper, self._reader.events_of(loop_id))
+        return FeedbackLoop.from_events(
+            event for event in events if isinstance(event, EventSourced.Event) and event.at_ms <= at_ms
+        )
+
+    # --- replays
+
+    @handlers.add(StartReplay)
     async def start_replay(self, command: StartReplay) -> Replay:
-        """Checks what is to be replayed, and has the loop's actor begin."""
-        row = await self._own_row(command.account, command.loop_id)
+        """Starts a replay.
+
+        Raises:
+            Conflict: another replay of the loop is running.
+            InvalidInput: the selection or the times are not valid.
+        """
+        row = await owned_loop(self._reader, command.account, command.loop_id)
         if command.which not in WHICH:
             raise _invalid("/state", f"must be one of {', '.join(WHICH)}")
         since_ms = time_ms(command.since_ms)
@@ -102,18 +152,21 @@ class DeliveryService:
         replay: Replay = await self._loops.ask(row.id, "replay", command.which, since_ms, until_ms)
         return replay
 
+    @handlers.add(ListReplays)
     async def list_replays(self, command: ListReplays) -> ReplayPage:
-        row = await self._own_row(command.account, command.loop_id)
-        return await _read(self._reader.list_replays, row.no, command.limit, command.cursor)
+        row = await owned_loop(self._reader, command.account, command.loop_id)
+        return await asyncio.to_thread(self._reader.list_replays, row.no, command.limit, command.cursor)
 
+    @handlers.add(GetReplay)
     async def get_replay(self, command: GetReplay | CancelReplay) -> Replay:
-        row = await self._own_row(command.account, command.loop_id)
+        row = await owned_loop(self._reader, command.account, command.loop_id)
         number = _number("rpl", command.replay_id)
-        found = None if number is None else await _read(self._reader.replay, row.no, number)
+        found = None if number is None else await asyncio.to_thread(self._reader.replay, row.no, number)
         if found is None:
             raise NotFound(f"there is no replay {command.replay_id} of feedback loop {command.loop_id}")
         return found
 
+    @handlers.add(CancelReplay)
     async def cancel_replay(self, command: CancelReplay) -> Replay:
         found = await self.get_replay(command)
         cancelled: Replay = await self._loops.ask(command.loop_id, "cancel_replay", _number("rpl", found.id))
@@ -121,20 +174,16 @@ class DeliveryService:
 
 
 def _number(prefix: str, text: str) -> int | None:
-    """The number in an id such as `dlv_12`; None when it is no such id."""
+    """The number in an id such as `dlv_12`, or None if the text is not such an id."""
     digits = text.removeprefix(f"{prefix}_")
     if digits == text or not _NUMBER.fullmatch(digits) or int(digits) > _MAX_NUMBER:
         return None
     return int(digits)
 
 
-def _no_delivery(command: GetDelivery | RetryDelivery) -> NotFound:
-    return NotFound(f"there is no delivery {command.delivery_id} in this account")
+def _no_delivery(delivery_id: str) -> NotFound:
+    return NotFound(f"there is no delivery {delivery_id} in this account")
 
 
 def _invalid(pointer: str, problem: str) -> InvalidInput:
     return InvalidInput(f"{pointer[1:]} {problem}", [(pointer, problem)])
-
-
-async def _read(look_up: Callable[..., T], *args: Any) -> T:
-    return await asyncio.to_thread(look_up, *args)

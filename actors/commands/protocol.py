@@ -36,6 +36,11 @@ COMMANDS: Final[dict[str, type[Command[Any]]]] = {
 _answer_types: Final[dict[type, Any]] = {cls: get_args(vars(cls)["__orig_bases__"][0])[0] for cls in COMMANDS.values()}
 
 
+def answer_type(command: type[Command[Any]]) -> Any:
+    """The type of the command's answer."""
+    return _answer_types[command]
+
+
 def call_body(command: Command[Any]) -> bytes:
     """The body of a `CALL` frame."""
     return msgspec.json.encode((type(command).__name__, command))
@@ -62,4 +67,4 @@ def answer_body(answer: object) -> bytes:
 
 def read_answer(command: Command[Any], body: bytes) -> Any:
     """The answer to `command`, typed as the command says."""
-    return msgspec.json.decode(body, type=_answer_types[type(command)])
+    return msgspec.json.decode(body, type=answer_type(type(command)))

@@ -19,7 +19,8 @@ from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver
-from actors.application.service import Service
+from actors.application.context import Context
+from actors.application.service import ApplicationService
 from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
@@ -197,24 +198,24 @@ class ProcessContext:
             clock=self.clock,
         )
 
-    def application(self, problems: Callable[[], Awaitable[list[str]]]) -> Service:
+    def application(self, problems: Callable[[], Awaitable[list[str]]]) -> ApplicationService:
         """The handlers of commands, for the gateway. `problems`: why the service is not ready."""
         names = partial(asyncio.to_thread, cluster_state.actor_names)
         nodes = partial(asyncio.to_thread, cluster_state.nodes)
-        collector = Collector(self.actors, names, nodes, self.locations.counts)
-        return Service(
+        context = Context(
             ledger=self.remote_ledger,
-            keys=self.remote_ledger,
             reader=self.reader,
-            loops=LoopClient(self.actors, self.locations),
-            url_check=self.resolver,
             clock=self.clock,
             random_bytes=os.urandom,
-            passwords=Argon2Passwords(derive(self.settings.master_key, "passwords")),
             master_key=self.settings.master_key,
+        )
+        return ApplicationService(
+            context,
+            loops=LoopClient(self.actors, self.locations),
+            url_check=self.resolver,
+            passwords=Argon2Passwords(derive(self.settings.master_key, "passwords")),
             problems=problems,
-            metrics=collector.snapshot,
-            cluster_inventory=collector.cluster_inventory,
+            metrics=Collector(self.actors, names, nodes, self.locations.counts),
         )
 
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from actors.adapters.passwords import MAX_WAITING, Argon2Passwords
-from actors.application.access import AccessService
+from actors.application.accounts import AccountService
+from actors.application.users import UserService
 from actors.commands.accounts import Authenticate, IssueApiKey, ListApiKeys, RevokeApiKey
 from actors.commands.command import Command
 from actors.commands.users import (
@@ -32,6 +32,7 @@ from actors.commands.users import (
 from actors.ledger.access.port import AccessChange
 from domain.errors import Conflict, InvalidInput, NotFound, Overloaded, StoreUnavailable
 from domain.sessions import ABSOLUTE_MS, IDLE_MS, MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, WINDOW_MS
+from tests.application_context import application_context
 from tests.contract.ledger_facts import Store, Tenant
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -48,11 +49,12 @@ class Access:
     def __init__(self, store: Store) -> None:
         self.store = store
         self.passwords = Argon2Passwords(b"k" * 32)
-        self.service = AccessService(store.writer, store.reader, store.clock, os.urandom, self.passwords, b"m" * 32)
-        self.handlers = self.service.handlers()
+        self.users = UserService(application_context(store), self.passwords)
+        self.accounts = AccountService(application_context(store))
 
     def do(self, command: Command[Any]) -> Any:
-        return asyncio.run(self.handlers[type(command)](command))  # type: ignore[arg-type]
+        handlers = AccountService.handlers.bound_to(self.accounts) | UserService.handlers.bound_to(self.users)
+        return asyncio.run(handlers[type(command)](command))  # type: ignore[arg-type]
 
     def user(self, email: str = "ann@example.com", **more: Any) -> User:
         user: User = self.do(CreateUser(email=email, password=PASSWORD, **{"account_name": "Acme"} | more))
@@ -96,7 +98,7 @@ def test_of_two_first_runs_at_once_one_is_refused(access: Access) -> None:
             CreateUser(email=f"{name}@example.com", password=PASSWORD, account_name="Acme", is_first=True)
             for name in ("ann", "bob")
         ]
-        return await asyncio.gather(*map(access.service.create_user, commands), return_exceptions=True)
+        return await asyncio.gather(*map(access.users.create_user, commands), return_exceptions=True)
 
     made = asyncio.run(at_once())
 
@@ -193,7 +195,7 @@ def test_tries_are_limited_by_address_and_by_user(access: Access) -> None:
     """Too many from one address, or for one user from many, have to wait, the right password too; then it goes on."""
     access.user()
     quick: Any = Quick()
-    access.service._passwords = quick
+    access.users._passwords = quick
     for _ in range(MAX_TRIES_PER_ADDRESS):
         assert access.sign_in("nobody@example.com").wait_ms == 0
     assert access.sign_in("nobody@example.com").wait_ms == WINDOW_MS
@@ -209,7 +211,7 @@ def test_tries_are_limited_by_address_and_by_user(access: Access) -> None:
 
 def test_one_subscriber_is_one_address(access: Access) -> None:
     """All of an IPv6 /64 counts as one; a text that is no address counts too."""
-    access.service._passwords = Quick()
+    access.users._passwords = Quick()
     for n in range(MAX_TRIES_PER_ADDRESS):
         access.sign_in("nobody@example.com", address=f"2001:db8:0:1::{n:x}")
     assert access.sign_in("other@example.com", address="2001:db8:0:1:ffff::").wait_ms > 0
@@ -244,7 +246,7 @@ def test_a_ledger_that_cannot_be_written_lets_keys_and_sessions_in(access: Acces
     access.do(IssueApiKey(account=account, name="", key_hash="a" * 64))
     token = access.sign_in().token
     access.store.clock.ms += 120_000
-    access.service._ledger = Unwritable()  # type: ignore[assignment]
+    access.users._ledger = access.accounts._ledger = cast(Any, Unwritable())
 
     assert access.do(Authenticate(key_hash="a" * 64)) == account
     assert access.session(token) is not None

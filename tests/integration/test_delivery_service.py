@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -14,6 +14,7 @@ from actors.commands.accounts import Account
 from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, Replay, RetryDelivery, StartReplay
 from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput, NotFound
+from tests.application_context import application_context
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -49,13 +50,7 @@ class Deliveries:
         store.outcomes(outcome(self.number, state=2, status=500))
         store.clock.ms += 60_000
         self.loops = Loops(store)
-        self.service = DeliveryService(store.reader, self.loops, store.clock, self.own_row)
-
-    async def own_row(self, account: Account, loop_id: str) -> LoopRow:
-        row = self.store.reader.loop(loop_id)
-        if row is None or row.account_no != account.no:
-            raise NotFound("no such loop")
-        return row
+        self.service = DeliveryService(application_context(store), cast(Any, self.loops))
 
     def start(self, **more: Any) -> Replay:
         command = StartReplay(account=self.tenant.view, loop_id=self.loop.id, **{"since_ms": NOW_MS - 1000} | more)

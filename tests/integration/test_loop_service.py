@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 
-from actors.application.service import Service
+from actors.application.service import ApplicationService
 from actors.commands.loops import CreateLoop, Loop
 from domain.errors import Conflict
 from domain.loop_settings import LoopSettings
+from tests.application_context import application_context
 from tests.contract.ledger_facts import Store
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -30,24 +30,9 @@ class Nobody:
         self.begun.append(loop_id)
 
 
-def service(store: Store, nobody: Nobody) -> Service:
-    async def nothing() -> Any:
-        raise NotImplementedError
-
-    return Service(
-        ledger=store.writer,
-        keys=store.writer,
-        reader=store.reader,
-        loops=cast(Any, nobody),
-        url_check=nobody,
-        clock=store.clock,
-        random_bytes=os.urandom,
-        passwords=cast(Any, None),
-        master_key=bytes(32),
-        problems=nothing,
-        metrics=nothing,
-        cluster_inventory=nothing,
-    )
+def service(store: Store, nobody: Nobody) -> ApplicationService:
+    loops = none = cast(Any, nobody)
+    return ApplicationService(application_context(store), loops, nobody, passwords=none, problems=none, metrics=none)
 
 
 def test_requests_that_are_sent_twice_at_once_make_one_loop(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,9 +11,10 @@ import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
 
-from actors.application.messages import Registrar
+from actors.application.messages import MessageRegistration
 from actors.commands.messages import MessageResult, MessageSpec, Profile, PutProfile, RegisterMessages
 from domain.errors import InvalidInput
+from tests.application_context import application_context
 from tests.contract.ledger_facts import Store, Tenant
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -27,15 +27,15 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def registrar(store: Store) -> Registrar:
-    return Registrar(store.writer, store.reader, store.clock, os.urandom)
+def registration(store: Store) -> MessageRegistration:
+    return MessageRegistration(application_context(store))
 
 
-def register(registrar: Registrar, tenant: Tenant, *specs: MessageSpec) -> Sequence[MessageResult]:
-    return asyncio.run(registrar.register_messages(RegisterMessages(account=tenant.view, messages=list(specs))))
+def register(registration: MessageRegistration, tenant: Tenant, *specs: MessageSpec) -> Sequence[MessageResult]:
+    return asyncio.run(registration.register_messages(RegisterMessages(account=tenant.view, messages=list(specs))))
 
 
-def put(registrar: Registrar, tenant: Tenant, fields: str, *interests: str) -> Profile:
+def put(registration: MessageRegistration, tenant: Tenant, fields: str, *interests: str) -> Profile:
     command = PutProfile(
         account=tenant.view,
         database="1",
@@ -43,14 +43,14 @@ def put(registrar: Registrar, tenant: Tenant, fields: str, *interests: str) -> P
         fields=msgspec.Raw(fields.encode()),
         interests=list(interests),
     )
-    return asyncio.run(registrar.put_profile(command))
+    return asyncio.run(registration.put_profile(command))
 
 
-def test_messages_can_be_read_back(store: Store, registrar: Registrar) -> None:
+def test_messages_can_be_read_back(store: Store, registration: MessageRegistration) -> None:
     """Each gets a key and an id, its own or a made one, and is in the ledger as it was given."""
     tenant = store.account()
     results = register(
-        registrar,
+        registration,
         tenant,
         MessageSpec(recipient="a@example.com", id="m-1", tags=["x"]),
         MessageSpec(recipient="b@x.org"),
@@ -67,14 +67,14 @@ def test_messages_can_be_read_back(store: Store, registrar: Registrar) -> None:
     assert (known.key, known.recipient, known.tags) == (first.key, "a@example.com", ["x"])
 
 
-def test_the_same_message_again_answers_the_same(store: Store, registrar: Registrar) -> None:
+def test_the_same_message_again_answers_the_same(store: Store, registration: MessageRegistration) -> None:
     """A registration can be repeated, whole or in part: the same key, and one event in the log."""
     tenant = store.account()
     spec = MessageSpec(recipient="a@example.com", id="m-1")
-    (first,) = register(registrar, tenant, spec)
+    (first,) = register(registration, tenant, spec)
     before = len(store.log())
 
-    again, twin, new = register(registrar, tenant, spec, spec, MessageSpec(recipient="b@example.com", id="m-2"))
+    again, twin, new = register(registration, tenant, spec, spec, MessageSpec(recipient="b@example.com", id="m-2"))
 
     assert again == twin == first
     assert new.message is not None
@@ -82,14 +82,14 @@ def test_the_same_message_again_answers_the_same(store: Store, registrar: Regist
 
 
 def test_another_message_under_a_taken_id_is_a_conflict_and_holds_back_no_other(
-    store: Store, registrar: Registrar
+    store: Store, registration: MessageRegistration
 ) -> None:
     """The rejection names what differs; the others of the call are registered."""
     tenant = store.account()
-    register(registrar, tenant, MessageSpec(recipient="a@example.com", id="m-1"))
+    register(registration, tenant, MessageSpec(recipient="a@example.com", id="m-1"))
 
     taken, fine = register(
-        registrar,
+        registration,
         tenant,
         MessageSpec(recipient="other@example.com", id="m-1", tags=["x"]),
         MessageSpec(recipient="c@example.com", id="m-3"),
@@ -101,32 +101,32 @@ def test_another_message_under_a_taken_id_is_a_conflict_and_holds_back_no_other(
     assert fine.message is not None
 
 
-def test_a_bad_message_is_rejected_with_its_field(store: Store, registrar: Registrar) -> None:
+def test_a_bad_message_is_rejected_with_its_field(store: Store, registration: MessageRegistration) -> None:
     """What the domain refuses is told with the field, and the others of the call are registered."""
     tenant = store.account()
 
-    bad, fine = register(registrar, tenant, MessageSpec(recipient="nobody"), MessageSpec(recipient="a@example.com"))
+    bad, fine = register(registration, tenant, MessageSpec(recipient="nobody"), MessageSpec(recipient="a@example.com"))
 
     assert bad.rejection is not None
     assert bad.rejection.problems[0][0] == "/recipient"
     assert fine.message is not None
 
 
-def test_ids_are_an_account_s_own(store: Store, registrar: Registrar) -> None:
+def test_ids_are_an_account_s_own(store: Store, registration: MessageRegistration) -> None:
     """Two accounts may use the same message id."""
     results = [
-        register(registrar, store.account(), MessageSpec(recipient=f"{name}@example.com", id="m-1"))[0]
+        register(registration, store.account(), MessageSpec(recipient=f"{name}@example.com", id="m-1"))[0]
         for name in ("a", "b")
     ]
 
     assert all(result.message for result in results)
 
 
-def test_a_profile_is_made_and_then_replaced(store: Store, registrar: Registrar) -> None:
+def test_a_profile_is_made_and_then_replaced(store: Store, registration: MessageRegistration) -> None:
     """The first PUT creates, the second replaces all of the data."""
     tenant = store.account()
-    made = put(registrar, tenant, '{"name": "John", "age": 3}', "jam")
-    changed = put(registrar, tenant, '{"name": "Jane"}')
+    made = put(registration, tenant, '{"name": "John", "age": 3}', "jam")
+    changed = put(registration, tenant, '{"name": "Jane"}')
 
     assert made.created
     assert not changed.created
@@ -134,20 +134,22 @@ def test_a_profile_is_made_and_then_replaced(store: Store, registrar: Registrar)
     assert changed.interests == []
 
 
-def test_a_profile_changed_by_two_at_once_keeps_both_changes_in_its_history(store: Store, registrar: Registrar) -> None:
+def test_a_profile_changed_by_two_at_once_keeps_both_changes_in_its_history(
+    store: Store, registration: MessageRegistration
+) -> None:
     """A writer that is overtaken reads again and writes after the other."""
     tenant = store.account()
-    put(registrar, tenant, '{"n": 0}')
-    slow = Registrar(Overtaken(store, registrar, tenant), store.reader, store.clock, os.urandom)
+    put(registration, tenant, '{"n": 0}')
+    slow = MessageRegistration(application_context(store, ledger=Overtaken(store, registration, tenant)))
 
     assert msgspec.json.decode(put(slow, tenant, '{"n": 2}').fields) == {"n": 2}
     assert [e.originator_version for e in store.log() if e.topic.startswith("profile.")] == [1, 2, 3]
 
 
-def test_fields_that_are_no_object_are_refused(store: Store, registrar: Registrar) -> None:
+def test_fields_that_are_no_object_are_refused(store: Store, registration: MessageRegistration) -> None:
     """The field is named."""
     with pytest.raises(InvalidInput) as refused:
-        put(registrar, store.account(), "[1]")
+        put(registration, store.account(), "[1]")
 
     assert refused.value.problems[0][0] == "/fields"
 
@@ -155,9 +157,9 @@ def test_fields_that_are_no_object_are_refused(store: Store, registrar: Registra
 class Overtaken:
     """A ledger in which another writer changes the profile first, once."""
 
-    def __init__(self, store: Store, rival: Registrar, tenant: Tenant) -> None:
+    def __init__(self, store: Store, rival: MessageRegistration, tenant: Tenant) -> None:
         self._store = store
-        self._rival: Registrar | None = rival
+        self._rival: MessageRegistration | None = rival
         self._tenant = tenant
 
     async def append(self, events: Sequence[StoredEvent]) -> None:

@@ -1,17 +1,18 @@
-"""What is shown of traffic, on a real SQLite ledger: POSTs made again, events with their deliveries, figures."""
+"""What is shown of traffic, on a real SQLite ledger: rebuilt POSTs, events with their deliveries, statistics."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 import pytest
 
 from actors.application.deliveries import DeliveryService
-from actors.application.statistics import FiguresService
+from actors.application.events import EventService
+from actors.application.statistics import StatisticsService
 from actors.commands.accounts import Account
 from actors.commands.command import Command
 from actors.commands.deliveries import GetLoopDelivery, GetPost, ListEventDeliveries, Post
@@ -22,6 +23,7 @@ from actors.delivery.request_builder import RequestBuilder
 from domain.errors import Conflict, NotFound
 from domain.feedback_loop import SECRET_OVERLAP_MS
 from domain.values import id_text
+from tests.application_context import application_context
 from tests.contract.ledger_facts import NOW_MS, Store, event, outcome
 from tests.contract.sqlite_store import sqlite_stores
 
@@ -49,18 +51,15 @@ class World:
         self.aggregate.change_url("https://moved.example/", "t" * 32, NOW_MS + 2)
         self.aggregate.rotate_secret(NOW_MS + 3)
         store.append(self.aggregate)
-        loops: Any = None
-        deliveries = DeliveryService(store.reader, loops, store.clock, self._own_row)
-        self.service = FiguresService(store.reader, store.clock, MASTER_KEY, self._own_row, deliveries)
-
-    async def _own_row(self, account: Account, loop_id: str) -> Any:
-        row = self.store.reader.loop(loop_id)
-        if row is None or row.account_no != account.no:
-            raise NotFound("no such loop")
-        return row
+        context, loops = application_context(store, master_key=MASTER_KEY), cast(Any, None)
+        self.handlers = {
+            **DeliveryService.handlers.bound_to(DeliveryService(context, loops)),
+            **EventService.handlers.bound_to(EventService(context)),
+            **StatisticsService.handlers.bound_to(StatisticsService(context)),
+        }
 
     def do(self, command: Command[Any]) -> Any:
-        return asyncio.run(self.service.handlers()[type(command)](command))  # type: ignore[arg-type]
+        return asyncio.run(self.handlers[type(command)](command))  # type: ignore[arg-type]
 
     def post(self, attempt_no: int = 1, account: Account | None = None) -> Post:
         command = GetPost(account=account or self.tenant.view, delivery_id=self.delivery_id, attempt_no=attempt_no)
@@ -134,11 +133,11 @@ def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(world: World
         world.do(GetLoopDelivery(account=world.stranger.view, delivery_id=world.delivery_id))
 
 
-def test_figures_are_of_ones_own_loops(world: World) -> None:
+def test_statistics_are_of_ones_own_loops(world: World) -> None:
     """Attempts, backlog and the last event; another account's loop is not found."""
     world.store.record(event(world.tenant, loop_nos=[1]))
-    [figures] = world.do(ListStatistics(account=world.tenant.view, loop_ids=[world.loop_id]))
-    assert (figures.counts.answers, figures.backlog, figures.last_event_ms) == ([1, 0, 0, 0, 0], 1, NOW_MS)
+    [statistics] = world.do(ListStatistics(account=world.tenant.view, loop_ids=[world.loop_id]))
+    assert (statistics.counts.answers, statistics.backlog, statistics.last_event_ms) == ([1, 0, 0, 0, 0], 1, NOW_MS)
     minutes = world.do(ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id))
     assert [minute.counts.answers for minute in minutes] == [[1, 0, 0, 0, 0]]
     events = world.do(ListEventMinutes(account=world.tenant.view))

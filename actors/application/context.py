@@ -1,0 +1,36 @@
+"""Application context: what all handlers of commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
+from actors.ledger.access.port import AccessLedger
+from actors.ledger.port import LedgerReader
+from actors.ports import Clock, LedgerWriter
+
+
+class IdempotencyKeys(Protocol):
+    """Idempotency-Keys of requests, with the answers that they got."""
+
+    async def claim_key(self, command: ClaimKey) -> StoredAnswer | None: ...
+    async def keep_answer(self, command: KeepAnswer) -> None: ...
+
+
+class Ledger(LedgerWriter, AccessLedger, IdempotencyKeys, Protocol):
+    """The ledger's writer, with everything that the application writes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """The collaborators of all handlers. The handlers themselves keep no state, so any number can work side by side."""
+
+    ledger: Ledger
+    #: Blocks: call it in a thread.
+    reader: LedgerReader
+    clock: Clock
+    #: Cryptographically secure.
+    random_bytes: Callable[[int], bytes]
+    master_key: bytes

@@ -1,0 +1,201 @@
+"""Feedback loop handlers: create and list loops, and forward commands to the process that runs the loop.
+
+Only that process changes a loop. Lists come from the ledger's read models.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final, Protocol
+from uuid import UUID, uuid4, uuid5
+
+from actors.application.context import Context
+from actors.application.repository import AggregateRepository
+from actors.commands.accounts import Account
+from actors.commands.handlers import HandlerTable
+from actors.commands.loops import (
+    ChangeLoop,
+    CheckLoops,
+    CreateLoop,
+    DeleteLoop,
+    GetLoop,
+    GetSecret,
+    ListLoops,
+    Loop,
+    LoopPage,
+    PauseLoop,
+    ResumeLoop,
+    RotateSecret,
+    SampleResult,
+    SendSample,
+    VerificationReport,
+    VerifyLoop,
+)
+from actors.ledger.port import LedgerReader, LoopRow
+from actors.ports import UrlCheck
+from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
+from domain.feedback_loop import FeedbackLoop
+from domain.signing import loop_secret, secret_text
+from domain.values import id_text
+
+#: Loops per page when all loops of an account are read.
+_PAGE: Final = 200
+
+
+class LoopClient(Protocol):
+    """Access to the processes that run the loops."""
+
+    async def ask(self, loop_id: str, method: str, *args: Any) -> Any:
+        """Calls a method of the loop. Starts the loop's process if necessary."""
+        ...
+
+    async def begin(self, loop_id: str) -> None:
+        """Requests the start of the loop's process, without waiting for it."""
+        ...
+
+    async def release(self, loop_id: str) -> None:
+        """Ends the process of a deleted loop."""
+        ...
+
+
+class LoopService:
+    """Handles commands about feedback loops."""
+
+    handlers = HandlerTable()
+
+    def __init__(self, context: Context, loops: LoopClient, url_check: UrlCheck) -> None:
+        self._reader = context.reader
+        self._clock = context.clock
+        self._random_bytes = context.random_bytes
+        self._master_key = context.master_key
+        self._loops = loops
+        self._url_check = url_check
+        self._aggregates = AggregateRepository(context.ledger, context.reader)
+
+    @handlers.add(CreateLoop)
+    async def create_loop(self, command: CreateLoop) -> Loop:
+        """Creates a loop, or returns the one that the same seed created.
+
+        Raises:
+            Conflict: the loop of this seed was deleted.
+            InvalidInput: a setting is not valid, or the URL's address is not allowed.
+        """
+        await self._url_check.check_url(command.url)
+        account = command.account
+        loop_uuid = uuid5(UUID(account.id.removeprefix("acc_")), f"loop/{command.seed}") if command.seed else uuid4()
+        loop_id = id_text("fl", loop_uuid)
+        row = await asyncio.to_thread(self._reader.loop, loop_id)
+        if row is not None and row.deleted:
+            raise Conflict("the feedback loop made with this Idempotency-Key was deleted; use a new key for a new one")
+        if row is None:
+            try:
+                await self._register(loop_uuid, command)
+            except ConcurrentWrite:
+                if command.seed is None:
+                    raise
+                # The same request, sent twice at once, created the loop.
+            await self._loops.begin(loop_id)
+            row = await owned_loop(self._reader, account, loop_id)
+        return _view(row, secret_text(loop_secret(self._master_key, loop_id, 1)))
+
+    async def _register(self, loop_uuid: UUID, command: CreateLoop) -> None:
+        loop = FeedbackLoop.register(
+            loop_id=loop_uuid,
+            account_no=command.account.no,
+            account_id=command.account.id,
+            url=command.url,
+            settings=command.settings,
+            verification_token=self._random_bytes(16).hex(),
+            at_ms=self._clock.now_ms(),
+        )
+        await self._aggregates.save(loop)
+
+    @handlers.add(ListLoops)
+    async def list_loops(self, command: ListLoops) -> LoopPage:
+        return await asyncio.to_thread(self._reader.list_loops, command.account.no, command.limit, command.cursor)
+
+    @handlers.add(GetLoop)
+    async def get_loop(self, command: GetLoop) -> Loop:
+        return _view(await owned_loop(self._reader, command.account, command.loop_id))
+
+    @handlers.add(ChangeLoop)
+    async def change_loop(self, command: ChangeLoop) -> Loop:
+        loop: Loop = await self._call_loop(command.account, command.loop_id, "change", command.changes)
+        return loop
+
+    @handlers.add(VerifyLoop)
+    async def verify_loop(self, command: VerifyLoop) -> VerificationReport:
+        report: VerificationReport = await self._call_loop(command.account, command.loop_id, "verify")
+        return report
+
+    @handlers.add(PauseLoop)
+    async def pause_loop(self, command: PauseLoop) -> Loop:
+        loop: Loop = await self._call_loop(command.account, command.loop_id, "pause")
+        return loop
+
+    @handlers.add(ResumeLoop)
+    async def resume_loop(self, command: ResumeLoop) -> Loop:
+        loop: Loop = await self._call_loop(command.account, command.loop_id, "resume")
+        return loop
+
+    @handlers.add(RotateSecret)
+    async def rotate_secret(self, command: RotateSecret) -> Loop:
+        loop: Loop = await self._call_loop(command.account, command.loop_id, "rotate_secret")
+        return loop
+
+    @handlers.add(GetSecret)
+    async def get_secret(self, command: GetSecret) -> str:
+        secret: str = await self._call_loop(command.account, command.loop_id, "secret")
+        return secret
+
+    @handlers.add(SendSample)
+    async def send_sample(self, command: SendSample) -> SampleResult:
+        result: SampleResult = await self._call_loop(
+            command.account, command.loop_id, "send_sample", command.type, command.data
+        )
+        return result
+
+    @handlers.add(DeleteLoop)
+    async def delete_loop(self, command: DeleteLoop) -> None:
+        await self._call_loop(command.account, command.loop_id, "delete")
+        await self._loops.release(command.loop_id)
+
+    async def _call_loop(self, account: Account, loop_id: str, method: str, *args: Any) -> Any:
+        await owned_loop(self._reader, account, loop_id)
+        return await self._loops.ask(loop_id, method, *args)
+
+    @handlers.add(CheckLoops)
+    async def check_loops(self, command: CheckLoops) -> list[SampleResult]:
+        """Sends a sample to every active loop of the account."""
+        active: list[Loop] = []
+        cursor: str | None = None
+        while True:
+            page = await asyncio.to_thread(self._reader.list_loops, command.account.no, _PAGE, cursor)
+            active += [loop for loop in page.data if loop.state == "active"]
+            if (cursor := page.next) is None:
+                break
+        return list(await asyncio.gather(*map(self._check_one, active)))
+
+    async def _check_one(self, loop: Loop) -> SampleResult:
+        try:
+            result: SampleResult = await self._loops.ask(loop.id, "send_sample", loop.settings.triggers[0], {})
+        except FeedbackLoopsError as exc:  # one failing loop must not hide the results of the others
+            return SampleResult(loop_id=loop.id, status=None, duration_ms=0, response_excerpt="", error=str(exc))
+        return result
+
+
+async def owned_loop(reader: LedgerReader, account: Account, loop_id: str) -> LoopRow:
+    """The loop's read model.
+
+    Raises:
+        NotFound: the account has no such loop.
+    """
+    row = await asyncio.to_thread(reader.loop, loop_id)
+    if row is None or row.deleted or row.account_no != account.no:
+        raise NotFound(f"there is no feedback loop {loop_id} in this account")
+    return row
+
+
+def _view(row: LoopRow, secret: str | None = None) -> Loop:
+    """The part of a row that the loop's owner sees."""
+    return Loop(**({name: getattr(row, name) for name in Loop.__struct_fields__} | {"secret": secret}))

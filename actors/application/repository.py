@@ -1,0 +1,84 @@
+"""Repository of aggregates: loads, changes and saves them with optimistic concurrency."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Final, TypeVar
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from actors.ledger.port import LedgerReader
+from actors.ports import LedgerWriter
+from domain.aggregate import EventSourced
+from domain.errors import ConcurrentWrite, NotFound
+from domain.ledger import domain_events, event_mapper
+
+T = TypeVar("T")
+A = TypeVar("A", bound=EventSourced)
+
+#: Attempts at a change while other requests write to the same aggregate.
+MAX_TRIES: Final = 8
+
+
+class AggregateRepository:
+    """Aggregates of the ledger."""
+
+    def __init__(self, ledger: LedgerWriter, reader: LedgerReader) -> None:
+        self._ledger = ledger
+        self._reader = reader
+        self._mapper = event_mapper()
+
+    def stored_events(self, *aggregates: EventSourced) -> list[StoredEvent]:
+        """The new events of the aggregates, ready to be appended."""
+        return [self._mapper.to_stored_event(event) for each in aggregates for event in each.collect_events()]
+
+    async def append(self, events: list[StoredEvent]) -> None:
+        """Appends events, all or none.
+
+        Raises:
+            ConcurrentWrite: another request wrote first; nothing was written.
+        """
+        await self._ledger.append(events)
+
+    async def save(self, *aggregates: EventSourced) -> None:
+        """Appends the new events of the aggregates, all or none. Raises as `append` does."""
+        await self.append(self.stored_events(*aggregates))
+
+    async def load(self, kind: type[A], aggregate_id: UUID) -> A | None:
+        """The aggregate, or None if it does not exist."""
+        return await asyncio.to_thread(self._load, kind, aggregate_id)
+
+    def _load(self, kind: type[A], aggregate_id: UUID) -> A | None:
+        return kind.from_events(domain_events(self._mapper, self._reader.events_of(aggregate_id)))
+
+    async def change(self, kind: type[A], aggregate_id: UUID | None, act: Callable[[A], None]) -> None:
+        """Loads an aggregate, changes it with `act`, and saves it. Repeats this when another request wrote first.
+
+        Raises:
+            NotFound: there is no such aggregate; also if `aggregate_id` is None.
+            ConcurrentWrite: other requests keep writing.
+        """
+
+        async def attempt() -> None:
+            found = None if aggregate_id is None else await self.load(kind, aggregate_id)
+            if found is None:
+                raise NotFound(f"there is no such {kind.__name__.lower()}")
+            act(found)
+            await self.save(found)
+
+        await retry_on_conflict(attempt, "others keep changing the same thing; try again")
+
+
+async def retry_on_conflict(attempt: Callable[[], Awaitable[T]], conflict: str) -> T:
+    """The result of the first attempt that does not raise `ConcurrentWrite`.
+
+    Raises:
+        ConcurrentWrite: `MAX_TRIES` attempts failed; its text is `conflict`.
+    """
+    for _ in range(MAX_TRIES):
+        with contextlib.suppress(ConcurrentWrite):
+            return await attempt()
+    raise ConcurrentWrite(conflict)

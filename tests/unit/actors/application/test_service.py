@@ -1,0 +1,79 @@
+"""Command dispatch of the application service."""
+
+from __future__ import annotations
+
+from typing import Any, get_args, get_type_hints
+
+import pytest
+
+from actors.application import service
+from actors.application.accounts import AccountService
+from actors.application.deliveries import DeliveryService
+from actors.application.events import EventService
+from actors.application.loops import LoopService
+from actors.application.messages import MessageRegistration
+from actors.application.service import ApplicationService
+from actors.application.statistics import StatisticsService
+from actors.application.users import UserService
+from actors.commands.handlers import Handlers, HandlerTable
+from actors.commands.loops import GetLoop
+from actors.commands.protocol import COMMANDS, answer_type
+
+TABLES = [
+    each.handlers
+    for each in (
+        AccountService,
+        ApplicationService,
+        DeliveryService,
+        EventService,
+        LoopService,
+        MessageRegistration,
+        StatisticsService,
+        UserService,
+    )
+]
+
+
+def test_every_command_has_exactly_one_handler() -> None:
+    """A new command cannot be forgotten, and none is handled twice."""
+    handled = [command for table in TABLES for command in table.methods]
+
+    assert len(set(handled)) == len(handled)
+    assert set(handled) == set(COMMANDS.values())
+
+
+@pytest.mark.parametrize(
+    ("command", "method"), [item for table in TABLES for item in table.methods.items()], ids=lambda each: each.__name__
+)
+def test_a_handler_takes_its_command_and_returns_its_answer(command: type, method: Any) -> None:
+    """Its annotations are those of the command: `handlers.add` cannot have mypy check this."""
+    hints = get_type_hints(method)
+    returned = hints.pop("return")
+    [taken] = hints.values()
+
+    assert command in (get_args(taken) or (taken,))
+    assert returned == answer_type(command)
+
+
+async def _unused(_command: Any) -> None:
+    raise NotImplementedError
+
+
+def test_a_command_without_exactly_one_handler_stops_the_start() -> None:
+    """The service does not start with a command that nobody, or two, would handle."""
+    handlers: Handlers = dict.fromkeys(COMMANDS.values(), _unused)
+    with pytest.raises(TypeError, match="GetLoop"):
+        service._merged({command: each for command, each in handlers.items() if command is not GetLoop})
+    with pytest.raises(TypeError, match="GetLoop"):
+        service._merged(handlers, {GetLoop: handlers[GetLoop]})
+
+
+def test_a_class_has_one_handler_for_a_command() -> None:
+    """A second one is a mistake of the class, found at import."""
+    table = HandlerTable()
+
+    @table.add(GetLoop)
+    async def first(_self: Any, _command: GetLoop) -> Any: ...
+
+    with pytest.raises(ValueError, match="GetLoop"):
+        table.add(GetLoop)(first)
