@@ -1,17 +1,18 @@
-"""What crosses between processes of two neighbouring versions, and how each reads what the other wrote.
+"""Encoding that processes of two neighbouring versions understand, in both directions.
 
-While a cluster gets a new version, front ends and actors of the old one and of the new one work together, in both
-directions; and a journal may be read by either. So between a version and the next:
+During an upgrade of a cluster, front ends and actors of the old version and of the new one work together; and either
+may read a journal. So from one version to the next:
 
-- A type that crosses may get new fields: at its end, with a default that means what it meant before there was the
-  field. Nothing else about it changes: no field goes, or gets another place, name, type or meaning; neither do the type
-  itself, its module, the number of a `Kind`, and the arguments of an actor's method.
-- Who reads fills in the defaults of what the other does not know yet, and leaves out what it does not know itself.
-  `reader` does so for what crosses as bytes, `Crossing` and `crosses` for what Ray pickles; msgspec does it in JSON.
-- A new method, kind or command is refused by an old process. Who asks goes on without the answer, or asks again.
-- What is to go is no longer written in one version, and no longer read in the next.
+- A type that crosses processes may get new fields, at its end, with a default that means what its absence meant before.
+  Nothing else changes: no field is removed, moved or renamed, or gets another type or meaning. The same holds for the
+  type itself, its module, the number of a frame or tag, and the arguments of an actor's method.
+- The reading side fills in defaults for fields that the writer does not know, and drops fields that it does not know
+  itself: `tolerant_decoder` for bytes, `WireStruct` and `wire_type` for what Ray pickles, msgspec itself for JSON.
+- An old process refuses a new method, frame, command or kind of intake. The caller goes on without an answer, or asks
+  again later.
+- To remove something, one version stops writing it, and the next stops reading it.
 
-`tests/next_version.py` is a version that changes as much as this allows; the tests have it work with this one.
+`tests/next_version.py` is a version that changes as much as these rules allow; tests run it together with this one.
 """
 
 from __future__ import annotations
@@ -27,62 +28,63 @@ import msgspec
 T = TypeVar("T")
 
 
-def reader(kind: Any) -> Callable[[bytes], Any]:
-    """What reads a MessagePack body of that type, also one with fields that are not known here.
+def tolerant_decoder(kind: Any) -> Callable[[bytes], Any]:
+    """A decoder of MessagePack for a type, which also accepts fields that the type does not have.
 
-    It raises `msgspec.MsgspecError` for what is no such body.
+    It raises `msgspec.MsgspecError` for a body that does not fit otherwise.
     """
     decode = msgspec.msgpack.Decoder(kind).decode
 
     def read(body: bytes) -> Any:
         try:
             return decode(body)
-        except msgspec.ValidationError:  # tuples are read with all that they hold, or not at all: then the slow way
-            return msgspec.convert(_known(msgspec.msgpack.decode(body), kind), kind)
+        except msgspec.ValidationError:  # msgspec accepts no additional field in a tuple: drop them, which is slow
+            return msgspec.convert(_without_unknown_fields(msgspec.msgpack.decode(body), kind), kind)
 
     return read
 
 
-def _known(value: Any, kind: Any) -> Any:
-    """Plain data without the fields that a tuple of the type does not have."""
+def _without_unknown_fields(value: Any, kind: Any) -> Any:
     arguments = get_args(kind)
     origin = get_origin(kind)
     if origin in {Union, UnionType}:
-        return value if value is None else _known(value, next(a for a in arguments if a is not type(None)))
+        if value is None:
+            return None
+        return _without_unknown_fields(value, next(a for a in arguments if a is not type(None)))
     if isinstance(value, dict) and origin is dict:
-        return {key: _known(item, arguments[1]) for key, item in value.items()}
+        return {key: _without_unknown_fields(item, arguments[1]) for key, item in value.items()}
     if not isinstance(value, list):
         return value
     if fields := getattr(kind, "_fields", None):
         types = get_type_hints(kind)
-        return [_known(item, types[field]) for item, field in zip(value, fields, strict=False)]
+        return [_without_unknown_fields(item, types[field]) for item, field in zip(value, fields, strict=False)]
     if origin is tuple and Ellipsis not in arguments:
-        return [_known(item, each) for item, each in zip(value, arguments, strict=True)]
-    return [_known(item, arguments[0]) for item in value] if arguments else value
+        return [_without_unknown_fields(item, each) for item, each in zip(value, arguments, strict=True)]
+    return [_without_unknown_fields(item, arguments[0]) for item in value] if arguments else value
 
 
-class Crossing(msgspec.Struct, frozen=True):
-    """A struct that may be an argument of a Ray call, or in its answer."""
+class WireStruct(msgspec.Struct, frozen=True):
+    """A struct that may be an argument of a Ray call, or part of its reply."""
 
     def __reduce__(self) -> Any:
-        return taken_apart(self)
+        return reduce_by_name(self)
 
 
-def crosses(kind: type[T]) -> type[T]:
-    """Makes a named tuple or dataclass one that may be in a Ray call."""
-    copyreg.pickle(kind, taken_apart)
+def wire_type(kind: type[T]) -> type[T]:
+    """Registers a named tuple or dataclass that may be an argument of a Ray call, or part of its reply."""
+    copyreg.pickle(kind, reduce_by_name)
     return kind
 
 
-def taken_apart(value: Any) -> tuple[Callable[..., Any], tuple[type, dict[str, Any]]]:
-    """How a value is pickled: by the names of its fields."""
+def reduce_by_name(value: Any) -> tuple[Callable[..., Any], tuple[type, dict[str, Any]]]:
+    """The pickled form of a value: its type, and its fields by name."""
     kind = type(value)
-    return put_together, (kind, {name: getattr(value, name) for name in _fields_of(kind)})
+    return restore, (kind, {name: getattr(value, name) for name in _fields_of(kind)})
 
 
-def put_together(kind: type[T], fields: dict[str, Any]) -> T:
-    """The value that `taken_apart` took apart, maybe in another version."""
-    return kind(**{name: fields[name] for name in _fields_of(kind) if name in fields})
+def restore(kind: type[T], values: dict[str, Any]) -> T:
+    """The value that `reduce_by_name` reduced, possibly in another version."""
+    return kind(**{name: values[name] for name in _fields_of(kind) if name in values})
 
 
 def _fields_of(kind: Any) -> tuple[str, ...]:

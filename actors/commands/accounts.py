@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class Account(Crossing, frozen=True, kw_only=True):
+class Account(WireStruct, frozen=True, kw_only=True):
     no: int
     id: str
     name: str
 
 
-class ApiKey(Crossing, frozen=True, kw_only=True):
+class ApiKey(WireStruct, frozen=True, kw_only=True):
     """An API key that opens its account; `id` tells nothing of the key. `used_at_ms` is exact to a minute."""
 
     id: str

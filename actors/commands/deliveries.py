@@ -6,11 +6,11 @@ from typing import Self
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 from domain.delivery import ReplayProgress
 
 
-class AttemptView(Crossing, frozen=True, kw_only=True):
+class AttemptView(WireStruct, frozen=True, kw_only=True):
     no: int
     at_ms: int
     duration_ms: int
@@ -23,7 +23,7 @@ class AttemptView(Crossing, frozen=True, kw_only=True):
     response_headers: str = ""
 
 
-class DeliveryView(Crossing, frozen=True, kw_only=True):
+class DeliveryView(WireStruct, frozen=True, kw_only=True):
     id: str
     event: str
     type: str
@@ -35,19 +35,19 @@ class DeliveryView(Crossing, frozen=True, kw_only=True):
     attempts: list[AttemptView]
 
 
-class DeliveryPage(Crossing, frozen=True, kw_only=True):
+class DeliveryPage(WireStruct, frozen=True, kw_only=True):
     data: list[DeliveryView]
     next: str | None
 
 
-class EventDelivery(Crossing, frozen=True, kw_only=True):
+class EventDelivery(WireStruct, frozen=True, kw_only=True):
     """A delivery of one event, and to which loop."""
 
     loop_id: str
     delivery: DeliveryView
 
 
-class Post(Crossing, frozen=True, kw_only=True):
+class Post(WireStruct, frozen=True, kw_only=True):
     """A POST to a handler, made again from the ledger as it was made for one attempt."""
 
     url: str
@@ -55,7 +55,7 @@ class Post(Crossing, frozen=True, kw_only=True):
     body: str
 
 
-class Replay(Crossing, frozen=True, kw_only=True):
+class Replay(WireStruct, frozen=True, kw_only=True):
     """A replay and its progress: `domain.delivery.ReplayProgress` for the API. `id` is `rpl_<number>`."""
 
     id: str
@@ -82,7 +82,7 @@ class Replay(Crossing, frozen=True, kw_only=True):
         )
 
 
-class ReplayPage(Crossing, frozen=True, kw_only=True):
+class ReplayPage(WireStruct, frozen=True, kw_only=True):
     data: list[Replay]
     next: str | None
 

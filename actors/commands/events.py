@@ -6,10 +6,10 @@ import msgspec
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class EventView(Crossing, frozen=True, kw_only=True):
+class EventView(WireStruct, frozen=True, kw_only=True):
     """`fields` are the POST's fields, as JSON text."""
 
     id: str
@@ -18,7 +18,7 @@ class EventView(Crossing, frozen=True, kw_only=True):
     fields: msgspec.Raw
 
 
-class EventPage(Crossing, frozen=True, kw_only=True):
+class EventPage(WireStruct, frozen=True, kw_only=True):
     data: list[EventView]
     next: str | None
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from actors.compatibility import reader
+from actors.compatibility import tolerant_decoder
 from domain.errors import InvalidInput
 from domain.tracking import Intake, TrackingHit
 
@@ -27,7 +27,7 @@ _TAGS: Final[dict[type[Intake], int]] = {TrackingHit: 1}
 _PREFIXES: Final = {kind: bytes([0x92, tag]) for kind, tag in _TAGS.items()}
 _DECODERS: Final = {tag: msgspec.msgpack.Decoder(kind).decode for kind, tag in _TAGS.items()}
 #: Slower, and tolerant of fields from another version.
-_READERS: Final = {tag: reader(kind) for kind, tag in _TAGS.items()}
+_READERS: Final = {tag: tolerant_decoder(kind) for kind, tag in _TAGS.items()}
 #: An entry up to the end of its event's id, of any kind and with any number of fields.
 _START: Final = re.compile(rb"\x92[\x00-\x7f](?:[\x91-\x9f]|\xdc..)\xc4\x10(.{16})", re.DOTALL)
 

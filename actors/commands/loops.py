@@ -8,16 +8,16 @@ import msgspec
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.compatibility import Crossing, crosses
+from actors.compatibility import WireStruct, wire_type
 from domain.delivery import LaneHealth
 from domain.feedback_loop import FeedbackLoop
 from domain.loop_settings import LoopSettings
 
 # The domain does not know how values are pickled.
-crosses(LoopSettings)
+wire_type(LoopSettings)
 
 
-class Health(Crossing, frozen=True, kw_only=True):
+class Health(WireStruct, frozen=True, kw_only=True):
     """Health of a loop's handler: `domain.delivery.LaneHealth` for the API."""
 
     breaker: str = "closed"
@@ -33,7 +33,7 @@ class Health(Crossing, frozen=True, kw_only=True):
         return cls(**health._asdict())
 
 
-class Loop(Crossing, frozen=True, kw_only=True):
+class Loop(WireStruct, frozen=True, kw_only=True):
     """A feedback loop as its owner sees it. `secret` is only set if it was created or rotated just now."""
 
     id: str
@@ -64,12 +64,12 @@ class Loop(Crossing, frozen=True, kw_only=True):
         )
 
 
-class LoopPage(Crossing, frozen=True, kw_only=True):
+class LoopPage(WireStruct, frozen=True, kw_only=True):
     data: list[Loop]
     next: str | None
 
 
-class Finding(Crossing, frozen=True, kw_only=True):
+class Finding(WireStruct, frozen=True, kw_only=True):
     """What was found at one place where the proof was looked for."""
 
     #: A URL, or `dns:<name>`.
@@ -79,13 +79,13 @@ class Finding(Crossing, frozen=True, kw_only=True):
     found: str
 
 
-class VerificationReport(Crossing, frozen=True, kw_only=True):
+class VerificationReport(WireStruct, frozen=True, kw_only=True):
     verified: bool
     loop: Loop
     findings: list[Finding]
 
 
-class SampleResult(Crossing, frozen=True, kw_only=True):
+class SampleResult(WireStruct, frozen=True, kw_only=True):
     loop_id: str
     status: int | None
     duration_ms: int

@@ -7,10 +7,10 @@ import msgspec
 from actors.commands.accounts import Account
 from actors.commands.command import Command
 from actors.commands.events import EventView
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class MessageSpec(Crossing, frozen=True, kw_only=True):
+class MessageSpec(WireStruct, frozen=True, kw_only=True):
     """A message to register. `id` None: one is made."""
 
     recipient: str
@@ -23,7 +23,7 @@ class MessageSpec(Crossing, frozen=True, kw_only=True):
     links: list[str] = msgspec.field(default_factory=list)
 
 
-class RegisteredMessage(Crossing, frozen=True, kw_only=True):
+class RegisteredMessage(WireStruct, frozen=True, kw_only=True):
     """`key` and `account_no` are what its tracking tokens hold."""
 
     id: str
@@ -31,7 +31,7 @@ class RegisteredMessage(Crossing, frozen=True, kw_only=True):
     account_no: int
 
 
-class Rejection(Crossing, frozen=True, kw_only=True):
+class Rejection(WireStruct, frozen=True, kw_only=True):
     """Why one of many was not taken. `error` is a class name of `domain.errors`."""
 
     error: str
@@ -39,14 +39,14 @@ class Rejection(Crossing, frozen=True, kw_only=True):
     problems: list[tuple[str, str]] = msgspec.field(default_factory=list)
 
 
-class MessageResult(Crossing, frozen=True, kw_only=True):
+class MessageResult(WireStruct, frozen=True, kw_only=True):
     """Exactly one of the two is set."""
 
     message: RegisteredMessage | None = None
     rejection: Rejection | None = None
 
 
-class MessageView(Crossing, frozen=True, kw_only=True):
+class MessageView(WireStruct, frozen=True, kw_only=True):
     key: int
     account_no: int
     id: str
@@ -60,7 +60,7 @@ class MessageView(Crossing, frozen=True, kw_only=True):
     history: list[EventView]
 
 
-class Profile(Crossing, frozen=True, kw_only=True):
+class Profile(WireStruct, frozen=True, kw_only=True):
     database: str
     id: str
     #: JSON text of an object of scalars, lists and maps.

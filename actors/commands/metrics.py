@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 #: A metric's `short_name` and the values of its labels, in the catalogue's order.
 Series = tuple[str, tuple[str, ...]]
@@ -11,7 +11,7 @@ Series = tuple[str, tuple[str, ...]]
 Number = tuple[str, tuple[str, ...], float]
 
 
-class HistogramData(Crossing, array_like=True, frozen=True):
+class HistogramData(WireStruct, array_like=True, frozen=True):
     """The contents of a histogram: the number of values in each bucket, and the sum of all values.
 
     The last bucket has no upper bound.
@@ -21,7 +21,7 @@ class HistogramData(Crossing, array_like=True, frozen=True):
     total: float
 
 
-class Snapshot(Crossing, array_like=True, frozen=True):
+class Snapshot(WireStruct, array_like=True, frozen=True):
     """All series of one process, or of several processes together."""
 
     #: Counters and gauges.

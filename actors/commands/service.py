@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class StoredAnswer(Crossing, frozen=True, kw_only=True):
+class StoredAnswer(WireStruct, frozen=True, kw_only=True):
     """The answer that a request with this Idempotency-Key got before."""
 
     status: int
@@ -14,13 +14,13 @@ class StoredAnswer(Crossing, frozen=True, kw_only=True):
     body: bytes
 
 
-class Readiness(Crossing, frozen=True, kw_only=True):
+class Readiness(WireStruct, frozen=True, kw_only=True):
     """`problems` is empty when the service can carry an event from hit to handler."""
 
     problems: list[str]
 
 
-class ClusterNode(Crossing, frozen=True, kw_only=True):
+class ClusterNode(WireStruct, frozen=True, kw_only=True):
     """A node of the Ray cluster. Ray does not report the resources of dead nodes."""
 
     id: str
@@ -30,7 +30,7 @@ class ClusterNode(Crossing, frozen=True, kw_only=True):
     memory_bytes: int
 
 
-class ActorProcess(Crossing, frozen=True, kw_only=True):
+class ActorProcess(WireStruct, frozen=True, kw_only=True):
     """The process of an actor."""
 
     #: The actor's name; for a loop's own process only its kind, because the rest is an account's loop id.
@@ -45,7 +45,7 @@ class ActorProcess(Crossing, frozen=True, kw_only=True):
     loops: int
 
 
-class ClusterInventory(Crossing, frozen=True, kw_only=True):
+class ClusterInventory(WireStruct, frozen=True, kw_only=True):
     """Nodes and actor processes of the cluster, for operators; nothing in it belongs to an account.
 
     `processes` lists the first of `process_count` processes.

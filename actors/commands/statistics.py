@@ -4,29 +4,29 @@ from __future__ import annotations
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class Counts(Crossing, frozen=True, kw_only=True):
+class Counts(WireStruct, frozen=True, kw_only=True):
     """Attempts by class of answer (`domain.statistics.ANSWERS`) and by duration (its buckets)."""
 
     answers: list[int]
     buckets: list[int]
 
 
-class AttemptMinute(Crossing, frozen=True, kw_only=True):
+class AttemptMinute(WireStruct, frozen=True, kw_only=True):
     #: Unix time divided by 60.
     minute: int
     counts: Counts
 
 
-class EventMinute(Crossing, frozen=True, kw_only=True):
+class EventMinute(WireStruct, frozen=True, kw_only=True):
     minute: int
     type: str
     count: int
 
 
-class LoopStatistics(Crossing, frozen=True, kw_only=True):
+class LoopStatistics(WireStruct, frozen=True, kw_only=True):
     """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
 
     loop_id: str

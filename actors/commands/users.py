@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class User(Crossing, frozen=True, kw_only=True):
+class User(WireStruct, frozen=True, kw_only=True):
     """Somebody who can sign in to the dashboard of an account."""
 
     id: str
@@ -16,14 +16,14 @@ class User(Crossing, frozen=True, kw_only=True):
     joined_at_ms: int
 
 
-class SignedIn(Crossing, frozen=True, kw_only=True):
+class SignedIn(WireStruct, frozen=True, kw_only=True):
     """`token` of the new session, None when it was refused; then `wait_ms` is how long to wait before another try."""
 
     token: str | None
     wait_ms: int = 0
 
 
-class Session(Crossing, frozen=True, kw_only=True):
+class Session(WireStruct, frozen=True, kw_only=True):
     """A session that goes on, and whose."""
 
     user: User

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from actors.compatibility import crosses
+from actors.compatibility import wire_type
 
 
-@crosses
+@wire_type
 class HostStatus(NamedTuple):
     """Identity of a host process, and the loops that it holds."""
 
@@ -18,7 +18,7 @@ class HostStatus(NamedTuple):
     loops: list[str]
 
 
-@crosses
+@wire_type
 class Order(NamedTuple):
     """Stamp of an order, by which a host refuses orders that were overtaken."""
 

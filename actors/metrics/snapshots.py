@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from actors.commands.metrics import Snapshot
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class ProcessSnapshot(Crossing, array_like=True, frozen=True):
+class ProcessSnapshot(WireStruct, array_like=True, frozen=True):
     """The metrics of one process. A different `incarnation` under the same name means that it counts from 0 again."""
 
     incarnation: str

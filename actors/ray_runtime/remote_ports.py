@@ -16,7 +16,7 @@ from eventsourcing.persistence import StoredEvent
 
 from actors.actor_names import LEDGER, SUPERVISOR
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
-from actors.compatibility import crosses, reader
+from actors.compatibility import tolerant_decoder, wire_type
 from actors.ipc.pool import ConnectionPool
 from actors.ledger.access.port import AccessChange
 from actors.loops.location_registry import LocationChanges, LocationRegistry
@@ -39,18 +39,18 @@ class ActorFrame(IntEnum):
 
 pack = msgspec.msgpack.Encoder().encode
 #: Body of `RECORD_EVENTS`: the version of the routing table, and the events.
-unpack_events = reader(tuple[int, list[EventToRecord]])
-unpack_recorded = reader(RecordedEvents)
+unpack_events = tolerant_decoder(tuple[int, list[EventToRecord]])
+unpack_recorded = tolerant_decoder(RecordedEvents)
 #: Body of `RECORD_OUTCOMES`: the outcomes, and their loop's number with its handler's health.
-unpack_outcomes = reader(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None])
+unpack_outcomes = tolerant_decoder(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None])
 #: Body of `OFFER`: loops with the deliveries for each; none: the loop should look into the outbox.
-unpack_offers = reader(list[tuple[str, list[OfferedDelivery]]])
+unpack_offers = tolerant_decoder(list[tuple[str, list[OfferedDelivery]]])
 #: Body of `LOCATIONS`: incarnation and version of the known locations.
-unpack_version = reader(tuple[str, int])
-unpack_changes = reader(LocationChanges)
+unpack_version = tolerant_decoder(tuple[str, int])
+unpack_changes = tolerant_decoder(LocationChanges)
 
 # Registered here because the domain does not know Ray.
-crosses(ReplayProgress)
+wire_type(ReplayProgress)
 
 StoredTuple = tuple[bytes, int, str, bytes]
 

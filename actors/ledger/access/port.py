@@ -9,36 +9,36 @@ from __future__ import annotations
 from typing import Protocol
 
 from actors.commands.accounts import Account
-from actors.compatibility import Crossing
+from actors.compatibility import WireStruct
 
 
-class BeginSession(Crossing, frozen=True, kw_only=True, tag=True):
+class BeginSession(WireStruct, frozen=True, kw_only=True, tag=True):
     """Starts a session. `hash` is the SHA-256 of its token."""
 
     hash: str
     user_id: str
 
 
-class UseSession(Crossing, frozen=True, kw_only=True, tag=True):
+class UseSession(WireStruct, frozen=True, kw_only=True, tag=True):
     """Records that the session is used now."""
 
     hash: str
 
 
-class EndSession(Crossing, frozen=True, kw_only=True, tag=True):
+class EndSession(WireStruct, frozen=True, kw_only=True, tag=True):
     """Ends a session."""
 
     hash: str
 
 
-class EndSessionsOf(Crossing, frozen=True, kw_only=True, tag=True):
+class EndSessionsOf(WireStruct, frozen=True, kw_only=True, tag=True):
     """Ends all sessions of a user, except the one with the hash `but`."""
 
     user_id: str
     but: str = ""
 
 
-class CountTries(Crossing, frozen=True, kw_only=True, tag=True):
+class CountTries(WireStruct, frozen=True, kw_only=True, tag=True):
     """Counts a sign-in attempt for each key. The answer is the milliseconds to wait before it may proceed (0: none).
 
     A key stands for an address or a user; its value is the number of attempts allowed per window of `domain.sessions`.
@@ -47,13 +47,13 @@ class CountTries(Crossing, frozen=True, kw_only=True, tag=True):
     limits: dict[str, int]
 
 
-class ForgiveTries(Crossing, frozen=True, kw_only=True, tag=True):
+class ForgiveTries(WireStruct, frozen=True, kw_only=True, tag=True):
     """Resets the attempts of a key after a successful sign-in."""
 
     key: str
 
 
-class UseApiKey(Crossing, frozen=True, kw_only=True, tag=True):
+class UseApiKey(WireStruct, frozen=True, kw_only=True, tag=True):
     """Records that the API key with this SHA-256 is used now."""
 
     hash: str
@@ -74,7 +74,7 @@ class AccessLedger(Protocol):
         ...
 
 
-class UserRow(Crossing, frozen=True, kw_only=True):
+class UserRow(WireStruct, frozen=True, kw_only=True):
     """A user's read model."""
 
     id: str
@@ -84,7 +84,7 @@ class UserRow(Crossing, frozen=True, kw_only=True):
     joined_at_ms: int
 
 
-class SessionRow(Crossing, frozen=True, kw_only=True):
+class SessionRow(WireStruct, frozen=True, kw_only=True):
     """A session of a user who may sign in. `domain.sessions` decides whether it has expired."""
 
     user: UserRow
@@ -92,7 +92,7 @@ class SessionRow(Crossing, frozen=True, kw_only=True):
     used_at_ms: int
 
 
-class ApiKeyRow(Crossing, frozen=True, kw_only=True):
+class ApiKeyRow(WireStruct, frozen=True, kw_only=True):
     """An API key of an account."""
 
     hash: str

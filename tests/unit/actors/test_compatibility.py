@@ -19,7 +19,7 @@ from actors.commands.intake import Batch, encode_batch, encode_entry, read_batch
 from actors.commands.loops import Loop
 from actors.commands.metrics import HistogramData, Snapshot
 from actors.commands.service import ClaimKey
-from actors.compatibility import Crossing, reader
+from actors.compatibility import WireStruct, tolerant_decoder
 from actors.ledger.access.port import BeginSession
 from actors.loops.location_registry import LocationChanges
 from actors.loops.orders import HostStatus, Order
@@ -131,7 +131,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
 def test_what_is_no_such_body_is_refused(body: bytes) -> None:
     """Tolerance ends where a known field is missing or wrong."""
     with pytest.raises(msgspec.MsgspecError):
-        reader(list[tuple[str, list[OfferedDelivery]]])(body)
+        tolerant_decoder(list[tuple[str, list[OfferedDelivery]]])(body)
 
 
 def test_every_struct_of_a_call_may_cross() -> None:
@@ -144,4 +144,4 @@ def test_every_struct_of_a_call_may_cross() -> None:
     ]
     assert structs
 
-    assert [each.__name__ for each in structs if not issubclass(each, Crossing)] == []
+    assert [each.__name__ for each in structs if not issubclass(each, WireStruct)] == []
