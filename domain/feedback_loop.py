@@ -193,9 +193,7 @@ class FeedbackLoop(EventSourced):
         """
         self._must_exist()
         check_settings(changes)
-        changed = self.settings.replaced(changes)
-        new = {name: value for name, value in changes.items() if getattr(changed, name) != getattr(self.settings, name)}
-        if new:
+        if new := self.settings.differences(self.settings.replaced(changes)):
             self.trigger_event(self.Changed, changes=json.dumps(new), at_ms=at_ms)
 
     def change_url(self, url: str, verification_token: str, at_ms: int) -> None:

@@ -87,13 +87,9 @@ class LoopSettings(EventFilter):
             "Encoding of a POST's body: `form` is application/x-www-form-urlencoded.",
         ),
     )
-    rate_limit: float | None = field(
-        default=None, metadata=_row(Rate("POSTs"), "Maximum number of POSTs per second; null for no limit.")
-    )
+    rate_limit: float | None = field(default=None, metadata=_row(Rate(), "Maximum number of POSTs per second."))
     max_concurrency: int = field(default=16, metadata=_row(Count(1, 1000), "Maximum number of POSTs at the same time."))
-    ordered: bool = field(
-        default=False, metadata=_row(Flag(), "Whether events are sent one after the other, in their order.")
-    )
+    ordered: bool = field(default=False, metadata=_row(Flag(), "Whether events are sent one at a time, in order."))
     signature: str = field(
         default=SignatureScheme.NONE.value,
         metadata=_row(
@@ -128,6 +124,10 @@ class LoopSettings(EventFilter):
         """A copy with new values for some settings, by name. Unknown names are ignored."""
         return replace(self, **_known(changes))
 
+    def differences(self, other: Self) -> dict[str, Any]:
+        """The values of `other` that differ, by name."""
+        return {name: getattr(other, name) for name in SETTINGS if getattr(other, name) != getattr(self, name)}
+
     def event_filter(self) -> EventFilter:
         """The part that decides which events the loop gets."""
         return EventFilter(**{row.name: getattr(self, row.name) for row in fields(EventFilter)})
@@ -149,6 +149,11 @@ class Setting(NamedTuple):
     default: Any
 
     @property
+    def is_offered(self) -> bool:
+        """Whether callers can choose between values in this version."""
+        return not isinstance(self.type, Choice) or len(self.type.offered) > 1
+
+    @property
     def pointer(self) -> str:
         """JSON pointer of the setting in the API."""
         return f"/filters/{self.name}" if self.is_filter else f"/{self.name}"
@@ -164,6 +169,14 @@ SETTINGS: Final[dict[str, Setting]] = {
     )
     for row in fields(LoopSettings)
 }
+
+
+def nested(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values by setting, in the structure and order of the API: `filters` is an object of its own."""
+    filters = {name: value for name, value in values.items() if SETTINGS[name].is_filter}
+    plain = {name: value for name, value in values.items() if name not in filters}
+    first = {name: plain[name] for name in ("triggers", "format") if name in plain}
+    return first | ({"filters": filters} if filters else {}) | plain
 
 
 def check_settings(values: Mapping[str, object]) -> None:

@@ -1,24 +1,20 @@
-"""Value types of a loop's settings: each checks values; the API, the command line and the form build on it."""
+"""Value types of a loop's settings.
+
+Each type checks values: `problems` yields everything that is wrong with a value, with a JSON pointer that starts with
+the setting's. The API, the command line and the dashboard's form know how to read and show every type.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isfinite
-from typing import Protocol
+from typing import TypeAlias
 
 from domain.validation import text_problem
 
 #: A JSON pointer, and what is wrong there.
 Problem = tuple[str, str]
-
-
-class SettingType(Protocol):
-    """The values that a setting may have."""
-
-    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
-        """Everything that is wrong with the value. `pointer` is the setting's."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +72,12 @@ class TextList:
 class Rate:
     """A number per second above 0, or None for no limit."""
 
-    #: What is counted, in the plural.
-    unit: str
-
     def problems(self, pointer: str, value: object) -> Iterator[Problem]:
         if value is None:
             return
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not (is_number and isfinite(value) and value > 0):  # type: ignore[arg-type, operator]
-            yield pointer, f"must be a number of {self.unit} a second above 0, or null for no limit"
+            yield pointer, "must be a number of POSTs a second above 0, or null for no limit"
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +115,9 @@ class Text:
     def problems(self, pointer: str, value: object) -> Iterator[Problem]:
         if problem := self.problem(value):
             yield pointer, problem
+
+
+SettingType: TypeAlias = Choice | ChoiceList | TextList | Rate | Count | Flag | Text
 
 
 def _name_problem(value: object, names: tuple[str, ...]) -> str | None:

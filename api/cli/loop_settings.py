@@ -1,4 +1,4 @@
-"""A feedback loop's settings as options of a command, when it is made and when it is changed."""
+"""Command-line options of a loop's settings, generated from the rows of `domain.loop_settings`."""
 
 from __future__ import annotations
 
@@ -7,58 +7,85 @@ import json
 from math import isfinite
 from typing import Any, Final
 
-from domain.values import Trigger
+from domain.loop_settings import SETTINGS, Setting, nested
+from domain.setting_types import Choice, ChoiceList, Count, Flag, Rate, Text, TextList
 
-_FILTERS: Final = {"tag": "tags", "database": "databases", "collection": "collections"}
-_PLAIN: Final = ("format", "max_concurrency", "ordered", "description")
+_OFFERED: Final = [setting for setting in SETTINGS.values() if setting.is_offered]
+#: Lifts a limit, as a number no caller can give.
+_NO_LIMIT: Final = 0.0
 
 
 def add_options(parser: argparse.ArgumentParser, *, is_new: bool) -> None:
-    """Adds an option for each setting. Of a new loop the triggers must be given, and defaults are told."""
-
-    def default(what: str) -> str:
-        return f"; default: {what}" if is_new else ""
-
-    parser.add_argument(
-        "--trigger",
-        action="append",
-        required=is_new,
-        metavar="NAME",
-        help=f"type of event wanted, several with commas; can be repeated: {', '.join(Trigger)}",
-    )
-    parser.add_argument("--format", choices=("form", "json"), help=f"how the POST's body is written{default('form')}")
-    parser.add_argument("--tag", action="append", metavar="TAG", help="only of messages with such a tag")
-    parser.add_argument("--database", action="append", metavar="NAME", help="only of messages with a profile in it")
-    parser.add_argument("--collection", action="append", metavar="NAME", help="only of subprofiles in it")
+    """Adds an option for each setting. For a new loop, some are required and the help shows defaults."""
     if not is_new:
-        parser.add_argument("--no-filters", action="store_true", help="of all messages; before filters that are given")
-    parser.add_argument("--rate-limit", type=rate, metavar="N", help=f"POSTs a second, or none{default('none')}")
-    parser.add_argument("--max-concurrency", type=int, metavar="N", help=f"POSTs at the same time{default('16')}")
-    parser.add_argument(
-        "--ordered",
-        action=argparse.BooleanOptionalAction,
-        help="send events one after the other, in their order; or (--no-ordered) several at a time",
-    )
-    parser.add_argument("--description", metavar="TEXT", help="for people")
+        parser.add_argument("--no-filters", action="store_true", help="remove all filters that are not given here")
+    for setting in _OFFERED:
+        _add_option(parser, setting, is_new=is_new)
+
+
+def _add_option(parser: argparse.ArgumentParser, setting: Setting, *, is_new: bool) -> None:
+    required = is_new and setting.is_required
+    about: dict[str, Any] = {"dest": setting.name, "required": required, "help": _help(setting, is_new=is_new)}
+    match setting.type:
+        case ChoiceList() | TextList():
+            about |= {"action": "append", "metavar": "NAME"}
+        case Choice(_, offered):
+            about["choices"] = offered
+        case Rate():
+            about |= {"type": rate, "metavar": "N"}
+        case Count():
+            about |= {"type": int, "metavar": "N"}
+        case Flag():
+            about["action"] = argparse.BooleanOptionalAction
+        case Text():
+            about["metavar"] = "TEXT"
+    parser.add_argument(_flag(setting), **about)
+
+
+def _flag(setting: Setting) -> str:
+    is_list = isinstance(setting.type, ChoiceList | TextList)
+    name = setting.name.removesuffix("s") if is_list else setting.name
+    return f"--{name.replace('_', '-')}"
+
+
+def _help(setting: Setting, *, is_new: bool) -> str:
+    text = setting.description[0].lower() + setting.description[1:].removesuffix(".")
+    match setting.type:
+        case ChoiceList(names):
+            text += f"; repeat it or use commas: {', '.join(names)}"
+        case TextList():
+            text += "; can be repeated"
+        case Rate():
+            text += ", or none"
+        case _:
+            pass
+    has_default = is_new and not (setting.is_required or setting.default in ((), "", False))
+    return f"{text}; default: {'none' if setting.default is None else setting.default}" if has_default else text
 
 
 def given(options: argparse.Namespace) -> dict[str, Any]:
-    """The settings that were given, as the API takes them."""
-    body = {name: getattr(options, name) for name in _PLAIN if getattr(options, name) is not None}
-    if options.trigger is not None:
-        body["triggers"] = [trigger for named in options.trigger for trigger in named.split(",")]
-    if options.rate_limit is not None:
-        body["rate_limit"] = options.rate_limit or None
-    filters = {of: getattr(options, name) for name, of in _FILTERS.items() if getattr(options, name) is not None}
+    """The settings that were given, as the API expects them."""
+    values = {setting.name: _value(setting, getattr(options, setting.name)) for setting in _OFFERED}
+    values = {name: value for name, value in values.items() if getattr(options, name) is not None}
     if getattr(options, "no_filters", False):
-        filters = {of: [] for of in _FILTERS.values()} | filters
-    return body | ({"filters": filters} if filters else {})
+        values = {name: [] for name, setting in SETTINGS.items() if setting.is_filter} | values
+    return nested(values)
+
+
+def _value(setting: Setting, option: Any) -> Any:
+    match setting.type:
+        case ChoiceList() if option is not None:
+            return [name for names in option for name in names.split(",")]
+        case Rate() if option == _NO_LIMIT:
+            return None
+        case _:
+            return option
 
 
 def rate(text: str) -> float:
-    """Reads a number above 0, or `none`, which is 0 here."""
+    """Reads a number above 0, or `none`."""
     if text == "none":
-        return 0.0
+        return _NO_LIMIT
     try:
         value = float(text)
     except ValueError:
@@ -69,7 +96,7 @@ def rate(text: str) -> float:
 
 
 def json_object(text: str) -> dict[str, Any]:
-    """Reads a JSON object. What Python takes beyond JSON, such as NaN, is none."""
+    """Reads a JSON object. Constants that only Python knows, such as NaN, are errors."""
     try:
         value = json.loads(text, parse_constant=_no_constant)
     except ValueError as exc:

@@ -54,6 +54,10 @@ class Form:
         items = [item.strip() for item in self.raw(name).replace(",", "\n").split("\n")]
         return [item for item in items if item]
 
+    def defaulted(self, defaults: Mapping[str, Sequence[str]]) -> Form:
+        """A copy in which missing fields have default values."""
+        return Form({**defaults, **self._fields})
+
     def digest(self) -> str:
         """The same for forms with the same fields, and for no others."""
         return sha256(json.dumps(sorted(self._fields.items())).encode()).hexdigest()

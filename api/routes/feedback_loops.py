@@ -9,7 +9,8 @@ from api.http.operation import Answer, Call, Operation, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Reply
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
-from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, NewLoop, sent_settings
+from api.schemas.loop_settings import sent_settings
+from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, NewLoop, SentLoop
 from api.schemas.views import loop_view
 from domain.loop_settings import LoopSettings
 
@@ -18,7 +19,7 @@ ITEM: Final = f"{COLLECTION}/{{id}}"
 TAG: Final = "Feedback loops"
 
 
-async def create_loop(call: Call[NewLoop, NoQuery]) -> Reply:
+async def create_loop(call: Call[SentLoop, NoQuery]) -> Reply:
     """Sets a loop up, unverified."""
     settings = LoopSettings.of(sent_settings(call.body))
     command = CreateLoop(account=call.account, url=call.body.url, settings=settings, seed=call.seed)
@@ -30,7 +31,8 @@ async def list_loops(call: Call[EmptyBody, PageQuery]) -> Reply:
     """One page of the account's loops."""
     query = ListLoops(account=call.account, limit=call.query.limit, cursor=call.query.cursor)
     page = await call.services.client.call(query)
-    return Reply.of(FeedbackLoopList(data=[loop_view(loop) for loop in page.data], next=page.next))
+    views = {"data": [loop_view(loop) for loop in page.data], "next": page.next}
+    return Reply.of(FeedbackLoopList.model_validate(views))
 
 
 async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
@@ -38,7 +40,7 @@ async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
     return Reply.of(loop_view(await call.services.client.call(GetLoop(account=call.account, loop_id=call.path["id"]))))
 
 
-async def change_loop(call: Call[LoopChange, NoQuery]) -> Reply:
+async def change_loop(call: Call[SentLoop, NoQuery]) -> Reply:
     """Changes what was sent and nothing else."""
     changes = sent_settings(call.body)
     if "url" in call.body.model_fields_set:

@@ -5,18 +5,39 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetCoreSchemaHandler,
+    WithJsonSchema,
+)
+from pydantic_core import CoreSchema, PydanticCustomError
+from pydantic_core.core_schema import literal_schema
+
+from domain.values import Trigger
 
 #: The default of a request's field that may be left out but not be null; never read, as only fields that were sent are.
 ABSENT: Final[Any] = None
 
-TriggerName = Literal[
-    "open", "click", "delivery", "bounce", "failure", "abuse", "unsubscribe", "create", "update", "delete"
-]
+
+@dataclass(frozen=True, slots=True)
+class OneOf:
+    """Restricts a text to some values, as `Literal` does, but with values from a table."""
+
+    values: tuple[str, ...]
+
+    def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
+        return literal_schema(list(self.values))
+
+
+TriggerName = Annotated[str, OneOf(tuple(trigger.value for trigger in Trigger))]
 
 
 def _tidy_schema(schema: dict[str, Any]) -> None:

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Final, Literal
+from types import GenericAlias
+from typing import Annotated, Any, Final, Literal, cast
 
-from pydantic import BeforeValidator, Field
-from pydantic_core import PydanticCustomError
+from pydantic import Field, create_model
 
-from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, Next, RequestModel, Time, TriggerName, rule
+from api.schemas.base import ABSENT, AnswerModel, Next, OneOf, RequestModel, Time, TriggerName, rule
+from api.schemas.loop_settings import ANSWER_FIELDS, CHANGE_FIELDS, NEW_LOOP_FIELDS
 from domain.errors import InvalidInput
-from domain.validation import MAX_NAME_CHARS, text_problem
-from domain.values import MAX_URL_CHARS, HandlerUrl
-
-MAX_FILTER_ITEMS: Final = 100
-MAX_CONCURRENCY: Final = 1000
-MAX_DESCRIPTION_CHARS: Final = 2000
-#: What this version can sign with, beside Standard Webhooks' own signature that every POST has.
-SUPPORTED_SIGNATURES: Final = ("none",)
+from domain.values import MAX_URL_CHARS, HandlerUrl, LoopState
 
 
 def _url_problem(text: str) -> str | None:
@@ -25,21 +19,6 @@ def _url_problem(text: str) -> str | None:
     except InvalidInput as exc:
         return exc.problems[0][1]
     return None
-
-
-def _repeat_problem(items: list[str]) -> str | None:
-    repeated = sorted({item for item in items if items.count(item) > 1})
-    return f"must not hold an item twice: {', '.join(repeated)}" if repeated else None
-
-
-def _supported_signature(value: Any) -> Any:
-    if value not in SUPPORTED_SIGNATURES:
-        problem = (
-            "must be none: this version supports no other value yet (cavage and rfc9421 are to come); "
-            "every POST carries Standard Webhooks' signature anyway"
-        )
-        raise PydanticCustomError("rule", "{problem}", {"problem": problem})
-    return value
 
 
 Url = Annotated[
@@ -52,87 +31,24 @@ Url = Annotated[
         json_schema_extra={"format": "uri"},
     ),
 ]
-Triggers = Annotated[
-    list[TriggerName],
-    rule(_repeat_problem),
-    Field(
-        min_length=1,
-        description="The types of events that are wanted.",
-        examples=[["open", "click"]],
-        json_schema_extra={"uniqueItems": True},
-    ),
-]
-Format = Annotated[
-    Literal["form", "json"],
-    Field(description="How a POST's body is written: `form` is application/x-www-form-urlencoded."),
-]
-RateLimit = Annotated[
-    float | None, Field(gt=0, allow_inf_nan=False, description="POSTs a second at most; null for no limit.")
-]
-Concurrency = Annotated[int, Field(ge=1, le=MAX_CONCURRENCY, description="POSTs at the same time at most.")]
-Ordered = Annotated[bool, Field(description="Whether events go out one after the other, in their order.")]
-Signature = Annotated[
-    Literal["none"],
-    BeforeValidator(_supported_signature),
-    Field(description="A further signature beside Standard Webhooks' own. This version supports `none` alone."),
-]
-Description = Annotated[
-    str,
-    rule(lambda text: text_problem(text, MAX_DESCRIPTION_CHARS, min_chars=0, lines=True)),
-    Field(max_length=MAX_DESCRIPTION_CHARS, description="For people; not interpreted."),
-]
-FilterItem = Annotated[
-    str,
-    rule(text_problem),
-    Field(min_length=1, max_length=MAX_NAME_CHARS, json_schema_extra={"pattern": NAME_PATTERN}),
-]
-FilterItems = Annotated[list[FilterItem], Field(max_length=MAX_FILTER_ITEMS)]
 
 
-class LoopFilters(RequestModel):
-    """Which events pass. An empty list lets all through; what is left out of a PATCH stays as it is."""
-
-    tags: FilterItems = Field(default=[], description="Events of messages with at least one of these tags.")
-    databases: FilterItems = Field(
-        default=[], description="Events of messages with a profile in one of these databases."
-    )
-    collections: FilterItems = Field(default=[], description="Events of subprofiles in one of these collections.")
-
-
-class NewLoop(RequestModel):
-    """A feedback loop to set up."""
+class SentLoop(RequestModel):
+    """A loop in a request: `NewLoop` and `LoopChange` add its settings."""
 
     url: Url
-    triggers: Triggers
-    format: Format = "form"
-    filters: LoopFilters = LoopFilters()
-    rate_limit: RateLimit = None
-    max_concurrency: Concurrency = 16
-    ordered: Ordered = False
-    signature: Signature = "none"
-    description: Description = ""
 
 
-class LoopChange(RequestModel):
-    """What is to change of a feedback loop; what is left out stays as it is."""
-
-    url: Url = ABSENT
-    triggers: Triggers = ABSENT
-    format: Format = ABSENT
-    filters: LoopFilters = ABSENT
-    rate_limit: RateLimit = ABSENT
-    max_concurrency: Concurrency = ABSENT
-    ordered: Ordered = ABSENT
-    signature: Signature = ABSENT
-    description: Description = ABSENT
-
-
-def sent_settings(body: NewLoop | LoopChange) -> dict[str, Any]:
-    """The settings that a request names, as `domain.loop_settings` names them; without the URL."""
-    sent: dict[str, Any] = body.model_dump(exclude_unset=True)
-    sent.pop("url", None)
-    filters: dict[str, Any] = sent.pop("filters", {})
-    return sent | filters
+NewLoop: Final[type[SentLoop]] = create_model(
+    "NewLoop", __base__=SentLoop, __doc__="A feedback loop to set up.", **NEW_LOOP_FIELDS
+)
+LoopChange: Final[type[SentLoop]] = create_model(
+    "LoopChange",
+    __base__=SentLoop,
+    __doc__="Changes to a feedback loop; everything that is left out stays as it is.",
+    url=(Url, ABSENT),
+    **CHANGE_FIELDS,
+)
 
 
 class Sample(RequestModel):
@@ -144,14 +60,6 @@ class Sample(RequestModel):
         description="Fields that take the place of the sample's own.",
         examples=[{"recipient": "j@example.com"}],
     )
-
-
-class Filters(AnswerModel):
-    """Which events pass; an empty list lets all through."""
-
-    tags: list[str]
-    databases: list[str]
-    collections: list[str]
 
 
 class DnsProof(AnswerModel):
@@ -184,40 +92,47 @@ class LoopHealth(AnswerModel):
     next_probe_at: Time | None = Field(description="When an open breaker lets the next delivery through.")
 
 
-class FeedbackLoop(AnswerModel):
-    """A subscription of a handler to events."""
+_STATE: Final = (
+    "Only an `active` loop gets POSTs. The events of a `paused` loop wait, and so do those of a loop whose `url` was "
+    "changed, until it is verified. A `disabled` loop keeps its backlog and gets no new events until it is resumed."
+)
+FeedbackLoop: Final[type[AnswerModel]] = create_model(
+    "FeedbackLoop",
+    __base__=AnswerModel,
+    __doc__="A handler's subscription to events.",
+    **{
+        "id": (Annotated[str, Field(examples=["fl_0190f0c0a0b07c0d8e0f102030405060"])], ...),
+        "url": (str, ...),
+        "triggers": ANSWER_FIELDS["triggers"],
+        "state": (Annotated[str, OneOf(tuple(state.value for state in LoopState)), Field(description=_STATE)], ...),
+        "disabled_reason": (
+            Annotated[str | None, Field(description="Why the service stopped sending to the handler.")],
+            ...,
+        ),
+    }
+    | ANSWER_FIELDS
+    | {
+        "created_at": (Time, ...),
+        "verified_at": (Time | None, ...),
+        "health": (LoopHealth, ...),
+        "verification": (Verification, ...),
+        "secret": (
+            Annotated[
+                str,
+                Field(description="Signing secret (Standard Webhooks); only after the loop's creation or a rotation."),
+            ],
+            ABSENT,
+        ),
+    },
+)
 
-    id: str = Field(examples=["fl_0190f0c0a0b07c0d8e0f102030405060"])
-    url: str
-    triggers: list[TriggerName]
-    state: Literal["unverified", "active", "paused", "disabled"] = Field(
-        description="Only an `active` loop's handler is POSTed to. A `paused` one's events wait, and so do those of "
-        "one whose `url` was changed, until it is verified. A `disabled` one keeps its backlog and is owed nothing "
-        "new until it is resumed."
-    )
-    disabled_reason: str | None = Field(description="Why the service gave up on the handler.")
-    format: Format
-    filters: Filters
-    rate_limit: float | None
-    max_concurrency: int
-    ordered: bool
-    signature: Literal["none", "cavage", "rfc9421"]
-    description: str
-    created_at: Time
-    verified_at: Time | None
-    health: LoopHealth
-    verification: Verification
-    secret: str = Field(
-        default=ABSENT,
-        description="The signing secret (Standard Webhooks); only when the loop was created or its secret rotated.",
-    )
 
-
-class FeedbackLoopList(AnswerModel):
-    """Feedback loops, oldest first."""
-
-    data: list[FeedbackLoop]
-    next: Next
+FeedbackLoopList: Final[type[AnswerModel]] = create_model(
+    "FeedbackLoopList",
+    __base__=AnswerModel,
+    __doc__="Feedback loops, oldest first.",
+    **cast(dict[str, Any], {"data": (GenericAlias(list, FeedbackLoop), ...), "next": (Next, ...)}),
+)
 
 
 class LoopSecret(AnswerModel):

@@ -11,7 +11,8 @@ from actors.commands.events import EventView
 from actors.commands.loops import Health, Loop, SampleResult
 from actors.commands.messages import MessageView, Profile
 from api.schemas import deliveries, loops, messages
-from api.schemas.base import time_text
+from api.schemas.base import AnswerModel, time_text
+from api.schemas.loop_settings import shown_settings
 from api.tracking.urls import TrackingUrls
 from domain import verification
 
@@ -20,32 +21,22 @@ def _time_or_none(unix_ms: int | None) -> str | None:
     return None if unix_ms is None else time_text(unix_ms)
 
 
-def loop_view(loop: Loop) -> loops.FeedbackLoop:
-    """A loop with its verification block; with its secret only where it was made just now."""
-    settings = loop.settings
+def loop_view(loop: Loop) -> AnswerModel:
+    """A loop with its verification block; with its secret only if that was created just now."""
+    settings = shown_settings(loop.settings)
     fields: dict[str, Any] = {
         "id": loop.id,
         "url": loop.url,
-        "triggers": list(settings.triggers),
         "state": loop.state,
         "disabled_reason": loop.disabled_reason,
-        "format": settings.format,
-        "filters": loops.Filters(
-            tags=list(settings.tags), databases=list(settings.databases), collections=list(settings.collections)
-        ),
-        "rate_limit": settings.rate_limit,
-        "max_concurrency": settings.max_concurrency,
-        "ordered": settings.ordered,
-        "signature": settings.signature,
-        "description": settings.description,
         "created_at": time_text(loop.created_at_ms),
         "verified_at": _time_or_none(loop.verified_at_ms),
         "health": _health(loop.health),
-        "verification": _verification(loop.url, loop.verification_token),
+        "verification": verification_view(loop),
     }
     if loop.secret is not None:
         fields["secret"] = loop.secret
-    return loops.FeedbackLoop(**fields)
+    return loops.FeedbackLoop(**settings, **fields)
 
 
 def _health(health: Health) -> loops.LoopHealth:
@@ -60,7 +51,9 @@ def _health(health: Health) -> loops.LoopHealth:
     )
 
 
-def _verification(url: str, token: str) -> loops.Verification:
+def verification_view(loop: Loop) -> loops.Verification:
+    """The ways to verify the loop's URL."""
+    url, token = loop.url, loop.verification_token
     name = verification.dns_name(url)
     return loops.Verification(
         file_name=verification.file_name(token),

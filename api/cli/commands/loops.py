@@ -13,6 +13,7 @@ from api.cli import loop_settings
 from api.cli.api_client import Refused, Service, path
 from api.cli.command_group import FAILED, MISUSED, OK, Group, limit
 from api.cli.console import Screen, local_time, state
+from domain.loop_settings import SETTINGS
 from domain.values import Trigger
 
 LOOPS: Final = "/v1/feedback-loops"
@@ -50,8 +51,6 @@ def _show(screen: Screen, loop: Mapping[str, Any]) -> None:
     if screen.is_json:
         screen.json(loop)
         return
-    filters = {f"only {name}": items for name, items in loop["filters"].items() if items}
-    settings = ("format", "rate_limit", "max_concurrency", "ordered", "description")
     screen.facts(
         {
             "id": loop["id"],
@@ -59,9 +58,7 @@ def _show(screen: Screen, loop: Mapping[str, Any]) -> None:
             "state": Text.assemble(state(loop["state"]), f" ({loop['disabled_reason']})")
             if loop["disabled_reason"]
             else state(loop["state"]),
-            "triggers": loop["triggers"],
-            **filters,
-            **{name.replace("_", " "): loop[name] for name in settings},
+            **_settings(loop),
             "created": local_time(loop["created_at"]),
             "verified": local_time(loop["verified_at"]),
             "handler": health_text(loop["health"]),
@@ -73,6 +70,13 @@ def _show(screen: Screen, loop: Mapping[str, Any]) -> None:
     )
     if loop["state"] == "unverified":
         _how_to_verify(screen, loop)
+
+
+def _settings(loop: Mapping[str, Any]) -> dict[str, Any]:
+    """The loop's settings, without filters that are not set."""
+    filters = {f"only {name}": items for name, items in loop["filters"].items() if items}
+    offered = (name for name, setting in SETTINGS.items() if setting.is_offered and not setting.is_filter)
+    return {name.replace("_", " "): loop[name] for name in offered} | filters
 
 
 def _how_to_verify(screen: Screen, loop: Mapping[str, Any]) -> None:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from actors.commands.loops import ChangeLoop, CreateLoop, GetLoop, Loop
 from actors.delivery.sample_events import sample_fields
 from api.dashboard import labels
 from api.dashboard.forms import Form
 from api.dashboard.request import ROOT, Page, Visit, see_other
+from api.dashboard.setting_fields import form_of, setting_in
 from api.http.response import Reply
 from api.http.validation import checked
-from api.schemas.loops import NewLoop, sent_settings
+from api.schemas.loop_settings import sent_settings
+from api.schemas.loops import NewLoop, SentLoop
 from domain.errors import InvalidInput
-from domain.loop_settings import SETTINGS, LoopSettings
+from domain.loop_settings import SETTINGS, LoopSettings, nested
 from domain.payload import CONTENT_TYPES, encode_form, encode_json
 from domain.values import Trigger
 
@@ -48,31 +50,14 @@ async def sample(visit: Visit) -> Reply:
     return visit.html("_sample.html", sample=_sample(visit.query))
 
 
-def _settings(form: Form) -> NewLoop:
-    """What the form says, checked as the API checks it.
+def _sent_loop(form: Form) -> SentLoop:
+    """The loop in the form, checked as the API checks it.
 
     Raises:
         InvalidInput: with every field that is wrong.
     """
-    given: dict[str, Any] = {
-        "url": form.text("url"),
-        "triggers": form.texts("triggers"),
-        "format": form.text("format") or "form",
-        "filters": {name: form.lines(name) for name in ("tags", "databases", "collections")},
-        "rate_limit": _number(form.text("rate_limit"), float),
-        "max_concurrency": _number(form.text("max_concurrency") or "16", int),
-        "ordered": "ordered" in form,
-        "description": form.text("description"),
-    }
-    return checked(NewLoop, given)
-
-
-def _number(text: str, kind: type[int | float]) -> Any:
-    """The number, None for nothing, or the text itself, which the check then refuses."""
-    try:
-        return kind(text) if text else None
-    except ValueError:
-        return text
+    settings = {name: setting_in(form, setting) for name, setting in SETTINGS.items() if setting.is_offered}
+    return checked(NewLoop, {"url": form.text("url")} | nested(settings))
 
 
 def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: Loop | None = None) -> Reply:
@@ -93,10 +78,9 @@ def _seed(form: Form) -> str | None:
 
 async def new_loop_page(visit: Visit) -> Reply:
     """The empty form; with a query, filled in by it."""
-    form = visit.query
-    if "triggers" not in form and "url" not in form:
-        form = Form({"triggers": ["open", "click"], "max_concurrency": ["16"]})
-    return _form_page(visit, form)
+    is_filled_in = "triggers" in visit.query or "url" in visit.query
+    defaults = LoopSettings(triggers=() if is_filled_in else ("open", "click"))
+    return _form_page(visit, visit.query.defaulted(form_of(defaults)))
 
 
 async def create_loop(visit: Visit) -> Reply:
@@ -104,13 +88,9 @@ async def create_loop(visit: Visit) -> Reply:
     if "show" in visit.form:  # without JavaScript, the button beside the sample
         return _form_page(visit, visit.form)
     try:
-        settings = _settings(visit.form)
-        command = CreateLoop(
-            account=visit.account,
-            url=settings.url,
-            settings=LoopSettings.of(sent_settings(settings)),
-            seed=_seed(visit.form),
-        )
+        sent = _sent_loop(visit.form)
+        settings = LoopSettings.of(sent_settings(sent))
+        command = CreateLoop(account=visit.account, url=sent.url, settings=settings, seed=_seed(visit.form))
         loop = await visit.call(command)
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems)
@@ -118,19 +98,7 @@ async def create_loop(visit: Visit) -> Reply:
 
 
 def _filled(loop: Loop) -> Form:
-    settings = loop.settings
-    fields = {
-        "url": [loop.url],
-        "triggers": list(settings.triggers),
-        "format": [settings.format],
-        "tags": ["\n".join(settings.tags)],
-        "databases": ["\n".join(settings.databases)],
-        "collections": ["\n".join(settings.collections)],
-        "rate_limit": ["" if settings.rate_limit is None else f"{settings.rate_limit:g}"],
-        "max_concurrency": [str(settings.max_concurrency)],
-        "description": [settings.description],
-    }
-    return Form(fields | ({"ordered": ["on"]} if settings.ordered else {}))
+    return Form({"url": [loop.url]} | form_of(loop.settings))
 
 
 async def edit_page(visit: Visit) -> Reply:
@@ -145,11 +113,10 @@ async def edit(visit: Visit) -> Reply:
     if "show" in visit.form:
         return _form_page(visit, visit.form, loop=loop)
     try:
-        settings = _settings(visit.form)
-        wanted = loop.settings.replaced(sent_settings(settings))
-        changes = {row: getattr(wanted, row) for row in SETTINGS if getattr(wanted, row) != getattr(loop.settings, row)}
-        if settings.url != loop.url:
-            changes["url"] = settings.url
+        sent = _sent_loop(visit.form)
+        changes = loop.settings.differences(loop.settings.replaced(sent_settings(sent)))
+        if sent.url != loop.url:
+            changes["url"] = sent.url
         changed = await visit.call(ChangeLoop(account=visit.account, loop_id=loop.id, changes=changes))
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems, loop)

@@ -7,13 +7,13 @@ from typing import Final
 from actors.commands.loops import Finding, GetLoop, Loop, VerifyLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
-from api.schemas.views import loop_view
+from api.schemas.views import verification_view
 from domain import verification
 
 
 async def _page(visit: Visit, loop: Loop, findings: list[Finding] | None = None) -> Reply:
     template = "_proof.html" if visit.is_fragment else "verify.html"
-    proof = loop_view(loop).verification
+    proof = verification_view(loop)
     status = 422 if findings is not None and not visit.is_fragment else 200
     return visit.html(template, status, loop=loop, proof=proof, findings=findings, done=visit.query.text("done"))
 
