@@ -56,6 +56,10 @@ class DeliveryState(IntEnum):
     DEAD = 2
 
 
+#: The largest integer of SQLite and PostgreSQL.
+_MAX_NUMBER: Final = 2**63 - 1
+
+
 def id_text(prefix: str, value: UUID | bytes) -> str:
     """An identifier as the outside sees it: `fl_0190…` (prefix, underscore, 32 hex digits)."""
     return f"{prefix}_{value.hex() if isinstance(value, bytes) else value.hex}"
@@ -65,6 +69,13 @@ def id_uuid(prefix: str, text: str) -> UUID | None:
     """The UUID behind `id_text`, or None when `text` is not such an identifier."""
     match = re.fullmatch(rf"{prefix}_([0-9a-f]{{32}})", text)
     return UUID(hex=match[1]) if match else None
+
+
+def id_number(prefix: str, text: str) -> int | None:
+    """The number in an identifier such as `dlv_12`, or None when `text` is not such an identifier."""
+    match = re.fullmatch(rf"{prefix}_([1-9][0-9]{{0,18}})", text)
+    number = int(match[1]) if match else 0
+    return number if 0 < number <= _MAX_NUMBER else None
 
 
 def event_time_ms(event_id: bytes) -> int:

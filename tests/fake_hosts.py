@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, cast
 
 from actors.adapters.clock import SystemClock
+from actors.commands.command import Command
 from actors.ledger.port import LedgerReader
 from actors.loops.loop_host import LoopHost
 from actors.loops.orders import HostStatus, Order
@@ -91,7 +92,7 @@ class CountedRuntime:
     def nudge(self) -> None:
         self.nudges += 1
 
-    async def secret(self) -> str:
+    async def handle(self, _command: Command[Any]) -> Any:
         return f"the secret of {self.loop_id}"
 
 

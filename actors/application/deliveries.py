@@ -6,9 +6,10 @@ Lists come from the ledger's read models. Only the process that runs the loop ch
 from __future__ import annotations
 
 import asyncio
-import re
 from typing import Final
 from uuid import UUID
+
+from msgspec.structs import replace
 
 from actors.application.context import Context
 from actors.application.events import find_event
@@ -38,13 +39,10 @@ from domain.aggregate import EventSourced
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events, event_mapper
-from domain.values import id_uuid
+from domain.values import id_number, id_uuid
 
 #: Deliveries that a replay can select.
 WHICH: Final = ("dead", "all")
-_NUMBER: Final = re.compile(r"[1-9][0-9]{0,18}")
-#: The largest integer of SQLite.
-_MAX_NUMBER: Final = 2**63 - 1
 
 
 class DeliveryService:
@@ -79,8 +77,8 @@ class DeliveryService:
     @handlers.add(RetryDelivery)
     async def retry_delivery(self, command: RetryDelivery) -> DeliveryView:
         """Makes a delivery due now. The result is pending, or further already."""
-        loop_id, delivery = await self._find_with_loop(command)
-        await self._loops.ask(loop_id, "retry_delivery", _number("dlv", delivery.id))
+        loop_id, _ = await self._find_with_loop(command)
+        await self._loops.call(loop_id, command)
         return (await self._find(command))[1]
 
     async def _find_with_loop(self, command: GetLoopDelivery | GetPost | RetryDelivery) -> tuple[str, DeliveryView]:
@@ -93,7 +91,7 @@ class DeliveryService:
 
     async def _find(self, command: GetDelivery | GetLoopDelivery | GetPost | RetryDelivery) -> tuple[int, DeliveryView]:
         """The number of the delivery's loop, and the delivery."""
-        number = _number("dlv", command.delivery_id)
+        number = id_number("dlv", command.delivery_id)
         found = None if number is None else await asyncio.to_thread(self._reader.delivery, command.account.no, number)
         if found is None:
             raise _no_delivery(command.delivery_id)
@@ -149,8 +147,7 @@ class DeliveryService:
         until_ms = self._clock.now_ms() if command.until_ms is None else time_ms(command.until_ms)
         if since_ms >= until_ms:
             raise _invalid("/since", "must be before now" if command.until_ms is None else "must be before `until`")
-        replay: Replay = await self._loops.ask(row.id, "replay", command.which, since_ms, until_ms)
-        return replay
+        return await self._loops.call(row.id, replace(command, since_ms=since_ms, until_ms=until_ms))
 
     @handlers.add(ListReplays)
     async def list_replays(self, command: ListReplays) -> ReplayPage:
@@ -158,9 +155,12 @@ class DeliveryService:
         return await asyncio.to_thread(self._reader.list_replays, row.no, command.limit, command.cursor)
 
     @handlers.add(GetReplay)
-    async def get_replay(self, command: GetReplay | CancelReplay) -> Replay:
+    async def get_replay(self, command: GetReplay) -> Replay:
+        return await self._find_replay(command)
+
+    async def _find_replay(self, command: GetReplay | CancelReplay) -> Replay:
         row = await owned_loop(self._reader, command.account, command.loop_id)
-        number = _number("rpl", command.replay_id)
+        number = id_number("rpl", command.replay_id)
         found = None if number is None else await asyncio.to_thread(self._reader.replay, row.no, number)
         if found is None:
             raise NotFound(f"there is no replay {command.replay_id} of feedback loop {command.loop_id}")
@@ -168,17 +168,8 @@ class DeliveryService:
 
     @handlers.add(CancelReplay)
     async def cancel_replay(self, command: CancelReplay) -> Replay:
-        found = await self.get_replay(command)
-        cancelled: Replay = await self._loops.ask(command.loop_id, "cancel_replay", _number("rpl", found.id))
-        return cancelled
-
-
-def _number(prefix: str, text: str) -> int | None:
-    """The number in an id such as `dlv_12`, or None if the text is not such an id."""
-    digits = text.removeprefix(f"{prefix}_")
-    if digits == text or not _NUMBER.fullmatch(digits) or int(digits) > _MAX_NUMBER:
-        return None
-    return int(digits)
+        await self._find_replay(command)
+        return await self._loops.call(command.loop_id, command)
 
 
 def _no_delivery(delivery_id: str) -> NotFound:

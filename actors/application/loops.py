@@ -6,12 +6,13 @@ Only that process changes a loop. Lists come from the ledger's read models.
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID, uuid4, uuid5
 
 from actors.application.context import Context
 from actors.application.repository import AggregateRepository
 from actors.commands.accounts import Account
+from actors.commands.command import Command
 from actors.commands.handlers import HandlerTable
 from actors.commands.loops import (
     ChangeLoop,
@@ -28,7 +29,6 @@ from actors.commands.loops import (
     RotateSecret,
     SampleResult,
     SendSample,
-    VerificationReport,
     VerifyLoop,
 )
 from actors.ledger.port import LedgerReader, LoopRow
@@ -38,6 +38,11 @@ from domain.feedback_loop import FeedbackLoop
 from domain.signing import loop_secret, secret_text
 from domain.values import id_text
 
+R = TypeVar("R")
+
+#: Commands for the process that runs the loop.
+LoopCommand = ChangeLoop | DeleteLoop | GetSecret | PauseLoop | ResumeLoop | RotateSecret | SendSample | VerifyLoop
+
 #: Loops per page when all loops of an account are read.
 _PAGE: Final = 200
 
@@ -45,8 +50,8 @@ _PAGE: Final = 200
 class LoopClient(Protocol):
     """Access to the processes that run the loops."""
 
-    async def ask(self, loop_id: str, method: str, *args: Any) -> Any:
-        """Calls a method of the loop. Starts the loop's process if necessary."""
+    async def call(self, loop_id: str, command: Command[R]) -> R:
+        """Has the loop's process handle the command. Starts the process if necessary."""
         ...
 
     async def begin(self, loop_id: str) -> None:
@@ -118,51 +123,20 @@ class LoopService:
     async def get_loop(self, command: GetLoop) -> Loop:
         return _view(await owned_loop(self._reader, command.account, command.loop_id))
 
-    @handlers.add(ChangeLoop)
-    async def change_loop(self, command: ChangeLoop) -> Loop:
-        loop: Loop = await self._call_loop(command.account, command.loop_id, "change", command.changes)
-        return loop
+    @handlers.add(ChangeLoop, GetSecret, PauseLoop, ResumeLoop, RotateSecret, SendSample, VerifyLoop)
+    async def forward(self, command: LoopCommand) -> Any:
+        """Has the loop's process handle the command.
 
-    @handlers.add(VerifyLoop)
-    async def verify_loop(self, command: VerifyLoop) -> VerificationReport:
-        report: VerificationReport = await self._call_loop(command.account, command.loop_id, "verify")
-        return report
-
-    @handlers.add(PauseLoop)
-    async def pause_loop(self, command: PauseLoop) -> Loop:
-        loop: Loop = await self._call_loop(command.account, command.loop_id, "pause")
-        return loop
-
-    @handlers.add(ResumeLoop)
-    async def resume_loop(self, command: ResumeLoop) -> Loop:
-        loop: Loop = await self._call_loop(command.account, command.loop_id, "resume")
-        return loop
-
-    @handlers.add(RotateSecret)
-    async def rotate_secret(self, command: RotateSecret) -> Loop:
-        loop: Loop = await self._call_loop(command.account, command.loop_id, "rotate_secret")
-        return loop
-
-    @handlers.add(GetSecret)
-    async def get_secret(self, command: GetSecret) -> str:
-        secret: str = await self._call_loop(command.account, command.loop_id, "secret")
-        return secret
-
-    @handlers.add(SendSample)
-    async def send_sample(self, command: SendSample) -> SampleResult:
-        result: SampleResult = await self._call_loop(
-            command.account, command.loop_id, "send_sample", command.type, command.data
-        )
-        return result
+        Raises:
+            NotFound: the account has no such loop.
+        """
+        await owned_loop(self._reader, command.account, command.loop_id)
+        return await self._loops.call(command.loop_id, command)
 
     @handlers.add(DeleteLoop)
     async def delete_loop(self, command: DeleteLoop) -> None:
-        await self._call_loop(command.account, command.loop_id, "delete")
+        await self.forward(command)
         await self._loops.release(command.loop_id)
-
-    async def _call_loop(self, account: Account, loop_id: str, method: str, *args: Any) -> Any:
-        await owned_loop(self._reader, account, loop_id)
-        return await self._loops.ask(loop_id, method, *args)
 
     @handlers.add(CheckLoops)
     async def check_loops(self, command: CheckLoops) -> list[SampleResult]:
@@ -174,14 +148,14 @@ class LoopService:
             active += [loop for loop in page.data if loop.state == "active"]
             if (cursor := page.next) is None:
                 break
-        return list(await asyncio.gather(*map(self._check_one, active)))
+        return list(await asyncio.gather(*(self._check_one(command.account, loop) for loop in active)))
 
-    async def _check_one(self, loop: Loop) -> SampleResult:
+    async def _check_one(self, account: Account, loop: Loop) -> SampleResult:
+        sample = SendSample(account=account, loop_id=loop.id, type=loop.settings.triggers[0])
         try:
-            result: SampleResult = await self._loops.ask(loop.id, "send_sample", loop.settings.triggers[0], {})
+            return await self._loops.call(loop.id, sample)
         except FeedbackLoopsError as exc:  # one failing loop must not hide the results of the others
             return SampleResult(loop_id=loop.id, status=None, duration_ms=0, response_excerpt="", error=str(exc))
-        return result
 
 
 async def owned_loop(reader: LedgerReader, account: Account, loop_id: str) -> LoopRow:

@@ -23,17 +23,18 @@ class HandlerTable:
     def __init__(self) -> None:
         self._methods: dict[type[Command[Any]], Callable[[Any, Any], Awaitable[Any]]] = {}
 
-    def add(self, command: type[Command[Any]]) -> Callable[[F], F]:
-        """Registers the decorated method as the handler of a command.
+    def add(self, *commands: type[Command[Any]]) -> Callable[[F], F]:
+        """Registers the decorated method as the handler of the commands.
 
         Raises:
-            ValueError: the command has a handler already.
+            ValueError: a command has a handler already.
         """
 
         def register(method: F) -> F:
-            if command in self._methods:
-                raise ValueError(f"{command.__name__} has a handler already")
-            self._methods[command] = method
+            for command in commands:
+                if command in self._methods:
+                    raise ValueError(f"{command.__name__} has a handler already")
+                self._methods[command] = method
             return method
 
         return register
@@ -42,6 +43,16 @@ class HandlerTable:
     def methods(self) -> dict[type[Command[Any]], Callable[[Any, Any], Awaitable[Any]]]:
         """The methods, by the type of the command."""
         return dict(self._methods)
+
+    async def dispatch(self, owner: object, command: Command[Any]) -> Any:
+        """Has `owner`, an object of the class, handle the command, and returns the answer.
+
+        Raises:
+            TypeError: the class has no handler for the command.
+        """
+        if (method := self._methods.get(type(command))) is None:
+            raise TypeError(f"{type(owner).__name__} has no handler for {type(command).__name__}")
+        return await method(owner, command)
 
     def bound_to(self, owner: object) -> Handlers:
         """The handlers of `owner`, an object of the class."""

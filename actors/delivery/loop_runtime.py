@@ -6,12 +6,27 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
-from actors.commands.deliveries import Replay
-from actors.commands.loops import Health, Loop, SampleResult, VerificationReport
+from actors.commands.command import Command
+from actors.commands.deliveries import CancelReplay, Replay, RetryDelivery, StartReplay
+from actors.commands.handlers import HandlerTable
+from actors.commands.loops import (
+    ChangeLoop,
+    DeleteLoop,
+    GetSecret,
+    Health,
+    Loop,
+    PauseLoop,
+    ResumeLoop,
+    RotateSecret,
+    SampleResult,
+    SendSample,
+    VerificationReport,
+    VerifyLoop,
+)
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
 from actors.delivery.loop_repository import LoopRepository, retry_until_available
@@ -24,7 +39,9 @@ from domain.delivery import LaneHealth, OfferedDelivery
 from domain.errors import Conflict, DomainError, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.signing import loop_secret, secret_text
-from domain.values import LoopState
+from domain.values import LoopState, id_number
+
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +53,8 @@ class LoopRuntime:
     active loop gets POSTs (I6), and none while the loop's state is unknown. The outbox is read when the loop starts,
     when something falls due, and on `nudge`. Many loops may share a process and its services.
     """
+
+    handlers = HandlerTable()
 
     def __init__(
         self,
@@ -94,7 +113,13 @@ class LoopRuntime:
         if self._delivery is not None:
             self._delivery.lane.nudge()
 
-    async def verify(self) -> VerificationReport:
+    async def handle(self, command: Command[R]) -> R:
+        """Handles a command of this loop, and returns its answer (None for `RetryDelivery`)."""
+        answer: R = await self.handlers.dispatch(self, command)
+        return answer
+
+    @handlers.add(VerifyLoop)
+    async def verify(self, _command: VerifyLoop) -> VerificationReport:
         """Searches for the proof, and records the result. Raises Conflict when the URL is changed meanwhile."""
         target = await self._repository.change(_existing)
         search = await search_for_proof(self._proof_fetcher, target.url, target.verification_token)
@@ -114,11 +139,13 @@ class LoopRuntime:
             view = self._forgiven(view)
         return VerificationReport(verified=search.location is not None, loop=view, findings=search.findings)
 
-    async def pause(self) -> Loop:
+    @handlers.add(PauseLoop)
+    async def pause(self, _command: PauseLoop) -> Loop:
         """Stops delivery. Raises Conflict when the loop is not active."""
         return await self._change(lambda loop: loop.pause(self._clock.now_ms()))
 
-    async def resume(self) -> Loop:
+    @handlers.add(ResumeLoop)
+    async def resume(self, _command: ResumeLoop) -> Loop:
         """Restarts delivery with a closed breaker. Raises Conflict when the loop is neither paused nor disabled."""
         return self._forgiven(await self._change(lambda loop: loop.resume(self._clock.now_ms())))
 
@@ -126,11 +153,13 @@ class LoopRuntime:
         """Gives up on the handler. Raises Conflict when the loop is neither active nor paused."""
         return await self._change(lambda loop: loop.disable(reason, self._clock.now_ms()))
 
-    async def change(self, changes: dict[str, Any]) -> Loop:
+    @handlers.add(ChangeLoop)
+    async def change(self, command: ChangeLoop) -> Loop:
         """Changes settings, all or none; a new `url` makes the loop unverified.
 
         Raises InvalidInput with every invalid setting, or for an address that is not allowed (/url).
         """
+        changes = command.changes
         settings = {name: value for name, value in changes.items() if name != "url"}
         url = changes.get("url")
         if "url" in changes:
@@ -145,7 +174,8 @@ class LoopRuntime:
 
         return await self._change(apply)
 
-    async def rotate_secret(self) -> Loop:
+    @handlers.add(RotateSecret)
+    async def rotate_secret(self, _command: RotateSecret) -> Loop:
         """Creates a new secret, which the returned loop contains; the former one also signs for 24 h."""
 
         def rotate(loop: FeedbackLoop) -> Loop:
@@ -154,25 +184,32 @@ class LoopRuntime:
 
         return await self._repository.change(rotate)
 
-    async def secret(self) -> str:
+    @handlers.add(GetSecret)
+    async def secret(self, _command: GetSecret) -> str:
         """The current secret, `whsec_…`."""
         return self._secret_text(await self._repository.change(_existing))
 
-    async def delete(self) -> None:
+    @handlers.add(DeleteLoop)
+    async def delete(self, _command: DeleteLoop) -> None:
         """Ends the loop. Attempts in flight finish; nothing else is delivered."""
         await self._change(lambda loop: loop.delete(self._clock.now_ms()))
 
-    async def replay(self, which: str, since_ms: int, until_ms: int) -> Replay:
-        """Repeats deliveries (`which`: `dead` or `all`) in the background. Raises Conflict during another replay."""
+    @handlers.add(StartReplay)
+    async def replay(self, command: StartReplay) -> Replay:
+        """Repeats deliveries in the background. Raises Conflict during another replay."""
         await self._repository.change(_existing)
-        return Replay.of(await self._started.replay(which, since_ms, until_ms))
+        until_ms = self._clock.now_ms() if command.until_ms is None else command.until_ms
+        return Replay.of(await self._started.replay(command.which, command.since_ms, until_ms))
 
-    async def cancel_replay(self, replay_id: int) -> Replay:
+    @handlers.add(CancelReplay)
+    async def cancel_replay(self, command: CancelReplay) -> Replay:
         """Ends a replay; deliveries that it made due already are still delivered. A finished one stays as it is."""
-        return Replay.of(await self._services.ledger.cancel_replay(replay_id))
+        return Replay.of(await self._services.ledger.cancel_replay(_number("rpl", command.replay_id)))
 
-    async def retry_delivery(self, delivery_id: int) -> None:
+    @handlers.add(RetryDelivery)
+    async def retry_delivery(self, command: RetryDelivery) -> None:
         """Attempts a delivery now and restarts its retry schedule. Raises Conflict when that is not possible."""
+        delivery_id = _number("dlv", command.delivery_id)
         loop = await self._repository.change(_existing)
         if not loop.may_receive:
             raise Conflict(f"The loop is {loop.state}. Deliveries can be retried only while it is active.")
@@ -180,7 +217,8 @@ class LoopRuntime:
             raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
         await self._started.retry(delivery_id)
 
-    async def send_sample(self, type: str, data: dict[str, Any]) -> SampleResult:  # noqa: A002  the contract's name
+    @handlers.add(SendSample)
+    async def send_sample(self, command: SendSample) -> SampleResult:
         """POSTs one sample event now and records nothing. `data` replaces the sample's fields.
 
         This also works for paused and disabled loops, so that a handler can be tested before its backlog is delivered.
@@ -190,7 +228,7 @@ class LoopRuntime:
         loop = await self._repository.change(_existing)
         if loop.state is LoopState.UNVERIFIED:
             raise Conflict("Only a verified loop can get samples. Verify it first.")
-        result = await post_sample(self._lane_config(loop), self._services, type, data)
+        result = await post_sample(self._lane_config(loop), self._services, command.type, command.data)
         if result.status is not None and 200 <= result.status < 300:
             self._started.lane.probe_now()  # the handler answers again, so the backlog need not wait
         return result
@@ -241,6 +279,13 @@ class LoopRuntime:
     def _view(self, loop: FeedbackLoop, secret: str | None = None) -> Loop:
         health = LaneHealth() if self._delivery is None else self._delivery.lane.health
         return Loop.of(self._loop_id, loop, health, secret)
+
+
+def _number(prefix: str, text: str) -> int:
+    number = id_number(prefix, text)
+    if number is None:
+        raise NotFound(f"there is no {text}")
+    return number
 
 
 def _existing(loop: FeedbackLoop) -> FeedbackLoop:

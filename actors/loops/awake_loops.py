@@ -6,9 +6,12 @@ import asyncio
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
+from actors.commands.command import Command
 from domain.delivery import OfferedDelivery
+
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +28,7 @@ class Runtime(Protocol):
     async def stop(self, drain_s: float) -> None: ...
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None: ...
     def nudge(self) -> None: ...
+    async def handle(self, command: Command[R]) -> R: ...
 
 
 class AwakeLoop:
@@ -44,19 +48,19 @@ class AwakeLoop:
     def is_idle(self) -> bool:
         return self.started.done() and not self.commands and self.runtime.is_idle
 
-    async def call(self, command: str, args: Sequence[Any]) -> Any:
-        """Carries out a command once the loop has started. Raises what the command raises."""
-        task = asyncio.create_task(self._call(command, args), name="command")
+    async def call(self, command: Command[R]) -> R:
+        """Has the runtime handle a command once the loop has started. Raises what the handler raises."""
+        task = asyncio.create_task(self._call(command), name="command")
         self.commands.add(task)
         task.add_done_callback(self.commands.discard)
         # The command runs to its end even if its caller gives up: otherwise nobody would know what it did.
         return await asyncio.shield(task)
 
-    async def _call(self, command: str, args: Sequence[Any]) -> Any:
+    async def _call(self, command: Command[R]) -> R:
         await asyncio.shield(self.started)
         if self.failure is not None:
             raise self.failure
-        return await getattr(self.runtime, command)(*args)
+        return await self.runtime.handle(command)
 
 
 class AwakeLoops:

@@ -6,8 +6,9 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import Final, TypeVar
 
+from actors.commands.command import Command
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.ledger.port import LedgerReader
@@ -16,6 +17,8 @@ from actors.loops.orders import HostStatus, Order
 from actors.ports import Clock, HttpClient
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError, Moved, NotMigrated, Unavailable
+
+R = TypeVar("R")
 
 log = logging.getLogger(__name__)
 
@@ -26,22 +29,6 @@ WAKING_AT_ONCE: Final = 64
 WAKING_PAUSE_S: Final = 0.05
 #: How long a heartbeat request stays open; the end of the process answers it earlier.
 HEARTBEAT_S: Final = 5.0
-#: The commands of a loop: names of methods of its runtime.
-COMMANDS: Final = frozenset(
-    {
-        "verify",
-        "pause",
-        "resume",
-        "change",
-        "rotate_secret",
-        "secret",
-        "delete",
-        "send_sample",
-        "replay",
-        "cancel_replay",
-        "retry_delivery",
-    }
-)
 
 
 class LoopHost:
@@ -195,19 +182,17 @@ class LoopHost:
         elif awake is not None:
             awake.runtime.nudge()
 
-    async def call(self, loop_id: str, command: str, *args: Any) -> Any:
-        """Has a loop carry out one of `COMMANDS`.
+    async def call(self, loop_id: str, command: Command[R]) -> R:
+        """Has a loop handle a command.
 
         Raises:
             Moved: the loop is not here; nothing was done.
             FeedbackLoopsError: raised by the command.
         """
-        if command not in COMMANDS:
-            raise ValueError(f"a loop has no command {command}")
         awake = self._use(loop_id)
         if awake is None:
             raise Moved(f"feedback loop {loop_id} is elsewhere")
-        return await awake.call(command, args)
+        return await awake.call(command)
 
     def _use(self, loop_id: str) -> AwakeLoop | None:
         """The loop, awake; None when it is not here or about to leave."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 import ray
 
 from actors.actor_names import own_loop
+from actors.commands.command import Command
 from actors.commands.intake import read_batch
 from actors.commands.service import ClaimKey, KeepAnswer
 from actors.ledger.access.port import AccessChange
@@ -174,8 +175,8 @@ class LoopHostActor(Actor):
             self._core.offer(loop_id, deliveries)
         return b""
 
-    async def call(self, loop_id: str, command: str, args: tuple[Any, ...]) -> Reply:
-        return await reply_with(self._core.call(loop_id, command, *args))
+    async def call(self, loop_id: str, command: Command[Any]) -> Reply:
+        return await reply_with(self._core.call(loop_id, command))
 
     async def status(self, order: Order) -> Reply:
         return await reply_with(self._status(order))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any, Final
+from typing import Final, TypeVar
 
 from actors.actor_names import SUPERVISOR
+from actors.commands.command import Command
 from actors.loops.location_registry import LocationRegistry
 from actors.ray_runtime.calls import ActorClient
 from domain.errors import FeedbackLoopsError, Moved, Unavailable
+
+R = TypeVar("R")
 
 LOCATE_S: Final = 30.0
 COMMAND_S: Final = 60.0
@@ -18,23 +21,25 @@ TRIES: Final = 5
 
 
 class LoopClient:
-    """The application's `Loops`: calls a loop where the registry says, and asks the supervisor if it is not there."""
+    """Calls a loop where the registry says it is, and asks the supervisor if it is not there."""
 
     def __init__(self, actors: ActorClient, locations: LocationRegistry) -> None:
         self._actors = actors
         self._locations = locations
         self._starting: set[asyncio.Task[None]] = set()
 
-    async def ask(self, loop_id: str, command: str, *args: Any) -> Any:
+    async def call(self, loop_id: str, command: Command[R]) -> R:
         name = self._locations.get(loop_id)
         for _ in range(TRIES):
             name = name or await self._locate(loop_id)
             try:
-                return await self._actors.call(name, "call", loop_id, command, args, timeout_s=COMMAND_S)
+                answer: R = await self._actors.call(name, "call", loop_id, command, timeout_s=COMMAND_S)
             except Unavailable as exc:
                 if exc.may_have_run:
                     raise
                 name = None
+            else:
+                return answer
         raise Moved(f"feedback loop {loop_id} is on the move; try again shortly")
 
     async def begin(self, loop_id: str) -> None:

@@ -11,9 +11,11 @@ import pytest
 
 from actors.application.deliveries import DeliveryService
 from actors.commands.accounts import Account
+from actors.commands.command import Command
 from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, Replay, RetryDelivery, StartReplay
 from actors.ledger.port import LoopRow
 from domain.errors import InvalidInput, NotFound
+from domain.values import id_number
 from tests.application_context import application_context
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
 from tests.contract.sqlite_store import sqlite_stores
@@ -24,18 +26,20 @@ class Loops:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self.asked: list[tuple[str, str, tuple[Any, ...]]] = []
+        self.asked: list[tuple[str, Command[Any]]] = []
 
-    async def ask(self, loop_id: str, method: str, *args: Any) -> Any:
-        self.asked.append((loop_id, method, args))
+    async def call(self, loop_id: str, command: Command[Any]) -> Any:
+        self.asked.append((loop_id, command))
         writer = self._store.writer
-        if method == "retry_delivery":
-            return await writer.retry_delivery(*args)
-        if method == "cancel_replay":
-            return Replay.of(await writer.cancel_replay(*args))
+        if isinstance(command, RetryDelivery):
+            return await writer.retry_delivery(id_number("dlv", command.delivery_id) or 0)
+        if isinstance(command, CancelReplay):
+            return Replay.of(await writer.cancel_replay(id_number("rpl", command.replay_id) or 0))
+        assert isinstance(command, StartReplay)
+        assert command.until_ms is not None
         row = self._store.reader.loop(loop_id)
         assert row is not None
-        return Replay.of(await writer.start_replay(row.no, *args))
+        return Replay.of(await writer.start_replay(row.no, command.which, command.since_ms, command.until_ms))
 
 
 class Deliveries:
@@ -72,7 +76,7 @@ def test_a_retry_is_asked_of_the_delivery_s_loop(deliveries: Deliveries) -> None
     command = RetryDelivery(account=deliveries.tenant.view, delivery_id=f"dlv_{deliveries.number}")
     retried = asyncio.run(deliveries.service.retry_delivery(command))
 
-    assert deliveries.loops.asked == [(deliveries.loop.id, "retry_delivery", (deliveries.number,))]
+    assert deliveries.loops.asked == [(deliveries.loop.id, command)]
     assert (retried.state, len(retried.attempts)) == ("pending", 1)
 
 

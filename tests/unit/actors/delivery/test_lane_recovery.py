@@ -12,6 +12,7 @@ import pytest
 from domain.delivery import OfferedDelivery
 from domain.errors import Conflict
 from tests.lane_world import LaneWorld, make_template
+from tests.loop_commands import PAUSE, RESUME, cancel, change, replay, retry
 
 
 @pytest.fixture
@@ -150,13 +151,13 @@ def test_an_open_breaker_outlives_the_process(world: LaneWorld) -> None:
 
     assert len(world.handler.starts) <= 1
 
-    view = world.run(world.runtime.pause())
+    view = world.run(world.runtime.pause(PAUSE))
 
     assert (view.health.breaker, view.health.failing_since_ms) == ("open", health.failing_since_ms)
     assert view.health.failures >= health.failures
 
     world.handler.usual = "ok"
-    view = world.run(world.runtime.resume())
+    view = world.run(world.runtime.resume(RESUME))
 
     assert (view.health.breaker, view.health.failures) == ("closed", 0)
 
@@ -211,7 +212,7 @@ def test_failures_alone_disable_a_loop_through_restarts(world: LaneWorld) -> Non
 
     assert len(world.handler.starts) == began
 
-    world.run(world.runtime.resume())
+    world.run(world.runtime.resume(RESUME))
     wait(world, 60)
     row = world.reader.loop(world.loop_id)
 
@@ -232,7 +233,7 @@ def test_order_through_a_restart(world: LaneWorld) -> None:
     """What failed is first again in another process, though its retry is due later than all the others are."""
     restart(world, "30")
     world.ordered = True
-    world.run(world.runtime.change({"ordered": True}))
+    world.run(world.runtime.change(change({"ordered": True})))
     world.handler.next.append("500")
     owed = owe(world, 5)
     wait(world, 1)
@@ -254,14 +255,14 @@ def test_order_through_a_pause_and_a_change(world: LaneWorld) -> None:
     owed = owe(world)
     wait(world, 1)
     world.ordered = True
-    world.run(world.runtime.change({"ordered": True}))
+    world.run(world.runtime.change(change({"ordered": True})))
     owed += owe(world, 3)
     wait(world, 5)
     world.may_post = False
-    world.run(world.runtime.pause())
+    world.run(world.runtime.pause(PAUSE))
     wait(world, 5)
     world.may_post = True
-    world.run(world.runtime.resume())
+    world.run(world.runtime.resume(RESUME))
     wait(world, 5)
 
     assert arrivals(world) == []
@@ -277,7 +278,7 @@ def test_order_through_a_pause_and_a_change(world: LaneWorld) -> None:
 def test_live_events_do_not_wait_for_the_backlog(world: LaneWorld) -> None:
     """With thousands waiting for a handler that takes one at a time, a fresh event waits for a few of them."""
     world.max_concurrency = 1
-    world.run(world.runtime.change({"max_concurrency": 1}))
+    world.run(world.runtime.change(change({"max_concurrency": 1})))
     owe(world, 3000, offered=False)
     wait(world, 5)
     before = len(arrivals(world))
@@ -330,7 +331,7 @@ def all_dead(world: LaneWorld, count: int) -> list[int]:
 
 
 def start(world: LaneWorld, which: str = "dead") -> Any:
-    return world.run(world.runtime.replay(which, 0, world.clock.now_ms() + 1))
+    return world.run(world.runtime.replay(replay(which, 0, world.clock.now_ms() + 1)))
 
 
 def test_a_replay(world: LaneWorld) -> None:
@@ -359,14 +360,14 @@ def test_a_replay_waits_and_goes_on(world: LaneWorld) -> None:
     """While the loop is paused it gives nothing back; a restart in the midst of it neither repeats nor forgets."""
     all_dead(world, 1700)
     world.may_post = False
-    world.run(world.runtime.pause())
+    world.run(world.runtime.pause(PAUSE))
     start(world)
     wait(world, 5)
 
     assert set(states(world)) == {2}
 
     world.may_post = True
-    world.run(world.runtime.resume())
+    world.run(world.runtime.resume(RESUME))
     most = 0
     for _ in range(300):
         wait(world, 0.01)
@@ -388,8 +389,8 @@ def test_cancelling_a_replay(world: LaneWorld) -> None:
     replay = start(world)
     wait(world, 1)
     number = int(replay.id.removeprefix("rpl_"))
-    cancelled = world.run(world.runtime.cancel_replay(number))
-    again = world.run(world.runtime.cancel_replay(number))
+    cancelled = world.run(world.runtime.cancel_replay(cancel(number)))
+    again = world.run(world.runtime.cancel_replay(cancel(number)))
     world.handler.usual = "ok"
     wait(world, 60)
 
@@ -403,18 +404,18 @@ def test_retrying_one(world: LaneWorld) -> None:
     """It is due at once and its schedule begins anew, whatever its state; while an attempt is on it is a Conflict."""
     owed = all_dead(world, 2)
     world.handler.next.extend(["422", "hang"])
-    world.run(world.runtime.retry_delivery(owed[0]))
+    world.run(world.runtime.retry_delivery(retry(owed[0])))
     wait(world, 3)
     with pytest.raises(Conflict, match="under way"):
-        world.run(world.runtime.retry_delivery(owed[0]))
+        world.run(world.runtime.retry_delivery(retry(owed[0])))
     wait(world, 5)
 
     assert states(world) == [2, 2]
     assert len(attempts(world, owed[0])) == 4
 
-    world.run(world.runtime.retry_delivery(owed[1]))
+    world.run(world.runtime.retry_delivery(retry(owed[1])))
     wait(world, 1)
-    world.run(world.runtime.retry_delivery(owed[1]))
+    world.run(world.runtime.retry_delivery(retry(owed[1])))
     wait(world, 1)
 
     assert world.arrived[owed[1]] == 2
@@ -424,11 +425,11 @@ def test_retrying_the_head_of_the_line(world: LaneWorld) -> None:
     """An ordered loop's delivery that waits for its retry is tried now, and those behind it follow."""
     restart(world, "3600")
     world.ordered = True
-    world.run(world.runtime.change({"ordered": True}))
+    world.run(world.runtime.change(change({"ordered": True})))
     world.handler.next.append("500")
     owed = owe(world, 3)
     wait(world, 5)
-    world.run(world.runtime.retry_delivery(owed[0]))
+    world.run(world.runtime.retry_delivery(retry(owed[0])))
     wait(world, 1)
 
     assert arrivals(world) == owed

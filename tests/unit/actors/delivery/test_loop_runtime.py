@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 from standardwebhooks import Webhook
 
 from actors.adapters.resolver import HandlerResolver
+from actors.commands.command import Command
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.telemetry import AttemptTelemetry
@@ -22,6 +23,7 @@ from domain.handler_policy import HandlerPolicy
 from domain.values import Trigger, id_uuid
 from domain.verification import dns_name, dns_value, file_content, file_locations
 from tests.fakes import DELIVERED, World, a_world, failed, header
+from tests.loop_commands import DELETE, GET_SECRET, PAUSE, RESUME, ROTATE_SECRET, VERIFY, change, sample
 from tests.loops import URL
 from tests.raw_handler import eventually
 
@@ -53,7 +55,7 @@ async def a_runtime(
         await runtime.start()
         if verified:
             prove(world)
-            assert (await runtime.verify()).verified
+            assert (await runtime.verify(VERIFY)).verified
         try:
             yield runtime, world
         finally:
@@ -89,7 +91,7 @@ def test_verify(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, world):
             prove(world)
-            report = await runtime.verify()
+            report = await runtime.verify(VERIFY)
 
             assert report.verified
             assert (report.loop.state, report.loop.secret) == ("active", None)
@@ -110,7 +112,7 @@ def test_verify_by_dns(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, world):
             world.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
-            report = await runtime.verify()
+            report = await runtime.verify(VERIFY)
 
             assert report.verified
             assert [f.matched for f in report.findings] == [False, False, True]
@@ -125,7 +127,7 @@ def test_verify_without_proof(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, world):
             world.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
-            report = await runtime.verify()
+            report = await runtime.verify(VERIFY)
 
             assert not report.verified
             assert report.loop.state == "unverified"
@@ -146,9 +148,9 @@ def test_a_url_changed_during_verification(tmp_path: Path) -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, world):
             prove(world)
             world.proof_fetcher.gate.clear()
-            verifying = asyncio.create_task(runtime.verify())
+            verifying = asyncio.create_task(runtime.verify(VERIFY))
             await eventually(lambda: len(world.proof_fetcher.asked) == 2)
-            await runtime.change({"url": "https://other.example/x"})
+            await runtime.change(change({"url": "https://other.example/x"}))
             world.proof_fetcher.gate.set()
             with pytest.raises(Conflict, match="Verify again"):
                 await verifying
@@ -169,14 +171,14 @@ def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
             runtime.offer(await world.owe(2))
             runtime.nudge()
             with pytest.raises(Conflict, match="Verify"):
-                await runtime.send_sample("open", {})
+                await runtime.send_sample(sample("open", {}))
             prove(world)
 
             assert world.http_client.requests == []
 
-            await runtime.verify()
+            await runtime.verify(VERIFY)
             await eventually(lambda: world.pending() == 0)
-            await runtime.pause()
+            await runtime.pause(PAUSE)
             runtime.offer(await world.owe(2))
             runtime.nudge()
             await runtime.disable("tired")
@@ -184,11 +186,13 @@ def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
 
             assert len(world.http_client.requests) == 2
 
-            await runtime.send_sample("open", {})  # a mended handler is tried before its backlog is let loose on it
+            await runtime.send_sample(
+                sample("open", {})
+            )  # A repaired handler can be tested before its backlog is delivered.
             assert len(world.http_client.requests) == 3
             assert world.pending() == 2
 
-            loop = await runtime.resume()
+            loop = await runtime.resume(RESUME)
             await eventually(lambda: world.pending() == 0)
 
             assert (loop.state, loop.disabled_reason) == ("active", None)
@@ -202,17 +206,17 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            changed = await runtime.change({"url": "https://other.example/x", "description": "new"})
+            changed = await runtime.change(change({"url": "https://other.example/x", "description": "new"}))
             runtime.offer(await world.owe(1))
 
             assert (changed.state, changed.url) == ("unverified", "https://other.example/x")
             assert changed.settings.description == "new"
             assert changed.verification_token != "token-1"
             assert len(changed.verification_token) == 32
-            assert not (await runtime.verify()).verified
+            assert not (await runtime.verify(VERIFY)).verified
 
             prove(world, changed.url, changed.verification_token)
-            assert (await runtime.verify()).verified
+            assert (await runtime.verify(VERIFY)).verified
             await eventually(lambda: world.pending() == 0)
 
             assert [r.url for r in world.http_client.requests] == ["https://other.example/x"]
@@ -227,10 +231,10 @@ def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
         async with a_runtime(tmp_path) as (runtime, world):
             for url in ("https://inside.example/x", "ftp://example.com/", 7):
                 with pytest.raises(InvalidInput) as caught:
-                    await runtime.change({"url": url, "description": "new"})
+                    await runtime.change(change({"url": url, "description": "new"}))
 
                 assert caught.value.problems[0][0] == "/url"
-            assert (await runtime.change({})).settings.description == ""
+            assert (await runtime.change(change({}))).settings.description == ""
             assert stored_state(world) == "active"
 
     asyncio.run(main())
@@ -244,9 +248,9 @@ def test_change(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            changed = await runtime.change({"format": "json", "max_concurrency": 3, "tags": ["a"]})
+            changed = await runtime.change(change({"format": "json", "max_concurrency": 3, "tags": ["a"]}))
             with pytest.raises(InvalidInput) as caught:
-                await runtime.change({"max_concurrency": 0, "colour": "red"})
+                await runtime.change(change({"max_concurrency": 0, "colour": "red"}))
             runtime.offer(await world.owe(1))
             await eventually(lambda: world.pending() == 0)
             row = world.reader.loop(world.loop_id)
@@ -266,9 +270,9 @@ def test_illegal_transitions(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, world):
-            for command in (runtime.pause, runtime.resume, lambda: runtime.disable("x")):
+            for refused in (runtime.pause(PAUSE), runtime.resume(RESUME), runtime.disable("x")):
                 with pytest.raises(Conflict):
-                    await command()
+                    await refused
 
             assert topics(world) == ["registered"]
 
@@ -280,18 +284,18 @@ def test_a_new_runtime_is_where_the_old_one_was(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            await runtime.rotate_secret()
-            secret = await runtime.secret()
-            await runtime.pause()
+            await runtime.rotate_secret(ROTATE_SECRET)
+            secret = await runtime.secret(GET_SECRET)
+            await runtime.pause(PAUSE)
             await world.owe(3)
             await runtime.stop(1.0)
             again = make_runtime(world)
             await again.start()
 
-            assert await again.secret() == secret
+            assert await again.secret(GET_SECRET) == secret
             assert world.http_client.requests == []
 
-            await again.resume()
+            await again.resume(RESUME)
             await eventually(lambda: world.pending() == 0)
             await again.stop(1.0)
 
@@ -311,14 +315,14 @@ def test_somebody_else_was_first(tmp_path: Path) -> None:
                 loop.rotate_secret(world.clock.now_ms())
 
             world.ledger.before_append = lambda: other.change(rotate)
-            loop = await runtime.pause()
+            loop = await runtime.pause(PAUSE)
 
             assert loop.state == "paused"
             assert topics(world)[-2:] == ["secret-rotated", "paused"]
 
             world.ledger.before_append = lambda: other.change(lambda x: x.delete(world.clock.now_ms()))
             with pytest.raises(NotFound):
-                await runtime.resume()
+                await runtime.resume(RESUME)
 
     asyncio.run(main())
 
@@ -335,7 +339,7 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             else:
                 world.ledger.is_away = True
             with pytest.raises(StoreUnavailable):
-                await runtime.change({"description": "new"})
+                await runtime.change(change({"description": "new"}))
             world.ledger.is_away = world.ledger.loses_answers = False
             runtime.offer(await world.owe(1))
             await asyncio.sleep(0.05)
@@ -345,7 +349,7 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             world.reader.is_away = False
             await eventually(lambda: world.pending() == 0)
 
-            assert (await runtime.change({})).settings.description == ("new" if is_written else "")
+            assert (await runtime.change(change({}))).settings.description == ("new" if is_written else "")
 
     asyncio.run(main())
 
@@ -379,16 +383,16 @@ def test_rotation(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, format="json") as (runtime, world):
-            old = await runtime.secret()
-            loop = await runtime.rotate_secret()
+            old = await runtime.secret(GET_SECRET)
+            loop = await runtime.rotate_secret(ROTATE_SECRET)
             runtime.offer(await world.owe(1))
             await eventually(lambda: world.pending() == 0)
             (request,) = world.http_client.requests
 
-            assert loop.secret == await runtime.secret() != old
+            assert loop.secret == await runtime.secret(GET_SECRET) != old
             for secret in (old, loop.secret):
                 Webhook(secret).verify(request.body, dict(request.headers))
-            assert (await runtime.change({})).secret is None
+            assert (await runtime.change(change({}))).secret is None
 
     asyncio.run(main())
 
@@ -401,21 +405,13 @@ def test_delete(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            await runtime.delete()
+            await runtime.delete(DELETE)
             runtime.offer([])
-            commands: list[Callable[[], Awaitable[Any]]] = [
-                runtime.verify,
-                runtime.pause,
-                runtime.resume,
-                runtime.delete,
-                runtime.secret,
-                runtime.rotate_secret,
-                lambda: runtime.change({}),
-                lambda: runtime.send_sample("open", {}),
-            ]
+            settings, event = change({}), sample("open", {})
+            commands: list[Command[Any]] = [VERIFY, PAUSE, RESUME, DELETE, GET_SECRET, ROTATE_SECRET, settings, event]
             for command in commands:
                 with pytest.raises(NotFound):
-                    await command()
+                    await runtime.handle(command)
             await runtime.stop(0.5)
 
             assert topics(world)[-1] == "deleted"
@@ -432,7 +428,7 @@ def test_410_disables_the_loop(tmp_path: Path) -> None:
             world.http_client.answer = lambda _: failed(410)
             runtime.offer(await world.owe(3))
             await eventually(lambda: stored_state(world) == "disabled")
-            loop = await runtime.change({})
+            loop = await runtime.change(change({}))
 
             assert loop.state == "disabled"
             assert "410" in (loop.disabled_reason or "")
@@ -468,7 +464,7 @@ def test_samples(tmp_path: Path, trigger: Trigger) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, world):
-            result = await runtime.send_sample(trigger, {"recipient": "me@example.com"})
+            result = await runtime.send_sample(sample(trigger, {"recipient": "me@example.com"}))
             (request,) = world.http_client.requests
             fields = dict(parse_qsl(request.body.decode()))
 
@@ -487,14 +483,14 @@ def test_sample_data(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, format="json") as (runtime, world):
-            await runtime.send_sample("click", {"tags": ["x"], "event": "mine", "big": 2**80})
+            await runtime.send_sample(sample("click", {"tags": ["x"], "event": "mine", "big": 2**80}))
             fields = msgspec.json.decode(world.http_client.requests[0].body)
 
             assert fields["tags"] == ["x"]
             assert fields["event"].startswith("evt_")
             for type_, data in (("nonsense", {}), ("open", {"x": object()})):
                 with pytest.raises(InvalidInput):
-                    await runtime.send_sample(type_, data)
+                    await runtime.send_sample(sample(type_, data))
 
     asyncio.run(main())
 
@@ -506,7 +502,7 @@ def test_samples_that_fail(tmp_path: Path) -> None:
         async with a_runtime(tmp_path) as (runtime, world):
             answers = iter([failed(302), failed(None, "dns")._replace(detail="x.example does not resolve"), DELIVERED])
             world.http_client.answer = lambda _: next(answers)
-            results = [await runtime.send_sample("open", {}) for _ in range(3)]
+            results = [await runtime.send_sample(sample("open", {})) for _ in range(3)]
 
             assert [r.error for r in results] == ["redirect", "dns: x.example does not resolve", None]
             assert [r.status for r in results] == [302, None, 200]

@@ -10,6 +10,8 @@ from typing import Any, cast
 import pytest
 
 from actors.adapters.clock import SystemClock
+from actors.commands.command import Command
+from actors.commands.loops import VerifyLoop
 from actors.delivery import outbox_poller
 from actors.loops import loop_host as host_module
 from actors.loops.loop_host import LoopHost
@@ -19,6 +21,7 @@ from domain.delivery import OfferedDelivery
 from domain.errors import Moved, NotFound, NotMigrated, StoreUnavailable, Unavailable
 from tests.fake_hosts import CountedRuntime, LoopsReader, as_reader
 from tests.fakes import ScriptedHttpClient
+from tests.loop_commands import GET_SECRET, VERIFY
 
 OFFER = [OfferedDelivery(1, b"e" * 16, "open", b"{}", 0, 0)]
 
@@ -37,7 +40,9 @@ class GatedRuntime(CountedRuntime):
             raise self.failure
         await super().start()
 
-    async def verify(self) -> str:
+    async def handle(self, command: Command[Any]) -> Any:
+        if not isinstance(command, VerifyLoop):
+            return await super().handle(command)
         await self.gate.wait()
         return "verified"
 
@@ -107,7 +112,7 @@ def test_a_loop_sleeps_until_something_is_for_it() -> None:
 
             world.host.offer("fl_offer", OFFER)
             world.host.offer("fl_nudge", ())
-            assert await world.host.call("fl_ask", "secret") == "the secret of fl_ask"
+            assert await world.host.call("fl_ask", GET_SECRET) == "the secret of fl_ask"
             world.reader.due = ["fl_due", "fl_elsewhere"]
             world.host._poller.poll_now()
             await until(lambda: set(world.runtimes) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
@@ -125,9 +130,7 @@ def test_what_is_not_here_is_not_touched() -> None:
         async with a_host("fl_a") as world:
             world.host.offer("fl_b", OFFER)
             with pytest.raises(Moved, match="fl_b is elsewhere"):
-                await world.host.call("fl_b", "secret")
-            with pytest.raises(ValueError, match="no command start"):
-                await world.host.call("fl_a", "start")
+                await world.host.call("fl_b", GET_SECRET)
             assert world.runtimes == {}
 
     run(scenario)
@@ -223,7 +226,7 @@ def test_a_loop_at_rest_is_let_go_at_once_and_one_at_work_when_it_is_done() -> N
             going = asyncio.create_task(world.release("fl_working", drain_s=5.0))
             await asyncio.sleep(0.01)
             with pytest.raises(Moved):
-                await world.host.call("fl_working", "secret")
+                await world.host.call("fl_working", GET_SECRET)
             assert not going.done()
             done.set()
             assert await going == ["fl_working"]
@@ -237,16 +240,16 @@ def test_a_command_under_way_is_finished_before_its_loop_is_let_go() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            command = asyncio.create_task(world.host.call("fl_a", "verify"))
+            command = asyncio.create_task(world.host.call("fl_a", VERIFY))
             await until(lambda: "fl_a" in world.runtimes)
             assert await world.release("fl_a") == []
             assert await world.release("fl_a", drain_s=0.02) == []
-            assert await world.host.call("fl_a", "secret") == "the secret of fl_a"
+            assert await world.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
 
             going = asyncio.create_task(world.release("fl_a", drain_s=5.0))
             await asyncio.sleep(0.01)
             world.runtimes["fl_a"][0].gate.set()
-            assert (await command, await going) == ("verified", ["fl_a"])
+            assert [await command, await going] == ["verified", ["fl_a"]]
 
     run(scenario)
 
@@ -256,7 +259,7 @@ def test_a_caller_that_gives_up_leaves_the_command_running() -> None:
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
-            command = asyncio.create_task(world.host.call("fl_a", "verify"))
+            command = asyncio.create_task(world.host.call("fl_a", VERIFY))
             await until(lambda: "fl_a" in world.runtimes)
             command.cancel()
             await asyncio.sleep(0.01)
@@ -282,7 +285,7 @@ def test_what_was_told_of_as_held_is_held() -> None:
             done.set()
             assert await going == []
             del CountedRuntime.working["fl_a"]
-            assert await world.host.call("fl_a", "secret") == "the secret of fl_a"
+            assert await world.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
 
     run(scenario)
 
@@ -331,9 +334,9 @@ def test_a_loop_that_cannot_be_woken_says_why_and_is_tried_again() -> None:
         async with a_host("fl_a") as world:
             GatedRuntime.failure = NotFound("there is no feedback loop fl_a")
             with pytest.raises(NotFound):
-                await world.host.call("fl_a", "secret")
+                await world.host.call("fl_a", GET_SECRET)
             GatedRuntime.failure = None
-            assert await world.host.call("fl_a", "secret") == "the secret of fl_a"
+            assert await world.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
 
     try:
         run(scenario)
