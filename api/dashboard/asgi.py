@@ -126,7 +126,7 @@ class Dashboard:
                     detail = f"this page knows {', '.join(sorted(by_method))}, not {method}"
                     raise Refused(METHOD_NOT_ALLOWED, detail, headers=(("Allow", ", ".join(sorted(by_method))),))
                 return by_method[method], child["path_params"]
-        raise NotFound("There is no such page.")
+        raise NotFound("This page does not exist.")
 
     async def _form(self, method: str, headers: Headers, receive: Receive) -> Form:
         if method != "POST":
@@ -139,7 +139,7 @@ class Dashboard:
     def _static_file(self, path: str, headers: Headers) -> Reply:
         found = self._static.file(path.removeprefix(f"{STATIC}/"))
         if found is None:
-            return self._error_page(Problem(kind=NOT_FOUND, detail="There is no such file."), None, headers)
+            return self._error_page(Problem(kind=NOT_FOUND, detail="This file does not exist."), None, headers)
         return found.reply(headers.get("accept-encoding", ""))
 
     def _is_https(self, scope: Scope, headers: Headers) -> bool:

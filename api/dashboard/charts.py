@@ -71,7 +71,7 @@ def attempts_chart(found: Sequence[AttemptMinute], now_ms: int, minutes: int) ->
     counts = [by_minute.get(minute, _NONE) for minute in shown]
     times = [minute * 60 for minute in shown]
     styles = ("good", "wait", "bad", "bad-2", "quiet")
-    labels = ("2xx taken", "3xx redirects", "4xx refused", "5xx failed", "no answer")
+    labels = ("2xx accepted", "3xx redirects", "4xx refused", "5xx failed", "no response")
     answers = [
         Line(label=label, style=style, values=[count.answers[n] for count in counts])
         for n, (label, style) in enumerate(zip(labels, styles, strict=True))
@@ -86,8 +86,8 @@ def attempts_chart(found: Sequence[AttemptMinute], now_ms: int, minutes: int) ->
     ]
     return Charts(
         {
-            "answers": Chart(title="Answers a minute", unit="", times=times, lines=answers),
-            "durations": Chart(title="Time to answer", unit="ms", times=times, lines=durations),
+            "answers": Chart(title="Responses per minute", unit="", times=times, lines=answers),
+            "durations": Chart(title="Response time", unit="ms", times=times, lines=durations),
         }
     )
 
@@ -109,7 +109,7 @@ def events_chart(found: Sequence[EventMinute], now_ms: int, minutes: int) -> Cha
         for n, trigger in enumerate(types)
     ]
     times = [minute * 60 for minute in shown]
-    return Charts({"events": Chart(title="Events a minute", unit="", times=times, lines=lines)})
+    return Charts({"events": Chart(title="Events per minute", unit="", times=times, lines=lines)})
 
 
 def _rounded(value: float | None) -> float | None:

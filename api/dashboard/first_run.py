@@ -41,7 +41,7 @@ class FirstRun:
             InvalidInput: /token.
         """
         if not hmac.compare_digest(token.strip().encode("utf-8", "replace"), self._token.encode()):
-            problem = "is not the one that the service has told in its log, and in the file first-run.token"
+            problem = "is wrong; the right one is in the service's log and in the file first-run.token"
             raise InvalidInput(f"token {problem}", [("/token", problem)])
 
     async def is_open(self) -> bool:
@@ -67,4 +67,4 @@ class FirstRun:
         if self._file is not None:
             write_private(self._file, self._token + "\n")
         where = f"{url}{PATH}?token={self._token}"
-        log.info("nobody can sign in yet: make the first user", extra={"action": "first_run", "url": where})
+        log.info("no users yet: create the first one", extra={"action": "first_run", "url": where})

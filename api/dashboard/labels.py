@@ -20,14 +20,14 @@ SECTIONS: Final = (
 
 #: Triggers in the order of the form, with what they mean to somebody who sends newsletters.
 TRIGGERS: Final[dict[str, tuple[str, str]]] = {
-    "open": ("Opens", "Somebody opened a message (its pixel was loaded)."),
-    "click": ("Clicks", "Somebody followed a link in a message."),
-    "unsubscribe": ("Unsubscribes", "Somebody unsubscribed by the mail program's button or on the page."),
-    "delivery": ("Deliveries", "The receiving mail server took a message."),
+    "open": ("Opens", "Someone opened a message (its pixel was loaded)."),
+    "click": ("Clicks", "Someone followed a link in a message."),
+    "unsubscribe": ("Unsubscribes", "Someone unsubscribed with the mail program's button or on the page."),
+    "delivery": ("Deliveries", "The receiving mail server accepted a message."),
     "failure": ("Failures", "A message could not be delivered."),
-    "bounce": ("Bounces", "A message came back."),
-    "abuse": ("Complaints", "Somebody marked a message as spam."),
-    "create": ("New profiles", "A profile or subprofile was made."),
+    "bounce": ("Bounces", "A message was returned."),
+    "abuse": ("Complaints", "Someone marked a message as spam."),
+    "create": ("New profiles", "A profile or subprofile was created."),
     "update": ("Changed profiles", "A profile or subprofile was changed."),
     "delete": ("Deleted profiles", "A profile or subprofile was deleted."),
 }
@@ -51,37 +51,37 @@ STATES: Final[dict[str, tuple[str, str, str]]] = {
 }
 
 ERRORS: Final[dict[str, str]] = {
-    "timeout": "it did not answer in time",
-    "connect": "no connection could be made",
-    "disconnect": "the connection broke before it had answered",
-    "dns": "its name could not be looked up",
+    "timeout": "no response in time",
+    "connect": "the connection could not be opened",
+    "disconnect": "the connection broke before the response",
+    "dns": "its host name could not be resolved",
     "tls": "no trusted TLS connection could be made",
     "address": "its address is not allowed",
-    "redirect": "it answered with a redirect, which is not followed",
-    "status": "it answered with an error",
-    "protocol": "what it answered is not HTTP",
-    "too_large": "its answer was too large",
-    "internal": "the service could not make the attempt; its log says why",
-    "event_too_large": "the event is larger than any POST may be",
+    "redirect": "the response is a redirect, which is not followed",
+    "status": "the response is an error",
+    "protocol": "the response is not HTTP",
+    "too_large": "the response is too large",
+    "internal": "the service could not make the attempt; see its log",
+    "event_too_large": "the event is larger than the limit of a POST",
 }
 
 #: What was done, by the word in the URL after it was.
 DONE: Final[dict[str, str]] = {
-    "created": "The feedback loop was made. Now show that the server is yours.",
-    "verified": "Verified. Events are on their way from now on.",
+    "created": "The feedback loop was created. Now prove that the server is yours.",
+    "verified": "Verified. Events are delivered from now on.",
     "saved": "Saved.",
-    "url": "Saved. The address has changed, so the loop has to be verified anew.",
+    "url": "Saved. The URL has changed, so verify the loop again.",
     "paused": "Paused. Events are kept until you resume.",
-    "resumed": "Resumed. What was kept is being delivered.",
+    "resumed": "Resumed. The backlog is being delivered.",
     "deleted": "The feedback loop was deleted.",
-    "retried": "The delivery is being tried again.",
-    "cancelled": "The replay was cancelled. What was given back already is still delivered.",
+    "retried": "The delivery is being retried.",
+    "cancelled": "The replay was cancelled. Deliveries that are already queued are still made.",
     "password": "Your password was changed, and your other sessions have ended.",
     "user-added": "The user was added.",
-    "user-removed": "The user was removed, and all sessions of theirs have ended.",
-    "key-revoked": "The key was revoked. It opens nothing any more, at the latest in some seconds.",
+    "user-removed": "The user was removed and signed out everywhere.",
+    "key-revoked": "The key was revoked. It stops working within seconds.",
     "signed-out": "You have signed out.",
-    "session-ended": "Your session had ended, so what you sent was not done. Sign in, and send it again.",
+    "session-ended": "Your session had ended, so your change was not made. Sign in and send it again.",
 }
 
 
@@ -106,4 +106,4 @@ def answer_text(status: int | None, error: str | None) -> str:
     if status is not None:
         return f"{status}" + (f", {ERRORS[error]}" if error == "redirect" else "")
     word = (error or "").partition(":")[0]
-    return ERRORS.get(word, word or "no answer")
+    return ERRORS.get(word, word or "no response")

@@ -23,8 +23,8 @@ _MAX_TOKEN_CHARS: Final = 200
 FORGED: Final = Kind(
     slug="not-from-our-page",
     status=403,
-    title="This form did not come from this dashboard",
-    advice="Open the page again and send the form from there.",
+    title="This form was not sent from this dashboard",
+    advice="Reload the page and send the form again.",
 )
 
 
@@ -78,11 +78,11 @@ def check_form(headers: Headers, given: str, csrf: str | None, public_url: str) 
     if not _is_ours(headers, public_url, may_be_silent=csrf is not None):
         raise Refused(
             FORGED,
-            "the form was sent from another site, or the proxy in front changes the header `Host`; "
-            "open the dashboard by its own address, or set FEEDBACK_LOOPS_PUBLIC_URL to it",
+            "the form was sent from another site, or a proxy changes the `Host` header; "
+            "open the dashboard at its own address, or set FEEDBACK_LOOPS_PUBLIC_URL to it",
         )
     if csrf is not None and not hmac.compare_digest(given.encode(), csrf.encode()):
-        raise Refused(FORGED, "the form belongs to another session; open the page again and send the form from there")
+        raise Refused(FORGED, "the form belongs to another session; reload the page and send the form again")
 
 
 def _is_ours(headers: Headers, public_url: str, *, may_be_silent: bool) -> bool:

@@ -45,13 +45,13 @@ def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world
         open_live(watched, f"/dashboard/loops/{doomed.id}")
         expect(page.locator(".facts")).to_contain_text("unverified")
         del world.api.client.loops[doomed.id]
-        notice = page.get_by_role("status").filter(has_text="This feedback loop is gone")
+        notice = page.get_by_role("status").filter(has_text="This feedback loop was deleted")
         expect(notice).to_be_in_viewport()
         expect(page.locator(".facts")).to_be_hidden()
         expect(page.get_by_role("link", name="Edit")).to_be_hidden()
         expect_silence(page)
         watched.check()
-        notice.get_by_role("link", name="To the feedback loops").click()
+        notice.get_by_role("link", name="All feedback loops").click()
         page.wait_for_url("**/dashboard/loops")
 
 
@@ -88,10 +88,10 @@ def test_a_page_comes_back_with_its_service(browser: Browser) -> None:
             asked.append(time.monotonic())
         # The first may be heard of late: the service's end was waited for.
         assert asked[3] - asked[2] > 1.2 * (asked[2] - asked[1]) > 1
-        away = page.get_by_role("status").filter(has_text="Nothing new comes from the service")
+        away = page.get_by_role("status").filter(has_text="The service is not responding")
         expect(away).to_be_visible()
         stack.enter_context(served(world.api, int(base.rpartition(":")[2])))
         page.wait_for_event("response", lambda response: is_live(response.request))
         expect(away).to_be_hidden()
         world.api.client.deliveries[world.loop.id].clear()
-        expect(page.get_by_text("No event yet.")).to_be_visible()
+        expect(page.get_by_text("No events yet.")).to_be_visible()

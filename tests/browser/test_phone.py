@@ -99,7 +99,7 @@ def test_rows_that_come_live_are_cards_too(browser: Browser, base: str, world: W
         delivery = world._delivery(9, "dead", world._attempt(None, "dns"))
         world.api.client.deliveries[world.loop.id].insert(0, msgspec.structs.replace(delivery, type="bounce"))
         row = page.get_by_role("row").filter(has_text="bounce")
-        expect(row).to_contain_text("its name could not be looked up")
+        expect(row).to_contain_text("its host name could not be resolved")
         expect(row.locator(".state")).to_have_text("■ dead")
         check(watched)
         watched.check()

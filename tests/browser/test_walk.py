@@ -51,11 +51,11 @@ def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
     assert token_file.stat().st_mode & 0o777 == 0o600
     browser.open(found[1])
     browser.check()
-    page.get_by_label("Name of the account").fill("Shop")
+    page.get_by_label("Account name").fill("Shop")
     page.get_by_label("Your e-mail address").fill("ann@example.com")
-    page.get_by_label("A password").fill(PASSWORD)
+    page.get_by_label("Password").fill(PASSWORD)
     browser.picture("1-first-run")
-    press(page, "Make the first user")
+    press(page, "Create the first user")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
     assert not token_file.exists()
     press(page, "Sign out")
@@ -78,8 +78,8 @@ def make_a_loop(browser: Watched, url: str) -> None:
     page.get_by_label("Form", exact=False).first.check()
     page.get_by_label("What is it for?").fill("Newsletter")
     browser.picture("2-new-loop")
-    press(page, "Make the feedback loop")
-    expect(page.get_by_role("heading", name="Show that the server is yours")).to_be_visible()
+    press(page, "Create the feedback loop")
+    expect(page.get_by_role("heading", name="Prove that the server is yours")).to_be_visible()
 
 
 def verify(browser: Watched, handler: Handler) -> None:
@@ -98,7 +98,7 @@ def verify(browser: Watched, handler: Handler) -> None:
         page.get_by_role("link", name="Download").click()
     handler.files[f"/dir/{download.value.suggested_filename}"] = Path(download.value.path()).read_bytes()
     press(page, "Verify")
-    expect(page.get_by_text("Verified. Events are on their way from now on.")).to_be_visible()
+    expect(page.get_by_text("Verified. Events are delivered from now on.")).to_be_visible()
     expect(page.get_by_role("heading", name="Newsletter")).to_be_visible()
     expect(page.locator(".facts")).to_contain_text("active")
 
@@ -107,10 +107,10 @@ def send_a_test(browser: Watched, handler: Handler) -> None:
     """The data is edited, and the script's answer is shown."""
     page = browser.page
     page.get_by_role("link", name="Send a test").click()
-    data = page.get_by_label("The POST's data, as JSON")
+    data = page.get_by_label("POST data, as JSON")
     data.fill(data.input_value().replace("john.doe@example.com", "zoe@example.com"))
     press(page, "Send now")
-    expect(page.locator("#result")).to_contain_text("The script took it")
+    expect(page.locator("#result")).to_contain_text("The script accepted it")
     expect(page.locator("#result")).to_contain_text("thank you")
     assert handler.got[-1].fields["recipient"] == "zoe@example.com"
     browser.picture("4-send-a-test")
@@ -151,7 +151,7 @@ def walk(service: Service, browser: Watched) -> None:
         page.get_by_role("navigation", name="Main").get_by_role("link", name="Loops").click()
         page.get_by_role("link", name="Newsletter").click()
         page.evaluate("window.stays = true")
-        expect(page.get_by_text("No event yet.")).to_be_visible()
+        expect(page.get_by_text("No events yet.")).to_be_visible()
         click(service, link)
         row = page.get_by_role("row").filter(has_text="click")
         expect(row).to_contain_text("delivered")
@@ -197,7 +197,7 @@ def walk(service: Service, browser: Watched) -> None:
         assert handler.wait_for(before + 1)[-1].fields["type"] == "click"
         browser.picture("9-replay")
         browser.check()
-        page.get_by_role("link", name="To the loop").click()
+        page.get_by_role("link", name="Back to the loop").click()
         expect(page.get_by_role("row").filter(has_text="dead")).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="click")).to_have_count(2)
         expect(page.locator(".facts")).to_contain_text("active")

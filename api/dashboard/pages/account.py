@@ -51,9 +51,9 @@ async def revoke_key_page(visit: Visit) -> Reply:
     """Asks whether the key is meant."""
     keys = await visit.call(ListApiKeys(account=visit.account))
     key = _one_of(keys, "API key", visit.path["id"])
-    consequence = "Programs that use it are refused, at the latest in some seconds. This cannot be taken back."
+    consequence = "Programs that use it are refused within seconds. This cannot be undone."
     what = f"{key.name or '(no name)'}, {key.id}"
-    return visit.html("confirm.html", title="Revoke an API key", what=what, consequence=consequence, button="Revoke it")
+    return visit.html("confirm.html", title="Revoke an API key", what=what, consequence=consequence, button="Revoke")
 
 
 async def revoke_key(visit: Visit) -> Reply:
@@ -78,9 +78,9 @@ async def remove_user_page(visit: Visit) -> Reply:
     """Asks whether the user is meant, who may be the visitor."""
     users = await visit.call(ListUsers(account=visit.account))
     user = _one_of(users, "user", visit.path["id"])
-    consequence = "All sessions of theirs end at once. What they have set up stays."
+    consequence = "The user is signed out everywhere at once. Everything that the user set up stays."
     if visit.session is not None and user.id == visit.session.user.id:
-        consequence = "This is you: you are signed out at once, and only another user can let you in again."
+        consequence = "This is you: you are signed out at once, and only another user can add you again."
     return visit.html(
         "confirm.html", title="Remove a user", what=user.email, consequence=consequence, button="Remove the user"
     )
@@ -108,7 +108,7 @@ async def change_password(visit: Visit) -> Reply:
     )
     try:
         if not await visit.call(command):
-            return await _page(visit, 422, problems={"old": "is not your password, or there were too many tries"})
+            return await _page(visit, 422, problems={"old": "is not your password, or there were too many attempts"})
     except InvalidInput as exc:
         return await _page(visit, 422, problems={"new": exc.problems[0][1]})
     return see_other(f"{HERE}?done=password")

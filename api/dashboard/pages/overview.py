@@ -59,13 +59,13 @@ def _attention(rows: Sequence[dict[str, Any]]) -> list[Attention]:
         loop, backlog = item["loop"], item["figures"].backlog
         name, where, state = labels.loop_name(loop), f"{ROOT}/loops/{loop.id}", labels.loop_state(loop)
         if state == "disabled":
-            found.append(Attention("bad", f"{name} is disabled: {loop.disabled_reason}", where, "Look at it"))
+            found.append(Attention("bad", f"{name} is disabled: {loop.disabled_reason}", where, "Open"))
         elif state == "failing":
-            found.append(Attention("bad", f"{name}: the script is failing, deliveries wait.", where, "See why"))
+            found.append(Attention("bad", f"{name}: the script is failing; deliveries are waiting.", where, "See why"))
         elif state == "unverified":
-            found.append(Attention("wait", f"{name} gets nothing before it is verified.", f"{where}/verify", "Verify"))
+            found.append(Attention("wait", f"{name} receives nothing until it is verified.", f"{where}/verify", "Verify"))
         elif backlog >= LARGE_BACKLOG:
-            found.append(Attention("wait", f"{name} has {backlog:,} deliveries waiting.", where, "Look at it"))
+            found.append(Attention("wait", f"{name} has {backlog:,} deliveries waiting.", where, "Open"))
     return found
 
 

@@ -44,7 +44,7 @@ def figures(metrics: Sequence[Metric], wanted: Sequence[m.Metric]) -> list[Figur
         if family is None:
             continue
         if metric.kind is m.Kind.HISTOGRAM:
-            found += [Figure(metric.help, "95 in 100 within", value) for value in _within(family)]
+            found += [Figure(metric.help, "95 % within", value) for value in _within(family)]
         else:
             found += [
                 Figure(metric.help, ", ".join(sample.labels.values()), _value(metric.name, sample.value))
@@ -65,7 +65,7 @@ def _within(family: Metric) -> list[str]:
     if not total:
         return []
     bound = min(bound for bound, count in buckets.items() if count >= _SHARE * total)
-    return ["longer than is measured" if bound == float("inf") else duration_text(bound * 1000)]
+    return ["more than the largest measured value" if bound == float("inf") else duration_text(bound * 1000)]
 
 
 def _value(name: str, value: float) -> str:

@@ -15,8 +15,8 @@ from domain.errors import Conflict, InvalidInput
 TOO_MANY: Final = Kind(
     slug="too-many-tries",
     status=429,
-    title="Too many tries to sign in",
-    advice="Wait, and try again; the time is in `Retry-After`.",
+    title="Too many sign-in attempts",
+    advice="Wait, then try again; `Retry-After` has the time.",
 )
 
 
@@ -42,11 +42,11 @@ async def sign_in(visit: Visit) -> Reply:
         minutes = -(-signed_in.wait_ms // 60_000)
         raise Refused(
             TOO_MANY,
-            f"There were too many tries from here, or for this user. Try again in {minutes} minutes.",
+            f"Too many attempts from this address or for this user. Try again in {minutes} minutes.",
             headers=(("Retry-After", str(-(-signed_in.wait_ms // 1000))),),
         )
     if signed_in.token is None:
-        problem = "The e-mail address or the password is not right."
+        problem = "The e-mail address or the password is wrong."
         return _sign_in_form(visit, 422, email=email, to=to, problem=problem)
     before = token_of(visit.headers)
     if before is not None:

@@ -281,7 +281,7 @@ def test_who_sends_a_form_after_the_session_is_told_that_it_was_not_done() -> No
         async with visiting(signed_in=False) as (_, visitor):
             answer = await visitor.post("/loops/new", url="https://example.com/")
             assert (answer.status_code, answer.headers["location"]) == (303, "/dashboard/sign-in?done=session-ended")
-            assert "what you sent was not done" in (await visitor.get("/sign-in?done=session-ended")).text
+            assert "your change was not made" in (await visitor.get("/sign-in?done=session-ended")).text
 
     run(scenario())
 

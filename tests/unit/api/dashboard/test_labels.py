@@ -39,7 +39,7 @@ def test_shapes_tell_what_colours_tell() -> None:
     ("status", "error", "told"),
     [
         (200, None, "200"),
-        (302, "redirect", "302, it answered with a redirect, which is not followed"),
+        (302, "redirect", "302, the response is a redirect, which is not followed"),
         (503, "status", "503"),
     ],
 )
@@ -50,9 +50,9 @@ def test_an_answer_is_its_status(status: int, error: str | None, told: str) -> N
 
 def test_no_answer_is_told_in_words() -> None:
     """A word that nobody knows is shown as it is."""
-    assert labels.answer_text(None, "timeout: over 15 s") == "it did not answer in time"
+    assert labels.answer_text(None, "timeout: over 15 s") == "no response in time"
     assert labels.answer_text(None, "strange") == "strange"
-    assert labels.answer_text(None, None) == "no answer"
+    assert labels.answer_text(None, None) == "no response"
 
 
 def test_numbers_are_never_better_than_they_are() -> None:

@@ -63,8 +63,8 @@ def test_an_account_without_loops_is_told_what_to_do() -> None:
 
     async def scenario(world: World, visitor: Visitor) -> None:
         world.api.client.loops.clear()
-        assert "Make the first one" in (await visitor.get("/loops")).text
-        assert "Make the first one" in (await visitor.get("/")).text
+        assert "Create the first one" in (await visitor.get("/loops")).text
+        assert "Create the first one" in (await visitor.get("/")).text
 
     visit(scenario)
 
@@ -249,7 +249,7 @@ def test_a_tests_data_is_checked_and_its_answer_shown() -> None:
         )
         world.api.client.samples[world.loop.id] = failed
         answer = await visitor.post(path, type="click", data=json.dumps({"recipient": "z@example.com"}))
-        assert all(t in answer.text for t in ("did not take it", "500", "7 ms", "it said 500", "&lt;script&gt;x"))
+        assert all(t in answer.text for t in ("did not accept it", "500", "7 ms", "it said 500", "&lt;script&gt;x"))
         assert world.api.client.called(SendSample)[0].data == {"recipient": "z@example.com"}
         refused = await visitor.post(f"/loops/{world.unverified.id}/test", type="open", data="{}")
         assert (refused.status_code, "Verify it first" in refused.text) == (409, True)
@@ -469,7 +469,7 @@ def test_the_overview_says_what_needs_attention() -> None:
     async def scenario(world: World, visitor: Visitor) -> None:
         world.api.client.problems = ["the ledger is away"]
         page = (await visitor.get("/")).text
-        for text in ("the ledger is away", "the script is failing", "gets nothing before it is verified"):
+        for text in ("the ledger is away", "the script is failing", "receives nothing until it is verified"):
             assert text in page
         world.api.client.problems = []
         world.api.client.health.clear()
@@ -495,8 +495,8 @@ def test_operators_see_nodes_and_actors() -> None:
         assert "fl_" not in page
         world.api.client.failures[ReadClusterInventory] = [Unavailable("the gateway is away")]
         page = (await visitor.get("/service")).text
-        assert "Ray does not say now." in page
-        assert "Nothing is known of them now." in page
+        assert "Ray is not responding." in page
+        assert "No information available." in page
 
     visit(scenario)
 
