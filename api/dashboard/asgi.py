@@ -1,4 +1,4 @@
-"""The dashboard as an ASGI application: finds the page, lets the visitor in, and answers every error with a page."""
+"""ASGI application of the dashboard: finds the page, checks the session, and shows every error as a page."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from domain.errors import NotFound
 log = logging.getLogger(__name__)
 
 STATIC: Final = f"{ROOT}/static"
-#: Nothing from another host, nothing inline, nothing that frames us.
+#: No resources of other hosts, nothing inline, and no framing.
 CONTENT_SECURITY_POLICY: Final = (
     "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
@@ -48,7 +48,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 
 class Dashboard:
-    """Handles `/` and all below `ROOT`."""
+    """Serves `/` and everything below `ROOT`."""
 
     def __init__(
         self, services: Services, clients: ClientAddresses, public_url: str, pages: Sequence[Page] = PAGES
@@ -61,7 +61,7 @@ class Dashboard:
         by_path: dict[str, dict[str, Page]] = {}
         for page in pages:
             by_path.setdefault(page.path, {})[page.method] = page
-        # Only their patterns are used.
+        # Only the patterns of these routes are used.
         self._routes = [(Route(ROOT + path, _nothing), by_method) for path, by_method in by_path.items()]
 
     def handles(self, path: str) -> bool:
@@ -74,7 +74,7 @@ class Dashboard:
             reply = await self._answer(scope, headers, receive)
         except ClientDisconnect:
             return
-        except Exception as exc:  # noqa: BLE001 - the last line of defence: nobody is left without an answer
+        except Exception as exc:  # noqa: BLE001 - the last line of defence: every request gets a response
             reply = self._error_page(problem_of(exc), None, headers)
         secure = (*SECURITY_HEADERS, *((_HSTS,) if self._is_https(scope, headers) else ()))
         with suppress(ClientDisconnect):
@@ -115,7 +115,7 @@ class Dashboard:
             return await page.handler(visit)
         except NotFound as exc:
             return sse.ended(sse.GONE) if sse.is_wanted(headers) else self._error_page(problem_of(exc), visit, headers)
-        except Exception as exc:  # noqa: BLE001 - what went wrong is told on a page of the visitor's own
+        except Exception as exc:  # noqa: BLE001 - shown on a page with the user's session
             return self._error_page(problem_of(exc), visit, headers)
 
     def _page(self, path: str, method: str) -> tuple[Page, Mapping[str, str]]:
@@ -143,7 +143,7 @@ class Dashboard:
         return found.reply(headers.get("accept-encoding", ""))
 
     def _is_https(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the browser came by HTTPS: to us, or to a proxy that is trusted."""
+        """Whether the browser used HTTPS, to the service or to a trusted proxy."""
         if scope.get("scheme") == "https":
             return True
         return headers.get("x-forwarded-proto") == "https" and self._clients.trusts(_peer(scope))
@@ -157,13 +157,13 @@ class Dashboard:
         }
         is_fragment = headers.get("hx-request") == "true"
         body = self._renderer.render("_error.html" if is_fragment else "error.html", values)
-        # htmx shows no answer but a good one.
+        # htmx only shows successful responses.
         status = 200 if is_fragment else problem.kind.status
         return Reply(status=status, body=body, content_type=HTML, headers=problem.headers)
 
 
 async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
-    """Is never called."""
+    """Endpoint of routes that only serve for matching; never called."""
 
 
 def _peer(scope: Scope) -> str:
@@ -172,13 +172,13 @@ def _peer(scope: Scope) -> str:
 
 
 def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Reply:
-    """The way in; a page that was to be read is come back to."""
+    """Redirects to the sign-in page, which leads back to the requested page."""
     path = f"{ROOT}/sign-in"
-    if method == "POST":  # what was typed is gone; it is to be known that it was not done
+    if method == "POST":  # the form's content is lost, so the page reports that nothing was changed
         path += "?done=session-ended"
     elif headers.get("hx-request") != "true" and scope["path"] != f"{ROOT}/":
         path += f"?to={scope['path']}"
     if headers.get("hx-request") == "true":
-        # htmx would put the page where a part of one belongs.
+        # Otherwise htmx would insert the sign-in page into part of the current one.
         return Reply(status=401, content_type=HTML, headers=(("HX-Redirect", path),))
     return see_other(path)

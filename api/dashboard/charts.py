@@ -1,4 +1,4 @@
-"""Figures as the page's charts draw them, and as a table says them."""
+"""Charts of a page: lines over minutes, drawn by the page's script and listed in a table."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _NONE: Final = Counts(answers=list(NOTHING[: len(ANSWERS)]), buckets=list(NOTHIN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One line of a chart. `style` names its colour in the style sheet."""
+    """One line of a chart. `style` is its colour's name in the style sheet."""
 
     label: str
     style: str
@@ -37,7 +37,7 @@ class Chart:
     lines: list[Line]
 
     def data(self) -> dict[str, Any]:
-        """What the page's script draws."""
+        """The chart as the page's script reads it."""
         return {
             "unit": self.unit,
             "times": self.times,
@@ -47,7 +47,7 @@ class Chart:
 
 @dataclass(frozen=True, slots=True)
 class Charts:
-    """Several charts of the same time, by name."""
+    """Several charts of the same period, by name."""
 
     by_name: dict[str, Chart]
 
@@ -55,7 +55,7 @@ class Charts:
         return self.by_name[name]
 
     def text(self) -> str:
-        """All of them, as JSON."""
+        """All charts, as JSON."""
         return msgspec.json.encode({name: chart.data() for name, chart in self.by_name.items()}).decode()
 
 
@@ -65,7 +65,7 @@ def _minutes(now_ms: int, count: int) -> range:
 
 
 def attempts_chart(found: Sequence[AttemptMinute], now_ms: int, minutes: int) -> Charts:
-    """A loop's attempts: how many by answer, and how long they took."""
+    """A loop's attempts: counts by kind of response, and durations."""
     shown = _minutes(now_ms, minutes)
     by_minute = {minute.minute: minute.counts for minute in found}
     counts = [by_minute.get(minute, _NONE) for minute in shown]

@@ -1,6 +1,6 @@
-"""The first run: who holds the installation's one-time token makes the first user and the account.
+"""First run: anyone with the installation's one-time token can create the first user and account.
 
-The token comes from the master key, so every front end knows the same one, and it opens nothing once there is a user.
+The token is derived from the master key, so every front end has the same one. It is useless once a user exists.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from domain.key_derivation import derive
 
 log = logging.getLogger(__name__)
 
-#: Beside `admin.key`, for as long as there is no user.
+#: Next to `admin.key`, until a user exists.
 TOKEN_FILE: Final = "first-run.token"  # noqa: S105 - a name
 PATH: Final = "/dashboard/first-run"
 _RETRY_S: Final = 2.0
 
 
 class FirstRun:
-    """Tells the token to who runs the service, and nobody else."""
+    """Shows the token to the operator only."""
 
     def __init__(self, client: Client, master_key: bytes, data_dir: Path | None) -> None:
-        """`data_dir` None: no file is written."""
+        """If `data_dir` is None, no file is written."""
         self._client = client
         self._token = f"flf_{derive(master_key, 'first-run', 16).hex()}"
         self._file = None if data_dir is None else data_dir / TOKEN_FILE
 
     def check(self, token: str) -> None:
-        """Returns when it is the token.
+        """Checks the token.
 
         Raises:
             InvalidInput: /token.
@@ -45,16 +45,16 @@ class FirstRun:
             raise InvalidInput(f"token {problem}", [("/token", problem)])
 
     async def is_open(self) -> bool:
-        """Whether there is no user yet."""
+        """Whether no user exists yet."""
         return await self._client.call(IsFirstRun())
 
     def close(self) -> None:
-        """Takes the token's file away: there is a user."""
+        """Removes the token's file, once a user exists."""
         if self._file is not None:
             self._file.unlink(missing_ok=True)
 
     async def announce(self, url: str) -> None:
-        """Says in the log, and writes to a file, how to make the first user; when there is one, removes the file."""
+        """Logs how to create the first user and writes the token's file, or removes the file if a user exists."""
         while True:
             try:
                 is_open = await self.is_open()

@@ -1,4 +1,4 @@
-"""Names and values as browsers send them, in a query or a form."""
+"""Form fields, as browsers send them in a query or a body."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _MAX_FIELDS: Final = 500
 
 
 class Form:
-    """Fields with one value or several. What is not there reads as empty."""
+    """Fields with one or more values. A missing field reads as empty."""
 
     def __init__(self, fields: Mapping[str, Sequence[str]] | None = None) -> None:
         self._fields = dict(fields or {})
 
     @classmethod
     def read(cls, raw: bytes) -> Self:
-        """Of `application/x-www-form-urlencoded`, in UTF-8.
+        """Reads `application/x-www-form-urlencoded` in UTF-8.
 
         Raises:
-            Refused: 400, it is not, or has too many fields.
+            Refused: 400, if it is malformed or has too many fields.
         """
         fields: dict[str, list[str]] = {}
         try:
@@ -38,11 +38,11 @@ class Form:
         return cls(fields)
 
     def text(self, name: str) -> str:
-        """The field's first value without white space around it, its line ends made alike."""
+        """The field's first value, stripped, with line feeds as line ends."""
         return self.raw(name).strip()
 
     def raw(self, name: str) -> str:
-        """The field's first value as it was typed, its line ends made alike."""
+        """The field's first value, unstripped, with line feeds as line ends."""
         return next(iter(self._fields.get(name, ())), "").replace("\r\n", "\n")
 
     def texts(self, name: str) -> list[str]:
@@ -50,7 +50,7 @@ class Form:
         return list(self._fields.get(name, ()))
 
     def lines(self, name: str) -> list[str]:
-        """The items of a field in which each is on a line of its own, or between commas."""
+        """The items of a field, separated by line breaks or commas."""
         items = [item.strip() for item in self.raw(name).replace(",", "\n").split("\n")]
         return [item for item in items if item]
 
@@ -59,7 +59,7 @@ class Form:
         return Form({**defaults, **self._fields})
 
     def digest(self) -> str:
-        """The same for forms with the same fields, and for no others."""
+        """A hash of all fields, to recognise a form that is sent twice."""
         return sha256(json.dumps(sorted(self._fields.items())).encode()).hexdigest()
 
     def __contains__(self, name: str) -> bool:
@@ -67,7 +67,7 @@ class Form:
 
 
 def beside_fields(exc: InvalidInput, labels: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """What is wrong, in the form's own words: by the names of fields, and in one text what belongs to none of them.
+    """Problems in the form's own words: by field name, and one text for those that belong to no field.
 
     `labels` has the fields' labels. Problems call fields by their names, between backticks: those are the API's words.
     """

@@ -1,4 +1,4 @@
-"""The dashboard's words for what the service calls by one: triggers, states, errors, in plain English."""
+"""Human-readable labels for triggers, states and error codes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actors.commands.deliveries import DeliveryView
 from actors.commands.loops import Loop
 from api.openapi.webhooks import EVENTS
 
-#: Parts of the dashboard: their paths below its root, and their names.
+#: Sections of the dashboard: path below the root, and name.
 SECTIONS: Final = (
     ("", "Overview"),
     ("loops", "Loops"),
@@ -18,7 +18,7 @@ SECTIONS: Final = (
     ("service", "Service"),
 )
 
-#: Triggers in the order of the form, with what they mean to somebody who sends newsletters.
+#: Triggers in the order of the form, with their meaning for someone who sends newsletters.
 TRIGGERS: Final[dict[str, tuple[str, str]]] = {
     "open": ("Opens", "Someone opened a message (its pixel was loaded)."),
     "click": ("Clicks", "Someone followed a link in a message."),
@@ -31,10 +31,10 @@ TRIGGERS: Final[dict[str, tuple[str, str]]] = {
     "update": ("Changed profiles", "A profile or subprofile was changed."),
     "delete": ("Deleted profiles", "A profile or subprofile was deleted."),
 }
-#: Those of which this version sends samples alone.
+#: Triggers that only have samples in this version.
 NOT_SENT_YET: Final = frozenset(TRIGGERS) - frozenset(EVENTS)
 
-#: A state's word, its colour's name, and its shape, so that colour is never all that tells.
+#: Label, colour name and shape of each state: the shape helps people who cannot see the colour.
 STATES: Final[dict[str, tuple[str, str, str]]] = {
     "unverified": ("unverified", "wait", "◌"),
     "active": ("active", "good", "●"),
@@ -65,7 +65,7 @@ ERRORS: Final[dict[str, str]] = {
     "event_too_large": "the event is larger than the limit of a POST",
 }
 
-#: What was done, by the word in the URL after it was.
+#: Confirmations, by the value of `done` in the URL.
 DONE: Final[dict[str, str]] = {
     "created": "The feedback loop was created. Now prove that the server is yours.",
     "verified": "Verified. Events are delivered from now on.",
@@ -86,23 +86,23 @@ DONE: Final[dict[str, str]] = {
 
 
 def loop_name(loop: Loop) -> str:
-    """What a loop is called: the first line of its description, or its address."""
+    """The loop's name: the first line of its description, or its URL."""
     first_line = loop.settings.description.strip().partition("\n")[0].strip()
     return first_line[:80] or loop.url.partition("//")[2][:80]
 
 
 def loop_state(loop: Loop) -> str:
-    """The loop's state, or `failing` when it is active and its handler fails."""
+    """The loop's state, or `failing` if it is active and its handler fails."""
     return "failing" if loop.state == "active" and loop.health.failing_since_ms is not None else loop.state
 
 
 def delivery_state(delivery: DeliveryView) -> str:
-    """The delivery's state, or `retrying` when it has failed before."""
+    """The delivery's state, or `retrying` if it has failed before."""
     return "retrying" if delivery.state == "pending" and delivery.attempts else delivery.state
 
 
 def answer_text(status: int | None, error: str | None) -> str:
-    """What an attempt met with, in a few words."""
+    """The result of an attempt, in a few words."""
     if status is not None:
         return f"{status}" + (f", {ERRORS[error]}" if error == "redirect" else "")
     word = (error or "").partition(":")[0]

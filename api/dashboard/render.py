@@ -1,4 +1,4 @@
-"""Templates to HTML. Everything that is put in is escaped."""
+"""Rendering of templates to HTML. All values are escaped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from api.schemas.base import time_text
 
 
 class Renderer:
-    """The dashboard's templates, each read once."""
+    """The dashboard's templates; each is loaded once."""
 
     def __init__(self, static: StaticFiles) -> None:
         self._environment: Final = Environment(
@@ -48,7 +48,7 @@ class Renderer:
 
 
 def time_html(unix_ms: int | None, otherwise: str = "never") -> Markup:
-    """A time in UTC, which the page's script puts into the viewer's zone; UTC stays to be seen on hover."""
+    """A time in UTC, which the page's script converts to the viewer's zone. Hovering shows UTC."""
     if unix_ms is None:
         return Markup('<span class="quiet">{}</span>').format(otherwise)
     moment = datetime.fromtimestamp(unix_ms / 1000, UTC)
@@ -57,7 +57,7 @@ def time_html(unix_ms: int | None, otherwise: str = "never") -> Markup:
 
 
 def element_id(name: str) -> str:
-    """The name of a field, or the JSON pointer to it, as part of an element's id: `/filters/tags` is `filters-tags`."""
+    """A field's name or JSON pointer as part of an element id: `/filters/tags` becomes `filters-tags`."""
     return name.strip("/").replace("/", "-")
 
 
@@ -81,7 +81,7 @@ def size_text(size_bytes: float | None) -> str:
 
 
 def share_text(share: float | None) -> str:
-    """`99.2 %`; never rounded up to all."""
+    """`99.2 %`; never rounded up to 100 %."""
     if share is None:
         return "–"
     return "100 %" if share == 1 else f"{min(share * 100, 99.9):.1f} %"

@@ -1,4 +1,4 @@
-"""A page of the dashboard, declared: its path, what makes it, and who may see it; and one visit to it."""
+"""Declaration of a dashboard page, and a request for it."""
 
 from __future__ import annotations
 
@@ -22,48 +22,48 @@ HTML: Final = "text/html; charset=utf-8"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Visit:
-    """One request that was let in, with all of it that pages look at."""
+    """One permitted request, with everything that pages need of it."""
 
     services: Services
     renderer: Renderer
-    #: None on pages for everybody.
+    #: None on public pages.
     session: Session | None
     #: SHA-256 of the session's token.
     token_hash: str
-    #: What every form of the session sends back.
+    #: The CSRF token that every form of the session contains.
     csrf: str
     path: Mapping[str, str]
     query: Form
     form: Form
     headers: Headers
-    #: Where from, behind proxies or not.
+    #: The client's address, behind proxies or not.
     address: str
     is_https: bool
 
     @property
     def account(self) -> Account:
-        """The account whose user is here."""
+        """The signed-in user's account."""
         if self.session is None:
-            raise RuntimeError("a page for everybody asked for the account")
+            raise RuntimeError("a public page asked for the account")
         return self.session.user.account
 
     @property
     def is_fragment(self) -> bool:
-        """Whether a part of a page is wanted (htmx)."""
+        """Whether the request is for part of a page (htmx)."""
         return self.headers.get("hx-request") == "true"
 
     async def call(self, command: Command[Any]) -> Any:
-        """Has the actors carry a command out."""
+        """Calls the actors with a command and returns its result."""
         return await self.services.client.call(command)
 
     def html(self, template: str, status: int = 200, **values: Any) -> Reply:
-        """The template with these values, and what every page has."""
+        """Renders the template with these values and those that every page needs."""
         shown = {"visit": self, "csrf": self.csrf, "session": self.session, **values}
         return Reply(status=status, body=self.renderer.render(template, shown), content_type=HTML)
 
 
 def see_other(path: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
-    """The answer to a form that did its work: the page to look at now."""
+    """Redirects to the page to show after a successful form."""
     return Reply(status=303, content_type=HTML, headers=(("Location", path), *headers))
 
 
@@ -72,11 +72,11 @@ Handler = Callable[[Visit], Awaitable[Reply]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """What is at a path below `ROOT`, for one method."""
+    """One method of a path below `ROOT`."""
 
     method: str
-    #: With `{name}` for a part that is a parameter.
+    #: `{name}` marks a parameter.
     path: str
     handler: Handler
-    #: Whether nobody needs to be signed in.
+    #: Whether it can be seen without signing in.
     is_open: bool = False

@@ -1,4 +1,4 @@
-"""Who is here: the session's cookie, and the proof that a form came from one of our pages."""
+"""Session cookie, and the CSRF check of forms."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from api.http.problems import Kind, Refused
 from domain.sessions import ABSOLUTE_MS
 
 COOKIE: Final = "feedback_loops_session"
-#: The field that every form of a session has.
+#: The CSRF field that every form of a session has.
 CSRF_FIELD: Final = "csrf"
 _MAX_TOKEN_CHARS: Final = 200
 
@@ -29,7 +29,7 @@ FORGED: Final = Kind(
 
 
 def token_of(headers: Headers) -> str | None:
-    """The session's token in the cookie, if there is one."""
+    """The session's token from the cookie, or None."""
     for pair in headers.get("cookie", "").split(";"):
         name, _, value = pair.strip().partition("=")
         if name == COOKIE and 0 < len(value) <= _MAX_TOKEN_CHARS:
@@ -38,22 +38,22 @@ def token_of(headers: Headers) -> str | None:
 
 
 def token_hash(token: str) -> str:
-    """What is stored of a token: it has 256 random bits, so no slower hash is called for."""
+    """The stored form of a token. A fast hash is enough for 256 random bits."""
     return sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 async def session_of(client: Client, token: str | None) -> Session | None:
-    """The session that goes on under this token."""
+    """The live session with this token, or None."""
     return None if token is None else await client.call(FindSession(token_hash=token_hash(token)))
 
 
 def set_cookie(token: str, *, is_https: bool) -> tuple[str, str]:
-    """The header that gives a browser its session. No script can read the cookie, no other site send it with a form."""
+    """The header that sets the session cookie. Scripts cannot read it; other sites cannot send it with a form."""
     return "Set-Cookie", f"{COOKIE}={token}; Max-Age={ABSOLUTE_MS // 1000}; {_attributes(is_https=is_https)}"
 
 
 def clear_cookie(*, is_https: bool) -> tuple[str, str]:
-    """The header that takes it back."""
+    """The header that removes the cookie."""
     return "Set-Cookie", f"{COOKIE}=; Max-Age=0; {_attributes(is_https=is_https)}"
 
 
@@ -62,15 +62,15 @@ def _attributes(*, is_https: bool) -> str:
 
 
 def csrf_of(token: str) -> str:
-    """What forms of the session send back: who does not know the token cannot make it."""
+    """The CSRF token of the session's forms. Only the holder of the session's token can compute it."""
     return hmac.new(token.encode("utf-8", "surrogatepass"), b"csrf", hashlib.sha256).hexdigest()
 
 
 def check_form(headers: Headers, given: str, csrf: str | None, public_url: str) -> None:
-    """Returns when a form was sent from one of our pages, and (with a session) from this session's.
+    """Checks that a form was sent from the dashboard and, if there is a session, from a page of that session.
 
-    Browsers say where a form was sent from (`Sec-Fetch-Site`, `Origin`). One that says neither is let in with the
-    session's own field alone; to sign in, it has to say.
+    Browsers report the sender of a form (`Sec-Fetch-Site`, `Origin`). Without either header, the session's own field
+    is enough, except for signing in.
 
     Raises:
         Refused: 403.

@@ -1,4 +1,4 @@
-"""Handlers to copy, one a language: the files in `examples/`, which the tests run."""
+"""Handlers to copy, one per language: the files in `examples/`, which the tests run."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""What changes on a page by itself, as server-sent events: a part is sent when it is not what was sent before.
+"""Live parts of a page as server-sent events: a part is sent when it differs from what was sent before.
 
-Looking is cheap and rendering is not, and hits are answered by the same process: what looks as before is not rendered.
+Reading the values is cheap, rendering is not, and the same process answers hits. So unchanged values are not rendered.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from domain.errors import DomainError, FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
-#: Seconds between two looks.
+#: Seconds between two reads.
 POLL_S: Final = 1.0
-#: Looks between two at the session: who was signed out sees no more, at the latest after so many.
+#: Reads between two checks of the session: after signing out, a stream ends after at most this many reads.
 _SESSION_EVERY: Final = 15
-#: Looks of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed.
+#: Reads without news before a comment is sent, so that proxies keep the connection and a dead one is noticed.
 _HEARTBEAT_EVERY: Final = 15
 _HELLO: Final = b"retry: 2000\n\n"
 _HEARTBEAT: Final = b": nothing new\n\n"
-#: The last event of a stream that must not be asked for again, its data one of these: what it showed was deleted, or
-#: the session is over.
+#: The last event of a stream that the client must not reopen. Its data is one of these: the content was deleted, or
+#: the session has ended.
 END: Final = "end"
 GONE: Final = b"gone"
 SIGNED_OUT: Final = b"signed-out"
 
-#: What a page shows now, in values that can be compared.
+#: The values that a page shows now; they can be compared.
 Look = Callable[[], Awaitable[Mapping[str, Any]]]
-#: All messages of that, always in the same order.
+#: All messages for these values, always in the same order.
 Render = Callable[[Mapping[str, Any]], list[bytes]]
 
 
 def message(name: str, content: bytes) -> bytes:
-    """One event (HTML Living Standard, 9.2) of possibly many lines."""
+    """One event (HTML Living Standard, 9.2); its content may have several lines."""
     lines = content.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n")
     return b"event: " + name.encode() + b"\n" + b"".join(b"data: " + line + b"\n" for line in lines) + b"\n"
 
 
 def is_wanted(headers: Headers) -> bool:
-    """Whether a page asks for a stream of its own (`EventSource`)."""
+    """Whether the request comes from an `EventSource`."""
     return headers.get("accept") == EVENT_STREAM
 
 
 def ended(why: bytes) -> Reply:
-    """The answer to a stream that has ended before it began.
+    """The response for a stream that ends before it starts.
 
-    A page is not told the status of a stream that is refused, and asks again and again; an event it can read.
+    A page cannot see the status of a refused stream and would retry for ever, but it can read an event.
     """
     return Reply(body=_HELLO + message(END, why), content_type=EVENT_STREAM)
 
 
 async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:
-    """The stream, for as long as somebody reads it and is signed in; its last event says why there is no more."""
+    """The stream, while the client reads it and stays signed in. Its last event gives the reason for its end."""
     seen: Mapping[str, Any] | None = None
     sent: list[bytes] = []
     looks = silent = 0

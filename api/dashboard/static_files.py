@@ -1,4 +1,4 @@
-"""Style sheets and scripts: each at a URL with its hash, so that browsers keep it, and compressed beforehand."""
+"""Style sheets and scripts: compressed in advance, each at a URL with its hash so that browsers cache it."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _FOR_EVER: Final = (("Cache-Control", "public, max-age=31536000, immutable"), ("
 
 @dataclass(frozen=True, slots=True)
 class StaticFile:
-    """A file as it is served."""
+    """A file, ready to be served."""
 
     content: bytes
     compressed: bytes
     content_type: str
 
     def reply(self, accept_encoding: str) -> Reply:
-        """The file, compressed where the client takes that."""
+        """The file, compressed if the client accepts gzip."""
         if "gzip" not in accept_encoding:
             return Reply(body=self.content, content_type=self.content_type, headers=_FOR_EVER)
         headers = (*_FOR_EVER, ("Content-Encoding", "gzip"))
@@ -37,10 +37,10 @@ class StaticFile:
 
 
 class StaticFiles:
-    """All files of the dashboard, read once."""
+    """All static files of the dashboard, read once."""
 
     def __init__(self, root: str) -> None:
-        """`root` is the path that the files' paths begin with."""
+        """`root` is the path prefix of all files."""
         self._paths: dict[str, str] = {}
         self._files: dict[str, StaticFile] = {}
         for name, content in _found(files("api.dashboard") / "static", ""):
@@ -55,7 +55,7 @@ class StaticFiles:
         return self._paths[name]
 
     def file(self, hashed: str) -> StaticFile | None:
-        """The file at that path below the root, or None; one whose content has changed is none."""
+        """The file at this path below the root, or None, also for the hash of an older version."""
         return self._files.get(hashed)
 
 

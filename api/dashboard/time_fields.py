@@ -1,7 +1,7 @@
-"""Fields for a date and a time, `<input type=datetime-local>`, which knows no zone.
+"""Date and time fields, `<input type=datetime-local>`, which have no time zone.
 
-As it is served such a field is in UTC, and its label says so. The page's script puts both into the viewer's zone, and
-sends the moment itself with a `Z`: a URL that was made so means the same range wherever it is opened.
+The server sends such a field in UTC, and its label says so. The page's script converts both to the viewer's zone and
+submits the moment with a `Z`. So a URL means the same range wherever it is opened.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def _moment(text: str) -> datetime | None:
 
 
 def time_ms(text: str, name: str) -> int:
-    """The time that the field says: a moment with its zone, or a date and a time in UTC.
+    """The field's time in Unix milliseconds: a moment with a zone, or a date and time in UTC.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: the text is not a time.
     """
     moment = _moment(text)
     if moment is None:
@@ -40,7 +40,7 @@ def time_ms(text: str, name: str) -> int:
 
 
 def field_text(text: str) -> str:
-    """What the field is served with for this, in UTC; what is no time stays as it was typed."""
+    """The field's value in UTC. Text that is not a time is returned unchanged."""
     moment = _moment(text)
     if moment is None:
         return text

@@ -1,4 +1,4 @@
-"""Every page of the dashboard. Of two paths that match, the first is taken."""
+"""All pages of the dashboard. If two paths match, the first one wins."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The account: its users, its API keys, and the visitor's own password."""
+"""Account page: users, API keys, and the user's own password."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ async def _page(visit: Visit, status: int = 200, **found: Any) -> Reply:
 
 
 async def account_page(visit: Visit) -> Reply:
-    """All of it."""
+    """The whole page."""
     return await _page(visit)
 
 
 async def new_key(visit: Visit) -> Reply:
-    """Makes an API key, which is shown this once."""
+    """Creates an API key and shows it, once."""
     api_key = new_api_key()
     name = visit.form.text("name")
     try:
@@ -48,7 +48,7 @@ def _one_of(found: Iterable[T], what: str, id_: str) -> T:
 
 
 async def revoke_key_page(visit: Visit) -> Reply:
-    """Asks whether the key is meant."""
+    """Asks for confirmation to revoke the key."""
     keys = await visit.call(ListApiKeys(account=visit.account))
     key = _one_of(keys, "API key", visit.path["id"])
     consequence = "Programs that use it are refused within seconds. This cannot be undone."
@@ -57,13 +57,13 @@ async def revoke_key_page(visit: Visit) -> Reply:
 
 
 async def revoke_key(visit: Visit) -> Reply:
-    """Takes an API key back."""
+    """Revokes an API key."""
     await visit.call(RevokeApiKey(account=visit.account, key_id=visit.path["id"]))
     return see_other(f"{HERE}?done=key-revoked")
 
 
 async def add_user(visit: Visit) -> Reply:
-    """Makes another user of the account."""
+    """Adds a user to the account."""
     email, password = visit.form.text("email"), visit.form.raw("password")
     try:
         await visit.call(CreateUser(email=email, password=password, account_id=visit.account.id))
@@ -75,7 +75,7 @@ async def add_user(visit: Visit) -> Reply:
 
 
 async def remove_user_page(visit: Visit) -> Reply:
-    """Asks whether the user is meant, who may be the visitor."""
+    """Asks for confirmation to remove the user, who may be the signed-in one."""
     users = await visit.call(ListUsers(account=visit.account))
     user = _one_of(users, "user", visit.path["id"])
     consequence = "The user is signed out everywhere at once. Everything that the user set up stays."
@@ -87,7 +87,7 @@ async def remove_user_page(visit: Visit) -> Reply:
 
 
 async def remove_user(visit: Visit) -> Reply:
-    """Ends a user of the account."""
+    """Removes a user from the account."""
     try:
         await visit.call(RemoveUser(account=visit.account, user_id=visit.path["id"]))
     except Conflict as exc:
@@ -96,7 +96,7 @@ async def remove_user(visit: Visit) -> Reply:
 
 
 async def change_password(visit: Visit) -> Reply:
-    """Changes the visitor's own password."""
+    """Changes the signed-in user's password."""
     if visit.session is None:
         raise Conflict("Sign in first.")
     command = ChangePassword(

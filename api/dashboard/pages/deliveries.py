@@ -1,4 +1,4 @@
-"""One delivery: its attempts, with what went over the wire; and trying it again."""
+"""Page of one delivery: its attempts with request and response, and the retry."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Reply
 from domain.errors import Conflict, NotFound
 
-#: Attempts that are shown, the latest: replays may have added many.
+#: Number of attempts shown, latest first: replays may have added many.
 MAX_ATTEMPTS: Final = 20
 
 
@@ -36,7 +36,7 @@ async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
 
 
 async def _attempt(visit: Visit, delivery_id: str, attempt: AttemptView) -> dict[str, Any]:
-    """An attempt with its POST, or with why that cannot be shown."""
+    """An attempt with its POST, or with the reason why the POST cannot be shown."""
     command = GetPost(account=visit.account, delivery_id=delivery_id, attempt_no=attempt.no)
     try:
         return {"attempt": attempt, "post": await visit.call(command), "why": ""}
@@ -45,7 +45,7 @@ async def _attempt(visit: Visit, delivery_id: str, attempt: AttemptView) -> dict
 
 
 async def retry(visit: Visit) -> Reply:
-    """Has the delivery tried again, now."""
+    """Retries the delivery now."""
     try:
         await visit.call(RetryDelivery(account=visit.account, delivery_id=visit.path["id"]))
     except Conflict as exc:

@@ -1,4 +1,4 @@
-"""Events: the newest as they come, searched, and one with its way from the hit to the handlers."""
+"""Event pages: the live list with its search, and one event from the hit to the handlers."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from domain.errors import InvalidInput
 
 #: Events on one page.
 PAGE: Final = 50
-#: Events that are looked through for a tag before a page is shown with what was found.
+#: Events scanned for a tag before the page is shown with those found so far.
 _LOOKED_THROUGH: Final = 2000
 _READ_AT_ONCE: Final = 200
-#: What is searched by, and its label in the form.
+#: Search fields and their labels in the form.
 _SEARCHED: Final = {
     "type": "Type",
     "recipient": "Recipient",
@@ -53,14 +53,14 @@ def _query(visit: Visit, wanted: dict[str, str]) -> ListEvents:
 
 
 class Fields(dict[str, Any]):
-    """An event's fields; one that it has not is None."""
+    """An event's fields; a missing one reads as None."""
 
     def __missing__(self, _name: str) -> None:
         return None
 
 
 def shown(event: EventView) -> dict[str, Any]:
-    """An event with its fields read."""
+    """An event with its decoded fields."""
     return {"event": event, "fields": Fields(msgspec.json.decode(event.fields))}
 
 
@@ -95,7 +95,7 @@ async def events_page(visit: Visit) -> Reply:
 
 
 async def events_live(visit: Visit) -> Reply:
-    """The list, as it grows."""
+    """The list, live."""
     await _found(visit)
     visit.services.streams.check(visit.account.no)
 
@@ -106,7 +106,7 @@ async def events_live(visit: Visit) -> Reply:
 
 
 async def event_page(visit: Visit) -> Reply:
-    """The event's way: the hit, what enrichment made of it, each loop's attempts."""
+    """One event: the hit, its enrichment, and each loop's attempts."""
     event = await visit.call(GetEvent(account=visit.account, event_id=visit.path["id"]))
     owed = await visit.call(ListEventDeliveries(account=visit.account, event_id=event.id))
     loops = {}

@@ -1,4 +1,4 @@
-"""A loop's page: how it does, its deliveries as they come, and what can be done with it."""
+"""Page of one loop: health, live deliveries, and actions."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ async def _loop(visit: Visit) -> Loop:
 
 
 async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:
-    """What of the page changes by itself."""
+    """The live parts of the page."""
     wanted = {name: visit.query.text(name) or None for name in _FILTERS}
     figures, deliveries, minutes = await asyncio.gather(
         visit.call(ListStatistics(account=visit.account, loop_ids=[loop.id])),
@@ -61,7 +61,7 @@ async def loop_page(visit: Visit) -> Reply:
 
 
 async def loop_live(visit: Visit) -> Reply:
-    """The page's parts, again and again, as they change."""
+    """The page's live parts, as they change."""
     await _loop(visit)
     visit.services.streams.check(visit.account.no)
 
@@ -86,7 +86,7 @@ async def resume(visit: Visit) -> Reply:
 
 
 async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done: str) -> Reply:
-    """Brings the loop into the state; it may be there already, by a double click or in another tab."""
+    """Changes the loop's state. A double click or another tab may have done it already."""
     try:
         loop = await visit.call(command)
     except Conflict:
@@ -97,25 +97,25 @@ async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done
 
 
 async def code_page(visit: Visit) -> Reply:
-    """The secret, and code to paste for a handler that checks signatures."""
+    """The secret, and code of a handler that checks signatures."""
     loop = await _loop(visit)
     secret = await visit.call(GetSecret(account=visit.account, loop_id=loop.id))
     return visit.html("code.html", loop=loop, secret=secret, is_new=False, snippets=SNIPPETS)
 
 
 async def rotate(visit: Visit) -> Reply:
-    """Makes a new secret, and shows it."""
+    """Rotates the secret and shows the new one."""
     loop = await visit.call(RotateSecret(account=visit.account, loop_id=visit.path["id"]))
     return visit.html("code.html", loop=loop, secret=loop.secret, is_new=True, snippets=SNIPPETS)
 
 
 async def delete_page(visit: Visit) -> Reply:
-    """Asks for the loop's name."""
+    """Asks for the loop's name as confirmation."""
     return visit.html("delete.html", loop=await _loop(visit), problem="")
 
 
 async def delete(visit: Visit) -> Reply:
-    """Ends the loop, if its name was typed."""
+    """Deletes the loop if its name was typed."""
     loop = await _loop(visit)
     if visit.form.text("name") != labels.loop_name(loop):
         return visit.html("delete.html", 422, loop=loop, problem="This is not the feedback loop's name.")

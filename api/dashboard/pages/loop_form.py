@@ -1,4 +1,4 @@
-"""The one page on which a feedback loop is made, and the same to change it; the sample POST beside them."""
+"""Form to create or edit a feedback loop, with a sample of its POSTs."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from domain.loop_settings import SETTINGS, LoopSettings, nested
 from domain.payload import CONTENT_TYPES, encode_form, encode_json
 from domain.values import Trigger
 
-#: Of the sample that is shown, whatever is picked.
+#: Id and time of every sample.
 _SAMPLE_EVENT: Final = bytes.fromhex("0199c2a4d1f27c3e8a5b6c7d8e9fa0b1")
 _SAMPLE_MS: Final = 1_772_357_400_000
 
 
 def sample_text(trigger: str, format_: str) -> str:
-    """A POST of this trigger as it goes over the wire, its headers shortened; a form with a field on each line."""
+    """A sample POST of this trigger with shortened headers; a form has one field per line."""
     fields = sample_fields(Trigger(trigger), _SAMPLE_EVENT, _SAMPLE_MS, {})
     if format_ == "json":
         body = encode_json(fields).decode().replace('","', '",\n "').replace(',"', ',\n "')
@@ -37,7 +37,7 @@ def sample_text(trigger: str, format_: str) -> str:
 
 
 def _sample(form: Form) -> dict[str, str]:
-    """The sample to show for what is picked: of the trigger that was picked last, or of the first that is."""
+    """The sample for the selection: of the trigger selected last, or of the first selected one."""
     known = [trigger for trigger in form.texts("triggers") if trigger in labels.TRIGGERS]
     wanted = form.text("sample")
     trigger = wanted if wanted in labels.TRIGGERS and (wanted in known or not known) else (known or ["open"])[0]
@@ -63,7 +63,7 @@ def _sent_loop(form: Form) -> SentLoop:
 def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: Loop | None = None) -> Reply:
     told: dict[str, str] = {}
     for pointer, problem in problems:
-        # `/triggers/0` is a problem of the triggers; the first of a field is told.
+        # `/triggers/0` is a problem of the field `triggers`. Only a field's first problem is shown.
         name = pointer.removeprefix("/filters").split("/")[1] if pointer else "url"
         told.setdefault(name, problem)
     status = 422 if problems else 200
@@ -72,20 +72,20 @@ def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (
 
 
 def _seed(form: Form) -> str | None:
-    """The same for a form that is sent twice, by a double click or the back button, and for no other."""
+    """A seed that is equal for a form sent twice, by a double click or the back button."""
     return form.digest() if form.text("once") else None
 
 
 async def new_loop_page(visit: Visit) -> Reply:
-    """The empty form; with a query, filled in by it."""
+    """The form, empty or filled in from the query."""
     is_filled_in = "triggers" in visit.query or "url" in visit.query
     defaults = LoopSettings(triggers=() if is_filled_in else ("open", "click"))
     return _form_page(visit, visit.query.defaulted(form_of(defaults)))
 
 
 async def create_loop(visit: Visit) -> Reply:
-    """Makes the loop, and goes on to its verification."""
-    if "show" in visit.form:  # without JavaScript, the button beside the sample
+    """Creates the loop and shows its verification."""
+    if "show" in visit.form:  # the button next to the sample, without JavaScript
         return _form_page(visit, visit.form)
     try:
         sent = _sent_loop(visit.form)
@@ -108,7 +108,7 @@ async def edit_page(visit: Visit) -> Reply:
 
 
 async def edit(visit: Visit) -> Reply:
-    """Changes what differs."""
+    """Saves the settings that have changed."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     if "show" in visit.form:
         return _form_page(visit, visit.form, loop=loop)

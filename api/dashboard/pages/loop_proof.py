@@ -25,7 +25,7 @@ async def verify_page(visit: Visit) -> Reply:
 
 
 async def verify(visit: Visit) -> Reply:
-    """Looks for the proof; when it is nowhere, shows what was found at each place."""
+    """Looks for the proof. If it is missing, shows what was found at each location."""
     report = await visit.call(VerifyLoop(account=visit.account, loop_id=visit.path["id"]))
     if not report.verified:
         return await _page(visit, report.loop, report.findings)

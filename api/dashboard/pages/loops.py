@@ -1,4 +1,4 @@
-"""The list of feedback loops, and the check of all."""
+"""List of feedback loops, and the check of all active ones."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ PAGE: Final = 50
 
 
 def success_share(counts: Counts) -> float | None:
-    """The part of attempts that were taken; None when there were none."""
+    """The share of attempts that were accepted, 0 to 1; None without attempts."""
     attempts = sum(counts.answers)
     return counts.answers[0] / attempts if attempts else None
 
 
 async def loops_page(visit: Visit) -> Reply:
-    """All loops and how they do."""
+    """All loops with their health."""
     cursor = visit.query.text("cursor") or None
     page = await visit.call(ListLoops(account=visit.account, limit=PAGE, cursor=cursor))
     figures = await visit.call(ListStatistics(account=visit.account, loop_ids=[loop.id for loop in page.data]))
@@ -30,7 +30,7 @@ async def loops_page(visit: Visit) -> Reply:
 
 
 def row(loop: Loop, figures: LoopStatistics) -> dict[str, Any]:
-    """What is shown of a loop in a list."""
+    """The values of a loop's row."""
     return {
         "loop": loop,
         "figures": figures,
@@ -40,7 +40,7 @@ def row(loop: Loop, figures: LoopStatistics) -> dict[str, Any]:
 
 
 async def check_loops(visit: Visit) -> Reply:
-    """Sends a sample to every active loop, and shows what each answered."""
+    """Sends a sample to every active loop and shows the responses."""
     results = await visit.call(CheckLoops(account=visit.account))
     known = {}
     for result in results:

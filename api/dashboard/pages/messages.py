@@ -1,4 +1,4 @@
-"""Messages: registered by hand to try things out, and looked up."""
+"""Message pages: manual registration for trying things out, and look-up by id."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ def _page(visit: Visit, form: Form, problems: dict[str, str] | None = None) -> R
 
 
 async def messages_page(visit: Visit) -> Reply:
-    """The forms; with an id, the way to that message."""
+    """The forms, or with an id, a redirect to that message."""
     if wanted := visit.query.text("id"):
         return see_other(f"{ROOT}/messages/{quote(wanted, safe='')}")
     return _page(visit, Form({"links": ["https://example.com/"]}))
 
 
 async def register(visit: Visit) -> Reply:
-    """Registers a message, and shows its links."""
+    """Registers a message and shows its links."""
     form = visit.form
     database, profile = form.text("database") or None, form.text("profile") or None
     spec = MessageSpec(

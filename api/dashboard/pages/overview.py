@@ -1,4 +1,4 @@
-"""The start: events as they come, how every loop does, and what needs somebody's attention."""
+"""Overview page: live events, the health of every loop, and what needs attention."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from api.events.sse import EVENT_STREAM
 from api.http.response import Reply
 
 CHART_MINUTES: Final = 60
-#: Loops that are shown; the others are in the list of loops.
+#: Number of loops shown; the list of loops has the others.
 MAX_LOOPS: Final = 50
-#: A backlog that somebody should know of.
+#: A backlog of this size needs attention.
 LARGE_BACKLOG: Final = 10_000
 _PARTS: Final = ("attention", "waiting", "health")
 
 
 class Attention(NamedTuple):
-    """Something to be done: what, and where."""
+    """Something that needs attention: text, link and tone."""
 
     tone: str
     text: str
     path: str
-    #: What the link says.
+    #: The link's text.
     do: str
 
 
@@ -63,7 +63,9 @@ def _attention(rows: Sequence[dict[str, Any]]) -> list[Attention]:
         elif state == "failing":
             found.append(Attention("bad", f"{name}: the script is failing; deliveries are waiting.", where, "See why"))
         elif state == "unverified":
-            found.append(Attention("wait", f"{name} receives nothing until it is verified.", f"{where}/verify", "Verify"))
+            found.append(
+                Attention("wait", f"{name} receives nothing until it is verified.", f"{where}/verify", "Verify")
+            )
         elif backlog >= LARGE_BACKLOG:
             found.append(Attention("wait", f"{name} has {backlog:,} deliveries waiting.", where, "Open"))
     return found

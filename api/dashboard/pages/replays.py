@@ -16,7 +16,7 @@ from api.http.response import Reply
 from domain.errors import Conflict, InvalidInput
 
 _LISTED: Final = 20
-#: The fields that problems are told beside, and their labels.
+#: Fields that show their own problems, and their labels.
 _LABELS: Final = {"since": "From", "until": "To"}
 
 
@@ -37,12 +37,12 @@ async def _page(
 
 
 async def replays_page(visit: Visit) -> Reply:
-    """The form, and replays so far."""
+    """The form, and earlier replays."""
     return await _page(visit)
 
 
 async def start(visit: Visit) -> Reply:
-    """Begins a replay, and goes to its progress."""
+    """Starts a replay and shows its progress."""
     form = visit.form
     try:
         since_ms = time_ms(form.text("since"), "since")
@@ -64,7 +64,7 @@ async def start(visit: Visit) -> Reply:
 
 
 async def replay_page(visit: Visit) -> Reply:
-    """How far a replay has come; the page asks again by itself while it goes on."""
+    """The progress of a replay; the page reloads this part while the replay runs."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     command = GetReplay(account=visit.account, loop_id=loop.id, replay_id=visit.path["replay"])
     replay = await visit.call(command)
@@ -73,7 +73,7 @@ async def replay_page(visit: Visit) -> Reply:
 
 
 async def cancel(visit: Visit) -> Reply:
-    """Ends a replay."""
+    """Cancels a replay."""
     command = CancelReplay(account=visit.account, loop_id=visit.path["id"], replay_id=visit.path["replay"])
     await visit.call(command)
     return see_other(f"{ROOT}/loops/{visit.path['id']}/replays?done=cancelled")

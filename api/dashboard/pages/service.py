@@ -1,4 +1,4 @@
-"""What operators look at first: nodes and actors, and the figures of `/metrics` on journals, ledger and lanes."""
+"""Service page for operators: nodes, actors, and the metrics of journals, ledger and lanes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from api.http.response import Reply
 from api.observability.prometheus import ACTORS_S
 from domain.errors import FeedbackLoopsError
 
-#: What is shown, in groups; each figure by its metric. Nothing of it is of any one account.
+#: The metrics shown, in groups. None of them belongs to a single account.
 GROUPS: Final[tuple[tuple[str, tuple[m.Metric, ...]], ...]] = (
     ("Processes", (m.RESTARTS, m.MEMORY)),
     ("Journals", (m.JOURNAL_DEPTH, m.JOURNAL_AGE, m.JOURNAL_TROUBLE, m.HITS, m.HITS_LOST, m.DISK_FREE)),
@@ -28,7 +28,7 @@ _SHARE: Final = 0.95
 
 
 class Figure(NamedTuple):
-    """One series of a metric, in words."""
+    """One series of a metric, as text."""
 
     what: str
     of: str
@@ -36,7 +36,7 @@ class Figure(NamedTuple):
 
 
 def figures(metrics: Sequence[Metric], wanted: Sequence[m.Metric]) -> list[Figure]:
-    """The figures of these metrics that there are."""
+    """The available figures of these metrics."""
     by_name = {metric.name: metric for metric in metrics}
     found: list[Figure] = []
     for metric in wanted:
@@ -55,7 +55,7 @@ def figures(metrics: Sequence[Metric], wanted: Sequence[m.Metric]) -> list[Figur
 
 
 def _within(family: Metric) -> list[str]:
-    """The bound that a share of a histogram stays within, over all its series."""
+    """The smallest bound that covers 95 % of a histogram, over all its series."""
     buckets: dict[float, float] = {}
     for sample in family.samples:
         if sample.name.endswith("_bucket"):
@@ -77,7 +77,7 @@ def _value(name: str, value: float) -> str:
 
 
 async def service_page(visit: Visit) -> Reply:
-    """All groups, and what keeps the service from being ready."""
+    """All groups, and the reasons why the service is not ready."""
     problems = await visit.services.readiness.problems()
     metrics = await visit.services.metrics.metrics()
     groups: list[dict[str, Any]] = [{"title": title, "rows": figures(metrics, wanted)} for title, wanted in GROUPS]
@@ -85,7 +85,7 @@ async def service_page(visit: Visit) -> Reply:
 
 
 async def _who_is_there(visit: Visit) -> dict[str, Any]:
-    """Nodes and actors; None of either when nobody says. An operator needs the page most when something is away."""
+    """Nodes and actors, or None if they cannot be listed: operators need the page most when something is down."""
     try:
         async with asyncio.timeout(ACTORS_S):
             inventory = await visit.call(ReadClusterInventory())

@@ -1,4 +1,4 @@
-"""The ways in and out: first run, sign in, sign out."""
+"""First run, sign-in and sign-out."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TOO_MANY: Final = Kind(
 
 
 async def sign_in_page(visit: Visit) -> Reply:
-    """The form, or the way on for who is here already or first."""
+    """The form, or the first-run form if there is no user."""
     if await visit.call(IsFirstRun()):
         return visit.html("first_run.html", token="", email="", account_name="", problems={})
     return _sign_in_form(visit, to=visit.query.text("to"), done=visit.query.text("done"))
@@ -33,7 +33,7 @@ def _sign_in_form(visit: Visit, status: int = 200, **values: str) -> Reply:
 
 
 async def sign_in(visit: Visit) -> Reply:
-    """Begins a session, and ends the one before it."""
+    """Starts a session and ends the previous one."""
     email, to = visit.form.text("email"), visit.form.text("to")
     signed_in = await visit.call(
         SignIn(email=email[:400], password=visit.form.raw("password")[:1000], address=visit.address)
@@ -55,10 +55,10 @@ async def sign_in(visit: Visit) -> Reply:
 
 
 def _own_path(to: str) -> str:
-    """A page of the dashboard; no other place is gone to, whatever the form says."""
+    """The path if it is a page of the dashboard, else the start page: no redirect leaves the dashboard."""
     fit = to.startswith(f"{ROOT}/") and to.isascii() and to.isprintable() and not set(to) & set('\\"<> ')
-    # Browsers resolve dots, percent-encoded ones too, and so would leave the dashboard: for a tracked link, and by it
-    # for anywhere.
+    # Browsers resolve dots, even percent-encoded ones, and would leave the dashboard, for example for a tracked link,
+    # which redirects anywhere.
     has_dots = not {".", ".."}.isdisjoint(unquote(to.partition("?")[0]).split("/"))
     return to if fit and not has_dots else f"{ROOT}/"
 
@@ -70,14 +70,14 @@ async def sign_out(visit: Visit) -> Reply:
 
 
 async def first_run_page(visit: Visit) -> Reply:
-    """The form for the first user, while there is none."""
+    """The form for the first user, until one exists."""
     if not await visit.call(IsFirstRun()):
         return see_other(f"{ROOT}/sign-in")
     return visit.html("first_run.html", token=visit.query.text("token"), email="", account_name="", problems={})
 
 
 async def first_run(visit: Visit) -> Reply:
-    """Makes the first user and the account, and signs in."""
+    """Creates the first user and the account, and signs in."""
     form, first = visit.form, visit.services.first_run
     token, email, password = form.text("token"), form.text("email"), form.raw("password")
     account_name = form.text("account_name")

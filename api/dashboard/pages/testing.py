@@ -1,4 +1,4 @@
-"""The testing tool: a sample's data to edit, sent now, and what the handler answered."""
+"""Test page: edits and sends a sample, and shows the handler's response."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from api.http.strict_json import read_json
 from domain.errors import Conflict, InvalidInput
 from domain.values import Trigger
 
-#: Made anew for each sample.
+#: Set for each sample.
 _OWN: Final = frozenset({"event", "type", "time", "timestamp"})
 
 
 def sample_data(trigger: str) -> str:
-    """The sample's fields, to edit."""
+    """The sample's editable fields, as JSON."""
     fields = sample_fields(Trigger(trigger), bytes(16), 0, {})
     return json.dumps({name: value for name, value in fields.items() if name not in _OWN}, indent=2, ensure_ascii=False)
 
@@ -28,13 +28,13 @@ def sample_data(trigger: str) -> str:
 async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Reply:
     shown: dict[str, Any] = {"problem": "", "result": None, **found}
     template = "_test.html" if visit.is_fragment else "test.html"
-    # htmx shows no answer but a good one.
+    # htmx only shows successful responses.
     status = 200 if visit.is_fragment else status
     return visit.html(template, status, loop=loop, trigger=trigger, data=data, **shown)
 
 
 async def test_page(visit: Visit) -> Reply:
-    """The form with a sample of the trigger that was asked for, or of the loop's first."""
+    """The form with a sample of the requested trigger, or of the loop's first one."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     wanted = visit.query.text("type")
     trigger = wanted if wanted in labels.TRIGGERS else loop.settings.triggers[0]
@@ -42,7 +42,7 @@ async def test_page(visit: Visit) -> Reply:
 
 
 async def send(visit: Visit) -> Reply:
-    """Sends the sample as it was edited."""
+    """Sends the edited sample."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     trigger, text = visit.form.text("type"), visit.form.raw("data")
     if trigger not in labels.TRIGGERS:

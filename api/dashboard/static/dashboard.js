@@ -1,4 +1,4 @@
-// What pages do beyond htmx: times in the viewer's zone, copying, charts, and keeping live parts from moving under one's hands.
+// Page behaviour beyond htmx: times in the viewer's zone, copying, charts, and live parts that stay still while in use.
 "use strict";
 
 (() => {
@@ -19,17 +19,17 @@
     }
   };
 
-  // --- fields for a time: shown in the viewer's zone as all times are, sent as the moment itself
+  // --- time fields: shown in the viewer's zone like all times, submitted as a moment
 
   const localText = (moment) =>
     new Date(moment.getTime() - moment.getTimezoneOffset() * 60_000).toISOString().replace(/(:00)?\.000Z$|Z$/, "");
 
   const localiseFields = () => {
-    // Without it nothing else than what the fields hold could be sent, which has to be UTC then.
+    // Without this, only the fields' own text could be submitted, which then has to be UTC.
     if (!window.FormDataEvent) return;
     for (const place of document.querySelectorAll("[data-zone-name]")) place.textContent = zone;
     for (const field of document.querySelectorAll("input[data-moment]")) {
-      // What was served: what the field holds may be of before, put back by the browser.
+      // The value from the server: the browser may have restored an older one into the field.
       const moment = new Date(`${field.getAttribute("value")}Z`);
       const known = !Number.isNaN(moment.getTime());
       field.value = known ? localText(moment) : "";
@@ -41,7 +41,7 @@
   document.addEventListener("formdata", (event) => {
     for (const field of event.target.querySelectorAll("input[data-shown]")) {
       if (!field.value) continue;
-      // One that was not touched keeps its moment: an hour that comes twice in autumn does not tell which of both it is.
+      // An unchanged field keeps its moment: in autumn, an hour that occurs twice is ambiguous.
       const moment = field.value === field.dataset.shown ? field.dataset.moment : new Date(field.value).toISOString();
       event.formData.set(field.name, moment.replace(".000Z", "Z"));
     }
@@ -64,7 +64,7 @@
 
   const charts = new Map();
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  // Lines differ by their dashes too, for who does not see colours.
+  // Lines also differ by their dashes, for people who cannot see the colours.
   const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [4, 4], [1, 4]];
   const columns = (chart) => [chart.times, ...chart.lines.map((line) => line.values)];
 
@@ -109,7 +109,7 @@
   };
 
   const redraw = () => {
-    // Of a copy: a chart that is drawn anew is put at the end, where a walk over the map itself would come by it again, for ever.
+    // Iterates over a copy: redrawing a chart appends it to the map, so iterating over the map itself would never end.
     for (const [place, { plot, chart }] of [...charts]) {
       plot.destroy();
       charts.delete(place);
@@ -121,7 +121,7 @@
 
   const FIRST_PAUSE_MS = 1000;
   const LONGEST_PAUSE_MS = 60_000;
-  // A stream that lived this long was no failure: the next pause is a short one again.
+  // A stream that lived this long did not fail, so the next pause is short again.
   const LASTING_MS = 10_000;
 
   const notice = (name, isShown) => {
@@ -136,12 +136,12 @@
     notice(why, true);
     for (const part of document.querySelectorAll(".live")) part.hidden = true;
     if (why !== "gone") return;
-    // What it was like is nothing to go by any more, and there is nothing left to do with it.
+    // The content is gone, so its last state and its buttons are hidden.
     for (const part of document.querySelectorAll("[data-hidden-when-gone]")) part.hidden = true;
   };
 
-  // As htmx's extension uses an EventSource. That one, left alone, asks for ever at the same pace when the service is away,
-  // and knows no end; this one waits longer each time, and stops for good at the stream's last event.
+  // Replaces the EventSource of htmx's extension, which would retry for ever at the same pace while the service is down,
+  // and would not stop. This one waits longer each time, and stops at the stream's last event.
   class LiveStream {
     constructor(url) {
       this.url = url;
@@ -178,7 +178,7 @@
       const pauseMs = Math.min(FIRST_PAUSE_MS * 2 ** this.failures, LONGEST_PAUSE_MS);
       this.failures += 1;
       if (this.failures > 1) notice("away", true);
-      // Not all at the same moment, when there are many.
+      // Spreads the retries of many pages.
       this.timer = setTimeout(() => this.connect(), pauseMs * (0.8 + Math.random() * 0.4));
     }
 
@@ -218,7 +218,7 @@
   });
 
   document.addEventListener("change", (event) => {
-    // The sample that is shown is of what was picked last.
+    // The sample shows the trigger that was selected last.
     const field = document.querySelector("[data-sample-field]");
     if (field && event.target.matches("[data-sample]") && event.target.checked) field.value = event.target.dataset.sample;
   }, true);
