@@ -1,15 +1,15 @@
-"""A delivery: one event owed to one loop. An attempt: one POST of it. An outcome: what came of the attempt."""
+"""Values of delivery: a delivery is one event owed to one loop, an attempt is one POST, an outcome is its result."""
 
 from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-#: The word for an event that is larger than any POST may be: no attempt at it will ever succeed.
+#: Error code of an event that exceeds the size limit of a POST: no attempt can succeed.
 EVENT_TOO_LARGE: Final = "event_too_large"
 
 
 class OfferedDelivery(NamedTuple):
-    """A delivery as a lane takes it, from enrichment at once or from the outbox later."""
+    """A delivery as a lane gets it: from enrichment at once, or from the outbox later."""
 
     delivery_id: int
     #: 16 bytes.
@@ -19,14 +19,14 @@ class OfferedDelivery(NamedTuple):
     fields: bytes
     #: Attempts recorded so far.
     attempts: int
-    #: Unix time, milliseconds: not before this.
+    #: Unix time, milliseconds, of the earliest attempt.
     due_at_ms: int
-    #: Attempts that a replay does not count: the retry schedule begins anew after them.
+    #: Attempts that the retry schedule does not count; see `AttemptOutcome.forgiven`.
     forgiven: int = 0
 
 
 class AttemptOutcome(NamedTuple):
-    """What came of one attempt, as the ledger records it. Recording the same attempt twice changes nothing."""
+    """The result of one attempt, as the ledger records it. Recording the same attempt twice changes nothing."""
 
     delivery_id: int
     #: From 1.
@@ -34,48 +34,48 @@ class AttemptOutcome(NamedTuple):
     #: Unix time, milliseconds, when the attempt began.
     at_ms: int
     duration_ms: int
-    #: HTTP status, or None when there was no answer.
+    #: HTTP status, or None without a response.
     status: int | None
-    #: A word for what went wrong (`timeout`, `connect`, `tls`, `address`, `redirect`, `status`, `protocol`,
+    #: Error code (`timeout`, `connect`, `tls`, `address`, `redirect`, `status`, `protocol`,
     #: `event_too_large`), or None.
     error: str | None
-    #: The start of the answer's body, made safe to show.
+    #: The start of the response's body, safe to show.
     excerpt: str
-    #: The address connected to, or None.
+    #: IP address of the handler, or None.
     address: str | None
     #: `DeliveryState` after this attempt.
     state: int
     #: Unix time, milliseconds, of the next attempt; 0 when there is none.
     due_at_ms: int
-    #: Bytes of the answer's body that were read.
+    #: Bytes of the response's body that were read.
     response_bytes: int = 0
-    #: Attempts of the delivery that its retry schedule does not count: those from before a replay, and those that were
-    #: followed by another at once. The ledger keeps the greater of this and what it has.
+    #: Attempts of the delivery that its retry schedule does not count: those before a replay, and those that were
+    #: repeated at once. The ledger keeps the greater of this and its own value.
     forgiven: int = 0
-    #: The start of the answer's headers, `Name: value` in a line each, made safe to show.
+    #: The start of the response's headers, one `Name: value` per line, safe to show.
     response_headers: str = ""
 
 
 class LaneHealth(NamedTuple):
-    """How a loop's handler does, as its lane sees it; recorded with outcomes, so that a restart goes on from there.
+    """Health of a loop's handler, as its lane sees it; recorded with outcomes, so that a restart continues from it.
 
     Times are Unix milliseconds, or None.
     """
 
-    #: `closed` (all is well), `open` (probing now and then instead of delivering).
+    #: `closed` (delivering) or `open` (only probing).
     breaker: str = "closed"
-    #: When the run of failures alone began that still goes on.
+    #: Time of the first failure since the last success.
     failing_since_ms: int | None = None
     last_success_ms: int | None = None
     last_failure_ms: int | None = None
-    #: Failures in that run.
+    #: Failures since the last success.
     failures: int = 0
-    #: When an open breaker lets the next probe through.
+    #: When an open breaker allows the next probe.
     next_probe_ms: int | None = None
 
 
 class ReplayProgress(NamedTuple):
-    """A replay of a loop's deliveries, and how far it has come."""
+    """A replay of a loop's deliveries, and its progress."""
 
     id: int
     loop_no: int
@@ -87,7 +87,7 @@ class ReplayProgress(NamedTuple):
     #: Not included.
     until_ms: int
     #: Deliveries to replay, counted at the start.
-    count: int  # type: ignore[assignment]  # hides tuple.count, which nobody needs
-    #: Deliveries given back to the lane so far.
+    count: int  # type: ignore[assignment]  # hides tuple.count, which is not used
+    #: Deliveries made due again so far.
     done: int
     created_at_ms: int

@@ -1,4 +1,4 @@
-"""What follows an attempt: delivered, dead, or once more and when. Source: the contract, section 5."""
+"""Retry rules: after an attempt, a delivery is delivered, dead, or due again. Source: the contract, section 5."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from domain.delivery import EVENT_TOO_LARGE
 from domain.errors import InvalidInput
 from domain.values import DeliveryState
 
-#: A delay is spread over 10 % to either side, so that what failed together does not come back together.
+#: Delays vary by 10 % either way, so that deliveries which failed together do not return together.
 JITTER: Final = 0.1
 MAX_RETRY_AFTER_S: Final = 24 * 3600.0
 MAX_DELAY_S: Final = 30 * 24 * 3600.0
@@ -27,7 +27,7 @@ _SECONDS = re.compile(r"\d+", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class RetrySchedule:
-    """The delays, in seconds, before each retry. Without any there is one attempt and no more."""
+    """The delays, in seconds, before each retry. Without delays there is only one attempt."""
 
     delays_s: tuple[float, ...]
 
@@ -42,7 +42,7 @@ class RetrySchedule:
         """The schedule written as `5,300,1800`: seconds, separated by commas.
 
         Raises:
-            InvalidInput: says which part is no number of seconds, or that there are too many.
+            InvalidInput: names the part that is not a number of seconds, or the limit that is exceeded.
         """
         parts = [part.strip() for part in text.split(",")]
         for n, part in enumerate(parts, start=1):
@@ -57,7 +57,7 @@ class RetrySchedule:
     def delay_s(self, attempt_no: int, jitter: float) -> float | None:
         """Seconds to wait after failed attempt `attempt_no` (from 1), or None when it was the last.
 
-        `jitter` in [0, 1) picks the place in the spread: 0 is 10 % early, 0.5 on time, towards 1 10 % late.
+        `jitter` in [0, 1) varies the delay: 0 is 10 % early, 0.5 on time, near 1 is 10 % late.
         """
         if not 1 <= attempt_no <= len(self.delays_s):
             return None
@@ -65,12 +65,12 @@ class RetrySchedule:
 
 
 class Decision(NamedTuple):
-    """What becomes of a delivery after an attempt."""
+    """The state of a delivery after an attempt."""
 
     state: DeliveryState
     #: Unix time, milliseconds, of the next attempt; 0 when there is none.
     due_at_ms: int
-    #: Whether the handler asked never to be called again.
+    #: Whether the handler asked for no more events.
     disable: bool
 
 
@@ -83,11 +83,11 @@ def decide(
     schedule: RetrySchedule,
     jitter: float,
 ) -> Decision:
-    """What follows attempt `attempt_no` (from 1), which ended at `now_ms` with a status or an error.
+    """Decides what follows attempt `attempt_no` (from 1), which ended at `now_ms` with a status or an error.
 
-    2xx is delivered. 410 is dead, and disables the loop. An event too large to be sent is dead. All else is retried on
-    the schedule until it is exhausted; with 429 and 503 not before `Retry-After`, which counts for at most 24 h and
-    does not add attempts.
+    2xx means delivered. 410 means dead, and disables the loop. An event that is too large to send is dead. Everything
+    else is retried on the schedule until that is exhausted. After 429 and 503, the retry also waits for `Retry-After`,
+    up to 24 h; this adds no attempts.
     """
     if answer_status is not None and error is None and 200 <= answer_status < 300:
         return Decision(DeliveryState.DELIVERED, 0, disable=False)
@@ -98,13 +98,13 @@ def decide(
         return Decision(DeliveryState.DEAD, 0, disable=False)
     if answer_status in _ASKS_TO_WAIT and retry_after is not None:
         asked_s = retry_after_s(retry_after, now_ms) or 0.0
-        # Spread upwards only: never earlier than asked.
+        # Jitter only delays: never retry earlier than the handler asked for.
         delay_s = max(delay_s, min(asked_s * (1 + JITTER * jitter), MAX_RETRY_AFTER_S))
     return Decision(DeliveryState.PENDING, now_ms + round(delay_s * 1000), disable=False)
 
 
 def retry_after_s(value: str, now_ms: int) -> float | None:
-    """The seconds that a `Retry-After` header asks for (RFC 9110 10.2.3), 0 to 24 h; None when it makes no sense."""
+    """The seconds that a `Retry-After` header asks for (RFC 9110 10.2.3), 0 to 24 h; None if it is invalid."""
     text = value.strip()
     if _SECONDS.fullmatch(text):
         # float() of thousands of digits is infinite, or slow.

@@ -1,4 +1,4 @@
-"""The proof that a handler's server is its owner's: what must be found, and where. Source: the contract, section 3."""
+"""Proof that a loop's owner controls the handler's server: its content and places. Source: the contract, section 3."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from domain.values import HandlerUrl
 
-#: No more than this is read of a file.
+#: At most this many bytes of a file are read.
 MAX_CONTENT_BYTES: Final = 4096
 NOT_THE_PROOF: Final = "not the proof"
 
@@ -23,13 +23,13 @@ def file_name(token: str) -> str:
 def file_content(token: str) -> str:
     """The verification file's content, unique to the loop.
 
-    It cannot be guessed from the name, so a server that answers with what it was asked for proves nothing.
+    It does not appear in the name, so a server that echoes its requests proves nothing.
     """
     return f"feedback-loops-verification={sha256(f'feedback-loops/{token}'.encode()).hexdigest()}"
 
 
 def file_locations(url: str, token: str) -> list[str]:
-    """The URLs where the file may lie, in the order they are tried: beside the script, then at the server's root."""
+    """URLs of the file, in the order they are tried: next to the script, then at the server's root."""
     parts = urlsplit(url)
     server = f"{parts.scheme}://{parts.netloc}"
     beside = f"{server}{parts.path.rpartition('/')[0]}/{file_name(token)}"
@@ -37,7 +37,7 @@ def file_locations(url: str, token: str) -> list[str]:
 
 
 def dns_name(url: str) -> str | None:
-    """The name whose TXT record proves the same as the file; None where the host is an address, which has no names."""
+    """Name of the TXT record that proves the same as the file; None if the host is an IP address."""
     host = HandlerUrl(url).host.rstrip(".")
     return None if _is_address(host) else f"_feedback-loops.{host}"
 
@@ -51,23 +51,23 @@ def _is_address(host: str) -> bool:
 
 
 def dns_value(token: str) -> str:
-    """The value of that record, the same as the file's content."""
+    """Value of that record: the file's content."""
     return file_content(token)
 
 
 def proves(content: bytes, token: str) -> bool:
-    """Whether `content`, of a file or a record, is the proof: all of it, outer white space aside, in at most 4 KiB."""
+    """Whether the content of a file or a record is the proof and nothing else, ignoring white space around it."""
     return len(content) <= MAX_CONTENT_BYTES and content.strip() == file_content(token).encode()
 
 
 def shortfall(content: bytes, token: str) -> str:
-    """What keeps `content` from being the proof, in words that go on after "which is"."""
+    """Why `content` is not the proof, as the end of a sentence that starts with "which is"."""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        text, how = content.decode("utf-16", "replace"), "in UTF-16"
+        text, encoding = content.decode("utf-16", "replace"), "in UTF-16"
     else:
-        text, how = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"), "behind a byte order mark"
+        text, encoding = content.removeprefix(codecs.BOM_UTF8).decode("utf-8", "replace"), "with a byte order mark"
     if proves(text.encode(), token):
-        return f"the proof, but saved {how}: place the file as it was downloaded"
+        return f"the proof, but saved {encoding}: upload the file exactly as you downloaded it"
     if file_content(token) in text:
-        return "the proof among other text: it must be all that is there"
+        return "the proof among other text: it must be the only content"
     return NOT_THE_PROOF
