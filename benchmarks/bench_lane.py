@@ -1,9 +1,9 @@
-"""What one delivery costs from the lane's queue to the recorded outcome: encode, sign, POST, decide, gather.
+"""Cost of one delivery from the lane's queue to the recorded outcome: encode, sign, POST, judge, batch.
 
 Run:  python -m benchmarks.bench_lane [--deliveries 20000] [--concurrency 16] [--profile]
 
-The handler runs in a process of its own. The ledger takes outcomes and does nothing with them: what it costs is
-bench_ledger's to say. CPU is this process's alone (`time.process_time`).
+The handler runs in a separate process. The ledger only counts outcomes; bench_ledger measures the real one. CPU time is
+that of this process only (`time.process_time`).
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ FIELDS = {
 
 
 class IdleLedger:
-    """Takes outcomes, and counts them."""
+    """A ledger that only counts outcomes."""
 
     recorded = 0
 
@@ -75,7 +75,7 @@ class IdleLedger:
 
 
 class EmptyOutbox(SQLiteLedgerReader):
-    """Holds nothing: all is offered."""
+    """An empty outbox, because all deliveries are offered."""
 
     def due_deliveries(self, *_: object, **__: object) -> list[OfferedDelivery]:
         return []

@@ -1,4 +1,4 @@
-"""Collaborators for tests of cores: real ones where that is possible, and switches on them."""
+"""Fakes and fixtures for tests of loops: real collaborators where possible, with switches to make them fail."""
 
 from __future__ import annotations
 
@@ -37,19 +37,19 @@ DELIVERED = HttpResponse(200, None, "", b"ok", None, "127.0.0.1", 0.001, 2)
 
 
 def failed(status: int | None = 500, error: str | None = None, retry_after: str | None = None) -> HttpResponse:
-    """An answer that is no success."""
+    """A response that is not a success."""
     return HttpResponse(status, error, "", b"", retry_after, "127.0.0.1", 0.001)
 
 
 class FixedRandom(random.Random):
-    """Jitter that spreads nothing: every delay is the schedule's own."""
+    """Random numbers without jitter: every delay is exactly the schedule's."""
 
     def random(self) -> float:
         return 0.5
 
 
 class ScriptedHttpClient:
-    """A `HttpClient` that keeps every request, and answers as `answer` says when the gate is open."""
+    """An `HttpClient` that records every request, and responds with `answer` while the gate is open."""
 
     def __init__(self) -> None:
         self.requests: list[HttpRequest] = []
@@ -80,13 +80,13 @@ class ScriptedHttpClient:
 
 
 def header(request: HttpRequest, name: str) -> str:
-    """The header's value; it is there once."""
+    """The value of a header that occurs once."""
     (value,) = (v for k, v in request.headers if k == name)
     return value
 
 
 class ScriptedProofFetcher:
-    """A `ProofFetcher` that finds what it is told to."""
+    """A `ProofFetcher` with scripted files and records."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
@@ -108,14 +108,14 @@ class ScriptedProofFetcher:
 
 
 class SwitchedLedger:
-    """The real ledger, with switches that make it fail as it may."""
+    """The real ledger, with switches that make it fail."""
 
     def __init__(self, ledger: StoreWriter) -> None:
         self._ledger = ledger
         self.is_away = False
-        #: Calls that were told so.
+        #: Calls that failed for that reason.
         self.refusals = 0
-        #: Writes, and then says that it is not known whether it did.
+        #: Whether `append` writes, but then fails as if the answer was lost.
         self.loses_answers = False
         self.before_append: Callable[[], Any] | None = None
         self.recorded: list[AttemptOutcome] = []
@@ -165,7 +165,7 @@ class SwitchedLedger:
 
 
 class WatchedReader(SQLiteLedgerReader):
-    """The real reader, which can be held up between reading the outbox and answering."""
+    """The real reader, with a hook between reading the outbox and returning."""
 
     is_away = False
     after_read: Callable[[], None] | None = None
@@ -189,8 +189,8 @@ class WatchedReader(SQLiteLedgerReader):
 
 
 @dataclass
-class World:
-    """A real ledger with one account and one loop in it, and the rest of what a core needs."""
+class LoopFixture:
+    """A real ledger with one account and one loop, and what else a runtime needs."""
 
     ledger: SwitchedLedger
     reader: WatchedReader
@@ -204,7 +204,7 @@ class World:
     async def owe(
         self, count: int = 1, fields: bytes = b'{"type":"open","tags":["a","b"]}', age_ms: int = 0
     ) -> list[OfferedDelivery]:
-        """Records events of some age that the loop is owed, and gives them as enrichment would offer them."""
+        """Records events for the loop, and returns them as enrichment would offer them."""
         now_ms = self.clock.now_ms() - age_ms
         events = []
         for _ in range(count):
@@ -225,31 +225,31 @@ class World:
         disable_after_s: float = 1e6,
         cpu_throttle: CpuThrottle | None = None,
     ) -> DeliveryServices:
-        """What a loop of this world delivers with; its jitter spreads nothing."""
+        """Services for the loop, without jitter."""
         policy = DeliveryPolicy(RetrySchedule.parse(schedule), timeout_s, disable_after_s)
         return DeliveryServices(
             self.ledger, self.reader, self.http_client, self.clock, FixedRandom(), policy, SharedBytes(), cpu_throttle
         )
 
     def pending(self) -> int:
-        """Deliveries of the loop that are not delivered or dead, as the ledger has it."""
+        """Pending deliveries of the loop in the ledger."""
         far_ms = self.clock.now_ms() + 10**12
         return len(SQLiteLedgerReader.due_deliveries(self.reader, self.loop_no, far_ms, 10**6, []))
 
 
-async def make_active(world: World) -> None:
-    """Has the world's loop verified."""
-    mapper, uuid = event_mapper(), id_uuid("fl", world.loop_id)
+async def make_active(fixture: LoopFixture) -> None:
+    """Verifies the loop in the ledger."""
+    mapper, uuid = event_mapper(), id_uuid("fl", fixture.loop_id)
     assert uuid is not None
-    loop = FeedbackLoop.from_events(domain_events(mapper, world.reader.events_of(uuid)))
+    loop = FeedbackLoop.from_events(domain_events(mapper, fixture.reader.events_of(uuid)))
     assert loop is not None
     loop.verify("a file", 1)
-    await world.ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
+    await fixture.ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
 
 
 @asynccontextmanager
-async def a_world(directory: Path, **settings: Any) -> AsyncIterator[World]:
-    """Opens it in `directory`; `settings` are the loop's."""
+async def loop_fixture(directory: Path, **settings: Any) -> AsyncIterator[LoopFixture]:
+    """A fixture in `directory`; `settings` are the loop's."""
     path = directory / "ledger.sqlite"
     ledger = SQLiteLedgerWriter(path)
     reader = WatchedReader(path)
@@ -263,7 +263,7 @@ async def a_world(directory: Path, **settings: Any) -> AsyncIterator[World]:
     row = reader.loop(loop_id)
     assert row is not None
     try:
-        yield World(SwitchedLedger(ledger), reader, row.no, loop_id)
+        yield LoopFixture(SwitchedLedger(ledger), reader, row.no, loop_id)
     finally:
         reader.close()
         await ledger.close()

@@ -1,4 +1,4 @@
-"""`domain.retry`: bounds that hold for any schedule, answer and chance."""
+"""`domain.retry`: bounds that hold for any schedule, response and jitter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NOWS = st.integers(0, 4_102_444_800_000)
 
 @given(SCHEDULES, st.integers(1, 12), JITTERS)
 def test_a_delay_stays_near_its_base(schedule: RetrySchedule, attempt_no: int, jitter: float) -> None:
-    """A delay is within 10 % of the schedule's, and there is none past its end."""
+    """A delay is within 10 % of the schedule's, and there is none after the last."""
     delay_s = schedule.delay_s(attempt_no, jitter)
     if attempt_no > len(schedule.delays_s):
         assert delay_s is None
@@ -28,8 +28,8 @@ def test_a_delay_stays_near_its_base(schedule: RetrySchedule, attempt_no: int, j
 
 
 @given(SCHEDULES, st.integers(1, 9), JITTERS, JITTERS)
-def test_chance_spreads(schedule: RetrySchedule, attempt_no: int, jitter: float, other: float) -> None:
-    """More chance never means an earlier retry."""
+def test_jitter_spreads_delays(schedule: RetrySchedule, attempt_no: int, jitter: float, other: float) -> None:
+    """More jitter never means an earlier retry."""
     low, high = sorted([jitter, other])
     early, late = schedule.delay_s(attempt_no, low), schedule.delay_s(attempt_no, high)
     if early is not None and late is not None:
@@ -46,7 +46,7 @@ def test_a_decision_is_sound(
     schedule: RetrySchedule,
     jitter: float,
 ) -> None:
-    """Only what is pending has a time, never in the past nor past all bounds; only 410 disables; only 2xx delivers."""
+    """Only pending deliveries have a time, within bounds; only 410 disables; only 2xx means delivered."""
     decision = decide(status, error, retry_after, attempt_no, now_ms, schedule, jitter)
     assert (decision.state is DeliveryState.DELIVERED) == (error is None and status is not None and status // 100 == 2)
     assert decision.disable == (status == 410)
@@ -58,8 +58,8 @@ def test_a_decision_is_sound(
 
 
 @given(st.integers(0, 86400), SCHEDULES.filter(lambda s: s.delays_s), NOWS, JITTERS)
-def test_a_wish_is_kept(seconds: int, schedule: RetrySchedule, now_ms: int, jitter: float) -> None:
-    """A retry never comes before the time that was asked for."""
+def test_retry_after_is_respected(seconds: int, schedule: RetrySchedule, now_ms: int, jitter: float) -> None:
+    """A retry never comes earlier than the handler asked for."""
     decision = decide(429, None, str(seconds), 1, now_ms, schedule, jitter)
     assert decision.due_at_ms >= now_ms + seconds * 1000
 
@@ -73,6 +73,6 @@ def test_any_header_is_read_or_ignored(value: str, now_ms: int) -> None:
 
 @given(st.lists(st.integers(0, 2_000_000_000_000).map(lambda us: us / 1e6), min_size=1, max_size=10))
 def test_a_schedule_reads_its_own_text(delays: list[float]) -> None:
-    """Text and schedule are the same thing, down to the microsecond."""
+    """A schedule survives the round trip through text, to the microsecond."""
     schedule = RetrySchedule(tuple(delays))
     assert RetrySchedule.parse(str(schedule)) == schedule

@@ -1,4 +1,4 @@
-"""`domain.signing` against the verifier that receivers use."""
+"""`domain.signers.standard_webhooks` against the reference verifier."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BODIES = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def headers(secrets: list[bytes], event: str, body: bytes) -> dict[str, str]:
-    """The headers of a POST made now; the verifier refuses old ones."""
+    """The headers of a current POST; the verifier refuses old ones."""
     now_s = int(datetime.now(UTC).timestamp())
     return {
         "webhook-id": event,
@@ -27,7 +27,7 @@ def headers(secrets: list[bytes], event: str, body: bytes) -> dict[str, str]:
 
 @given(st.binary(min_size=32, max_size=32), st.uuids(), st.integers(1, 1000), BODIES)
 def test_receivers_can_verify(master: bytes, event: object, version: int, text: str) -> None:
-    """What is signed with a loop's secret passes the reference verifier that was given the secret's text."""
+    """The reference verifier accepts a POST signed with the loop's secret."""
     secret = loop_secret(master, "fl_1", version)
     body = text.encode()
     Webhook(secret_text(secret)).verify(body, headers([secret], f"evt_{event}", body), json_parse=False)
@@ -35,7 +35,7 @@ def test_receivers_can_verify(master: bytes, event: object, version: int, text: 
 
 @given(BODIES, st.lists(st.binary(min_size=24, max_size=64), min_size=1, max_size=4, unique=True))
 def test_any_of_the_secrets_verifies(text: str, secrets: list[bytes]) -> None:
-    """While secrets rotate, a receiver with any one of them can verify."""
+    """During a rotation, any of the secrets verifies."""
     body = text.encode()
     signed = headers(secrets, "evt_1", body)
     for secret in secrets:
@@ -44,7 +44,7 @@ def test_any_of_the_secrets_verifies(text: str, secrets: list[bytes]) -> None:
 
 @given(BODIES, BODIES)
 def test_a_changed_body_is_noticed(text: str, other: str) -> None:
-    """Another body does not verify, nor does another secret."""
+    """Neither another body nor another secret verifies."""
     secret, body = b"s" * 24, text.encode()
     signed = headers([secret], "evt_1", body)
     if other != text:

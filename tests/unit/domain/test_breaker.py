@@ -1,4 +1,4 @@
-"""`domain.breaker`: when a loop may attempt anything."""
+"""`domain.breaker`: when a loop may start attempts."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from domain.breaker import FAILURES_TO_OPEN, Breaker, is_down
 from domain.delivery import LaneHealth
 
 
-def a_breaker(health: LaneHealth | None = None, now_ms: int = 0, enough: int = 16) -> Breaker:
-    return Breaker(health or LaneHealth(), now_ms, enough)
+def a_breaker(health: LaneHealth | None = None, now_ms: int = 0, max_concurrency: int = 16) -> Breaker:
+    return Breaker(health or LaneHealth(), now_ms, max_concurrency)
 
 
 def fail(breaker: Breaker, now_ms: int, times: int = 1, probe: int = 0, retry_after_s: float = 0.0) -> None:
@@ -26,13 +26,13 @@ def opened(now_ms: int = 0) -> Breaker:
 @pytest.mark.parametrize(
     ("status", "down"), [(None, True), (500, True), (302, True), (429, True), (408, True), (404, False), (410, False)]
 )
-def test_which_failures_say_that_the_handler_is_down(status: int | None, down: bool) -> None:
-    """Silence, redirects, 5xx and asking to come later do; a refusal of the event does not."""
+def test_which_failures_mean_that_the_handler_is_down(status: int | None, down: bool) -> None:
+    """No response, redirects, 5xx and "try later" do; a rejected event does not."""
     assert is_down(status) == down
 
 
 def test_a_run_of_failures_opens_it() -> None:
-    """The fifth failure in a row does, if no answer came between; until then nothing is held back."""
+    """The fifth failure in a row opens it, unless a response came in between; until then nothing is delayed."""
     breaker = a_breaker()
     fail(breaker, 1, FAILURES_TO_OPEN - 1)
     breaker.fail(2, probe=0, is_down=False)
@@ -49,7 +49,7 @@ def test_a_run_of_failures_opens_it() -> None:
 
 
 def test_probes_come_at_growing_intervals() -> None:
-    """One at a time: after 1 s, 2 s, 4 s and so on to a minute, spread by a tenth."""
+    """One probe at a time: after 1 s, 2 s, 4 s and so on up to a minute, with 10 % of jitter."""
     breaker, now_ms, waits = opened(), 0, []
     for _ in range(8):
         waits.append(breaker.wait_ms(now_ms))
@@ -68,8 +68,8 @@ def test_probes_come_at_growing_intervals() -> None:
     assert spread.wait_ms(0) == 900
 
 
-def test_what_began_before_does_not_lengthen_the_interval() -> None:
-    """Only the probe's failure does; and a probe of an earlier opening is none of this one."""
+def test_earlier_attempts_do_not_lengthen_the_interval() -> None:
+    """Only the failure of the current probe does, not of earlier attempts or probes."""
     breaker = opened()
     fail(breaker, 10, 20)
 
@@ -90,7 +90,7 @@ def test_what_began_before_does_not_lengthen_the_interval() -> None:
 
 
 def test_retry_after_holds_probes_back() -> None:
-    """When it asks for longer than the interval, whichever attempt it answers."""
+    """Retry-After of any attempt delays the next probe if it is longer than the interval."""
     breaker = a_breaker()
     fail(breaker, 0, FAILURES_TO_OPEN, retry_after_s=600)
 
@@ -102,8 +102,8 @@ def test_retry_after_holds_probes_back() -> None:
 
 
 @pytest.mark.parametrize("answers_with_success", [True, False])
-def test_it_warms_up_after_an_answer(answers_with_success: bool) -> None:
-    """The first answer closes it, and then 1, 2, 4, … attempts may be under way together, until that is enough."""
+def test_the_handler_warms_up_after_a_response(answers_with_success: bool) -> None:
+    """The first response closes it; then 1, 2, 4, … attempts may be in flight, up to the loop's concurrency."""
     breaker = opened()
     probe = breaker.begin()
     if answers_with_success:
@@ -122,8 +122,8 @@ def test_it_warms_up_after_an_answer(answers_with_success: bool) -> None:
     assert breaker.health.next_probe_ms is None
 
 
-def test_it_warms_up_to_what_is_under_way() -> None:
-    """Attempts that began before count."""
+def test_attempts_in_flight_count_during_the_warm_up() -> None:
+    """Attempts that began earlier count."""
     breaker = opened()
     breaker.begin()
     breaker.succeed(1)
@@ -131,8 +131,8 @@ def test_it_warms_up_to_what_is_under_way() -> None:
     assert (breaker.room(0), breaker.room(1), breaker.room(7)) == (1, 0, 0)
 
 
-def test_a_restart_goes_on() -> None:
-    """Open stays open, with the probe's time and the interval; a clock that was set back makes nobody wait longer."""
+def test_a_restart_keeps_the_state() -> None:
+    """An open breaker stays open with its probe time and interval; a clock set back does not prolong the wait."""
     breaker = opened()
     for now_ms in (1000, 3000, 7000):
         fail(breaker, now_ms, probe=breaker.begin())
@@ -150,8 +150,8 @@ def test_a_restart_goes_on() -> None:
     assert again.health.failing_since_ms == 0
 
 
-def test_failures_alone() -> None:
-    """They are counted from the first, 4xx too, until a success or until they are forgiven."""
+def test_time_of_uninterrupted_failure() -> None:
+    """Failures count from the first, 4xx too, until a success or until they are forgiven."""
     breaker = a_breaker()
     breaker.fail(100, probe=0, is_down=False)
     fail(breaker, 700)

@@ -31,49 +31,49 @@ def test_2xx_is_delivered(status: int) -> None:
 
 
 def test_an_event_too_large_to_be_sent_is_dead_at_once() -> None:
-    """No attempt at it would do better, and the loop is not disabled for it."""
+    """No attempt can succeed, and the loop is not disabled."""
     assert after(None, "event_too_large") == DEAD
 
 
 @pytest.mark.parametrize("status", [100, 199, 300, 301, 308, 400, 401, 404, 429, 500, 503, 599])
-def test_any_other_answer_is_retried(status: int) -> None:
-    """Redirects, refusals and failures alike are tried again on the schedule."""
+def test_any_other_response_is_retried(status: int) -> None:
+    """Redirects, rejections and failures are retried on the schedule."""
     assert after(status) == in_s(5)
 
 
 @pytest.mark.parametrize("error", ["timeout", "connect", "tls", "address", "protocol"])
-def test_no_answer_is_retried(error: str) -> None:
-    """A time-out or a broken connection is tried again on the schedule, whatever status came before it broke."""
+def test_a_missing_response_is_retried(error: str) -> None:
+    """Timeouts and broken connections are retried on the schedule, whatever status came first."""
     assert after(None, error) == in_s(5)
     assert after(200, error) == in_s(5)
 
 
 def test_the_schedule_is_followed_to_its_end() -> None:
-    """Each failure waits longer, and after the last the delivery is dead."""
+    """Each retry waits for its delay, and after the last one the delivery is dead."""
     assert [after(500, attempt_no=n) for n in (1, 2, 3, 4)] == [in_s(5), in_s(300), DEAD, DEAD]
 
 
 def test_410_is_dead_and_disables_the_loop() -> None:
-    """A handler that is gone is not called again, whatever the schedule has left."""
+    """A handler that is gone gets no retry, whatever is left of the schedule."""
     assert after(410) == Decision(DeliveryState.DEAD, 0, disable=True)
 
 
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(status: int) -> None:
-    """A longer wait that was asked for is kept, as seconds and as a date; a shorter one does not hurry the schedule."""
+    """A longer wait is respected, in seconds or as a date; a shorter one does not shorten the schedule."""
     assert after(status, retry_after="60") == in_s(60 * 1.05)
     assert after(status, retry_after="Wed, 21 Oct 2015 07:29:00 GMT") == in_s(60 * 1.05)
     assert after(status, retry_after="1") == in_s(5)
 
 
 def test_retry_after_is_capped() -> None:
-    """Nobody can ask for more than 24 hours."""
+    """A handler cannot ask for more than 24 hours."""
     assert after(503, retry_after="9999999999") == in_s(86400)
     assert after(503, retry_after="Fri, 31 Dec 9999 23:59:59 GMT") == in_s(86400)
 
 
 def test_retry_after_adds_no_attempts() -> None:
-    """An attempt that was asked to wait counts: the schedule ends where it ends."""
+    """Attempts with Retry-After count: the schedule is not prolonged."""
     assert after(503, retry_after="60", attempt_no=3) == DEAD
 
 
@@ -105,12 +105,12 @@ def test_retry_after_elsewhere_is_ignored(status: int) -> None:
     ],
 )
 def test_retry_after_is_read_as_http_writes_it(value: str, seconds: float | None) -> None:
-    """Seconds and HTTP's three forms of dates are read; what makes no sense is no wish."""
+    """Seconds and HTTP's three date formats are read; anything else is ignored."""
     assert retry_after_s(value, NOW_MS) == seconds
 
 
 def test_the_schedule_is_read_from_text() -> None:
-    """The contract's default and fractions are read, spaces aside."""
+    """The contract's default, fractions and spaces are accepted."""
     default = "5,300,1800,7200,18000,36000,36000"
     assert RetrySchedule.parse(default).delays_s == (5, 300, 1800, 7200, 18000, 36000, 36000)
     assert RetrySchedule.parse(" 0.1, 0 ,2 ").delays_s == (0.1, 0, 2)
@@ -119,8 +119,8 @@ def test_the_schedule_is_read_from_text() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "5,", "5;300", "five", "-1", "1e9", "5,nan", "inf", "9999999999", "٥"])
-def test_a_schedule_that_makes_no_sense_is_refused(text: str) -> None:
-    """What is no list of seconds is refused, and the error shows how to write one."""
+def test_an_invalid_schedule_is_refused(text: str) -> None:
+    """Anything but a list of seconds is refused, and the error shows an example."""
     with pytest.raises(InvalidInput, match="5,300,1800") as caught:
         RetrySchedule.parse(text)
     assert caught.value.problems[0][0] == "/retry_schedule"
@@ -134,5 +134,5 @@ def test_a_schedule_out_of_bounds_cannot_exist(delays: tuple[float, ...]) -> Non
 
 
 def test_an_empty_schedule_means_one_attempt() -> None:
-    """Without delays the first failure is the last."""
+    """Without delays the first failure is final."""
     assert decide(500, None, None, 1, NOW_MS, RetrySchedule(()), 0.0) == DEAD

@@ -1,4 +1,4 @@
-"""`domain.verification`."""
+"""`domain.verification`: places and contents of the proof."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TOKEN = "0123456789abcdef"
         ("http://[::1]:81/x/y", ["http://[::1]:81/x/", "http://[::1]:81/"]),
     ],
 )
-def test_the_file_is_looked_for_beside_the_script_and_at_the_root(url: str, folders: list[str]) -> None:
-    """Beside the script first, then at the root, on the same server and port, without query and without repeats."""
+def test_the_file_can_be_next_to_the_script_or_at_the_root(url: str, folders: list[str]) -> None:
+    """Next to the script first, then at the root of the same server and port, without query or duplicates."""
     assert file_locations(url, TOKEN) == [f"{folder}feedback-loops-{TOKEN}.txt" for folder in folders]
 
 
-def test_name_and_content_are_the_loops_own() -> None:
-    """Another token has another file name and content, and the content is not to be read off the name."""
+def test_name_and_content_depend_on_the_token() -> None:
+    """Each token has its own file name and content, and the name does not contain the content."""
     assert file_name(TOKEN) == f"feedback-loops-{TOKEN}.txt"
     assert file_name("other") != file_name(TOKEN)
     assert file_content("other") != file_content(TOKEN)
@@ -38,7 +38,7 @@ def test_name_and_content_are_the_loops_own() -> None:
 
 @pytest.mark.parametrize("space", [b"", b"\n", b"\r\n", b" \t\n\n"])
 def test_white_space_around_the_content_does_not_matter(space: bytes) -> None:
-    """An editor's line breaks, before or after, leave the proof a proof."""
+    """White space before or after the proof is ignored."""
     content = file_content(TOKEN).encode()
     assert proves(content + space, TOKEN)
     assert proves(space + content, TOKEN)
@@ -60,7 +60,7 @@ def test_white_space_around_the_content_does_not_matter(space: bytes) -> None:
     ],
 )
 def test_anything_else_proves_nothing(content: bytes) -> None:
-    """Less, more, another loop's or an echo of the request is no proof."""
+    """Part of the proof, more than the proof, another loop's proof, and an echo of the request are refused."""
     assert not proves(content, TOKEN)
 
 
@@ -76,21 +76,21 @@ def test_anything_else_proves_nothing(content: bytes) -> None:
         (b"", "not the proof"),
     ],
 )
-def test_what_an_editor_has_done_to_the_proof_is_told(content: bytes, told: str) -> None:
-    """It proves nothing, but its owner need not guess why."""
+def test_damage_by_an_editor_is_explained(content: bytes, told: str) -> None:
+    """The proof is refused, and the owner learns why."""
     assert not proves(content, TOKEN)
     assert told in shortfall(content, TOKEN)
 
 
 def test_a_file_of_more_than_4_kib_proves_nothing() -> None:
-    """White space counts towards the size that is read."""
+    """White space counts towards the size limit."""
     content = file_content(TOKEN).encode()
     assert proves(content.ljust(4096), TOKEN)
     assert not proves(content.ljust(4097), TOKEN)
 
 
 def test_the_dns_record_proves_the_same() -> None:
-    """The record is named after the host alone, and its value passes as the file's content does."""
+    """The record's name contains only the host, and its value equals the file's content."""
     assert dns_name("https://Example.com:8443/dir/script.php?x=1") == "_feedback-loops.example.com"
     assert dns_name("https://example.com./x") == "_feedback-loops.example.com"
     assert proves(dns_value(TOKEN).encode(), TOKEN)
@@ -98,5 +98,5 @@ def test_the_dns_record_proves_the_same() -> None:
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9000/x", "http://[::1]/x", "http://10.0.0.1./x"])
 def test_an_address_has_no_dns_record(url: str) -> None:
-    """Where the host is an address there is no name to put a record at."""
+    """A host that is an IP address cannot have a TXT record."""
     assert dns_name(url) is None

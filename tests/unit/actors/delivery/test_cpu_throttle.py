@@ -1,4 +1,4 @@
-"""`actors.delivery.cpu_throttle`: what is old leaves a part of the core to others."""
+"""`actors.delivery.cpu_throttle`: old deliveries use only a share of a core."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from actors.delivery.cpu_throttle import MAX_REST_S, MIN_REST_S, PIECES, WINDOW_
 
 
 class Core:
-    """A process whose clocks a test moves."""
+    """A process with fake clocks."""
 
     def __init__(self) -> None:
         self.now_s = 100.0
@@ -19,7 +19,7 @@ class Core:
         return CpuThrottle(lambda: self.now_s, lambda: self.cpu_s, share)
 
     def work(self, throttle: CpuThrottle, pieces: int, cpu_s: float, waits_s: float = 0.0) -> float:
-        """Does pieces of work that use so much processor time each, resting when told to; gives the time rested."""
+        """Works with the given processor time per piece, pausing when required; returns the time paused."""
         rested_s = 0.0
         for _ in range(pieces):
             while (rest_s := throttle.rest_s()) > 0:
@@ -32,8 +32,8 @@ class Core:
 
 @settings(deadline=None)
 @given(share=st.floats(0.3, 0.9), cpu_s=st.floats(20e-6, 500e-6))
-def test_what_could_use_a_core_uses_its_share(share: float, cpu_s: float) -> None:
-    """Over some seconds the processor time is the share of the time, but for what a rest is too short for."""
+def test_a_busy_backlog_uses_its_share(share: float, cpu_s: float) -> None:
+    """Over some seconds the processor time is the allowed share, except for pauses that would be too short."""
     core = Core()
     began_s, cpu_before_s = core.now_s, core.cpu_s
     core.work(core.throttle(share), round(3 / cpu_s), cpu_s)
@@ -45,15 +45,15 @@ def test_what_could_use_a_core_uses_its_share(share: float, cpu_s: float) -> Non
 
 @settings(deadline=None)
 @given(cpu_s=st.floats(20e-6, 500e-6), waits=st.floats(1.0, 100.0))
-def test_what_waits_for_a_slow_handler_never_rests(cpu_s: float, waits: float) -> None:
-    """Time that is spent waiting counts as rest."""
+def test_a_backlog_that_waits_for_its_handler_never_pauses(cpu_s: float, waits: float) -> None:
+    """Time spent waiting counts as pause."""
     core = Core()
 
     assert core.work(core.throttle(share=0.5), 5000, cpu_s, waits_s=waits * cpu_s) == 0
 
 
-def test_rests_are_short() -> None:
-    """A process that others keep busy gives the old its turn all the same, soon."""
+def test_pauses_are_short() -> None:
+    """Old deliveries continue soon even if other work keeps the process busy."""
     core = Core()
     throttle = core.throttle()
     core.cpu_s += 10.0
@@ -64,8 +64,8 @@ def test_rests_are_short() -> None:
     assert throttle.rest_s() <= 0
 
 
-def test_a_long_quiet_is_not_saved_up() -> None:
-    """After an hour of nothing to do, a backlog does not get an hour of the whole core."""
+def test_unused_time_is_not_saved_up() -> None:
+    """After an idle hour, a backlog does not get an hour of the whole core."""
     core = Core()
     throttle = core.throttle()
     core.now_s += 3600.0

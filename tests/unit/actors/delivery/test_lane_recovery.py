@@ -1,4 +1,4 @@
-"""A lane whose handler fails, in virtual time: breaker, giving up, order, replays, and all of it through restarts."""
+"""Lanes with failing handlers, in virtual time: breaker, giving up, order and replays, also across restarts."""
 
 from __future__ import annotations
 
@@ -11,425 +11,425 @@ import pytest
 
 from domain.delivery import OfferedDelivery
 from domain.errors import Conflict
-from tests.lane_world import LaneWorld, make_template
 from tests.loop_commands import PAUSE, RESUME, cancel, change, replay, retry
+from tests.loop_simulation import LoopSimulation, make_template
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[LaneWorld]:
-    """A loop that is delivered to."""
-    world = LaneWorld(*make_template(tmp_path))
-    world.run(world.starting)
-    yield world
-    world.close()
-    assert not world.broken
+def simulation(tmp_path: Path) -> Iterator[LoopSimulation]:
+    """An active loop."""
+    simulation = LoopSimulation(*make_template(tmp_path))
+    simulation.run(simulation.starting)
+    yield simulation
+    simulation.close()
+    assert not simulation.broken
 
 
-def owe(world: LaneWorld, count: int = 1, *, offered: bool = True) -> list[int]:
-    """Records events, and gives their deliveries' ids."""
-    offers: list[OfferedDelivery] = world.run(world.record(count))
+def owe(simulation: LoopSimulation, count: int = 1, *, offered: bool = True) -> list[int]:
+    """Records events, and returns the ids of their deliveries."""
+    offers: list[OfferedDelivery] = simulation.run(simulation.record(count))
     if offered:
-        world.tell(lambda runtime: runtime.offer(offers))
+        simulation.tell(lambda runtime: runtime.offer(offers))
     return [offer.delivery_id for offer in offers]
 
 
-def wait(world: LaneWorld, seconds: float) -> None:
-    world.run(asyncio.sleep(seconds))
+def wait(simulation: LoopSimulation, seconds: float) -> None:
+    simulation.run(asyncio.sleep(seconds))
 
 
-def restart(world: LaneWorld, schedule: str | None = None, disable_after_s: float | None = None) -> None:
-    """Another life of the runtime, with other settings of the service."""
-    world.schedule = schedule or world.schedule
-    world.disable_after_s = disable_after_s or world.disable_after_s
-    world.run(world.crash())
-    world.run(world.starting)
+def restart(simulation: LoopSimulation, schedule: str | None = None, disable_after_s: float | None = None) -> None:
+    """Restarts the runtime with other settings of the service."""
+    simulation.schedule = schedule or simulation.schedule
+    simulation.disable_after_s = disable_after_s or simulation.disable_after_s
+    simulation.run(simulation.crash())
+    simulation.run(simulation.starting)
 
 
-def attempts(world: LaneWorld, delivery_id: int) -> list[tuple[int, int | None, str | None]]:
+def attempts(simulation: LoopSimulation, delivery_id: int) -> list[tuple[int, int | None, str | None]]:
     """Number, status and error of each."""
-    return world.rows(f"SELECT no, status, error FROM attempts WHERE delivery_id = {delivery_id} ORDER BY no")
+    return simulation.rows(f"SELECT no, status, error FROM attempts WHERE delivery_id = {delivery_id} ORDER BY no")
 
 
-def states(world: LaneWorld) -> list[int]:
-    return [state for (state,) in world.rows("SELECT state FROM deliveries ORDER BY id")]
+def states(simulation: LoopSimulation) -> list[int]:
+    return [state for (state,) in simulation.rows("SELECT state FROM deliveries ORDER BY id")]
 
 
-def arrivals(world: LaneWorld) -> list[int]:
-    """Deliveries that arrived, in the order in which they did first."""
-    return list(world.arrived)
+def arrivals(simulation: LoopSimulation) -> list[int]:
+    """Deliveries that arrived, in the order of their first arrival."""
+    return list(simulation.arrived)
 
 
-# --- once more at once
+# --- immediate second attempts
 
 
-def test_a_connection_that_breaks_at_once(world: LaneWorld) -> None:
-    """It is tried once more at once, and both are attempts; a schedule of one retry has that one still."""
-    restart(world, "30")
-    world.handler.next.extend(["disconnect", "ok", "connect", "connect", "ok"])
-    first = owe(world)[0]
-    wait(world, 0.5)
+def test_a_connection_that_breaks_at_once(simulation: LoopSimulation) -> None:
+    """A second attempt follows at once and is recorded, but does not use up the schedule's only retry."""
+    restart(simulation, "30")
+    simulation.handler.next.extend(["disconnect", "ok", "connect", "connect", "ok"])
+    first = owe(simulation)[0]
+    wait(simulation, 0.5)
 
-    assert attempts(world, first) == [(1, None, "disconnect"), (2, 200, None)]
+    assert attempts(simulation, first) == [(1, None, "disconnect"), (2, 200, None)]
 
-    second = owe(world)[0]
-    wait(world, 1)
+    second = owe(simulation)[0]
+    wait(simulation, 1)
 
-    assert attempts(world, second) == [(1, None, "connect"), (2, None, "connect")]
-    assert world.state(second) == 0
+    assert attempts(simulation, second) == [(1, None, "connect"), (2, None, "connect")]
+    assert simulation.state(second) == 0
 
-    wait(world, 40)
+    wait(simulation, 40)
 
-    assert attempts(world, second)[2:] == [(3, 200, None)]
-
-
-def test_turns_are_counted_and_not_attempts(world: LaneWorld) -> None:
-    """Each turn of the schedule has its second attempt at once, restarts or not; after the last turn it is dead."""
-    restart(world, "30,30")
-    world.handler.usual = "connect"
-    delivery = owe(world)[0]
-    wait(world, 5)
-    world.run(world.crash())
-    wait(world, 200)
-
-    assert [no for no, _, _ in attempts(world, delivery)] == [1, 2, 3, 4, 5, 6]
-    assert world.state(delivery) == 2
+    assert attempts(simulation, second)[2:] == [(3, 200, None)]
 
 
-def test_what_hangs_is_not_tried_at_once(world: LaneWorld) -> None:
-    """Only connections that broke, and only within a second."""
-    restart(world, "30")
-    world.handler.usual = "hang"
-    delivery = owe(world)[0]
-    wait(world, 20)
+def test_turns_are_counted_and_not_attempts(simulation: LoopSimulation) -> None:
+    """Each step of the schedule has an immediate second attempt, even across restarts; then the delivery is dead."""
+    restart(simulation, "30,30")
+    simulation.handler.usual = "connect"
+    delivery = owe(simulation)[0]
+    wait(simulation, 5)
+    simulation.run(simulation.crash())
+    wait(simulation, 200)
 
-    assert len(attempts(world, delivery)) == 1
+    assert [no for no, _, _ in attempts(simulation, delivery)] == [1, 2, 3, 4, 5, 6]
+    assert simulation.state(delivery) == 2
+
+
+def test_what_hangs_is_not_tried_at_once(simulation: LoopSimulation) -> None:
+    """Only connections that break within a second are retried at once."""
+    restart(simulation, "30")
+    simulation.handler.usual = "hang"
+    delivery = owe(simulation)[0]
+    wait(simulation, 20)
+
+    assert len(attempts(simulation, delivery)) == 1
 
 
 # --- the breaker
 
 
-def test_a_handler_that_is_down_is_probed(world: LaneWorld) -> None:
-    """A few failures, then one POST at a time; the others have used up no attempt, and come through when it is well."""
-    restart(world, "1,1,1,1,1,1,1,1,1,1,1,1")
-    world.handler.usual = "500"
-    owe(world, 200)
-    wait(world, 1)
-    began = len(world.handler.starts)
+def test_a_handler_that_is_down_is_probed(simulation: LoopSimulation) -> None:
+    """A few failures, then one POST at a time; the others use no attempts, and arrive when the handler recovers."""
+    restart(simulation, "1,1,1,1,1,1,1,1,1,1,1,1")
+    simulation.handler.usual = "500"
+    owe(simulation, 200)
+    wait(simulation, 1)
+    began = len(simulation.handler.starts)
 
     assert began <= 16 + 5
 
-    wait(world, 120)
+    wait(simulation, 120)
 
-    assert len(world.handler.starts) - began <= 9
-    assert world.rows("SELECT count(*) FROM deliveries WHERE attempts = 0 AND state = 0")[0][0] >= 170
+    assert len(simulation.handler.starts) - began <= 9
+    assert simulation.rows("SELECT count(*) FROM deliveries WHERE attempts = 0 AND state = 0")[0][0] >= 170
 
-    world.handler.usual = "ok"
-    began = len(world.handler.starts)
-    wait(world, 70)
+    simulation.handler.usual = "ok"
+    began = len(simulation.handler.starts)
+    wait(simulation, 70)
 
-    assert set(states(world)) == {1}
+    assert set(states(simulation)) == {1}
 
-    # It warmed up: no more than 1, 2, 4, … began together.
-    starts = world.handler.starts[began:]
+    # The handler warmed up: 1, 2, 4, … POSTs began together.
+    starts = simulation.handler.starts[began:]
     assert [sum(abs(s - start) < 0.001 for s in starts) for start in starts[:4]] == [1, 1, 2, 2]
 
 
-def test_an_open_breaker_outlives_the_process(world: LaneWorld) -> None:
-    """A restart is not a reason to hammer: the next POST is the probe, when it is due, and live events wait for it."""
-    world.handler.usual = "500"
-    owe(world, 50)
-    wait(world, 100)
-    health = world.reader.health(world.loop_no)
+def test_an_open_breaker_outlives_the_process(simulation: LoopSimulation) -> None:
+    """After a restart the next POST is the probe, when it is due, and live events wait for it."""
+    simulation.handler.usual = "500"
+    owe(simulation, 50)
+    wait(simulation, 100)
+    health = simulation.reader.health(simulation.loop_no)
 
     assert health.breaker == "open"
 
-    world.run(world.crash())
-    world.run(world.starting)
-    world.handler.starts.clear()
-    owe(world, 50)
-    wait(world, 5)
+    simulation.run(simulation.crash())
+    simulation.run(simulation.starting)
+    simulation.handler.starts.clear()
+    owe(simulation, 50)
+    wait(simulation, 5)
 
-    assert len(world.handler.starts) <= 1
+    assert len(simulation.handler.starts) <= 1
 
-    view = world.run(world.runtime.pause(PAUSE))
+    view = simulation.run(simulation.runtime.pause(PAUSE))
 
     assert (view.health.breaker, view.health.failing_since_ms) == ("open", health.failing_since_ms)
     assert view.health.failures >= health.failures
 
-    world.handler.usual = "ok"
-    view = world.run(world.runtime.resume(RESUME))
+    simulation.handler.usual = "ok"
+    view = simulation.run(simulation.runtime.resume(RESUME))
 
     assert (view.health.breaker, view.health.failures) == ("closed", 0)
 
-    wait(world, 2)
+    wait(simulation, 2)
 
-    assert set(states(world)) == {1}
-    assert world.reader.health(world.loop_no).breaker == "closed"
-
-
-def test_refused_events_do_not_stop_a_handler(world: LaneWorld) -> None:
-    """A handler that dislikes events is not down: it gets them all."""
-    world.handler.usual = "422"
-    owe(world, 100)
-    wait(world, 1)
-
-    assert len(world.handler.starts) >= 100
-    assert world.breaker == "closed"
+    assert set(states(simulation)) == {1}
+    assert simulation.reader.health(simulation.loop_no).breaker == "closed"
 
 
-def test_retry_after(world: LaneWorld) -> None:
-    """A handler that is too busy is left alone for as long as it asks."""
-    restart(world, "1,1,1")
-    world.handler.next.extend(["429"] * 5)
-    owe(world, 5)
-    wait(world, 6)
+def test_refused_events_do_not_stop_a_handler(simulation: LoopSimulation) -> None:
+    """A handler that rejects events is not down: it gets all of them."""
+    simulation.handler.usual = "422"
+    owe(simulation, 100)
+    wait(simulation, 1)
 
-    assert len(world.handler.starts) == 5
+    assert len(simulation.handler.starts) >= 100
+    assert simulation.breaker == "closed"
 
-    wait(world, 10)
 
-    assert states(world) == [1] * 5
+def test_retry_after(simulation: LoopSimulation) -> None:
+    """A busy handler gets no POSTs for as long as it asks."""
+    restart(simulation, "1,1,1")
+    simulation.handler.next.extend(["429"] * 5)
+    owe(simulation, 5)
+    wait(simulation, 6)
+
+    assert len(simulation.handler.starts) == 5
+
+    wait(simulation, 10)
+
+    assert states(simulation) == [1] * 5
 
 
 # --- giving up
 
 
-def test_failures_alone_disable_a_loop_through_restarts(world: LaneWorld) -> None:
-    """The time goes on in another process; resumed, the loop has its backlog and all of its time again."""
-    restart(world, "5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5", disable_after_s=100)
-    world.handler.usual = "500"
-    owe(world, 30)
-    wait(world, 60)
-    restart(world)
-    wait(world, 130)
-    row = world.reader.loop(world.loop_id)
+def test_failures_alone_disable_a_loop_through_restarts(simulation: LoopSimulation) -> None:
+    """The time counts across restarts; a resumed loop has its backlog and all of its time again."""
+    restart(simulation, "5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5", disable_after_s=100)
+    simulation.handler.usual = "500"
+    owe(simulation, 30)
+    wait(simulation, 60)
+    restart(simulation)
+    wait(simulation, 130)
+    row = simulation.reader.loop(simulation.loop_id)
 
     assert row is not None
     assert (row.state, row.disabled_reason) == ("disabled", "every delivery has failed for 1.67 minutes")
 
-    began = len(world.handler.starts)
-    wait(world, 200)
+    began = len(simulation.handler.starts)
+    wait(simulation, 200)
 
-    assert len(world.handler.starts) == began
+    assert len(simulation.handler.starts) == began
 
-    world.run(world.runtime.resume(RESUME))
-    wait(world, 60)
-    row = world.reader.loop(world.loop_id)
+    simulation.run(simulation.runtime.resume(RESUME))
+    wait(simulation, 60)
+    row = simulation.reader.loop(simulation.loop_id)
 
     assert row is not None
     assert row.state == "active"
 
-    world.handler.usual = "ok"
-    wait(world, 100)
+    simulation.handler.usual = "ok"
+    wait(simulation, 100)
 
-    assert states(world).count(1) >= 25
-    assert 0 not in states(world)
+    assert states(simulation).count(1) >= 25
+    assert 0 not in states(simulation)
 
 
 # --- order
 
 
-def test_order_through_a_restart(world: LaneWorld) -> None:
-    """What failed is first again in another process, though its retry is due later than all the others are."""
-    restart(world, "30")
-    world.ordered = True
-    world.run(world.runtime.change(change({"ordered": True})))
-    world.handler.next.append("500")
-    owed = owe(world, 5)
-    wait(world, 1)
-    world.run(world.crash())
-    owed += owe(world, 2)
-    wait(world, 20)
+def test_order_through_a_restart(simulation: LoopSimulation) -> None:
+    """A failed delivery still goes first after a restart, although its retry is due later than the others."""
+    restart(simulation, "30")
+    simulation.ordered = True
+    simulation.run(simulation.runtime.change(change({"ordered": True})))
+    simulation.handler.next.append("500")
+    owed = owe(simulation, 5)
+    wait(simulation, 1)
+    simulation.run(simulation.crash())
+    owed += owe(simulation, 2)
+    wait(simulation, 20)
 
-    assert arrivals(world) == []
+    assert arrivals(simulation) == []
 
-    wait(world, 20)
+    wait(simulation, 20)
 
-    assert arrivals(world) == owed
+    assert arrivals(simulation) == owed
 
 
-def test_order_through_a_pause_and_a_change(world: LaneWorld) -> None:
-    """Paused and resumed, or ordered only now, the loop begins with what was recorded first."""
-    restart(world, "30")
-    world.handler.next.append("500")
-    owed = owe(world)
-    wait(world, 1)
-    world.ordered = True
-    world.run(world.runtime.change(change({"ordered": True})))
-    owed += owe(world, 3)
-    wait(world, 5)
-    world.may_post = False
-    world.run(world.runtime.pause(PAUSE))
-    wait(world, 5)
-    world.may_post = True
-    world.run(world.runtime.resume(RESUME))
-    wait(world, 5)
+def test_order_through_a_pause_and_a_change(simulation: LoopSimulation) -> None:
+    """When it is resumed, or becomes ordered, the loop starts with the delivery that was recorded first."""
+    restart(simulation, "30")
+    simulation.handler.next.append("500")
+    owed = owe(simulation)
+    wait(simulation, 1)
+    simulation.ordered = True
+    simulation.run(simulation.runtime.change(change({"ordered": True})))
+    owed += owe(simulation, 3)
+    wait(simulation, 5)
+    simulation.may_post = False
+    simulation.run(simulation.runtime.pause(PAUSE))
+    wait(simulation, 5)
+    simulation.may_post = True
+    simulation.run(simulation.runtime.resume(RESUME))
+    wait(simulation, 5)
 
-    assert arrivals(world) == []
+    assert arrivals(simulation) == []
 
-    wait(world, 30)
+    wait(simulation, 30)
 
-    assert arrivals(world) == owed
+    assert arrivals(simulation) == owed
 
 
 # --- fairness
 
 
-def test_live_events_do_not_wait_for_the_backlog(world: LaneWorld) -> None:
-    """With thousands waiting for a handler that takes one at a time, a fresh event waits for a few of them."""
-    world.max_concurrency = 1
-    world.run(world.runtime.change(change({"max_concurrency": 1})))
-    owe(world, 3000, offered=False)
-    wait(world, 5)
-    before = len(arrivals(world))
-    fresh = owe(world)[0]
-    wait(world, 0.1)
+def test_live_events_do_not_wait_for_the_backlog(simulation: LoopSimulation) -> None:
+    """A live event waits for only a few of thousands that wait for a handler with a concurrency of one."""
+    simulation.max_concurrency = 1
+    simulation.run(simulation.runtime.change(change({"max_concurrency": 1})))
+    owe(simulation, 3000, offered=False)
+    wait(simulation, 5)
+    before = len(arrivals(simulation))
+    fresh = owe(simulation)[0]
+    wait(simulation, 0.1)
 
     assert before < 2000
-    assert arrivals(world).index(fresh) - before <= 4
+    assert arrivals(simulation).index(fresh) - before <= 4
 
-    wait(world, 60)
+    wait(simulation, 60)
 
-    assert set(states(world)) == {1}
-
-
-# --- a clock that is set
+    assert set(states(simulation)) == {1}
 
 
-def test_a_clock_that_is_set_back(world: LaneWorld) -> None:
-    """Retries come when they would have come, and fresh events at once."""
-    restart(world, "5")
-    world.handler.next.append("500")
-    first = owe(world)[0]
-    wait(world, 1)
-    world.clock.set_by_ms -= 3_600_000
-    second = owe(world, offered=False)[0]
-    wait(world, 2)
+# --- clock changes
 
-    assert arrivals(world) == [second]
 
-    wait(world, 4)
+def test_a_clock_that_is_set_back(simulation: LoopSimulation) -> None:
+    """Retries come when they were due, and live events at once."""
+    restart(simulation, "5")
+    simulation.handler.next.append("500")
+    first = owe(simulation)[0]
+    wait(simulation, 1)
+    simulation.clock.set_by_ms -= 3_600_000
+    second = owe(simulation, offered=False)[0]
+    wait(simulation, 2)
 
-    assert arrivals(world) == [second, first]
+    assert arrivals(simulation) == [second]
+
+    wait(simulation, 4)
+
+    assert arrivals(simulation) == [second, first]
 
 
 # --- replays
 
 
-def all_dead(world: LaneWorld, count: int) -> list[int]:
-    world.schedule = "0"
-    world.run(world.crash())
-    world.run(world.starting)
-    world.handler.usual = "422"
-    owed = owe(world, count, offered=False)
-    wait(world, 2 + count / 100)
+def all_dead(simulation: LoopSimulation, count: int) -> list[int]:
+    simulation.schedule = "0"
+    simulation.run(simulation.crash())
+    simulation.run(simulation.starting)
+    simulation.handler.usual = "422"
+    owed = owe(simulation, count, offered=False)
+    wait(simulation, 2 + count / 100)
 
-    assert set(states(world)) == {2}
+    assert set(states(simulation)) == {2}
 
-    world.handler.usual = "ok"
+    simulation.handler.usual = "ok"
     return owed
 
 
-def start(world: LaneWorld, which: str = "dead") -> Any:
-    return world.run(world.runtime.replay(replay(which, 0, world.clock.now_ms() + 1)))
+def start(simulation: LoopSimulation, which: str = "dead") -> Any:
+    return simulation.run(simulation.runtime.replay(replay(which, 0, simulation.clock.now_ms() + 1)))
 
 
-def test_a_replay(world: LaneWorld) -> None:
-    """Dead deliveries are delivered after all, with attempts counted on; the replay ends, and another may begin."""
-    owed = all_dead(world, 20)
-    replay = start(world)
+def test_a_replay(simulation: LoopSimulation) -> None:
+    """Dead deliveries arrive, with attempts numbered on; the replay ends, and another one can start."""
+    owed = all_dead(simulation, 20)
+    replay = start(simulation)
     with pytest.raises(Conflict):
-        start(world)
-    wait(world, 5)
-    row = world.reader.replay(world.loop_no, int(replay.id.removeprefix("rpl_")))
+        start(simulation)
+    wait(simulation, 5)
+    row = simulation.reader.replay(simulation.loop_no, int(replay.id.removeprefix("rpl_")))
 
     assert (replay.state, replay.count, replay.which) == ("running", 20, "dead")
     assert row is not None
     assert (row.state, row.done) == ("done", 20)
-    assert set(states(world)) == {1}
-    assert [a[:2] for a in attempts(world, owed[0])] == [(1, 422), (2, 422), (3, 200)]
+    assert set(states(simulation)) == {1}
+    assert [a[:2] for a in attempts(simulation, owed[0])] == [(1, 422), (2, 422), (3, 200)]
 
-    assert start(world, "all").count == 20
+    assert start(simulation, "all").count == 20
 
-    wait(world, 5)
+    wait(simulation, 5)
 
-    assert world.arrived[owed[0]] == 2
+    assert simulation.arrived[owed[0]] == 2
 
 
-def test_a_replay_waits_and_goes_on(world: LaneWorld) -> None:
-    """While the loop is paused it gives nothing back; a restart in the midst of it neither repeats nor forgets."""
-    all_dead(world, 1700)
-    world.may_post = False
-    world.run(world.runtime.pause(PAUSE))
-    start(world)
-    wait(world, 5)
+def test_a_replay_waits_and_goes_on(simulation: LoopSimulation) -> None:
+    """A replay waits while the loop is paused; a restart neither repeats nor loses deliveries."""
+    all_dead(simulation, 1700)
+    simulation.may_post = False
+    simulation.run(simulation.runtime.pause(PAUSE))
+    start(simulation)
+    wait(simulation, 5)
 
-    assert set(states(world)) == {2}
+    assert set(states(simulation)) == {2}
 
-    world.may_post = True
-    world.run(world.runtime.resume(RESUME))
+    simulation.may_post = True
+    simulation.run(simulation.runtime.resume(RESUME))
     most = 0
     for _ in range(300):
-        wait(world, 0.01)
-        most = max(most, states(world).count(0))
-        if 1 in states(world) and world.life == 2:
-            world.run(world.crash())
-    wait(world, 20)
+        wait(simulation, 0.01)
+        most = max(most, states(simulation).count(0))
+        if 1 in states(simulation) and simulation.incarnation == 2:
+            simulation.run(simulation.crash())
+    wait(simulation, 20)
 
-    assert world.life == 3
+    assert simulation.incarnation == 3
     assert most <= 1000
-    assert set(states(world)) == {1}
-    assert world.reader.running_replay(world.loop_no) is None
+    assert set(states(simulation)) == {1}
+    assert simulation.reader.running_replay(simulation.loop_no) is None
 
 
-def test_cancelling_a_replay(world: LaneWorld) -> None:
-    """It ends at once: at most what was given back is delivered; cancelling it again changes nothing."""
-    all_dead(world, 1700)
-    world.handler.usual = "slow"
-    replay = start(world)
-    wait(world, 1)
+def test_cancelling_a_replay(simulation: LoopSimulation) -> None:
+    """The replay ends at once: only deliveries that it made due arrive; cancelling it again changes nothing."""
+    all_dead(simulation, 1700)
+    simulation.handler.usual = "slow"
+    replay = start(simulation)
+    wait(simulation, 1)
     number = int(replay.id.removeprefix("rpl_"))
-    cancelled = world.run(world.runtime.cancel_replay(cancel(number)))
-    again = world.run(world.runtime.cancel_replay(cancel(number)))
-    world.handler.usual = "ok"
-    wait(world, 60)
+    cancelled = simulation.run(simulation.runtime.cancel_replay(cancel(number)))
+    again = simulation.run(simulation.runtime.cancel_replay(cancel(number)))
+    simulation.handler.usual = "ok"
+    wait(simulation, 60)
 
     assert (cancelled.state, cancelled.done) == ("cancelled", 500)
     assert again == cancelled
-    assert sorted(set(states(world))) == [1, 2]
-    assert states(world).count(1) == 500
+    assert sorted(set(states(simulation))) == [1, 2]
+    assert states(simulation).count(1) == 500
 
 
-def test_retrying_one(world: LaneWorld) -> None:
-    """It is due at once and its schedule begins anew, whatever its state; while an attempt is on it is a Conflict."""
-    owed = all_dead(world, 2)
-    world.handler.next.extend(["422", "hang"])
-    world.run(world.runtime.retry_delivery(retry(owed[0])))
-    wait(world, 3)
+def test_retrying_one(simulation: LoopSimulation) -> None:
+    """A retried delivery is due at once, with a new schedule; during an attempt the command raises Conflict."""
+    owed = all_dead(simulation, 2)
+    simulation.handler.next.extend(["422", "hang"])
+    simulation.run(simulation.runtime.retry_delivery(retry(owed[0])))
+    wait(simulation, 3)
     with pytest.raises(Conflict, match="under way"):
-        world.run(world.runtime.retry_delivery(retry(owed[0])))
-    wait(world, 5)
+        simulation.run(simulation.runtime.retry_delivery(retry(owed[0])))
+    wait(simulation, 5)
 
-    assert states(world) == [2, 2]
-    assert len(attempts(world, owed[0])) == 4
+    assert states(simulation) == [2, 2]
+    assert len(attempts(simulation, owed[0])) == 4
 
-    world.run(world.runtime.retry_delivery(retry(owed[1])))
-    wait(world, 1)
-    world.run(world.runtime.retry_delivery(retry(owed[1])))
-    wait(world, 1)
+    simulation.run(simulation.runtime.retry_delivery(retry(owed[1])))
+    wait(simulation, 1)
+    simulation.run(simulation.runtime.retry_delivery(retry(owed[1])))
+    wait(simulation, 1)
 
-    assert world.arrived[owed[1]] == 2
+    assert simulation.arrived[owed[1]] == 2
 
 
-def test_retrying_the_head_of_the_line(world: LaneWorld) -> None:
-    """An ordered loop's delivery that waits for its retry is tried now, and those behind it follow."""
-    restart(world, "3600")
-    world.ordered = True
-    world.run(world.runtime.change(change({"ordered": True})))
-    world.handler.next.append("500")
-    owed = owe(world, 3)
-    wait(world, 5)
-    world.run(world.runtime.retry_delivery(retry(owed[0])))
-    wait(world, 1)
+def test_retrying_the_head_of_the_line(simulation: LoopSimulation) -> None:
+    """The first delivery of an ordered loop is retried now, and the others follow."""
+    restart(simulation, "3600")
+    simulation.ordered = True
+    simulation.run(simulation.runtime.change(change({"ordered": True})))
+    simulation.handler.next.append("500")
+    owed = owe(simulation, 3)
+    wait(simulation, 5)
+    simulation.run(simulation.runtime.retry_delivery(retry(owed[0])))
+    wait(simulation, 1)
 
-    assert arrivals(world) == owed
+    assert arrivals(simulation) == owed

@@ -22,7 +22,7 @@ from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.handler_policy import HandlerPolicy
 from domain.values import Trigger, id_uuid
 from domain.verification import dns_name, dns_value, file_content, file_locations
-from tests.fakes import DELIVERED, World, a_world, failed, header
+from tests.fakes import DELIVERED, LoopFixture, failed, header, loop_fixture
 from tests.loop_commands import DELETE, GET_SECRET, PAUSE, RESUME, ROTATE_SECRET, VERIFY, change, sample
 from tests.loops import URL
 from tests.raw_handler import eventually
@@ -34,12 +34,12 @@ async def look_up(host: str) -> list[str]:
     return ["10.0.0.1"] if host == "inside.example" else ["93.184.216.34"]
 
 
-def make_runtime(world: World) -> LoopRuntime:
+def make_runtime(fixture: LoopFixture) -> LoopRuntime:
     return LoopRuntime(
-        world.loop_id,
-        world.services(),
-        AttemptTelemetry(world.loop_id),
-        proof_fetcher=world.proof_fetcher,
+        fixture.loop_id,
+        fixture.services(),
+        AttemptTelemetry(fixture.loop_id),
+        proof_fetcher=fixture.proof_fetcher,
         url_check=HandlerResolver(HandlerPolicy(()), look_up),
         master_key=MASTER,
     )
@@ -48,36 +48,36 @@ def make_runtime(world: World) -> LoopRuntime:
 @asynccontextmanager
 async def a_runtime(
     directory: Path, *, verified: bool = True, **settings: Any
-) -> AsyncIterator[tuple[LoopRuntime, World]]:
-    """A runtime that runs, of a loop that is verified or not."""
-    async with a_world(directory, **settings) as world:
-        runtime = make_runtime(world)
+) -> AsyncIterator[tuple[LoopRuntime, LoopFixture]]:
+    """A started runtime, of a loop that is verified or not."""
+    async with loop_fixture(directory, **settings) as fixture:
+        runtime = make_runtime(fixture)
         await runtime.start()
         if verified:
-            prove(world)
+            prove(fixture)
             assert (await runtime.verify(VERIFY)).verified
         try:
-            yield runtime, world
+            yield runtime, fixture
         finally:
-            world.ledger.is_away = False
-            world.http_client.gate.set()
+            fixture.ledger.is_away = False
+            fixture.http_client.gate.set()
             await runtime.stop(1.0)
 
 
-def prove(world: World, url: str = URL, token: str = "token-1") -> None:
+def prove(fixture: LoopFixture, url: str = URL, token: str = "token-1") -> None:
     """Places the file at the root of the handler's server."""
-    world.proof_fetcher.files[file_locations(url, token)[-1]] = file_content(token).encode() + b"\n"
+    fixture.proof_fetcher.files[file_locations(url, token)[-1]] = file_content(token).encode() + b"\n"
 
 
-def topics(world: World) -> list[str]:
+def topics(fixture: LoopFixture) -> list[str]:
     """The loop's events in the ledger, without the prefix."""
-    uuid = id_uuid("fl", world.loop_id)
+    uuid = id_uuid("fl", fixture.loop_id)
     assert uuid is not None
-    return [e.topic.removeprefix("feedback-loop.") for e in world.reader.events_of(uuid)]
+    return [e.topic.removeprefix("feedback-loop.") for e in fixture.reader.events_of(uuid)]
 
 
-def stored_state(world: World) -> str:
-    row = world.reader.loop(world.loop_id)
+def stored_state(fixture: LoopFixture) -> str:
+    row = fixture.reader.loop(fixture.loop_id)
     assert row is not None
     return row.state
 
@@ -89,8 +89,8 @@ def test_verify(tmp_path: Path) -> None:
     """The proof at the root makes the loop active; the report has a finding for each place tried."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, verified=False) as (runtime, world):
-            prove(world)
+        async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
+            prove(fixture)
             report = await runtime.verify(VERIFY)
 
             assert report.verified
@@ -100,18 +100,18 @@ def test_verify(tmp_path: Path) -> None:
                 (file_locations(URL, "token-1")[0], False),
                 (file_locations(URL, "token-1")[1], True),
             ]
-            assert topics(world) == ["registered", "verification-attempted", "verified"]
-            assert stored_state(world) == "active"
+            assert topics(fixture) == ["registered", "verification-attempted", "verified"]
+            assert stored_state(fixture) == "active"
 
     asyncio.run(main())
 
 
 def test_verify_by_dns(tmp_path: Path) -> None:
-    """A TXT record proves the same when there is no file."""
+    """A TXT record is accepted when there is no file."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, verified=False) as (runtime, world):
-            world.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
+        async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
+            fixture.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
             report = await runtime.verify(VERIFY)
 
             assert report.verified
@@ -122,11 +122,11 @@ def test_verify_by_dns(tmp_path: Path) -> None:
 
 
 def test_verify_without_proof(tmp_path: Path) -> None:
-    """Without the proof the loop stays as it is, the attempt is kept, and every place has its sentence."""
+    """Without the proof the loop stays unverified; the report explains what was found at each place."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, verified=False) as (runtime, world):
-            world.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
+        async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
+            fixture.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
             report = await runtime.verify(VERIFY)
 
             assert not report.verified
@@ -136,78 +136,78 @@ def test_verify_without_proof(tmp_path: Path) -> None:
                 "404 Not Found",
                 "no TXT record",
             ]
-            assert topics(world) == ["registered", "verification-attempted"]
+            assert topics(fixture) == ["registered", "verification-attempted"]
 
     asyncio.run(main())
 
 
 def test_a_url_changed_during_verification(tmp_path: Path) -> None:
-    """A proof found for the former URL is worth nothing for the new one; other commands do not wait for the search."""
+    """A proof of the former URL does not count for the new one; other commands do not wait for the search."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, verified=False) as (runtime, world):
-            prove(world)
-            world.proof_fetcher.gate.clear()
+        async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
+            prove(fixture)
+            fixture.proof_fetcher.gate.clear()
             verifying = asyncio.create_task(runtime.verify(VERIFY))
-            await eventually(lambda: len(world.proof_fetcher.asked) == 2)
+            await eventually(lambda: len(fixture.proof_fetcher.asked) == 2)
             await runtime.change(change({"url": "https://other.example/x"}))
-            world.proof_fetcher.gate.set()
+            fixture.proof_fetcher.gate.set()
             with pytest.raises(Conflict, match="Verify again"):
                 await verifying
 
-            assert stored_state(world) == "unverified"
+            assert stored_state(fixture) == "unverified"
 
     asyncio.run(main())
 
 
-# --- nothing is sent to who has not proved it
+# --- only active loops get POSTs
 
 
 def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
-    """Unverified, paused and disabled loops get no POST, and nothing is lost: active again they get it all."""
+    """Unverified, paused and disabled loops get no POSTs; once active again, they get everything."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, verified=False) as (runtime, world):
-            runtime.offer(await world.owe(2))
+        async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
+            runtime.offer(await fixture.owe(2))
             runtime.nudge()
             with pytest.raises(Conflict, match="Verify"):
                 await runtime.send_sample(sample("open", {}))
-            prove(world)
+            prove(fixture)
 
-            assert world.http_client.requests == []
+            assert fixture.http_client.requests == []
 
             await runtime.verify(VERIFY)
-            await eventually(lambda: world.pending() == 0)
+            await eventually(lambda: fixture.pending() == 0)
             await runtime.pause(PAUSE)
-            runtime.offer(await world.owe(2))
+            runtime.offer(await fixture.owe(2))
             runtime.nudge()
             await runtime.disable("tired")
             runtime.nudge()
 
-            assert len(world.http_client.requests) == 2
+            assert len(fixture.http_client.requests) == 2
 
             await runtime.send_sample(
                 sample("open", {})
             )  # A repaired handler can be tested before its backlog is delivered.
-            assert len(world.http_client.requests) == 3
-            assert world.pending() == 2
+            assert len(fixture.http_client.requests) == 3
+            assert fixture.pending() == 2
 
             loop = await runtime.resume(RESUME)
-            await eventually(lambda: world.pending() == 0)
+            await eventually(lambda: fixture.pending() == 0)
 
             assert (loop.state, loop.disabled_reason) == ("active", None)
-            assert len(set(world.http_client.events)) == 5
+            assert len(set(fixture.http_client.events)) == 5
 
     asyncio.run(main())
 
 
 def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> None:
-    """Changing the URL stops delivery, with a token of its own; verifying lets it go on, to the new URL."""
+    """A new URL stops delivery and has a new token; once verified, delivery goes on, to the new URL."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             changed = await runtime.change(change({"url": "https://other.example/x", "description": "new"}))
-            runtime.offer(await world.owe(1))
+            runtime.offer(await fixture.owe(1))
 
             assert (changed.state, changed.url) == ("unverified", "https://other.example/x")
             assert changed.settings.description == "new"
@@ -215,27 +215,27 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
             assert len(changed.verification_token) == 32
             assert not (await runtime.verify(VERIFY)).verified
 
-            prove(world, changed.url, changed.verification_token)
+            prove(fixture, changed.url, changed.verification_token)
             assert (await runtime.verify(VERIFY)).verified
-            await eventually(lambda: world.pending() == 0)
+            await eventually(lambda: fixture.pending() == 0)
 
-            assert [r.url for r in world.http_client.requests] == ["https://other.example/x"]
+            assert [r.url for r in fixture.http_client.requests] == ["https://other.example/x"]
 
     asyncio.run(main())
 
 
 def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
-    """A URL at a private address, and one that is none, are refused with a pointer; nothing at all is changed."""
+    """Private addresses and invalid URLs are refused with a pointer, and nothing is changed."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             for url in ("https://inside.example/x", "ftp://example.com/", 7):
                 with pytest.raises(InvalidInput) as caught:
                     await runtime.change(change({"url": url, "description": "new"}))
 
                 assert caught.value.problems[0][0] == "/url"
             assert (await runtime.change(change({}))).settings.description == ""
-            assert stored_state(world) == "active"
+            assert stored_state(fixture) == "active"
 
     asyncio.run(main())
 
@@ -244,83 +244,83 @@ def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
 
 
 def test_change(tmp_path: Path) -> None:
-    """New settings are in the ledger and hold for the next POST; wrong ones change nothing and name their fields."""
+    """New settings are recorded and apply to the next POST; invalid ones change nothing and name their fields."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             changed = await runtime.change(change({"format": "json", "max_concurrency": 3, "tags": ["a"]}))
             with pytest.raises(InvalidInput) as caught:
                 await runtime.change(change({"max_concurrency": 0, "colour": "red"}))
-            runtime.offer(await world.owe(1))
-            await eventually(lambda: world.pending() == 0)
-            row = world.reader.loop(world.loop_id)
+            runtime.offer(await fixture.owe(1))
+            await eventually(lambda: fixture.pending() == 0)
+            row = fixture.reader.loop(fixture.loop_id)
 
             assert {p for p, _ in caught.value.problems} == {"/max_concurrency", "/colour"}
             assert row is not None
             assert row.settings == changed.settings
             assert (changed.settings.format, changed.settings.max_concurrency) == ("json", 3)
             assert changed.settings.tags == ("a",)
-            assert header(world.http_client.requests[0], "Content-Type") == "application/json"
+            assert header(fixture.http_client.requests[0], "Content-Type") == "application/json"
 
     asyncio.run(main())
 
 
 def test_illegal_transitions(tmp_path: Path) -> None:
-    """A command that the state forbids is a Conflict, and leaves no trace."""
+    """A command that the state forbids raises Conflict and records nothing."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, verified=False) as (runtime, world):
+        async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
             for refused in (runtime.pause(PAUSE), runtime.resume(RESUME), runtime.disable("x")):
                 with pytest.raises(Conflict):
                     await refused
 
-            assert topics(world) == ["registered"]
+            assert topics(fixture) == ["registered"]
 
     asyncio.run(main())
 
 
 def test_a_new_runtime_is_where_the_old_one_was(tmp_path: Path) -> None:
-    """A runtime started anew knows what the ledger knows, and delivers what the outbox holds."""
+    """A new runtime has the state of the ledger, and delivers what is in the outbox."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             await runtime.rotate_secret(ROTATE_SECRET)
             secret = await runtime.secret(GET_SECRET)
             await runtime.pause(PAUSE)
-            await world.owe(3)
+            await fixture.owe(3)
             await runtime.stop(1.0)
-            again = make_runtime(world)
+            again = make_runtime(fixture)
             await again.start()
 
             assert await again.secret(GET_SECRET) == secret
-            assert world.http_client.requests == []
+            assert fixture.http_client.requests == []
 
             await again.resume(RESUME)
-            await eventually(lambda: world.pending() == 0)
+            await eventually(lambda: fixture.pending() == 0)
             await again.stop(1.0)
 
-            assert len(world.http_client.requests) == 3
+            assert len(fixture.http_client.requests) == 3
 
     asyncio.run(main())
 
 
-def test_somebody_else_was_first(tmp_path: Path) -> None:
-    """A command that lost the race is carried out on what the winner left, or refused by it."""
+def test_another_writer_was_first(tmp_path: Path) -> None:
+    """A command that loses the race is applied to the winner's state, or refused."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
-            other = LoopRepository(world.loop_id, world.ledger, world.reader, lambda _: None)
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            other = LoopRepository(fixture.loop_id, fixture.ledger, fixture.reader, lambda _: None)
 
             def rotate(loop: Any) -> None:
-                loop.rotate_secret(world.clock.now_ms())
+                loop.rotate_secret(fixture.clock.now_ms())
 
-            world.ledger.before_append = lambda: other.change(rotate)
+            fixture.ledger.before_append = lambda: other.change(rotate)
             loop = await runtime.pause(PAUSE)
 
             assert loop.state == "paused"
-            assert topics(world)[-2:] == ["secret-rotated", "paused"]
+            assert topics(fixture)[-2:] == ["secret-rotated", "paused"]
 
-            world.ledger.before_append = lambda: other.change(lambda x: x.delete(world.clock.now_ms()))
+            fixture.ledger.before_append = lambda: other.change(lambda x: x.delete(fixture.clock.now_ms()))
             with pytest.raises(NotFound):
                 await runtime.resume(RESUME)
 
@@ -329,25 +329,25 @@ def test_somebody_else_was_first(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("is_written", [False, True])
 def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
-    """After a write whose fate is unknown nothing is POSTed until the ledger has told; then memory is as the ledger."""
+    """After a write with unknown result nothing is POSTed until the loop is reloaded from the ledger."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
-            world.reader.is_away = True
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            fixture.reader.is_away = True
             if is_written:
-                world.ledger.loses_answers = True
+                fixture.ledger.loses_answers = True
             else:
-                world.ledger.is_away = True
+                fixture.ledger.is_away = True
             with pytest.raises(StoreUnavailable):
                 await runtime.change(change({"description": "new"}))
-            world.ledger.is_away = world.ledger.loses_answers = False
-            runtime.offer(await world.owe(1))
+            fixture.ledger.is_away = fixture.ledger.loses_answers = False
+            runtime.offer(await fixture.owe(1))
             await asyncio.sleep(0.05)
 
-            assert world.http_client.requests == []
+            assert fixture.http_client.requests == []
 
-            world.reader.is_away = False
-            await eventually(lambda: world.pending() == 0)
+            fixture.reader.is_away = False
+            await eventually(lambda: fixture.pending() == 0)
 
             assert (await runtime.change(change({}))).settings.description == ("new" if is_written else "")
 
@@ -355,22 +355,22 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
 
 
 def test_start_waits_for_the_ledger(tmp_path: Path) -> None:
-    """A runtime that starts while the ledger cannot be read is there as soon as it can; one of no loop is NotFound."""
+    """A runtime starts as soon as the ledger can be read; an unknown loop raises NotFound."""
 
     async def main() -> None:
-        async with a_world(tmp_path) as world:
-            world.reader.is_away = True
-            runtime = make_runtime(world)
-            runtime.offer(await world.owe(1))
+        async with loop_fixture(tmp_path) as fixture:
+            fixture.reader.is_away = True
+            runtime = make_runtime(fixture)
+            runtime.offer(await fixture.owe(1))
             runtime.nudge()
             starting = asyncio.create_task(runtime.start())
             await asyncio.sleep(0.05)
-            world.reader.is_away = False
+            fixture.reader.is_away = False
             await asyncio.wait_for(starting, 5)
             await runtime.stop(0.1)
-            world.loop_id = "fl_" + "9" * 32
+            fixture.loop_id = "fl_" + "9" * 32
             with pytest.raises(NotFound):
-                await make_runtime(world).start()
+                await make_runtime(fixture).start()
 
     asyncio.run(main())
 
@@ -379,15 +379,15 @@ def test_start_waits_for_the_ledger(tmp_path: Path) -> None:
 
 
 def test_rotation(tmp_path: Path) -> None:
-    """Rotating gives the new secret once; POSTs verify with both, and a receiver of either is served."""
+    """Rotation returns the new secret once; POSTs verify with either secret."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, format="json") as (runtime, world):
+        async with a_runtime(tmp_path, format="json") as (runtime, fixture):
             old = await runtime.secret(GET_SECRET)
             loop = await runtime.rotate_secret(ROTATE_SECRET)
-            runtime.offer(await world.owe(1))
-            await eventually(lambda: world.pending() == 0)
-            (request,) = world.http_client.requests
+            runtime.offer(await fixture.owe(1))
+            await eventually(lambda: fixture.pending() == 0)
+            (request,) = fixture.http_client.requests
 
             assert loop.secret == await runtime.secret(GET_SECRET) != old
             for secret in (old, loop.secret):
@@ -401,10 +401,10 @@ def test_rotation(tmp_path: Path) -> None:
 
 
 def test_delete(tmp_path: Path) -> None:
-    """A deleted loop gets nothing any more, and every command is NotFound; stopping it twice is no matter."""
+    """A deleted loop gets no POSTs, and every command raises NotFound; stopping it twice is harmless."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             await runtime.delete(DELETE)
             runtime.offer([])
             settings, event = change({}), sample("open", {})
@@ -414,20 +414,20 @@ def test_delete(tmp_path: Path) -> None:
                     await runtime.handle(command)
             await runtime.stop(0.5)
 
-            assert topics(world)[-1] == "deleted"
-            assert not world.http_client.is_closed  # it is everybody's in the process
+            assert topics(fixture)[-1] == "deleted"
+            assert not fixture.http_client.is_closed  # all loops of the process share it
 
     asyncio.run(main())
 
 
 def test_410_disables_the_loop(tmp_path: Path) -> None:
-    """A handler that answers 410 has its loop disabled in the ledger, for a reason its owner is shown."""
+    """A response of 410 disables the loop, with a reason that its owner can see."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
-            world.http_client.answer = lambda _: failed(410)
-            runtime.offer(await world.owe(3))
-            await eventually(lambda: stored_state(world) == "disabled")
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            fixture.http_client.answer = lambda _: failed(410)
+            runtime.offer(await fixture.owe(3))
+            await eventually(lambda: stored_state(fixture) == "disabled")
             loop = await runtime.change(change({}))
 
             assert loop.state == "disabled"
@@ -437,20 +437,20 @@ def test_410_disables_the_loop(tmp_path: Path) -> None:
 
 
 def test_410_while_the_ledger_is_away(tmp_path: Path) -> None:
-    """The loop is disabled as soon as the ledger is back; until then nothing is POSTed."""
+    """The loop is disabled as soon as the ledger is available; until then nothing is POSTed."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
-            offers = await world.owe(1)
-            world.http_client.answer = lambda _: failed(410)
-            world.ledger.is_away = True
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            offers = await fixture.owe(1)
+            fixture.http_client.answer = lambda _: failed(410)
+            fixture.ledger.is_away = True
             runtime.offer(offers)
-            await eventually(lambda: len(world.http_client.requests) == 1)
+            await eventually(lambda: len(fixture.http_client.requests) == 1)
             await asyncio.sleep(0.15)
-            world.ledger.is_away = False
-            await eventually(lambda: stored_state(world) == "disabled")
+            fixture.ledger.is_away = False
+            await eventually(lambda: stored_state(fixture) == "disabled")
 
-            assert len(world.http_client.requests) == 1
+            assert len(fixture.http_client.requests) == 1
 
     asyncio.run(main())
 
@@ -460,31 +460,31 @@ def test_410_while_the_ledger_is_away(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("trigger", list(Trigger))
 def test_samples(tmp_path: Path, trigger: Trigger) -> None:
-    """A sample of every trigger goes out signed, with the trigger's fields, and is recorded nowhere."""
+    """A sample of each trigger is signed and has the trigger's fields; nothing is recorded."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             result = await runtime.send_sample(sample(trigger, {"recipient": "me@example.com"}))
-            (request,) = world.http_client.requests
+            (request,) = fixture.http_client.requests
             fields = dict(parse_qsl(request.body.decode()))
 
             assert (result.status, result.error, result.response_excerpt) == (200, None, "ok")
             assert fields["type"] == trigger
             assert fields["event"] == header(request, "webhook-id")
             assert fields["recipient"] == "me@example.com"
-            assert world.ledger.recorded == []
-            assert world.pending() == 0
+            assert fixture.ledger.recorded == []
+            assert fixture.pending() == 0
 
     asyncio.run(main())
 
 
 def test_sample_data(tmp_path: Path) -> None:
-    """The caller's data replaces the sample's, but for what a receiver checks; wrong data is invalid input."""
+    """The caller's data replaces the sample's, except for event and type; invalid data raises InvalidInput."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path, format="json") as (runtime, world):
+        async with a_runtime(tmp_path, format="json") as (runtime, fixture):
             await runtime.send_sample(sample("click", {"tags": ["x"], "event": "mine", "big": 2**80}))
-            fields = msgspec.json.decode(world.http_client.requests[0].body)
+            fields = msgspec.json.decode(fixture.http_client.requests[0].body)
 
             assert fields["tags"] == ["x"]
             assert fields["event"].startswith("evt_")
@@ -496,12 +496,12 @@ def test_sample_data(tmp_path: Path) -> None:
 
 
 def test_samples_that_fail(tmp_path: Path) -> None:
-    """What went wrong comes as a word, and a sentence where there is one."""
+    """The result has an error code, and a sentence if there is one."""
 
     async def main() -> None:
-        async with a_runtime(tmp_path) as (runtime, world):
+        async with a_runtime(tmp_path) as (runtime, fixture):
             answers = iter([failed(302), failed(None, "dns")._replace(detail="x.example does not resolve"), DELIVERED])
-            world.http_client.answer = lambda _: next(answers)
+            fixture.http_client.answer = lambda _: next(answers)
             results = [await runtime.send_sample(sample("open", {})) for _ in range(3)]
 
             assert [r.error for r in results] == ["redirect", "dns: x.example does not resolve", None]

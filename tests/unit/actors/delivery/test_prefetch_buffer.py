@@ -1,4 +1,4 @@
-"""`actors.delivery.prefetch_buffer`: what a lane holds, and in which order it goes out."""
+"""`actors.delivery.prefetch_buffer`: limits and order."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def popped(buffer: PrefetchBuffer) -> list[int]:
 
 
 def test_live_and_old_take_turns() -> None:
-    """A thousand retries do not hold a fresh event up, nor fresh events the retries; alone either goes as it can."""
+    """Retries do not delay live events, nor live events the retries."""
     buffer = PrefetchBuffer(100, SharedBytes())
     for number in range(1, 6):
         buffer.add_old(a_delivery(number, due_at_ms=number), number)
@@ -29,7 +29,7 @@ def test_live_and_old_take_turns() -> None:
 
 
 def test_each_has_its_half() -> None:
-    """Offers leave room for what is old, and the old for offers."""
+    """Live events leave room for old ones, and the other way round."""
     buffer = PrefetchBuffer(8, SharedBytes())
 
     assert sum(buffer.add_live(a_delivery(n)) for n in range(10)) == 4
@@ -42,8 +42,8 @@ def test_each_has_its_half() -> None:
     assert (len(buffer), buffer.room_for_old, buffer.is_low) == (0, 4, True)
 
 
-def test_what_is_tried_again_goes_first() -> None:
-    """Before all that came out of the outbox, whenever that was due; those of one rank go by id."""
+def test_requeued_deliveries_go_first() -> None:
+    """A requeued delivery goes ahead of all others from the outbox; deliveries of one rank go by id."""
     buffer = PrefetchBuffer(100, SharedBytes())
     for number in (7, 5, 6):
         buffer.add_old(a_delivery(number), 1000)
@@ -56,8 +56,8 @@ def test_what_is_tried_again_goes_first() -> None:
     assert buffer.is_in_flight(5)
 
 
-def test_letting_go_of_one() -> None:
-    """One that waits is let go; one whose attempt has begun is not."""
+def test_releasing_one() -> None:
+    """A queued delivery is released; one in flight is not."""
     buffer = PrefetchBuffer(100, SharedBytes())
     buffer.add_live(a_delivery(1))
     buffer.add_live(a_delivery(2))
@@ -70,7 +70,7 @@ def test_letting_go_of_one() -> None:
 
 
 def test_a_live_event_can_skip_the_turn_of_an_old_one() -> None:
-    """A live event can be taken although it is the old one's turn, which then comes next."""
+    """`pop_live` takes a live event although it is the turn of an old one, which is next afterwards."""
     buffer = PrefetchBuffer(100, SharedBytes())
     buffer.add_old(a_delivery(1), 0)
     buffer.add_live(a_delivery(11))
@@ -82,15 +82,15 @@ def test_a_live_event_can_skip_the_turn_of_an_old_one() -> None:
     assert (buffer.is_old_next, buffer.has_live) == (False, False)
 
 
-def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """One lane may take all that is shared; the next has what it is assured of, and more when the first lets go."""
+def test_lanes_share_bytes_and_each_is_assured_some(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One lane may use all shared bytes; the others still have their assured bytes, and more once it releases some."""
     monkeypatch.setattr(module, "MAX_BYTES", 2 * ASSURED_BYTES)
     shared = SharedBytes()
     hog, other = PrefetchBuffer(10_000, shared), PrefetchBuffer(10_000, shared)
     quarter, numbers = ASSURED_BYTES // 4, iter(range(100))
 
     def fill(buffer: PrefetchBuffer) -> tuple[int, int]:
-        """How many live and old ones were taken."""
+        """How many live and old deliveries fit."""
         live, old = 0, 0
         while buffer.add_live(a_delivery(next(numbers), size=quarter)):
             live += 1
@@ -112,7 +112,7 @@ def test_lanes_share_a_bound_and_each_is_assured_of_a_little(monkeypatch: pytest
     assert shared.used == 0
 
 
-def test_one_that_is_larger_than_all_bounds_is_taken_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_delivery_larger_than_all_limits_fits_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lane with an empty buffer accepts one delivery, however large it is and whatever others have buffered."""
     monkeypatch.setattr(module, "MAX_BYTES", 0)
     buffer = PrefetchBuffer(100, SharedBytes())

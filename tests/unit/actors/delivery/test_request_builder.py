@@ -1,4 +1,4 @@
-"""The POSTs of a loop: how large they may be."""
+"""`actors.delivery.request_builder`: the size limit."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ def builder(payload: PayloadFormat) -> RequestBuilder:
     return RequestBuilder(config, 1.0)
 
 
-def test_a_form_larger_than_a_post_may_be_is_never_made() -> None:
-    """A small event whose form would have hundreds of megabytes ends in a sentence, in little memory."""
+def test_a_form_over_the_limit_is_never_built() -> None:
+    """A small event whose form would have hundreds of megabytes raises EventTooLarge, and uses little memory."""
     fields = json.dumps({"fields": {"k" * 40_000: [1] * 10_000}}).encode()
     tracemalloc.start()
     try:
@@ -40,7 +40,7 @@ def test_a_form_larger_than_a_post_may_be_is_never_made() -> None:
     ("payload", "framing"), [(PayloadFormat.FORM, len("mime=")), (PayloadFormat.JSON, len('{"mime":""}'))]
 )
 def test_the_largest_post_is_sent(payload: PayloadFormat, framing: int) -> None:
-    """A body of just the limit is a request; one byte more is none, in each format."""
+    """A body of exactly the limit is accepted, one byte more is not, in each format."""
     largest = b'{"mime":"' + b"x" * (MAX_BODY_BYTES - framing) + b'"}'
 
     assert len(builder(payload).build(bytes(16), largest, 0).body) == MAX_BODY_BYTES
@@ -48,8 +48,8 @@ def test_the_largest_post_is_sent(payload: PayloadFormat, framing: int) -> None:
         builder(payload).build(bytes(16), largest.replace(b'"}', b'x"}'), 0)
 
 
-def test_what_is_not_counted_cannot_be_too_large() -> None:
-    """The worst of the events that are short enough to go uncounted has a form well within the limit."""
+def test_events_that_skip_the_check_cannot_be_too_large() -> None:
+    """The largest form of an event that skips the size check is well within the limit."""
     length = max(form_bytes({"%" * n: [1] * ((1024 - n - len('{"":[]}')) // 2)}) for n in range(1, 1000))
 
     assert length < MAX_BODY_BYTES

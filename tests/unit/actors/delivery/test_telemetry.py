@@ -21,15 +21,15 @@ def outcome(state: DeliveryState) -> AttemptOutcome:
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
-    """The fields of each line, without those that every record has."""
+    """The extra fields of each log line."""
     plain = vars(logging.makeLogRecord({}))
     return [{k: v for k, v in vars(r).items() if k not in plain and k != "message"} for r in caplog.records]
 
 
-def test_a_dead_delivery_is_told_with_its_ids(caplog: pytest.LogCaptureFixture) -> None:
-    """The line has loop, event and delivery, and what the handler answered; nothing of the event or the answer's body.
+def test_dead_deliveries_are_logged_with_their_ids(caplog: pytest.LogCaptureFixture) -> None:
+    """The line has the ids of loop, event and delivery and the handler's status, but no content of event or response.
 
-    Of many that die in one second one is told, with their number.
+    Only one line per second is logged, with the number of dead deliveries.
     """
     caplog.set_level(logging.INFO)
     telemetry = AttemptTelemetry("fl_1")
@@ -52,8 +52,8 @@ def test_a_dead_delivery_is_told_with_its_ids(caplog: pytest.LogCaptureFixture) 
     assert second["dead_since_last"] == 3
 
 
-def test_every_attempt_is_told_when_that_is_asked_for(caplog: pytest.LogCaptureFixture) -> None:
-    """At level debug; a breaker's changes are always told, a mistake of ours with its traceback."""
+def test_every_attempt_is_logged_at_level_debug(caplog: pytest.LogCaptureFixture) -> None:
+    """Level debug logs every attempt; breaker changes are always logged, and bugs with their traceback."""
     caplog.set_level(logging.DEBUG)
     telemetry = AttemptTelemetry("fl_1")
     telemetry.completed(DELIVERY, outcome(DeliveryState.PENDING), 0.012, NOW_MS)

@@ -25,14 +25,14 @@ from domain.delivery import OfferedDelivery
 from domain.handler_policy import HandlerPolicy
 from domain.retry import RetrySchedule
 from domain.tracking import EventToRecord
-from tests.fakes import ScriptedProofFetcher, SwitchedLedger, WatchedReader, a_world, header, make_active
+from tests.fakes import ScriptedProofFetcher, SwitchedLedger, WatchedReader, header, loop_fixture, make_active
 from tests.virtual_time import VirtualClock, VirtualLedger, VirtualLoop
 
 SCHEDULE: Final = "0,2,10,40"
 TRIES: Final = 5
 TIMEOUT_S: Final = 5.0
 
-#: What a handler may do, and how long it takes. `hang`: nothing, until the time is up.
+#: Responses of the handler by name. `hang`: none, until the timeout.
 ANSWERS: Final[dict[str, HttpResponse]] = {
     "ok": HttpResponse(200, None, "", b"ok", None, "192.0.2.1", 0.01, 2),
     "slow": HttpResponse(200, None, "", b"ok", None, "192.0.2.1", 1.5, 2),
@@ -47,12 +47,12 @@ ANSWERS: Final[dict[str, HttpResponse]] = {
 
 
 def make_template(directory: Path) -> tuple[Path, str, int]:
-    """A ledger with one active loop in it, closed: its file, the loop's id and number."""
+    """Creates a ledger with one active loop; returns its file, and the loop's id and number."""
 
     async def make() -> tuple[str, int]:
-        async with a_world(directory) as world:
-            await make_active(world)
-            return world.loop_id, world.loop_no
+        async with loop_fixture(directory) as simulation:
+            await make_active(simulation)
+            return simulation.loop_id, simulation.loop_no
 
     return directory / "ledger.sqlite", *asyncio.run(make())
 
@@ -63,34 +63,34 @@ class Post:
 
     delivery_id: int
     begun_s: float
-    life: int
+    incarnation: int
     is_probe: bool
-    #: How many answers of any kind the loop has had when it began.
+    #: Responses that the handler had sent when it began.
     answers_before: int
 
 
 class Handler:
-    """A `HttpClient` to a handler that answers as it is told, and says how the loop behaves towards it."""
+    """An `HttpClient` for a scripted handler, which checks what the loop promises."""
 
-    def __init__(self, world: LaneWorld) -> None:
-        self._world = world
-        #: The answers of the next POSTs, and of all that follow.
+    def __init__(self, simulation: LoopSimulation) -> None:
+        self._simulation = simulation
+        #: Names of the responses to the next POSTs, and to all later ones.
         self.next: deque[str] = deque()
         self.usual = "ok"
         self.under_way: set[Post] = set()
         self.answered = 0
-        #: Times at which POSTs began since the rate limit is what it is.
+        #: Times at which POSTs began under the current rate limit.
         self.starts: list[float] = []
 
     async def post(self, request: HttpRequest) -> HttpResponse:
-        world = self._world
-        delivery_id = world.delivery_of[header(request, "webhook-id")]
-        now_s = world.loop.time()
-        post = Post(delivery_id, now_s, world.life, world.breaker == "open", self.answered)
+        simulation = self._simulation
+        delivery_id = simulation.delivery_of[header(request, "webhook-id")]
+        now_s = simulation.loop.time()
+        post = Post(delivery_id, now_s, simulation.incarnation, simulation.breaker == "open", self.answered)
         try:
-            world.check_start(post)
+            simulation.check_start(post)
         except AssertionError as exc:
-            world.broken.append(str(exc))
+            simulation.broken.append(str(exc))
         self.under_way.add(post)
         self.starts.append(now_s)
         answer = ANSWERS[self.next.popleft() if self.next else self.usual]
@@ -100,35 +100,35 @@ class Handler:
             self.under_way.discard(post)
         self.answered += 1
         if answer.status == 200:
-            world.arrived[delivery_id] += 1
+            simulation.arrived[delivery_id] += 1
         return answer
 
     async def close(self) -> None: ...
 
 
 class RevivalLedger(SwitchedLedger):
-    """The ledger, which tells what a replay or a retry makes pending again."""
+    """The ledger; notes which deliveries become pending again by a replay or a retry."""
 
-    def __init__(self, ledger: VirtualLedger, world: LaneWorld) -> None:
+    def __init__(self, ledger: VirtualLedger, simulation: LoopSimulation) -> None:
         super().__init__(ledger)
-        self._world = world
+        self._simulation = simulation
 
     async def advance_replay(self, replay_id: int, limit: int) -> Any:
-        with self._world.revivals():
+        with self._simulation.revivals():
             return await super().advance_replay(replay_id, limit)
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        self._world.revived.add(delivery_id)
-        with self._world.revivals():
+        self._simulation.revived.add(delivery_id)
+        with self._simulation.revivals():
             await super().retry_delivery(delivery_id)
 
 
-class LaneWorld:
-    """One loop's runtime, its handler and its ledger, and what is known of the deliveries."""
+class LoopSimulation:
+    """One loop's runtime with its handler and its ledger, and a record of its deliveries."""
 
     def __init__(self, path: Path, loop_id: str, loop_no: int, seed: int = 0) -> None:
         self.loop = VirtualLoop()
-        #: For lives to come.
+        #: Apply from the next restart on.
         self.schedule = SCHEDULE
         self.disable_after_s = 5 * 86_400.0
         self.loop_id, self.loop_no = loop_id, loop_no
@@ -141,14 +141,14 @@ class LaneWorld:
         self._look = sqlite3.connect(path, isolation_level=None)
         self.handler = Handler(self)
         self.delivery_of: dict[str, int] = {}
-        #: POSTs that were answered with success, and how many there may be.
+        #: Successful POSTs, and how many are allowed.
         self.arrived: Counter[int] = Counter()
         self.may_arrive: Counter[int] = Counter()
         self.revived: set[int] = set()
         self.late: list[OfferedDelivery] = []
-        #: The promises that were broken: the lane takes what an HTTP client raises for a failed attempt.
+        #: Broken promises; collected here because the lane treats exceptions of the client as failed attempts.
         self.broken: list[str] = []
-        self.life = 0
+        self.incarnation = 0
         self.may_post = True
         self.max_concurrency = 16
         self.rate_limit: float | None = None
@@ -158,26 +158,26 @@ class LaneWorld:
         self.run(self._begin())
 
     def run(self, work: Any) -> Any:
-        """Does it; the lane goes on meanwhile. Fails when the lane broke a promise."""
+        """Runs a coroutine in virtual time, and fails if the lane broke a promise meanwhile."""
         answer = self.loop.run(work)
         assert not self.broken, self.broken
         return answer
 
     def tell(self, act: Callable[[LoopRuntime], None]) -> None:
-        """Does what does not wait."""
+        """Calls a method that does not wait."""
 
         async def told() -> None:
             act(self.runtime)
 
         self.run(told())
 
-    # --- lives
+    # --- restarts
 
     async def _begin(self) -> None:
         async def look_up(_host: str) -> list[str]:
             return ["192.0.2.1"]
 
-        self.life += 1
+        self.incarnation += 1
         self.handler.under_way.clear()
         policy = DeliveryPolicy(RetrySchedule.parse(self.schedule), TIMEOUT_S, self.disable_after_s)
         services = DeliveryServices(
@@ -196,7 +196,7 @@ class LaneWorld:
         OutboxPoller(self.reader, MonotonicWallClock(self.clock), lambda due: runtime.nudge() if due else None).start()
 
     async def crash(self) -> None:
-        """Ends the runtime as `kill -9` would, and begins another."""
+        """Ends the runtime as `kill -9` would, and starts another."""
         await self.loop.kill_others()
         for delivery_id, count in self.arrived.items():
             if count and self.state(delivery_id) != 1:
@@ -204,12 +204,12 @@ class LaneWorld:
         await self._begin()
 
     async def restart(self) -> None:
-        """Ends the runtime in peace, and begins another."""
+        """Stops the runtime, and starts another."""
         await self.runtime.stop(2.0)
         await self.crash()
 
     def close(self) -> None:
-        """Ends it all."""
+        """Releases everything."""
 
         async def end() -> None:
             await self.loop.kill_others()
@@ -224,7 +224,7 @@ class LaneWorld:
     # --- events and deliveries
 
     async def record(self, count: int) -> list[OfferedDelivery]:
-        """Records events that the loop is owed; whoever is away, the ledger's own process has them."""
+        """Records events for the loop, even while the ledger is unavailable to it."""
         if not count:
             return []
         now_ms = self.clock.now_ms()
@@ -244,12 +244,12 @@ class LaneWorld:
         return int(state)
 
     def rows(self, sql: str) -> list[tuple[Any, ...]]:
-        """What the ledger holds."""
+        """Rows of the ledger."""
         return self._look.execute(sql).fetchall()
 
     @contextmanager
     def revivals(self) -> Iterator[None]:
-        """Within it, deliveries may be made pending again."""
+        """Notes the deliveries that become pending again meanwhile."""
         sql = "SELECT id FROM deliveries WHERE state <> 0"
         ended = {row[0] for row in self.rows(sql)}
         try:
@@ -259,7 +259,7 @@ class LaneWorld:
                 self.revived.add(delivery_id)
                 self.may_arrive[delivery_id] = self.arrived[delivery_id] + 1
 
-    # --- what the loop promises, looked at whenever a POST begins
+    # --- promises, checked when a POST begins
 
     @property
     def breaker(self) -> str:
@@ -267,7 +267,7 @@ class LaneWorld:
         return "closed" if delivery is None else delivery.lane.health.breaker
 
     def check_start(self, post: Post) -> None:
-        """Fails when this POST should not begin now."""
+        """Fails if this POST must not begin now."""
         others = self.handler.under_way
         assert self.may_post, "a loop that is not active is POSTed to"
         assert all(o.delivery_id != post.delivery_id for o in others), "a delivery is POSTed twice at a time"
