@@ -211,7 +211,7 @@ class LoopFixture:
             self.events += 1
             event_id = (now_ms << 80 | self.events).to_bytes(16, "big")
             events.append(EventToRecord(event_id, 1, "open", 0, None, now_ms, fields, [self.loop_no]))
-        recorded = await self.ledger.record_events(self.reader.routes_version(), events)
+        recorded = await self.ledger.record_events(self.reader.routing_table().version, events)
         return [
             OfferedDelivery(delivery_id, event.event_id, "open", fields, 0, now_ms)
             for event, (delivery_id,) in zip(events, recorded.delivery_ids, strict=True)

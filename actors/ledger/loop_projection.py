@@ -1,4 +1,4 @@
-"""A feedback loop's read model: what its events amount to, as one JSON document in the table `loops`."""
+"""Projection of a feedback loop's events: one JSON document in the table `loops`."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from domain.loop_settings import LoopSettings
 from domain.tracking import Route
 from domain.values import LoopState
 
-#: States in which a loop is owed events.
+#: States in which events are routed to a loop.
 ROUTED_STATES: Final = (LoopState.ACTIVE, LoopState.PAUSED)
 
 
 class LoopKey(NamedTuple):
-    """What identifies a loop; columns of its own beside the document."""
+    """The identity of a loop, stored in columns next to the document."""
 
     no: int
     id: str
@@ -41,7 +41,7 @@ class LoopProjection(msgspec.Struct, kw_only=True):
 
     @classmethod
     def registered(cls, event: FeedbackLoop.Registered) -> Self:
-        """The document of a new loop."""
+        """The projection of a new loop."""
         return cls(
             account_id=event.account_id,
             url=event.url,
@@ -58,22 +58,22 @@ class LoopProjection(msgspec.Struct, kw_only=True):
         return msgspec.json.encode(self).decode()
 
     def apply(self, event: FeedbackLoop.Event) -> None:
-        """Takes one more event in, just as the aggregate does: the document has its attributes."""
+        """Applies an event as the aggregate does; the projection has the aggregate's attributes."""
         event.apply(cast(FeedbackLoop, self))
 
     @property
     def is_routed(self) -> bool:
-        """Whether the loop is owed events. One that moves is: they wait until its new place is verified."""
+        """Whether events are routed to the loop. While a loop moves to a new URL, they wait until it is verified."""
         return (self.state in ROUTED_STATES or self.is_moving) and not self.is_deleted
 
     def route(self, key: LoopKey) -> Route | None:
-        """What enrichment must know of the loop, or None while it is owed nothing."""
+        """The loop's entry in the routing table; None while no events are routed to it."""
         if not self.is_routed:
             return None
         return Route(*key, self.settings.event_filter())
 
     def row(self, key: LoopKey, health: Health) -> LoopRow:
-        """What the owner sees of the loop, with its number and account, and how its handler does."""
+        """The read model of the loop with the health of its handler."""
         return LoopRow(
             no=key.no,
             id=key.id,

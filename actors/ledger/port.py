@@ -1,4 +1,7 @@
-"""What the actors read of the ledger. Synchronous and quick (indexed look-ups); an event loop calls it in a thread."""
+"""Port for reading the ledger. Calls are synchronous, indexed look-ups; an event loop makes them in a thread.
+
+Queries for the API return the value types of `actors.commands`, which are passed on unchanged.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
 
 
 class LoopRow(Loop, frozen=True, kw_only=True):
-    """A loop's read model: what its owner sees, and its number and account."""
+    """A loop's read model: the API's view of the loop, and its number and account."""
 
     no: int
     account_no: int
@@ -30,110 +33,109 @@ class LoopRow(Loop, frozen=True, kw_only=True):
 
 
 class StatisticsReader(Protocol):
-    """What is counted by the minute, and what waits. Minutes are Unix time divided by 60."""
+    """Reads for statistics: counts per minute, and backlogs. A minute is Unix time in seconds divided by 60."""
 
     def attempts_since(self, loop_no: int, minute: int) -> Counts: ...
     def attempt_minutes(self, loop_no: int, minute: int) -> list[AttemptMinute]: ...
     def event_minutes(self, account_no: int, minute: int) -> list[EventMinute]: ...
     def backlog(self, loop_no: int, at_most: int) -> int:
-        """Deliveries that are pending, due or not, counted up to `at_most`."""
+        """The number of pending deliveries, due or not, counted up to `at_most`."""
         ...
 
     def newest_delivery_ms(self, loop_no: int) -> int | None: ...
     def deliveries_of_event(self, account_no: int, event_id: bytes, limit: int) -> list[tuple[int, str]]:
-        """Ids of deliveries of the event, with the ids of their loops (not deleted)."""
+        """The delivery ids of an event, each with its loop id, excluding deleted loops."""
         ...
 
 
 class LedgerReader(AccessReader, StatisticsReader, Protocol):
-    """Reads what has been committed. Any process may have its own. Raises `StoreUnavailable` when it cannot read."""
+    """Reads committed rows. Any process may have a reader. Raises `StoreUnavailable` while it cannot read."""
 
     def close(self) -> None: ...
 
     # aggregates
     def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
-        """All events of one aggregate, in order; empty when there is none."""
+        """All events of one aggregate, in order; empty if it does not exist."""
         ...
 
     # enrichment
     def routing_table(self) -> RoutingTable: ...
-    def routes_version(self) -> int: ...
     def messages(self, keys: Collection[int]) -> dict[int, MessageFacts]: ...
     def profiles(self, keys: Collection[tuple[int, str, str]]) -> dict[tuple[int, str, str], ProfileFacts]:
-        """By (account_no, database, profile id)."""
+        """The profiles that exist, by (account_no, database, profile id)."""
         ...
 
     def taken_firsts(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
-        """Those (message key, first key) that an event has claimed already."""
+        """The (message key, first key) pairs that an event has claimed already."""
         ...
 
     def loops_owed(self, event_ids: Collection[bytes]) -> list[int]:
-        """loop_no of each loop with a pending delivery of these events."""
+        """The number of each loop that has a pending delivery of these events."""
         ...
 
     # delivery
     def due_deliveries(
         self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
     ) -> list[OfferedDelivery]:
-        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`.
+        """Pending deliveries of the loop due by `now_ms`, soonest first, except the ids in `skip`.
 
-        `in_order`: all that are pending, due or not, by id: what was recorded first comes first.
+        `in_order`: all pending deliveries, due or not, in order of id, which is the order of recording.
         """
         ...
 
     def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
-        """That delivery of the loop, due or not; None when it is not pending."""
+        """A delivery of the loop, due or not; None if it is not pending."""
         ...
 
     def loops_due(self, now_ms: int) -> list[str]:
-        """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running.
+        """Ids of the active loops that have a pending delivery due by `now_ms`, or a running replay.
 
-        The cost grows with the loops that have something pending, not with all loops nor with what is pending.
+        The cost grows with the number of loops that have pending deliveries, not with all loops or all deliveries.
         """
         ...
 
     def next_due_ms(self, loop_no: int) -> int | None:
-        """When the loop's soonest pending delivery is due, or None when nothing is pending."""
+        """When the loop's soonest pending delivery is due (Unix milliseconds); None if nothing is pending."""
         ...
 
     def newest_delivery_id(self) -> int:
-        """The highest id that any delivery was given so far, of whatever loop; ids only grow."""
+        """The highest delivery id given so far, across all loops. Ids only grow."""
         ...
 
     def health(self, loop_no: int) -> LaneHealth:
-        """How the loop's handler did when its lane last said so."""
+        """The last recorded health of the loop's handler."""
         ...
 
     def pending_count(self, loop_no: int, at_most: int) -> int:
-        """Deliveries that are pending and due, counted up to `at_most`."""
+        """The number of pending deliveries that are due, counted up to `at_most`."""
         ...
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
-        """What is due to all loops that are not deleted, by state and breaker.
+        """The due deliveries of all loops that are not deleted, grouped by loop state and breaker state.
 
-        Not more than `at_most` deliveries of each are counted. Quick whatever waits, but not for every request: it
-        looks at each loop.
+        At most `at_most` deliveries are counted per group, so the cost does not grow with the backlog. But it reads
+        every loop, so do not call it for each request.
         """
         ...
 
     def running_replay(self, loop_no: int) -> ReplayProgress | None:
-        """The loop's replay that has not ended."""
+        """The running replay of the loop, if any."""
         ...
 
     def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> ReplayPage: ...
     def replay(self, loop_no: int, replay_id: int) -> Replay | None: ...
     def delivery(self, account_no: int, delivery_id: int) -> tuple[int, DeliveryView] | None:
-        """The number of its loop (not deleted), and the delivery."""
+        """The loop number and the view of a delivery, unless its loop is deleted."""
         ...
 
-    # the API's views; all are limited to one account by `account_no`
+    # views for the API; those with `account_no` are limited to that account
     def account_by_key(self, key_hash: str) -> Account | None: ...
     def loop(self, loop_id: str) -> LoopRow | None:
-        """By id, deleted ones too (`deleted`)."""
+        """A loop by id, including deleted loops (see `LoopRow.deleted`)."""
         ...
 
     def loop_by_no(self, loop_no: int) -> LoopRow | None:
-        """By number, deleted ones too (`deleted`)."""
+        """A loop by number, including deleted loops (see `LoopRow.deleted`)."""
         ...
 
     def running_loops(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""What every ledger keeps of users, sessions, tries to sign in and API keys."""
+"""Contract suite for users, sessions, sign-in attempts and API keys. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def user_id(user: User) -> str:
 
 
 class AccessSuite:
-    """Users and keys are read models of the log; sessions, tries and uses are kept beside it."""
+    """Users and keys are read models of the log; sessions, sign-in attempts and key uses are stored outside it."""
 
     def test_users_are_found_until_they_leave(self, store: Store) -> None:
-        """By id and by address in any case, with their account; who has left is nowhere, nor a session of theirs."""
+        """Users are found by id, and by address in any case; removed users and their sessions are not."""
         tenant, other = store.account(), store.account()
         assert not store.reader.has_users()
         ann, bob, cal = tenant.user("Ann@Example.com"), tenant.user("bob@example.com"), other.user("cal@example.com")
@@ -55,7 +55,7 @@ class AccessSuite:
         assert store.reader.session("s") is None
 
     def test_an_address_is_of_one_user(self, store: Store) -> None:
-        """A second user with the address is refused, in another account too; it is free when the first has left."""
+        """An address belongs to one user across all accounts, and is free again once that user is removed."""
         tenant, other = store.account(), store.account()
         first = tenant.user("ann@example.com")
         store.append(first)
@@ -70,7 +70,7 @@ class AccessSuite:
         assert found.account == other.view
 
     def test_sessions_begin_are_used_and_end(self, store: Store) -> None:
-        """A session has its user and its times; its use moves one of them on, never back; its end leaves nothing."""
+        """A session has a user, a start and a last use, which never moves back; an ended session is gone."""
         ann = store.account().user("ann@example.com")
         store.append(ann)
         change(store, a.BeginSession(hash="s", user_id=user_id(ann)))
@@ -88,7 +88,7 @@ class AccessSuite:
         assert store.reader.session("s") is None
 
     def test_all_sessions_of_a_user_end_but_one(self, store: Store) -> None:
-        """Those of others stay."""
+        """Ending a user's sessions keeps those of other users."""
         tenant = store.account()
         ann, bob = tenant.user("ann@example.com"), tenant.user("bob@example.com")
         store.append(ann, bob)
@@ -101,7 +101,7 @@ class AccessSuite:
         assert [store.reader.session(h) is not None for h in ("a2", "b1")] == [False, True]
 
     def test_sessions_that_are_over_do_not_pile_up(self, store: Store) -> None:
-        """New ones remove those that idled out, of whomever, and the user's own that lasted too long."""
+        """A new session removes idle sessions of any user, and the user's own overdue ones."""
         tenant = store.account()
         ann, bob = tenant.user("ann@example.com"), tenant.user("bob@example.com")
         store.append(ann, bob)
@@ -117,7 +117,7 @@ class AccessSuite:
         assert store.reader.session("new") is not None
 
     def test_tries_are_counted_by_each_key(self, store: Store) -> None:
-        """Beyond a key's limit there is a wait to the end of its window; then, or when forgiven, it begins anew."""
+        """Beyond its limit a key must wait until its window ends; it starts again then, or when it is forgiven."""
         both = a.CountTries(limits={"user": 2, "address": 3})
         assert [change(store, both) for _ in range(2)] == [0, 0]
         store.clock.ms += 60_000
@@ -130,7 +130,7 @@ class AccessSuite:
         assert change(store, both) == 0
 
     def test_a_key_is_revoked_with_its_uses(self, store: Store) -> None:
-        """Keys have a name and their last use; a revoked one opens nothing, and no use of it is noted."""
+        """Keys have a name and a last use; a revoked key opens no account, and its use is not recorded."""
         account = Account.open(uuid4(), "Acme", NOW_MS)
         account.issue_api_key("a" * 64, NOW_MS)
         account.issue_api_key("b" * 64, NOW_MS + 1, "Shop")

@@ -1,4 +1,4 @@
-"""What any ledger tells operators of what waits. A store joins by subclassing with a fixture `store`."""
+"""Contract suite for backlog summaries. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MANY = 1000
 
 
 def found(store: Store, at_most: int = MANY) -> dict[tuple[str, str], tuple[int, int, int | None]]:
-    """Loops, deliveries waiting, and since when, by state and breaker."""
+    """The backlogs as (loops, waiting deliveries, oldest due time) by loop state and breaker state."""
     groups = store.reader.backlogs(store.clock.ms, at_most)
     assert len({(g.state, g.breaker) for g in groups}) == len(groups)
     return {(g.state, g.breaker): (g.loops, g.waiting, g.oldest_due_ms) for g in groups}
@@ -26,10 +26,10 @@ def paused(store: Store, loop: FeedbackLoop) -> None:
 
 
 class BacklogSuite:
-    """Loops and what is due to them."""
+    """`LedgerReader.backlogs`."""
 
     def test_what_is_due_is_counted_by_state_and_breaker(self, store: Store) -> None:
-        """What is not due yet, delivered or dead does not wait; a handler that is down is told from one that is up."""
+        """Only pending deliveries that are due count; loops with open and closed breakers are separate groups."""
         tenant = store.account()
         up, down = store.active_loop(tenant), store.active_loop(tenant)
         paused(store, tenant.loop())
@@ -55,7 +55,7 @@ class BacklogSuite:
         assert found(store)["active", CLOSED] == (1, 2, NOW_MS)
 
     def test_no_more_is_counted_than_was_asked_for(self, store: Store) -> None:
-        """The bound holds over all loops of a group together; the oldest is found all the same."""
+        """The limit applies to all loops of a group together; the oldest delivery is found nevertheless."""
         tenant = store.account()
         loops = [store.active_loop(tenant) for _ in range(2)]
         store.record(*(event(tenant, loop_nos=[loop.no for loop in loops]) for _ in range(5)))
@@ -65,7 +65,7 @@ class BacklogSuite:
         assert store.reader.backlogs(store.clock.ms, 0) == [LoopBacklog("active", CLOSED, 2, 0, NOW_MS)]
 
     def test_deleted_loops_are_nobody_s_concern(self, store: Store) -> None:
-        """Neither the loop nor what it was owed is told."""
+        """Deleted loops and their deliveries are not counted."""
         tenant = store.account()
         loop = tenant.loop()
         loop.verify("x", NOW_MS + 1)

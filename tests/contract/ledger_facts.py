@@ -1,4 +1,4 @@
-"""Facts to put into a ledger under test, and the harness that a store brings to the contract suite."""
+"""Test data for ledgers, and the fixture that a store provides to the contract suites."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class FakeClock:
 
 
 class Writer(LedgerWriter, ReplayLedger, RetentionLedger, AccessLedger, Protocol):
-    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger`, `AccessLedger`, Idempotency-Keys and the end."""
+    """The methods of `StoreWriter` that the suites use."""
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None: ...
     async def keep_answer(self, command: KeepAnswer) -> None: ...
@@ -56,7 +56,7 @@ class Writer(LedgerWriter, ReplayLedger, RetentionLedger, AccessLedger, Protocol
 
 @dataclass
 class Store:
-    """A ledger under test: one writer, one reader, and what only a test asks of the store."""
+    """A ledger under test: one writer, one reader, and access to the store that only tests need."""
 
     writer: Writer
     reader: LedgerReader
@@ -65,9 +65,9 @@ class Store:
     log: Callable[[], list[StoredEvent]]
     #: All rows of the tables that can be rebuilt from the log, by table.
     read_models: Callable[[], dict[str, list[tuple[Any, ...]]]]
-    #: Another store, empty.
+    #: Makes another, empty store.
     another: Callable[[], Store]
-    #: A writer that takes over what this store's left behind, as after a kill.
+    #: Makes a writer that takes over this store, as after a crash.
     successor: Callable[[], Writer]
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -77,21 +77,21 @@ class Store:
         self.run(self.writer.append(stored(*aggregates)))
 
     def record(self, *events: EventToRecord) -> RecordedEvents:
-        """Records with the current routes."""
-        return self.run(self.writer.record_events(self.reader.routes_version(), events))
+        """Records events with the current version of the routing table."""
+        return self.run(self.writer.record_events(self.reader.routing_table().version, events))
 
     def outcomes(self, *outcomes: AttemptOutcome, health: tuple[int, LaneHealth] | None = None) -> None:
         self.run(self.writer.record_outcomes(outcomes, health))
 
     def replay(self, loop_no: int, which: str = "dead", since_ms: int = 0, until_ms: int = 2**47) -> ReplayProgress:
-        """Starts a replay, of all time unless told otherwise."""
+        """Starts a replay, by default of all time."""
         return self.run(self.writer.start_replay(loop_no, which, since_ms, until_ms))
 
     def advance(self, replay_id: int, limit: int) -> ReplayProgress:
         return self.run(self.writer.advance_replay(replay_id, limit))
 
     def drop(self, limit: int = 500, **limits: int | None) -> int:
-        """Drops all that is older than the limits (`deliveries`, `attempts`, `events`), and gives how many rows."""
+        """Drops everything older than the limits (`deliveries`, `attempts`, `events`). Returns the number of rows."""
         names = ("deliveries", "attempts", "events")
         wanted = RetentionLimits(*(limits.get(name) for name in names))
 
@@ -124,7 +124,7 @@ class Store:
         return row
 
     def change(self, loop_id: str, act: Callable[[FeedbackLoop], None]) -> None:
-        """Has a loop in the store changed."""
+        """Applies a change to a loop in the store."""
         uuid = id_uuid("fl", loop_id)
         assert uuid is not None
         loop = FeedbackLoop.from_events(domain_events(_mapper, self.reader.events_of(uuid)))
@@ -177,12 +177,12 @@ class Tenant:
 
 
 def stored(*aggregates: EventSourced) -> list[StoredEvent]:
-    """The pending events of aggregates, as they are appended."""
+    """The pending events of aggregates, encoded for `append`."""
     return [_mapper.to_stored_event(event) for aggregate in aggregates for event in aggregate.collect_events()]
 
 
 def event_id(at_ms: int = NOW_MS) -> bytes:
-    """A UUIDv7 of that time."""
+    """A UUIDv7 of this time."""
     tail = bytearray(uuid4().bytes[6:])
     tail[0] = 0x70 | tail[0] & 0x0F
     return at_ms.to_bytes(6, "big") + bytes(tail)

@@ -1,4 +1,4 @@
-"""What every ledger counts by the minute, as events and outcomes are recorded."""
+"""Contract suite for rollups and statistics. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ MINUTE = NOW_MS // MINUTE_MS
 
 
 class FiguresSuite:
-    """Counts are exact, whatever is sent twice, and old ones go."""
+    """`StatisticsReader`: counts are exact despite repeated batches, and old ones expire."""
 
     def test_attempts_are_counted_by_answer_and_duration(self, store: Store) -> None:
-        """Each attempt once, in the minute that it began in, of its own loop."""
+        """Each attempt is counted once, for its loop, in the minute in which it started."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         owed = [event(tenant, loop_nos=[loop.no]) for _ in range(4)]
@@ -37,7 +37,7 @@ class FiguresSuite:
         assert store.reader.attempt_minutes(other.no, 0) == []
 
     def test_outcomes_sent_again_are_counted_once(self, store: Store) -> None:
-        """A batch whose fate was not known, and outcomes of what was dropped meanwhile, add nothing."""
+        """A repeated batch, and outcomes of deliveries that were dropped meanwhile, are not counted."""
         tenant = store.account()
         loop = store.active_loop(tenant)
         ((first,),) = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
@@ -48,7 +48,7 @@ class FiguresSuite:
         assert store.reader.attempts_since(loop.no, 0).answers == [1, 0, 0, 0, 0]
 
     def test_events_are_counted_by_type(self, store: Store) -> None:
-        """Each event once, by its own time, for its account."""
+        """Each event is counted once, for its account, by its own time."""
         tenant, stranger = store.account(), store.account()
         late = event(tenant, time_ms=NOW_MS - MINUTE_MS)
         batch = [event(tenant), event(tenant), event(tenant, type="click"), late, event(stranger)]
@@ -60,7 +60,7 @@ class FiguresSuite:
         assert store.reader.event_minutes(tenant.no, MINUTE + 1) == []
 
     def test_old_minutes_go(self, store: Store) -> None:
-        """A day is kept, and what comes older than that is not counted."""
+        """Counts are kept for a day; events older than that are not counted."""
         tenant = store.account()
         loop = store.active_loop(tenant)
         for minutes in (0, KEPT_MINUTES + 1):
@@ -73,7 +73,7 @@ class FiguresSuite:
         assert [m.minute for m in store.reader.event_minutes(tenant.no, 0)] == [MINUTE + KEPT_MINUTES + 1]
 
     def test_what_waits_is_counted_up_to_a_bound(self, store: Store) -> None:
-        """Pending deliveries, due or not; and when the last one was made."""
+        """The backlog counts pending deliveries, due or not; the newest delivery gives the time of creation."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         assert (store.reader.backlog(loop.no, 10), store.reader.newest_delivery_ms(loop.no)) == (0, None)
@@ -87,7 +87,7 @@ class FiguresSuite:
         assert store.reader.newest_delivery_ms(other.no) == NOW_MS + 7
 
     def test_deliveries_of_an_event_are_found(self, store: Store) -> None:
-        """With their loops, for the account that owns them, of loops that are there."""
+        """Deliveries of an event come with their loops, only for the owning account, without deleted loops."""
         tenant, stranger = store.account(), store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         made = event(tenant, loop_nos=[loop.no, other.no])

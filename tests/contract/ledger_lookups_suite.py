@@ -1,4 +1,4 @@
-"""Look-ups in any ledger, and that each follows from the log. A store joins by a subclass with a fixture `store`."""
+"""Contract suite for look-ups and for rebuilding read models. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 
 
 class RoutesSuite:
-    """The routing table follows the loops, and its version every change of it."""
+    """The routing table follows the loops, and each change of it increments its version."""
 
     def test_a_loop_is_routed_while_it_is_active_paused_or_moving(self, store: Store) -> None:
         """Each step of a loop's life changes the routes and their version together, or neither."""
@@ -41,13 +41,13 @@ class RoutesSuite:
             (lambda: loop.delete(NOW_MS), False, True),
         ]
         for number, (step, is_routed, moves_on) in enumerate(steps):
-            before = store.reader.routes_version()
+            before = store.reader.routing_table().version
             step()
             store.append(loop)
             table = store.reader.routing_table()
 
             assert (number, is_routed, moves_on) == (number, bool(table.routes), table.version > before)
-            assert table.version == store.reader.routes_version()
+            assert table.version == store.reader.routing_table().version
 
     def test_a_route_has_what_enrichment_needs(self, store: Store) -> None:
         """A route has the loop's number, id, account, triggers and filters."""
@@ -64,10 +64,10 @@ class RoutesSuite:
 
 
 class LookUpSuite:
-    """What enrichment and lanes look up."""
+    """Look-ups of enrichment and of lanes."""
 
     def test_messages_by_key(self, store: Store) -> None:
-        """Known messages come with their facts, unknown keys are left out."""
+        """Known messages are returned with their facts; unknown keys are omitted."""
         tenant = store.account()
         store.append(tenant.message(2**63 - 1), tenant.message(8, database="1", profile="p", mailing="m", tags=[]))
 
@@ -79,7 +79,7 @@ class LookUpSuite:
         } == store.reader.messages([8, 2**63 - 1, 77])
 
     def test_profiles_follow_their_updates(self, store: Store) -> None:
-        """A profile is as it was last put, user maps that look like eventsourcing's own included."""
+        """A profile has its last written state, even if its fields look like eventsourcing's own encoding."""
         tenant = store.account()
         profile = tenant.profile("1", "a'b", {"name": "John", "odd": {"_type_": "uuid_hex", "_data_": "x"}})
         store.append(profile)
@@ -100,7 +100,7 @@ class LookUpSuite:
         ) == (NOW_MS, NOW_MS + 9, {"name": "Jane"})
 
     def test_what_cannot_be_stored_is_not_found(self, store: Store) -> None:
-        """A text that a database may not be able to hold is an ordinary text to look for."""
+        """Looking up a text that the database cannot store finds nothing, without an error."""
         tenant = store.account()
         store.append(tenant.message(1))
 
@@ -111,7 +111,7 @@ class LookUpSuite:
         assert set(store.reader.messages([1])) == {1}
 
     def test_looking_up_nothing_finds_nothing(self, store: Store) -> None:
-        """Empty questions have empty answers."""
+        """Looking up nothing returns nothing."""
         reader = store.reader
         assert ({}, {}, set(), []) == (
             reader.messages([]),
@@ -121,7 +121,7 @@ class LookUpSuite:
         )
 
     def test_due_deliveries_come_soonest_first(self, store: Store) -> None:
-        """What is due comes in the order of due time and id, without the skipped, up to the limit, payload and all."""
+        """Due deliveries come with their payload, ordered by due time and id, up to the limit, without skipped ones."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         events = [event(tenant, loop_nos=[loop.no, other.no]) for _ in range(6)]
@@ -135,7 +135,7 @@ class LookUpSuite:
         assert ids[0] in [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS + 10, 10, [])]
 
     def test_in_order_all_that_is_pending_comes_by_id(self, store: Store) -> None:
-        """What was recorded first comes first, due or not, tried or not; skipped and ended ones and limits as ever."""
+        """In order, all pending deliveries come in order of recording, due or not; limit and skipped ids apply."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         events = [event(tenant, loop_nos=[other.no, loop.no]) for _ in range(6)]
@@ -152,7 +152,7 @@ class LookUpSuite:
         assert (events[0].event_id, "open", events[0].fields, 1, NOW_MS + 9000, 0) == first[1:]
 
     def test_the_newest_delivery_id_only_grows(self, store: Store) -> None:
-        """It is the highest that was given, of whatever loop; what is dropped takes none back."""
+        """The newest delivery id is the highest ever given, across all loops, even if that delivery is dropped."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         assert store.reader.newest_delivery_id() == 0
@@ -166,7 +166,7 @@ class LookUpSuite:
         assert next_id > max(ids)
 
     def test_the_next_due_time(self, store: Store) -> None:
-        """The soonest pending delivery's time, or None when nothing is pending."""
+        """The next due time is that of the soonest pending delivery, or None if nothing is pending."""
         tenant = store.account()
         loop = store.active_loop(tenant)
         assert store.reader.next_due_ms(loop.no) is None
@@ -179,7 +179,7 @@ class LookUpSuite:
         assert store.reader.next_due_ms(loop.no) is None
 
     def test_loops_that_are_due(self, store: Store) -> None:
-        """Active loops with something pending and due, each once, or a replay running; none that rests or has ended."""
+        """Only active loops with a due delivery or a running replay are returned, each once."""
         tenant = store.account()
         due, later, done, paused, replaying = (store.active_loop(tenant) for _ in range(5))
         assert store.reader.loops_due(NOW_MS) == []
@@ -199,7 +199,7 @@ class LookUpSuite:
         assert store.reader.loops_due(NOW_MS) == []
 
     def test_what_is_due_is_counted_up_to_a_limit(self, store: Store) -> None:
-        """Pending deliveries of the loop that are due now, and no more than was asked for."""
+        """The pending count covers deliveries of the loop that are due now, up to the limit."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         made = [event(tenant, loop_nos=[loop.no, other.no]) for _ in range(5)]
@@ -211,7 +211,7 @@ class LookUpSuite:
         assert store.reader.pending_count(loop.no, 1000) == 4
 
     def test_loops_owed(self, store: Store) -> None:
-        """Only loops with a pending delivery of the events asked for, however many are asked for."""
+        """Only loops with a pending delivery of these events are returned, for any number of events."""
         tenant = store.account()
         a, b, d = (store.active_loop(tenant).no for _ in range(3))
         asked, done, another = (event(tenant, loop_nos=[no]) for no in (a, b, d))
@@ -223,10 +223,10 @@ class LookUpSuite:
 
 
 class RebuildSuite:
-    """Read models are nothing but the log, folded."""
+    """Read models can be rebuilt from the log."""
 
     def test_the_log_alone_rebuilds_every_read_model(self, store: Store) -> None:
-        """Projecting the log into an empty store, in one go or event by event, gives equal rows."""
+        """Projecting the log into an empty store, at once or event by event, gives equal rows."""
         tenant, _ = store.account(), store.account()
         loop = tenant.loop()
         loop.verify("x", NOW_MS)

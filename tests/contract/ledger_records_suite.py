@@ -1,4 +1,4 @@
-"""What any ledger does with attempts and Idempotency-Keys. A store joins by subclassing with a fixture `store`."""
+"""Contract suite for attempts and Idempotency-Keys. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OutcomesSuite:
         return store, delivery_id, view
 
     def test_a_success_ends_the_delivery(self, owed: tuple[Store, int, Any]) -> None:
-        """A delivered delivery is not due any more and shows its attempt."""
+        """A delivered delivery is no longer due, and shows its attempt."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id))
 
@@ -42,7 +42,7 @@ class OutcomesSuite:
         assert view().attempts[0].response_headers == "Server: nginx\nX-Näme: ü"
 
     def test_the_same_attempt_twice_is_one(self, owed: tuple[Store, int, Any]) -> None:
-        """What was recorded first of an attempt stays."""
+        """The first record of an attempt stays."""
         store, delivery_id, view = owed
         store.outcomes(failed(delivery_id, 1, NOW_MS + 5000))
         before = view()
@@ -53,7 +53,7 @@ class OutcomesSuite:
 
     @pytest.mark.parametrize("late", [failed(1, 1, NOW_MS + 1), outcome(1, 1)])
     def test_a_late_attempt_moves_nothing_back(self, owed: tuple[Store, int, Any], late: AttemptOutcome) -> None:
-        """An earlier attempt that is recorded later is shown, and the delivery stays where it was."""
+        """An earlier attempt that is recorded later is shown, and does not change the delivery."""
         store, delivery_id, view = owed
         store.outcomes(failed(delivery_id, 2, NOW_MS + 70_000))
         store.outcomes(late._replace(delivery_id=delivery_id))
@@ -62,7 +62,7 @@ class OutcomesSuite:
         assert [a.no for a in view().attempts] == [1, 2]
 
     def test_forgiven_attempts_are_kept_and_never_fewer(self, store: Store) -> None:
-        """The schedule does not count them, whoever takes the delivery next; an older outcome takes none back."""
+        """Forgiven attempts stay forgiven for the next lane, and an older outcome does not undo that."""
         tenant = store.account()
         loop = store.active_loop(tenant)
         [[delivery_id]] = store.record(event(tenant, loop_nos=[loop.no])).delivery_ids
@@ -79,7 +79,7 @@ class OutcomesSuite:
         assert offered() == (3, 2)
 
     def test_delivered_is_for_good(self, owed: tuple[Store, int, Any]) -> None:
-        """A failure after the success, of two lanes at once, does not send it again."""
+        """With two lanes at once, a failure recorded after a success does not cause another attempt."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id, 1))
         store.outcomes(failed(delivery_id, 2, NOW_MS))
@@ -87,7 +87,7 @@ class OutcomesSuite:
         assert view().state == "delivered"
 
     def test_what_is_dead_may_have_arrived(self, owed: tuple[Store, int, Any]) -> None:
-        """Of two lanes at once, one's failure cannot make a dead delivery pending again, its success counts."""
+        """With two lanes at once, a failure does not make a dead delivery pending again, but a success counts."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id, 1, status=410, state=2))
         store.outcomes(failed(delivery_id, 2, NOW_MS))
@@ -97,14 +97,14 @@ class OutcomesSuite:
         assert view().state == "delivered"
 
     def test_an_attempt_is_shown_as_it_was_recorded(self, owed: tuple[Store, int, Any]) -> None:
-        """Its bytes are counted, whatever the excerpt."""
+        """The size of the response is recorded, independently of the excerpt."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id, response_bytes=70_000))
 
         assert [a.response_bytes for a in view().attempts] == [70_000]
 
     def test_health_is_kept_beside_outcomes(self, store: Store) -> None:
-        """The loop's last health is read back, shown with the loop, and is no other loop's; unknown is well."""
+        """The last health of a loop is returned, alone and with the loop; a loop without a record is healthy."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         assert store.reader.health(loop.no) == LaneHealth()
@@ -125,11 +125,11 @@ class OutcomesSuite:
         assert store.reader.health(other.no) == LaneHealth()
 
     def test_recording_nothing_does_nothing(self, store: Store) -> None:
-        """Neither outcomes nor health: no error."""
+        """Recording neither outcomes nor health is no error."""
         store.outcomes()
 
     def test_an_outcome_of_nothing_is_dropped(self, owed: tuple[Store, int, Any]) -> None:
-        """An attempt of a delivery that is not there is no error and leaves no row."""
+        """An attempt of a delivery that does not exist is no error, and is not recorded."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id + 999), outcome(delivery_id))
 
@@ -150,7 +150,7 @@ class IdempotencySuite:
         return store.run(store.writer.claim_key(ClaimKey(scope=scope, key="k", fingerprint=fingerprint, lease_s=60)))
 
     def test_an_answered_request_gets_its_answer_again(self, store: Store) -> None:
-        """The second request with a key gets the first one's answer, byte for byte, for 24 h."""
+        """A repeated request gets the first answer byte for byte, for 24 h."""
         assert self.claim(store) is None
         self.keep(store, self.ANSWER)
         store.clock.ms += 24 * 3600 * 1000 - 1
@@ -160,7 +160,7 @@ class IdempotencySuite:
         assert self.claim(store) is None
 
     def test_a_request_in_progress_is_a_conflict(self, store: Store) -> None:
-        """A key is held while its request runs, and in no other scope."""
+        """A key is claimed while its request runs, and only in its scope."""
         self.claim(store)
 
         with pytest.raises(IdempotencyConflict) as refused:
@@ -169,7 +169,7 @@ class IdempotencySuite:
         assert self.claim(store, scope="acc_2") is None
 
     def test_a_key_is_of_one_request(self, store: Store) -> None:
-        """The same key with another request is refused, in progress or answered."""
+        """A key with another request is refused, whether the first is in progress or answered."""
         self.claim(store)
         for _ in range(2):
             with pytest.raises(IdempotencyConflict) as refused:
@@ -178,14 +178,14 @@ class IdempotencySuite:
             self.keep(store, self.ANSWER)
 
     def test_a_freed_key_is_free(self, store: Store) -> None:
-        """A request without effect frees its key for any other."""
+        """A request without effect frees its key for other requests."""
         self.claim(store)
         self.keep(store, None)
 
         assert self.claim(store, fingerprint="other") is None
 
     def test_a_dead_requests_lease_ends(self, store: Store) -> None:
-        """A claim whose request died is free again after its lease, and not before."""
+        """The claim of a request that died is free after its lease, not earlier."""
         self.claim(store)
         store.clock.ms += 59_999
         with pytest.raises(IdempotencyConflict):
@@ -194,7 +194,7 @@ class IdempotencySuite:
         assert self.claim(store) is None
 
     def test_an_answer_after_the_lease_is_kept(self, store: Store) -> None:
-        """A request that took longer than its lease still has its answer kept."""
+        """The answer of a request that took longer than its lease is still stored."""
         self.claim(store)
         store.clock.ms += 3_600_000
         self.keep(store, self.ANSWER)
@@ -203,7 +203,7 @@ class IdempotencySuite:
 
     @pytest.mark.parametrize("late", [ANSWER, None])
     def test_a_key_taken_over_is_the_others(self, store: Store, late: StoredAnswer | None) -> None:
-        """A request that outlived its lease neither leaves its answer under another's claim nor frees that."""
+        """A request that outlived its lease neither overwrites nor frees another request's claim."""
         self.claim(store)
         store.clock.ms += 60_000
         assert self.claim(store, fingerprint="other") is None
@@ -214,7 +214,7 @@ class IdempotencySuite:
         assert refused.value.in_progress
 
     def test_an_answer_is_not_replaced(self, store: Store) -> None:
-        """Neither another answer nor a release changes one that is kept."""
+        """A stored answer is not changed by another answer or a release."""
         self.claim(store)
         self.keep(store, self.ANSWER)
         self.keep(store, StoredAnswer(status=500, content_type="text/plain", body=b""))

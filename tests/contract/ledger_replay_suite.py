@@ -1,4 +1,4 @@
-"""What any ledger does when deliveries are given back. A store joins by subclassing with a fixture `store`."""
+"""Contract suite for replays and manual retries. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from actors.ledger.port import LoopRow
 from domain.errors import Conflict, InvalidInput, NotFound
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, failed, outcome
 
-#: After all that the tests create.
+#: Later than everything that the tests create.
 LATER_MS = NOW_MS + 1_000_000
 
 
 @dataclass
 class Past:
-    """A loop whose deliveries, one a second, are dead, delivered and pending in turn."""
+    """A loop whose deliveries, one per second, are dead, delivered and pending in turn."""
 
     store: Store
     tenant: Tenant
@@ -29,7 +29,7 @@ class Past:
         return self.ids[::3]
 
     def states(self) -> list[str]:
-        """The state of each delivery, in the order of creation."""
+        """The state of each delivery, in order of creation."""
         query = ListDeliveries(account=self.tenant.view, loop_id="", limit=1000)
         return [d.state for d in reversed(self.store.reader.list_deliveries(self.loop.no, query).data)]
 
@@ -38,7 +38,7 @@ class Past:
 
 
 class ReplaySuite:
-    """`ReplayLedger`, and what readers see of it."""
+    """`ReplayLedger`, and the reads of replays."""
 
     @pytest.fixture
     def past(self, store: Store) -> Past:
@@ -57,7 +57,7 @@ class ReplaySuite:
         return Past(store, tenant, loop, ids)
 
     def test_a_replay_gives_back_the_dead_ones_a_few_at_a_time(self, past: Past) -> None:
-        """Oldest first, due now, and nothing else; it counts what there is, what it did, and ends by itself."""
+        """A replay requeues dead deliveries, oldest first, due now; it counts them and finishes by itself."""
         store = past.store
         started = store.replay(past.loop.no)
         assert (started.state, started.which, started.count, started.done) == ("running", "dead", 4, 0)
@@ -71,7 +71,7 @@ class ReplaySuite:
         assert store.reader.running_replay(past.loop.no) is None
 
     def test_all_are_the_dead_and_the_delivered(self, past: Past) -> None:
-        """`all` leaves only what is pending alone, and keeps the order of creation over types and states."""
+        """A replay of `all` requeues all but pending deliveries, in order of creation across types and states."""
         started = past.store.replay(past.loop.no, "all")
         while past.store.advance(started.id, 3).state == "running":
             past.store.clock.ms += 1
@@ -80,7 +80,7 @@ class ReplaySuite:
         assert past.due() == [i for n, i in enumerate(past.ids) if n % 3 != 2]
 
     def test_only_the_time_asked_for(self, past: Past) -> None:
-        """What was created at the start is replayed, what was created at the end is not."""
+        """The time range includes its start and excludes its end."""
         started = past.store.replay(past.loop.no, "all", NOW_MS + 3000, NOW_MS + 7000)
         ended = past.store.advance(started.id, 100)
 
@@ -88,13 +88,13 @@ class ReplaySuite:
         assert past.due() == [past.ids[n] for n in (3, 4, 6)]
 
     def test_nothing_to_replay(self, past: Past) -> None:
-        """A replay of nothing is done at its first step."""
+        """A replay of nothing finishes with its first step."""
         started = past.store.replay(past.loop.no, "dead", LATER_MS, LATER_MS + 1)
 
         assert (started.count, past.store.advance(started.id, 10).state) == (0, "done")
 
     def test_a_replayed_delivery_begins_anew(self, past: Past) -> None:
-        """Its attempts are forgiven and go on counting; it moves on with the next one, and not with an old one."""
+        """Attempts of a requeued delivery are forgiven and keep their numbers; only later attempts change it."""
         store, id_ = past.store, past.dead[0]
         store.advance(store.replay(past.loop.no).id, 1)
         [offered] = store.reader.due_deliveries(past.loop.no, store.clock.ms, 10, [])
@@ -109,7 +109,7 @@ class ReplaySuite:
         assert past.states()[0] == "dead"
 
     def test_what_is_delivered_again_stays_delivered(self, past: Past) -> None:
-        """The success before a replay, recorded late, ends nothing; the one after it does."""
+        """A success from before the replay, recorded late, does not complete the delivery; a later one does."""
         store, id_ = past.store, past.ids[1]
         store.run(store.writer.retry_delivery(id_))
         store.outcomes(outcome(id_, 1))
@@ -120,7 +120,7 @@ class ReplaySuite:
         assert past.states()[1] == "delivered"
 
     def test_a_number_is_not_given_to_two_attempts(self, past: Past) -> None:
-        """After an attempt of a second lane that moved nothing, numbers go on behind it."""
+        """Attempt numbers continue after the highest recorded one, even one that did not change the delivery."""
         store, id_ = past.store, past.ids[1]
         store.outcomes(failed(id_, 2, NOW_MS))
         store.run(store.writer.retry_delivery(id_))
@@ -129,7 +129,7 @@ class ReplaySuite:
         assert (offered.attempts, offered.forgiven) == (2, 2)
 
     def test_a_replay_passes_each_delivery_once(self, past: Past) -> None:
-        """What died again before the replay ended is not replayed by it again."""
+        """A delivery that dies again during the replay is not replayed twice."""
         store = past.store
         started = store.replay(past.loop.no)
         for n, id_ in enumerate(past.dead, start=1):
@@ -141,7 +141,7 @@ class ReplaySuite:
         assert past.due() == []
 
     def test_a_replay_goes_on_after_a_kill(self, past: Past) -> None:
-        """Another writer finds it in the ledger, running, and gives back what is left of it, once."""
+        """Another writer continues a running replay, and requeues the remaining deliveries once."""
         store = past.store
         started = store.replay(past.loop.no)
         store.advance(started.id, 2)
@@ -155,7 +155,7 @@ class ReplaySuite:
         assert past.due() == past.dead[1:]
 
     def test_a_cancelled_replay_stops_where_it_is(self, past: Past) -> None:
-        """What it gave back stays due, the rest stays dead; cancelling again, or what is done, changes nothing."""
+        """Requeued deliveries stay due, the rest stay dead; cancelling an ended replay changes nothing."""
         store = past.store
         started = store.replay(past.loop.no)
         store.advance(started.id, 1)
@@ -168,7 +168,7 @@ class ReplaySuite:
         assert store.run(store.writer.cancel_replay(done.id)) == done
 
     def test_one_replay_at_a_time(self, past: Past) -> None:
-        """A second one of a loop is a conflict until the first has ended; another loop's is none."""
+        """A loop has one running replay at a time; replays of other loops do not conflict."""
         store = past.store
         started = store.replay(past.loop.no)
         with pytest.raises(Conflict, match="cancel"):
@@ -179,7 +179,7 @@ class ReplaySuite:
         assert store.replay(past.loop.no).id != started.id
 
     def test_more_than_was_counted(self, past: Past) -> None:
-        """What dies while the replay runs, ahead of it, is replayed too, and counted."""
+        """Deliveries that die ahead of a running replay are replayed and counted too."""
         store = past.store
         started = store.replay(past.loop.no)
         store.outcomes(outcome(past.ids[-1], 2, status=500, state=2))
@@ -188,7 +188,7 @@ class ReplaySuite:
         assert (started.count, ended.count, ended.done) == (4, 5, 5)
 
     def test_what_is_not_there(self, past: Past) -> None:
-        """Unknown replays, deliveries and kinds of replay are the caller's mistakes."""
+        """Unknown replays, deliveries and kinds of replay raise errors of the caller."""
         store = past.store
         for work in (
             store.writer.advance_replay(99, 1),
@@ -202,7 +202,7 @@ class ReplaySuite:
 
     @pytest.mark.parametrize("position", [0, 1, 2])
     def test_one_delivery_is_retried_whatever_its_state(self, past: Past, position: int) -> None:
-        """Dead, delivered or waiting for its next attempt: it is due now, its attempts forgiven."""
+        """A retried delivery, whatever its state, is due now and its attempts are forgiven."""
         store = past.store
         store.run(store.writer.retry_delivery(past.ids[position]))
 
@@ -211,7 +211,7 @@ class ReplaySuite:
         assert store.reader.loops_owed([offered.event_id]) == [past.loop.no]
 
     def test_replays_are_shown_newest_first(self, past: Past) -> None:
-        """Page by page, with their progress, and only the loop's own."""
+        """Replays are listed page by page with their progress, for one loop."""
         store, reader = past.store, past.store.reader
         ids = []
         for _ in range(3):
@@ -233,7 +233,7 @@ class ReplaySuite:
             reader.list_replays(past.loop.no, 2, "x")
 
     def test_a_delivery_is_shown_to_its_account(self, past: Past) -> None:
-        """With its loop's number and attempts; not to another account, and not when its loop is deleted."""
+        """A delivery comes with its loop's number and attempts, only for its account, unless its loop is deleted."""
         reader, id_ = past.store.reader, past.ids[0]
         found = reader.delivery(past.tenant.no, id_)
         assert found is not None

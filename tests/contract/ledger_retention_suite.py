@@ -1,4 +1,4 @@
-"""What any ledger drops and what it keeps. A store joins by subclassing with a fixture `store`."""
+"""Contract suite for retention. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class RetentionSuite:
         return [i for i in ids if store.reader.delivery(tenant.no, i)]
 
     def test_nothing_is_dropped_without_a_limit(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """None keeps for ever."""
+        """A limit of None keeps rows for ever."""
         store, tenant, _, ids = days
 
         assert store.drop() == 0
@@ -55,7 +55,7 @@ class RetentionSuite:
     def test_old_deliveries_go_with_their_attempts(
         self, days: tuple[Store, Tenant, int, list[int]], limit: int
     ) -> None:
-        """Delivered and dead ones older than the limit, whatever the size of the steps; pending ones stay."""
+        """Delivered and dead deliveries older than the limit go, in steps of any size; pending ones stay."""
         store, tenant, loop_no, ids = days
         before_ms = NOW_MS + 4 * DAY_MS
 
@@ -66,7 +66,7 @@ class RetentionSuite:
         assert store.drop(limit, deliveries=before_ms) == 0
 
     def test_old_attempts_of_what_stays(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """Attempts older than the limit go; their deliveries stay as they are, and their attempts go on counting."""
+        """Attempts older than the limit go; their deliveries are unchanged and keep their number of attempts."""
         store, tenant, loop_no, ids = days
         store.outcomes(failed(ids[2], 2, store.clock.ms)._replace(at_ms=store.clock.ms))
 
@@ -77,7 +77,7 @@ class RetentionSuite:
         assert [offered[i].attempts for i in (ids[2], ids[5])] == [2, 1]
 
     def test_events_that_a_delivery_needs_are_kept(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """An old event goes once its last delivery has; what is still pending can be delivered, payload and all."""
+        """An old event goes with its last delivery; a pending delivery keeps its payload."""
         store, tenant, loop_no, ids = days
         bare = event(tenant)
         store.record(bare)
@@ -92,7 +92,7 @@ class RetentionSuite:
         assert len(shown) == 30 - 10 + 1
 
     def test_a_dead_delivery_that_is_kept_can_be_replayed(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """Shorter keeping of events takes no event from a delivery that may be replayed."""
+        """An event stays while a delivery needs it, even if the limit of events is shorter."""
         store, _, loop_no, ids = days
         store.drop(events=store.clock.ms)
         started = store.replay(loop_no, "all")
@@ -101,7 +101,7 @@ class RetentionSuite:
         assert sorted(d.delivery_id for d in store.reader.due_deliveries(loop_no, store.clock.ms, 99, [])) == ids
 
     def test_what_was_given_back_is_not_dropped(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """An old delivery that is pending again stays until it has ended again."""
+        """An old delivery that was requeued stays until it ends again."""
         store, tenant, _, ids = days
         store.run(store.writer.retry_delivery(ids[1]))
         store.drop(deliveries=store.clock.ms, events=store.clock.ms)
@@ -112,7 +112,7 @@ class RetentionSuite:
         assert self.kept(store, tenant, ids) == ids[2::3]
 
     def test_an_outcome_of_what_was_dropped_leaves_nothing(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """Its row is not made again, and its number is never given again."""
+        """A dropped delivery is not recreated by a late outcome, and its id is never reused."""
         store, tenant, loop_no, ids = days
         store.outcomes(*(outcome(i, 2) for i in ids[2::3]))
         store.drop(deliveries=store.clock.ms, events=store.clock.ms)
@@ -125,7 +125,7 @@ class RetentionSuite:
         assert attempts_of(store, tenant, new) == []
 
     def test_a_clock_that_was_set_back_keeps_nothing_for_ever(self, store: Store) -> None:
-        """Deliveries that were created out of the order of their ids go when they are old, and not before."""
+        """Deliveries whose creation times are not in order of their ids expire at the right time."""
         tenant = store.account()
         loop = store.active_loop(tenant)
         ids = []
@@ -141,7 +141,7 @@ class RetentionSuite:
         assert self.kept(store, tenant, ids) == []
 
     def test_what_a_deleted_loop_was_owed_goes(self, store: Store) -> None:
-        """Pending deliveries of a loop that is deleted grow old like others, those of a paused one do not."""
+        """Pending deliveries expire if their loop is deleted, but not if it is paused."""
         tenant = store.account()
         deleted, kept = tenant.loop(), tenant.loop()
         for loop in (deleted, kept):
@@ -157,7 +157,7 @@ class RetentionSuite:
         assert [store.reader.pending_count(no, 9) for no in (a, b)] == [0, 1]
 
     def test_events_go_with_all_that_follows_from_them(self, store: Store) -> None:
-        """The log that is left rebuilds the read models that are left: firsts, and what events are found by."""
+        """The remaining log rebuilds the remaining read models."""
         tenant = store.account()
         store.append(tenant.message(1))
         click = {"original": "https://example.com/a", "first": 1}
@@ -181,7 +181,7 @@ class RetentionSuite:
         assert message.history == []
 
     def test_what_was_registered_stays(self, store: Store) -> None:
-        """Accounts, loops, messages and profiles are no tracking events: no limit touches their log."""
+        """Events of accounts, loops, messages and profiles are never dropped."""
         tenant = store.account()
         store.active_loop(tenant)
         store.append(tenant.message(1), tenant.profile("1", "p", {}))
@@ -192,7 +192,7 @@ class RetentionSuite:
 
     @pytest.mark.parametrize("limit", [1, 500])
     def test_ended_replays_go_with_old_deliveries(self, store: Store, limit: int) -> None:
-        """Those that run stay, the young stay, and no id is given twice."""
+        """Old ended replays go; running and recent ones stay, and no id is reused."""
         loops = [store.active_loop(store.account()) for _ in range(4)]
         ended, running = store.replay(loops[0].no), store.replay(loops[1].no)
         store.advance(ended.id, 1)
@@ -208,7 +208,7 @@ class RetentionSuite:
         assert store.replay(loops[3].no).id > young.id
 
     def test_idempotency_keys_go_after_their_day(self, store: Store) -> None:
-        """An answer is kept for 24 h, and then dropped without anybody asking for a key."""
+        """A stored answer expires after 24 h, without another request for its key."""
         claim = ClaimKey(scope="acc_1", key="k", fingerprint="f")
         store.run(store.writer.claim_key(claim))
         answer = StoredAnswer(status=201, content_type="text/plain", body=b"x")
@@ -220,9 +220,9 @@ class RetentionSuite:
         assert [store.drop(), store.drop()] == [1, 0]
 
     def test_others_are_served_between_the_steps(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
-        """A request that is made during a step is answered before the next one ends."""
+        """A request made during a retention step is answered before the next step ends."""
         store, tenant, loop_no, _ = days
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
         limits = RetentionLimits(store.clock.ms, store.clock.ms, store.clock.ms)
         order: list[str] = []
 

@@ -1,4 +1,4 @@
-"""What any ledger does with events. A store joins by subclassing with a fixture `store`."""
+"""Contract suite for storing events. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AppendSuite:
     """`LedgerWriter.append`."""
 
     def test_what_was_appended_is_read_back_in_order(self, store: Store) -> None:
-        """An aggregate's events come back as they were stored."""
+        """The events of an aggregate are returned as they were stored."""
         loop = store.account().loop()
         loop.verify("https://example.com/x.txt", NOW_MS)
         events = stored(loop)
@@ -37,7 +37,7 @@ class AppendSuite:
         assert store.log() == []
 
     def test_a_taken_version_is_a_conflict(self, store: Store) -> None:
-        """Of two writers of one version the second is refused, with nothing of its request written."""
+        """The second of two writers of the same version is refused, and nothing of its request is written."""
         tenant = store.account()
         events = stored(tenant.loop())
         store.run(store.writer.append(events))
@@ -69,7 +69,7 @@ class AppendSuite:
         assert store.reader.message(tenant.no, "b") is None
 
     def test_callers_that_share_a_commit_fail_alone(self, store: Store) -> None:
-        """One caller's conflict undoes nothing of those it shared a commit with."""
+        """One caller's conflict does not affect other callers of the same commit."""
         tenant = store.account()
         taken = stored(tenant.message(1))
         store.run(store.writer.append(taken))
@@ -87,7 +87,7 @@ class AppendSuite:
         assert set(range(1, 40)) == set(store.reader.messages(range(1, 40)))
 
     def test_a_request_that_cannot_be_projected_fails_alone(self, store: Store) -> None:
-        """An event whose aggregate is unknown is its caller's error, and nobody else's."""
+        """An event of an unknown aggregate fails only its caller."""
         tenant = store.account()
         orphan = tenant.loop()
         stored(orphan)
@@ -109,7 +109,7 @@ class EventsSuite:
     """`LedgerWriter.record_events`."""
 
     def test_an_event_is_stored_as_the_domain_reads_it(self, store: Store) -> None:
-        """The mapper makes a `TrackingEventRecorded` of what was stored, and the same state of that."""
+        """The event mapper decodes the stored state to a `TrackingEventRecorded`, and encodes it to the same state."""
         tenant = store.account()
         made = event(tenant, message_key=7, type="click")
         store.record(made)
@@ -123,7 +123,7 @@ class EventsSuite:
         assert stored_event == mapper.to_stored_event(read)
 
     def test_each_loop_is_owed_one_delivery(self, store: Store) -> None:
-        """Delivery ids come in the order of events and loops, all different, and are due at once."""
+        """Delivery ids are distinct and in order of events and loops; the deliveries are due at once."""
         tenant = store.account()
         a, b = store.active_loop(tenant), store.active_loop(tenant)
         recorded = store.record(event(tenant, loop_nos=[a.no, b.no]), event(tenant), event(tenant, loop_nos=[b.no]))
@@ -136,7 +136,7 @@ class EventsSuite:
         assert [flat[1], flat[2]] == [d.delivery_id for d in due]
 
     def test_an_event_that_is_there_is_left_alone(self, store: Store) -> None:
-        """A batch sent again stores what is new of it and reports the rest (I3)."""
+        """A repeated batch stores only its new events and reports the others as duplicates (I3)."""
         tenant = store.account()
         loop = store.active_loop(tenant)
         old = event(tenant, loop_nos=[loop.no], first_key=0, message_key=1)
@@ -161,23 +161,23 @@ class EventsSuite:
         assert before == (store.log(), store.read_models())
 
     def test_no_events_are_recorded_as_none(self, store: Store) -> None:
-        """An empty batch has an empty answer."""
+        """An empty batch has an empty result."""
         assert store.record() == ([], [])
 
     def test_stale_routes_are_refused(self, store: Store) -> None:
-        """Events routed before a loop was verified are not written, and the caller is told the version that counts."""
+        """Events with stale routes are not written; the error has the current version."""
         tenant = store.account()
-        old = store.reader.routes_version()
+        old = store.reader.routing_table().version
         store.active_loop(tenant)
         made = event(tenant)
 
         with pytest.raises(StaleRoutes) as refused:
             store.run(store.writer.record_events(old, [made]))
-        assert store.reader.routes_version() == refused.value.current_version
+        assert store.reader.routing_table().version == refused.value.current_version
         assert store.reader.list_events(ListEvents(account=tenant.view)).data == []
 
     def test_a_first_is_claimed_once(self, store: Store) -> None:
-        """Who claims a first that is taken fails with the whole batch; another first is free."""
+        """A batch that claims a taken first fails as a whole; other firsts can be claimed."""
         tenant = store.account()
         store.record(event(tenant, message_key=5, first_key=0))
         innocent = event(tenant, message_key=5)
@@ -193,10 +193,10 @@ class EventsSuite:
         assert {(5, 2**63 - 1)} == store.reader.taken_firsts([(5, 2**63 - 1)])
 
     def test_delivery_ids_of_callers_in_one_commit_differ(self, store: Store) -> None:
-        """Callers that share a commit, one of them refused, get ids of their own."""
+        """Callers of one commit get distinct ids, even if one of them is refused."""
         tenant = store.account()
         loop = store.active_loop(tenant)
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
 
         async def all_at_once() -> list[Any]:
             batches = [[event(tenant, loop_nos=[loop.no]) for _ in range(3)] for _ in range(10)]

@@ -1,4 +1,4 @@
-"""What any ledger shows the API of what was written to it. A store joins by subclassing with a fixture `store`."""
+"""Contract suite for the API's queries. A store subclasses it with a fixture `store`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
 
 
 class ViewsSuite:
-    """What the API shows."""
+    """Queries for the API."""
 
     def test_an_account_is_found_by_its_key(self, store: Store) -> None:
-        """Each key opens its account, an unknown one none."""
+        """Each API key belongs to its account, an unknown key to none."""
         tenant = store.account()
 
         assert ("Acme", id_text("acc", tenant.uuid)) == (tenant.view.name, tenant.view.id)
         assert store.reader.account_by_key("0" * 64) is None
 
     def test_a_loop_is_shown_as_its_aggregate_is(self, store: Store) -> None:
-        """Changes, verification, disabling and deletion are seen in the loop's row."""
+        """Changes, verification, disabling and deletion appear in the loop's row."""
         tenant = store.account()
         loop = tenant.loop(rate_limit=2.5, signature="cavage")
         loop.verify("x", NOW_MS + 3)
@@ -45,7 +45,7 @@ class ViewsSuite:
         assert store.reader.loop("fl_" + "0" * 32) is None
 
     def test_deleted_loops_are_not_listed(self, store: Store) -> None:
-        """A deleted loop is found by its id alone."""
+        """A deleted loop is only found by its id."""
         tenant = store.account()
         kept, loop = store.active_loop(tenant), tenant.loop()
         loop.delete(NOW_MS)
@@ -58,7 +58,7 @@ class ViewsSuite:
         assert [kept.id] == [x.id for x in store.reader.list_loops(tenant.no, 10, None).data]
 
     def test_loops_are_listed_page_by_page(self, store: Store) -> None:
-        """Pages of one account's loops, oldest first, end with no cursor."""
+        """An account's loops are listed oldest first; the last page has no cursor."""
         tenant = store.account()
         store.active_loop(store.account())
         ids = [store.active_loop(tenant).id for _ in range(4)]
@@ -69,7 +69,7 @@ class ViewsSuite:
         assert second.next is None
 
     def test_a_message_is_shown_with_its_events(self, store: Store) -> None:
-        """The message of this account with its own history, oldest first."""
+        """A message has its own history, oldest first, and belongs to its account."""
         tenant, stranger = store.account(), store.account()
         store.append(tenant.message(1, message_id="ü 1"), tenant.message(2))
         late, early = (event(tenant, message_key=1, time_ms=NOW_MS + n) for n in (5, 1))
@@ -83,7 +83,7 @@ class ViewsSuite:
 
     @pytest.fixture
     def history(self, store: Store) -> tuple[Store, Tenant, list[str]]:
-        """Twelve events, of three messages and none, of three types, one a millisecond."""
+        """Twelve events of three messages and of none, of three types, one per millisecond."""
         tenant = store.account()
         store.append(
             *(tenant.message(k, recipient=f"{name}@example.com") for k, name in ((1, "a"), (2, "b"), (3, "a")))
@@ -114,7 +114,7 @@ class ViewsSuite:
     def test_events_are_listed_by_filter(
         self, history: tuple[Store, Tenant, list[str]], filters: dict[str, Any], expected: Any
     ) -> None:
-        """Every filter and mix of filters, newest first, in pages that neither miss nor repeat."""
+        """Every combination of filters lists the right rows, newest first; pages neither miss nor repeat rows."""
         store, tenant, ids = history
         wanted = [ids[n] for n in reversed(expected)]
         for limit in (2, 5, 100):
@@ -142,7 +142,7 @@ class ViewsSuite:
     def test_events_after_one_are_listed_oldest_first(
         self, history: tuple[Store, Tenant, list[str]], filters: dict[str, Any], expected: Any
     ) -> None:
-        """With `after` a list goes on from that event, in the order of the ids, page by page."""
+        """With `after`, events after that one are listed in order of id, page by page."""
         store, tenant, ids = history
         for limit in (1, 3, 100):
             found: list[str] = []
@@ -160,7 +160,7 @@ class ViewsSuite:
         assert [pointer for pointer, _ in caught.value.problems] == ["/after"]
 
     def test_a_loop_is_found_by_its_number(self, store: Store) -> None:
-        """As it is by its id."""
+        """A loop is found by number as by id."""
         loop = store.active_loop(store.account())
 
         assert store.reader.loop_by_no(loop.no) == store.reader.loop(loop.id)
@@ -168,7 +168,7 @@ class ViewsSuite:
 
     @pytest.fixture
     def deliveries(self, store: Store) -> tuple[Store, Tenant, LoopRow, list[str]]:
-        """Nine deliveries, created one a second; each third is delivered, each third after it dead."""
+        """Nine deliveries, created one per second: pending, delivered and dead in turn."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         ids = []
@@ -195,7 +195,7 @@ class ViewsSuite:
     def test_deliveries_are_listed_by_filter(
         self, deliveries: tuple[Store, Tenant, LoopRow, list[str]], filters: dict[str, Any], expected: Any
     ) -> None:
-        """Every filter and mix of filters, newest first, in pages that neither miss nor repeat."""
+        """Every combination of filters lists the right rows, newest first; pages neither miss nor repeat rows."""
         store, tenant, loop, ids = deliveries
         wanted = [ids[n] for n in reversed(expected)]
         for limit in (1, 4, 100):
@@ -216,7 +216,7 @@ class ViewsSuite:
 
     @pytest.mark.parametrize("cursor", ["", "x", "é", "W10", "WyJ4Il0", "eyJhIjoxfQ", "W5kMV0", "====", "A", "Wy0xXQ"])
     def test_a_foreign_cursor_is_refused(self, store: Store, cursor: str) -> None:
-        """A cursor that is not one of the list's own is the caller's mistake, and named so."""
+        """A cursor from another list raises `InvalidInput` that names it."""
         tenant = store.account()
         calls: list[Callable[[], object]] = [
             lambda: store.reader.list_loops(tenant.no, 1, cursor),
@@ -229,7 +229,7 @@ class ViewsSuite:
             assert refused.value.problems[0][0] == "/cursor"
 
     def test_unknown_filters_are_refused(self, store: Store) -> None:
-        """An unknown state or type is the caller's mistake, and named so."""
+        """An unknown state or type raises `InvalidInput` that names it."""
         tenant = store.account()
         calls: list[tuple[str, Any]] = [
             ("/type", lambda: store.reader.list_events(ListEvents(account=tenant.view, type="opened"))),

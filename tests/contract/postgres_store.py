@@ -1,4 +1,4 @@
-"""The PostgreSQL ledger as a store under test."""
+"""PostgreSQL stores for the contract suites."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from tests.contract.ledger_facts import FakeClock, Store, Writer
 from tests.contract.sqlite_store import READ_MODELS
 from tests.postgres import PostgresServer
 
-#: A migrated database to copy; making it takes longer than copying it.
+#: A migrated database to copy, because copying is faster than migrating.
 TEMPLATE = "ledger_template"
 
 
 def make_template(server: PostgresServer) -> None:
-    """Makes the database that stores are copied from."""
+    """Creates the database that stores are copied from."""
     server.run(f"CREATE DATABASE {TEMPLATE} TEMPLATE template0")
     with open_writer(server.url(TEMPLATE)) as connection:
         migrate(connection)
@@ -32,7 +32,7 @@ def make_template(server: PostgresServer) -> None:
 
 @contextmanager
 def postgres_stores(server: PostgresServer) -> Iterator[Store]:
-    """A store of its own on the server, and as many others as it is asked for."""
+    """A new store on the server; `Store.another` makes more."""
     with ExitStack() as stack:
 
         def another() -> Store:

@@ -1,4 +1,4 @@
-"""The SQLite ledger as a store under test."""
+"""SQLite stores for the contract suites."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from tests.contract.ledger_facts import FakeClock, Store, Writer
 
-#: The tables that follow from the log alone.
+#: The tables that can be rebuilt from the log.
 READ_MODELS = ("accounts", "api_keys", "users", "loops", "messages", "profiles", "events", "first_hits", "meta")
 
 
 @contextmanager
 def sqlite_stores(directory: Path) -> Iterator[Store]:
-    """A store in a directory, and as many others as it is asked for."""
+    """A new store in a directory; `Store.another` makes more."""
     numbers = count()
     with ExitStack() as stack:
 

@@ -1,4 +1,4 @@
-"""The contract of the ledger, on PostgreSQL."""
+"""Contract suites of the ledger on PostgreSQL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The contract of the ledger, on SQLite."""
+"""Contract suites of the ledger on SQLite."""
 
 from __future__ import annotations
 

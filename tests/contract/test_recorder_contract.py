@@ -1,4 +1,4 @@
-"""eventsourcing's own contract for recorders, run on the ledger's of both stores."""
+"""eventsourcing's own test suites for recorders, on the schemas of both stores."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ def recorder_in(
 
 
 class WithoutNotifications(SQLiteLedgerRecorder):
-    """As an aggregate recorder answers: it gives no notification ids."""
+    """Returns no notification ids, like an aggregate recorder."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
         super().insert_events(stored_events, **kwargs)
 
 
 class TestAsAggregateRecorder(AggregateRecorderTestCase):
-    """The ledger's recorder keeps aggregates' events."""
+    """The SQLite schema stores events of aggregates."""
 
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path: Path) -> None:
@@ -47,7 +47,7 @@ class TestAsAggregateRecorder(AggregateRecorderTestCase):
 
 
 class TestAsApplicationRecorder(ApplicationRecorderTestCase[SQLiteLedgerRecorder]):
-    """The ledger's recorder keeps an application's log."""
+    """The SQLite schema stores the log of an application."""
 
     @pytest.fixture(autouse=True)
     def directory(self, tmp_path: Path) -> None:
@@ -78,21 +78,21 @@ class OnPostgres:
 
 
 class PostgresWithoutNotifications(PostgresLedgerRecorder):
-    """As an aggregate recorder answers: it gives no notification ids."""
+    """Returns no notification ids, like an aggregate recorder."""
 
     def insert_events(self, stored_events: Sequence[StoredEvent], **kwargs: Any) -> None:
         super().insert_events(stored_events, **kwargs)
 
 
 class TestPostgresAsAggregateRecorder(OnPostgres, AggregateRecorderTestCase):
-    """The PostgreSQL ledger's recorder keeps aggregates' events."""
+    """The PostgreSQL schema stores events of aggregates."""
 
     def create_recorder(self) -> PostgresLedgerRecorder:
         return self.recorder_on_new(PostgresWithoutNotifications)
 
 
 class TestPostgresAsApplicationRecorder(OnPostgres, ApplicationRecorderTestCase[PostgresLedgerRecorder]):
-    """The PostgreSQL ledger's recorder keeps an application's log."""
+    """The PostgreSQL schema stores the log of an application."""
 
     def create_recorder(self) -> PostgresLedgerRecorder:
         return self.recorder_on_new(PostgresLedgerRecorder)

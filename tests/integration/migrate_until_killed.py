@@ -1,4 +1,4 @@
-"""Moves the ledger of a data directory, both named on the command line, a few rows at a time, until it is killed."""
+"""Program that imports a ledger (arguments: data directory, store URL), a few rows at a time, until it is killed."""
 
 from __future__ import annotations
 

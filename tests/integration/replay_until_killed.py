@@ -1,4 +1,4 @@
-"""Advances the running replay of loop 1 in the ledger that is named, saying how far it is, until it is killed."""
+"""Program that advances the running replay of loop 1 (argument: ledger), printing its progress, until it is killed."""
 
 from __future__ import annotations
 

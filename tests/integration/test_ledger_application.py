@@ -1,4 +1,4 @@
-"""The ledger's recorder under an eventsourcing Application."""
+"""eventsourcing Applications on the ledger's schema."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def application(path: Path) -> Ledger:
 
 
 def test_an_application_saves_through_the_recorder(tmp_path: Path) -> None:
-    """An eventsourcing Application on the recorder keeps the read models as the ledger's writer does."""
+    """An Application on the ledger's schema updates the read models like the ledger's writer."""
     path = tmp_path / "ledger.sqlite"
     account_id = uuid4()
     account = Account.open(account_id, "Acme", 1)
@@ -44,7 +44,7 @@ def test_an_application_saves_through_the_recorder(tmp_path: Path) -> None:
 
 
 def test_an_event_and_its_rows_stand_or_fall_together(tmp_path: Path) -> None:
-    """A read model's conflict keeps the event out of the log too."""
+    """A conflict in a read model also keeps the event out of the log."""
     path = tmp_path / "ledger.sqlite"
     account_id = uuid4()
 

@@ -1,4 +1,4 @@
-"""A simulated month under constant load: the ledger's file stays level."""
+"""A simulated month under constant load, in which the size of the ledger's file stays level."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def drop_old(store: Store) -> int:
 
 
 def test_the_file_stays_level_under_constant_load(tmp_path: Path) -> None:
-    """Once the longest age has passed the file grows no more; what is kept is the last days' and nothing else."""
+    """Once the longest retention period has passed, the file stops growing and holds only the rows of the last days."""
     pages: list[int] = []
     with sqlite_stores(tmp_path) as store, closing(sqlite3.connect(tmp_path / "ledger-0.sqlite")) as connection:
         tenant = store.account()

@@ -1,4 +1,4 @@
-"""The PostgreSQL ledger under kills, cuts, restarts, failovers and other writers."""
+"""The PostgreSQL ledger under crashes, cut connections, restarts, failovers and competing writers."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tests.service import eventually
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[PostgresServer]:
-    """A server that tests may stop, kill and change, if they leave it up and as it was."""
+    """A server that tests may stop, kill and reconfigure, as long as they restore it."""
     with running_server() as made:
         make_template(made)
         yield made
@@ -57,7 +57,7 @@ def ledger(url: str, connect: Connect = open_writer) -> Iterator[Store]:
 
 
 def sessions(url: str, name: str) -> list[int]:
-    """Process ids of the sessions of that name on the database."""
+    """Process ids of the sessions with this application name on the database."""
     with psycopg.connect(url) as connection:
         found = connection.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s", (name,)
@@ -72,7 +72,7 @@ def end_sessions(url: str, name: str = "feedback-loops ledger") -> None:
 
 
 def retried(store: Store, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
-    """What the work gives once the store is there again."""
+    """The result of the work once the store is back."""
 
     def attempt() -> list[Any]:
         with suppress(StoreUnavailable):
@@ -82,13 +82,13 @@ def retried(store: Store, work: Callable[[], Coroutine[Any, Any, Any]]) -> Any:
     return eventually(attempt, 20, "the store is written again")[0]
 
 
-# --- kills and cuts
+# --- crashes and cut connections
 
 
 @pytest.mark.parametrize("acknowledged", [1, 40])
 @pytest.mark.parametrize("whom", ["writer", "server"])
 def test_a_kill_loses_nothing_acknowledged(server: PostgresServer, url: str, acknowledged: int, whom: str) -> None:
-    """After a kill in the midst of writing, all that was answered is there; a batch is whole or not there (I1)."""
+    """After a kill during writes, everything that was answered is stored; a batch is whole or missing (I1)."""
     command = [sys.executable, "-m", "tests.integration.write_until_killed", url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as child:
         assert child.stdout is not None
@@ -117,13 +117,13 @@ def test_a_kill_loses_nothing_acknowledged(server: PostgresServer, url: str, ack
 
 
 def test_a_session_that_is_cut_off_is_made_anew(url: str) -> None:
-    """Those in the transaction are told that it is not known; the next ones are served, and nothing is there twice."""
+    """Requests of the broken transaction fail as unknown, later ones succeed, and nothing is stored twice."""
     with ledger(url) as store:
         tenant = store.account()
         loop = store.active_loop(tenant)
         for _ in range(5):
             made = event(tenant, loop_nos=[loop.no])
-            version = store.reader.routes_version()
+            version = store.reader.routing_table().version
             end_sessions(url)
             recorded = retried(store, lambda made=made, version=version: store.writer.record_events(version, [made]))  # type: ignore[misc]
             assert len(recorded.duplicates) <= 1
@@ -131,18 +131,18 @@ def test_a_session_that_is_cut_off_is_made_anew(url: str) -> None:
 
 
 def test_a_restarted_server_is_found_again(server: PostgresServer, url: str) -> None:
-    """Stopped, away and back: writer and reader say so, and go on, with all that was there."""
+    """Writer and reader report a stopped server, and continue with all data once it is back."""
     with ledger(url) as store:
         tenant = store.account()
         loop = store.active_loop(tenant)
         store.record(event(tenant, loop_nos=[loop.no]))
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
         server.stop()
         try:
             with pytest.raises(StoreUnavailable, match="cannot"):
                 store.run(store.writer.record_events(version, [event(tenant)]))
             with pytest.raises(StoreUnavailable):
-                store.reader.routes_version()
+                store.reader.running_loops()
             with pytest.raises(StoreUnavailable, match="FEEDBACK_LOOPS_STORE"):
                 store.run(store.writer.check())  # type: ignore[attr-defined]
         finally:
@@ -161,18 +161,18 @@ def due(store: Store, loop_no: int) -> list[Any]:
 def test_a_frozen_server_blocks_nobody_for_ever(
     server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A server whose connections stay open and that does not answer is given up, and found again when it does."""
+    """A server that keeps connections open without answering is given up, and used again once it answers."""
     monkeypatch.setattr(session, "_DEADLINE_S", 1.0)
     monkeypatch.setattr(read_connection, "_DEADLINE_S", 1.0)
     with ledger(f"{url}?connect_timeout=2") as store:
         tenant = store.account()
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
         server.freeze()
         try:
             with pytest.raises(StoreUnavailable):
                 store.run(store.writer.record_events(version, [event(tenant)]))
             with pytest.raises(StoreUnavailable):
-                store.reader.routes_version()
+                store.reader.running_loops()
             with pytest.raises(StoreUnavailable):
                 store.run(store.writer.check())  # type: ignore[attr-defined]
         finally:
@@ -182,14 +182,14 @@ def test_a_frozen_server_blocks_nobody_for_ever(
         assert recorded.duplicates == []
 
 
-# --- servers that take no writes
+# --- servers that accept no writes
 
 
 def test_a_read_only_server_is_waited_for(server: PostgresServer, url: str) -> None:
-    """Writes say that it takes none, and go on when it does; what was read can still be read."""
+    """Writes fail with the reason while the server is read-only, and continue afterwards; reads keep working."""
     with ledger(url) as store:
         tenant = store.account()
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
         name = url.rpartition("/")[2]
         server.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
         end_sessions(url)
@@ -197,13 +197,13 @@ def test_a_read_only_server_is_waited_for(server: PostgresServer, url: str) -> N
             store.run(store.writer.record_events(version, [event(tenant)]))
         with pytest.raises(StoreUnavailable, match="read-only"):
             store.run(store.writer.record_events(version, [event(tenant)]))
-        assert store.reader.routes_version() == version
+        assert store.reader.routing_table().version == version
         server.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
         assert retried(store, lambda: store.writer.record_events(version, [event(tenant)])).duplicates == []
 
 
 def test_a_standby_that_was_promoted_is_written_to() -> None:
-    """With both hosts in the URL the ledger goes on at the new primary, with all it had been told was written."""
+    """With both hosts in the URL, the ledger continues on the new primary, with everything that was answered."""
     with running_server(synchronous_standby_names="*") as primary, primary.standby() as standby:
         standby.start()
         eventually(lambda: primary.run("SELECT 1 FROM pg_stat_replication WHERE sync_state = 'sync'"), 20, "it follows")
@@ -214,7 +214,7 @@ def test_a_standby_that_was_promoted_is_written_to() -> None:
             loop = store.active_loop(tenant)
             kept = [event(tenant, loop_nos=[loop.no]) for _ in range(5)]
             store.record(*kept)
-            version = store.reader.routes_version()
+            version = store.reader.routing_table().version
             primary.crash()
             with pytest.raises(StoreUnavailable):
                 store.run(store.writer.record_events(version, [event(tenant)]))
@@ -225,7 +225,7 @@ def test_a_standby_that_was_promoted_is_written_to() -> None:
 
 
 def test_a_full_server_is_waited_for(server: PostgresServer, url: str) -> None:
-    """A server that has no connection left is said to, in its own words, and is asked again."""
+    """The error for a server without free connections repeats the server's message, and calls try again."""
     user = "crowded"
     server.run(f"CREATE ROLE {user} LOGIN CONNECTION LIMIT 1")
     server.run(f"GRANT pg_read_all_data TO {user}")
@@ -249,11 +249,11 @@ def _reads(reader: PostgresLedgerReader) -> bool:
 
 
 def test_the_last_ledger_to_start_is_the_one_that_writes(url: str) -> None:
-    """One that was thought dead and is not writes nothing more, on whatever connection, and says why."""
+    """A writer that was superseded writes nothing more, on any connection, and reports why."""
     with ledger(url) as old, ledger(url) as new:
         tenant = old.account()
         other = new.account()
-        version = new.reader.routes_version()
+        version = new.reader.routing_table().version
         for _ in range(2):
             with pytest.raises(StoreUnavailable, match="another ledger has taken over"):
                 old.run(old.writer.record_events(version, [event(tenant)]))
@@ -265,7 +265,7 @@ def test_the_last_ledger_to_start_is_the_one_that_writes(url: str) -> None:
 def test_a_writer_cut_off_in_a_transaction_holds_the_next_one_up_no_longer_than_the_server_waits(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever takes over waits for the transaction under way, and the server ends one whose client is silent."""
+    """A new writer waits for the transaction in progress, which the server ends if its client is silent."""
     monkeypatch.setattr(connections, "IDLE_IN_TRANSACTION_S", 1)
     stuck = open_writer(url)
     stuck.execute("BEGIN")
@@ -282,13 +282,13 @@ def test_a_writer_cut_off_in_a_transaction_holds_the_next_one_up_no_longer_than_
 
 
 def test_a_poisoned_request_fails_alone(url: str) -> None:
-    """A text that PostgreSQL cannot hold is its caller's error, and nobody else's; nor are conflicts."""
+    """A text that PostgreSQL cannot store, or a conflict, fails only its caller."""
     with ledger(url) as store:
         tenant = store.account()
         loop = store.active_loop(tenant)
         made = [event(tenant, loop_nos=[loop.no]) for _ in range(3)]
         ids = [i for of_event in store.record(*made).delivery_ids for i in of_event]
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
         first = event(tenant, message_key=5, first_key=0)
 
         async def all_at_once() -> list[Any]:
@@ -316,7 +316,7 @@ def test_a_poisoned_request_fails_alone(url: str) -> None:
 
 
 def test_a_reader_cannot_write(url: str) -> None:
-    """Whatever is asked of a reader's connection, it changes nothing."""
+    """A reader's connection cannot write."""
     with ledger(url) as store:
         store.account()
         with pytest.raises(StoreUnavailable, match="read-only"):
@@ -326,13 +326,13 @@ def test_a_reader_cannot_write(url: str) -> None:
 
 @pytest.mark.parametrize("how", ["stop", "crash"])
 def test_the_first_read_after_a_restart_is_answered(server: PostgresServer, url: str, how: str) -> None:
-    """A connection that ended while it was at rest is made anew, and nobody notices."""
+    """A connection that ended while idle is replaced without an error."""
     reader = PostgresLedgerReader(url)
-    version = reader.routes_version()
+    version = reader.routing_table().version
     getattr(server, how)()
     server.start()
 
-    assert reader.routes_version() == version
+    assert reader.routing_table().version == version
     server.stop()
     server.start()
     with reader.snapshot() as cursor:
@@ -341,19 +341,19 @@ def test_the_first_read_after_a_restart_is_answered(server: PostgresServer, url:
 
 
 def test_a_reader_keeps_no_connection_that_it_does_not_use(url: str) -> None:
-    """One connection at most, whoever asks, none after some seconds without a question, and another at the next."""
+    """A reader has at most one connection, closes it after some idle seconds, and reconnects for the next read."""
     reader = PostgresLedgerReader(url, idle_s=0.2)
     with ThreadPoolExecutor(4) as threads:
-        assert set(threads.map(lambda _: reader.routes_version(), range(50))) == {1}
+        assert set(threads.map(lambda _: reader.routing_table().version, range(50))) == {1}
     assert len(sessions(url, "feedback-loops reader")) <= 1
     eventually(lambda: not sessions(url, "feedback-loops reader"), 10, "the connection is given back")
-    assert reader.routes_version() == 1
+    assert reader.routing_table().version == 1
     reader.close()
     assert eventually(lambda: not sessions(url, "feedback-loops reader"), 10, "it is closed")
 
 
 def test_a_reader_waits_for_its_store(server: PostgresServer) -> None:
-    """A reader made before the ledger is unavailable, and reads as soon as there is one."""
+    """A reader made before the ledger is unavailable, and works as soon as the ledger exists."""
     url = server.new_database()
     reader = PostgresLedgerReader(url)
     with pytest.raises(StoreUnavailable):
@@ -373,7 +373,7 @@ def _running(reader: PostgresLedgerReader) -> list[str]:
     return []
 
 
-# --- what is said
+# --- errors and checks
 
 
 @pytest.mark.parametrize(
@@ -385,7 +385,7 @@ def _running(reader: PostgresLedgerReader) -> list[str]:
     ],
 )
 def test_what_is_wrong_with_the_url_is_said(server: PostgresServer, change: dict[str, str], said: str) -> None:
-    """The setting's name and the server's words, and never the password."""
+    """Errors name the setting and repeat the server's message, but never contain the password."""
     server.run("DROP ROLE IF EXISTS locked")
     server.run("CREATE ROLE locked LOGIN PASSWORD 'something else'")
     rules = server.data / "pg_hba.conf"
@@ -403,7 +403,7 @@ def test_what_is_wrong_with_the_url_is_said(server: PostgresServer, change: dict
 
 
 def test_every_error_of_the_driver_is_one_of_ours() -> None:
-    """Whatever PostgreSQL may say is told as an error of the store; only a request's own faults are its caller's."""
+    """Every PostgreSQL error is reported as an error of the store, except those that a request itself causes."""
     own = {psycopg.DataError, psycopg.IntegrityError}
     kinds = [k for k in vars(psycopg.errors).values() if isinstance(k, type) and issubclass(k, psycopg.Error)]
     assert len(kinds) > 200
@@ -421,7 +421,7 @@ def test_every_error_of_the_driver_is_one_of_ours() -> None:
 
 
 def test_commits_are_durable(server: PostgresServer, url: str) -> None:
-    """A database told to be careless is not believed (I1); one told to be more careful is."""
+    """The writer overrides settings of the database that are not durable (I1), but keeps stricter ones."""
     name = url.rpartition("/")[2]
     for told, found in (("off", "on"), ("remote_apply", "remote_apply")):
         server.run(f"ALTER DATABASE {name} SET synchronous_commit = {told}")
@@ -431,7 +431,7 @@ def test_commits_are_durable(server: PostgresServer, url: str) -> None:
 
 
 def test_a_fresh_answer_is_not_asked_for_again(url: str) -> None:
-    """Looking whether all is well costs a commit at most every few seconds."""
+    """Checking the store costs at most one commit every few seconds."""
     with ledger(url) as store:
         store.account()
         before = commits(url)
@@ -442,7 +442,7 @@ def test_a_fresh_answer_is_not_asked_for_again(url: str) -> None:
 
 
 def commits(url: str) -> int:
-    """The newest transaction's number."""
+    """The number of the newest transaction."""
     with psycopg.connect(url) as connection:
         row = connection.execute("SELECT pg_snapshot_xmax(pg_current_snapshot())::text::bigint").fetchone()
     assert row is not None

@@ -1,4 +1,4 @@
-"""Every query of the ledger goes by an index on PostgreSQL, on new tables and on full ones."""
+"""Every query of the ledger uses an index on PostgreSQL, with empty and with full tables."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.contract.postgres_store import TEMPLATE
 from tests.postgres import PostgresServer
 
 ACCOUNT = Account(no=1, id="acc", name="Acme")
-#: Tables of a row or two.
+#: Tables with one or two rows.
 SHORT = {"meta", "delivery_ids", "writer"}
 SOME = Numbers(range(250))
 IDS = Uuids([bytes(16)] * 3)
@@ -71,7 +71,7 @@ FULL = """
 """
 
 
-#: A hundred of each: what a plan is made for soon after the start, and kept.
+#: A hundred rows each: the server plans frequent statements soon after the start, and keeps the plans.
 FEW = re.sub(r"\(1, \d+\)", "(1, 100)", FULL)
 
 
@@ -84,7 +84,7 @@ def connection(request: pytest.FixtureRequest, postgres: PostgresServer) -> Iter
 
 
 class Step(dict[str, Any]):
-    """A node of a plan."""
+    """A node of a query plan."""
 
     @property
     def table(self) -> str:
@@ -126,9 +126,9 @@ def nodes(node: dict[str, Any]) -> Iterator[Step]:
 
 
 def scans(steps: Sequence[Step]) -> list[Step]:
-    """The steps that read a whole table, or an index from end to end for want of a condition on it."""
+    """The steps that read a whole table, or a whole index because there is no condition on it."""
     whole = [s for s in steps if s["Node Type"] in {"Seq Scan", "Bitmap Heap Scan"} and s.table not in SHORT]
-    # A condition on an index of some rows alone is in the index itself.
+    # The condition of a partial index is in the index itself.
     partial = {"loops_deleted"}
     bounded = {"Limit"} & {s["Node Type"] for s in steps}
     indexes = [
@@ -140,7 +140,7 @@ def scans(steps: Sequence[Step]) -> list[Step]:
 
 
 def test_a_scan_would_be_seen(connection: Connection[Any]) -> None:
-    """The check itself finds a query that reads a whole table."""
+    """The check detects a query that reads a whole table."""
     assert scans(plan(connection, "SELECT * FROM deliveries WHERE attempts = $1", [1]))
 
 
@@ -210,7 +210,7 @@ def test_look_ups_search(connection: Connection[Any], name: str) -> None:
     [("due", "deliveries_due"), ("in order", "deliveries_pending"), ("replays", "replays_of_loop")],
 )
 def test_what_comes_next_is_read_in_order(connection: Connection[Any], name: str, index: str) -> None:
-    """The outbox is read along its index: no backlog is sorted to find what is next."""
+    """The outbox is read in index order: no backlog is sorted to find the next deliveries."""
     steps = plan(connection, *FIXED[name])
     limit = next(n for n, step in enumerate(steps) if step["Node Type"] == "Limit")
 
@@ -224,7 +224,7 @@ def test_what_comes_next_is_read_in_order(connection: Connection[Any], name: str
 def test_events_are_listed_by_index(
     connection: Connection[Any], type_: str | None, message: str | None, recipient: str | None
 ) -> None:
-    """Each mix of filters searches an index; a page of all events is cut from it without sorting."""
+    """Each combination of filters searches an index; a page of all events needs no sorting."""
     query = ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=0, until_ms=2)
     steps = plan(connection, *events.events_statement(query, POSTGRES))
     (step,) = [s for s in steps if s.table == "events"]
@@ -238,7 +238,7 @@ def test_events_are_listed_by_index(
 
 
 def read_in_order(steps: Sequence[Step]) -> int:
-    """How many stretches are read, each along the index up to a limit; nothing else is read of deliveries."""
+    """The number of index ranges read, each in order up to a limit; no other deliveries are read."""
     read = [(n, step) for n, step in enumerate(steps) if step.table == "deliveries"]
     assert {step.index for _, step in read} == {"deliveries_listed"}
     assert {steps[n - 1]["Node Type"] for n, _ in read} == {"Limit"}
@@ -250,7 +250,7 @@ def read_in_order(steps: Sequence[Step]) -> int:
 def test_deliveries_are_listed_by_index(
     connection: Connection[Any], type_: str | None, state: str | None, cursor: str | None
 ) -> None:
-    """Each mix of filters reads stretches of the loop's index from where the page begins, a page of each at most."""
+    """Each combination of filters reads ranges of the loop's index from the page's start, at most a page of each."""
     query = ListDeliveries(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
@@ -263,7 +263,7 @@ def test_deliveries_are_listed_by_index(
 
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: Connection[Any], which: str) -> None:
-    """Each step reads no more of any stretch than it may take, and counting goes by the same index."""
+    """Each step reads at most its limit of each range, and counting uses the same index."""
     part = delivery_index.IndexRange(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     steps = plan(connection, replays.next_statement(which), part)
 

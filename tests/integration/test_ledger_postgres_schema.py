@@ -1,4 +1,4 @@
-"""The PostgreSQL schema's versions and the way between them."""
+"""Migration of the PostgreSQL schema."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def columns_of(connection: Connection[Any]) -> dict[str, set[str]]:
 
 
 def test_migrating_again_changes_nothing(connection: Connection[Any]) -> None:
-    """A database at the last version is left as it is."""
+    """A database at the newest version is left unchanged."""
     migrate(connection)
     before = columns_of(connection)
     migrate(connection)
@@ -61,7 +61,7 @@ def test_migrating_again_changes_nothing(connection: Connection[Any]) -> None:
 
 
 def test_a_step_that_fails_leaves_the_version_before(connection: Connection[Any]) -> None:
-    """Each step is one transaction: none of a broken one stays; a good one keeps the rows that are there."""
+    """Each migration is one transaction: nothing of a failed one remains, and a successful one keeps existing rows."""
     migrate(connection)
     connection.execute("INSERT INTO accounts VALUES (1, 'acc_1', 'Acme', 5)")
     good = Migration(SCHEMA_VERSION + 1, "ALTER TABLE accounts ADD COLUMN note text NOT NULL DEFAULT 'none'")
@@ -75,7 +75,7 @@ def test_a_step_that_fails_leaves_the_version_before(connection: Connection[Any]
 
 
 def test_two_at_once_do_it_once(url: str) -> None:
-    """Programs that start together on a new database find it done by one of them."""
+    """Of several programs that start together on a new database, one migrates it."""
     together = threading.Barrier(6)
 
     def start(_: int) -> int:
@@ -90,7 +90,7 @@ def test_two_at_once_do_it_once(url: str) -> None:
 
 
 def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> None:
-    """Writer and reader refuse what a newer program wrote, say what to do, and leave it as it is."""
+    """Writer and reader refuse a database of a newer program, say what to do, and leave it unchanged."""
     migrate(connection)
     connection.execute("UPDATE ledger_schema SET version = version + 1, min_version = version + 1")
     reader = PostgresLedgerReader(url)
@@ -151,7 +151,7 @@ def test_an_older_database_is_not_read(connection: Connection[Any]) -> None:
 
 
 def test_somebody_elses_database_is_refused(url: str, connection: Connection[Any]) -> None:
-    """A service makes no tables beside those of another application, and says which it found and what to do."""
+    """A service creates no tables next to those of another application; the error names them and says what to do."""
     connection.execute("CREATE TABLE customers (id integer)")
     with pytest.raises(StoreError, match=r"customers.*empty") as refused:
         asyncio.run(checked(url))
@@ -161,7 +161,7 @@ def test_somebody_elses_database_is_refused(url: str, connection: Connection[Any
 
 
 def test_a_schema_of_its_own_will_do(url: str, connection: Connection[Any]) -> None:
-    """With a search path in the URL the ledger lives beside another application."""
+    """With a search path in the URL, the ledger can share a database with another application."""
     connection.execute("CREATE TABLE customers (id integer)")
     connection.execute("CREATE SCHEMA loops")
     own = f"{url}?options=-csearch_path%3Dloops"
@@ -174,7 +174,7 @@ def test_a_schema_of_its_own_will_do(url: str, connection: Connection[Any]) -> N
 
 
 def test_a_newer_database_to_which_was_only_added_is_worked_with(url: str, connection: Connection[Any]) -> None:
-    """Programs of two versions share a ledger while a cluster is upgraded; not when more than additions came."""
+    """Programs of two versions share a ledger during a cluster upgrade, unless a migration did more than add."""
     added = Migration(SCHEMA_VERSION + 1, "-- only adds\nALTER TABLE accounts ADD COLUMN note text NOT NULL DEFAULT ''")
     changed = Migration(SCHEMA_VERSION + 2, "ALTER TABLE accounts DROP COLUMN note")
     migrate(connection, [*MIGRATIONS, added])
@@ -191,7 +191,7 @@ def test_a_newer_database_to_which_was_only_added_is_worked_with(url: str, conne
 
 
 def test_a_new_database_needs_the_newest_that_did_more_than_add(connection: Connection[Any]) -> None:
-    """What the steps say is kept, whichever of them are made at once."""
+    """`min_version` is that of the last migration that did more than add, even if several are applied at once."""
     later = [Migration(SCHEMA_VERSION + n, f"-- only adds\nCREATE TABLE t{n} (x integer)") for n in (1, 2)]
     migrate(connection, [*MIGRATIONS, *later])
 

@@ -1,4 +1,4 @@
-"""Every query of the reader goes by an index."""
+"""Every query of the ledger uses an index on SQLite."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ from actors.ledger.sqlite.schema import migrate
 from domain.values import TRIGGER_CODES
 
 ACCOUNT = Account(no=1, id="acc", name="Acme")
-#: Not tables: lists of parameters, and sub-queries that a LIMIT holds short; loops that are owed something, each found
-#: in an index; and replays, of which the index holds those that run.
+#: Sources that may be scanned: parameter lists; sub-queries with a LIMIT; loops with pending deliveries, each found in
+#: an index; and replays, whose partial index holds only the running ones.
 SHORT = ("json_each", "wanted", "d", "e", "(subquery", "owed", "CONSTANT", "r")
 
 
@@ -45,13 +45,13 @@ def plan(connection: sqlite3.Connection, statement: str, params: Sequence[object
 
 
 def scans(steps: list[str]) -> list[str]:
-    """The steps that read a whole table, or build an index for want of one."""
+    """The steps that read a whole table, or build a temporary index."""
     read = [(step, re.split(r"[ -]", step.removeprefix("SCAN "))[0]) for step in steps if step.startswith("SCAN ")]
     return [step for step, what in read if what not in SHORT] + [step for step in steps if "AUTOMATIC" in step]
 
 
 def test_a_scan_would_be_seen(connection: sqlite3.Connection) -> None:
-    """The check itself finds a query that reads a whole table."""
+    """The check detects a query that reads a whole table."""
     assert scans(plan(connection, "SELECT * FROM deliveries WHERE attempts = ?", [1])) == ["SCAN deliveries"]
 
 
@@ -119,7 +119,7 @@ def test_look_ups_search(connection: sqlite3.Connection, name: str) -> None:
 
 
 def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> None:
-    """The outbox is read along its index: no backlog is sorted to find the soonest."""
+    """The outbox is read in index order: no backlog is sorted to find the soonest deliveries."""
     steps = plan(connection, hot_path.DUE_DELIVERIES, [1, 1, "[]", 1])
     outbox_step = next(n for n, step in enumerate(steps) if "deliveries_due" in step)
 
@@ -129,7 +129,7 @@ def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> Non
 
 
 def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) -> None:
-    """An ordered loop reads the next of its backlog along an index, without sorting the backlog."""
+    """An ordered loop reads its backlog in index order, without sorting."""
     steps = plan(connection, hot_path.PENDING_IN_ORDER, [1, "[]", 1])
     outbox_step = next(n for n, step in enumerate(steps) if "deliveries_pending" in step)
 
@@ -138,7 +138,7 @@ def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) 
 
 
 def test_loops_that_are_due_are_stepped_through(connection: sqlite3.Connection) -> None:
-    """Each step is a search of the outbox's index for the next loop: what each is owed costs nothing more."""
+    """Each step searches the outbox's index for the next loop, so the size of its backlog does not matter."""
     steps = [step for step in plan(connection, hot_path.LOOPS_DUE, [1]) if "deliveries" in step]
     search = "SEARCH deliveries USING INDEX deliveries_due"
 
@@ -151,7 +151,7 @@ def test_loops_that_are_due_are_stepped_through(connection: sqlite3.Connection) 
 def test_events_are_listed_by_index(
     connection: sqlite3.Connection, type_: str | None, message: str | None, recipient: str | None
 ) -> None:
-    """Each mix of filters searches the index that fits, down to the range of time."""
+    """Each combination of filters searches the best index, including the time range."""
     query = ListEvents(account=ACCOUNT, type=type_, message_id=message, recipient=recipient, since_ms=1, until_ms=2)
     steps = plan(connection, *events.events_statement(query, SQLITE))
     [step] = [s for s in steps if s.startswith("SEARCH events")]
@@ -161,11 +161,11 @@ def test_events_are_listed_by_index(
     if message or recipient:
         assert "events_of_message" in step
     else:
-        assert len([s for s in steps if "TEMP B-TREE" in s]) <= 1  # the page, not what it is cut from
+        assert len([s for s in steps if "TEMP B-TREE" in s]) <= 1  # sorts the page, not the whole list
         assert ("events_of_type" in step) == (type_ is not None)
 
 
-STRETCH = (
+RANGE = (
     "SEARCH deliveries USING INDEX deliveries_listed"
     " (loop_no=? AND state=? AND type=? AND created_at_ms>? AND created_at_ms<?)"
 )
@@ -176,24 +176,24 @@ STRETCH = (
 def test_deliveries_are_listed_by_index(
     connection: sqlite3.Connection, type_: str | None, state: str | None, cursor: str | None
 ) -> None:
-    """Each mix of filters merges whole stretches of the loop's index, from where the page begins; nothing is sorted."""
+    """Each combination of filters merges ranges of the loop's index from the start of the page, without sorting."""
     query = ListDeliveries(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
     statement, params = deliveries.deliveries_statement(1, query)
     steps = plan(connection, statement, params)
-    stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
+    ranges_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
 
     assert params.until_ms == (6 if cursor else 9)
-    assert [step for step in steps if "SEARCH" in step] == [STRETCH] * stretches_read
-    assert {*steps} <= {STRETCH, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
+    assert [step for step in steps if "SEARCH" in step] == [RANGE] * ranges_read
+    assert {*steps} <= {RANGE, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
 
 
 @pytest.mark.parametrize("which", ["dead", "all"])
 def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, which: str) -> None:
-    """Each step merges stretches of the loop's index, and counting reads nothing but the index."""
+    """Each step merges ranges of the loop's index, and counting reads only the index."""
     params = delivery_index.IndexRange(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
-    covering = STRETCH.replace("INDEX", "COVERING INDEX")
+    covering = RANGE.replace("INDEX", "COVERING INDEX")
     steps = plan(connection, replays.next_statement(which), params)
 
     assert {*steps} <= {covering, "MERGE (UNION ALL)", "LEFT", "RIGHT"}
@@ -209,7 +209,7 @@ def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, whi
     ],
 )
 def test_what_is_old_is_read_in_order(connection: sqlite3.Connection, statement: str, by: str) -> None:
-    """Retention reads on from where it was, as far as the step is long; nothing is sorted."""
+    """Retention continues at its position, reads at most its limit, and sorts nothing."""
     steps = plan(connection, statement, [0] * statement.count("$"))
 
     assert by in steps[0]

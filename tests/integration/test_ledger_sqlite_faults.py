@@ -1,4 +1,4 @@
-"""The SQLite ledger under kills, locks and full disks."""
+"""The SQLite ledger under crashes, locks and full disks."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def big_event(tenant: Tenant) -> EventToRecord:
 
 @pytest.mark.parametrize("acknowledged", [1, 40])
 def test_a_kill_loses_nothing_acknowledged(path: Path, acknowledged: int) -> None:
-    """After kill -9 in the midst of writing, all that was answered is there; a batch is whole or not there (I1)."""
+    """After kill -9 during writes, everything that was answered is stored; a batch is whole or missing (I1)."""
     command = [sys.executable, "-m", "tests.integration.write_until_killed", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -72,7 +72,7 @@ def test_a_kill_loses_nothing_acknowledged(path: Path, acknowledged: int) -> Non
 
 @pytest.mark.parametrize("steps", [1, 20])
 def test_a_kill_during_a_replay_repeats_and_forgets_nothing(path: Path, steps: int) -> None:
-    """After kill -9 in the midst of a replay, what was given back and how far it came agree; and it goes on."""
+    """After kill -9 during a replay, its position matches the requeued deliveries, and it continues."""
     with ledger(path) as store:
         tenant = store.account()
         loop = store.active_loop(tenant)
@@ -98,7 +98,7 @@ def test_a_kill_during_a_replay_repeats_and_forgets_nothing(path: Path, steps: i
 
 
 def test_a_locked_file_is_unavailable_until_it_is_free(path: Path) -> None:
-    """While another process holds the write lock calls raise `StoreUnavailable`; afterwards they work."""
+    """Calls raise `StoreUnavailable` while another process holds the write lock, and work afterwards."""
     with ledger(path, partial(open_writer, lock_timeout_s=0.05)) as store, closing(open_writer(path)) as other:
         tenant = store.account()
         made = event(tenant)
@@ -112,7 +112,7 @@ def test_a_locked_file_is_unavailable_until_it_is_free(path: Path) -> None:
 
 
 def test_a_file_that_is_locked_at_the_start_is_unavailable(path: Path) -> None:
-    """A ledger that is started on a locked file works as soon as that is free."""
+    """A ledger started on a locked file works as soon as the lock is free."""
 
     async def scenario() -> None:
         with closing(open_writer(path)) as other:
@@ -130,7 +130,7 @@ def test_a_file_that_is_locked_at_the_start_is_unavailable(path: Path) -> None:
 
 
 def test_a_full_disk_loses_nothing(path: Path) -> None:
-    """When no page is left all callers are told so; what was answered stays, and writing goes on once there is room."""
+    """On a full disk all callers get an error; answered requests stay, and writing continues once there is room."""
     pages = 200
 
     def limited(path: Path) -> sqlite3.Connection:
@@ -158,11 +158,11 @@ def record_until_it_fails(store: Store, made: list[EventToRecord], kept: list[Ev
 
 
 def test_a_commit_that_fails_is_nobodys(path: Path) -> None:
-    """When the file cannot grow at the commit itself, all who shared it are told, and none of it is there."""
+    """If the file cannot grow during a commit, all its callers get an error, and nothing of it is stored."""
     with ledger(path) as store:
         tenant = store.account()
         before = store.log()
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
         batches = [[event(tenant)] for _ in range(5)]
 
         async def all_at_once() -> list[Any]:
@@ -179,7 +179,7 @@ def test_a_commit_that_fails_is_nobodys(path: Path) -> None:
 
 @contextmanager
 def no_file_longer_than(size_bytes: int) -> Iterator[None]:
-    """Within it a write beyond the size fails for this process, as it does on a full disk."""
+    """A context in which this process cannot write beyond a file size, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
     try:
@@ -189,7 +189,7 @@ def no_file_longer_than(size_bytes: int) -> Iterator[None]:
 
 
 def test_a_reader_waits_for_its_file(path: Path) -> None:
-    """A reader made before the ledger is unavailable, makes no file, and reads as soon as there is one."""
+    """A reader made before the ledger is unavailable, creates no file, and works as soon as the ledger exists."""
     reader = SQLiteLedgerReader(path)
     with pytest.raises(StoreUnavailable):
         reader.running_loops()
@@ -204,7 +204,7 @@ def test_a_reader_waits_for_its_file(path: Path) -> None:
 
 
 def test_a_reader_cannot_write(path: Path) -> None:
-    """Whatever is asked of a reader's connection, it changes nothing."""
+    """A reader's connection cannot write."""
     with ledger(path) as store, pytest.raises(StoreUnavailable, match="readonly"):
         store.reader.rows("DELETE FROM meta")  # type: ignore[attr-defined]
     assert read_models(path)["meta"]
@@ -215,7 +215,7 @@ def test_a_reader_is_for_many_threads(path: Path) -> None:
     with ledger(path) as store:
         tenant = store.account()
         loop = store.active_loop(tenant)
-        version = store.reader.routes_version()
+        version = store.reader.routing_table().version
 
         def read(_: int) -> bool:
             due = store.reader.due_deliveries(loop.no, 2**60, 1000, [])
@@ -234,7 +234,7 @@ def test_a_reader_is_for_many_threads(path: Path) -> None:
 
 
 def test_a_file_that_is_no_database_is_unavailable(path: Path) -> None:
-    """A file of something else is refused, not overwritten."""
+    """A file that is not a ledger is refused, not overwritten."""
     path.write_bytes(b"not a database at all" * 100)
 
     async def scenario() -> None:

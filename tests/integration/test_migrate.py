@@ -1,4 +1,4 @@
-"""Moving a ledger from SQLite to PostgreSQL."""
+"""Import of an SQLite ledger into PostgreSQL, and `feedback-loops migrate`."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ EVENTS = 300
 
 
 class Old:
-    """A data directory with a ledger in it that has some of everything."""
+    """A data directory whose ledger has rows of every kind."""
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
@@ -98,7 +98,7 @@ def moved(old: Old, url: str) -> list[ImportedTable]:
 
 
 def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
-    """What a service asks of its store, all of it."""
+    """The results of the queries that a service makes."""
     deliveries = ListDeliveries(account=tenant.view, loop_id="", limit=1000)
     return [
         reader.routing_table(),
@@ -123,7 +123,7 @@ def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
 
 
 def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> None:
-    """What is read of the new store is what was read of the old; ids, the log and replays go on where they were."""
+    """The new store answers every query like the old one; ids, the log and replays continue."""
     before = SQLiteLedgerReader(old.path, FakeClock())
     expected = answers(before, old.tenant, old.loop.no)
     before.close()
@@ -136,7 +136,7 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
 
     async def go_on() -> None:
         made = event(old.tenant, 1, loop_nos=[old.loop.no])
-        recorded = await writer.record_events(reader.routes_version(), [made])
+        recorded = await writer.record_events(reader.routing_table().version, [made])
         assert recorded.delivery_ids == [[old.ids[-1] + 1]]
         running = reader.running_replay(old.loop.no)
         assert running is not None
@@ -153,7 +153,7 @@ def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> Non
 
 
 def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> None:
-    """A start that forgets the store is refused: it would begin an empty ledger, in which no hit's message is known."""
+    """A start without the store is refused: it would create an empty ledger that knows no messages."""
     elsewhere = Settings.from_env({}, data_dir=str(tmp_path), store="postgresql://db.example/ledger")
     factory.note_store_elsewhere(elsewhere)
     factory.check_store_setting(elsewhere)
@@ -168,7 +168,7 @@ def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> N
 
 
 def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> None:
-    """A start on the store, in a directory with a ledger of its own, is refused, and told how to move it."""
+    """A start on the store is refused if the data directory has an SQLite ledger; the error says how to move it."""
     with pytest.raises(Conflict, match="migrate"):
         factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
     moved(old, url)
@@ -176,7 +176,7 @@ def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> N
 
 
 def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
-    """A service without --store does not go on with it by mistake, and is told what to do; a second move is refused."""
+    """A service without --store refuses to start on the old ledger and says what to do; a second import is refused."""
     moved(old, url)
     settings = Settings.from_env({}, data_dir=str(old.data_dir))
 
@@ -190,7 +190,7 @@ def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
 
 @pytest.mark.parametrize("lines", [1, 4, 12, 25, 60])
 def test_a_kill_in_the_middle_is_gone_on_from(old: Old, url: str, lines: int) -> None:
-    """Killed at any point it goes on where it was: every row is there once, and until then no service starts on it."""
+    """An import killed at any point continues: every row is copied once, and no service starts before the end."""
     command = [sys.executable, "-m", "tests.integration.migrate_until_killed", str(old.data_dir), url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
         assert child.stdout is not None
@@ -228,7 +228,7 @@ async def checked(ledger: PostgresLedgerWriter) -> None:
     ],
 )
 def test_a_row_that_differs_is_found(old: Old, url: str, tampering: str, table: str) -> None:
-    """One changed, missing or added row is named, the target stays unusable, and the old ledger stays in place."""
+    """A changed, missing or added row is named; the target stays unusable, and the old ledger stays in place."""
 
     def tamper(name: str, rows: int, total: int) -> None:
         if name == TABLES[-1].name and rows == total:
@@ -244,14 +244,14 @@ def test_a_row_that_differs_is_found(old: Old, url: str, tampering: str, table: 
 
 @pytest.fixture
 def taken(url: str) -> str:
-    """A database with something in it."""
+    """A database that is not empty."""
     with psycopg.connect(url, autocommit=True) as connection:
         connection.execute("CREATE TABLE customers (id int)")
     return url
 
 
 def test_something_else_is_left_alone(old: Old, taken: str) -> None:
-    """A database of another application's is refused, and named; nothing is made in it."""
+    """A database of another application is refused; the error names its tables, and nothing is created in it."""
     with pytest.raises(StoreError, match="customers"):
         moved(old, taken)
     with psycopg.connect(taken) as connection:
@@ -259,7 +259,7 @@ def test_something_else_is_left_alone(old: Old, taken: str) -> None:
 
 
 def test_another_ledger_is_left_alone(old: Old, postgres: PostgresServer) -> None:
-    """A database with a ledger that a service made is refused."""
+    """A database that has a ledger already is refused."""
     url = postgres.new_database()
     asyncio.run(checked(PostgresLedgerWriter(url)))
     with pytest.raises(Conflict, match="another ledger"):
@@ -267,7 +267,7 @@ def test_another_ledger_is_left_alone(old: Old, postgres: PostgresServer) -> Non
 
 
 def test_a_ledger_that_was_written_to_meanwhile_is_not_gone_on_with(old: Old, url: str) -> None:
-    """A copy that was begun of an earlier state is not mixed with a later one."""
+    """An import of an earlier state of the file is not continued with a later state."""
 
     def give_up(*_: object) -> None:
         raise KeyboardInterrupt
@@ -276,19 +276,19 @@ def test_a_ledger_that_was_written_to_meanwhile_is_not_gone_on_with(old: Old, ur
         import_ledger(old.data_dir, url, give_up)
     with closing(sqlite3.connect(old.path)) as connection, connection:
         connection.execute("UPDATE deliveries SET attempts = 9 WHERE id = 1")
-    with pytest.raises(Conflict, match="before it was written to"):
+    with pytest.raises(Conflict, match="before it changed"):
         moved(old, url)
 
 
 def test_a_running_service_is_not_moved(old: Old, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command takes the data directory's lock, and says who has it."""
+    """The command locks the data directory, and reports who holds the lock."""
     with DataDir.open(old.data_dir):
         assert migrate.run(["--data-dir", str(old.data_dir), "--store", url], {}) == 1
     assert "in use" in capsys.readouterr().err
 
 
 def test_the_command_says_what_it_did_and_what_to_do(old: Old, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Every table with its rows and checksum, and the next command; the variable is as good as the option."""
+    """The command prints each table's rows and checksum, and the next command; the variable replaces the option."""
     assert migrate.run(["--data-dir", str(old.data_dir)], {"FEEDBACK_LOOPS_STORE": url}) == 0
     said = capsys.readouterr().out
 
@@ -298,7 +298,7 @@ def test_the_command_says_what_it_did_and_what_to_do(old: Old, url: str, capsys:
 
 
 def test_what_is_missing_is_said(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Without a store, a directory or a ledger in it, the message names the option."""
+    """If the store, the directory or its ledger is missing, the message names the option."""
     assert migrate.run(["--data-dir", str(tmp_path)], {}) == 2
     assert "--store" in capsys.readouterr().err
     assert migrate.run(["--data-dir", str(tmp_path / "none"), "--store", url], {}) == 2

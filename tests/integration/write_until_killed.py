@@ -1,4 +1,4 @@
-"""Writes batches to the ledger named on the command line, and prints each batch's event ids once it is answered."""
+"""Program that writes batches to a ledger (argument), and prints the event ids of each batch once it is answered."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Moves a ledger from SQLite to PostgreSQL: copies it table by table, compares every row, and closes the old file.
+"""Import of an SQLite ledger into PostgreSQL: copies each table, compares every row, and renames the old file.
 
-How far it came is kept in the target, in the transaction that copies the rows: whenever it is ended, it goes on from
-there. Until all is there and has been compared the target has no schema version, so no service starts on it.
+The progress is recorded in the target, in the same transactions as the rows, so an interrupted import can continue. The
+target's schema version stays negative until all rows have been compared, so that no service uses it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from actors.ledger.sqlite.errors import to_domain_error as sqlite_to_domain_erro
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
 from domain.errors import Conflict, StoreError
 
-#: Rows of one transaction when they are copied, and of one look when they are compared.
+#: Rows per transaction when copying, and per query when comparing.
 BATCH: Final = 5_000
 _LOCK: Final = 0x6665_6564_6D6F_7665
 _PROGRESS: Final = """
@@ -44,29 +44,29 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class ImportedTable(NamedTuple):
-    """What was found the same in both stores of one table."""
+    """A table that is the same in both stores."""
 
     name: str
     rows: int
-    #: SHA-256 of all its rows in order, hexadecimal.
+    #: SHA-256 of all rows in order, hexadecimal.
     checksum: str
 
 
 def import_ledger(data_dir: Path, url: str, report: Report, batch: int = BATCH) -> list[ImportedTable]:
-    """Moves the ledger of a data directory, whose lock the caller holds, and gives what was compared.
+    """Imports the ledger of a data directory, which the caller has locked. Returns the compared tables.
 
-    `report` is told of each table how many rows are there, and of how many. What was begun before is gone on with; what
-    was finished before is left as it is.
+    Continues an interrupted import. `report` receives the name of a table, the rows copied so far, and all its rows.
 
     Raises:
-        InvalidInput: the URL cannot be understood.
-        Conflict: there is no ledger to move, or the target holds something else.
-        StoreError: the two differ after all; says where. StoreUnavailable: a store cannot be used now; run it again.
+        InvalidInput: the URL is invalid.
+        Conflict: there is no ledger to import, or the target is not empty.
+        StoreError: a row differs after copying; the text names it.
+        StoreUnavailable: a store cannot be used now; run the import again.
     """
     check_url(url)
     path = data_dir / LEDGER_FILE
     if not path.exists():
-        what = "it was moved already" if (data_dir / MOVED_FILE).exists() else "no service has run there"
+        what = "it was moved already" if (data_dir / MOVED_FILE).exists() else "no service has used it"
         raise Conflict(f"{data_dir} holds no {LEDGER_FILE}: {what}; name another directory with --data-dir")
     try:
         with closing(_open_source(path)) as source, closing(open_importer(url)) as target:
@@ -80,7 +80,7 @@ def import_ledger(data_dir: Path, url: str, report: Report, batch: int = BATCH) 
 
 
 def _open_source(path: Path) -> sqlite3.Connection:
-    """The old ledger, of this program's schema, with all of it in its one file."""
+    """The old ledger, migrated to this program's schema, with its write-ahead log moved into the file."""
     connection = open_writer(path)
     try:
         migrate_sqlite(connection)
@@ -92,7 +92,7 @@ def _open_source(path: Path) -> sqlite3.Connection:
 
 
 def _identity(path: Path) -> str:
-    """What tells the file, as it is now, from others and from itself once it has been written to."""
+    """Identifies the file with its present content: another file, or a later write, has another identity."""
     found = path.stat()
     return json.dumps([found.st_size, found.st_mtime_ns])
 
@@ -105,10 +105,10 @@ class _Import:
         self._target = target
         self._identity = identity
         self._report = report
-        self._limit = batch
+        self._batch = batch
 
     def run(self) -> list[ImportedTable]:
-        if not self._begin():
+        if not self._prepare():
             return []
         for table in TABLES:
             self._copy(table)
@@ -122,11 +122,11 @@ class _Import:
         self._target.execute("ANALYZE")
         return compared
 
-    def _begin(self) -> bool:
-        """Whether there is something to copy. False: this very file was moved before, whole."""
+    def _prepare(self) -> bool:
+        """Prepares the target. Returns False if this very file has been imported completely."""
         [(is_alone,)] = self._target.execute(f"SELECT pg_try_advisory_lock({_LOCK})".encode()).fetchall()
         if not is_alone:
-            raise Conflict("another `feedback-loops migrate` is at work on this store: wait for its end")
+            raise Conflict("another `feedback-loops migrate` is using this store: wait until it has finished")
         version = recorded_version(self._target)
         if version == 0:
             with self._target.transaction():
@@ -141,7 +141,7 @@ class _Import:
         [(identity,)] = self._target.execute("SELECT source FROM moved_from").fetchall()
         if identity != self._identity:
             raise Conflict(
-                f"the store holds what was copied of another {LEDGER_FILE}, or of this one before it was written to: "
+                f"the store holds a copy of another {LEDGER_FILE}, or of this one before it changed: "
                 "name an empty database with --store (FEEDBACK_LOOPS_STORE)"
             )
         return version < 0
@@ -149,18 +149,18 @@ class _Import:
     # --- copying
 
     def _copy(self, table: Table) -> None:
-        total = self._source.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]  # noqa: S608 - a name of ours
+        total = self._source.execute(f"SELECT count(*) FROM {table.name}").fetchone()[0]  # noqa: S608 - a constant name
         rows, after, is_done = self._progress(table)
         while not is_done:
             batch = self._read_source(table, after)
             rows += len(batch)
             after = table.key_of(batch[-1]) if batch else after
-            is_done = len(batch) < self._limit
+            is_done = len(batch) < self._batch
             with self._target.transaction():
                 self._write(table, batch)
                 self._target.execute(
                     "UPDATE moved SET rows = %s, after_key = %s, is_done = %s WHERE table_name = %s",
-                    (rows, None if after is None else json.dumps([_plain(v) for v in after]), is_done, table.name),
+                    (rows, None if after is None else json.dumps([_to_json(v) for v in after]), is_done, table.name),
                 )
             self._report(table.name, rows, total)
 
@@ -170,15 +170,15 @@ class _Import:
         ).fetchone()
         if found is None:
             with self._target.transaction():
-                # A new schema has a row in some.
-                self._target.execute(f"DELETE FROM {table.name}".encode())  # noqa: S608 - a name of ours
+                # A new schema has rows in some tables.
+                self._target.execute(f"DELETE FROM {table.name}".encode())  # noqa: S608 - a constant name
                 self._target.execute("INSERT INTO moved VALUES (%s, 0, NULL, false)", (table.name,))
             return 0, None, False
         rows, after, is_done = found
-        return rows, None if after is None else tuple(_sqlite_key(v) for v in json.loads(after)), is_done
+        return rows, None if after is None else tuple(_from_json(v) for v in json.loads(after)), is_done
 
     def _read_source(self, table: Table, after: Row | None) -> list[Row]:
-        statement = table.select(self._limit, on_sqlite=True, is_first=after is None)
+        statement = table.select(self._batch, on_sqlite=True, is_first=after is None)
         return self._source.execute(statement, after or ()).fetchall()
 
     def _write(self, table: Table, batch: list[Row]) -> None:
@@ -202,8 +202,8 @@ class _Import:
             if ours != theirs:
                 key = table.key_of(ours or theirs)
                 raise StoreError(
-                    f"the copy differs: {table.name}, row {'/'.join(map(_shown, key))}. {LEDGER_FILE} is as it was. "
-                    "Name an empty database with --store (FEEDBACK_LOOPS_STORE), and move it anew"
+                    f"the copy differs: {table.name}, row {'/'.join(map(_shown, key))}. {LEDGER_FILE} is unchanged. "
+                    "Name an empty database with --store (FEEDBACK_LOOPS_STORE), and run the command again"
                 )
             rows += 1
             checksum.update(_encode(ours))
@@ -218,7 +218,7 @@ class _Import:
     def _target_rows(self, table: Table) -> Iterator[Row]:
         after: Row | None = None
         while True:
-            statement = table.select(self._limit, on_sqlite=False, is_first=after is None)
+            statement = table.select(self._batch, on_sqlite=False, is_first=after is None)
             batch = self._target.execute(statement.encode(), after or None).fetchall()
             if not batch:
                 return
@@ -226,13 +226,13 @@ class _Import:
             yield from map(table.comparable, batch)
 
 
-def _plain(value: Any) -> Any:
-    """A key's value as JSON holds it."""
+def _to_json(value: Any) -> Any:
+    """A key value as JSON."""
     return {"id": value.hex()} if isinstance(value, bytes) else value
 
 
-def _sqlite_key(value: Any) -> Any:
-    """The value that `_plain` took apart."""
+def _from_json(value: Any) -> Any:
+    """The key value that `_to_json` encoded."""
     return bytes.fromhex(value["id"]) if isinstance(value, dict) else value
 
 

@@ -1,4 +1,4 @@
-"""The tables of a ledger, and their rows in order, some at a time: the same rows from SQLite and from PostgreSQL."""
+"""Tables that an import copies from SQLite to PostgreSQL, and how to read their rows in the same order from both."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ Row = tuple[Any, ...]
 
 
 class Table(NamedTuple):
-    """A table whose columns have the same names in both stores, but for the log's place."""
+    """A table with the same columns in both stores, except that SQLite may name one of them differently."""
 
     name: str
-    #: First those that order the rows, and tell one from another.
+    #: The key columns come first; they order the rows.
     columns: Sequence[str]
     key_length: int = 1
-    #: Columns that hold ids of 16 bytes.
+    #: Columns with 16-byte ids.
     ids: frozenset[str] = frozenset()
-    #: What SQLite calls a column.
+    #: A column, and its name in SQLite.
     in_sqlite: tuple[str, str] | None = None
 
     def select(self, limit: int, *, on_sqlite: bool, is_first: bool) -> str:
-        """SQL for the next rows after a key, in the words of that store."""
+        """SQL for the next rows after a key, for one of the stores."""
         columns = [self._column(name, on_sqlite=on_sqlite) for name in self.columns]
         key = ", ".join(columns[: self.key_length])
         marks = ", ".join("?" if on_sqlite else "%s" for _ in range(self.key_length))
@@ -34,18 +34,18 @@ class Table(NamedTuple):
         return self.in_sqlite[1] if on_sqlite and self.in_sqlite is not None and self.in_sqlite[0] == name else name
 
     def comparable(self, row: Row) -> Row:
-        """The row with its ids as bytes, from whichever store it comes."""
+        """The row with its ids as bytes, so that rows of both stores compare equal."""
         if not self.ids:
             return tuple(row)
         return tuple(_id_bytes(v) if n in self.ids else v for n, v in zip(self.columns, row, strict=True))
 
     def key_of(self, row: Row) -> Row:
-        """What the next batch comes after."""
+        """The key of a row, after which the next batch starts."""
         return tuple(row[: self.key_length])
 
 
 def _id_bytes(value: Any) -> bytes:
-    """An id as a blob, as hexadecimal digits, or as a UUID."""
+    """The bytes of an id given as a blob, hexadecimal text or UUID."""
     if isinstance(value, bytes):
         return value
     return bytes.fromhex(str(value).replace("-", ""))

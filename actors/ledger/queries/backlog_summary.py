@@ -1,4 +1,4 @@
-"""What is due to all loops together, for operators: bounded, however much waits."""
+"""Query for the backlog of all loops together, for operators. Its cost does not grow with the backlog."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from actors.ledger.queries.hot_path import PENDING_COUNT
 from actors.ledger.store_connection import StoreConnection
 from actors.ports import LoopBacklog
 
-#: A step of an index for each loop.
+#: One index look-up per loop.
 LOOPS: Final = (
     "SELECT l.no, l.state, coalesce(h.breaker, 'closed'),"
     " (SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = l.no)"
@@ -18,7 +18,7 @@ LOOPS: Final = (
 
 
 class BacklogQueries(StoreConnection):
-    """The part of `LedgerReader` that tells operators what waits."""
+    """The part of `LedgerReader` that sums up backlogs."""
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
         """See `LedgerReader.backlogs`."""

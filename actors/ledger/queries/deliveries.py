@@ -1,4 +1,4 @@
-"""What the API shows of deliveries and their attempts: one by id, or newest first, filtered, page by page."""
+"""Queries for deliveries with their attempts: one by id, or a filtered list, newest first, page by page."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ ATTEMPTS: Final = (
     " FROM attempts"
     " WHERE delivery_id {in $1} ORDER BY delivery_id, no"
 )
-#: Before any delivery that a page may begin with.
+#: A position before every delivery of the list.
 _NEWEST: Final = (END_OF_TIME_MS, 2**63 - 1)
 
 
 class DeliveryQueries(StoreConnection):
-    """The part of `LedgerReader` that shows deliveries. Of a range of time the start is in it, the end is not."""
+    """The part of `LedgerReader` that reads deliveries. Time ranges include their start and exclude their end."""
 
     def delivery(self, account_no: int, delivery_id: int) -> tuple[int, DeliveryView] | None:
-        """A delivery with its attempts, and the number of its loop, which is the account's and not deleted."""
+        """A delivery with its attempts, and its loop's number. The loop must be the account's and not deleted."""
         with self.snapshot() as cursor:
             found = cursor.execute(DELIVERY, (delivery_id, account_no)).fetchone()
             if found is None:
@@ -41,10 +41,10 @@ class DeliveryQueries(StoreConnection):
         return found[0], view
 
     def list_deliveries(self, loop_no: int, query: ListDeliveries) -> DeliveryPage:
-        """Deliveries of the loop with their attempts, newest first; their time is when they were created.
+        """Deliveries of the loop with their attempts, newest first by creation time.
 
         Raises:
-            InvalidInput: the cursor, the state or the type is unknown.
+            InvalidInput: the cursor, the state or the type is invalid.
         """
         statement, params = deliveries_statement(loop_no, query)
         with self.snapshot() as cursor:
@@ -64,7 +64,7 @@ class DeliveryQueries(StoreConnection):
 
 
 def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, delivery_index.IndexRange]:
-    """The SQL for a page of deliveries and one more, and its parameters."""
+    """SQL and parameters for one page of deliveries plus one row."""
     states = list(DeliveryState) if query.state is None else [delivery_state(query.state)]
     types = delivery_index.ALL_TYPES if query.type is None else [type_code(query.type)]
     at_ms, at_id = _NEWEST if query.cursor is None else decode_cursor(query.cursor, tuple[Number, Number])

@@ -1,7 +1,8 @@
-"""A loop's deliveries in the order of time, by state and type: how the index `deliveries_listed` is read.
+"""SQL on the index `deliveries_listed`: a loop's deliveries in order of time, by state and type.
 
-The deliveries of one loop, state and type are one range of the index, in the order of (created_at_ms, id). A filter
-chooses ranges; they are merged as they are read, so a page costs as many rows as it has, however long they are.
+The deliveries of one loop, state and type are one contiguous range of the index, in order of (created_at_ms, id). A
+filter selects ranges, which are merged while they are read. So a page reads only its own rows, however long the ranges
+are.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from domain.values import TRIGGER_NAMES, DeliveryState
 
 ALL_TYPES: Final = tuple(TRIGGER_NAMES)
 
-# A row value would do for the last condition, but then SQLite might choose it and not `until_ms` to begin from.
+# A row value would be shorter for the last condition, but SQLite might then start the search there, not at `until_ms`.
 _RANGE: Final = (
     "SELECT {columns} FROM deliveries {{by deliveries_listed}}"
     " WHERE loop_no = $1 AND state = {state} AND type = {type}"
@@ -27,32 +28,32 @@ _COUNT: Final = (
 
 
 class IndexRange(NamedTuple):
-    """The part of a loop's ranges that is read: the parameters of these statements."""
+    """The part of a loop's ranges to read: the parameters of the statements below."""
 
     loop_no: int
     since_ms: int
     until_ms: int
-    #: Of this millisecond only what is beyond `at_id`.
+    #: Of this millisecond, only the ids beyond `at_id` are read.
     at_ms: int
     at_id: int
     limit: int
 
 
 def newest_first(columns: str, states: Collection[DeliveryState], types: Collection[int]) -> str:
-    """SQL for the rows of a `IndexRange`, those of `at_ms` with ids below `at_id`.
+    """SQL for the rows of an `IndexRange`, newest first; of `at_ms`, only ids below `at_id`.
 
-    The columns have `created_at_ms` and `id` among them.
+    The columns must include `created_at_ms` and `id`.
     """
     return _merged(columns, states, types, "<", "DESC")
 
 
 def oldest_first(columns: str, states: Collection[DeliveryState], types: Collection[int] = ALL_TYPES) -> str:
-    """The same the other way round: of `at_ms` only those with ids above `at_id`."""
+    """SQL for the rows of an `IndexRange`, oldest first; of `at_ms`, only ids above `at_id`."""
     return _merged(columns, states, types, ">", "ASC")
 
 
 def count(states: Collection[DeliveryState]) -> str:
-    """SQL that counts the rows of the first three of a `IndexRange`."""
+    """SQL that counts rows. Its parameters are the first three fields of an `IndexRange`."""
     return _COUNT.format(states=_listed(states), types=_listed(ALL_TYPES))
 
 

@@ -1,4 +1,4 @@
-"""What lists are filtered by, checked and made fit for the store."""
+"""Filter values of lists: checked, and converted for the store."""
 
 from __future__ import annotations
 
@@ -7,23 +7,23 @@ from typing import Final
 from domain.errors import InvalidInput
 from domain.values import TRIGGER_CODES, DeliveryState
 
-#: After every time that is stored. Event ids have 48 bits of time.
+#: Later than any stored time. Event ids have 48 bits of time.
 END_OF_TIME_MS: Final = 2**48 - 1
 _STATES: Final = {state.name.lower(): state for state in DeliveryState}
 
 
 def time_ms(given_ms: int) -> int:
-    """The time, or the end of time on its side."""
+    """The time, clamped to the range of event ids."""
     return max(0, min(given_ms, END_OF_TIME_MS))
 
 
 def first_event_id(at_ms: int) -> bytes:
-    """The smallest event id of that millisecond: ids are UUIDv7 (RFC 9562 5.7), whose 48 bits of time come first."""
+    """The smallest event id of a millisecond. Ids are UUIDv7 (RFC 9562 5.7), which start with 48 bits of time."""
     return (time_ms(at_ms) << 80).to_bytes(16, "big")
 
 
 def type_code(name: str) -> int:
-    """The number of a type of event.
+    """The number of an event type.
 
     Raises:
         InvalidInput: there is no such type.
@@ -35,7 +35,7 @@ def type_code(name: str) -> int:
 
 
 def delivery_state(name: str) -> DeliveryState:
-    """The state of that name.
+    """The delivery state with this name.
 
     Raises:
         InvalidInput: there is no such state.

@@ -1,4 +1,4 @@
-"""What enrichment and delivery look up: set-based, by index, many times a second."""
+"""Queries of enrichment and delivery: set-based look-ups by index, many times a second."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DUE_DELIVERIES: Final = (
     " {join} {stored d}"
     " ORDER BY d.due_at_ms, d.id"
 )
-#: Says which index, for any store would rather walk all deliveries of all loops by id.
+#: Names the index, because each store would rather scan the deliveries of all loops by id.
 PENDING_IN_ORDER: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM"
     " (SELECT id, event_id, type, attempts, due_at_ms, forgiven FROM deliveries {by deliveries_pending}"
@@ -47,7 +47,7 @@ PENDING_ONE: Final = (
     "SELECT d.id, d.event_id, d.type, d.attempts, d.due_at_ms, d.forgiven, s.state FROM deliveries AS d"
     " {join} {stored d} WHERE d.id = $1 AND d.loop_no = $2 AND d.state = 0"
 )
-#: Steps from loop to loop through the index, whatever each is owed.
+#: Steps through the index from loop to loop, however many deliveries each has.
 LOOPS_DUE: Final = (
     "WITH RECURSIVE owed (no) AS ("
     "  SELECT (SELECT min(loop_no) FROM deliveries {by deliveries_due} WHERE state = 0)"
@@ -65,7 +65,7 @@ NEXT_DUE: Final = "{often}SELECT min(due_at_ms) FROM deliveries WHERE {pending} 
 PENDING_COUNT: Final = (
     "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 AND due_at_ms <= $2 LIMIT $3) AS d"
 )
-#: What `LaneHealth` holds, in its order.
+#: The columns of `LaneHealth`, in its order.
 HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms"
 HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = $1"  # noqa: S608 - no value is in it
 
@@ -75,27 +75,22 @@ _objects: Final = msgspec.json.Decoder(dict[str, object])
 
 
 class EnrichmentQueries(StoreConnection):
-    """The part of `LedgerReader` that enrichment and the aggregates need."""
+    """The part of `LedgerReader` for enrichment and for loading aggregates."""
 
     def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
-        """All events of one aggregate, in order; empty when there is none."""
+        """See `LedgerReader.events_of`."""
         return [StoredEvent(originator_id, *row) for row in self.rows(EVENTS_OF, (originator_id.hex,))]
 
     def routing_table(self) -> RoutingTable:
-        """All routes, and the version they have together."""
+        """All routes, and the version of the whole table."""
         with self.snapshot() as cursor:
             (version,) = cursor.execute(ROUTES_VERSION).fetchone()
             loops = cursor.execute(ROUTED_LOOPS).fetchall()
         routes = [LoopProjection.from_text(doc).route(LoopKey(*key)) for *key, doc in loops]
         return RoutingTable(version, [route for route in routes if route is not None])
 
-    def routes_version(self) -> int:
-        """The version that `routing_table` has now."""
-        [(version,)] = self.rows(ROUTES_VERSION)
-        return int(version)
-
     def messages(self, keys: Collection[int]) -> dict[int, MessageFacts]:
-        """Those of the messages that are known, by key."""
+        """The messages that exist, by key."""
         found = self.rows(MESSAGES, (self.many(keys),)) if keys else []
         return {
             key: MessageFacts(key, account_no, id_, recipient, _strings.decode(tags), mailing, database, profile)
@@ -103,7 +98,7 @@ class EnrichmentQueries(StoreConnection):
         }
 
     def profiles(self, keys: Collection[tuple[int, str, str]]) -> dict[tuple[int, str, str], ProfileFacts]:
-        """Those of the profiles that are known, by (account_no, database, profile id)."""
+        """See `LedgerReader.profiles`."""
         found = self.profile_rows(keys) if keys else []
         return {
             (account_no, database, id_): ProfileFacts(
@@ -113,35 +108,32 @@ class EnrichmentQueries(StoreConnection):
         }
 
     def taken_firsts(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
-        """Those (message key, first key) that an event has claimed already."""
+        """See `LedgerReader.taken_firsts`."""
         return set(self.first_rows(keys)) if keys else set()
 
     def loops_owed(self, event_ids: Collection[bytes]) -> list[int]:
-        """loop_no of each loop with a pending delivery of these events, ascending."""
+        """See `LedgerReader.loops_owed`. The numbers are in ascending order."""
         return sorted({no for (no,) in self.rows_of_events(LOOPS_OWED, event_ids)})
 
     @abstractmethod
     def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
-        """account_no, database, id, fields and interests of the profiles that are known."""
+        """account_no, database, id, fields and interests of the profiles that exist."""
 
     @abstractmethod
     def first_rows(self, keys: Collection[tuple[int, int]]) -> list[Row]:
-        """Those of the (message key, first key) that are there."""
+        """The (message key, first key) pairs that are in `first_hits`."""
 
 
 class LaneQueries(StoreConnection):
-    """The part of `LedgerReader` that a loop's lane needs."""
+    """The part of `LedgerReader` for the lanes of loops."""
 
-    #: What is due is due by it.
+    #: Decides which deliveries are due.
     clock: Clock
 
     def due_deliveries(
         self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
     ) -> list[OfferedDelivery]:
-        """Pending deliveries of the loop due by `now_ms`, soonest first, without those in `skip`.
-
-        `in_order`: all that are pending, due or not, by id: what was recorded first comes first.
-        """
+        """See `LedgerReader.due_deliveries`."""
         if in_order:
             found = self.rows(PENDING_IN_ORDER, (loop_no, self.many(skip), limit))
         else:
@@ -149,31 +141,31 @@ class LaneQueries(StoreConnection):
         return [_offered(*row) for row in found]
 
     def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
-        """That delivery of the loop, due or not; None when it is not pending."""
+        """See `LedgerReader.pending_delivery`."""
         found = self.row(PENDING_ONE, (delivery_id, loop_no))
         return _offered(*found) if found else None
 
     def loops_due(self, now_ms: int) -> list[str]:
-        """Ids of the active loops that have a delivery pending and due by `now_ms`, or a replay running."""
+        """See `LedgerReader.loops_due`."""
         return [loop_id for (loop_id,) in self.rows(LOOPS_DUE, (now_ms,))]
 
     def next_due_ms(self, loop_no: int) -> int | None:
-        """When the loop's soonest pending delivery is due, or None when nothing is pending."""
+        """See `LedgerReader.next_due_ms`."""
         [(due_at_ms,)] = self.rows(NEXT_DUE, (loop_no,))
         return None if due_at_ms is None else int(due_at_ms)
 
     def pending_count(self, loop_no: int, at_most: int) -> int:
-        """Deliveries that are pending and due, counted up to `at_most`: no backlog makes it slow."""
+        """See `LedgerReader.pending_count`. The limit bounds the cost, however large the backlog is."""
         [(number,)] = self.rows(PENDING_COUNT, (loop_no, self.clock.now_ms(), at_most))
         return int(number)
 
     def newest_delivery_id(self) -> int:
-        """The highest id that any delivery was given so far, of whatever loop; ids only grow."""
+        """See `LedgerReader.newest_delivery_id`."""
         [(last_id,)] = self.rows(NEWEST_DELIVERY_ID)
         return int(last_id)
 
     def health(self, loop_no: int) -> LaneHealth:
-        """How the loop's handler did when its lane last said so; all is well with one that never did."""
+        """See `LedgerReader.health`. A loop without a record is healthy."""
         found = self.row(HEALTH, (loop_no,))
         return LaneHealth(*found) if found else LaneHealth()
 

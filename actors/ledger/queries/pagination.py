@@ -1,4 +1,4 @@
-"""Opaque cursors: the key of a page's last row, for the next page to go on after it."""
+"""Opaque cursors: the key of the last row of a page, after which the next page starts."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ import msgspec
 
 from domain.errors import InvalidInput
 
-#: What SQLite's integers can hold of what we number.
+#: A number that fits SQLite's integers.
 Number = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 T = TypeVar("T")
 
 
 def encode_cursor(key: Sequence[int | str]) -> str:
-    """The key as text for a URL's query."""
+    """The key as text for a URL query."""
     return urlsafe_b64encode(msgspec.json.encode(key)).rstrip(b"=").decode()
 
 
 def decode_cursor(text: str, shape: type[T]) -> T:
-    """The key behind a cursor, of the type `shape`.
+    """The key of a cursor, of the type `shape`.
 
     Raises:
-        InvalidInput: it is not a cursor of this list.
+        InvalidInput: the cursor is not from this list.
     """
     try:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)

@@ -1,4 +1,4 @@
-"""What lanes and the API read of replays."""
+"""Queries for replays, for lanes and for the API."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ _NEWEST: Final = 2**63 - 1
 
 
 class ReplayQueries(StoreConnection):
-    """The part of `LedgerReader` that shows replays."""
+    """The part of `LedgerReader` that reads replays."""
 
     def running_replay(self, loop_no: int) -> ReplayProgress | None:
-        """The loop's replay that has not ended; there is one at most."""
+        """The running replay of the loop, if any; there is at most one."""
         found = self.row(RUNNING, (loop_no,))
         return ReplayProgress(*found) if found else None
 
     def replay(self, loop_no: int, replay_id: int) -> Replay | None:
-        """A replay of the loop by its number."""
+        """A replay of the loop by number."""
         found = self.row(REPLAY, (replay_id, loop_no))
         return Replay.of(ReplayProgress(*found)) if found else None
 
@@ -36,7 +36,7 @@ class ReplayQueries(StoreConnection):
         """Replays of the loop, newest first.
 
         Raises:
-            InvalidInput: the cursor is not one of this list.
+            InvalidInput: the cursor is not from this list.
         """
         (before,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (_NEWEST,)
         found = self.rows(REPLAYS, (loop_no, before, limit + 1))

@@ -1,4 +1,4 @@
-"""What the dashboard's figures are read from."""
+"""Queries for the dashboard's statistics."""
 
 from __future__ import annotations
 
@@ -31,15 +31,15 @@ _NEWEST: Final = delivery_index.newest_first("id, created_at_ms", list(DeliveryS
 
 
 class StatisticsQueries(StoreConnection):
-    """`StatisticsReader`."""
+    """`StatisticsReader`. Minutes are Unix time in seconds divided by 60."""
 
     def attempts_since(self, loop_no: int, minute: int) -> Counts:
-        """The loop's attempts since a minute, added up."""
+        """The sums of the loop's attempts since a minute."""
         [found] = self.rows(ATTEMPTS_SINCE, (loop_no, minute))
         return _counts([n or 0 for n in found])
 
     def attempt_minutes(self, loop_no: int, minute: int) -> list[AttemptMinute]:
-        """Each minute since that one in which the loop had attempts."""
+        """The loop's attempts by minute since a minute, oldest first, without empty minutes."""
         found = self.rows(ATTEMPT_MINUTES, (loop_no, minute))
         return [AttemptMinute(minute=row[0], counts=_counts(row[1:])) for row in found]
 
@@ -51,18 +51,18 @@ class StatisticsQueries(StoreConnection):
         ]
 
     def backlog(self, loop_no: int, at_most: int) -> int:
-        """Deliveries that are pending, due or not, counted up to `at_most`."""
+        """The number of pending deliveries, due or not, counted up to `at_most`."""
         [(number,)] = self.rows(BACKLOG, (loop_no, at_most))
         return int(number)
 
     def newest_delivery_ms(self, loop_no: int) -> int | None:
-        """When the loop was owed an event last."""
+        """When the loop's newest delivery was created, Unix milliseconds; None if it has none."""
         part = delivery_index.IndexRange(loop_no, 0, END_OF_TIME_MS, END_OF_TIME_MS, 0, 1)
         found = self.rows(_NEWEST, part)
         return int(found[0][1]) if found else None
 
     def deliveries_of_event(self, account_no: int, event_id: bytes, limit: int) -> list[tuple[int, str]]:
-        """Deliveries of the event with the ids of their loops (not deleted), oldest first."""
+        """The delivery ids of an event, each with its loop id, oldest first, excluding deleted loops."""
         found = self.rows(DELIVERIES_OF_EVENT, (self.dialect.event_id(event_id), account_no, limit))
         return [(int(number), loop_id) for number, loop_id in found]
 

@@ -1,4 +1,4 @@
-"""The thread that writes for everybody."""
+"""Group commit of the ledger's writer."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Work = Callable[[sqlite3.Cursor], Any]
 
 
 class Bench:
-    """A file with a table of unique numbers, and what was done to it."""
+    """A file with a table of unique numbers, which records the statements."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -63,7 +63,7 @@ def failing(error: Exception) -> Work:
 
 
 async def behind_a_slow_one(commits: GroupCommit, requests: list[tuple[Work, int]]) -> list[Any]:
-    """Runs requests that all arrive while one that was there before is being written."""
+    """Runs requests that all arrive while an earlier one is being written."""
     started, go_on = Event(), Event()
 
     def slow(_: sqlite3.Cursor) -> None:
@@ -80,7 +80,7 @@ async def behind_a_slow_one(commits: GroupCommit, requests: list[tuple[Work, int
 
 
 def test_requests_that_wait_share_a_commit(bench: Bench) -> None:
-    """Whatever arrives during a commit is written by the next one, in order, and each gets its own answer."""
+    """Requests that arrive during a commit share the next one, in order, and each gets its own answer."""
 
     async def scenario() -> list[Any]:
         commits = GroupCommit(bench.connect)
@@ -94,7 +94,7 @@ def test_requests_that_wait_share_a_commit(bench: Bench) -> None:
 
 
 def test_a_commit_is_bounded(bench: Bench) -> None:
-    """No more rows than allowed share a commit, unless one request alone has more."""
+    """A commit has at most the allowed number of rows, unless a single request has more."""
 
     async def scenario() -> None:
         commits = GroupCommit(bench.connect, max_commit_rows=10)
@@ -107,7 +107,7 @@ def test_a_commit_is_bounded(bench: Bench) -> None:
 
 
 def test_what_may_wait_is_bounded(bench: Bench) -> None:
-    """A request that would make too many rows wait is refused at once; those that wait are written."""
+    """A request that would exceed the limit of waiting rows is refused at once; waiting ones are written."""
 
     async def scenario() -> list[Any]:
         commits = GroupCommit(bench.connect, max_waiting_rows=10)
@@ -133,7 +133,7 @@ def test_what_may_wait_is_bounded(bench: Bench) -> None:
     ],
 )
 def test_a_request_fails_alone(bench: Bench, error: Exception, told: type[Exception]) -> None:
-    """What a request raises of its own undoes that request, and nothing of those in the same commit."""
+    """An error of a request undoes only that request, not the others of its commit."""
 
     async def scenario() -> list[Any]:
         commits = GroupCommit(bench.connect)
@@ -154,7 +154,7 @@ def test_a_request_fails_alone(bench: Bench, error: Exception, told: type[Except
     [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("malformed"), sqlite3.InternalError("?")],
 )
 def test_a_failing_store_fails_everyone(bench: Bench, error: Exception) -> None:
-    """When the store itself fails nothing of the commit is written, all are told to retry, on a new connection."""
+    """If the store fails, nothing of the commit is written, all callers may retry, and a new connection is made."""
 
     async def scenario() -> list[Any]:
         commits = GroupCommit(bench.connect)
@@ -173,7 +173,7 @@ def test_a_failing_store_fails_everyone(bench: Bench, error: Exception) -> None:
 
 
 def test_a_store_that_cannot_be_opened_again_is_tried_again(bench: Bench) -> None:
-    """While no connection can be made requests are refused, and served as soon as one can."""
+    """Requests fail while no connection can be made, and succeed as soon as one can."""
     broken = False
 
     def connect() -> SQLiteSession:
@@ -200,7 +200,7 @@ def test_a_store_that_cannot_be_opened_again_is_tried_again(bench: Bench) -> Non
 
 
 def test_a_cancelled_caller_disturbs_nobody(bench: Bench) -> None:
-    """A caller that goes away while it waits leaves the others their answers."""
+    """A cancelled caller does not affect the answers of others."""
 
     async def scenario() -> tuple[Any, ...]:
         commits = GroupCommit(bench.connect)
@@ -221,7 +221,7 @@ def test_a_cancelled_caller_disturbs_nobody(bench: Bench) -> None:
 
 
 def test_close_writes_what_was_taken(bench: Bench) -> None:
-    """Closing lets everything that waits be written, then refuses; closing again is nothing."""
+    """Closing writes everything that waits and then refuses new requests; closing again does nothing."""
 
     async def scenario() -> list[Any]:
         commits = GroupCommit(bench.connect)
@@ -237,7 +237,7 @@ def test_close_writes_what_was_taken(bench: Bench) -> None:
 
 
 def test_an_ended_event_loop_disturbs_nobody(bench: Bench) -> None:
-    """Answers to an event loop that has ended are dropped, and other loops are served on."""
+    """Answers for an event loop that has ended are dropped, and other loops are still served."""
     go_on = Event()
     commits = GroupCommit(bench.connect)
 
@@ -258,7 +258,7 @@ def test_an_ended_event_loop_disturbs_nobody(bench: Bench) -> None:
 
 
 def test_a_clean_close_leaves_one_whole_file(bench: Bench, tmp_path: Path) -> None:
-    """After the close the file alone has everything, though others have it open: copied without its log it is whole."""
+    """After closing, the file is complete without its write-ahead log, even if others have it open."""
 
     async def scenario() -> None:
         commits = GroupCommit(bench.connect)

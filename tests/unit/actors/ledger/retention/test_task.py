@@ -1,4 +1,4 @@
-"""Retention: what is old enough is dropped step by step, and nothing ends the watch."""
+"""The background task of retention."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.contract.ledger_facts import NOW_MS, FakeClock
 
 
 class CountingLedger:
-    """Has so many rows to drop; notes what it is asked."""
+    """A `RetentionLedger` with a number of expired rows, which records the calls."""
 
     def __init__(self, rows: int) -> None:
         self.rows = rows
@@ -38,7 +38,7 @@ def retention(ledger: CountingLedger, days: float = 30) -> Retention:
 
 
 def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Steps are bounded, go on until nothing is left, and the ages are reckoned from now; 0 days is for ever."""
+    """Steps are bounded and repeat until nothing is left; ages count from now, and 0 days keeps rows for ever."""
     monkeypatch.setattr("actors.ledger.retention.task.PAUSE_S", 0.0)
     ledger = CountingLedger(1_234)
 
@@ -51,7 +51,7 @@ def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatc
 
 
 def test_a_store_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """After a failure the next round goes on."""
+    """After a failure, the next round continues."""
     monkeypatch.setattr("actors.ledger.retention.task.ROUND_S", 0.0)
     monkeypatch.setattr("actors.ledger.retention.task.PAUSE_S", 0.0)
 
