@@ -1,4 +1,4 @@
-"""Version of the service, with a digest of its code: it tells programs apart that have the same version number."""
+"""Version of the program, with a digest of its code to distinguish programs of the same version number."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _DIGEST_BYTES: Final = 6
 def _version() -> str:
     try:
         return version("feedback-loops")
-    except PackageNotFoundError:  # run from a checkout that was not installed
+    except PackageNotFoundError:  # run from a checkout without an installation
         return "0"
 
 
 def _digest() -> str:
-    """Digest of the code that an actor can load. Takes some milliseconds."""
+    """Digest of the code that an actor can load. Takes a few milliseconds."""
     found = hashlib.blake2b(digest_size=_DIGEST_BYTES)
     for package in (Path(__file__).parent, Path(domain.__file__).parent):
         for file in sorted(package.rglob("*.py")):
@@ -29,7 +29,7 @@ def _digest() -> str:
 
 
 VERSION: Final = _version()
-#: The name under which requests go to handlers.
+#: `User-Agent` of requests to handlers.
 USER_AGENT: Final = f"feedback-loops/{VERSION}"
-#: Computed when the process starts: another version may be installed in its place later.
+#: Computed at the start of the process, because another version may be installed later.
 PROGRAM: Final = f"{VERSION} {_digest()}"

@@ -8,9 +8,9 @@ from domain.loop_settings import EventFilter
 
 
 class TrackingHit(NamedTuple):
-    """The raw HTTP request a mail client or browser made, after its token was found genuine.
+    """An HTTP request of a mail client or browser, whose token is genuine.
 
-    A tuple, because the journal and the wire keep it as an array.
+    A tuple, because journal and frames encode it as an array.
     """
 
     #: UUIDv7, 16 bytes: the id of the event that this hit becomes (I3).
@@ -21,12 +21,12 @@ class TrackingHit(NamedTuple):
     message_key: int
     #: Unix time, milliseconds.
     time_ms: int
-    #: The URL behind the link; empty but for a click.
+    #: The URL behind the link of a click; otherwise empty.
     target: str
     ip: str
     useragent: str
     referer: str
-    #: What the client said of its purpose (`Sec-Purpose`, `Purpose`, `X-Moz`, `X-Purpose`), lower case.
+    #: The purpose that the client stated (`Sec-Purpose`, `Purpose`, `X-Moz`, `X-Purpose`), lower case.
     purpose: str
 
 
@@ -35,34 +35,34 @@ Intake: TypeAlias = TrackingHit
 
 
 class EventToRecord(NamedTuple):
-    """An enriched event and the loops that are owed it, as the ledger takes it."""
+    """An enriched event, and the loops that should get it."""
 
     event_id: bytes
     account_no: int
     #: A trigger's name.
     type: str
-    #: 0 where no message is concerned.
+    #: 0 if the event does not concern a message.
     message_key: int
-    #: Claims to be the first of its kind (`domain.enrichment.first_key`), or None.
+    #: The first of its kind (`domain.enrichment.first_key`) that it claims to be, or None.
     first_key: int | None
     time_ms: int
-    #: The POST's fields, one JSON object (UTF-8), as they are delivered and stored.
+    #: The fields of the POST as stored and delivered: one JSON object, UTF-8.
     fields: bytes
-    #: `Route.loop_no` of each loop that is owed the event.
+    #: `Route.loop_no` of each loop that should get the event.
     loop_nos: list[int]
 
 
 class RecordedEvents(NamedTuple):
-    """What the ledger did with a batch of `EventToRecord`."""
+    """The result of recording a batch of `EventToRecord`."""
 
     #: For each event of the batch, the ids of its new deliveries in the order of `loop_nos`; empty for a duplicate.
     delivery_ids: list[list[int]]
-    #: Positions in the batch of the events that were in the ledger already.
+    #: Positions in the batch of events that were in the ledger already.
     duplicates: list[int]
 
 
 class Route(NamedTuple):
-    """What enrichment must know of a feedback loop that is owed events (state active or paused)."""
+    """The facts that enrichment needs about a feedback loop that gets events (state active or paused)."""
 
     loop_no: int
     loop_id: str
@@ -71,14 +71,14 @@ class Route(NamedTuple):
 
 
 class RoutingTable(NamedTuple):
-    """All routes at one version. The version grows with every change of any route."""
+    """All routes at one version, which grows with every change of any route."""
 
     version: int
     routes: list[Route]
 
 
 class MessageFacts(NamedTuple):
-    """What enrichment must know of a message."""
+    """The facts that enrichment needs about a message."""
 
     key: int
     account_no: int
@@ -91,7 +91,7 @@ class MessageFacts(NamedTuple):
 
 
 class ProfileFacts(NamedTuple):
-    """A profile's data as it is now. `fields` and `interests` are JSON values."""
+    """Current data of a profile. `fields` and `interests` are JSON values."""
 
     database: str
     id: str

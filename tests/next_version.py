@@ -1,7 +1,8 @@
-"""The version after this one: the working tree again, with whatever `actors.compatibility` allows a version to bring.
+"""The next version of the program: a copy of the working tree with all changes that `actors.compatibility` allows.
 
-Fields are new on everything that crosses between processes, an option and a metric's bucket are new, and each store has
-a migration more. What runs it has the copy on `PYTHONPATH`, before what is installed.
+Everything that crosses processes has a new field, the intake has a new kind of entry, an option and the bucket of a
+metric are new, and each store has another migration. To run it, put the copy on `PYTHONPATH`, which comes before the
+installed version.
 """
 
 from __future__ import annotations
@@ -15,18 +16,19 @@ from tests.paths import ROOT
 
 NEXT_VERSION = "99.0"
 PACKAGES = ("actors", "api", "domain")
-#: The new field, as it stands in a named tuple, a struct and a dataclass.
+#: A new field of a named tuple, a struct or a dataclass.
 FIELD = '    novelty: str = "new"\n'
-#: The file, a text in it, and what follows that in the next version.
+#: A kind of intake that only the next version knows.
+NOVELTY = "class Novelty(NamedTuple):\n    event_id: bytes\n\n\n"
+#: A file, a text in it, and the text that the next version adds after it.
 ADDED = (
-    ("domain/tracking.py", "    purpose: str\n", FIELD),
+    ("domain/tracking.py", "    purpose: str\n", f"{FIELD}\n\n{NOVELTY}"),
+    ("domain/tracking.py", "Intake: TypeAlias = TrackingHit", " | Novelty"),
+    ("actors/commands/intake.py", "import Intake, TrackingHit", ", Novelty"),
+    ("actors/commands/intake.py", "= {TrackingHit: 1", ", Novelty: 2"),
     ("domain/tracking.py", "    loop_nos: list[int]\n", FIELD),
     ("domain/tracking.py", "    duplicates: list[int]\n", FIELD),
-    (
-        "domain/delivery.py",
-        "a replay does not count: the retry schedule begins anew after them.\n    forgiven: int = 0\n",
-        FIELD,
-    ),
+    ("domain/delivery.py", "see `AttemptOutcome.forgiven`.\n    forgiven: int = 0\n", FIELD),
     ("domain/delivery.py", '    response_headers: str = ""\n', FIELD),
     ("actors/loops/orders.py", "    node: str\n    loops: list[str]\n", FIELD),
     ("actors/loops/orders.py", "    supervisor: str\n    sequence: int\n", FIELD),
@@ -47,19 +49,19 @@ ADDED = (
         '    Option(name="novelty", metavar="TEXT", default="new", read=str, help="New."),\n',
     ),
 )
-#: Programs of the version before go on with it, on PostgreSQL.
+#: This version goes on working with a PostgreSQL store that has it.
 MIGRATION = "-- only adds\nALTER TABLE attempts ADD COLUMN novelty text NOT NULL DEFAULT '';\n"
 
 
 def make_next_version(folder: Path) -> Path:
-    """Writes the next version's files to a directory that is made for them, and gives that."""
+    """Writes the next version's files to `folder`, and returns it."""
     for package in PACKAGES:
         shutil.copytree(ROOT / package, folder / package, ignore=shutil.ignore_patterns("__pycache__"))
     for name, after, added in ADDED:
         _add(folder / name, after, added)
     for store in ("sqlite", "postgres"):
         _migrate(folder / "actors/ledger" / store / "migrations")
-    # By this the program knows its version (`actors.version`).
+    # `actors.version` reads the version from here.
     about = folder / f"feedback_loops-{NEXT_VERSION}.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.4\nName: feedback-loops\nVersion: {NEXT_VERSION}\n")
@@ -71,7 +73,7 @@ def make_next_version(folder: Path) -> Path:
 def _add(file: Path, after: str, added: str) -> None:
     text = file.read_text()
     if text.count(after) != 1:
-        raise AssertionError(f"{file.name} has {text.count(after)} times: {after}")
+        raise AssertionError(f"{file.name} has {text.count(after)} times, not once: {after}")
     file.write_text(text.replace(after, after + added))
 
 

@@ -48,7 +48,7 @@ from actors.process_setup.logging_setup import configure
 from actors.ray_runtime import cluster_state
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.host_launcher import RayHostLauncher
-from actors.ray_runtime.loop_client import LoopClient
+from actors.ray_runtime.loop_client import RemoteLoopClient
 from actors.ray_runtime.remote_ports import RemoteLedger, RemoteLoopNotifier, follow_locations
 from actors.settings import Settings
 from actors.tracing.setup import start_tracing
@@ -211,7 +211,7 @@ class ProcessContext:
         )
         return ApplicationService(
             context,
-            loops=LoopClient(self.actors, self.locations),
+            loops=RemoteLoopClient(self.actors, self.locations),
             url_check=self.resolver,
             passwords=Argon2Passwords(derive(self.settings.master_key, "passwords")),
             problems=problems,

@@ -20,7 +20,7 @@ COMMAND_S: Final = 60.0
 TRIES: Final = 5
 
 
-class LoopClient:
+class RemoteLoopClient:
     """Calls a loop where the registry says it is, and asks the supervisor if it is not there."""
 
     def __init__(self, actors: ActorClient, locations: LocationRegistry) -> None:

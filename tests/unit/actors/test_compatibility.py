@@ -1,4 +1,4 @@
-"""What crosses between processes of this version and of the next, in both directions."""
+"""Messages between processes of this version and of the next, in both directions."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ LOOP = Loop(
 SNAPSHOT = ProcessSnapshot(
     "a", 1, Snapshot([("hits", ("click",), 1.0)], [("x", (), HistogramData((1, 2), 3.0))]), "n", "1"
 )
-#: As it goes through a Ray call: some of each way to be told apart, and all that the supervisor needs.
+#: Values in Ray calls: some of each kind, and all that the supervisor needs.
 PICKLED: list[Any] = [
     *(
         LOOP,
@@ -57,26 +57,27 @@ PICKLED: list[Any] = [
         BeginSession(hash="h", user_id="u"),
         ClaimKey(scope="s", key="k", fingerprint="f"),
     ),
-    *(HostStatus("life", "node", ["fl_1"]), Order("life", "supervisor", 1)),
+    *(HostStatus("incarnation", "node", ["fl_1"]), Order("incarnation", "supervisor", 1)),
     ReplayProgress(1, 2, "running", "dead", 3, 4, 5, 6, 7),
 ]
 _pack = msgspec.msgpack.encode
-#: As bytes: by what reads them, in `actors.ray_runtime.remote_ports` and others.
+#: Bodies of frames, by the name of their decoder in `actors.ray_runtime.remote_ports`.
 BODIES: dict[str, Any] = {
     "unpack_events": (1, [EVENT]),
     "unpack_outcomes": ([OUTCOME], (1, LaneHealth())),
     "unpack_offers": [("fl_1", [OFFER])],
-    "unpack_version": ("life", 1),
-    "unpack_changes": LocationChanges("life", 1, True, {"loop-host/0": ["fl_1"]}),
+    "unpack_version": ("incarnation", 1),
+    "unpack_changes": LocationChanges("incarnation", 1, True, {"loop-host/0": ["fl_1"]}),
     "unpack_recorded": RecordedEvents([[1]], [0]),
 }
-#: Reads all that this version wrote, and writes it as that one has it.
+#: Run by the next version: reads what this version wrote, and writes the values back.
 _SCRIPT = """
 import pickle, sys
 import msgspec
 from actors.ray_runtime import remote_ports
 from actors.ray_runtime.deployment import Deployment
 from actors.commands.intake import encode_batch, encode_entry, read_batch
+from domain.tracking import Novelty
 pickled, bodies, hits, deployment = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
 assert all(answer.value.novelty == "new" for answer in answers[:2]), answers
@@ -86,7 +87,7 @@ pickle.dump(
     (
         [pickle.dumps(answer) for answer in answers],
         {name: msgspec.msgpack.encode(value) for name, value in read.items()},
-        encode_batch([encode_entry(hit)]),
+        encode_batch([encode_entry(Novelty(b"n" * 16)), encode_entry(hit)]),
         Deployment.read(deployment).text(),
     ),
     sys.stdout.buffer,
@@ -100,7 +101,7 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_versions_read_each_other(next_version: Path) -> None:
-    """The next version fills in what this one does not say; this one leaves out what it does not know."""
+    """The next version fills in missing fields; this one drops unknown fields, and names entries of an unknown kind."""
     deployment = Deployment(started_ms=1, version="1", installation="i", options={"store": "d"})
     written = (
         [pickle.dumps(Reply(value)) for value in PICKLED],
@@ -121,7 +122,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     assert [pickle.loads(each).value for each in pickled] == PICKLED
     assert {name: getattr(remote_ports, name)(body) for name, body in bodies.items()} == BODIES
     assert bodies["unpack_offers"] != written[1]["unpack_offers"]
-    assert read_batch(hits) == Batch([HIT], [])
+    assert read_batch(hits) == Batch([HIT], [0])
     assert Deployment.read(text) == deployment
 
 
@@ -129,13 +130,13 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     "body", [b"", b"\xc1", _pack(1), _pack([1, 2, 3]), _pack([["fl_1", [["no number"]]]]), _pack(list(HIT[:3]))]
 )
 def test_what_is_no_such_body_is_refused(body: bytes) -> None:
-    """Tolerance ends where a known field is missing or wrong."""
+    """A missing or wrong field is never tolerated."""
     with pytest.raises(msgspec.MsgspecError):
         tolerant_decoder(list[tuple[str, list[OfferedDelivery]]])(body)
 
 
 def test_every_struct_of_a_call_may_cross() -> None:
-    """Commands and answers are pickled by names, so that each may get fields."""
+    """Commands and answers are pickled by the names of their fields, so that each may get new ones."""
     structs = [
         each
         for module in iter_modules(commands.__path__)
