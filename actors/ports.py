@@ -30,10 +30,10 @@ class UrlCheck(Protocol):
 
 
 class LedgerWriter(Protocol):
-    """The only way anything is written. Each call is durable when it returns; calls from anywhere share commits."""
+    """The only way to write to the store. A call returns once it is durable; concurrent calls share commits."""
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
-        """Appends events of aggregates and brings the read models up to them, in one transaction.
+        """Appends events of aggregates and updates the read models, in one transaction.
 
         Raises:
             ConcurrentWrite: a version or a unique id is taken; nothing was written.
@@ -42,10 +42,10 @@ class LedgerWriter(Protocol):
         ...
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        """Stores events with one delivery for each loop, all or nothing; what is there already is left as it is.
+        """Stores events, each with one delivery per loop, all or nothing. Events that are stored already are skipped.
 
         Raises:
-            StaleRoutes, FirstTaken: nothing was written, enrich again.
+            StaleRoutes, FirstTaken: nothing was written; enrich the events again.
             StoreUnavailable: retry.
         """
         ...
@@ -53,9 +53,9 @@ class LedgerWriter(Protocol):
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
     ) -> None:
-        """Records attempts, all of one loop, and moves their deliveries on. Idempotent by (delivery, attempt number).
+        """Records attempts, all of one loop, and updates their deliveries. Idempotent by (delivery, attempt number).
 
-        `health`: a loop's number and how its handler does now, kept beside them.
+        `health`: the number of a loop and its new health, which is stored with them.
 
         Raises:
             StoreUnavailable: retry.
@@ -64,49 +64,49 @@ class LedgerWriter(Protocol):
 
 
 class ReplayLedger(Protocol):
-    """The writes of replays: few and small, so that live traffic goes on between them."""
+    """Writes of replays and manual retries: few and small, so that they do not hold up live traffic."""
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
-        """Counts what there is to replay and notes the replay, running.
+        """Counts the deliveries to replay, and records the replay as running.
 
         Raises:
-            Conflict: another replay of this loop is running.
+            Conflict: the loop has another running replay.
             StoreUnavailable: retry.
         """
         ...
 
     async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
-        """Makes the next deliveries of a running replay (at most `limit`) pending and due, and notes how far it came.
+        """Requeues the next deliveries of a running replay (at most `limit`), due now, and records its position.
 
-        In one transaction, so a crash repeats none and forgets none. One that has ended stays as it is.
+        It is one transaction, so a crash neither repeats nor skips deliveries. A replay that has ended is unchanged.
         """
         ...
 
     async def cancel_replay(self, replay_id: int) -> ReplayProgress:
-        """Ends a running replay; one that has ended stays as it is."""
+        """Cancels a replay if it is running."""
         ...
 
     async def retry_delivery(self, delivery_id: int) -> None:
-        """Makes one delivery pending and due now, with its attempts so far forgiven."""
+        """Makes one delivery pending and due now; the retry schedule no longer counts its attempts so far."""
         ...
 
 
 class RetentionLimits(NamedTuple):
-    """What may be dropped: everything created before these Unix times (milliseconds); None keeps it for ever."""
+    """Age limits of retention, Unix times in milliseconds: older rows may be deleted. None keeps them for ever."""
 
-    #: Delivered and dead deliveries, with their attempts; and replays that have ended.
+    #: Delivered and dead deliveries with their attempts, and ended replays.
     deliveries_before_ms: int | None
     #: Attempts of deliveries that are kept.
     attempts_before_ms: int | None
-    #: Tracking events, but those that a delivery still needs.
+    #: Tracking events without deliveries.
     events_before_ms: int | None
 
 
 class RetentionLedger(Protocol):
-    """Dropping what is old, a little at a time."""
+    """Deletion of expired rows, a little at a time."""
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
-        """Drops at most about `limit` rows in one transaction, oldest first, and gives how many; 0: nothing is left.
+        """Deletes about `limit` expired rows in one transaction, oldest first. Returns their number; 0 if none is left.
 
         Raises:
             StoreUnavailable: retry later.
@@ -115,16 +115,16 @@ class RetentionLedger(Protocol):
 
 
 class LoopBacklog(NamedTuple):
-    """Loops of one state whose breakers are in one state, and what is due to them."""
+    """The due deliveries of all loops with the same loop state and breaker state."""
 
     #: A `LoopState`.
     state: str
     #: `closed` or `open`.
     breaker: str
     loops: int
-    #: Deliveries that are pending and due.
+    #: Pending deliveries that are due.
     waiting: int
-    #: Unix time, milliseconds, since when the oldest of them is due; None when nothing is.
+    #: When the oldest of them became due, Unix milliseconds; None if nothing is due.
     oldest_due_ms: int | None
 
 

@@ -1,9 +1,9 @@
-"""What the ledger costs on SQLite and on PostgreSQL: CPU and wall time for each event and outcome, and each look-up.
+"""Benchmark of the ledger on SQLite and PostgreSQL: CPU and wall time per event, outcome and look-up.
 
     python -m benchmarks.bench_ledger [--events 50000] [--batch 200] [--dir DIR]
 
-CPU is of this process: all of SQLite, checkpoints included, and the client's side of PostgreSQL, whose server runs on
-the same machine. Wall time includes the fsyncs of the disk under DIR, or, of PostgreSQL, of the system's temporary one.
+CPU time is that of this process: all of SQLite, including checkpoints, but only the client side of PostgreSQL, whose
+server runs on the same machine. Wall time includes fsyncs: of SQLite to DIR, of PostgreSQL to the temporary directory.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ FIELDS = {
 
 
 def batches(total: int, size: int, loops: int) -> list[list[EventToRecord]]:
-    """Clicks of different messages, five a millisecond; every other one claims to be the first."""
+    """Clicks on different messages, five per millisecond; every other one claims to be the first."""
     body = msgspec.json.encode(FIELDS)
 
     def event(n: int) -> EventToRecord:
@@ -71,7 +71,7 @@ def batches(total: int, size: int, loops: int) -> list[list[EventToRecord]]:
 
 @contextmanager
 def measured(what: str, items: int) -> Iterator[None]:
-    """Prints microseconds for each item."""
+    """Prints microseconds per item."""
     wall_s, cpu_s = time.perf_counter(), time.process_time()
     yield
     wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
@@ -79,7 +79,7 @@ def measured(what: str, items: int) -> Iterator[None]:
 
 
 async def in_turn(work: list[Callable[[], Coroutine[Any, Any, Any]]], callers: int) -> list[Any]:
-    """Runs the work with so many callers at a time, which is what shares commits."""
+    """Runs the work with this number of concurrent callers, which share commits."""
     left = iter(enumerate(work))
     answers: dict[int, Any] = {}
 
@@ -109,7 +109,7 @@ async def write(ledger: StoreWriter, events: int, batch: int, loops: int, caller
 
 
 def read(reader: StoreReader, batch: int) -> None:
-    """Reads what is still due, as a lane does."""
+    """Reads due deliveries like a lane."""
     rounds = 50
     with measured(f"due_deliveries   {batch} a call", rounds * batch):
         for _ in range(rounds):
@@ -121,12 +121,12 @@ def read(reader: StoreReader, batch: int) -> None:
 
 
 def main() -> None:
-    """Runs all."""
+    """Runs all measurements."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--events", type=int, default=50_000)
     parser.add_argument("--batch", type=int, default=200)
     parser.add_argument(
-        "--dir", type=Path, default=None, help="where the file is made (default: the system's temporary)"
+        "--dir", type=Path, default=None, help="where to create the SQLite file (default: the temporary directory)"
     )
     options = parser.parse_args()
     print(

@@ -168,7 +168,7 @@ class ViewsSuite:
 
     @pytest.fixture
     def deliveries(self, store: Store) -> tuple[Store, Tenant, LoopRow, list[str]]:
-        """Nine deliveries, created one per second: pending, delivered and dead in turn."""
+        """Nine deliveries, created one per second: delivered, dead and pending in turn."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         ids = []

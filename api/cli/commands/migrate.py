@@ -1,4 +1,4 @@
-"""`feedback-loops migrate`: moves the ledger of a data directory from SQLite to PostgreSQL."""
+"""The command `feedback-loops migrate`, which moves a ledger from SQLite to PostgreSQL."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from domain.errors import FeedbackLoopsError
 DESCRIPTION: Final = """\
 Moves the ledger of a data directory from SQLite to an empty PostgreSQL database. Stop the service first.
 
-Every table is copied, then every row compared. Ended in the middle, by whatever, it goes on where it was when it is
-started again. A service that is then started with the same data directory and --store goes on as if nothing had
-happened: the same ids, backlogs, replays and secrets. The keys and the journal stay in the data directory.
+The command copies every table, then compares every row. If it is interrupted, run it again: it continues where it
+stopped. Then start the service with the same data directory and --store. All ids, backlogs, replays and secrets stay
+the same. The keys and the journal stay in the data directory.
 """
 EPILOG: Final = """\
-A password in --store can be seen by every user of this machine while it runs; put the URL into the variable, or the
-password into the file that PGPASSFILE names.
+Every user of this machine can see a password in --store while the command runs. Put the URL into the variable instead,
+or the password into the file that PGPASSFILE names.
 """
 DONE: Final = """\
-The ledger is on PostgreSQL now. Go on with:
+The ledger is on PostgreSQL now. Start the service with:
   FEEDBACK_LOOPS_STORE=… feedback-loops serve --data-dir {data_dir}
-{data_dir}/ledger.moved.sqlite is the old one: remove it when you no longer want it.
+{data_dir}/ledger.moved.sqlite is the old ledger. Remove it when you no longer need it.
 """
 
 
 def parser() -> Parser:
-    """Its two options."""
+    """The parser of the command's options."""
     made = Parser(prog="feedback-loops migrate", description=DESCRIPTION, epilog=EPILOG)
     made.add_argument(
         "--data-dir",
@@ -40,23 +40,27 @@ def parser() -> Parser:
         help=f"The service's data directory. Default: ./var. [{ENV_PREFIX}DATA_DIR]",
     )
     made.add_argument(
-        "--store", metavar="URL", help=f"postgresql://user@host/database, an empty one. [{ENV_PREFIX}STORE]"
+        "--store", metavar="URL", help=f"An empty database: postgresql://user@host/database. [{ENV_PREFIX}STORE]"
     )
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Moves it, and says how far it is, what was compared, and what to do next."""
-    from actors.ledger.postgres.import_sqlite import import_ledger  # noqa: PLC0415 - the driver, for a command that is run once
+    """Imports the ledger, and prints its progress, the compared tables and the next step."""
+    from actors.ledger.postgres.import_sqlite import import_ledger  # noqa: PLC0415 - only this command needs it
 
     given = parser().parse_args(arguments)
     url = given.store or environment.get(f"{ENV_PREFIX}STORE")
     if not url:
-        sys.stderr.write(f"feedback-loops migrate: --store ({ENV_PREFIX}STORE) is missing: where the ledger shall go\n")
+        sys.stderr.write(
+            f"feedback-loops migrate: --store ({ENV_PREFIX}STORE) is missing: the URL of the PostgreSQL database\n"
+        )
         return 2
     data_dir = (given.data_dir or Path(environment.get(f"{ENV_PREFIX}DATA_DIR") or "./var")).expanduser().absolute()
     if not data_dir.is_dir():
-        sys.stderr.write(f"feedback-loops migrate: there is no directory {data_dir}: name it with --data-dir\n")
+        sys.stderr.write(
+            f"feedback-loops migrate: {data_dir} does not exist: name the data directory with --data-dir\n"
+        )
         return 2
     try:
         with DataDir.open(data_dir):
@@ -71,4 +75,4 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 def _report(table: str, rows: int, total: int) -> None:
-    print(f"copy  {table:<14}{rows:>14,} of {total:,}", flush=True)  # noqa: T201 - it is what was asked for
+    print(f"copy  {table:<14}{rows:>14,} of {total:,}", flush=True)  # noqa: T201
