@@ -41,7 +41,7 @@ DRAIN_S: Final = 3.0
 
 
 class FrontEndSettings(Protocol):
-    """What the front end must be told; `actors.settings.Settings` has it."""
+    """What the front end must be told; see `actors.settings.settings.Settings`."""
 
     @property
     def public_url(self) -> str:

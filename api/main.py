@@ -1,4 +1,4 @@
-"""The front end's process: answers HTTP on the keeper's socket.
+"""The front end's process: answers HTTP on the `serve` process's socket.
 
     python -m api.main --settings FILE --fd N
 
@@ -25,9 +25,9 @@ from actors.gateway.client import GatewayClient
 from actors.metrics import catalogue as m
 from actors.metrics.instruments import HitInstruments
 from actors.metrics.registry import Registry
-from actors.process_setup.gc_tuning import tame
-from actors.process_setup.logging_setup import configure
-from actors.settings import Settings
+from actors.process_setup.gc_tuning import tune_gc
+from actors.process_setup.logging_setup import configure_logging
+from actors.settings.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
 from api.app import create_app
@@ -48,7 +48,7 @@ KEEP_ALIVE_S: Final = 75
 GRACE_S: Final = 1
 
 
-#: Seconds for the last spans to be sent; the keeper has no more patience than that.
+#: Seconds for the last spans to be sent; the `serve` process has no more patience than that.
 LAST_SPANS_S: Final = 0.5
 
 
@@ -121,14 +121,14 @@ def main() -> None:
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
     settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
-    configure(settings.log_level, m.FRONT_END, settings.log_format)
+    configure_logging(settings.log_level, m.FRONT_END, settings.log_format)
     try:
         traces = start_tracing(os.environ, m.FRONT_END)
         app = build(settings, traces)
     except FeedbackLoopsError as exc:
         log.critical("cannot start", extra={"action": "front_end_failed", "problem": str(exc)})
         sys.exit(1)
-    tame()
+    tune_gc()
     logging.getLogger("uvicorn").setLevel(max(logging.WARNING, log.getEffectiveLevel()))
     serve(app, socket.socket(fileno=arguments.fd))
     if traces is not None:

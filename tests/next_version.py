@@ -42,7 +42,7 @@ ADDED = (
         '    novelty: str = field(default="new", metadata=_row(Text(100), "New."))\n',
     ),
     ("actors/ray_runtime/deployment.py", "    options: dict[str, str]\n", FIELD),
-    ("actors/settings/__init__.py", "    log_format: str\n", "    novelty: str\n"),
+    ("actors/settings/settings.py", "    log_format: str\n", "    novelty: str\n"),
     (
         "actors/settings/options.py",
         "OPTIONS: Final[tuple[Option, ...]] = (\n",

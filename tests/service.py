@@ -19,7 +19,7 @@ from typing import Any
 import httpx
 import psutil
 
-from actors.settings.data_dir import short_dir
+from actors.settings.data_dir import runtime_dir_path
 from tests.paths import ROOT
 
 MARK = "FEEDBACK_LOOPS_TEST_RUN"
@@ -35,7 +35,7 @@ ROLES = {
     "host": "ray::LoopHostActor",
     "raylet": "raylet/raylet",
     "gcs": "gcs/gcs_server",
-    "keeper": "api.cli.main serve",
+    "serve": "api.cli.main serve",
 }
 
 
@@ -99,14 +99,14 @@ class Service:
             "FEEDBACK_LOOPS_HOST": host,
             **environment,
         }
-        self.keeper: subprocess.Popen[bytes] | None = None
+        self.serve_process: subprocess.Popen[bytes] | None = None
         self.http = httpx.Client(base_url=f"http://{host}:{self.port}", timeout=60, trust_env=False)
 
     def start(self, *, wait: bool = True) -> Service:
         """Starts `serve`; with `wait`, returns when `/readyz` says so."""
         command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
-            self.keeper = subprocess.Popen(
+            self.serve_process = subprocess.Popen(
                 [*self.wrapper, *command, "--data-dir", str(self.data_dir)],
                 cwd=self.code,
                 env={**os.environ, "PYTHONPATH": str(self.code), **self.environment, MARK: self.mark},
@@ -137,16 +137,16 @@ class Service:
     def terminate(self, timeout_s: float = 15) -> float:
         """SIGTERM; gives the seconds until it ended."""
         began = time.monotonic()
-        if self.keeper is not None and self.keeper.poll() is None:
-            self.keeper.send_signal(signal.SIGTERM)
-            self.keeper.wait(timeout_s)
+        if self.serve_process is not None and self.serve_process.poll() is None:
+            self.serve_process.send_signal(signal.SIGTERM)
+            self.serve_process.wait(timeout_s)
         return time.monotonic() - began
 
     def end(self) -> None:
         """Ends every process, closes what this holds and removes what it left; for the end of a test."""
         self.kill()
         self.http.close()
-        shutil.rmtree(short_dir(self.data_dir), ignore_errors=True)
+        shutil.rmtree(runtime_dir_path(self.data_dir), ignore_errors=True)
 
     def kill(self) -> None:
         """kill -9 of the whole tree."""
@@ -159,11 +159,11 @@ class Service:
                 with contextlib.suppress(psutil.Error):
                     process.kill()
             psutil.wait_procs(processes, timeout=0.2)
-        if self.keeper is not None:
-            self.keeper.wait(5)
+        if self.serve_process is not None:
+            self.serve_process.wait(5)
 
     def _note_sessions(self) -> None:
-        """Each child of the keeper begins a session, which all that it starts belongs to."""
+        """Each child of the `serve` process begins a session, which all that it starts belongs to."""
         for process in marked(self.mark):
             with contextlib.suppress(OSError):
                 self._sessions.add(os.getsid(process.pid))
@@ -172,8 +172,12 @@ class Service:
     def processes(self, role: str) -> list[psutil.Process]:
         """The live processes of one of `ROLES`."""
         sign = ROLES[role]
-        if role == "keeper":
-            return [psutil.Process(self.keeper.pid)] if self.keeper and self.keeper.poll() is None else []
+        if role == "serve":
+            return (
+                [psutil.Process(self.serve_process.pid)]
+                if self.serve_process and self.serve_process.poll() is None
+                else []
+            )
         return [p for p in marked(self.mark) if sign in _command_line(p)]
 
     # --- the API, as a person would use it

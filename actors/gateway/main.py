@@ -24,15 +24,15 @@ from actors.gateway.dispatcher import Dispatcher, EnricherBalancer
 from actors.gateway.readiness import ReadinessCheck
 from actors.ipc.server import FrameServer
 from actors.metrics import catalogue
-from actors.process_setup.gc_tuning import tame
-from actors.process_setup.logging_setup import configure
+from actors.process_setup.gc_tuning import tune_gc
+from actors.process_setup.logging_setup import configure_logging
 from actors.ray_runtime.bootstrap import ProcessContext
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
 from actors.ray_runtime.fleet_launcher import RayFleetLauncher
 from actors.ray_runtime.join import JoinedRay, head_answers, join
 from actors.ray_runtime.rollout import Rollout
-from actors.settings import Settings
+from actors.settings.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError
 
 log = logging.getLogger("feedback_loops.gateway")
@@ -195,8 +195,8 @@ def main() -> None:
     arguments = parser.parse_args()
     plain = json.loads(arguments.settings.read_text())
     settings = Settings.from_dict(plain)
-    configure(settings.log_level, "gateway", settings.log_format)
-    tame()
+    configure_logging(settings.log_level, "gateway", settings.log_format)
+    tune_gc()
     process = GatewayProcess(settings, int(plain["started_ms"]), arguments.ray_address)
     sys.exit(uvloop.run(process.run()))
 

@@ -12,8 +12,8 @@ from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter
-from actors.settings import Settings
 from actors.settings.data_dir import write_private
+from actors.settings.settings import Settings
 from domain.errors import Conflict
 
 #: The SQLite ledger, in the data directory.

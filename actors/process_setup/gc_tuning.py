@@ -1,9 +1,9 @@
-"""Python's collector of garbage cycles, kept from stopping a process for long.
+"""Tuning of Python's garbage collector, so that it does not stop a process for long.
 
-A full collection looks at every object there is, and nothing else runs meanwhile: a tenth of a second for what is
-imported, a second for a process with thousands of loops. Nearly all that this service lets go of is freed without it,
-by reference counts, or by the collections of young objects, which take a millisecond. So a full one is made when the
-memory of the process has grown, and not, as Python does, when there are a quarter more objects.
+A full collection visits every object while nothing else runs: for 0.1 s after the imports, for 1 s in a process with
+thousands of loops. Nearly all garbage of this service is freed without it, by reference counts or by collections of
+young objects, which take a millisecond. So a full collection runs when the memory of the process has grown, and not, as
+in Python, when the number of objects has grown by a quarter.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import os
 from pathlib import Path
 from typing import Any, Final
 
-#: A full collection is due when the process is larger by so much than after the last: by this part, but at least …
+#: A full collection is due when the process has grown by this share since the last one, …
 GROWTH: Final = 0.25
-#: … by these bytes, which so is also what garbage can take.
+#: … and by at least this many bytes, which garbage may therefore occupy.
 LEAST_GROWTH_BYTES: Final = 64 * 1024 * 1024
-#: Young objects before they are looked at, and such looks before those that survived one are: Python's own values.
+#: Thresholds of the two younger generations: Python's defaults.
 YOUNG: Final = 700
 LOOKS: Final = 10
-#: More than there will ever be.
+#: A threshold that is never reached.
 NEVER: Final = 1_000_000_000
 
 _MIDDLE: Final = 1
@@ -29,25 +29,25 @@ _FULL: Final = 2
 
 
 @functools.cache
-def tame() -> None:
-    """Takes what is loaded by now out of the collector's sight, and from now on has full collections made as above.
+def tune_gc() -> None:
+    """Exempts all present objects from collection, and from now on runs full collections as described above.
 
-    For the start of a process, when it has imported what it needs; once is enough. Where the system does not tell the
-    memory of a process (no `/proc`), full collections stay Python's.
+    Call it once at the start of a process, after the imports. On systems without `/proc` the schedule of full
+    collections stays Python's.
     """
     gc.collect()
     gc.freeze()
     if (size := resident_bytes()) is not None:
-        gc.callbacks.append(_Watch(size).collected)
+        gc.callbacks.append(_GrowthWatch(size).collected)
         gc.set_threshold(YOUNG, LOOKS, NEVER)
 
 
-class _Watch:
+class _GrowthWatch:
     def __init__(self, size: int) -> None:
         self._size = size
 
     def collected(self, phase: str, info: dict[str, Any]) -> None:
-        """What the collector calls at the start and the end of each collection."""
+        """Callback of the collector, at the start and the end of each collection."""
         if phase != "stop" or info["generation"] < _MIDDLE:
             return
         size = resident_bytes() or 0
@@ -55,11 +55,11 @@ class _Watch:
             self._size = size
             gc.set_threshold(YOUNG, LOOKS, NEVER)
         elif size - self._size > max(self._size * GROWTH, LEAST_GROWTH_BYTES):
-            gc.set_threshold(YOUNG, LOOKS, 0)  # the next one is a full one
+            gc.set_threshold(YOUNG, LOOKS, 0)  # makes the next collection a full one
 
 
 def resident_bytes() -> int | None:
-    """Memory of this process that is in RAM; None where the system does not tell."""
+    """Resident memory of this process; None on systems without `/proc`."""
     try:
         return int(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGESIZE")
     except (OSError, ValueError, IndexError):

@@ -1,7 +1,8 @@
-"""Lines of the log: text for people (`time=… level=… process=… logger=… message="…" key=value …`), or JSON.
+"""Logging setup: log lines as text (`time=… level=… process=… logger=… message="…" key=value …`) or as JSON.
 
-The message is a constant phrase and `action` a word to search for; what varies is in fields. A line about an event has
-its `event_id`, one about a feedback loop its `loop_id`. No line has a body, a secret or a whole e-mail address.
+The message is a constant phrase, and `action` is a word to search for; everything that varies is in fields. A line
+about an event has its `event_id`, a line about a feedback loop its `loop_id`. No line contains a body, a secret or a
+complete e-mail address.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
-#: What every record has; all else was given as `extra`. The last is uvicorn's, the message once more.
+#: Attributes of every record; all others were passed as `extra`. The last is uvicorn's copy of the message.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 TEXT: Final = "text"
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
@@ -22,7 +23,7 @@ _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\
 
 
 class LineFormatter(logging.Formatter):
-    """Formats records as logfmt, or as JSON objects: always one line, whatever they hold."""
+    """Formats each record as one line, in logfmt or JSON, whatever it contains."""
 
     def __init__(self, process: str, log_format: str = TEXT) -> None:
         """`log_format`: one of `FORMATS`."""
@@ -38,7 +39,7 @@ class LineFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
-        # Ray adds private facts to every record of a process that has imported it.
+        # Ray adds private attributes to every record of a process that has imported it.
         own = (name for name in vars(record) if name not in _STANDARD and not name.startswith("_"))
         facts |= {name: getattr(record, name) for name in own}
         if record.exc_info:
@@ -51,7 +52,7 @@ def _logfmt(facts: dict[str, object]) -> str:
 
 
 def _json(facts: dict[str, object]) -> str:
-    return json.dumps(facts, default=str)  # ASCII alone: no terminal obeys it, nobody finds another line in it
+    return json.dumps(facts, default=str)  # ASCII only, so it contains no terminal escapes and no line breaks
 
 
 def _quoted(text: str) -> str:
@@ -61,12 +62,12 @@ def _quoted(text: str) -> str:
     return f'"{"".join(shown)}"'
 
 
-#: By the names that the setting has for them.
+#: By the values of the setting `log_format`.
 FORMATS: Final[dict[str, Callable[[dict[str, object]], str]]] = {TEXT: _logfmt, "json": _json}
 
 
-def configure(level: str, process: str, log_format: str = TEXT) -> None:
-    """Sends all of this process's logging to stderr, from `level` (a name of `logging`'s) up."""
+def configure_logging(level: str, process: str, log_format: str = TEXT) -> None:
+    """Logs everything of this process from `level` (a name of `logging`) up to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(process, log_format))
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

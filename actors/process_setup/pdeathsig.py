@@ -1,9 +1,10 @@
-"""Runs a command that ends when its parent does, however the parent ends; kill -9 included.
+"""Parent death signal: runs a command that is killed when its parent ends, even by kill -9.
 
-    python die_with_parent.py PARENT_PID SIGNAL COMMAND…
+    python pdeathsig.py PARENT_PID SIGNAL COMMAND…
 
-Linux sends SIGNAL at the parent's death, and the setting stays over `exec` (prctl(2), PR_SET_PDEATHSIG). Elsewhere the
-command just runs. Python's `preexec_fn` would do without this file, but may deadlock where the parent has threads.
+Linux sends SIGNAL when the parent dies; the setting survives `exec` (prctl(2), PR_SET_PDEATHSIG). On other systems the
+command just runs. Python's `preexec_fn` could do this without a separate file, but can deadlock if the parent has
+threads.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from typing import Final
 PR_SET_PDEATHSIG: Final = 1
 
 
-def wrapped(command: list[str], signal_number: int) -> list[str]:
-    """The command as a child of the calling process that ends with it."""
-    # Isolated and without site-packages: it starts in some 10 ms.
+def killed_with_parent(command: list[str], signal_number: int) -> list[str]:
+    """The command line of a child that is killed when the calling process dies."""
+    # Isolated and without site-packages, it starts in about 10 ms.
     return [sys.executable, "-I", "-S", __file__, str(os.getpid()), str(signal_number), *command]
 
 
@@ -26,9 +27,9 @@ def main() -> None:
     parent_pid, signal_number, command = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal_number, 0, 0, 0)
-        if os.getppid() != parent_pid:  # it died before it could be asked for
+        if os.getppid() != parent_pid:  # the parent died before the setting took effect
             return
-    os.execv(command[0], command)  # noqa: S606 - no shell is wanted
+    os.execv(command[0], command)  # noqa: S606 - no shell on purpose
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Processes that are kept running: started again when they end, stopped in the end, and never left behind."""
+"""Child processes: started, restarted with a backoff when they end, and never left behind."""
 
 from __future__ import annotations
 
@@ -14,35 +14,35 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
 
-from actors.process_setup.pdeathsig import wrapped
+from actors.process_setup.pdeathsig import killed_with_parent
 
 log = logging.getLogger(__name__)
 
-#: Seconds within which a process that ends has probably never worked.
+#: A process that ends within this many seconds has probably never worked.
 YOUNG_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Program:
-    """What to run."""
+    """A program to run."""
 
-    #: For the log.
+    #: The name in log lines.
     name: str
-    #: The first is a path.
+    #: The first item is a path.
     command: tuple[str, ...]
     environment: Mapping[str, str]
     #: File descriptors that the process inherits, under the same numbers.
     pass_fds: tuple[int, ...] = ()
-    #: Where its output goes; None: to our own stderr.
+    #: The file for its output; None: this process's stderr.
     output: Path | None = None
-    #: What to look at when it ends within `YOUNG_S`, for the log.
+    #: Advice for the log if it ends within `YOUNG_S`.
     advice: str | None = None
 
 
 class ChildProcess:
-    """A process in a group of its own, so that a Ctrl-C in the terminal is the parent's alone to handle.
+    """A child process in its own process group, so that Ctrl-C in the terminal only reaches the parent.
 
-    It is killed when its parent dies (Linux).
+    On Linux it is killed when its parent dies.
     """
 
     def __init__(self, process: Process) -> None:
@@ -51,7 +51,7 @@ class ChildProcess:
 
     @classmethod
     async def start(cls, program: Program) -> Self:
-        """Starts it; returns at once.
+        """Starts the program and returns at once.
 
         Raises:
             OSError: it cannot be started.
@@ -59,7 +59,7 @@ class ChildProcess:
         with contextlib.ExitStack() as stack:
             output = 2 if program.output is None else stack.enter_context(program.output.open("ab"))
             process = await asyncio.create_subprocess_exec(
-                *wrapped(list(program.command), signal.SIGKILL),
+                *killed_with_parent(list(program.command), signal.SIGKILL),
                 env=program.environment,
                 pass_fds=program.pass_fds,
                 stdin=DEVNULL,
@@ -70,11 +70,11 @@ class ChildProcess:
         return cls(process)
 
     async def wait(self) -> int:
-        """Its exit code, or minus the number of the signal that ended it, once it has ended."""
+        """Waits for the end. Returns the exit code, or minus the number of the signal that ended the process."""
         return await self._process.wait()
 
     async def stop(self, timeout_s: float) -> None:
-        """Asks it to end with SIGTERM, and kills its group after `timeout_s`. It is gone when this returns."""
+        """Sends SIGTERM, and kills the process group after `timeout_s`. Returns when the process has ended."""
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             self._process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(self._process.wait(), timeout_s)
@@ -82,23 +82,23 @@ class ChildProcess:
         await self._process.wait()
 
     def kill(self) -> None:
-        """Kills (SIGKILL) its group, whether it runs or not."""
+        """Kills the process group with SIGKILL, even if the process itself has ended."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
 
 
 class Backoff:
-    """How long to wait before the next start: doubling while the process keeps dying young."""
+    """Delays between restarts, doubled each time the process ends early."""
 
     def __init__(self, first_s: float = 0.2, last_s: float = 5.0, settled_s: float = 30.0) -> None:
-        """A process that was up for `settled_s` starts again after `first_s`, as if it had never died."""
+        """Starts again at `first_s` after a process that ran for at least `settled_s`."""
         self._first_s = first_s
         self._last_s = last_s
         self._settled_s = settled_s
         self._next_s = first_s
 
     def delay_s(self, uptime_s: float) -> float:
-        """The wait after a process that was up for `uptime_s`."""
+        """The delay after a process that ran for `uptime_s`."""
         if uptime_s >= self._settled_s:
             self._next_s = self._first_s
         delay_s = self._next_s
@@ -106,8 +106,8 @@ class Backoff:
         return delay_s
 
 
-class KeptRunning:
-    """A program that runs from `run` to `stop`, in one process after another."""
+class SupervisedProcess:
+    """A program that runs until `stop`, restarted whenever its process ends."""
 
     def __init__(self, program: Program, backoff: Callable[[], Backoff] = Backoff) -> None:
         self._program = program
@@ -117,20 +117,20 @@ class KeptRunning:
 
     @property
     def pid(self) -> int | None:
-        """The process's id while there is one."""
+        """The id of the current process, if there is one."""
         return None if self._child is None else self._child.pid
 
     async def run(self) -> None:
-        """Keeps it running until it is stopped, or this is cancelled; a cancelled run leaves the process alone."""
+        """Starts and restarts the program until `stop`. If this is cancelled, the current process goes on."""
         while not self._is_stopping:
             began_s = time.monotonic()
             try:
                 self._child = await ChildProcess.start(self._program)
                 log.info("started", extra={"action": "child_started", "child": self._program.name, "pid": self.pid})
-                if self._is_stopping:  # while it was being started
+                if self._is_stopping:  # set during the start
                     self._child.kill()
                 ending: object = await self._child.wait()
-                self._child.kill()  # what it may have started itself
+                self._child.kill()  # ends the processes that it started
             except OSError as exc:
                 ending = exc
             self._child = None
@@ -142,17 +142,17 @@ class KeptRunning:
         facts = {"child": self._program.name, "ending": ending, "uptime_s": f"{uptime_s:.1f}", "restart_s": delay_s}
         if uptime_s < YOUNG_S:
             facts["advice"] = self._program.advice
-        log.error("ended by itself and is started again", extra={"action": "child_died", **facts})
+        log.error("ended unexpectedly and will be restarted", extra={"action": "child_died", **facts})
         await asyncio.sleep(delay_s)
 
     async def stop(self, timeout_s: float) -> None:
-        """Ends it for good: SIGTERM, and after `timeout_s` SIGKILL."""
+        """Stops the program for good: SIGTERM, and SIGKILL after `timeout_s`."""
         self._is_stopping = True
         if self._child is not None:
             await self._child.stop(timeout_s)
 
     def kill(self) -> None:
-        """Ends it for good, now."""
+        """Kills the program for good, now."""
         self._is_stopping = True
         if self._child is not None:
             self._child.kill()

@@ -1,4 +1,7 @@
-"""Ray and the gateway, kept running together: when Ray is lost both are started anew."""
+"""Ray backend: the Ray that runs the actors, and the gateway to it.
+
+The local Ray and its gateway are restarted together when Ray is lost.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +14,52 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Protocol
 
-from actors.processes.child import Backoff, KeptRunning, Program
-from actors.processes.ray_head import RayNode
+from actors.processes.child import Backoff, Program, SupervisedProcess
+from actors.processes.ray_head import RayHead
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
 GATEWAY: Final = "actors.gateway.main"
-#: Ray takes seconds to start; when it dies at once there is no hurry to see it die again.
+#: Ray takes seconds to start, so a first restart after a short wait is soon enough.
 RAY_FIRST_BACKOFF_S: Final = 0.5
 
 
-class Actors(Protocol):
-    """What carries the actors, as the keeper sees it."""
+class RayBackend(Protocol):
+    """The Ray that runs the actors, and the gateway to it."""
 
     async def run(self) -> None:
-        """Keeps them running until this is cancelled, and then leaves them as they are."""
+        """Keeps both running. If this is cancelled, they go on until `stop`."""
         ...
 
     async def stop(self, gateway_s: float, ray_s: float) -> None:
-        """Lets the gateway stop the actors for `gateway_s`, then Ray end for `ray_s`; nothing is left."""
+        """Gives the gateway `gateway_s` to stop the actors, and Ray `ray_s` to end. Nothing runs afterwards."""
         ...
 
     def kill(self) -> None:
-        """Ends everything now."""
+        """Kills everything now."""
         ...
 
 
 def gateway_program(
     settings_file: Path, ray_address: str, environment: Mapping[str, str], advice: str | None = None
 ) -> Program:
-    """The gateway's process."""
+    """The program of the gateway's process."""
     command = (sys.executable, "-m", GATEWAY, "--settings", str(settings_file), "--ray-address", ray_address)
     return Program(name="gateway", command=command, environment=environment, advice=advice)
 
 
-class OwnRay:
-    """A Ray of our own, and the gateway to it."""
+class LocalRay:
+    """A Ray that this service runs on this machine, and the gateway to it."""
 
-    def __init__(self, node: RayNode, settings_file: Path, environment: Mapping[str, str]) -> None:
-        self._node = node
+    def __init__(self, head: RayHead, settings_file: Path, environment: Mapping[str, str]) -> None:
+        self._head = head
         self._settings_file = settings_file
         self._environment = environment
-        self._gateway: KeptRunning | None = None
+        self._gateway: SupervisedProcess | None = None
 
     async def run(self) -> None:
-        """See `Actors.run`."""
+        """See `RayBackend.run`."""
         backoff = Backoff(first_s=RAY_FIRST_BACKOFF_S)
         while True:
             began_s = time.monotonic()
@@ -65,18 +68,18 @@ class OwnRay:
             except (FeedbackLoopsError, OSError) as exc:
                 ending = str(exc)
             delay_s = backoff.delay_s(time.monotonic() - began_s)
-            log.error("Ray is lost and is started anew", extra={"action": "ray_lost", "ending": ending})
+            log.error("Ray ended and will be restarted", extra={"action": "ray_lost", "ending": ending})
             await self._end_all()
             await asyncio.sleep(delay_s)
 
     async def _run_once(self) -> str:
-        address = await self._node.start()
-        log.info("Ray answers", extra={"action": "ray_started", "address": address})
-        environment = {**self._environment, **self._node.credentials}
-        self._gateway = KeptRunning(gateway_program(self._settings_file, address, environment))
+        address = await self._head.start()
+        log.info("Ray started", extra={"action": "ray_started", "address": address})
+        environment = {**self._environment, **self._head.credentials}
+        self._gateway = SupervisedProcess(gateway_program(self._settings_file, address, environment))
         running = asyncio.create_task(self._gateway.run(), name="gateway")
         try:
-            return await self._node.ended()
+            return await self._head.ended()
         finally:
             running.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -84,45 +87,46 @@ class OwnRay:
 
     async def _end_all(self) -> None:
         if self._gateway is not None:
-            # Without Ray there is nothing that it could flush to.
+            # Without Ray the gateway has nothing to flush.
             await self._gateway.stop(0)
             self._gateway = None
-        await self._node.remove()
+        await self._head.remove()
 
     async def stop(self, gateway_s: float, ray_s: float) -> None:
-        """See `Actors.stop`."""
+        """See `RayBackend.stop`."""
         if self._gateway is not None:
             await self._gateway.stop(gateway_s)
-        await self._node.stop(ray_s)
+        await self._head.stop(ray_s)
 
     def kill(self) -> None:
-        """See `Actors.kill`."""
+        """See `RayBackend.kill`."""
         if self._gateway is not None:
             self._gateway.kill()
-        self._node.kill()
+        self._head.kill()
+
+
+class ExternalRay:
+    """The gateway to a Ray that somebody else runs; it outlives this service."""
+
+    def __init__(self, address: str, settings_file: Path, environment: Mapping[str, str]) -> None:
+        program = gateway_program(settings_file, address, environment, _joining_advice(address))
+        self._gateway = SupervisedProcess(program)
+
+    async def run(self) -> None:
+        """See `RayBackend.run`."""
+        await self._gateway.run()
+
+    async def stop(self, gateway_s: float, _ray_s: float) -> None:
+        """See `RayBackend.stop`."""
+        await self._gateway.stop(gateway_s)
+
+    def kill(self) -> None:
+        """See `RayBackend.kill`."""
+        self._gateway.kill()
 
 
 def _joining_advice(address: str) -> str:
     return (
-        f"cannot join the Ray at {address}? It must run, with the same versions of Ray and Python; when it asks for a "
-        "token, RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH must be set for this service too"
+        f"cannot join the Ray at {address}? It must be running, with the same versions of Ray and Python. If it asks "
+        "for a token, set RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH for this service too"
     )
-
-
-class GivenRay:
-    """The gateway to a Ray that somebody else runs, and that goes on without us."""
-
-    def __init__(self, address: str, settings_file: Path, environment: Mapping[str, str]) -> None:
-        self._gateway = KeptRunning(gateway_program(settings_file, address, environment, _joining_advice(address)))
-
-    async def run(self) -> None:
-        """See `Actors.run`."""
-        await self._gateway.run()
-
-    async def stop(self, gateway_s: float, _ray_s: float) -> None:
-        """See `Actors.stop`."""
-        await self._gateway.stop(gateway_s)
-
-    def kill(self) -> None:
-        """See `Actors.kill`."""
-        self._gateway.kill()

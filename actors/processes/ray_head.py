@@ -1,4 +1,4 @@
-"""A Ray of our own on this machine, from its start to the end of its last process."""
+"""Ray head of this machine: starts a Ray, detects its end, and ends all of its processes."""
 
 from __future__ import annotations
 
@@ -17,31 +17,39 @@ from pathlib import Path
 from typing import Final
 
 from actors.processes.child import ChildProcess, Program
-from actors.settings.data_dir import make_own, write_private
+from actors.settings.data_dir import make_private_dir, write_private
 from domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S: Final = 60.0
-#: Loopback, and not the name that Ray replaces by the machine's address: that one changes with the network.
+#: A loopback address. Ray would replace a name with the machine's address, which changes with the network.
 NODE_ADDRESS: Final = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
-#: Calls carry less than what goes there; Ray asks for at least 75 MB.
+#: Calls are too small for the object store, but Ray requires at least 75 MB.
 OBJECT_STORE_BYTES: Final = 80_000_000
-#: Their end is Ray's end. `ray start --block` looks once a second, and takes some endings for intended.
+#: Processes without which Ray does not work. `ray start --block` checks them only once a second, and takes some of
+#: their endings for intended.
 VITAL: Final = frozenset({"gcs_server", "raylet"})
 MARK: Final = "FEEDBACK_LOOPS_RAY"
 _POLL_S: Final = 0.05
 _GONE_TIMEOUT_S: Final = 2.0
 
 
-class RayNode:
-    """One Ray: its processes all carry `MARK` with `temp_dir` in their environment, so that none is ever left behind.
+class RayHead:
+    """A single-node Ray. All its processes have `MARK` with `temp_dir` in their environment, so none is left behind.
 
-    Only who can read the token file can talk to it.
+    Only users who can read the token file can connect to it.
     """
 
     def __init__(self, temp_dir: Path, folder: Path, logs: Path, environment: Mapping[str, str]) -> None:
-        """`temp_dir` has a short path (Unix sockets) and is removed in the end; `folder` gets the token."""
+        """A Ray that is not running yet.
+
+        Args:
+            temp_dir: Ray's temporary directory, removed at the end. Its path must be short, because of Unix sockets.
+            folder: The directory for the token.
+            logs: The directory for Ray's log.
+            environment: The environment of Ray's processes.
+        """
         self._temp_dir = temp_dir
         self._token_file = folder / "ray-token"
         self._log = logs / "ray.log"
@@ -50,17 +58,17 @@ class RayNode:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """The environment variables with which a process may talk to this Ray."""
+        """The environment variables that allow a process to connect to this Ray."""
         return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token_file)}
 
     async def start(self) -> str:
-        """Starts it, and gives its address as soon as something answers there. What an earlier one left is removed.
+        """Starts Ray, and returns its address when it accepts connections. Removes the remains of an earlier Ray first.
 
         Raises:
-            Unavailable: it did not start; its log says why.
+            Unavailable: Ray did not start; its log says why.
         """
         await self.remove()
-        make_own(self._temp_dir)
+        make_private_dir(self._temp_dir)
         write_private(self._token_file, secrets.token_hex(32))
         with contextlib.suppress(FileNotFoundError):
             self._log.replace(self._log.with_name("ray.log.1"))
@@ -74,9 +82,9 @@ class RayNode:
         return f"{NODE_ADDRESS}:{port}"
 
     async def ended(self) -> str:
-        """Returns when this Ray is of no more use, with what ended it."""
+        """Waits until this Ray does not work any more. Returns the reason."""
         if self._child is None:
-            raise RuntimeError("start it first")
+            raise RuntimeError("Ray was not started")
         ends = {
             asyncio.create_task(self._start_ended(self._child)),
             asyncio.create_task(self._vital_ended(self._child.pid)),
@@ -89,20 +97,20 @@ class RayNode:
                 task.cancel()
 
     async def stop(self, timeout_s: float) -> None:
-        """SIGTERM, after `timeout_s` SIGKILL; nothing of it is left, on disk neither."""
+        """Sends SIGTERM, and SIGKILL after `timeout_s`. Leaves no process and no file."""
         if self._child is not None:
             await self._child.stop(timeout_s)
         await self.remove()
 
     async def remove(self) -> None:
-        """Kills every process that carries the mark, whoever started it, and removes the temporary directory."""
+        """Kills every process with the mark, whoever started it, and removes the temporary directory."""
         deadline_s = time.monotonic() + _GONE_TIMEOUT_S
-        while self.kill() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - no event tells of others' children
+        while self.kill() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - others' children cannot be awaited
             await asyncio.sleep(_POLL_S)
         shutil.rmtree(self._temp_dir, ignore_errors=True)
 
     def kill(self) -> bool:
-        """Kills (SIGKILL) all its processes; whether there were any."""
+        """Kills all its processes with SIGKILL. Returns whether there were any."""
         if self._child is not None:
             self._child.kill()
         pids = marked_pids(f"{MARK}={self._temp_dir}")
@@ -118,11 +126,11 @@ class RayNode:
             *("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"),
             *("--include-dashboard=false", "--include-log-monitor=false", "--no-monitor", "--disable-usage-stats"),
             *(f"--num-cpus={os.cpu_count() or 1}", f"--object-store-memory={OBJECT_STORE_BYTES}"),
-            # The actors' words then come to our log file, and stay when Ray's own directory is gone.
+            # Actors then write to our log file, which outlives Ray's own directory.
             "--no-redirect-output",
         )
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_DISABLE_IMPORT_WARNING": "1"}
-        # Ray would have all actors give way to everything else on the machine; ours do so by their own lights.
+        # Ray would lower the priority of all actors; they set their own niceness.
         fair = {"RAY_worker_niceness": "0"}
         environment = {**self._environment, **self.credentials, **quiet, **fair, MARK: str(self._temp_dir)}
         environment.pop("RAY_ADDRESS", None)
@@ -130,7 +138,7 @@ class RayNode:
 
     async def _answers(self, port: int) -> None:
         if self._child is None:
-            raise RuntimeError("start it first")
+            raise RuntimeError("Ray was not started")
         ended = asyncio.create_task(self._child.wait())
         try:
             while not ended.done():
@@ -139,7 +147,7 @@ class RayNode:
                     writer.close()
                     return
                 await asyncio.wait({ended}, timeout=_POLL_S)
-            raise Unavailable(f"Ray ended with {ended.result()} at its start; see {self._log}")
+            raise Unavailable(f"Ray ended with {ended.result()} during its start; see {self._log}")
         finally:
             ended.cancel()
 
@@ -147,7 +155,7 @@ class RayNode:
         return f"ray start ended with {await child.wait()}"
 
     async def _vital_ended(self, start_pid: int) -> str:
-        while not VITAL.issubset(found := children(start_pid)):  # noqa: ASYNC110 - nor when they begin
+        while not VITAL.issubset(found := children(start_pid)):  # noqa: ASYNC110 - nor can their start
             await asyncio.sleep(_POLL_S)
         ends = {asyncio.create_task(gone(found[name])): name for name in VITAL}
         try:
@@ -159,7 +167,7 @@ class RayNode:
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on now."""
+    """A TCP port on which nothing listens now."""
     with socket.socket() as probe:
         probe.bind(("", 0))
         port: int = probe.getsockname()[1]
@@ -167,7 +175,7 @@ def free_port() -> int:
 
 
 def children(pid: int) -> dict[str, int]:
-    """The direct children of a process, by name (Linux; elsewhere none are seen)."""
+    """The direct children of a process, by name. Empty on systems other than Linux."""
     found = {}
     with contextlib.suppress(OSError):
         for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
@@ -176,7 +184,7 @@ def children(pid: int) -> dict[str, int]:
 
 
 async def gone(pid: int) -> None:
-    """Returns when the process, a child of ours or not, has ended (Linux)."""
+    """Waits until a process has ended, whoever started it (Linux)."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:
@@ -192,13 +200,13 @@ async def gone(pid: int) -> None:
 
 
 def marked_pids(mark: str) -> list[int]:
-    """The processes that have `mark`, a NAME=value, in their environment and have not ended (Linux)."""
+    """The running processes with `mark`, a NAME=value, in their environment (Linux)."""
     sign = mark.encode()
     return [pid for pid, environment in _environments() if sign in environment]
 
 
 def temp_dirs_in_use() -> set[Path] | None:
-    """The temporary directories of all Rays of ours that have a process running; None where it cannot be known."""
+    """The temporary directories of all services' Rays that have a running process; None if this cannot be found out."""
     if not Path("/proc/self/environ").exists():
         return None
     sign = f"{MARK}=".encode()
@@ -213,5 +221,5 @@ def temp_dirs_in_use() -> set[Path] | None:
 def _environments() -> Iterator[tuple[int, list[bytes]]]:
     for entry in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
-            # What has ended and waits for its parent has no environment any more.
+            # A zombie has no environment.
             yield int(entry.name), (entry / "environ").read_bytes().split(b"\0")

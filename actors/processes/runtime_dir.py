@@ -1,4 +1,4 @@
-"""A service's directory in the system's temporary one (`data_dir.short_dir`): whose it is, and what others left."""
+"""Runtime directory of a service (`data_dir.runtime_dir_path`): its lock, and the removal of abandoned ones."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from pathlib import Path
 from typing import Final
 
 from actors.processes.ray_head import temp_dirs_in_use
-from actors.settings.data_dir import make_own
+from actors.settings.data_dir import make_private_dir
 from domain.errors import Conflict
 
 log = logging.getLogger(__name__)
 
-#: Whoever removes a leftover holds its lock for about so long at most.
+#: A process that removes an abandoned directory holds its lock for less than this many seconds.
 TIMEOUT_S: Final = 5.0
 _POLL_S: Final = 0.02
 _OPEN: Final = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @contextmanager
-def held(path: Path, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
-    """Makes the directory and locks it, as what cleans temporary directories respects; removes it again if it is empty.
+def locked(path: Path, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
+    """Creates the directory and locks it; tools that clean temporary directories respect the lock.
 
-    The lock is this process's alone, and ends with it however it ends.
+    Removes the directory at the end if it is empty. The lock belongs to this process only, and ends with it.
 
     Raises:
-        Conflict: another process holds it, and goes on to.
-        StoreUnavailable: what is there belongs to somebody else.
+        Conflict: another process keeps the lock.
+        StoreUnavailable: the path belongs to somebody else.
     """
     descriptor = _taken(path, time.monotonic() + timeout_s)
     try:
@@ -46,10 +46,10 @@ def held(path: Path, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
 
 
 def remove_leftovers(own: Path) -> None:
-    """Removes the directories beside `own` of this user's services that were killed and not started again.
+    """Removes the runtime directories next to `own` that killed services of this user left behind.
 
-    A directory is left alone when it is locked, when processes of its Ray are running, or when that cannot be found out
-    (no Linux). Whatever cannot be removed stays.
+    Keeps a directory that is locked, or whose Ray has running processes. Removes nothing on systems other than Linux,
+    where this cannot be found out. Ignores errors.
     """
     in_use = temp_dirs_in_use()
     if in_use is None:
@@ -63,8 +63,8 @@ def remove_leftovers(own: Path) -> None:
 
 def _taken(path: Path, deadline_s: float) -> int:
     while True:
-        with contextlib.suppress(FileNotFoundError):  # removed as a leftover between two steps
-            make_own(path)
+        with contextlib.suppress(FileNotFoundError):  # another service removed it between two steps
+            make_private_dir(path)
             descriptor = os.open(path, _OPEN)
             if _try_lock(descriptor) and _is_at(descriptor, path):
                 return descriptor
@@ -78,10 +78,12 @@ def _remove_unlocked(path: Path) -> None:
     descriptor = os.open(path, _OPEN)
     try:
         is_ours = os.fstat(descriptor).st_uid == os.getuid()
-        # Whoever has the lock of what is at the path is the only one to remove it.
+        # Only the holder of the lock on the directory at this path may remove it.
         if is_ours and _try_lock(descriptor) and _is_at(descriptor, path):
             shutil.rmtree(path, ignore_errors=True)
-            log.info("removed what a killed service had left", extra={"action": "leftover_removed", "path": path})
+            log.info(
+                "removed the runtime directory of a killed service", extra={"action": "leftover_removed", "path": path}
+            )
     finally:
         os.close(descriptor)
 

@@ -1,6 +1,7 @@
-"""The parent process: holds the data directory, the listening socket and the secrets, and keeps its children running.
+"""Supervisor of `feedback-loops serve`: the parent process, which keeps the front end and the Ray backend running.
 
-It does nothing else, imports little, and so has little to die of. Children end with it.
+It holds the data directory, the listening socket and the secrets. It does nothing else and imports little, so it has
+little reason to fail. Its children end with it.
 """
 
 from __future__ import annotations
@@ -21,51 +22,52 @@ from typing import Final
 
 import actors
 from actors.ledger import factory
-from actors.processes.child import KeptRunning, Program
-from actors.processes.ray_backend import Actors, GivenRay, OwnRay
-from actors.processes.ray_head import RayNode
-from actors.processes.runtime_dir import held, remove_leftovers
-from actors.settings import OPTIONS, Settings
-from actors.settings.data_dir import DataDir, make_own, short_dir, write_private
+from actors.processes.child import Program, SupervisedProcess
+from actors.processes.ray_backend import ExternalRay, LocalRay, RayBackend
+from actors.processes.ray_head import RayHead
+from actors.processes.runtime_dir import locked, remove_leftovers
+from actors.settings.data_dir import DataDir, make_private_dir, runtime_dir_path, write_private
+from actors.settings.options import OPTIONS
+from actors.settings.settings import Settings
 from domain.errors import Conflict
 
 log = logging.getLogger(__name__)
 
 FRONT_END: Final = "api.main"
-#: Connections that wait while the front end is started again; the kernel may allow fewer (net.core.somaxconn).
+#: Connections that wait while the front end restarts; the kernel may allow fewer (net.core.somaxconn).
 BACKLOG: Final = 4096
-#: Seconds that each has to stop; together below the 10 s that the service promises.
+#: Seconds that each has to stop. Together less than the 10 s in which the service promises to stop.
 FRONT_END_STOP_S: Final = 4.5
 GATEWAY_STOP_S: Final = 3.5
 RAY_STOP_S: Final = 1.0
 
 
 def serve(settings: Settings, environment: Mapping[str, str]) -> None:
-    """Runs the service until SIGTERM, SIGINT or SIGHUP, then stops it; a second signal ends it at once.
+    """Runs the service until SIGTERM, SIGINT or SIGHUP. A second signal kills it at once.
 
     Raises:
-        InvalidInput: the store's URL cannot be understood.
+        InvalidInput: the store's URL is not valid.
         Conflict: the data directory or the port is in use.
         StoreUnavailable: the data directory cannot be used.
     """
     factory.check_store_setting(settings)
     os.umask(0o077)
-    place = short_dir(settings.data_dir)
+    runtime_dir = runtime_dir_path(settings.data_dir)
     with (
         DataDir.open(settings.data_dir) as data_dir,
-        held(place),
+        locked(runtime_dir),
         listener(settings.host, settings.port) as listening,
     ):
-        remove_leftovers(place)
+        remove_leftovers(runtime_dir)
         factory.note_store_elsewhere(settings)
         settings = settings.bound_to(listening.getsockname()[1]).with_keys(
             data_dir.master_key(settings.master_key), data_dir.admin_key(settings.admin_key)
         )
-        asyncio.run(Keeper(settings, data_dir, listening, environment).run())
+        asyncio.run(ServeSupervisor(settings, data_dir, listening, environment).run())
 
 
-class Keeper:
-    """The service's children, from their start to their end."""
+class ServeSupervisor:
+    """Runs the service's children: the front end, and the Ray backend."""
 
     def __init__(
         self, settings: Settings, data_dir: DataDir, listening: socket.socket, environment: Mapping[str, str]
@@ -73,68 +75,70 @@ class Keeper:
         run_dir = data_dir.folder("run")
         settings_file = self._settings_file = run_dir / "settings.json"
         if settings.gateway_socket.parent != run_dir:
-            make_own(settings.gateway_socket.parent)
-        # When front ends that share actors were started with different settings, the last start decides.
+            make_private_dir(settings.gateway_socket.parent)
+        # If front ends that share actors have different settings, those of the latest start apply.
         started = {"started_ms": str(time.time_ns() // 1_000_000)}
         write_private(settings_file, json.dumps(settings.to_dict() | started))
         environment = child_environment(environment)
         self._settings = settings
         self._listening = listening
-        self._front_end = KeptRunning(_front_end(settings_file, listening, data_dir.lock_fd, environment))
-        self._actors: Actors
+        self._front_end = SupervisedProcess(_front_end(settings_file, listening, data_dir.lock_fd, environment))
+        self._backend: RayBackend
         if settings.ray_address is None:
-            # One level down: what is beside it, a gateway's socket, outlives a Ray.
-            node = RayNode(short_dir(settings.data_dir) / "r", run_dir, data_dir.folder("logs"), environment)
-            self._actors = OwnRay(node, settings_file, environment)
+            # In a subdirectory, because the gateway's socket next to it outlives a Ray.
+            head = RayHead(runtime_dir_path(settings.data_dir) / "r", run_dir, data_dir.folder("logs"), environment)
+            self._backend = LocalRay(head, settings_file, environment)
         else:
-            self._actors = GivenRay(settings.ray_address, settings_file, environment)
+            self._backend = ExternalRay(settings.ray_address, settings_file, environment)
         self._signalled = asyncio.Event()
         self._signals = 0
 
     async def run(self) -> None:
-        """Keeps the children running until a signal comes, and returns when all have ended."""
+        """Runs the children until a signal arrives. Returns when all have ended."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signal)
-        make_own(short_dir(self._settings.data_dir))
-        log.info("listening", extra={"action": "listening", "url": self._settings.public_url, **self._places()})
-        # The front end first: it answers hits while all else is still on its way.
+        make_private_dir(runtime_dir_path(self._settings.data_dir))
+        log.info(
+            "listening", extra={"action": "listening", "url": self._settings.public_url, **self._listening_facts()}
+        )
+        # The front end starts first, and answers hits while everything else is still starting.
         front_end = asyncio.create_task(self._front_end.run(), name="front end")
-        actors_side = asyncio.create_task(self._actors.run(), name="actors")
+        backend = asyncio.create_task(self._backend.run(), name="Ray backend")
         stop = asyncio.create_task(self._signalled.wait(), name="signal")
-        # The two end before the signal only by a mistake of ours; then, too, nothing is left running.
-        await asyncio.wait({stop, front_end, actors_side}, return_when=asyncio.FIRST_COMPLETED)
+        # Without a signal the two end only because of a bug. Nothing may be left running then either.
+        await asyncio.wait({stop, front_end, backend}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", extra={"action": "stopping"})
-        # From here on connections are refused, instead of waiting for an answer that nobody will give.
+        # From now on connections are refused instead of waiting in vain.
         self._listening.close()
         await self._front_end.stop(FRONT_END_STOP_S)
         await _cancelled(front_end)
-        await _cancelled(actors_side)
-        await self._actors.stop(GATEWAY_STOP_S, RAY_STOP_S)
-        self._remove_what_runs()
+        await _cancelled(backend)
+        await self._backend.stop(GATEWAY_STOP_S, RAY_STOP_S)
+        self._remove_run_files()
         stop.cancel()
         log.info("stopped", extra={"action": "stopped"})
-        for task in (front_end, actors_side):
+        for task in (front_end, backend):
             if not task.cancelled() and (error := task.exception()):
                 raise error
 
-    def _places(self) -> dict[str, object]:
+    def _listening_facts(self) -> dict[str, object]:
         return {"host": self._settings.host, "port": self._settings.port, "data_dir": self._settings.data_dir}
 
     def _signal(self) -> None:
         self._signals += 1
         self._signalled.set()
         if self._signals > 1:
-            log.warning("asked twice: ending at once", extra={"action": "killing"})
+            log.warning("second signal: killing all processes", extra={"action": "killing"})
             self._front_end.kill()
-            self._actors.kill()
+            self._backend.kill()
 
-    def _remove_what_runs(self) -> None:
-        # It holds secrets, which may have been given by the environment to be on no disk.
+    def _remove_run_files(self) -> None:
+        # This file contains secrets, which may have been passed in the environment to keep them off the disk.
         self._settings_file.unlink(missing_ok=True)
         self._settings.gateway_socket.unlink(missing_ok=True)
         with contextlib.suppress(OSError):
-            short_dir(self._settings.data_dir).rmdir()
+            runtime_dir_path(self._settings.data_dir).rmdir()
 
 
 async def _cancelled(task: asyncio.Task[None]) -> None:
@@ -143,14 +147,14 @@ async def _cancelled(task: asyncio.Task[None]) -> None:
 
 
 def listener(host: str, port: int) -> socket.socket:
-    """A listening TCP socket, which the front ends inherit one after another.
+    """A listening TCP socket, which each front end inherits from its predecessor.
 
     Raises:
-        Conflict: the port is taken, or the host is not this machine's.
+        Conflict: the port is taken, or the host is not an address of this machine.
     """
     try:
         family, _, _, _, where = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
-        # Sets SO_REUSEADDR: connections of an earlier run that linger do not take the port.
+        # This sets SO_REUSEADDR, so lingering connections of an earlier run do not block the port.
         return socket.create_server(where[:2], family=family, backlog=BACKLOG)
     except OSError as exc:
         raise Conflict(_listening_problem(host, port, exc)) from exc
@@ -158,17 +162,19 @@ def listener(host: str, port: int) -> socket.socket:
 
 def _listening_problem(host: str, port: int, exc: OSError) -> str:
     if exc.errno == errno.EADDRINUSE:
-        return f"port {port} on {host} is taken: stop what listens there, or choose another port with --port"
+        return (
+            f"port {port} on {host} is in use: stop the process that listens there, or choose another port with --port"
+        )
     if exc.errno == errno.EACCES:
-        return f"port {port} is not for everybody: choose one above 1023 with --port, and let a proxy have {port}"
-    return f"cannot listen at {host} port {port}: {exc.strerror or exc}; choose another address with --host"
+        return f"port {port} is privileged: choose one above 1023 with --port, and use a proxy for {port}"
+    return f"cannot listen on {host} port {port}: {exc.strerror or exc}; choose another address with --host"
 
 
 def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """What children inherit: our own options and secrets reach them by a file, not by the environment."""
+    """The environment of children. They get the options and secrets from a file, not from the environment."""
     own = {option.variable for option in OPTIONS}
     inherited = {name: value for name, value in environment.items() if name not in own}
-    # Children run the same code as we do, installed or not; Ray's workers too.
+    # Children, including Ray's workers, run the same code as this process, installed or not.
     code = str(Path(actors.__file__).parent.parent)
     inherited["PYTHONPATH"] = os.pathsep.join(filter(None, [code, inherited.get("PYTHONPATH")]))
     return inherited
@@ -177,5 +183,5 @@ def child_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def _front_end(settings_file: Path, listening: socket.socket, lock_fd: int, environment: Mapping[str, str]) -> Program:
     fd = listening.fileno()
     command = (sys.executable, "-m", FRONT_END, "--settings", str(settings_file), "--fd", str(fd))
-    # It writes the journal, so no other service may start while it lives, whatever has become of us.
+    # It writes the journal, so it inherits the lock: no other service may start while it runs, even if we have died.
     return Program(name="front end", command=command, environment=environment, pass_fds=(fd, lock_fd))

@@ -43,14 +43,14 @@ from actors.metrics.instruments import CommitInstruments, DeliveryInstruments, E
 from actors.metrics.process_metrics import process_snapshot
 from actors.metrics.registry import Registry
 from actors.metrics.snapshots import ProcessSnapshot
-from actors.process_setup.gc_tuning import tame
-from actors.process_setup.logging_setup import configure
+from actors.process_setup.gc_tuning import tune_gc
+from actors.process_setup.logging_setup import configure_logging
 from actors.ray_runtime import cluster_state
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.host_launcher import RayHostLauncher
 from actors.ray_runtime.loop_client import RemoteLoopClient
 from actors.ray_runtime.remote_ports import RemoteLedger, RemoteLoopNotifier, follow_locations
-from actors.settings import Settings
+from actors.settings.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
 from domain.handler_policy import HandlerPolicy
@@ -77,8 +77,8 @@ class ProcessContext:
     def start(cls, plain: dict[str, Any], process: str) -> Self:
         """The context of an actor's process, with logging and garbage collection set up. `plain`: its settings."""
         settings = Settings.from_dict(plain)
-        configure(settings.log_level, process, settings.log_format)
-        tame()
+        configure_logging(settings.log_level, process, settings.log_format)
+        tune_gc()
         return cls(settings, process)
 
     @cached_property

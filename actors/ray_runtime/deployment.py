@@ -9,8 +9,8 @@ from typing import Final, Self
 
 import msgspec
 
-from actors.settings import OPTIONS, Settings
-from actors.settings.options import text_of
+from actors.settings.options import OPTIONS, text_of
+from actors.settings.settings import Settings
 from actors.version import PROGRAM
 from domain.key_derivation import derive
 

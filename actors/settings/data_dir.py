@@ -163,14 +163,14 @@ def write_private(path: Path, content: str) -> None:
         os.close(directory)
 
 
-def short_dir(data_dir: Path) -> Path:
+def runtime_dir_path(data_dir: Path) -> Path:
     """A directory with a short path for what a data directory's path may be too long: sockets. Always the same one."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
     path = Path(tempfile.gettempdir()) / f"fl-{os.getuid()}-{name}"
     return path if len(os.fsencode(path)) <= _MAX_SHORT_BYTES else Path("/tmp", path.name)  # noqa: S108
 
 
-def make_own(path: Path) -> None:
+def make_private_dir(path: Path) -> None:
     """Makes a directory that is ours alone, also where everybody may write.
 
     Raises:

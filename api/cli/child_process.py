@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from actors.process_setup.pdeathsig import wrapped
+from actors.process_setup.pdeathsig import killed_with_parent
 
 STOP_TIMEOUT_S: Final = 12.0
 
@@ -27,7 +27,7 @@ class OwnProcess:
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         with log.open("wb") as errors:
             self._process = subprocess.Popen(
-                wrapped(command, signal.SIGTERM),
+                killed_with_parent(command, signal.SIGTERM),
                 env=environment,
                 stdout=subprocess.PIPE,
                 stderr=errors,

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from typing import Final
 
-from actors.settings import OPTIONS
+from actors.settings.options import OPTIONS
 from api.openapi.webhooks import EVENTS, FIELDS, HEADERS, EventField
 from domain.payload import encode_form
 from domain.retry import JITTER, RetrySchedule

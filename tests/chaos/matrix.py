@@ -33,7 +33,7 @@ SETTINGS = {
     "FEEDBACK_LOOPS_RETRY_SCHEDULE": ",".join(["0.3", "0.7", *["1.5"] * 90]),
 }
 #: Ray's start takes longer than all else, so the short form has it twice: for a lost raylet, and for all in a replay.
-LONG_ONLY = {"kill gcs", "kill keeper", "kill tree"}
+LONG_ONLY = {"kill gcs", "kill serve", "kill tree"}
 #: Clicks a second.
 RATE = 150.0
 

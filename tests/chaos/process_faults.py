@@ -22,7 +22,7 @@ KILLED = {
     "supervisor": Allowed(recovery_s=5),
     "raylet": Allowed(recovery_s=30, repeats=True),
     "gcs": Allowed(recovery_s=30, repeats=True),
-    "keeper": Allowed(recovery_s=60, unanswered=True, repeats=True),
+    "serve": Allowed(recovery_s=60, unanswered=True, repeats=True),
     "tree": Allowed(recovery_s=60, unanswered=True, repeats=True),
 }
 #: What may follow SIGSTOP. A loop's actor that wakes up finds the time of its POSTs run out, and tries again.
@@ -45,7 +45,7 @@ def one_of(storm: Storm, role: str) -> psutil.Process:
 
 
 class Kill(Fault):
-    """kill -9. The keeper and the whole tree are started again by hand, all else must come back by itself."""
+    """kill -9. The `serve` process and the whole tree are started again by hand, all else must come back by itself."""
 
     def __init__(self, role: str) -> None:
         super().__init__(f"kill {role}", KILLED[role])
@@ -57,7 +57,7 @@ class Kill(Fault):
         else:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one_of(storm, self._role).kill()
-        if self._role in {"keeper", "tree"}:
+        if self._role in {"serve", "tree"}:
             storm.service.kill()
             storm.service.start(wait=False)
 

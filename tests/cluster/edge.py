@@ -29,20 +29,20 @@ class Edge(Service):
 
     def start(self, *, wait: bool = True) -> Service:
         self.wrapper = self.machine.wrapper
-        if self.keeper is not None:
-            self.keeper.wait(10)  # it has ended with its machine
+        if self.serve_process is not None:
+            self.serve_process.wait(10)  # it has ended with its machine
         self._log_begins_at = self.log.stat().st_size if self.log.exists() else 0
         return super().start(wait=wait)
 
     def terminate(self, timeout_s: float = 15) -> float:
-        """See `Service.terminate`; the process that was started is not the keeper here, but waits for it."""
-        for keeper in self.machine.processes("api.cli.main serve"):
+        """See `Service.terminate`; the process that was started is not the `serve` process here, but waits for it."""
+        for serve in self.machine.processes("api.cli.main serve"):
             with contextlib.suppress(psutil.Error):
-                keeper.send_signal(signal.SIGTERM)
+                serve.send_signal(signal.SIGTERM)
         with contextlib.suppress(subprocess.TimeoutExpired):
-            if self.keeper is not None:
-                self.keeper.wait(timeout_s)
-        eventually(lambda: not self.machine.processes("api.cli.main serve"), timeout_s, "the keeper ends")
+            if self.serve_process is not None:
+                self.serve_process.wait(timeout_s)
+        eventually(lambda: not self.machine.processes("api.cli.main serve"), timeout_s, "the `serve` process ends")
         return 0.0
 
     def last_words(self) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from actors.process_setup.pdeathsig import wrapped
+from actors.process_setup.pdeathsig import killed_with_parent
 from tests.cluster.network import Cable, Network, run
 from tests.paths import ROOT
 from tests.service import eventually
@@ -71,7 +71,7 @@ class Machine:
     def boot(self) -> None:
         """Starts it, without any program."""
         command = ["/usr/bin/unshare", *_NAMESPACES, "sh", "-c", _INIT, str(self._own), self.name, str(self._code)]
-        self._power = subprocess.Popen(wrapped(command, SIGKILL))
+        self._power = subprocess.Popen(killed_with_parent(command, SIGKILL))
         self._init = eventually(self._init_pid, 10, f"{self.name} boots")
         self._cables = self.network.connect(self.number, self._init)
 

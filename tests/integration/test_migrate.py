@@ -25,8 +25,8 @@ from actors.ledger.postgres.writer import PostgresLedgerWriter
 from actors.ledger.reader import StoreReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
-from actors.settings import Settings
 from actors.settings.data_dir import DataDir
+from actors.settings.settings import Settings
 from api.cli.commands import migrate
 from domain.delivery import LaneHealth
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable

@@ -21,8 +21,8 @@ from rich.console import Console
 from rich.text import Text
 
 from actors.processes.serve_supervisor import child_environment
-from actors.settings import MARKS
 from actors.settings.options import ENV_PREFIX
+from actors.settings.settings import MARKS
 from api.cli.child_process import OwnProcess, accepts, free_port
 from api.cli.event_rendering import CHECKED, ReceivedEvent, rendered
 from api.cli.help import Parser

@@ -8,7 +8,8 @@ from typing import Final
 
 from actors.process_setup import logging_setup
 from actors.processes import serve_supervisor
-from actors.settings import OPTIONS, Settings
+from actors.settings.options import OPTIONS
+from actors.settings.settings import Settings
 from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
 
@@ -58,7 +59,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         for option, problem in exc.problems:
             sys.stderr.write(f"feedback-loops serve: {option} {problem}\n")
         return 2
-    logging_setup.configure(settings.log_level, "keeper", settings.log_format)
+    logging_setup.configure_logging(settings.log_level, "serve", settings.log_format)
     try:
         serve_supervisor.serve(settings, environment)
     except FeedbackLoopsError as exc:

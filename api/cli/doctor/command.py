@@ -15,7 +15,7 @@ from rich.text import Text
 
 from actors.adapters.resolver import HandlerResolver
 from actors.ledger import factory
-from actors.settings import Settings
+from actors.settings.settings import Settings
 from api.cli.command_group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
 from api.cli.console import Screen, printable
 from api.cli.doctor import machine, network, stores

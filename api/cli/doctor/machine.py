@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from actors.settings import Settings
 from actors.settings.options import bearer_key, key
+from actors.settings.settings import Settings
 from api.cli.doctor.findings import Finding, ok, problem, warning
 
 #: Of the file system, below which there is a warning, and a problem.

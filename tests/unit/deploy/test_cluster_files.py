@@ -14,7 +14,7 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from actors.ray_runtime import options
-from actors.settings import OPTIONS
+from actors.settings.options import OPTIONS
 from tests import kuberay
 from tests.cluster.ray_on_machines import PATIENCE, SETTINGS
 from tests.paths import ROOT

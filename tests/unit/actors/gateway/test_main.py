@@ -14,7 +14,7 @@ from actors.processes import serve_supervisor
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.join import JoinedRay
 from actors.ray_runtime.rollout import Rollout
-from actors.settings import Settings
+from actors.settings.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 
@@ -63,7 +63,7 @@ def stopped(actors: FakeActors, drained_s: float = 0.0) -> tuple[list[str], floa
 @pytest.mark.parametrize("loops", [60.0, Unavailable("it is away"), InternalError("it failed")])
 @pytest.mark.parametrize("drained_s", [0.0, gateway_main.DRAIN_S])
 def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoopsError, drained_s: float) -> None:
-    """Loops that hang or fail leave the ledger the time that it needs, within the keeper's."""
+    """Loops that hang or fail leave the ledger the time that it needs, within the `serve` process's."""
     actors = FakeActors(supervisor=loops, ledger=gateway_main.LEDGER_STOP_S - 0.05)
     names, took_s = stopped(actors, drained_s)
 

@@ -12,7 +12,7 @@ def told(script: str) -> str:
     begin = """
         import gc
         from actors.process_setup import gc_tuning
-        gc_tuning.tame()
+        gc_tuning.tune_gc()
         full = []
         gc.callbacks.append(lambda phase, info: phase == "stop" and info["generation"] == 2 and full.append(info))
     """
@@ -56,4 +56,4 @@ def test_what_was_loaded_is_looked_at_no_more() -> None:
 
 def test_it_is_done_once() -> None:
     """A process that is told twice has one watch."""
-    assert told("n = len(gc.callbacks); gc_tuning.tame(); print(len(gc.callbacks) - n)") == "0"
+    assert told("n = len(gc.callbacks); gc_tuning.tune_gc(); print(len(gc.callbacks) - n)") == "0"

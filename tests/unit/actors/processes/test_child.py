@@ -12,8 +12,8 @@ from pathlib import Path
 
 import psutil
 
-from actors.process_setup.pdeathsig import wrapped
-from actors.processes.child import Backoff, ChildProcess, KeptRunning, Program
+from actors.process_setup.pdeathsig import killed_with_parent
+from actors.processes.child import Backoff, ChildProcess, Program, SupervisedProcess
 from tests.service import eventually
 
 ENVIRONMENT = {"PATH": os.environ["PATH"]}
@@ -54,7 +54,7 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     """Each death is followed by another process, until the program is stopped."""
 
     async def work() -> None:
-        kept = KeptRunning(program(tmp_path, "import os; print(os.getpid())"), lambda: Backoff(0.001, 0.001))
+        kept = SupervisedProcess(program(tmp_path, "import os; print(os.getpid())"), lambda: Backoff(0.001, 0.001))
         running = asyncio.create_task(kept.run())
         await until(lambda: len(output(tmp_path)) >= 3)
         await kept.stop(5)
@@ -69,7 +69,7 @@ def test_stopping_asks_first_and_then_kills(tmp_path: Path) -> None:
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]); " + STUBBORN
 
     async def work() -> None:
-        kept = KeptRunning(program(tmp_path, code, STUBBORN))
+        kept = SupervisedProcess(program(tmp_path, code, STUBBORN))
         running = asyncio.create_task(kept.run())
         await until(lambda: len(output(tmp_path)) == 2)
         assert kept.pid is not None
@@ -113,7 +113,7 @@ def test_a_program_that_is_not_there_is_tried_again(tmp_path: Path) -> None:
     )
 
     async def work() -> None:
-        kept = KeptRunning(missing, lambda: Backoff(0.001, 0.001))
+        kept = SupervisedProcess(missing, lambda: Backoff(0.001, 0.001))
         running = asyncio.create_task(kept.run())
         await until(
             lambda: (tmp_path / "output").exists() and (tmp_path / "output").read_text().count("FileNotFound") > 1
@@ -144,7 +144,7 @@ def test_children_inherit_what_they_are_given(tmp_path: Path) -> None:
 
 def test_a_child_dies_with_its_parent(tmp_path: Path) -> None:
     """kill -9 of the parent ends the child at once, although it ignores SIGTERM."""
-    child = wrapped([sys.executable, "-I", "-S", "-c", STUBBORN], signal.SIGKILL)
+    child = killed_with_parent([sys.executable, "-I", "-S", "-c", STUBBORN], signal.SIGKILL)
     # The number after the script's path is that of the process that will be the parent.
     code = f"""
 import os, subprocess
@@ -169,7 +169,7 @@ os.kill(os.getpid(), 19)
 
 def test_a_command_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> None:
     """When the parent died before the child could ask for the signal, the child ends."""
-    command = wrapped([sys.executable, "-c", "print('started')"], signal.SIGKILL)
+    command = killed_with_parent([sys.executable, "-c", "print('started')"], signal.SIGKILL)
     command[4] = "1" if os.getpid() != 1 else "2"
 
     assert subprocess.run(command, capture_output=True, check=True, timeout=10).stdout == b""

@@ -13,15 +13,15 @@ from pathlib import Path
 import pytest
 
 from actors.processes.ray_head import MARK
-from actors.processes.runtime_dir import held, remove_leftovers
+from actors.processes.runtime_dir import locked, remove_leftovers
 from domain.errors import Conflict, StoreUnavailable
 from tests.paths import ROOT
 
 HOLD = """
 import sys
 from pathlib import Path
-from actors.processes.runtime_dir import held
-with held(Path(sys.argv[1])):
+from actors.processes.runtime_dir import locked
+with locked(Path(sys.argv[1])):
     (Path(sys.argv[1]) / "r").mkdir()
     print("held", flush=True)
     sys.stdin.read()
@@ -49,14 +49,14 @@ def a_process(code: str, *args: object, **environment: str) -> Iterator[subproce
 def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
     """It is made for its owner alone and removed in the end, but for one that is not empty."""
     path = place(tmp_path, 1)
-    with held(path):
+    with locked(path):
         assert path.stat().st_mode & 0o077 == 0
     assert not path.exists()
 
-    with held(path):
+    with locked(path):
         (path / "kept").touch()
     assert path.exists()
-    with held(path):
+    with locked(path):
         (path / "kept").unlink()
     assert not path.exists()
 
@@ -64,7 +64,7 @@ def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
 def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
     """A service's directory stays while it runs, and goes at another's start once it was killed."""
     own, other = place(tmp_path, 1), place(tmp_path, 2)
-    with held(own), a_process(HOLD, other) as service:
+    with locked(own), a_process(HOLD, other) as service:
         remove_leftovers(own)
         assert (other / "r").is_dir()
 
@@ -113,14 +113,14 @@ def test_another_user_s_directory_is_left_alone(tmp_path: Path) -> None:
 
     remove_leftovers(place(tmp_path, 1))
     assert other.exists()
-    with pytest.raises(StoreUnavailable, match="is not ours"), held(other):
+    with pytest.raises(StoreUnavailable, match="is not ours"), locked(other):
         pass
 
 
 def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
     """Who cannot have the lock is told what to do."""
     path = place(tmp_path, 1)
-    with held(path), pytest.raises(Conflict, match="in use by another service"), held(path, timeout_s=0.05):
+    with locked(path), pytest.raises(Conflict, match="in use by another service"), locked(path, timeout_s=0.05):
         pass
 
 
@@ -137,7 +137,7 @@ def test_one_that_is_removed_while_it_is_taken_is_made_anew(tmp_path: Path) -> N
     sweeper.start()
     try:
         for _ in range(200):
-            with held(path):
+            with locked(path):
                 (path / "r").mkdir(exist_ok=True)
                 (path / "r").rmdir()
     finally:

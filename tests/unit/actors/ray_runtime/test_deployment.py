@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actors.ray_runtime.deployment import OWN_OPTIONS, Deployment
-from actors.settings import OPTIONS, Secret, Settings
+from actors.settings.options import OPTIONS, Secret
+from actors.settings.settings import Settings
 
 STORE = "postgresql://user:password@db/feedback_loops"
 KEY = bytes(range(32))

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings import Secret
-from actors.settings.data_dir import DataDir, make_own, short_dir, write_private
+from actors.settings.data_dir import DataDir, make_private_dir, runtime_dir_path, write_private
+from actors.settings.options import Secret
 from domain.errors import Conflict, StoreUnavailable
 from tests.paths import ROOT
 
@@ -150,11 +150,11 @@ def test_private_files_are_whole(tmp_path: Path) -> None:
 
 def test_the_short_directory_is_short_and_our_own(tmp_path: Path) -> None:
     """Its path leaves room for sockets; what somebody else put there is refused."""
-    assert short_dir(tmp_path) != short_dir(tmp_path / "other")
-    assert len(bytes(short_dir(tmp_path))) <= 31
+    assert runtime_dir_path(tmp_path) != runtime_dir_path(tmp_path / "other")
+    assert len(bytes(runtime_dir_path(tmp_path))) <= 31
     (tmp_path / "ours").mkdir(mode=0o755)
-    make_own(tmp_path / "ours")
+    make_private_dir(tmp_path / "ours")
     assert mode(tmp_path / "ours") == 0o700
     (tmp_path / "link").symlink_to(tmp_path / "ours")
     with pytest.raises(StoreUnavailable, match="is not ours"):
-        make_own(tmp_path / "link")
+        make_private_dir(tmp_path / "link")

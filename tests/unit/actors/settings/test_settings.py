@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings import Secret, Settings
-from actors.settings.options import OPTIONS, text_of
+from actors.settings.options import OPTIONS, Secret, text_of
+from actors.settings.settings import Settings
 from api.cli.commands import serve
 from docs._generate.settings import page
 from domain.errors import InvalidInput

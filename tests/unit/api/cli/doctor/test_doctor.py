@@ -22,8 +22,8 @@ from actors.commands.intake import encode_entry
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, migrate
-from actors.settings import Settings
 from actors.settings.data_dir import DataDir
+from actors.settings.settings import Settings
 from api.cli.doctor import command, machine, network, stores
 from api.cli.doctor.findings import Finding, Level, carried_out
 from api.journal.journal import Journal

@@ -15,7 +15,7 @@ import httpx
 import psutil
 import pytest
 
-from actors.settings.data_dir import short_dir
+from actors.settings.data_dir import runtime_dir_path
 from tests.paths import ROOT
 from tests.service import Service, eventually, marked
 
@@ -73,7 +73,7 @@ def test_the_front_end_answers_before_ray_is_there(service: Service) -> None:
 
 
 def test_requests_wait_while_the_front_end_is_started_again(kept: Service) -> None:
-    """A request that comes after kill -9 of the front end waits in the keeper's socket, and is answered."""
+    """A request that comes after kill -9 of the front end waits in the `serve` process's socket, and is answered."""
     for _ in range(3):
         kill(the_one(kept, "front"))
         with httpx.Client(trust_env=False, timeout=20) as http:
@@ -95,7 +95,7 @@ def test_the_gateway_is_started_again(kept: Service) -> None:
 def test_a_broken_ray_is_replaced_whole(kept: Service, role: str) -> None:
     """After kill -9 of a part of Ray, all of that Ray goes, and another one carries the service; hits go on."""
     front = the_one(kept, "front")
-    old = [p for p in marked(kept.mark) if p.pid not in {front.pid, the_one(kept, "keeper").pid}]
+    old = [p for p in marked(kept.mark) if p.pid not in {front.pid, the_one(kept, "serve").pid}]
     kill(the_one(kept, role))
     eventually(lambda: not any(map(is_live, old)), 10, "nothing of the old Ray is left")
     kept.wait_ready(60)
@@ -110,12 +110,12 @@ def test_a_second_service_is_refused(kept: Service) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 1
-    assert f"process {the_one(kept, 'keeper').pid}" in done.stderr
+    assert f"process {the_one(kept, 'serve').pid}" in done.stderr
 
 
 def test_everything_is_private(kept: Service) -> None:
     """Nobody else can read anything in the data directory, nor what Ray keeps in the system's."""
-    for path in (kept.data_dir, short_dir(kept.data_dir)):
+    for path in (kept.data_dir, runtime_dir_path(kept.data_dir)):
         assert path.stat().st_mode & 0o077 == 0
     for path in kept.data_dir.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
@@ -145,14 +145,14 @@ def test_ray_asks_for_its_token(kept: Service, tmp_path: Path) -> None:
 def test_sigterm_ends_everything_in_time(service: Service) -> None:
     """Ten seconds after SIGTERM nothing runs, the system's directory has nothing of ours, and the data is there."""
     service.start()
-    keeper = the_one(service, "keeper")
+    serve = the_one(service, "serve")
     began_s = time.monotonic()
-    keeper.send_signal(signal.SIGTERM)
-    assert keeper.wait(15) in {0, None}
+    serve.send_signal(signal.SIGTERM)
+    assert serve.wait(15) in {0, None}
 
     assert time.monotonic() - began_s < 10
     assert [process.cmdline() for process in marked(service.mark)] == []
-    assert not short_dir(service.data_dir).exists()
+    assert not runtime_dir_path(service.data_dir).exists()
     assert (service.data_dir / "master.key").exists()
     assert not (service.data_dir / "run" / "gateway.sock").exists()
     assert not (service.data_dir / "run" / "settings.json").exists()
@@ -160,13 +160,13 @@ def test_sigterm_ends_everything_in_time(service: Service) -> None:
     assert " message=ready " in service.log.read_text()
 
 
-def test_kill_9_of_the_keeper_leaves_nothing_running(service: Service) -> None:
+def test_kill_9_of_serve_leaves_nothing_running(service: Service) -> None:
     """Its children end with it, Ray's workers too, and the next `serve` on the same directory and port starts."""
     service.start()
     old = marked(service.mark)
-    the_one(service, "keeper").kill()
-    assert service.keeper is not None
-    service.keeper.wait(5)
+    the_one(service, "serve").kill()
+    assert service.serve_process is not None
+    service.serve_process.wait(5)
     service.start(wait=False)
     eventually(lambda: answers(service), 10, "the front end answers")
     service.wait_ready(60)
@@ -179,11 +179,11 @@ def test_a_second_signal_ends_it_at_once(service: Service) -> None:
     """A request in progress holds up the first SIGTERM; the second does not wait for it."""
     service.start(wait=False)
     eventually(lambda: answers(service), 10, "the front end answers")
-    keeper = the_one(service, "keeper")
-    thread = threading.Thread(target=keeper.wait, args=(15,))
+    serve = the_one(service, "serve")
+    thread = threading.Thread(target=serve.wait, args=(15,))
     thread.start()
-    keeper.send_signal(signal.SIGTERM)
-    keeper.send_signal(signal.SIGINT)
+    serve.send_signal(signal.SIGTERM)
+    serve.send_signal(signal.SIGINT)
     began_s = time.monotonic()
     thread.join(15)
 
