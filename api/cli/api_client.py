@@ -1,4 +1,4 @@
-"""The HTTP API as the commands use it: plain requests, and errors that say what to do."""
+"""HTTP client of the API, for commands: plain requests, and errors that explain what to do."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _PAGE: Final = 200
 
 
 class Refused(Exception):
-    """The service answered with a problem (RFC 9457)."""
+    """The service returned a problem (RFC 9457)."""
 
     def __init__(self, status: int, problem: Mapping[str, Any], url: str) -> None:
         super().__init__(str(problem.get("detail") or problem.get("title") or f"status {status}"))
         self.status = status
-        #: Members of the problem document; empty when the answer was none.
+        #: Members of the problem document; empty if the response was not one.
         self.problem = problem
         self.url = url
 
     @property
     def is_passing(self) -> bool:
-        """Whether the trouble is the service's own, so that the same request may be answered a moment later."""
+        """Whether the service itself has a problem, so that the same request may succeed a moment later."""
         return self.status >= httpx.codes.INTERNAL_SERVER_ERROR
 
 
 class Unreachable(Exception):
-    """There is no service at the URL, or it went away."""
+    """No service responds at the URL."""
 
 
 def path(template: str, *ids: str) -> str:
-    """A path with ids put in for each `{}`, whatever characters they have."""
+    """A path with an escaped id for each `{}`."""
     return template.format(*(quote(id_, safe="") for id_ in ids))
 
 
 class Service:
-    """A running service, seen with one key."""
+    """A running service, accessed with one key."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url.rstrip("/")
@@ -76,7 +76,7 @@ class Service:
         return answer.json() if answer.content else None
 
     def answer(self, method: str, path: str, **request: Any) -> httpx.Response:
-        """As `ask`, with the whole answer."""
+        """Like `ask`, but returns the whole response."""
         headers = dict(request.pop("headers", {}))
         if method == "POST":
             headers["Idempotency-Key"] = str(uuid4())
@@ -108,7 +108,7 @@ class Service:
         return Refused(answer.status_code, problem if isinstance(problem, dict) else {}, self._url)
 
     def items(self, path: str, limit: int, **query: str | None) -> Iterator[dict[str, Any]]:
-        """The first `limit` items of a list, page by page. A query parameter that is None is left out."""
+        """The first `limit` items of a list, page by page. Query parameters that are None are left out."""
         wanted = {name: value for name, value in query.items() if value is not None}
         while limit > 0:
             page = self.ask("GET", path, params={**wanted, "limit": str(min(limit, _PAGE))})
@@ -120,7 +120,7 @@ class Service:
 
     @contextmanager
     def stream(self, path: str, silence_s: float, **request: Any) -> Iterator[Iterator[str]]:
-        """The lines of an answer that goes on and on.
+        """The lines of an endless response.
 
         Raises:
             Refused: any answer but 2xx.

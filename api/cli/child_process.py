@@ -1,4 +1,4 @@
-"""Processes that a command of ours starts: they end with it, however it ends, and say what they have to say."""
+"""Child processes of a command: they end with it, however it ends, and their output can be read."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ STOP_TIMEOUT_S: Final = 12.0
 
 
 class OwnProcess:
-    """`feedback-loops …` as a process of its own, which a Ctrl-C in the terminal does not reach."""
+    """`feedback-loops …` as a child process that a Ctrl-C in the terminal does not reach."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
         command = [sys.executable, "-m", "api.cli.main", *arguments]

@@ -1,4 +1,4 @@
-"""A command with commands of its own (`feedback-loops loops list`): its options, its errors, its exit codes."""
+"""Command with subcommands (`feedback-loops loops list`): options, errors and exit codes."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ INTERRUPTED: Final = 130
 
 EXIT_CODES: Final = """\
 exit codes:
-  0  it was done
-  1  the service refused, or it failed; standard error says why
-  2  the command was used wrongly
+  0  success
+  1  refused by the service, or failed; see standard error
+  2  wrong usage
   3  the service cannot be reached
   130  ended with Ctrl-C
 """
 
-#: Does a command's work; gives its exit code.
+#: Runs a subcommand and returns its exit code.
 Act = Callable[[Service, Screen, argparse.Namespace], int]
 
 
 class Group:
-    """The parser of all the group's commands, and the way to carry one out."""
+    """The parser of all subcommands, and their execution."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Group:
             prog=f"feedback-loops {name}",
             usage=f"feedback-loops {name} COMMAND …",
             description=description,
-            epilog=f"`feedback-loops {name} COMMAND --help` tells more of each.\n\n{EXIT_CODES}",
+            epilog=f"`feedback-loops {name} COMMAND --help` explains each command.\n\n{EXIT_CODES}",
         )
         self._commands = self.parser.add_subparsers(
             prog=f"feedback-loops {name}", metavar="COMMAND", dest="command", title="commands", required=True
@@ -62,7 +62,7 @@ class Group:
     def command(
         self, name: str, act: Act, what: str, example: str = "", description: str = ""
     ) -> argparse.ArgumentParser:
-        """A command of the group; the caller adds its own options and arguments.
+        """Adds a subcommand; the caller adds its options and arguments.
 
         `what` is a few words for the list; `description` more, where there is more to say; `example` its arguments.
         """
@@ -74,14 +74,14 @@ class Group:
         )
         made.set_defaults(act=act)
         shared = made.add_argument_group("the service")
-        shared.add_argument("--url", metavar="URL", help=f"where it is; default: ${URL_VARIABLE}, or {DEFAULT_URL}")
+        shared.add_argument("--url", metavar="URL", help=f"its URL; default: ${URL_VARIABLE}, or {DEFAULT_URL}")
         shared.add_argument(
             "--key",
             metavar="KEY",
-            help=f"{self._key_name}; default: ${self._key_variable}, which is safer: the machine's other users can see "
-            "options",
+            help=f"{self._key_name}; default: ${self._key_variable}, which is safer: other users of the machine "
+            "can see options",
         )
-        shared.add_argument("--json", action="store_true", help="show the API's JSON in place of tables")
+        shared.add_argument("--json", action="store_true", help="show the API's JSON instead of tables")
         return made
 
     @property
@@ -90,7 +90,7 @@ class Group:
         return self._commands.choices
 
     def run(self, arguments: Sequence[str], environment: Mapping[str, str], fallback_key: str | None = None) -> int:
-        """Carries the command out that the arguments name. Errors are told on standard error."""
+        """Runs the subcommand that the arguments name. Errors go to standard error."""
         if not arguments:
             self.parser.print_help()
             return MISUSED

@@ -1,4 +1,4 @@
-"""What the commands show: tables for people, or JSON for programs."""
+"""Output of the commands: tables for people, or JSON for programs."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ COLOURS: Final = {
 }
 #: Wide enough for any table: what goes into a pipe is never cut or folded.
 _PIPE_WIDTH: Final = 100_000
-#: What JSON leaves as it is and a terminal might obey.
+#: Characters that JSON does not escape and that could control a terminal.
 _CONTROLS: Final = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 
 
 def printable(text: str) -> str:
-    """The text with every character that a terminal would obey written as an escape; others' words are in it."""
+    """The text with control characters escaped: it may come from others and must not control the terminal."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON that a terminal shows and does not obey."""
+    """JSON without characters that could control a terminal."""
     text = json.dumps(value, ensure_ascii=False, indent=indent)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
@@ -63,14 +63,14 @@ def state(name: str) -> Text:
 
 
 def local_time(text: str | None) -> Text:
-    """A time of the API as the clock on the wall has it."""
+    """A time of the API in local time."""
     if text is None:
         return cell(None)
     return Text(f"{datetime.fromisoformat(text).astimezone():%Y-%m-%d %H:%M:%S}")
 
 
 class Screen:
-    """Standard output, for people or, with `is_json`, for programs. What is said beside it goes to standard error."""
+    """Standard output, for people or, with `is_json`, for programs. Remarks go to standard error."""
 
     def __init__(self, *, is_json: bool) -> None:
         self.is_json = is_json
@@ -78,11 +78,11 @@ class Screen:
         self._errors = _console(sys.stderr)
 
     def json(self, value: Any) -> None:
-        """The value as JSON: indented, as the API gave it."""
+        """Prints the value as indented JSON."""
         sys.stdout.write(json_text(value, 2) + "\n")
 
     def line(self, value: Mapping[str, Any], text: Text) -> None:
-        """One of many: the value as a line of JSON, or the text; at once."""
+        """Prints one of many values at once: as a line of JSON, or as text."""
         if self.is_json:
             sys.stdout.write(json_text(value) + "\n")
         else:
@@ -90,7 +90,7 @@ class Screen:
         sys.stdout.flush()
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
-        """A row for each, or in place of an empty table what that means."""
+        """Prints a table, or a sentence if it is empty."""
         made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for head in heads:
             made.add_column(head, overflow="fold")
@@ -99,7 +99,7 @@ class Screen:
         self._console.print(made if made.row_count else Text(nothing, "dim"))
 
     def facts(self, values: Mapping[str, Any]) -> None:
-        """A line for each name and value."""
+        """Prints one line per name and value."""
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim")
         grid.add_column(overflow="fold")
@@ -108,12 +108,12 @@ class Screen:
         self._console.print(grid)
 
     def say(self, text: str = "") -> None:
-        """A sentence for people; programs are told nothing."""
+        """Prints a sentence for people; with `is_json`, nothing."""
         if not self.is_json:
             self._console.print(Text(printable(text)), soft_wrap=True)
 
     def beside(self, text: str) -> None:
-        """A sentence on standard error."""
+        """Prints a sentence to standard error."""
         self._errors.print(Text(printable(text)), soft_wrap=True)
 
     @property

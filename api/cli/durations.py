@@ -1,4 +1,4 @@
-"""Times as they are given on the command line."""
+"""Times on the command line, absolute or relative."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An event as people like to see it in a terminal."""
+"""Rendering of a received event for a terminal."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _NAMES: Final = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceivedEvent:
-    """One POST that a handler got."""
+    """One POST that the handler received."""
 
     #: Unix time, nanoseconds, when it was complete.
     at_ns: int
@@ -52,7 +52,7 @@ class ReceivedEvent:
 
     @classmethod
     def from_json(cls, line: str) -> Self:
-        """What `to_json` wrote."""
+        """Reads the output of `to_json`."""
         return cls(**json.loads(line))
 
 

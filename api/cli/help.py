@@ -1,4 +1,4 @@
-"""How every command reads its arguments and shows its help: alike, in 80 columns, and without guessing."""
+"""Argument parser of all commands: uniform help in 80 columns, and no abbreviated options."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class _Help(argparse.HelpFormatter):
 def _filled(paragraph: str, width: int, indent: str) -> str:
     lines: list[str] = []
     for line in paragraph.splitlines():
-        # What is not indented goes on from the line before it.
+        # A line without indentation continues the one before it.
         if lines and not line.startswith(" ") and not lines[-1].startswith(" "):
             lines[-1] = f"{lines[-1]} {line}"
         else:
@@ -52,7 +52,7 @@ def _wrapped(line: str, width: int, indent: str) -> str:
 
 
 class Parser(argparse.ArgumentParser):
-    """`argparse`'s, but that an option has to be written in full: a new one never changes what an old line means."""
+    """`argparse`'s parser without abbreviations, so that a new option never changes the meaning of an old command."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, "add_help": False, **settings})

@@ -13,22 +13,22 @@ from actors.version import VERSION
 from api.cli.help import Parser
 
 COMMANDS: Final = {
-    "demo": "show all of it at work, on this machine, in half a minute",
+    "demo": "show the whole service at work on this machine, in half a minute",
     "serve": "run the service",
-    "listen": "run a sample handler that shows the events it gets",
+    "listen": "run a sample handler that shows the events it receives",
     "accounts": "open an account",
     "users": "let people sign in to the dashboard",
-    "keys": "make, list and revoke API keys of an account",
-    "loops": "set up, verify, test, pause and look at feedback loops",
+    "keys": "create, list and revoke API keys of an account",
+    "loops": "create, verify, test, pause and inspect feedback loops",
     "messages": "register messages to track",
-    "events": "show events as they come",
-    "deliveries": "look at deliveries and their attempts, and retry one",
-    "replay": "deliver again what was not taken",
-    "doctor": "look for what is wrong, and say what to do",
+    "events": "show events as they arrive",
+    "deliveries": "show deliveries and their attempts, and retry one",
+    "replay": "deliver events again",
+    "doctor": "find problems, and explain how to fix them",
     "backup": "copy a data directory while its service runs",
-    "restore": "put a back-up into a new data directory",
+    "restore": "restore a backup into a new data directory",
     "migrate": "move the ledger from SQLite to PostgreSQL",
-    "bench": "send clicks to a running service, and say how it did",
+    "bench": "send clicks to a running service, and measure it",
 }
 
 DESCRIPTION: Final = (
@@ -49,23 +49,23 @@ def parser() -> Parser:
         prog="feedback-loops",
         usage="feedback-loops [--version] COMMAND …",
         description=DESCRIPTION,
-        epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` tells more of each. New here? Try the demo.",
+        epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` explains one. New here? Try the demo.",
     )
     made.add_argument("--version", action="version", version=f"feedback-loops {VERSION}", help="show the version")
-    made.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of those below")
+    made.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")
     return made
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Runs a command and exits with its code: 0 all went well, 1 it failed, 2 it was asked for wrongly.
+    """Runs a command and exits with its code: 0 success, 1 failure, 2 wrong usage.
 
-    Those that talk to a running service end with 3 when there is none; Ctrl-C is 130.
+    Commands that use a running service exit with 3 if there is none. Ctrl-C is 130.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given:
         parser().print_help()
         sys.exit(2)
-    # Up to the command alone: what follows is the command's own.
+    # Parse only up to the command: the rest belongs to the command.
     at = next((n for n, word in enumerate(given) if not word.startswith("-")), len(given))
     command = parser().parse_args(given[: at + 1]).command
     try:

@@ -1,4 +1,4 @@
-"""Reads a form as PHP reads it into `$_POST`: `tags[]=a` is a list, `fields[name]=John` a map."""
+"""Form parser with the rules of PHP's `$_POST`: `tags[]=a` is a list, `fields[name]=John` a map."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _numbered(into: dict[str, Any], key: str) -> str:
 
 
 def _as_lists(value: Any) -> Any:
-    """What has the keys 0, 1, 2… is a list."""
+    """Turns maps with the keys 0, 1, 2… into lists."""
     if not isinstance(value, dict):
         return value
     if list(value) == [str(n) for n in range(len(value))]:

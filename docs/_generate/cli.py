@@ -18,11 +18,12 @@ from api.cli.main import COMMANDS, command_module, parser
 _BEGINNING: Final = """\
 # Command line
 
-`demo`, `serve` and `listen` run something here; `backup`, `restore`, `migrate` and `doctor` work on a data directory.
-The other commands talk to a running service over its [HTTP API](api.md): `FEEDBACK_LOOPS_URL` says where it is,
-`FEEDBACK_LOOPS_API_KEY` has the account's key. With `--json` they show what the API answered, for scripts.
+`demo`, `serve` and `listen` run something on this machine. `backup`, `restore`, `migrate` and `doctor` work on a data
+directory.
+The other commands use the [HTTP API](api.md) of a running service: set `FEEDBACK_LOOPS_URL` to its URL and
+`FEEDBACK_LOOPS_API_KEY` to the account's key. With `--json` they print the API's JSON, for scripts.
 
-This page is made from the parsers in `api/cli`: it is what `--help` shows.
+This page is generated from the parsers in `api/cli` and shows what `--help` shows.
 """
 _SERVE: Final = "Its options are the [settings](settings.md).\n"
 

@@ -1,4 +1,4 @@
-"""A back-up of a service that runs, and a service that goes on from it."""
+"""A backup of a service that runs, and a service that goes on from it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def command(*arguments: str | Path) -> None:
 
 
 def test_a_service_goes_on_from_a_back_up(tmp_path: Path) -> None:
-    """All that was answered before a back-up of the running service arrives from where it was restored, each once.
+    """All that was answered before a backup of the running service arrives from where it was restored, each once.
 
     Some of it was in the ledger and waited for a dead handler, some had not come further than the journal; and a link
     that was sent before still works.

@@ -23,21 +23,21 @@ def create(service: Service, screen: Screen, options: argparse.Namespace) -> int
         return OK
     screen.facts({"id": account["id"], "name": account["name"], "API key": account["api_key"]})
     screen.say()
-    screen.say("The key is shown this once. For the other commands:")
+    screen.say("The key is shown only once. For the other commands:")
     screen.say(f"  export {API_KEY_VARIABLE}={account['api_key']}")
     return OK
 
 
 def group() -> Group:
-    """The commands."""
+    """The subcommands."""
     made = Group(
         "accounts",
         "Accounts: each has its own loops, messages and events.",
-        key_name=f"the admin key ({ADMIN_KEY_FILE} here is read when neither is given)",
+        key_name=f"the admin key (read from {ADMIN_KEY_FILE} if neither is given)",
         key_variable=ADMIN_KEY_VARIABLE,
     )
     creating = made.command("create", create, "open an account and show its API key", "Example")
-    creating.add_argument("name", metavar="NAME", help="for people")
+    creating.add_argument("name", metavar="NAME", help="its name, for people")
     return made
 
 
@@ -50,5 +50,5 @@ def written_key() -> str | None:
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment, written_key())

@@ -14,23 +14,23 @@ from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\
-Copies all that must outlive the data directory into a new one: the keys, the journal of answered hits, and the ledger.
-The service may run meanwhile. All that was answered before is in the copy.
+Copies everything that must outlive the data directory: the keys, the journal of answered hits, and the ledger.
+The service may keep running. The copy contains everything that was answered before.
 
-The copy holds the keys: whoever can read it can forge links and open accounts.
+The copy contains the keys: anyone who can read it can forge links and open accounts.
 """
 DATA_DIR: Final = "The service's data directory. Default: ./var."
 #: What a ledger that is elsewhere needs.
 ELSEWHERE: Final = (
-    "The ledger is not in the data directory. When it is on PostgreSQL, back that up now, after this: with pg_dump, or "
-    "by its archive of the write-ahead log."
+    "The ledger is not in the data directory. If it is on PostgreSQL, back that up now, after this: with pg_dump, or "
+    "with its archive of the write-ahead log."
 )
 
 
 def parser() -> Parser:
-    """The options."""
+    """The parser."""
     made = Parser(prog="feedback-loops backup", description=DESCRIPTION)
-    made.add_argument("target", metavar="TARGET", type=Path, help="a directory that is new or empty")
+    made.add_argument("target", metavar="TARGET", type=Path, help="a new or empty directory")
     made.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")
     return made
 

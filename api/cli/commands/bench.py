@@ -19,11 +19,11 @@ from api.cli.help import Parser, whole_number
 
 API_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_API_KEY"
 DESCRIPTION: Final = """\
-Registers messages with one link each, clicks every link once, and waits until the loop's deliveries of these clicks are
-over. It measures from outside, on the machine it runs on: its own work is part of the figures, and on one machine it
-takes the time of the processors from the service. benchmarks/ in the source has the careful measurements.
+Registers messages with one link each, clicks every link once, and waits until these clicks are delivered
+to the loop. It measures from the outside and on this machine: the figures include its own work, and it
+competes with the service for the processors. The source has precise measurements in benchmarks/.
 
-Use an account for tests: what it registers and records stays there. Its key is read from FEEDBACK_LOOPS_API_KEY.
+Use a test account: its messages and events are not removed. Set FEEDBACK_LOOPS_API_KEY to its key.
 """
 PAGE: Final = 100
 SETTLE_S: Final = 0.25
@@ -35,7 +35,7 @@ class BenchFailed(Exception):
 
 
 def parser() -> Parser:
-    """The options."""
+    """The parser."""
     made = Parser(
         prog="feedback-loops bench",
         usage="feedback-loops bench --loop fl_… [OPTION …]",
@@ -44,13 +44,17 @@ def parser() -> Parser:
     made.add_argument("--loop", required=True, metavar="fl_…", help="an active loop with the trigger `click`")
     made.add_argument("--url", default="http://127.0.0.1:8080", metavar="URL", help="default: http://127.0.0.1:8080")
     made.add_argument(
-        "--clicks", type=whole_number(1, 1_000_000), default=1000, metavar="N", help="how many; default: 1000"
+        "--clicks", type=whole_number(1, 1_000_000), default=1000, metavar="N", help="number of clicks; default: 1000"
     )
     made.add_argument(
-        "--connections", type=whole_number(1, 1000), default=16, metavar="N", help="at a time; default: 16"
+        "--connections", type=whole_number(1, 1000), default=16, metavar="N", help="concurrent connections; default: 16"
     )
     made.add_argument(
-        "--timeout", type=whole_number(1, 86400), default=60, metavar="S", help="for the deliveries; default: 60"
+        "--timeout",
+        type=whole_number(1, 86400),
+        default=60,
+        metavar="S",
+        help="seconds to wait for the deliveries; default: 60",
     )
     return made
 
@@ -75,7 +79,7 @@ class Bench:
         self._http = http
 
     async def run(self) -> list[str]:
-        """What there is to say, line by line.
+        """The report, line by line.
 
         Raises:
             BenchFailed: the service refused, or not every click was redirected.
@@ -185,7 +189,7 @@ async def _run(options: argparse.Namespace, key: str) -> list[str]:
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs it, and prints what there is to say."""
+    """Runs the benchmark and prints its report."""
     options = parser().parse_args(arguments)
     key = environment.get(API_KEY_VARIABLE)
     if not key:

@@ -24,10 +24,10 @@ def list_deliveries(service: Service, screen: Screen, options: argparse.Namespac
     if screen.is_json:
         screen.json(deliveries)
         return OK
-    heads = ("id", "made", "type", "state", "attempts", "last answer", "next attempt")
+    heads = ("id", "created", "type", "state", "attempts", "last answer", "next attempt")
     screen.table(heads, map(_row, deliveries), "No such deliveries.")
     if len(deliveries) == options.limit:
-        screen.say(f"There may be more: --limit shows more than {options.limit}, --since and --until others.")
+        screen.say(f"There may be more: raise --limit above {options.limit}, or use --since and --until.")
     return OK
 
 
@@ -59,7 +59,7 @@ def show(service: Service, screen: Screen, options: argparse.Namespace) -> int:
 
 def retry(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     _show(screen, service.ask("POST", path(f"{DELIVERY}/retry", options.delivery)))
-    screen.say("It is tried again now; `feedback-loops deliveries show` tells what comes of it.")
+    screen.say("It is being retried; `feedback-loops deliveries show` shows the result.")
     return OK
 
 
@@ -73,7 +73,7 @@ def _show(screen: Screen, delivery: Mapping[str, Any]) -> None:
             "event": delivery["event"],
             "type": delivery["type"],
             "state": state(delivery["state"]),
-            "made": local_time(delivery["created_at"]),
+            "created": local_time(delivery["created_at"]),
             "next attempt": local_time(delivery["next_attempt_at"]),
         }
     )
@@ -93,25 +93,25 @@ def _body(attempt: Mapping[str, Any]) -> str | None:
 
 
 def group() -> Group:
-    """The commands."""
-    made = Group("deliveries", "Deliveries: events owed to a feedback loop, each with its attempts.")
+    """The subcommands."""
+    made = Group("deliveries", "Deliveries of a feedback loop, each with its attempts.")
     listing = made.command("list", list_deliveries, "list a loop's deliveries, newest first", "fl_… --state dead")
     listing.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
     listing.add_argument("--state", choices=STATES, help="only deliveries in this state")
     listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
     listing.add_argument(
-        "--since", type=durations.moment, metavar="TIME", help=f"only those made since: {durations.HELP}"
+        "--since", type=durations.moment, metavar="TIME", help=f"only those created since: {durations.HELP}"
     )
-    listing.add_argument("--until", type=durations.moment, metavar="TIME", help="only those made before")
-    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="at most so many; default: 50")
+    listing.add_argument("--until", type=durations.moment, metavar="TIME", help="only those created before")
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="the maximum number; default: 50")
     for name, act, what in (
         ("show", show, "show a delivery and each of its attempts"),
-        ("retry", retry, "try a delivery again now, whatever its state"),
+        ("retry", retry, "retry a delivery now, whatever its state"),
     ):
         made.command(name, act, what, "dlv_…").add_argument("delivery", metavar="DELIVERY", help="its id, dlv_…")
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment)

@@ -50,14 +50,14 @@ def _own_variables_dropped(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def parser() -> Parser:
-    """The options."""
+    """The parser."""
     made = Parser(
         prog="feedback-loops demo",
         usage="feedback-loops demo [--svg FILE]",
-        description="Starts the service and a sample handler on free ports of this machine, makes a feedback loop, "
-        "opens and clicks a message, and shows what the handler gets. Leaves nothing behind.",
+        description="Starts the service and a sample handler on free ports of this machine, creates a feedback loop, "
+        "opens and clicks a message, and shows what the handler receives. Leaves nothing behind.",
     )
-    made.add_argument("--svg", type=Path, metavar="FILE", help="also save what is shown as a picture")
+    made.add_argument("--svg", type=Path, metavar="FILE", help="also save the output as a picture")
     return made
 
 

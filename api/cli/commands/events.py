@@ -46,7 +46,7 @@ def server_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
 def tail(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     query = {name: getattr(options, name) for name in ("type", "recipient") if getattr(options, name) is not None}
     if not screen.is_json:
-        screen.beside("waiting for events; Ctrl-C ends it")
+        screen.beside("waiting for events; press Ctrl-C to stop")
     for event in islice(_events(service, screen, query), options.count):
         screen.line(event, _line(event))
     return OK
@@ -91,22 +91,22 @@ def _line(event: Mapping[str, Any]) -> Text:
 
 
 def group() -> Group:
-    """The commands."""
+    """The subcommands."""
     made = Group("events", "Events: what happened to your messages.")
     tailing = made.command(
         "tail",
         tail,
         "show events as they are recorded",
         "--type click",
-        "Shows a line for each event as it is recorded, from now on, until Ctrl-C; --json shows all its fields. When "
-        "the connection breaks it is made again, and goes on where it was.",
+        "Shows one line per event as it is recorded, until Ctrl-C; --json shows all fields. If "
+        "the connection breaks, it is reopened and continues where it was.",
     )
     tailing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help=f"only these: {', '.join(TRIGGERS)}")
     tailing.add_argument("--recipient", metavar="ADDRESS", help="only events of messages to this address")
-    tailing.add_argument("--count", type=limit, metavar="N", help="end after so many events")
+    tailing.add_argument("--count", type=limit, metavar="N", help="end after this many events")
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment)

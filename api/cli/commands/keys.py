@@ -17,7 +17,7 @@ def create(service: Service, screen: Screen, options: argparse.Namespace) -> int
         return OK
     screen.facts({"id": made["id"], "name": made["name"], "API key": made["api_key"]})
     screen.say()
-    screen.say("The key is shown this once. It opens all that is the account's.")
+    screen.say("The key is shown only once. It gives access to the whole account.")
     return OK
 
 
@@ -41,22 +41,22 @@ def revoke(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    """The commands."""
-    made = Group("keys", "API keys of the account: so that one can take another's place, and a lost one be revoked.")
-    creating = made.command("create", create, "make another key and show it", '"Shop, since March"')
-    creating.add_argument("name", metavar="NAME", help="what it is for: it is what the list shows")
-    made.command("list", list_, "show which keys there are, and when each was last used")
+    """The subcommands."""
+    made = Group("keys", "API keys of the account: add one to replace another, revoke a lost one.")
+    creating = made.command("create", create, "create a key and show it", '"Shop, since March"')
+    creating.add_argument("name", metavar="NAME", help="its purpose, as shown in the list")
+    made.command("list", list_, "list the keys, with the time of their last use")
     revoking = made.command(
         "revoke",
         revoke,
-        "have a key open nothing any more",
+        "revoke a key",
         "key_0190…",
-        "Has a key open nothing any more; the one that is used for this, too.",
+        "Revokes a key; it may be the one used for this command.",
     )
-    revoking.add_argument("id", metavar="ID", help="as `keys list` shows it")
+    revoking.add_argument("id", metavar="ID", help="the key's id, from `keys list`")
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment)

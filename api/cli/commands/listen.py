@@ -33,7 +33,7 @@ class Secrets(NamedTuple):
 
 
 class SampleHandler:
-    """What the server does, without the server."""
+    """The sample handler's logic, without the server."""
 
     def __init__(
         self, secrets: Callable[[], Secrets], files: Mapping[str, str], folder: Path | None, status: int, show: Show
@@ -127,44 +127,47 @@ def server(host: str, port: int, sample: SampleHandler) -> ThreadingHTTPServer:
 
 
 def parser() -> Parser:
-    """The options."""
+    """The parser."""
     made = Parser(
         prog="feedback-loops listen",
         usage="feedback-loops listen --port PORT [OPTION …]",
-        description="A sample handler: serves verification files, checks signatures, and shows the events it gets.",
+        description="A sample handler: serves verification files, checks signatures and shows the events it receives.",
         epilog="Example: feedback-loops listen --port 9000 --dir handler --secret whsec_…",
     )
     made.add_argument("--port", type=whole_number(0, 65535), required=True, metavar="PORT", help="where to listen")
     made.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen; default: 127.0.0.1")
     made.add_argument(
-        "--secret", action="append", default=[], type=_secret, metavar="whsec_…", help="the loop's; can be repeated"
+        "--secret",
+        action="append",
+        default=[],
+        type=_secret,
+        metavar="whsec_…",
+        help="the loop's secret; can be repeated",
     )
     made.add_argument(
         "--secret-file",
         type=Path,
         metavar="FILE",
-        help="holds the secret, or will, as the API or `loops create` gave it: it is read at each event",
+        help="file with the secret, as the API or `loops create` returns it; read at each event",
     )
-    made.add_argument(
-        "--dir", type=Path, metavar="DIR", help="where verification files (feedback-loops-….txt) lie, or will"
-    )
+    made.add_argument("--dir", type=Path, metavar="DIR", help="directory of verification files (feedback-loops-….txt)")
     made.add_argument(
         "--verification",
         action="append",
         default=[],
         type=_verification,
         metavar="NAME=CONTENT",
-        help="a verification file, without a file; can be repeated",
+        help="name and content of a verification file; can be repeated",
     )
     made.add_argument(
         "--status",
         type=whole_number(200, 599),
         default=200,
         metavar="STATUS",
-        help="the answer to events, 200 to 599; default: 200",
+        help="status of the responses, 200 to 599; default: 200",
     )
     made.add_argument("--quiet", action="store_true", help="show nothing")
-    made.add_argument("--json", action="store_true", help="show each event as a line of JSON")
+    made.add_argument("--json", action="store_true", help="show each event as one line of JSON")
     return made
 
 
@@ -234,6 +237,6 @@ def run(arguments: Sequence[str], _environment: Mapping[str, str]) -> int:
         sys.stderr.write(f"feedback-loops listen: cannot listen at {options.host} port {options.port}: {exc}\n")
         return 1
     with listening:
-        sys.stderr.write(f"listening at http://{options.host}:{options.port}/ — Ctrl-C ends it\n")
+        sys.stderr.write(f"listening at http://{options.host}:{options.port}/ — press Ctrl-C to stop\n")
         listening.serve_forever()
     return 0

@@ -82,7 +82,7 @@ def _settings(loop: Mapping[str, Any]) -> dict[str, Any]:
 def _how_to_verify(screen: Screen, loop: Mapping[str, Any]) -> None:
     proof = loop["verification"]
     screen.say()
-    screen.say("Nothing is sent before the server is shown to be yours. Place this proof:")
+    screen.say("Nothing is sent until you prove that the server is yours. Place this proof:")
     facts = {"file": proof["file_name"], "content": proof["file_content"], "at": " or ".join(proof["locations"])}
     if record := proof["dns"]:
         facts["DNS"] = f"{record['name']} {record['type']} {record['value']}"
@@ -101,7 +101,9 @@ def update(service: Service, screen: Screen, options: argparse.Namespace) -> int
     if options.handler is not None:
         changes["url"] = options.handler
     if not changes:
-        screen.beside("feedback-loops loops: nothing to change; `feedback-loops loops update --help` lists what can be")
+        screen.beside(
+            "feedback-loops loops: nothing to change; `feedback-loops loops update --help` lists the settings"
+        )
         return MISUSED
     _show(screen, service.ask("PATCH", path(LOOP, options.loop), json=changes))
     return OK
@@ -145,7 +147,7 @@ def rotate_secret(service: Service, screen: Screen, options: argparse.Namespace)
         screen.json(loop)
     else:
         screen.facts({"secret": loop["secret"]})
-        screen.say("The old secret keeps signing beside it for 24 hours.")
+        screen.say("POSTs are signed with the old secret, too, for 24 hours.")
     return OK
 
 
@@ -155,7 +157,7 @@ def delete(service: Service, screen: Screen, options: argparse.Namespace) -> int
             screen.beside("feedback-loops loops: deleting a loop drops its backlog; confirm with --yes")
             return MISUSED
         loop = service.ask("GET", path(LOOP, options.loop))
-        screen.beside(f"Delete {loop['id']} ({loop['url']})? Its backlog is not delivered any more. [y/N]")
+        screen.beside(f"Delete {loop['id']} ({loop['url']})? Its backlog is dropped. [y/N]")
         if input().strip().lower() not in {"y", "yes"}:
             return FAILED
     service.ask("DELETE", path(LOOP, options.loop))
@@ -189,7 +191,7 @@ def check(service: Service, screen: Screen, _options: argparse.Namespace) -> int
         screen.json(results)
     else:
         rows = ([r["feedback_loop"], _result(r), f"{r['duration_ms']} ms", r["response_excerpt"][:60]] for r in results)
-        screen.table(("loop", "result", "took", "answer"), rows, "No loop is active, so none was tested.")
+        screen.table(("loop", "result", "took", "answer"), rows, "No loop is active, so nothing was tested.")
     return FAILED if any(r["error"] for r in results) else OK
 
 
@@ -201,23 +203,27 @@ def _result(result: Mapping[str, Any]) -> Text:
 
 
 def group() -> Group:
-    """The commands."""
-    made = Group("loops", "Feedback loops: which events go to which script, and how that goes.")
+    """The subcommands."""
+    made = Group("loops", "Feedback loops: which events are sent to which script.")
     listing = made.command("list", list_loops, "list the account's feedback loops")
-    listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="at most so many; default: 1000")
-    _of_loop(made, "show", show, "show a loop's settings, its handler's health and how to verify it")
+    listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="the maximum number; default: 1000")
+    _of_loop(made, "show", show, "show a loop's settings, its handler's health and its proof")
     _add_create(made)
     _add_update(made)
-    _of_loop(made, "verify", verify, "look for the proof that the handler's server is yours")
-    _of_loop(made, "pause", pause, "hold deliveries back; the backlog is kept")
-    _of_loop(made, "resume", resume, "let a paused or disabled loop's deliveries go on")
-    _of_loop(made, "rotate-secret", rotate_secret, "make a new signing secret")
+    _of_loop(made, "verify", verify, "check the proof that the handler's server is yours")
+    _of_loop(made, "pause", pause, "pause deliveries; the backlog is kept")
+    _of_loop(made, "resume", resume, "resume deliveries of a paused or disabled loop")
+    _of_loop(made, "rotate-secret", rotate_secret, "create a new signing secret")
     deleting = _of_loop(made, "delete", delete, "delete a loop with its backlog")
-    deleting.add_argument("--yes", action="store_true", help="do not ask whether that is meant")
+    deleting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     testing = _of_loop(made, "test", test, "send a sample event to a loop's handler now")
     testing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="default: the loop's first trigger")
     testing.add_argument(
-        "--data", type=loop_settings.json_object, default={}, metavar="JSON", help="fields in place of the sample's"
+        "--data",
+        type=loop_settings.json_object,
+        default={},
+        metavar="JSON",
+        help="fields that replace those of the sample",
     )
     made.command("check", check, "send a sample event to every active loop's handler now")
     return made
@@ -231,18 +237,18 @@ def _of_loop(made: Group, name: str, act: Any, what: str) -> argparse.ArgumentPa
 
 def _add_create(made: Group) -> None:
     parser = made.command(
-        "create", create, "set up a feedback loop", "https://example.com/script.php --trigger open,click"
+        "create", create, "create a feedback loop", "https://example.com/script.php --trigger open,click"
     )
-    parser.add_argument("handler", metavar="HANDLER", help="URL of your script, where events are POSTed")
+    parser.add_argument("handler", metavar="HANDLER", help="URL of your script, which receives the POSTs")
     loop_settings.add_options(parser, is_new=True)
 
 
 def _add_update(made: Group) -> None:
-    parser = _of_loop(made, "update", update, "change a loop's settings; what is not given stays")
-    parser.add_argument("--handler", metavar="URL", help="another script, which has to be verified anew")
+    parser = _of_loop(made, "update", update, "change a loop's settings; others stay as they are")
+    parser.add_argument("--handler", metavar="URL", help="URL of another script, which must be verified again")
     loop_settings.add_options(parser, is_new=False)
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment)

@@ -29,7 +29,7 @@ def register(service: Service, screen: Screen, options: argparse.Namespace) -> i
     if screen.is_json:
         screen.json(message)
     elif options.html is not None:
-        # The HTML alone goes to standard output, so that it can be piped on.
+        # Only the HTML goes to standard output, so that it can be piped.
         screen.beside(f"id {message['id']}; List-Unsubscribe: <{message['unsubscribe_url']}>")
         sys.stdout.write(message["html"])
     else:
@@ -47,7 +47,7 @@ def _text(file: Path | None) -> str:
 
 
 def _message(options: argparse.Namespace, html: str) -> dict[str, Any]:
-    """The body, with what was given alone."""
+    """The request body, with only the given fields."""
     body: dict[str, Any] = {
         "recipient": options.recipient,
         "id": options.id,
@@ -63,7 +63,7 @@ def _message(options: argparse.Namespace, html: str) -> dict[str, Any]:
 
 
 def _register_lines(service: Service, screen: Screen, lines: str) -> int:
-    """Passes the service's lines on as they are: each is a registered message, or a problem."""
+    """Prints the service's lines unchanged: each is a registered message or a problem."""
     answer = service.answer("POST", MESSAGES, content=lines.encode(), headers={"Content-Type": "application/x-ndjson"})
     sys.stdout.write(answer.text)
     results = [json.loads(line) for line in answer.text.splitlines()]
@@ -73,30 +73,34 @@ def _register_lines(service: Service, screen: Screen, lines: str) -> int:
 
 
 def group() -> Group:
-    """The commands."""
-    made = Group("messages", "Messages: registered before they are sent, so that their opens and clicks are known.")
+    """The subcommands."""
+    made = Group(
+        "messages", "Messages: register them before you send them, so that their opens and clicks are tracked."
+    )
     parser = made.command(
         "register",
         register,
         "register a message and show its tracking URLs",
         "john@example.com --tag spring --link https://example.com/",
-        "Registers one message, or with --lines many. With --html the mail's HTML comes back on standard output, its "
-        "links tracked and the pixel in it.",
+        "Registers one message, or many with --lines. With --html, writes the mail's HTML to standard output, with "
+        "tracked links and the pixel.",
     )
     one_or_many = parser.add_mutually_exclusive_group(required=True)
-    one_or_many.add_argument("recipient", nargs="?", metavar="RECIPIENT", help="its e-mail address")
+    one_or_many.add_argument("recipient", nargs="?", metavar="RECIPIENT", help="the recipient's e-mail address")
     one_or_many.add_argument(
-        "--lines", type=Path, metavar="FILE", help="a JSON object per line, as the API takes them; - reads stdin"
+        "--lines", type=Path, metavar="FILE", help="a file with one JSON object per line, as in the API; - reads stdin"
     )
-    parser.add_argument("--id", metavar="ID", help="your id of the message; one is made when it is left out")
+    parser.add_argument("--id", metavar="ID", help="your id of the message; default: a new one")
     parser.add_argument("--tag", action="append", default=[], metavar="TAG", help="can be repeated")
-    parser.add_argument("--mailing", metavar="ID", help="your id of the mailing it belongs to")
-    parser.add_argument("--profile", metavar="DATABASE/ID", help="the recipient's profile, whose data events carry")
-    parser.add_argument("--link", action="append", default=[], metavar="URL", help="to be tracked; can be repeated")
+    parser.add_argument("--mailing", metavar="ID", help="your id of its mailing")
+    parser.add_argument(
+        "--profile", metavar="DATABASE/ID", help="the recipient's profile, whose data is added to events"
+    )
+    parser.add_argument("--link", action="append", default=[], metavar="URL", help="a link to track; can be repeated")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the mail's HTML; - reads stdin")
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment)

@@ -28,7 +28,9 @@ def start(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     replay = service.ask("POST", path(f"{LOOP}/replay", options.loop), json=body)
     if options.detach:
         _show(screen, replay)
-        screen.say(f"It goes on by itself; see it with: feedback-loops replay watch {options.loop} {replay['id']}")
+        screen.say(
+            f"It runs in the background; watch it with: feedback-loops replay watch {options.loop} {replay['id']}"
+        )
         return OK
     return _watch(service, screen, options.loop, replay)
 
@@ -39,7 +41,7 @@ def watch(service: Service, screen: Screen, options: argparse.Namespace) -> int:
 
 
 def _watch(service: Service, screen: Screen, loop: str, replay: Mapping[str, Any]) -> int:
-    """Shows the progress until the replay has ended. Ctrl-C ends the showing alone."""
+    """Shows the progress until the replay ends. Ctrl-C ends only the display."""
     try:
         replay = _follow(service, screen, loop, replay)
     except KeyboardInterrupt:
@@ -96,7 +98,7 @@ def list_replays(service: Service, screen: Screen, options: argparse.Namespace) 
     if screen.is_json:
         screen.json(replays)
     else:
-        screen.table(_HEADS, map(_row, replays), "Nothing of this loop was replayed yet.")
+        screen.table(_HEADS, map(_row, replays), "This loop has no replays yet.")
     return OK
 
 
@@ -106,31 +108,31 @@ def cancel(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    """The commands."""
-    made = Group("replay", "Replays: deliveries of a stretch of time, delivered again.")
+    """The subcommands."""
+    made = Group("replay", "Replays: deliver a period's deliveries again.")
     starting = made.command(
         "start",
         start,
-        "deliver again what was not taken, or all of it",
+        "deliver a period again: dead deliveries, or all",
         "fl_… --since 2d",
-        "Delivers again what was made in a stretch of time. It goes on in the service, through restarts, and gives way "
-        "to live traffic. The bar shows what was given back to the loop; Ctrl-C ends the bar and not the replay.",
+        "Delivers a period again. The replay runs in the service, survives restarts, and gives way "
+        "to live traffic. The bar shows how many deliveries are queued; Ctrl-C ends the bar, not the replay.",
     )
     _add_loop(starting)
     starting.add_argument(
-        "--since", type=durations.moment, required=True, metavar="TIME", help=f"from then on: {durations.HELP}"
+        "--since", type=durations.moment, required=True, metavar="TIME", help=f"start of the period: {durations.HELP}"
     )
-    starting.add_argument("--until", type=durations.moment, metavar="TIME", help="up to then; default: now")
+    starting.add_argument("--until", type=durations.moment, metavar="TIME", help="end of the period; default: now")
     starting.add_argument(
-        "--state", choices=("dead", "all"), help="all: what was delivered too, so it is repeated; default: dead"
+        "--state", choices=("dead", "all"), help="all: also delivered ones, which repeats them; default: dead"
     )
     starting.add_argument("--detach", action="store_true", help="do not wait for its end")
     listing = made.command("list", list_replays, "list a loop's replays, newest first", "fl_…")
     _add_loop(listing)
-    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="at most so many; default: 50")
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="the maximum number; default: 50")
     for name, act, what in (
-        ("watch", watch, "show how far a replay has come, until it ends"),
-        ("cancel", cancel, "end a replay; what was given back to the loop is still delivered"),
+        ("watch", watch, "show a replay's progress until it ends"),
+        ("cancel", cancel, "cancel a replay; queued deliveries are still made"),
     ):
         one = made.command(name, act, what, "fl_… rpl_…")
         _add_loop(one)
@@ -143,5 +145,5 @@ def _add_loop(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment)

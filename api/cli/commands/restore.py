@@ -1,4 +1,4 @@
-"""`feedback-loops restore`: puts a back-up into a new data directory."""
+"""`feedback-loops restore`: puts a backup into a new data directory."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\
-Puts what `feedback-loops backup` has copied into a data directory that is new or empty, having checked every byte.
+Restores a copy made by `feedback-loops backup` into a new or empty data directory, and checks every byte.
 
-A service that is started there goes on from the moment of the back-up. What it delivered after that moment it delivers
-again, with the same event ids. What it took in after that moment is not there.
+A service that starts there continues from the moment of the backup. Later deliveries are made
+again, with the same event ids. Later hits are not included.
 """
 
 
 def parser() -> Parser:
-    """The options."""
+    """The parser."""
     made = Parser(prog="feedback-loops restore", description=DESCRIPTION)
     made.add_argument("source", metavar="SOURCE", type=Path, help="a directory made by `feedback-loops backup`")
     made.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")
@@ -39,7 +39,7 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         sys.stderr.write(f"feedback-loops restore: {exc}\n")
         return 1
     store = "" if made.has_ledger else "FEEDBACK_LOOPS_STORE=… "
-    print(f"Restored to {data_dir}:\n{listing(made)}\nGo on with: {store}feedback-loops serve --data-dir {data_dir}")  # noqa: T201
+    print(f"Restored to {data_dir}:\n{listing(made)}\nContinue with: {store}feedback-loops serve --data-dir {data_dir}")  # noqa: T201
     if not made.has_ledger:
-        print(ELSEWHERE.replace("back that up now, after this:", "restore that too, to a moment after this back-up:"))  # noqa: T201
+        print(ELSEWHERE.replace("back that up now, after this:", "restore that too, to a moment after this backup:"))  # noqa: T201
     return 0

@@ -14,12 +14,12 @@ from api.cli.help import Parser
 from domain.errors import FeedbackLoopsError, InvalidInput
 
 DESCRIPTION: Final = """\
-Runs the service: hits are answered at once, GET /readyz answers 200 when events can go all the way to handlers.
-SIGTERM or Ctrl-C stops it within 10 seconds, a second one at once. Nothing that was answered is lost either way.
+Runs the service. It answers hits at once; GET /readyz answers 200 when events can reach handlers.
+SIGTERM or Ctrl-C stops it within 10 seconds, a second one immediately. No answered hit is lost either way.
 """
 
 EPILOG: Final = """\
-Every option is also an environment variable, its name in brackets; the option wins. Secrets have a variable only:
+Every option is also an environment variable (in brackets); the option wins. Secrets only have variables, because
 every user of the machine can see the options of a process.
 """
 

@@ -31,7 +31,7 @@ def read_secret(text: str) -> bytes:
 
 
 def signature_problem(secrets: Sequence[bytes], headers: Mapping[str, str], body: bytes, now_s: int) -> str | None:
-    """What is wrong with the signature of a POST, or None when one of the secrets made it.
+    """The problem with a POST's signature, or None if one of the secrets made it.
 
     `headers` have names in lower case; `now_s` is Unix time.
     """

@@ -24,7 +24,7 @@ def _tell_password(user: dict[str, Any], screen: Screen) -> int:
         return OK
     screen.facts({"id": user["id"], "e-mail": user["email"], "account": user["account"], "password": user["password"]})
     screen.say()
-    screen.say("The password is shown this once. It can be changed in the dashboard, under Account.")
+    screen.say("The password is shown only once. Change it in the dashboard, under Account.")
     return OK
 
 
@@ -65,26 +65,26 @@ def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    """The commands."""
+    """The subcommands."""
     made = Group(
         "users",
-        "Users: who can sign in to the dashboard, each to one account.",
-        key_name=f"the admin key ({ADMIN_KEY_FILE} here is read when neither is given)",
+        "Users of the dashboard; each belongs to one account.",
+        key_name=f"the admin key (read from {ADMIN_KEY_FILE} if neither is given)",
         key_variable=ADMIN_KEY_VARIABLE,
     )
-    creating = made.command("create", create, "make a user and show the password", "ann@example.com")
-    creating.add_argument("email", metavar="EMAIL", help="to sign in with")
+    creating = made.command("create", create, "create a user and show the password", "ann@example.com")
+    creating.add_argument("email", metavar="EMAIL", help="the user's e-mail address")
     which = creating.add_mutually_exclusive_group()
-    which.add_argument("--account", metavar="ID", help="of this account; default: of a new one")
-    which.add_argument("--account-name", metavar="NAME", help="the new account's name; default: the address")
-    made.command("list", list_, "show who can sign in")
-    setting = made.command("password", password, "give a user another password and show it", "ann@example.com")
-    setting.add_argument("email", metavar="EMAIL", help="or id")
-    removing = made.command("remove", remove, "have a user sign in no more", "ann@example.com")
-    removing.add_argument("email", metavar="EMAIL", help="or id")
+    which.add_argument("--account", metavar="ID", help="the user's account; default: a new one")
+    which.add_argument("--account-name", metavar="NAME", help="the new account's name; default: the e-mail address")
+    made.command("list", list_, "list the users")
+    setting = made.command("password", password, "set a new password and show it", "ann@example.com")
+    setting.add_argument("email", metavar="EMAIL", help="e-mail address or id")
+    removing = made.command("remove", remove, "remove a user's access", "ann@example.com")
+    removing.add_argument("email", metavar="EMAIL", help="e-mail address or id")
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries the command out."""
+    """Runs the command."""
     return group().run(arguments, environment, written_key())

@@ -1,4 +1,4 @@
-"""`feedback-loops doctor`: looks at everything that the service needs, and says what to do."""
+"""`feedback-loops doctor`: checks everything that the service needs and advises what to do."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ EPILOG: Final = """\
 exit codes:
   0  nothing is wrong, but for warnings
   1  there is a problem
-  2  the command was used wrongly
+  2  wrong usage
 """
 COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 
@@ -41,17 +41,15 @@ COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bo
 def parser() -> Parser:
     """The command's options."""
     made = Parser(prog="feedback-loops doctor", description=DESCRIPTION, epilog=EPILOG)
-    made.add_argument("--data-dir", metavar="DIR", help="the service's; default: as for `serve`")
-    made.add_argument("--loop", metavar="ID", help="look at this feedback loop and its handler as well")
-    made.add_argument(
-        "--url", metavar="URL", help=f"where the service is; default: ${URL_VARIABLE}, or where its settings say"
-    )
-    made.add_argument("--json", action="store_true", help="one JSON object with all that was found")
+    made.add_argument("--data-dir", metavar="DIR", help="the service's data directory; default: as for `serve`")
+    made.add_argument("--loop", metavar="ID", help="also check this feedback loop and its handler")
+    made.add_argument("--url", metavar="URL", help=f"the service's URL; default: ${URL_VARIABLE}, or from its settings")
+    made.add_argument("--json", action="store_true", help="print one JSON object with all findings")
     return made
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Carries out the checks; 1 when there is a problem."""
+    """Runs the checks; returns 1 if there is a problem."""
     options = parser().parse_args(arguments)
     findings = asyncio.run(examine(options, environment))
     _tell(findings, Screen(is_json=options.json))
@@ -59,11 +57,11 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
 
 
 async def examine(options: argparse.Namespace, environment: Mapping[str, str]) -> list[Finding]:
-    """All that is found, in the order in which it should be seen to."""
+    """All findings, in the order in which to fix them."""
     try:
         settings = Settings.from_env(environment, data_dir=options.data_dir)
     except InvalidInput as exc:
-        advice = "Correct it where the service is started; `feedback-loops serve --help` explains each."
+        advice = "Correct it where the service is started; `feedback-loops serve --help` explains each option."
         return [problem("settings", f"{name} {what}", advice) for name, what in exc.problems]
     runs = machine.is_running(settings.data_dir)
     if runs:
@@ -75,7 +73,7 @@ async def examine(options: argparse.Namespace, environment: Mapping[str, str]) -
 
 
 def _those_of_the_service(settings: Settings) -> Settings:
-    """What the running service was started with, if that can be read."""
+    """The settings of the running service, if they can be read."""
     try:
         return Settings.from_dict(json.loads((settings.data_dir / "run" / "settings.json").read_text()))
     except (OSError, ValueError, KeyError, FeedbackLoopsError):

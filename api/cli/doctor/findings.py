@@ -1,4 +1,4 @@
-"""What a check of the doctor finds."""
+"""Findings of the doctor's checks."""
 
 from __future__ import annotations
 
@@ -8,50 +8,50 @@ from typing import NamedTuple
 
 
 class Level(StrEnum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = "ok"
-    #: It works, but may not for long, or not for all.
+    #: It works, but perhaps not for long or not for everyone.
     WARNING = "warning"
-    #: It does not do what it promises.
+    #: It is broken.
     PROBLEM = "problem"
 
 
 class Finding(NamedTuple):
     """One line of the doctor's report."""
 
-    #: What was looked at, one word or two.
+    #: The subject of the check, one or two words.
     check: str
     level: Level
-    #: What was found, one sentence without its full stop.
+    #: One sentence without its full stop.
     found: str
-    #: What to do, one sentence; empty when nothing has to be done.
+    #: What to do, one sentence; empty if there is nothing to do.
     advice: str = ""
 
 
-#: Looks at one thing. What it cannot find out is a finding, not an exception.
+#: Runs one check. If the check cannot run, that is a finding, not an exception.
 Check = Callable[[], Awaitable[Sequence[Finding]]]
 
 
 async def carried_out(name: str, check: Check) -> Sequence[Finding]:
-    """The findings of a check; that it failed itself is one too."""
+    """Runs a check and returns its findings; a crash of the check is a finding too."""
     try:
         return await check()
     except Exception as exc:  # noqa: BLE001  whatever it is: the other checks are to be seen
-        found = f"this could not be looked at: {type(exc).__name__}: {exc}"
+        found = f"the check failed: {type(exc).__name__}: {exc}"
         return [Finding(name, Level.PROBLEM, found, "Report it, with this line.")]
 
 
 def ok(check: str, found: str) -> Finding:
-    """All is well."""
+    """A finding without a problem."""
     return Finding(check, Level.OK, found)
 
 
 def warning(check: str, found: str, advice: str) -> Finding:
-    """It should be seen to."""
+    """A finding that should be fixed."""
     return Finding(check, Level.WARNING, found, advice)
 
 
 def problem(check: str, found: str, advice: str) -> Finding:
-    """It has to be seen to."""
+    """A finding that must be fixed."""
     return Finding(check, Level.PROBLEM, found, advice)

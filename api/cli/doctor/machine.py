@@ -1,4 +1,4 @@
-"""What the doctor looks at on the machine: the data directory, its keys and disk, the port, the clock."""
+"""Checks of the machine: data directory, keys, disk, port and clock."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from actors.settings.options import bearer_key, key
 from actors.settings.settings import Settings
 from api.cli.doctor.findings import Finding, ok, problem, warning
 
-#: Of the file system, below which there is a warning, and a problem.
+#: Free share of the file system below which there is a warning, and a problem.
 LITTLE: Final = 0.15
 TOO_LITTLE: Final = 0.05
 MIB: Final = 1024 * 1024
@@ -43,18 +43,22 @@ def is_running(data_dir: Path) -> bool:
 
 
 def check_data_dir(data_dir: Path) -> Sequence[Finding]:
-    """Whether the directory is there, ours, closed to others, and writable."""
+    """Checks that the directory exists, belongs to this user, is private, and writable."""
     name = "data directory"
     try:
         found = data_dir.stat()
     except FileNotFoundError:
         return [
-            warning(name, f"{data_dir} is not there", "The first `feedback-loops serve` makes it; else --data-dir.")
+            warning(
+                name,
+                f"{data_dir} does not exist",
+                "The first `feedback-loops serve` creates it; otherwise set --data-dir.",
+            )
         ]
     except OSError as exc:
-        return [problem(name, f"{data_dir} cannot be looked at: {exc.strerror}", "Run this as the service's own user.")]
+        return [problem(name, f"{data_dir} cannot be read: {exc.strerror}", "Run this as the service's own user.")]
     if not stat.S_ISDIR(found.st_mode):
-        return [problem(name, f"{data_dir} is no directory", "Name the service's directory with --data-dir.")]
+        return [problem(name, f"{data_dir} is not a directory", "Name the service's directory with --data-dir.")]
     if found.st_uid != os.geteuid():
         advice = "Run this, and the service, as its owner."
         return [problem(name, f"{data_dir} belongs to user {found.st_uid}, this is {os.geteuid()}", advice)]
@@ -62,11 +66,11 @@ def check_data_dir(data_dir: Path) -> Sequence[Finding]:
         return [problem(name, f"{data_dir} cannot be written", f"chmod u+rwx {data_dir}, or mount it writable.")]
     if found.st_mode & 0o077:
         return [warning(name, f"{data_dir} is open to other users", f"chmod 700 {data_dir}")]
-    return [ok(name, f"{data_dir} is ours alone")]
+    return [ok(name, f"{data_dir} is private")]
 
 
 def check_keys(data_dir: Path) -> Sequence[Finding]:
-    """Whether the keys are whole, and readable for their owner alone."""
+    """Checks that the keys are intact and only readable by their owner."""
     found = []
     for file, read in (("master.key", key), ("admin.key", bearer_key)):
         path = data_dir / file
@@ -80,32 +84,32 @@ def _key(path: Path, read: object) -> Finding:
         text = path.read_text().strip()
         read(text)  # type: ignore[operator]
     except ValueError:
-        advice = "Put it back from a back-up; without it no link that was sent can be read."
+        advice = "Restore it from a backup; without it no link that was sent can be read."
         if path.name == "admin.key":
-            advice = "Remove it: the next start makes a new one."
+            advice = "Remove it: the next start creates a new one."
         return problem("keys", f"{path} is damaged", advice)
     except OSError as exc:
         return problem("keys", f"{path} cannot be read: {exc.strerror}", "Run this as the service's own user.")
     if path.stat().st_mode & 0o077:
         return problem("keys", f"{path} can be read by other users", f"chmod 600 {path}")
-    return ok("keys", f"{path.name} is whole, and its owner's alone")
+    return ok("keys", f"{path.name} is intact and private")
 
 
 def check_disk(data_dir: Path, little: float = LITTLE, too_little: float = TOO_LITTLE) -> Sequence[Finding]:
-    """Whether there is room for the journal and the ledger to grow, in bytes and in files."""
+    """Checks that the journal and the ledger have room to grow, in bytes and in files."""
     if not data_dir.exists():
         return []
     usage, files = shutil.disk_usage(data_dir), os.statvfs(data_dir)
     left = min(usage.free / usage.total, files.f_favail / files.f_files if files.f_files else 1.0)
     found = f"{usage.free // MIB} MiB of {usage.total // MIB} are free at {data_dir}, and {files.f_favail} files"
-    advice = "Make room, or keep less (--keep-events, --keep-deliveries, --keep-attempts)."
+    advice = "Free some space, or keep less (--keep-events, --keep-deliveries, --keep-attempts)."
     if left < too_little:
         return [problem("disk", found, advice)]
     return [warning("disk", found, advice) if left < little else ok("disk", found)]
 
 
 def check_port(settings: Settings, *, runs: bool) -> Sequence[Finding]:
-    """Whether the service can listen where it is told to; that a running one answers is another check's."""
+    """Checks that the service can listen on its port. Another check asks a running service."""
     if runs or settings.port == 0:
         return []
     where = f"port {settings.port} of {settings.host}"
@@ -113,23 +117,23 @@ def check_port(settings: Settings, *, runs: bool) -> Sequence[Finding]:
         family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
         socket.create_server(address[:2], family=family).close()
     except OSError as exc:
-        advice = "Stop what listens there (`ss -ltnp`), or choose another with --port and --host."
-        return [problem("port", f"{where} cannot be listened at: {exc.strerror or exc}", advice)]
+        advice = "Stop the process that listens there (`ss -ltnp`), or choose another with --port and --host."
+        return [problem("port", f"cannot listen on {where}: {exc.strerror or exc}", advice)]
     return [ok("port", f"{where} is free")]
 
 
 def check_clock(data_dir: Path, now_s: float | None = None) -> Sequence[Finding]:
-    """Whether the clock was set back, and whether somebody keeps it right."""
+    """Checks that the clock was not set back and that it is synchronised."""
     now_s = time.time() if now_s is None else now_s
     newest_s = max((path.stat().st_mtime for path in _written(data_dir)), default=0.0)
     if newest_s > now_s + FUTURE_S:
         found = f"files in {data_dir} were written {newest_s - now_s:.0f} s in the future: the clock was set back"
-        return [problem("clock", found, "Set it right (chrony, systemd-timesyncd); retries wait until then.")]
+        return [problem("clock", found, "Correct it (chrony, systemd-timesyncd); retries wait until then.")]
     is_kept = is_synchronised()
     if is_kept is False:
         advice = "Run chrony or systemd-timesyncd; receivers refuse signatures that are minutes off."
-        return [warning("clock", "the kernel says that nobody keeps the clock right", advice)]
-    return [ok("clock", "it was not set back" + (", and is kept right" if is_kept else ""))]
+        return [warning("clock", "the clock is not synchronised", advice)]
+    return [ok("clock", "it was not set back" + (", and is synchronised" if is_kept else ""))]
 
 
 def _written(data_dir: Path) -> list[Path]:
@@ -137,7 +141,7 @@ def _written(data_dir: Path) -> list[Path]:
 
 
 class _Timex(ctypes.Structure):
-    """The beginning of `struct timex`, and room for the rest of it."""
+    """The first fields of `struct timex`, with room for the rest."""
 
     _fields_: ClassVar = [
         ("modes", ctypes.c_uint),
@@ -151,7 +155,7 @@ class _Timex(ctypes.Structure):
 
 
 def is_synchronised() -> bool | None:
-    """Whether the kernel's clock is kept right by some program; None where the kernel does not say."""
+    """Whether the kernel's clock is synchronised; None if the kernel does not report it."""
     try:
         adjtimex = ctypes.CDLL(None).adjtimex
     except (OSError, AttributeError):

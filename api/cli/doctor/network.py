@@ -1,4 +1,4 @@
-"""What the doctor looks at over the network: the running service, names, a loop's handler."""
+"""Checks over the network: the running service, DNS, and a loop's handler."""
 
 from __future__ import annotations
 
@@ -30,18 +30,18 @@ from domain.values import HandlerUrl
 
 ANSWER_S: Final = 8.0
 NAMES_S: Final = 4.0
-#: Seconds by which two machines' clocks may differ before receivers mind.
+#: Seconds that two machines' clocks may differ before receivers refuse signatures.
 OFFSET_S: Final = 30.0
 #: A name that always exists.
 KNOWN_NAME: Final = "example.com"
-#: Attempts that are told, the latest.
+#: Number of latest attempts shown.
 ATTEMPTS: Final = 3
 
 Samples = dict[tuple[str, ...], float]
 
 
 async def check_service(url: str, *, runs: bool | None) -> Sequence[Finding]:
-    """Whether the service answers at `url`, is ready, and what its figures say.
+    """Checks that the service answers at `url` and is ready, and reads its metrics.
 
     `runs`: whether one should, by the data directory's lock; None when that is not known.
     """
@@ -51,7 +51,7 @@ async def check_service(url: str, *, runs: bool | None) -> Sequence[Finding]:
         except (httpx.HTTPError, httpx.InvalidURL) as exc:
             return [_no_answer(url, exc, runs=runs)]
         if health.status_code != httpx.codes.OK:
-            advice = "Is it this service's URL? Name it with --url."
+            advice = "Is this the service's URL? Set it with --url."
             return [problem("service", f"{url}/healthz answers {health.status_code}", advice)]
         ready, metrics = await asyncio.gather(http.get("/readyz"), http.get("/metrics"))
     if metrics.status_code != httpx.codes.OK:
@@ -63,27 +63,27 @@ async def check_service(url: str, *, runs: bool | None) -> Sequence[Finding]:
 def _no_answer(url: str, exc: Exception, *, runs: bool | None) -> Finding:
     found = f"nothing answers at {url} ({str(exc) or type(exc).__name__})"
     if runs:
-        return problem("service", found, "It runs: its log says where it listens; name that with --url.")
-    return warning("service", found, "Start it with `feedback-loops serve`, or name where it is with --url.")
+        return problem("service", found, "It is running: find its address in its log and set --url.")
+    return warning("service", found, "Start it with `feedback-loops serve`, or set --url to its URL.")
 
 
 def _ready(url: str, answer: httpx.Response) -> Finding:
     if answer.status_code == httpx.codes.OK:
         return ok("service", f"{url} is ready")
     problems = answer.json().get("problems", []) if "json" in answer.headers.get("content-type", "") else []
-    advice = "Hits are answered all the same. Wait some seconds; then see the log, and logs/ray.log in its directory."
+    advice = "Hits are still answered. Wait some seconds, then read the log, and logs/ray.log in the data directory."
     return problem("service", f"{url} is not ready: {'; '.join(problems) or answer.status_code}", advice)
 
 
 def _offset(answer: httpx.Response) -> Sequence[Finding]:
-    """The clocks of this machine and the service's, compared."""
+    """Compares the clocks of this machine and the service."""
     stated = email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp() if "date" in answer.headers else None
     if stated is None:
         return []
     offset_s = abs(time.time() - stated)
     if offset_s < OFFSET_S:
         return []
-    advice = "Have both kept right by chrony or systemd-timesyncd."
+    advice = "Synchronise both with chrony or systemd-timesyncd."
     return [problem("clock", f"the service's clock and this machine's differ by {offset_s:.0f} s", advice)]
 
 
@@ -93,7 +93,7 @@ def _samples(text: str) -> Samples:
 
 
 def figures(samples: Samples) -> Sequence[Finding]:
-    """What a scrape says of journal, actors and Ray."""
+    """Findings about journal, actors and Ray from the metrics."""
     prefix = "feedback_loops_"
     return [_journal(samples, prefix), _actors(samples, prefix), _nodes(samples, prefix)]
 
@@ -101,15 +101,15 @@ def figures(samples: Samples) -> Sequence[Finding]:
 def _journal(samples: Samples, prefix: str) -> Finding:
     depth = samples.get((f"{prefix}journal_depth",), 0.0)
     age_s = samples.get((f"{prefix}journal_oldest_age_seconds",), 0.0)
-    found = f"{depth:.0f} hits wait in it, the oldest for {age_s:.0f} s"
+    found = f"{depth:.0f} hits are waiting, the oldest for {age_s:.0f} s"
     if samples.get((f"{prefix}journal_trouble",), 0.0):
-        advice = "Make room on its disk, or mend it; do not restart the service before."
-        return problem("journal", f"hits are kept in memory, the disk does not take them; {found}", advice)
+        advice = "Free space on its disk, or repair it, before you restart the service."
+        return problem("journal", f"hits are kept in memory because the disk cannot be written; {found}", advice)
     if lost := samples.get((f"{prefix}hits_lost_total",), 0.0):
-        advice = "Mend the disk: see the log's `hit_lost`."
+        advice = "Repair the disk: see `hit_lost` in the log."
         return problem("journal", f"{lost:.0f} hits were lost since the start", advice)
     if age_s > 60:
-        return problem("journal", found, "The log's `forwarding_failed` says why they are not taken.")
+        return problem("journal", found, "See `forwarding_failed` in the log for the reason.")
     return ok("journal", found)
 
 
@@ -118,28 +118,30 @@ def _actors(samples: Samples, prefix: str) -> Finding:
     running = {key[1]: value for key, value in samples.items() if key[0] == f"{prefix}processes" and value}
     if silent:
         found = ", ".join(f"{count:.0f} of kind {kind}" for kind, count in silent.items())
-        advice = "They are started again by themselves; if this stays, see logs/ray.log in the data directory."
-        return problem("actors", f"processes do not answer: {found}", advice)
+        advice = "They are restarted automatically; if this persists, see logs/ray.log in the data directory."
+        return problem("actors", f"processes are not responding: {found}", advice)
     found = ", ".join(f"{count:.0f} {kind}" for kind, count in running.items())
     if restarts := sum(value for key, value in samples.items() if key[0] == f"{prefix}actor_restarts_total"):
         advice = "If their number grows, look for the kernel's out-of-memory killer (`journalctl -k`)."
-        return warning("actors", f"{found} answer; actors were restarted {restarts:.0f} times", advice)
-    return ok("actors", f"{found} answer")
+        return warning("actors", f"{found} respond; actors were restarted {restarts:.0f} times", advice)
+    return ok("actors", f"{found} respond")
 
 
 def _nodes(samples: Samples, prefix: str) -> Finding:
     alive = samples.get((f"{prefix}ray_nodes", "alive"), 0.0)
     dead = samples.get((f"{prefix}ray_nodes", "dead"), 0.0)
     if not alive:
-        return problem("Ray", "it does not answer", "It is started anew by the service; else start the cluster's head.")
+        return problem(
+            "Ray", "it is not responding", "The service restarts its own Ray; otherwise start the cluster's head."
+        )
     if dead:
-        advice = "If nobody took them away, start Ray there again."
+        advice = "If they were not removed on purpose, start Ray there again."
         return warning("Ray", f"{alive:.0f} nodes are alive, {dead:.0f} are gone", advice)
-    return ok("Ray", f"it answers; nodes alive: {alive:.0f}")
+    return ok("Ray", f"it responds; nodes alive: {alive:.0f}")
 
 
 async def check_ray_address(address: str | None, *, runs: bool) -> Sequence[Finding]:
-    """Whether a cluster's head can be connected to, while no service runs that would tell."""
+    """Checks the connection to a cluster's head if no service is running."""
     if address is None or runs:
         return []
     host, _, port = address.rpartition(":")
@@ -147,28 +149,30 @@ async def check_ray_address(address: str | None, *, runs: bool) -> Sequence[Find
         async with asyncio.timeout(NAMES_S):
             _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
     except (OSError, TimeoutError) as exc:
-        advice = "Start Ray's head there, or see to the way to it; without it hits are answered, and wait."
-        return [problem("Ray", f"{address} cannot be connected to: {exc or 'no answer'}", advice)]
+        advice = "Start Ray's head there, or fix the network; without it hits are answered and wait."
+        return [problem("Ray", f"cannot connect to {address}: {exc or 'no response'}", advice)]
     writer.close()
-    return [ok("Ray", f"{address} takes connections")]
+    return [ok("Ray", f"{address} accepts connections")]
 
 
 async def check_names(public_url: str, nameserver: str | None) -> Sequence[Finding]:
-    """Whether names are resolved, and the one in the tracking URLs among them."""
+    """Checks that host names can be resolved, including the one in the tracking URLs."""
     host = urlsplit(public_url).hostname or ""
     return [await _public_name(host), await _name_server(nameserver)]
 
 
 async def _public_name(host: str) -> Finding:
     if _is_address(host) or host == "localhost":
-        advice = "Set --public-url to the name that recipients reach the service by, before mail is sent."
-        return warning("DNS", f"the tracking URLs have {host} for their host", advice)
+        advice = "Set --public-url to the host name that recipients use, before you send mail."
+        return warning("DNS", f"the host of the tracking URLs is {host}", advice)
     try:
         async with asyncio.timeout(NAMES_S):
             found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, TimeoutError) as exc:
-        advice = "Mend its DNS record: no link in any mail works without it."
-        return problem("DNS", f"{host}, the host of the tracking URLs, does not resolve: {exc or 'no answer'}", advice)
+        advice = "Fix its DNS record: without it no link in any mail works."
+        return problem(
+            "DNS", f"{host}, the host of the tracking URLs, does not resolve: {exc or 'no response'}", advice
+        )
     addresses = ", ".join(sorted({str(address[0]) for *_, address in found}))
     return ok("DNS", f"{host}, the host of the tracking URLs, is at {addresses}")
 
@@ -191,26 +195,26 @@ async def _name_server(nameserver: str | None) -> Finding:
             names.nameservers, names.port = [host.strip("[]")], int(port)
         await names.resolve(KNOWN_NAME, "SOA", search=False)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
-        return ok("DNS", f"the name server ({whose}) answers")
+        return ok("DNS", f"the name server ({whose}) responds")
     except (dns.exception.DNSException, OSError) as exc:
-        reason = "no answer in time" if isinstance(exc, dns.exception.Timeout) else str(exc).rstrip(".")
-        advice = "See /etc/resolv.conf, or set --nameserver; until then no handler with a name is found."
+        reason = "no response in time" if isinstance(exc, dns.exception.Timeout) else str(exc).rstrip(".")
+        advice = "Check /etc/resolv.conf, or set --nameserver; until then no handler can be found by name."
         found = f"the name server ({whose}) does not resolve: {reason}"
         return problem("DNS", found, advice) if nameserver else warning("DNS", found, advice)
-    return ok("DNS", f"the name server ({whose}) answers")
+    return ok("DNS", f"the name server ({whose}) responds")
 
 
 async def check_handler(loop_id: str, reader: LedgerReader, resolver: HandlerResolver) -> Sequence[Finding]:
-    """Whether a loop's handler can be reached, by the way that deliveries take, and how its latest attempts went.
+    """Checks that a loop's handler can be reached like in a delivery, and shows its latest attempts.
 
     It is asked with GET, and gets no event.
     """
     try:
         row = await asyncio.to_thread(reader.loop, loop_id)
     except FeedbackLoopsError as exc:
-        return [problem("loop", f"the store cannot be read: {exc}", "See to the store first.")]
+        return [problem("loop", f"the store cannot be read: {exc}", "Fix the store first.")]
     if row is None or row.deleted:
-        advice = "`feedback-loops loops list` shows those that there are."
+        advice = "`feedback-loops loops list` lists the existing ones."
         return [problem("loop", f"there is no feedback loop {loop_id}", advice)]
     return [_state(row), await _reached(row, resolver), *await _attempts(row, reader)]
 
@@ -218,17 +222,15 @@ async def check_handler(loop_id: str, reader: LedgerReader, resolver: HandlerRes
 def _state(row: LoopRow) -> Finding:
     found = f"{row.id} is {row.state}" + (f" ({row.disabled_reason})" if row.disabled_reason else "")
     advice = {
-        "unverified": f"Place its file, then `feedback-loops loops verify {row.id}`; nothing is sent before.",
-        "paused": f"`feedback-loops loops resume {row.id}` lets its events go out.",
-        "disabled": f"Mend the handler, then `feedback-loops loops resume {row.id}`.",
+        "unverified": f"Place its file, then `feedback-loops loops verify {row.id}`; nothing is sent until then.",
+        "paused": f"`feedback-loops loops resume {row.id}` resumes its deliveries.",
+        "disabled": f"Fix the handler, then run `feedback-loops loops resume {row.id}`.",
     }
     if row.state in advice:
         return warning("loop", found, advice[row.state])
     if row.health.breaker == OPEN:
         found += f", and its handler is down ({row.health.failures} failures in a row)"
-        return warning(
-            "loop", found, "It is probed at least once a minute; its events wait and go out when it answers."
-        )
+        return warning("loop", found, "It is probed at least once a minute; its events are delivered when it responds.")
     return ok("loop", found)
 
 
@@ -247,8 +249,8 @@ async def _reached(row: LoopRow, resolver: HandlerResolver) -> Finding:
     took_ms = (time.perf_counter() - began_s) * 1000
     where = f"{host} ({', '.join(addresses)})"
     if has_answered:
-        return ok("handler", f"{where} answers within {took_ms:.0f} ms ({answer.found[:80]})")
-    advice = "See that its server runs, that the way to it is open, and that its certificate is valid for this name."
+        return ok("handler", f"{where} responds within {took_ms:.0f} ms ({answer.found[:80]})")
+    advice = "Check that its server is running and reachable, and that its certificate is valid for this name."
     return problem("handler", f"{where}: {answer.found}", advice)
 
 
@@ -259,11 +261,11 @@ async def _attempts(row: LoopRow, reader: LedgerReader) -> Sequence[Finding]:
     )
     attempts = sorted((a for d in page.data for a in d.attempts), key=lambda a: a.at_ms)[-ATTEMPTS:]
     if not attempts:
-        return [ok("attempts", "there were none lately")]
+        return [ok("attempts", "no recent attempts")]
     found = "the latest: " + "; ".join(map(_words, attempts))
     if attempts[-1].error is None:
         return [ok("attempts", found)]
-    return [warning("attempts", found, "The handler's own log says why it answered so; only 2xx is success.")]
+    return [warning("attempts", found, "Look into the handler's own log; only 2xx is success.")]
 
 
 def _words(attempt: AttemptView) -> str:

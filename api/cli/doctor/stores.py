@@ -1,4 +1,4 @@
-"""What the doctor looks at in the store and the journal, whether the service runs or not."""
+"""Checks of the store and the journal, whether the service is running or not."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from domain.breaker import OPEN
 from domain.errors import Conflict, FeedbackLoopsError, StoreError, StoreUnavailable
 
 MIB: Final = 1024 * 1024
-#: A larger file is not read through: it would take the disk from the service.
+#: A larger file is not checked completely: that would slow down the service's disk.
 READ_THROUGH_BYTES: Final = 256 * MIB
 LOCK_S: Final = 3.0
-#: A write-ahead log of this size is never cut back: somebody has been reading for long.
+#: A write-ahead log this large means that a reader keeps it from being truncated.
 LONG_LOG_BYTES: Final = 512 * MIB
-_RESTORE: Final = "Stop the service and restore the data directory from a back-up."
+_RESTORE: Final = "Stop the service and restore the data directory from a backup."
 
 
 def check_ledger_file(path: Path) -> Sequence[Finding]:
-    """Whether the SQLite file is whole, of a version that this program reads, and can be written."""
+    """Checks that the SQLite file is intact, has a known version, and can be written."""
     if not path.exists():
         try:
             refuse_moved_ledger(path.parent)
         except Conflict as exc:
-            advice = "Name it with --store, here and where the service starts."
+            advice = "Set --store, here and where the service starts."
             return [problem("store", str(exc).partition(":")[0], advice)]
-        return [ok("store", f"{path} is not there yet: the first start makes it")]
+        return [ok("store", f"{path} does not exist yet: the first start creates it")]
     return _look_into(path)
 
 
 def check_left_behind(data_dir: Path) -> Sequence[Finding]:
-    """Whether a data directory whose ledger is on PostgreSQL has one of its own, which `serve` refuses."""
+    """Checks that a data directory with its ledger on PostgreSQL has no SQLite ledger, which `serve` refuses."""
     try:
         refuse_unmoved_ledger(data_dir)
     except Conflict as exc:
@@ -67,7 +67,7 @@ def _look_into(path: Path) -> Sequence[Finding]:
         return [problem("store", f"{path} is damaged: {damage.splitlines()[0]}", _RESTORE)]
     if version > SCHEMA_VERSION:
         found = f"{path} has schema version {version}, this program knows versions up to {SCHEMA_VERSION}"
-        return [problem("store", found, "Use the newer program that wrote it, or a back-up from before the upgrade.")]
+        return [problem("store", found, "Use the newer version that wrote it, or a backup from before the upgrade.")]
     written = _problem_with_writing(path)
     if written is not None:
         return [written]
@@ -85,7 +85,7 @@ def _problem_with_writing(path: Path) -> Finding | None:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError as exc:
-        advice = "Look for a full or read-only disk, wrong owners, or a program that keeps the file locked (`fuser`)."
+        advice = "Look for a full or read-only disk, a wrong owner, or a program that locks the file (`fuser`)."
         return problem("store", f"{path} cannot be written: {exc}", advice)
     return None
 
@@ -95,12 +95,12 @@ def _log_of(path: Path) -> Sequence[Finding]:
     size = log.stat().st_size if log.exists() else 0
     if size < LONG_LOG_BYTES:
         return []
-    advice = "Some program has been reading the ledger for long, a back-up perhaps: let it end."
+    advice = "A program, perhaps a backup, has been reading the ledger for a long time: let it finish."
     return [warning("store", f"the write-ahead log has grown to {size // MIB} MiB", advice)]
 
 
 def check_backlog(reader: LedgerReader, now_ms: int) -> Sequence[Finding]:
-    """What waits, and for whom."""
+    """Checks the backlogs."""
     try:
         groups = reader.backlogs(now_ms, 100_000)
     except StoreUnavailable as exc:
@@ -108,7 +108,7 @@ def check_backlog(reader: LedgerReader, now_ms: int) -> Sequence[Finding]:
     except StoreError as exc:
         return [problem("store", str(exc).rstrip("."), "Use a program and a store of the same version.")]
     except FeedbackLoopsError as exc:
-        return [problem("store", f"it cannot be read: {exc}", "See that the store is there and can be reached.")]
+        return [problem("store", f"it cannot be read: {exc}", "Check that the store is running and reachable.")]
     return [_handlers(groups), _late(groups, now_ms)]
 
 
@@ -116,39 +116,39 @@ def _handlers(groups: Sequence[LoopBacklog]) -> Finding:
     loops = sum(group.loops for group in groups)
     down = sum(group.loops for group in groups if group.state == "active" and group.breaker == OPEN)
     disabled = sum(group.loops for group in groups if group.state == "disabled")
-    found = f"of {loops} loops {down} cannot reach their handler now, {disabled} are disabled"
+    found = f"of {loops} loops, {down} cannot reach their handler, {disabled} are disabled"
     if not down and not disabled:
         return ok("loops", found)
-    return warning("loops", found, "`feedback-loops loops list` names them; `doctor --loop ID` says why.")
+    return warning("loops", found, "`feedback-loops loops list` lists them; `doctor --loop ID` explains one.")
 
 
 def _late(groups: Sequence[LoopBacklog], now_ms: int) -> Finding:
     up = [group for group in groups if group.state == "active" and group.breaker != OPEN]
     waiting = sum(group.waiting for group in up)
     oldest_s = max(((now_ms - g.oldest_due_ms) / 1000 for g in up if g.oldest_due_ms is not None), default=0.0)
-    found = f"{waiting} deliveries are due to handlers that answer, the oldest since {max(oldest_s, 0):.0f} s"
+    found = f"{waiting} deliveries to working handlers are due, the oldest since {max(oldest_s, 0):.0f} s"
     if oldest_s < 60:
         return ok("backlog", found)
     return warning(
-        "backlog", found, "Start the service if it is down; else see the loops' rate limits and concurrency."
+        "backlog", found, "Start the service if it is down; otherwise check the loops' rate limits and concurrency."
     )
 
 
 def check_journal(path: Path, now_ms: int) -> Sequence[Finding]:
-    """What the journal of a service that does not run holds."""
+    """Checks the journal of a service that is not running."""
     if not (path / "data.mdb").exists():
-        return [ok("journal", "there is none yet: the first start makes it")]
+        return [ok("journal", "there is none yet: the first start creates it")]
     try:
         held = peek(path)
     except FeedbackLoopsError as exc:
-        advice = "See that its files are ours. A start moves a corrupt one aside, with the hits in it; copy it before."
+        advice = "Check the owner of its files. A start sets a corrupt journal aside, with its hits; copy it first."
         return [problem("journal", str(exc), advice)]
     found = []
     if held.set_aside:
-        what = f"{held.set_aside} hits that nobody could read were set aside"
-        found.append(warning("journal", what, "Report it: the log's `hit_set_aside` says more."))
+        what = f"{held.set_aside} unreadable hits were set aside"
+        found.append(warning("journal", what, "Report it: see `hit_set_aside` in the log."))
     if not held.entries or held.oldest is None:
-        return [*found, ok("journal", "no hit waits in it")]
+        return [*found, ok("journal", "no hits are waiting")]
     age_s = max(now_ms - (received_ms(held.oldest) or now_ms), 0) / 1000
-    what = f"{held.entries} answered hits wait in it, the oldest for {age_s:.0f} s"
+    what = f"{held.entries} answered hits are waiting, the oldest for {age_s:.0f} s"
     return [*found, warning("journal", what, "Start the service: it forwards them.")]

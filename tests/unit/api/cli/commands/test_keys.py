@@ -31,7 +31,7 @@ def test_a_key_takes_another_ones_place(service: Served) -> None:
 def test_the_key_is_shown_once_to_people_too(service: Served) -> None:
     """With its id, by which it is revoked."""
     shown = service.run("keys", "create", "Shop")
-    assert (shown.code, "flk_" in shown.out, "key_" in shown.out, "this once" in shown.out) == (0, True, True, True)
+    assert (shown.code, "flk_" in shown.out, "key_" in shown.out, "only once" in shown.out) == (0, True, True, True)
 
 
 def test_what_is_refused_is_told(service: Served) -> None:

@@ -103,10 +103,10 @@ def test_a_directory_that_is_none_is_seen(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "mode", "word"),
     [
-        ("master.key", "ab" * 31, 0o600, "back-up"),
+        ("master.key", "ab" * 31, 0o600, "backup"),
         ("admin.key", "short", 0o600, "Remove"),
         ("admin.key", "long-enough-a-key", 0o644, "chmod 600"),
-        ("master.key", "\udcff", 0o600, "back-up"),
+        ("master.key", "\udcff", 0o600, "backup"),
     ],
 )
 def test_a_key_that_is_damaged_or_open_is_seen(data_dir: Path, name: str, content: str, mode: int, word: str) -> None:
@@ -189,7 +189,7 @@ def test_a_damaged_ledger_is_seen(ledger: Path) -> None:
     with ledger.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 8192)
-    assert "back-up" in only(stores.check_ledger_file(ledger), Level.PROBLEM).advice
+    assert "backup" in only(stores.check_ledger_file(ledger), Level.PROBLEM).advice
 
     ledger.write_bytes(b"not a database, but long enough for a header" * 100)
     only(stores.check_ledger_file(ledger), Level.PROBLEM)
@@ -234,7 +234,7 @@ def test_what_waits_is_told(store: Store) -> None:
     handlers, late = stores.check_backlog(store.reader, now_ms + 3_600_000)
 
     assert (handlers.level, late.level) == (Level.WARNING, Level.WARNING)
-    assert "of 2 loops 1 cannot" in handlers.found
+    assert "of 2 loops, 1 cannot" in handlers.found
     assert "1 deliveries" in late.found
     assert "3600 s" in late.found
 
@@ -262,7 +262,7 @@ def test_hits_that_wait_in_the_journal_are_told(tmp_path: Path) -> None:
     asyncio.run(keep())
     for _ in range(2):
         found = only(stores.check_journal(path, 65_000), Level.WARNING).found
-        assert found == "2 answered hits wait in it, the oldest for 60 s"
+        assert found == "2 answered hits are waiting, the oldest for 60 s"
 
 
 def test_a_corrupt_journal_is_seen_and_left_alone(tmp_path: Path) -> None:
@@ -332,7 +332,7 @@ def test_a_service_that_is_well_is_well() -> None:
         ("journal", {"metrics": WELL + b"feedback_loops_journal_trouble 1\n"}, "memory"),
         ("journal", {"metrics": WELL + b"feedback_loops_hits_lost_total 7\n"}, "7 hits were lost"),
         ("actors", {"metrics": WELL + b'feedback_loops_processes_silent{process="gateway"} 1\n'}, "gateway"),
-        ("Ray", {"metrics": b""}, "does not answer"),
+        ("Ray", {"metrics": b""}, "not responding"),
     ],
 )
 def test_what_a_running_service_says_of_itself_is_told(check: str, how: dict[str, Any], word: str) -> None:
@@ -452,7 +452,7 @@ def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, caps
     (data_dir / "ledger.sqlite").write_bytes(b"no database" * 1000)
     assert command.run([], environment) == 1
     lines = capsys.readouterr().out.splitlines()
-    assert any(line.startswith("problem store") and "back-up" in line for line in lines)
+    assert any(line.startswith("problem store") and "backup" in line for line in lines)
 
 
 def test_settings_that_are_wrong_are_found_first(tmp_path: Path) -> None:
