@@ -15,7 +15,7 @@ Work = Callable[..., Awaitable[None]]
 
 
 class BackgroundTasks:
-    """Runs work in tasks of its own, until it is cancelled."""
+    """Runs work in background tasks until it is cancelled."""
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()

@@ -168,7 +168,7 @@ class Supervisor:
         return self._hosts.is_up(name) and loop_id not in self._relocations.moving
 
     def _place_at_once(self, loop_id: str) -> None:
-        """Assigns a new loop without a plan. It needs a plan only if it may get an actor of its own."""
+        """Assigns a new loop without a plan. It needs a plan only if it may get its own actor."""
         is_suspended = self._is_suspended
         name = None if is_suspended or self._hosts.is_recovering else placement.least_loaded(self._hosts.slots())
         if name is not None:

@@ -199,7 +199,7 @@ class LoopHostActor(Actor):
 
 
 class FeedbackLoopActor(LoopHostActor):
-    """A single feedback loop, in a process of its own."""
+    """A single feedback loop, in its own process."""
 
     PROCESS = catalogue.FEEDBACK_LOOP
 

@@ -1,4 +1,4 @@
-"""Enrichment on a real SQLite ledger: what is recorded, who is owed it, and who is told."""
+"""Enrichment on a real SQLite ledger: recorded events, their loops, and the offers to these."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from tests.contract.sqlite_store import sqlite_stores
 KEY = 4711
 
 
-class KeptLanes:
-    """Keeps what was offered and who was nudged."""
+class FakeLoops:
+    """Fake `LoopNotifier` that records offers and nudges."""
 
     def __init__(self) -> None:
         self.offers: list[tuple[str, OfferedDelivery]] = []
@@ -51,8 +51,8 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 @pytest.fixture
-def lanes() -> KeptLanes:
-    return KeptLanes()
+def loops() -> FakeLoops:
+    return FakeLoops()
 
 
 @pytest.fixture
@@ -61,8 +61,8 @@ def registry() -> Registry:
 
 
 @pytest.fixture
-def enricher(store: Store, lanes: KeptLanes, registry: Registry) -> Enricher:
-    return Enricher(store.writer, store.reader, lanes, EnrichmentInstruments(registry))
+def enricher(store: Store, loops: FakeLoops, registry: Registry) -> Enricher:
+    return Enricher(store.writer, store.reader, loops, EnrichmentInstruments(registry))
 
 
 def register(store: Store, tenant: Tenant, key: int = KEY, **facts: Any) -> None:
@@ -100,7 +100,7 @@ def fields(offer: tuple[str, OfferedDelivery]) -> dict[str, Any]:
     return found
 
 
-def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:
+def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enricher: Enricher, loops: FakeLoops) -> None:
     """The event carries message and profile, is in the log, and its delivery is in the outbox."""
     tenant = store.account()
     loop = store.active_loop(tenant, triggers=["click"])
@@ -118,7 +118,7 @@ def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enriche
 
     record(enricher, hit(tenant))
 
-    (offer,) = lanes.offers
+    (offer,) = loops.offers
     assert offer[0] == loop.id
     assert fields(offer)["recipient"] == "john@example.com"
     assert fields(offer)["fields"] == {"name": "John"}
@@ -129,9 +129,9 @@ def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enriche
 
 
 def test_a_batch_sent_again_is_stored_once_and_the_loop_is_nudged(
-    store: Store, enricher: Enricher, lanes: KeptLanes
+    store: Store, enricher: Enricher, loops: FakeLoops
 ) -> None:
-    """I3: the second time nothing is offered, and the loop is told to look into the outbox."""
+    """I3: the second time nothing is offered, and the loop is nudged to look into the outbox."""
     tenant = store.account()
     loop = store.active_loop(tenant, triggers=["click"])
     register(store, tenant)
@@ -140,13 +140,13 @@ def test_a_batch_sent_again_is_stored_once_and_the_loop_is_nudged(
     record(enricher, *hits)
     record(enricher, *hits)
 
-    assert len(lanes.offers) == 2
-    assert lanes.nudged == [loop.id]
+    assert len(loops.offers) == 2
+    assert loops.nudged == [loop.id]
     assert len(store.reader.list_events(ListEvents(account=tenant.view)).data) == 2
 
 
-def test_only_the_first_is_first(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:
-    """Of many clicks of one link, in one batch or several, one alone is the first; another link has its own."""
+def test_only_the_first_is_first(store: Store, enricher: Enricher, loops: FakeLoops) -> None:
+    """Only one of many clicks on a link is the first, in one batch or several; another link has its own first."""
     tenant = store.account()
     store.active_loop(tenant, triggers=["click", "open"])
     register(store, tenant)
@@ -154,40 +154,40 @@ def test_only_the_first_is_first(store: Store, enricher: Enricher, lanes: KeptLa
     record(enricher, hit(tenant), hit(tenant), hit(tenant, target="https://b.example/"))
     record(enricher, hit(tenant), hit(tenant, kind="open", target=""))
 
-    assert [fields(offer).get("first") for offer in lanes.offers] == [1, None, 1, None, 1]
+    assert [fields(offer).get("first") for offer in loops.offers] == [1, None, 1, None, 1]
 
 
-def test_a_loop_verified_a_moment_ago_gets_the_next_hit(store: Store, enricher: Enricher, lanes: KeptLanes) -> None:
-    """An enricher with an old routing table routes again: no event falls between verified and routed."""
+def test_a_loop_verified_a_moment_ago_gets_the_next_hit(store: Store, enricher: Enricher, loops: FakeLoops) -> None:
+    """An enricher with an old routing table routes again, so the loop misses no event after its verification."""
     tenant = store.account()
     register(store, tenant)
     record(enricher, hit(tenant))
-    assert lanes.offers == []
+    assert loops.offers == []
     loop = store.active_loop(tenant, triggers=["click"])
 
     record(enricher, hit(tenant))
 
-    assert [offer[0] for offer in lanes.offers] == [loop.id]
+    assert [offer[0] for offer in loops.offers] == [loop.id]
 
 
 def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
-    store: Store, enricher: Enricher, lanes: KeptLanes, registry: Registry
+    store: Store, enricher: Enricher, loops: FakeLoops, registry: Registry
 ) -> None:
-    """A token whose message is gone, or belongs to another account, records nothing and holds back no other hit."""
+    """A token whose message is gone or belongs to another account records nothing, and holds up no other hit."""
     tenant, stranger = store.account(), store.account()
     store.active_loop(tenant, triggers=["click"])
     register(store, tenant)
 
     record(enricher, hit(tenant, key=1), hit(stranger), hit(tenant))
 
-    assert len(lanes.offers) == 1
+    assert len(loops.offers) == 1
     assert registry.counter(m.HITS_UNKNOWN).value == 2
     assert registry.counter(m.EVENTS, "click").value == registry.counter(m.DELIVERIES, "made").value == 1
     assert sum(registry.histogram(m.HIT_RECORDED).counts) == 1
 
 
 def test_entries_of_a_newer_version_are_refused_and_all_others_recorded(
-    store: Store, enricher: Enricher, lanes: KeptLanes
+    store: Store, enricher: Enricher, loops: FakeLoops
 ) -> None:
     """The error names the entries that must be sent again."""
     tenant = store.account()
@@ -198,27 +198,27 @@ def test_entries_of_a_newer_version_are_refused_and_all_others_recorded(
         asyncio.run(enricher.record(Batch([hit(tenant), hit(tenant)], [1])))
 
     assert refused.value.positions == [1]
-    assert len(lanes.offers) == 2
+    assert len(loops.offers) == 2
 
 
 def test_an_enricher_that_loses_a_race_for_first_looks_again(
-    store: Store, enricher: Enricher, lanes: KeptLanes
+    store: Store, enricher: Enricher, loops: FakeLoops
 ) -> None:
-    """When another enricher records the first between look-up and commit, the event is recorded, and is not first."""
+    """If another enricher records the first between look-up and commit, this event is recorded as not first."""
     tenant = store.account()
     store.active_loop(tenant, triggers=["click"])
     register(store, tenant)
-    rival = Enricher(store.writer, store.reader, KeptLanes())
+    rival = Enricher(store.writer, store.reader, FakeLoops())
     overtaken = Overtaken(store.writer, lambda: rival.record(Batch([hit(tenant)], [])))
 
-    record(Enricher(overtaken, store.reader, lanes), hit(tenant))
+    record(Enricher(overtaken, store.reader, loops), hit(tenant))
 
-    assert fields(lanes.offers[0]).get("first") is None
+    assert fields(loops.offers[0]).get("first") is None
     assert store.reader.taken_firsts([(KEY, first_key("click", "https://a.example/") or 0)])
 
 
-def test_a_store_that_is_away_is_said_so(store: Store, enricher: Enricher) -> None:
-    """The batch fails as a whole, for the front end to send again."""
+def test_a_store_that_is_away_fails_the_batch(store: Store, enricher: Enricher) -> None:
+    """The batch fails as a whole, and the front end sends it again."""
     tenant = store.account()
     register(store, tenant)
     store.run(store.writer.close())
@@ -228,7 +228,7 @@ def test_a_store_that_is_away_is_said_so(store: Store, enricher: Enricher) -> No
 
 
 class Overtaken:
-    """A ledger that lets somebody else go first, once."""
+    """A ledger that lets another enricher record first, once."""
 
     def __init__(self, ledger: Any, rival: Any) -> None:
         self._ledger = ledger

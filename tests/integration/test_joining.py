@@ -1,4 +1,4 @@
-"""Joining a real Ray, and what is left of it when its head goes away."""
+"""Join of a real Ray, and its cost when the head goes away."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from actors.processes.ray_head import NODE_ADDRESS
 from tests.paths import ROOT
 from tests.service import eventually, free_port, in_sessions
 
-#: What joins, says so, and is asked how much processor time it has used.
+#: Joins, reports it, and prints its CPU time on request.
 DRIVER = """
 import asyncio, os, sys
 from actors.ray_runtime.join import join
@@ -37,7 +37,7 @@ ENVIRONMENT = {
 @pytest.fixture
 def head(tmp_path: Path) -> Iterator[tuple[str, int]]:
     """A Ray of one node: its address, and the session of all its processes."""
-    # Ray's sockets are in it, and pytest's own directories are too long for their names.
+    # It holds Ray's sockets, for whose names pytest's own directories are too long.
     port, folder = free_port(), tempfile.mkdtemp(prefix="joining-")
     command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block", f"--port={port}"]
     command += [
@@ -68,8 +68,8 @@ def head(tmp_path: Path) -> Iterator[tuple[str, int]]:
 
 @pytest.mark.ray
 @pytest.mark.timeout(120)
-def test_a_head_that_is_away_costs_no_processor(head: tuple[str, int]) -> None:
-    """Whoever has joined waits for it without asking all the time."""
+def test_a_head_that_is_away_costs_no_cpu(head: tuple[str, int]) -> None:
+    """A process that has joined waits for it without busy polling."""
     address, session = head
     command = [sys.executable, "-c", DRIVER, address]
     environment, pipe = os.environ | ENVIRONMENT, subprocess.PIPE

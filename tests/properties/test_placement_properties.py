@@ -1,4 +1,4 @@
-"""Where loops are placed: each at one slot, within the budget, and with few moves."""
+"""Placement of loops: each in one slot, within the budget, and with few moves."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ nodes = st.lists(st.integers(1, 4), min_size=1, max_size=4).map(
 )
 
 
-class World:
-    """Places that do what a plan says, at once."""
+class FakeSlots:
+    """Slots that carry out a plan at once."""
 
     def __init__(self, budget: int, node_list: list[NodeCapacity]) -> None:
         self.budget = budget
@@ -56,7 +56,7 @@ class World:
         self.slots[name] = slot._replace(loops=tuple(loop for loop in slot.loops if loop not in set(loop_ids)))
 
     def settle(self, loops: list[str]) -> None:
-        """Until nothing is left to do."""
+        """Carries out plans until nothing is left to do."""
         for _ in range(60):
             plan = self.decide(loops)
             if plan == Plan([], {}, [], {}, []):
@@ -83,11 +83,11 @@ def loop_ids(count: int, first: int = 0) -> list[str]:
 
 
 @given(st.integers(1, 30), nodes, st.lists(st.tuples(st.integers(0, 80), st.integers(0, 60)), min_size=1, max_size=6))
-def test_whatever_comes_and_goes_each_loop_is_at_one_place(
+def test_one_slot_holds_each_loop_whatever_comes_and_goes(
     budget: int, node_list: list[NodeCapacity], changes: list[tuple[int, int]]
 ) -> None:
-    """After any loops were made and deleted all are placed again, within the budget and evenly."""
-    world, loops, made = World(budget, node_list), loop_ids(5), 5
+    """After any creations and deletions, all loops are placed within the budget, and evenly."""
+    world, loops, made = FakeSlots(budget, node_list), loop_ids(5), 5
     for new, gone in changes:
         loops = [*loops[gone:], *loop_ids(new, made)]
         made += new
@@ -96,11 +96,9 @@ def test_whatever_comes_and_goes_each_loop_is_at_one_place(
 
 
 @given(st.integers(1, 12), nodes, st.data())
-def test_a_place_that_starts_anew_holds_nothing_and_gets_its_share(
-    budget: int, node_list: list[NodeCapacity], data: st.DataObject
-) -> None:
-    """Loops of a process that died are given out again, and no other loop moves but for balance."""
-    world, loops = World(budget, node_list), loop_ids(100)
+def test_a_restarted_slot_gets_its_share(budget: int, node_list: list[NodeCapacity], data: st.DataObject) -> None:
+    """Its former loops are assigned again, and other loops move only for balance."""
+    world, loops = FakeSlots(budget, node_list), loop_ids(100)
     world.settle(loops)
     name = data.draw(st.sampled_from(sorted(world.slots)))
     lost = len(world.slots[name].loops)
@@ -114,9 +112,9 @@ def test_a_place_that_starts_anew_holds_nothing_and_gets_its_share(
 
 @given(nodes, st.integers(1, 3))
 def test_a_new_node_gets_its_share_and_no_more_moves_than_that(node_list: list[NodeCapacity], new_cpus: int) -> None:
-    """A node that joins takes its part of the loops; those that stay where they are do not move."""
+    """Loops move only to the new node."""
     loops = loop_ids(1000)
-    world = World(budget_of(node_list), node_list)
+    world = FakeSlots(budget_of(node_list), node_list)
     world.settle(loops)
     hosts, before = len(world.decide(loops).end) + _hosts(world), world.moves
     world.nodes = [*node_list, NodeCapacity("new", new_cpus, MEMORY)]
@@ -132,10 +130,10 @@ def test_a_new_node_gets_its_share_and_no_more_moves_than_that(node_list: list[N
 
 
 @given(nodes)
-def test_a_node_that_leaves_takes_no_loop_with_it(node_list: list[NodeCapacity]) -> None:
-    """When there is less to carry them, processes are given up until the budget fits, and their loops go elsewhere."""
+def test_no_loop_is_lost_with_a_node(node_list: list[NodeCapacity]) -> None:
+    """With less capacity, slots end until the budget fits, and their loops move."""
     loops = loop_ids(300)
-    world = World(
+    world = FakeSlots(
         budget_of([*node_list, NodeCapacity("more", 2, MEMORY)]), [*node_list, NodeCapacity("more", 2, MEMORY)]
     )
     world.settle(loops)
@@ -145,12 +143,12 @@ def test_a_node_that_leaves_takes_no_loop_with_it(node_list: list[NodeCapacity])
     world.check(loops)
 
 
-def _hosts(world: World) -> int:
+def _hosts(world: FakeSlots) -> int:
     return sum(slot.is_host for slot in world.slots.values())
 
 
-def test_what_is_not_up_keeps_what_it_holds() -> None:
-    """A process that does not answer may deliver yet: nobody else gets its loops, and nothing is asked of it."""
+def test_a_slot_that_is_down_keeps_its_loops() -> None:
+    """It may still deliver, so no other slot gets its loops, and it gets no orders."""
     slots = [
         Slot(host_name(0), is_up=False, loops=("fl_a", "fl_b")),
         Slot(host_name(1), is_up=True, loops=("fl_c",)),
@@ -162,8 +160,8 @@ def test_what_is_not_up_keeps_what_it_holds() -> None:
     assert (plan.move, plan.release, plan.end) == ([], {}, [])
 
 
-def test_a_loop_that_two_places_hold_is_dropped_by_one() -> None:
-    """However that came about: its own process keeps it, the other lets go; what was deleted is let go by all."""
+def test_a_loop_that_two_slots_hold_is_released_by_one() -> None:
+    """Its own actor keeps it. A deleted loop is released by all."""
     slots = [
         Slot(loop_name("fl_a"), is_up=True, loops=("fl_a",)),
         Slot(host_name(0), is_up=True, loops=("fl_a", "fl_b", "fl_gone")),
@@ -173,16 +171,16 @@ def test_a_loop_that_two_places_hold_is_dropped_by_one() -> None:
     assert plan == Plan([], {}, [], {host_name(0): ["fl_a", "fl_gone"]}, [])
 
 
-def test_what_is_on_its_way_is_let_be() -> None:
-    """Nothing is decided about loops that are being moved."""
+def test_moving_loops_are_left_alone() -> None:
+    """The plan contains no loop that is being moved."""
     slots = [Slot(host_name(0), is_up=True, loops=("fl_a", "fl_x")), Slot(loop_name("fl_a"), is_up=True, loops=())]
     plan = decide(["fl_a", "fl_new"], slots, [NodeCapacity("n", 2, MEMORY)], 2, busy={"fl_a", "fl_x", "fl_new"})
 
     assert plan == Plan([], {}, [], {}, [])
 
 
-def test_the_first_host_goes_before_all() -> None:
-    """Nothing is started for one loop before there is a slot for all."""
+def test_the_first_host_starts_first() -> None:
+    """No loop gets its own actor until there is a host for all."""
     node = NodeCapacity("n", 2, MEMORY)
 
     assert decide(["fl_a"], [], [node], 5).start == [(host_name(0), "n")]
@@ -192,7 +190,7 @@ def test_the_first_host_goes_before_all() -> None:
 
 
 def test_a_node_without_cores_gets_no_host() -> None:
-    """One that is there for Ray's own processes is left to them."""
+    """It is meant for Ray's own processes only."""
     head, worker = NodeCapacity("a-head", 0, MEMORY), NodeCapacity("worker", 2, MEMORY)
 
     assert decide(["fl_a"], [], [head, worker], 24).start == [(host_name(0), "worker")]
@@ -211,17 +209,17 @@ def test_moves_between_hosts_are_staged() -> None:
 
 
 def test_the_budget_follows_memory_and_cores() -> None:
-    """Half of a node's memory at 75 MB each, a dozen for each core, and one on the smallest machine."""
+    """75 MB each from half of the memory, at most twelve per core, and at least one."""
     assert budget_of([NodeCapacity("n", 2, 16e9)]) == 24
     assert budget_of([NodeCapacity("n", 8, 1.5e9)]) == 10
     assert budget_of([NodeCapacity("n", 1, 1e8)]) == 1
     assert budget_of([NodeCapacity("n", 2, 16e9), NodeCapacity("m", 4, 16e9)]) == 72
 
 
-def test_a_host_that_is_up_later_finds_its_share() -> None:
-    """The first of two hosts is not given all loops in one round: they would all have to move."""
+def test_a_host_that_starts_later_gets_its_share() -> None:
+    """The first of two hosts does not get all loops in one round, because half would have to move."""
     loops = loop_ids(10_000)
-    world = World(2, [NodeCapacity("node-0", 4, MEMORY)])
+    world = FakeSlots(2, [NodeCapacity("node-0", 4, MEMORY)])
     world.slots = {host_name(n): Slot(host_name(n), is_up=n == 0, loops=(), node="node-0") for n in range(2)}
     world.budget = 4
     world.carry_out(world.decide(loops)._replace(start=[]))

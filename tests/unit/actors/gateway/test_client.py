@@ -1,4 +1,4 @@
-"""The gateway's socket: what goes in at a front end comes out at the service, and its answer or error comes back."""
+"""Client and dispatcher on a real socket: requests arrive, and answers and errors come back."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from domain.tracking import TrackingHit
 HIT = TrackingHit(b"\x01" * 16, "click", 1, 2, 3, "https://a.example/?n=é", "192.0.2.1", "UA", "", "")
 
 
-async def refuse_hits(_body: bytes) -> None:
+async def refuse_intake(_body: bytes) -> None:
     raise StoreUnavailable("the ledger is away")
 
 
@@ -36,14 +36,14 @@ def client_and_gateway(tmp_path: Path, record: Any, handle: Any) -> tuple[Gatewa
 
 
 def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
-    """Each command class can be found by its name, and its answer type can be decoded."""
+    """Each command is found by its name, and its answer can be decoded."""
     for name, cls in wire.COMMANDS.items():
         assert cls.__name__ == name
         msgspec.json.Decoder(wire._answer_types[cls])
 
 
 def test_answers_and_errors_come_back(tmp_path: Path) -> None:
-    """A call gives the service's answer typed, or raises its error with attributes."""
+    """A call returns the typed answer, or raises the error with its attributes."""
 
     async def handle(command: Command[Any]) -> object:
         if isinstance(command, CreateAccount):
@@ -51,7 +51,7 @@ def test_answers_and_errors_come_back(tmp_path: Path) -> None:
         raise InvalidInput("bad", [("/url", "is bad")])
 
     async def scenario() -> None:
-        client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
+        client, gateway, path = client_and_gateway(tmp_path, refuse_intake, handle)
         await gateway.listen_at(path)
         await client.start()
         account = await client.call(CreateAccount(name="Ada", key_hash="00"))
@@ -67,7 +67,7 @@ def test_answers_and_errors_come_back(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
-def test_calls_overlap(tmp_path: Path) -> None:
+def test_calls_run_concurrently(tmp_path: Path) -> None:
     """A slow call does not hold back a quick one on the same connection."""
     release = asyncio.Event()
 
@@ -78,7 +78,7 @@ def test_calls_overlap(tmp_path: Path) -> None:
         return None
 
     async def scenario() -> None:
-        client, gateway, path = client_and_gateway(tmp_path, refuse_hits, handle)
+        client, gateway, path = client_and_gateway(tmp_path, refuse_intake, handle)
         await gateway.listen_at(path)
         await client.start()
         slow = asyncio.create_task(client.call(CheckReadiness()))
@@ -105,7 +105,7 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
         return None
 
     async def scenario() -> None:
-        client, gateway, path = client_and_gateway(tmp_path, refuse_hits, hang)
+        client, gateway, path = client_and_gateway(tmp_path, refuse_intake, hang)
         await gateway.listen_at(path)
         call = asyncio.create_task(client.call(Authenticate(key_hash="")))
         await entered.wait()
@@ -115,7 +115,7 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
         with pytest.raises(Unavailable) as lost:
             await call
         assert lost.value.may_have_run
-        _, second, _ = client_and_gateway(tmp_path, refuse_hits, answer)
+        _, second, _ = client_and_gateway(tmp_path, refuse_intake, answer)
         await second.listen_at(path)
         assert await client.call(Authenticate(key_hash="")) is None
         await client.close()
@@ -126,8 +126,8 @@ def test_a_gateway_that_dies_fails_its_calls_and_is_found_again(tmp_path: Path) 
     asyncio.run(scenario())
 
 
-def test_without_a_gateway_a_call_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A call that finds no gateway within its patience raises Unavailable, and has not run."""
+def test_without_a_gateway_a_call_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call that finds no gateway in time raises `Unavailable`, and has not run."""
     monkeypatch.setattr("actors.ipc.connection.PATIENCE_S", 0.05)
 
     async def scenario() -> None:

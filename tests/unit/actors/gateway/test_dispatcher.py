@@ -16,7 +16,7 @@ from domain.errors import Unavailable
 
 
 def test_it_reports_the_reason_until_it_is_open() -> None:
-    """Requests fail with the latest reason; then intake and commands go their ways."""
+    """Requests fail with the latest reason; then intake and commands are passed on."""
     recorded: list[bytes] = []
 
     async def record(batch: bytes) -> None:
@@ -40,7 +40,7 @@ def test_it_reports_the_reason_until_it_is_open() -> None:
 
 
 def test_batches_go_to_the_enrichers_in_turn() -> None:
-    """Each gets the next one, whatever becomes of the one before."""
+    """Each gets the next one, whether or not the previous one failed."""
     requests: list[tuple[str, int, bytes]] = []
 
     class FakePool:

@@ -14,7 +14,7 @@ from actors.processes import serve_supervisor
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.join import JoinedRay
 from actors.ray_runtime.rollout import Rollout
-from actors.settings.settings import Settings
+from actors.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 
@@ -23,11 +23,11 @@ POSTGRESQL = Settings.from_env({}, ray_address="10.0.0.1:6379", store="postgresq
 
 
 class FakeActors:
-    """ActorClient that take their time to stop, or fail; each call waits as `ActorClient.call` does."""
+    """Fake client whose actors take time to stop, or fail; a call waits as `ActorClient.call` does."""
 
     def __init__(self, **ends: float | FeedbackLoopsError) -> None:
         self._ends = ends
-        #: Who stopped, and when.
+        #: Names of actors and the times of their stops.
         self.stopped: list[tuple[str, float]] = []
 
     async def call(self, name: str, method: str, *, timeout_s: float) -> None:
@@ -44,7 +44,7 @@ class FakeActors:
 
 
 def stopped(actors: FakeActors, drained_s: float = 0.0) -> tuple[list[str], float]:
-    """Who stopped, in order, and how many seconds all of it took after `drained_s` of draining."""
+    """The actors that stopped, in order, and the seconds that it took after `drained_s` of draining."""
     loop = VirtualLoop()
 
     async def stop() -> float:
@@ -63,7 +63,7 @@ def stopped(actors: FakeActors, drained_s: float = 0.0) -> tuple[list[str], floa
 @pytest.mark.parametrize("loops", [60.0, Unavailable("it is away"), InternalError("it failed")])
 @pytest.mark.parametrize("drained_s", [0.0, gateway_main.DRAIN_S])
 def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoopsError, drained_s: float) -> None:
-    """Loops that hang or fail leave the ledger the time that it needs, within the `serve` process's."""
+    """Loops that hang or fail leave the ledger enough time before the process is killed."""
     actors = FakeActors(supervisor=loops, ledger=gateway_main.LEDGER_STOP_S - 0.05)
     names, took_s = stopped(actors, drained_s)
 
@@ -71,11 +71,11 @@ def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoops
     assert took_s <= gateway_main.STOP_S < serve_supervisor.GATEWAY_STOP_S
 
 
-def test_a_store_that_is_away_is_waited_for() -> None:
-    """The start goes on when the ledger says that its store is there; what can never be ends it."""
+def test_the_start_waits_for_the_store() -> None:
+    """It goes on when the store is there, and ends with a problem that never goes away."""
     loop = VirtualLoop()
     answers: list[Exception | None] = [StoreUnavailable("away")] * 20 + [None, Conflict("another master key")]
-    said: list[str] = []
+    reported: list[str] = []
 
     class LateRollout:
         async def set_up(self) -> None:
@@ -83,7 +83,7 @@ def test_a_store_that_is_away_is_waited_for() -> None:
                 raise answer
 
     async def start() -> float:
-        await gateway_main.all_there(cast(Rollout, cast(Any, LateRollout())), said.append)
+        await gateway_main.all_there(cast(Rollout, cast(Any, LateRollout())), reported.append)
         return loop.time()
 
     try:
@@ -93,11 +93,11 @@ def test_a_store_that_is_away_is_waited_for() -> None:
             loop.run(start())
     finally:
         loop.close()
-    assert said == ["away"] * 20
+    assert reported == ["away"] * 20
 
 
-def test_both_hang() -> None:
-    """The end comes in time even when nobody answers."""
+def test_the_stop_ends_in_time() -> None:
+    """Even when neither the supervisor nor the ledger answers."""
     names, took_s = stopped(FakeActors(supervisor=60.0, ledger=60.0), gateway_main.DRAIN_S)
 
     assert names == []
@@ -105,14 +105,14 @@ def test_both_hang() -> None:
 
 
 def test_the_loops_record_before_the_ledger_is_closed() -> None:
-    """The ledger is the last to stop, and loops have the time that their lanes take to drain."""
+    """The ledger stops last, and loops have time to drain their lanes."""
     names, _ = stopped(FakeActors(supervisor=2.0, ledger=0.1))
 
     assert names == [actor_names.SUPERVISOR, actor_names.LEDGER]
 
 
 def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
-    """On a Ray of one node it is put there; with others beside it the service does not start, and says what to set."""
+    """It runs there on a Ray of one node. With more nodes the service does not start, and reports what to set."""
     alone = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1")
 
     assert ledger_at(SQLITE_ON_A_CLUSTER, alone) == "10.0.0.1"
@@ -121,7 +121,7 @@ def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
 
 
 def test_a_ledger_on_postgresql_may_be_anywhere() -> None:
-    """Nor is there a choice on a Ray of our own."""
+    """The same holds for the service's own Ray, which has one node."""
     several = JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1")
 
     assert ledger_at(POSTGRESQL, several) is None

@@ -1,4 +1,4 @@
-"""Frames and links: requests find their answers, tellings arrive, and nobody gets in without the token."""
+"""Frames and connections: requests get their answers, messages arrive, and the token is required."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ async def echo(kind: int, body: bytes) -> bytes:
 
 
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**63), st.binary(max_size=300))), st.data())
-def test_frames_are_cut_wherever_the_stream_is(sent: list[tuple[int, int, bytes]], data: Any) -> None:
-    """Any division of the stream into pieces gives the same frames."""
+def test_frames_survive_any_division_of_the_stream(sent: list[tuple[int, int, bytes]], data: Any) -> None:
+    """The same frames come out, however the stream is cut into pieces."""
     stream = b"".join(frame_bytes(*frame) for frame in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     got: list[tuple[int, int, bytes]] = []
@@ -46,7 +46,7 @@ def test_frames_are_cut_wherever_the_stream_is(sent: list[tuple[int, int, bytes]
 
 
 def test_a_request_gets_its_answer_or_its_error() -> None:
-    """Many requests at once get each its own answer; an error comes back as itself."""
+    """Concurrent requests get their own answers; an error keeps its type."""
 
     async def scenario() -> None:
         server = FrameServer(echo, TOKEN)
@@ -63,11 +63,11 @@ def test_a_request_gets_its_answer_or_its_error() -> None:
 
 @pytest.mark.parametrize("token", [None, b"", b"w" * 32])
 def test_without_the_token_nothing_is_carried_out(token: bytes | None) -> None:
-    """A client that does not say the token is cut off before its request is looked at."""
-    asked: list[int] = []
+    """A client that does not send the token is disconnected before its request is read."""
+    handled: list[int] = []
 
     async def note(kind: int, body: bytes) -> bytes:
-        asked.append(kind)
+        handled.append(kind)
         return body
 
     async def scenario() -> None:
@@ -79,17 +79,17 @@ def test_without_the_token_nothing_is_carried_out(token: bytes | None) -> None:
         await server.stop(0.1)
 
     asyncio.run(scenario())
-    assert asked == []
+    assert handled == []
 
 
-def test_what_is_told_while_there_is_no_connection_arrives_afterwards() -> None:
-    """Tellings are kept up to a bound until the connection stands, and come in order."""
-    told: list[bytes] = []
+def test_messages_sent_without_a_connection_arrive_later() -> None:
+    """They are kept up to a limit until the connection is open, and arrive in order."""
+    received: list[bytes] = []
     arrived = asyncio.Event()
 
     async def keep(_kind: int, body: bytes) -> bytes:
-        told.append(body)
-        if len(told) == 2:
+        received.append(body)
+        if len(received) == 2:
             arrived.set()
         return b""
 
@@ -105,11 +105,11 @@ def test_what_is_told_while_there_is_no_connection_arrives_afterwards() -> None:
         await server.stop(0.1)
 
     asyncio.run(scenario())
-    assert told[:2] == [b"first", b"second"]
+    assert received[:2] == [b"first", b"second"]
 
 
 def test_an_oversized_frame_ends_the_connection() -> None:
-    """A length beyond the bound is not waited for."""
+    """The server does not wait for a body beyond the limit."""
 
     async def scenario() -> None:
         server = FrameServer(echo, None)
@@ -124,14 +124,14 @@ def test_an_oversized_frame_ends_the_connection() -> None:
 
 
 class GoneTransport(asyncio.Transport):
-    """Takes what is written, and is closed already."""
+    """Fake transport that is closed already."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Into nothing."""
+        """Drops the data."""
 
 
 def test_a_connection_lost_at_once_fails_the_request_that_waited_for_it() -> None:
-    """A request that finds its new connection gone says so at once, and does not wait for an answer."""
+    """The request fails at once and does not wait for an answer."""
 
     async def connect(protocol: Callable[[], FrameProtocol]) -> None:
         made = protocol()

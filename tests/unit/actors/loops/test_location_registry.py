@@ -1,4 +1,4 @@
-"""Where loops are, as the supervisor tells it: followers have its word within a moment, whatever they missed."""
+"""Locations of loops: followers are up to date within a moment, whatever they missed."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ async def until(check: Callable[[], bool]) -> None:
 
 @given(st.lists(notes, max_size=5), st.integers(1, 40))
 def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], kept: int) -> None:
-    """However the changes are batched, and however many of them the log has forgotten."""
+    """Whatever the batches of changes, and however many changes the log has dropped."""
 
     async def scenario() -> None:
-        log = LocationLog("life")
+        log = LocationLog("incarnation")
         log._changes = type(log._changes)(maxlen=kept)
         log.publish()
         log.record(["fl_first"], "loop-host/0")
@@ -38,7 +38,7 @@ def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], 
             for loop_id, name in batch:
                 log.record([loop_id], name)
             await asyncio.sleep(0)
-        await until(lambda: (follower._incarnation, follower._version) == ("life", log._version))
+        await until(lambda: (follower._incarnation, follower._version) == ("incarnation", log._version))
         await follower.stop()
 
         assert follower._locations == log._locations
@@ -46,8 +46,8 @@ def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], 
     asyncio.run(scenario())
 
 
-def test_another_life_is_told_from_the_beginning() -> None:
-    """A follower of a supervisor that died takes the word of the one that came after, and of nothing before."""
+def test_a_new_supervisor_sends_everything() -> None:
+    """A follower drops everything that it had from a supervisor that died."""
 
     async def scenario() -> None:
         first, second = LocationLog("first"), LocationLog("second")
@@ -78,18 +78,18 @@ def test_another_life_is_told_from_the_beginning() -> None:
     asyncio.run(scenario())
 
 
-def test_nothing_is_told_before_it_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Until the log is open a question waits; when it takes too long, nothing has changed."""
+def test_followers_get_nothing_until_the_log_is_published(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their requests wait; after a while the answer is that nothing has changed."""
     monkeypatch.setattr(location_registry, "WAIT_S", 0.02)
 
     async def scenario() -> None:
-        log = LocationLog("life")
+        log = LocationLog("incarnation")
         log.record(["fl_a"], "loop-host/0")
         assert await log.since("before", 3) == LocationChanges("before", 3, is_complete=False, locations={})
         log.publish()
         assert await log.since("before", 3) == LocationChanges(
-            "life", 1, is_complete=True, locations={"loop-host/0": ["fl_a"]}
+            "incarnation", 1, is_complete=True, locations={"loop-host/0": ["fl_a"]}
         )
-        assert await log.since("life", 1) == LocationChanges("life", 1, is_complete=False, locations={})
+        assert await log.since("incarnation", 1) == LocationChanges("incarnation", 1, is_complete=False, locations={})
 
     asyncio.run(scenario())

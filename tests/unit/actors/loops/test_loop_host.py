@@ -1,4 +1,4 @@
-"""Many loops in one process: asleep until there is something to do, and let go of only when nothing is under way."""
+"""Loop host: its loops sleep until they have work, and are released only when nothing is in progress."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ OFFER = [OfferedDelivery(1, b"e" * 16, "open", b"{}", 0, 0)]
 
 
 class GatedRuntime(CountedRuntime):
-    """A core whose commands wait until they may go on, and which may refuse to start."""
+    """Fake runtime whose verification waits for a gate, and which may refuse to start."""
 
     failure: Exception | None = None
 
@@ -47,8 +47,8 @@ class GatedRuntime(CountedRuntime):
         return "verified"
 
 
-class World:
-    """A host and all the cores that it ever made, by loop."""
+class HostUnderTest:
+    """A host, and all runtimes that it ever made, by loop."""
 
     def __init__(self, max_awake: int) -> None:
         self.reader = LoopsReader()
@@ -78,10 +78,10 @@ class World:
 
 
 @asynccontextmanager
-async def a_host(*loops: str, max_awake: int = 10) -> AsyncIterator[World]:
-    """A host that was given these loops."""
+async def a_host(*loops: str, max_awake: int = 10) -> AsyncIterator[HostUnderTest]:
+    """A host with these loops."""
     CountedRuntime.reset()
-    world = World(max_awake)
+    world = HostUnderTest(max_awake)
     world.host.status(world.order())
     world.host.start()
     await world.host.assign(world.order(), loops)
@@ -102,8 +102,8 @@ def run(scenario: Callable[[], Any]) -> None:
     asyncio.run(scenario())
 
 
-def test_a_loop_sleeps_until_something_is_for_it() -> None:
-    """Offers, nudges, commands and what is due wake a loop; the others stay asleep."""
+def test_a_loop_sleeps_until_it_has_work() -> None:
+    """An offer, a nudge, a command and a due delivery each wake their loop; the others stay asleep."""
 
     async def scenario() -> None:
         async with a_host("fl_offer", "fl_nudge", "fl_ask", "fl_due", "fl_none") as world:
@@ -123,8 +123,8 @@ def test_a_loop_sleeps_until_something_is_for_it() -> None:
     run(scenario)
 
 
-def test_what_is_not_here_is_not_touched() -> None:
-    """An offer for a loop that is elsewhere is dropped, a command is told so."""
+def test_a_loop_that_is_elsewhere_is_not_started() -> None:
+    """Its offers are dropped, and its commands fail with `Moved`."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -137,7 +137,7 @@ def test_what_is_not_here_is_not_touched() -> None:
 
 
 def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each look into the outbox nudges those awake that have something due, and only those."""
+    """Each poll of the outbox nudges the awake loops that are due, and only these."""
     monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
 
     async def scenario() -> None:
@@ -151,8 +151,8 @@ def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch)
     run(scenario)
 
 
-def test_the_watch_outlives_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is due is found when the ledger can be read again."""
+def test_polling_goes_on_after_the_ledger_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Due loops are found once the ledger can be read again."""
     monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
     calls: list[int] = []
 
@@ -164,7 +164,7 @@ def test_the_watch_outlives_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatc
                 if len(calls) < 3:
                     raise StoreUnavailable("away")
                 if len(calls) == 3:
-                    raise RuntimeError("a fault of ours")
+                    raise RuntimeError("a bug")
                 return ["fl_a"]
 
             monkeypatch.setattr(world.reader, "loops_due", away)
@@ -173,8 +173,8 @@ def test_the_watch_outlives_a_ledger_that_is_away(monkeypatch: pytest.MonkeyPatc
     run(scenario)
 
 
-def test_many_that_are_due_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In steps, with pauses; in the end all are awake."""
+def test_many_due_loops_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are pauses between the steps; in the end all are awake."""
     monkeypatch.setattr(host_module, "WAKING_AT_ONCE", 3)
     monkeypatch.setattr(host_module, "WAKING_PAUSE_S", 0.02)
     loops = [f"fl_{n}" for n in range(8)]
@@ -190,8 +190,8 @@ def test_many_that_are_due_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyP
     run(scenario)
 
 
-def test_those_that_rest_are_put_to_sleep_when_too_many_are_awake() -> None:
-    """Those used longest ago go first, those at work stay; one that went to sleep is woken again by the next offer."""
+def test_idle_loops_are_put_to_sleep_when_too_many_are_awake() -> None:
+    """The least recently used go first, loops at work stay, and the next offer wakes a sleeping loop again."""
 
     async def scenario() -> None:
         async with a_host("fl_a", "fl_b", "fl_c", "fl_d", max_awake=2) as world:
@@ -210,8 +210,8 @@ def test_those_that_rest_are_put_to_sleep_when_too_many_are_awake() -> None:
     run(scenario)
 
 
-def test_a_loop_at_rest_is_let_go_at_once_and_one_at_work_when_it_is_done() -> None:
-    """Without time to drain only those that rest go; with it, the others when what is under way has landed."""
+def test_an_idle_loop_is_released_at_once_and_one_at_work_when_it_is_done() -> None:
+    """Without time to drain only idle loops are released; with it, the others after their deliveries in progress."""
 
     async def scenario() -> None:
         async with a_host("fl_asleep", "fl_resting", "fl_working") as world:
@@ -235,8 +235,8 @@ def test_a_loop_at_rest_is_let_go_at_once_and_one_at_work_when_it_is_done() -> N
     run(scenario)
 
 
-def test_a_command_under_way_is_finished_before_its_loop_is_let_go() -> None:
-    """It lands here, and not while another process has the loop; one that takes too long keeps the loop here."""
+def test_a_command_is_finished_before_its_loop_is_released() -> None:
+    """It never runs while another process holds the loop. A command that takes too long keeps the loop here."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -255,7 +255,7 @@ def test_a_command_under_way_is_finished_before_its_loop_is_let_go() -> None:
 
 
 def test_a_caller_that_gives_up_leaves_the_command_running() -> None:
-    """It counts as under way until it has ended."""
+    """It counts as in progress until it has ended."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -271,8 +271,8 @@ def test_a_caller_that_gives_up_leaves_the_command_running() -> None:
     run(scenario)
 
 
-def test_what_was_told_of_as_held_is_held() -> None:
-    """A loop that the supervisor was told is here while it was being let go stays, for nobody else will have it."""
+def test_a_loop_reported_as_held_stays() -> None:
+    """If a status during a release still lists the loop, it stays: the supervisor will assign it to no other host."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -299,7 +299,7 @@ def test_what_was_told_of_as_held_is_held() -> None:
     ],
 )
 def test_orders_that_were_overtaken_are_refused(order: Order) -> None:
-    """Those from before the last question, for another life of the process, or of another supervisor."""
+    """They are older than the last status request, for another incarnation, or from another supervisor."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -314,8 +314,8 @@ def test_orders_that_were_overtaken_are_refused(order: Order) -> None:
     run(scenario)
 
 
-def test_a_heartbeat_is_of_one_incarnation(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It ends after a while, and at once when the process is not the one that is meant."""
+def test_a_heartbeat_is_for_one_incarnation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It ends after a while, and at once for another incarnation of the process."""
     monkeypatch.setattr(host_module, "HEARTBEAT_S", 0.01)
 
     async def scenario() -> None:
@@ -327,8 +327,8 @@ def test_a_heartbeat_is_of_one_incarnation(monkeypatch: pytest.MonkeyPatch) -> N
     run(scenario)
 
 
-def test_a_loop_that_cannot_be_woken_says_why_and_is_tried_again() -> None:
-    """The command is told the reason; the next one finds it well."""
+def test_a_loop_that_cannot_start_reports_why_and_is_tried_again() -> None:
+    """The command fails with the reason, and the next one starts the loop again."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -344,8 +344,8 @@ def test_a_loop_that_cannot_be_woken_says_why_and_is_tried_again() -> None:
         GatedRuntime.failure = None
 
 
-def test_stopping_waits_for_what_is_at_work() -> None:
-    """What is under way lands, and then the HTTP client that all share is closed."""
+def test_stopping_waits_for_loops_at_work() -> None:
+    """Their deliveries in progress finish, then the shared HTTP client is closed."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as world:
@@ -362,8 +362,8 @@ def test_stopping_waits_for_what_is_at_work() -> None:
     run(scenario)
 
 
-def test_a_program_whose_ledger_is_of_the_version_before_takes_no_loops_yet() -> None:
-    """Loops stay where they can be served; a store that is away is no reason to wait; what is well is asked once."""
+def test_a_host_accepts_no_loops_until_the_ledger_is_migrated() -> None:
+    """Loops stay with hosts that can read the ledger. A store that is down does not count, and a success is final."""
     failures: list[Exception] = [
         NotMigrated("the ledger is at schema version 4 and not migrated to 5 yet"),
         StoreUnavailable("away"),

@@ -1,4 +1,4 @@
-"""The supervisor: each loop is at one place, whatever dies, hangs or gets lost, and waits for nothing it need not."""
+"""The supervisor: one process holds each loop, whatever dies, hangs or gets lost, and no loop waits needlessly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.fake_hosts import CountedRuntime, FakeCluster, LoopsReader, as_reader
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Looks again sooner than in life, and counts cores from nothing."""
+    """Shortens all intervals, and resets the counts of runtimes."""
     monkeypatch.setattr(host_monitor, "RETRY_S", 0.002)
     monkeypatch.setattr(supervisor, "REFRESH_S", 0.02)
     monkeypatch.setattr(supervisor, "ROUND_PAUSE_S", 0.001)
@@ -33,7 +33,7 @@ def a_supervisor(cluster: FakeCluster, incarnation: str = "first", budget: int |
 
 @asynccontextmanager
 async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Supervisor, FakeCluster]]:
-    """A supervisor at work."""
+    """A running supervisor of a fake cluster."""
     cluster = FakeCluster(LoopsReader(*loops))
     watch = a_supervisor(cluster, budget=budget)
     watch.start()
@@ -54,8 +54,8 @@ async def until(check: Callable[[], bool]) -> None:
             await asyncio.sleep(0.002)
 
 
-def test_the_first_have_places_of_their_own_and_the_rest_shares() -> None:
-    """Own processes while the budget lasts, oldest loops first; all others in a host."""
+def test_the_oldest_loops_have_their_own_actors_and_the_rest_share() -> None:
+    """Loops get their own actors while the budget lasts; all others go to a host."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", "fl_c", "fl_d") as (_, cluster):
@@ -71,7 +71,7 @@ def test_the_first_have_places_of_their_own_and_the_rest_shares() -> None:
 
 
 def test_a_new_loop_waits_for_no_process_to_start() -> None:
-    """It is at a host at once, and moves to its own process when that is up."""
+    """It is on a host at once, and moves to its own actor when that is up."""
 
     async def scenario() -> None:
         async with placing("fl_a") as (watch, cluster):
@@ -87,8 +87,8 @@ def test_a_new_loop_waits_for_no_process_to_start() -> None:
     asyncio.run(scenario())
 
 
-def test_a_deleted_loop_is_let_go_and_its_process_ended() -> None:
-    """Nothing holds it any more, nothing runs for it, and followers are told."""
+def test_a_deleted_loop_is_released_and_its_actor_ended() -> None:
+    """No process holds it or runs for it any more, and its location is removed."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=2) as (watch, cluster):
@@ -103,8 +103,8 @@ def test_a_deleted_loop_is_let_go_and_its_process_ended() -> None:
 
 
 @pytest.mark.parametrize("name", ["loop-host/0", "feedback-loop/fl_a"])
-def test_a_place_that_died_gets_its_loops_back(name: str) -> None:
-    """One that Ray started anew holds nothing, and is given what it held."""
+def test_a_host_that_died_gets_its_loops_back(name: str) -> None:
+    """After its restart it holds nothing, and is assigned its former loops."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", "fl_c", budget=2) as (_, cluster):
@@ -118,7 +118,7 @@ def test_a_place_that_died_gets_its_loops_back(name: str) -> None:
 
 
 def test_a_host_is_replaced_when_another_one_is_up() -> None:
-    """Whoever replaces one process after the other always leaves one behind that takes loops at once."""
+    """A rollout that replaces one host after the other always leaves one that accepts loops."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", "fl_c", budget=2) as (watch, cluster):
@@ -131,8 +131,8 @@ def test_a_host_is_replaced_when_another_one_is_up() -> None:
     asyncio.run(scenario())
 
 
-def test_of_several_hosts_the_next_is_replaced_when_all_are_up_again() -> None:
-    """Meanwhile the others have the loops of the one that is replaced; nothing waits for a process to start."""
+def test_the_next_of_several_hosts_is_replaced_when_all_are_up_again() -> None:
+    """Until then the others hold its loops; no loop waits for a process to start."""
 
     async def scenario() -> None:
         loops = [f"fl_{n}" for n in range(9)]
@@ -151,8 +151,8 @@ def test_of_several_hosts_the_next_is_replaced_when_all_are_up_again() -> None:
     asyncio.run(scenario())
 
 
-def test_a_loop_whose_own_process_is_replaced_waits_for_no_process() -> None:
-    """A host has it until its new process is up."""
+def test_a_loop_whose_actor_is_replaced_waits_for_no_process() -> None:
+    """A host holds it until its new actor is up."""
 
     async def scenario() -> None:
         async with placing("fl_a") as (watch, cluster):
@@ -166,8 +166,8 @@ def test_a_loop_whose_own_process_is_replaced_waits_for_no_process() -> None:
     asyncio.run(scenario())
 
 
-def test_a_place_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It may deliver yet, so nobody else gets them; after a while it is killed, and starts anew."""
+def test_a_host_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may still deliver, so no other gets them; after a while it is killed and restarted."""
     monkeypatch.setattr(host_monitor, "HANGS_S", 0.3)
 
     async def scenario() -> None:
@@ -176,7 +176,7 @@ def test_a_place_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pyte
             before = cluster.held()
             process = cluster.up["loop-host/0"]
             cluster.hung.add("loop-host/0")
-            process.ended.set()  # the question whether it lives fails too
+            process.ended.set()  # ends the open heartbeat too
             await asyncio.sleep(0.1)
             assert (cluster.held(), cluster.restarted) == (before, [])
             await until(lambda: cluster.restarted == ["loop-host/0"] and cluster.held() == before)
@@ -185,8 +185,8 @@ def test_a_place_that_hangs_keeps_its_loops_until_it_is_killed(monkeypatch: pyte
     asyncio.run(scenario())
 
 
-def test_a_supervisor_that_starts_anew_finds_all_where_it_is() -> None:
-    """It asks the places, and moves nothing; followers are told where all is."""
+def test_a_restarted_supervisor_finds_everything_in_place() -> None:
+    """It asks the hosts, moves nothing, and publishes all locations."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", "fl_c", budget=2) as (watch, cluster):
@@ -207,8 +207,8 @@ def test_a_supervisor_that_starts_anew_finds_all_where_it_is() -> None:
     asyncio.run(scenario())
 
 
-def test_nothing_is_given_before_every_host_has_answered() -> None:
-    """A host that says nothing may hold what nobody else holds."""
+def test_nothing_is_assigned_until_every_host_has_answered() -> None:
+    """A silent host may hold loops that no other holds."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
@@ -235,7 +235,7 @@ def test_nothing_is_given_before_every_host_has_answered() -> None:
 
 
 def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
-    """What is under way lands before another process begins, and meanwhile no other loop waits."""
+    """Its deliveries finish before another process starts, and no other loop waits for that."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=1) as (watch, cluster):
@@ -257,8 +257,8 @@ def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
     asyncio.run(scenario())
 
 
-def test_one_that_rests_moves_nothing_until_its_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever comes meanwhile is left to the next supervisor; when none comes it goes on itself."""
+def test_a_suspended_supervisor_moves_nothing_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It leaves everything to the next supervisor, and goes on itself if none comes."""
     monkeypatch.setattr(supervisor, "SUSPENDED_S", 0.3)
 
     async def scenario() -> None:
@@ -278,8 +278,8 @@ def test_one_that_rests_moves_nothing_until_its_time_is_over(monkeypatch: pytest
     asyncio.run(scenario())
 
 
-def test_one_that_is_to_rest_waits_for_the_loops_on_their_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """But not for long: one at work may take its handler's time-out."""
+def test_suspending_waits_for_moving_loops(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not wait long: a loop at work may take as long as its handler's time-out."""
     monkeypatch.setattr(supervisor, "ARRIVING_S", 0.2)
 
     async def scenario() -> None:
@@ -305,7 +305,7 @@ def test_one_that_is_to_rest_waits_for_the_loops_on_their_way(monkeypatch: pytes
 
 
 def test_nodes_that_come_and_go() -> None:
-    """A node that joins gets a host with its share; when it is gone there are fewer hosts, and no loop is missing."""
+    """A new node gets a host with its share of the loops; when it is gone, no loop is missing."""
     loops = [f"fl_{n:02}" for n in range(40)]
 
     async def scenario() -> None:
@@ -324,8 +324,8 @@ def test_nodes_that_come_and_go() -> None:
     asyncio.run(scenario())
 
 
-def test_one_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who looks for a loop while no place is up is told to come again."""
+def test_a_loop_without_a_host_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Locating it fails with the advice to try again."""
 
     async def scenario() -> None:
         async with placing() as (watch, cluster):
@@ -338,8 +338,8 @@ def test_one_that_cannot_be_started_says_so(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_fails_no_loop_is_at_two_places(seed: int) -> None:
-    """Orders and answers get lost, places are killed, the supervisor too: in the end each loop is at one place."""
+def test_whatever_fails_one_process_holds_each_loop(seed: int) -> None:
+    """Orders and answers are lost, hosts and supervisors are killed; in the end each loop has one host."""
     loops = [f"fl_{n:02}" for n in range(30)]
 
     async def scenario() -> None:

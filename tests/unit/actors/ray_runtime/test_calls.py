@@ -1,4 +1,4 @@
-"""Calls to actors: what goes wrong over there, as the caller hears of it. Ray's own errors, without a Ray."""
+"""Calls to actors: how Ray's errors reach the caller. These tests need no Ray."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOOP = "feedback-loop/fl_1"
 
 
 class Method:
-    """A method of a handle, that ends as it is told to."""
+    """Fake method of a handle, with the given result."""
 
     def __init__(self, end: Any) -> None:
         self._end = end
@@ -30,21 +30,21 @@ class Method:
 
 
 class Handle:
-    """An actor's handle with the one method."""
+    """Fake handle of an actor with one method."""
 
     def __init__(self, end: Any) -> None:
         self.verify = Method(end)
 
 
-def asked(end: Any, name: str = LOOP) -> Any:
-    """What `ask` gives or raises when the actor's method ends so."""
+def result_of(end: Any, name: str = LOOP) -> Any:
+    """Calls the method of a fake actor: returns its value or raises its error."""
     actors = ActorClient()
     actors._handles[name] = Handle(end)
     return asyncio.run(actors.call(name, "verify"))
 
 
 def raised_there(cause: Exception) -> RayTaskError:
-    """What Ray makes of an exception in an actor's method."""
+    """Ray's error for an exception in an actor's method."""
     make: Any = RayTaskError  # untyped
     error: RayTaskError = make("verify", "Traceback: KeyError in prover.py", cause, "ray::Loop", 1, "127.0.0.1")
     dual: RayTaskError = make.as_instanceof_cause(error)
@@ -55,9 +55,9 @@ def raised_there(cause: Exception) -> RayTaskError:
     "cause", [KeyError("location"), TimeoutError("x"), ValueError("no such actor"), OSError(5, "x")]
 )
 def test_a_fault_in_an_actor_is_an_internal_error(cause: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged with the traceback from over there, and the caller hears nothing of the inside."""
+    """It is logged with the actor's traceback, and the caller gets no details."""
     with pytest.raises(InternalError) as caught:
-        asked(raised_there(cause))
+        result_of(raised_there(cause))
 
     problem = problem_of(caught.value)
     assert (problem.kind, problem.kind.status) == (INTERNAL, 500)
@@ -68,15 +68,15 @@ def test_a_fault_in_an_actor_is_an_internal_error(cause: Exception, caplog: pyte
     assert "KeyError in prover.py" in str(record.exc_info[1])
 
 
-def test_an_error_of_ours_is_itself_wherever_it_was_raised() -> None:
-    """One that an actor raised outside what it answers is what it is; so is one that it answers with."""
+def test_an_error_of_the_domain_keeps_its_type_wherever_it_was_raised() -> None:
+    """Both in a reply and as an exception of the method."""
 
     async def refuse() -> None:
         raise NotFound("there is no such loop")
 
     for end in (refuse, raised_there(NotFound("there is no such loop"))):
         with pytest.raises(NotFound, match="there is no such loop") as caught:
-            asked(end)
+            result_of(end)
         assert type(caught.value) is NotFound
 
 
@@ -90,16 +90,16 @@ def test_an_error_of_ours_is_itself_wherever_it_was_raised() -> None:
     ],
 )
 def test_an_actor_that_is_away_is_named_in_words(name: str, words: str) -> None:
-    """Neither Ray's classes nor actors' names are in what the caller hears."""
+    """The message has neither Ray's class names nor the actor's name."""
     with pytest.raises(Unavailable) as caught:
-        asked(ActorUnavailableError("it died", b"\0" * 16), name)
+        result_of(ActorUnavailableError("it died", b"\0" * 16), name)
     assert (str(caught.value), caught.value.may_have_run) == (f"{words} is away", True)
 
 
-def test_an_answer_is_given() -> None:
-    """What the method gives is what the caller gets."""
+def test_a_reply_is_returned() -> None:
+    """The caller gets the method's value."""
 
     async def answer() -> int:
         return 7
 
-    assert asked(answer) == 7
+    assert result_of(answer) == 7

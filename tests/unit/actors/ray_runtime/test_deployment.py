@@ -1,4 +1,4 @@
-"""Deployments: what front ends of a cluster compare, without telling each other's secrets."""
+"""Deployments: compared between front ends of a cluster, without revealing secrets."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def deployment(key: bytes = KEY, **texts: str) -> Deployment:
 
 
 def test_options_of_the_actors_are_compared_by_name() -> None:
-    """What differs is named as the option is."""
+    """A difference has the name of its option."""
     assert deployment(retry_schedule="1,2").differences(deployment()) == ["retry_schedule"]
     assert deployment().differences(deployment()) == []
 
 
 def test_each_front_end_has_some_options_for_itself() -> None:
-    """Where it listens and keeps its journal, and what people reach it by, makes no difference to the actors."""
+    """Its addresses, its journal and its log make no difference to the actors."""
     other = deployment(
         host="10.0.0.1", port="81", data_dir="/elsewhere", log_level="debug", ray_address="10.0.0.9:6379"
     )
@@ -44,8 +44,8 @@ def test_on_sqlite_the_data_directory_is_the_ledgers() -> None:
     assert here.differences(there) == ["data_dir"]
 
 
-def test_it_survives_its_text_and_tells_no_secret() -> None:
-    """What goes to other processes has neither keys nor the store's password in it, also not to be guessed."""
+def test_its_encoding_reveals_no_secret() -> None:
+    """It contains neither keys nor the store's password, and nothing to guess them by."""
     made = deployment()
 
     assert Deployment.read(made.text()) == made
@@ -55,8 +55,8 @@ def test_it_survives_its_text_and_tells_no_secret() -> None:
     assert deployment(key=bytes(32)).installation != made.installation
 
 
-def test_an_actor_tells_the_version_that_it_runs() -> None:
-    """Its settings may come from a gateway of another version than what is installed on its machine."""
+def test_an_actor_reports_the_version_that_it_runs() -> None:
+    """Its settings may come from a gateway of another version than the one installed on its machine."""
     given = replace(deployment(), version="99.0")
     running = Deployment.read(Deployment.running(given.text()))
 
@@ -64,8 +64,8 @@ def test_an_actor_tells_the_version_that_it_runs() -> None:
     assert running.differences(given) == ["version"]
 
 
-def test_a_later_version_may_know_more() -> None:
-    """A deployment with a field that this version does not know is read all the same."""
+def test_fields_of_a_later_version_are_ignored() -> None:
+    """A deployment with an unknown field can be read."""
     text = deployment().text()
 
     assert Deployment.read(text[:-1] + ',"more":1}') == deployment()

@@ -1,4 +1,4 @@
-"""The rollout: what is missing is started, what is outdated replaced, and a later start's decision is left alone."""
+"""The rollout: starts missing actors, replaces outdated ones, and respects a later start's decision."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class FakeCluster:
     def __init__(self, mine: Deployment, **there: Deployment) -> None:
         self.mine = mine
         self.deployments = dict(there)
-        self.said: list[str] = []
+        self.log: list[str] = []
         #: Names whose `stop` fails.
         self.stubborn: set[str] = set()
-        #: Names that are there and do not answer.
+        #: Names of running actors that do not answer.
         self.silent: set[str] = set()
 
     # --- the launcher
@@ -44,17 +44,17 @@ class FakeCluster:
 
     def start(self, name: str, *, here: bool = False) -> None:
         if name not in self.deployments:
-            self.said.append(f"start {name}{' here' if here else ''}")
+            self.log.append(f"start {name}{' here' if here else ''}")
             self.deployments[name] = self.mine
 
     def end(self, name: str) -> None:
-        self.said.append(f"end {name}")
+        self.log.append(f"end {name}")
         self.deployments.pop(name, None)
 
     # --- the actors
 
     def forget(self, name: str) -> None:
-        """Nothing is kept."""
+        """Does nothing: no handle is kept."""
 
     async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
         if name not in self.deployments or name in self.silent:
@@ -62,13 +62,13 @@ class FakeCluster:
         if method == "deployment":
             return self.deployments[name].text()
         if method in {"stop", "suspend"}:
-            self.said.append(f"{method} {name}")
+            self.log.append(f"{method} {name}")
             if name in self.stubborn:
                 raise Unavailable(f"{name} is away")
         if method == "replace":
             if args[0] in self.stubborn:
                 raise Unavailable(f"{args[0]} is away")
-            self.said.append(f"replace {args[0]}")
+            self.log.append(f"replace {args[0]}")
             self.deployments[args[0]] = self.mine
         return None
 
@@ -85,39 +85,39 @@ def run(work: Coroutine[Any, Any, None]) -> None:
         loop.close()
 
 
-EVERYBODY = ["ledger", "enricher/0", "enricher/1", "supervisor"]
+EVERYONE = ["ledger", "enricher/0", "enricher/1", "supervisor"]
 
 
-def everybody(theirs: Deployment) -> dict[str, Deployment]:
-    return dict.fromkeys([*EVERYBODY, LOOP, HOST], theirs)
+def everyone(theirs: Deployment) -> dict[str, Deployment]:
+    return dict.fromkeys([*EVERYONE, LOOP, HOST], theirs)
 
 
-def test_what_is_missing_is_started_the_ledger_first() -> None:
-    """On an empty Ray all of them are started; the store is made before anybody reads it."""
+def test_missing_actors_are_started_the_ledger_first() -> None:
+    """On an empty Ray all of them are started, and the store is created before it is read."""
     cluster = FakeCluster(deployment(1))
     run(rollout_of(cluster).set_up())
 
-    assert set(cluster.deployments) == set(EVERYBODY)
-    assert cluster.said[0] == "start ledger"
+    assert set(cluster.deployments) == set(EVERYONE)
+    assert cluster.log[0] == "start ledger"
 
 
-def test_what_is_there_is_left_alone() -> None:
-    """A front end that is restarted with the settings that it had changes nothing."""
-    cluster = FakeCluster(deployment(2), **everybody(deployment(1)))
+def test_actors_that_are_up_to_date_are_left_alone() -> None:
+    """A front end that restarts with the same settings changes nothing."""
+    cluster = FakeCluster(deployment(2), **everyone(deployment(1)))
     rollout = rollout_of(cluster)
     run(rollout.set_up())
     run(rollout.update())
 
-    assert cluster.said == []
+    assert cluster.log == []
 
 
-def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None:
-    """One at a time; what the ledger has in hand is recorded first, and the supervisor replaces those of loops."""
-    cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everybody(deployment(1)))
+def test_actors_of_an_earlier_start_are_replaced_one_after_the_other() -> None:
+    """The ledger finishes its writes first, and the supervisor replaces the loop hosts."""
+    cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everyone(deployment(1)))
     run(rollout_of(cluster).update())
 
     assert list(cluster.deployments.values()) == [cluster.mine] * 6
-    assert cluster.said == [
+    assert cluster.log == [
         *("stop ledger", "end ledger", "start ledger"),
         *("end enricher/0", "start enricher/0"),
         *("end enricher/1", "start enricher/1"),
@@ -127,29 +127,29 @@ def test_what_an_earlier_start_decided_is_replaced_one_after_the_other() -> None
     ]
 
 
-def test_another_version_is_replaced_where_ours_is() -> None:
-    """On other machines the program may still be the old one; the store's schema is the first thing that is new."""
+def test_actors_of_another_version_are_replaced_on_this_machine() -> None:
+    """Other machines may still have the old version; the ledger comes first, because it migrates the store."""
     mine = replace(deployment(2), version="2")
-    cluster = FakeCluster(mine, **everybody(deployment(1)))
+    cluster = FakeCluster(mine, **everyone(deployment(1)))
     run(rollout_of(cluster).update())
 
-    assert [said for said in cluster.said if said.startswith("start")] == [
+    assert [entry for entry in cluster.log if entry.startswith("start")] == [
         *("start ledger here", "start enricher/0 here", "start enricher/1 here", "start supervisor here")
     ]
 
 
-def test_one_that_does_not_stop_is_replaced_all_the_same() -> None:
+def test_an_actor_that_does_not_stop_is_replaced_anyway() -> None:
     """A ledger that hangs does not hold up a new version."""
-    cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everybody(deployment(1)))
+    cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everyone(deployment(1)))
     cluster.stubborn = {actor_names.LEDGER}
     run(rollout_of(cluster).update())
 
     assert list(cluster.deployments.values()) == [cluster.mine] * 6
 
 
-def test_a_loop_that_does_not_answer_holds_nobody_up() -> None:
-    """The service is ready again though one loop's actor is away: that loop waits for itself."""
-    cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everybody(deployment(1)))
+def test_a_loop_that_does_not_answer_holds_up_nobody() -> None:
+    """The service becomes ready although the actor of one loop is away."""
+    cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everyone(deployment(1)))
     cluster.silent = {LOOP}
     rollout = rollout_of(cluster)
     before = rollout.problem
@@ -159,24 +159,24 @@ def test_a_loop_that_does_not_answer_holds_nobody_up() -> None:
     assert cluster.deployments[LOOP] == deployment(1)
 
 
-def test_what_a_later_start_decided_is_left_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """A gateway that is restarted by itself, with older settings, does not undo a change; it says what differs."""
-    cluster = FakeCluster(deployment(1), **everybody(deployment(2, delivery_timeout="20")))
+def test_actors_of_a_later_start_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+    """A gateway that restarts with older settings does not undo a change; it logs the differences."""
+    cluster = FakeCluster(deployment(1), **everyone(deployment(2, delivery_timeout="20")))
     rollout = rollout_of(cluster)
     run(rollout.set_up())
     run(rollout.update())
 
-    assert cluster.said == []
+    assert cluster.log == []
     assert {vars(record)["differences"] for record in caplog.records} == {"delivery_timeout"}
 
 
-def test_only_what_is_outdated_is_replaced() -> None:
-    """A renewal that was broken off goes on where it was."""
+def test_only_outdated_actors_are_replaced() -> None:
+    """An interrupted rollout goes on where it stopped."""
     old, new = deployment(1), deployment(2, delivery_timeout="20")
-    cluster = FakeCluster(new, **everybody(new) | {"supervisor": old})
+    cluster = FakeCluster(new, **everyone(new) | {"supervisor": old})
     run(rollout_of(cluster).update())
 
-    assert cluster.said == ["suspend supervisor", "end supervisor", "start supervisor"]
+    assert cluster.log == ["suspend supervisor", "end supervisor", "start supervisor"]
 
 
 def test_actors_of_another_installation_are_not_touched() -> None:
@@ -187,13 +187,13 @@ def test_actors_of_another_installation_are_not_touched() -> None:
     with pytest.raises(Conflict, match="FEEDBACK_LOOPS_MASTER_KEY"):
         run(rollout_of(cluster).set_up())
 
-    assert cluster.said == []
+    assert cluster.log == []
 
 
-def test_what_a_later_start_replaces_is_left_to_it() -> None:
-    """Between its end and its new beginning an actor is missing; an older gateway would start it as it was."""
+def test_an_actor_that_a_later_start_replaces_is_left_to_it() -> None:
+    """It is missing for a moment, in which an older gateway must not start it with older settings."""
     mine, later = deployment(1), deployment(2, delivery_timeout="20")
-    cluster = FakeCluster(mine, **everybody(mine))
+    cluster = FakeCluster(mine, **everyone(mine))
 
     async def keep() -> None:
         keeping = asyncio.create_task(rollout_of(cluster).keep())
@@ -208,14 +208,14 @@ def test_what_a_later_start_replaces_is_left_to_it() -> None:
 
     run(keep())
 
-    assert cluster.said == []
+    assert cluster.log == []
     assert cluster.deployments["ledger"] == later
 
 
-def test_what_somebody_ended_for_good_is_started_again() -> None:
-    """Ray restarts what dies; what was killed for good is found missing within seconds."""
+def test_an_actor_that_was_ended_for_good_is_started_again() -> None:
+    """Ray restarts actors that die; one that was killed for good is missed within seconds."""
     mine = deployment(1)
-    cluster = FakeCluster(mine, **everybody(mine))
+    cluster = FakeCluster(mine, **everyone(mine))
 
     async def keep() -> None:
         keeping = asyncio.create_task(rollout_of(cluster).keep())
@@ -228,4 +228,4 @@ def test_what_somebody_ended_for_good_is_started_again() -> None:
 
     run(keep())
 
-    assert cluster.said == ["start enricher/1"]
+    assert cluster.log == ["start enricher/1"]
