@@ -14,7 +14,7 @@ from actors.processes import serve_supervisor
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.join import JoinedRay
 from actors.ray_runtime.rollout import Rollout
-from actors.settings import Settings
+from actors.settings.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError, InternalError, StoreUnavailable, Unavailable
 from tests.virtual_time import VirtualLoop
 
