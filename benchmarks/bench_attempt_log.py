@@ -31,7 +31,7 @@ from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.dialect import sqlite_sql
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate
-from domain.values import TRIGGER_CODES
+from domain.event_catalogue.triggers import TRIGGER_CODES
 
 START_MS: Final = 1_770_000_000_000
 DAYS: Final = 30

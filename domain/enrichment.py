@@ -9,8 +9,9 @@ from hashlib import blake2b
 from typing import Final
 
 from domain.aggregate import instant
+from domain.event_catalogue.triggers import Trigger
 from domain.tracking import MessageFacts, ProfileFacts, TrackingHit
-from domain.values import Trigger, id_text
+from domain.values import id_text
 
 OPEN_KEY: Final = 0
 _63_BITS: Final = 2**63 - 1

@@ -13,10 +13,11 @@ from dataclasses import MISSING, asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
+from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.setting_types import Choice, ChoiceList, Count, Flag, Rate, SettingType, Text, TextList
 from domain.signers import SIGNERS, SignatureScheme
 from domain.validation import MAX_NAME_CHARS, Problems
-from domain.values import PayloadFormat, Trigger
+from domain.values import PayloadFormat
 
 
 def _names(choices: Iterable[StrEnum]) -> tuple[str, ...]:
@@ -40,7 +41,7 @@ class EventFilter:
     """The settings that decide which events a loop gets."""
 
     triggers: tuple[str, ...] = field(
-        metadata=_row(ChoiceList(_names(Trigger)), "Types of events to send.", example=["open", "click"])
+        metadata=_row(ChoiceList(tuple(EVENT_TYPES)), "Types of events to send.", example=["open", "click"])
     )
     tags: tuple[str, ...] = field(
         default=(),

@@ -12,26 +12,6 @@ from uuid import UUID
 from domain.errors import InvalidInput
 
 
-class Trigger(StrEnum):
-    """An event type that a loop can subscribe to."""
-
-    OPEN = "open"
-    CLICK = "click"
-    DELIVERY = "delivery"
-    BOUNCE = "bounce"
-    FAILURE = "failure"
-    ABUSE = "abuse"
-    UNSUBSCRIBE = "unsubscribe"
-    CREATE = "create"
-    UPDATE = "update"
-    DELETE = "delete"
-
-
-#: The trigger's number in the ledger's tables; never renumbered.
-TRIGGER_CODES: Final[dict[str, int]] = {t.value: n for n, t in enumerate(Trigger, start=1)}
-TRIGGER_NAMES: Final[dict[int, str]] = {n: t for t, n in TRIGGER_CODES.items()}
-
-
 class LoopState(StrEnum):
     """Where a feedback loop stands."""
 

@@ -31,7 +31,7 @@ from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
 from actors.delivery.loop_repository import LoopRepository, retry_until_available
 from actors.delivery.proof_search import search_for_proof
-from actors.delivery.sample_posts import post_sample
+from actors.delivery.sample_events import post_sample
 from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
 from actors.ports import ProofFetcher, UrlCheck

@@ -14,12 +14,13 @@ from actors.ledger.dialect import Cursor
 from actors.ledger.loop_projection import LoopKey, LoopProjection
 from domain import enrichment
 from domain.account import Account
+from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
 from domain.message import Message
 from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
-from domain.values import TRIGGER_CODES, id_text
+from domain.values import id_text
 
 _json: Final = msgspec.json.Encoder()
 

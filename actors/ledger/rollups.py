@@ -8,9 +8,9 @@ from typing import Final
 
 from actors.ledger.dialect import Cursor
 from domain.delivery import AttemptOutcome
+from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.statistics import ANSWERS, BUCKETS, KEPT_MINUTES, MINUTE_MS, NOTHING, answer_class, bucket
 from domain.tracking import EventToRecord
-from domain.values import TRIGGER_CODES
 
 COLUMNS: Final = tuple([f"a{n}" for n in range(len(ANSWERS))] + [f"b{n}" for n in range(BUCKETS)])
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from domain.values import LoopState, Trigger
+from domain.event_catalogue.triggers import EVENT_TYPES
+from domain.values import LoopState
 
 PREFIX: Final = "feedback_loops_"
 
@@ -126,7 +127,7 @@ DISK_SIZE: Final = Metric(_G, "disk_size_bytes", "Size of the file system of the
 # --- enrichment
 _ENRICHER: Final = (ENRICHER,)
 ENRICH_BATCH: Final = Metric(_H, "enrich_batch_hits", "Hits in an enriched batch.", _ENRICHER, buckets=_BATCH)
-EVENTS: Final = Metric(_C, "events", "Events recorded from hits.", _ENRICHER, labels={"type": tuple(Trigger)})
+EVENTS: Final = Metric(_C, "events", "Events recorded from hits.", _ENRICHER, labels={"type": tuple(EVENT_TYPES)})
 EVENTS_REPEATED: Final = Metric(
     *(_C, "events_repeated", "Events already in the ledger, because their batch was sent again.", _ENRICHER),
 )

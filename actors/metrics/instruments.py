@@ -9,8 +9,9 @@ from typing import Final
 from actors.metrics import catalogue as m
 from actors.metrics.registry import Registry
 from domain.delivery import AttemptOutcome, OfferedDelivery
+from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.tracking import EventToRecord, RecordedEvents
-from domain.values import DeliveryState, Trigger
+from domain.values import DeliveryState
 
 #: Plain numbers compare faster than members of an enumeration; this is the hot path.
 _PENDING: Final = int(DeliveryState.PENDING)
@@ -38,7 +39,7 @@ class EnrichmentInstruments:
         registry = registry or Registry()
         self.batch = registry.histogram(m.ENRICH_BATCH)
         self.unknown = registry.counter(m.HITS_UNKNOWN)
-        self._events = {trigger.value: registry.counter(m.EVENTS, trigger.value) for trigger in Trigger}
+        self._events = {trigger: registry.counter(m.EVENTS, trigger) for trigger in EVENT_TYPES}
         self._repeated = registry.counter(m.EVENTS_REPEATED)
         self._recorded = registry.histogram(m.HIT_RECORDED)
         self._made = registry.counter(m.DELIVERIES, "made")

@@ -12,19 +12,8 @@ from typing import Any, Final, Self
 from rich.text import Text
 
 from api.cli.console import json_text, printable
+from domain.event_catalogue.triggers import EVENT_TYPES
 
-COLOURS: Final = {
-    "open": "cyan",
-    "click": "green",
-    "delivery": "blue",
-    "unsubscribe": "yellow",
-    "bounce": "red",
-    "failure": "red",
-    "abuse": "red",
-    "create": "magenta",
-    "update": "magenta",
-    "delete": "magenta",
-}
 #: In the headline already.
 _SHOWN: Final = {"type", "recipient"}
 CHECKED: Final = "ok"
@@ -56,13 +45,18 @@ class ReceivedEvent:
         return cls(**json.loads(line))
 
 
+def colour(trigger: str) -> str:
+    """The colour of a trigger's name; other versions may have unknown triggers."""
+    return EVENT_TYPES[trigger].colour if trigger in EVENT_TYPES else "white"
+
+
 def rendered(event: ReceivedEvent, width: int) -> Text:
     """A headline and the fields below it, each on as many lines of `width` columns as it needs; harmless to show."""
     kind = printable(str(event.fields.get("type", "?")))
     at = datetime.fromtimestamp(event.at_ns / 1e9).astimezone()
     text = Text.assemble(
         (f"{at:%H:%M:%S}.{at.microsecond // 1000:03d}  ", "dim"),
-        (kind, f"bold {COLOURS.get(kind, 'white')}"),
+        (kind, f"bold {colour(kind)}"),
         f"  {printable(str(event.fields.get('recipient', '')))}  ",
         _signature(event),
     )

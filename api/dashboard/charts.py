@@ -102,7 +102,7 @@ def events_chart(found: Sequence[EventMinute], now_ms: int, minutes: int) -> Cha
     ]
     lines = [
         Line(
-            label=labels.TRIGGERS[trigger][0],
+            label=labels.TRIGGERS[trigger].label,
             style=f"line-{n % 6 + 1}",
             values=[counts.get((trigger, minute), 0) for minute in shown],
         )

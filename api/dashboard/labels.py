@@ -6,7 +6,7 @@ from typing import Final
 
 from actors.commands.deliveries import DeliveryView
 from actors.commands.loops import Loop
-from api.openapi.webhooks import EVENTS
+from domain.event_catalogue.triggers import EVENT_TYPES, EventType
 
 #: Sections of the dashboard: path below the root, and name.
 SECTIONS: Final = (
@@ -18,21 +18,8 @@ SECTIONS: Final = (
     ("service", "Service"),
 )
 
-#: Triggers in the order of the form, with their meaning for someone who sends newsletters.
-TRIGGERS: Final[dict[str, tuple[str, str]]] = {
-    "open": ("Opens", "Someone opened a message (its pixel was loaded)."),
-    "click": ("Clicks", "Someone followed a link in a message."),
-    "unsubscribe": ("Unsubscribes", "Someone unsubscribed with the mail program's button or on the page."),
-    "delivery": ("Deliveries", "The receiving mail server accepted a message."),
-    "failure": ("Failures", "A message could not be delivered."),
-    "bounce": ("Bounces", "A message was returned."),
-    "abuse": ("Complaints", "Someone marked a message as spam."),
-    "create": ("New profiles", "A profile or subprofile was created."),
-    "update": ("Changed profiles", "A profile or subprofile was changed."),
-    "delete": ("Deleted profiles", "A profile or subprofile was deleted."),
-}
-#: Triggers that only have samples in this version.
-NOT_SENT_YET: Final = frozenset(TRIGGERS) - frozenset(EVENTS)
+#: Triggers by name, in the order of the form.
+TRIGGERS: Final[dict[str, EventType]] = dict(sorted(EVENT_TYPES.items(), key=lambda item: item[1].source.value))
 
 #: Label, colour name and shape of each state: the shape helps people who cannot see the colour.
 STATES: Final[dict[str, tuple[str, str, str]]] = {

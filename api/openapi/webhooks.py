@@ -1,6 +1,6 @@
-"""What a handler gets, in one table: the fields and headers of a POST. Source: the contract, section 5.
+"""OpenAPI description of the POSTs that handlers get, made from the event catalogue.
 
-The reference page (`docs._generate.events`) and the OpenAPI document's `webhooks` are made from it.
+Source of the headers: the contract, section 5.
 """
 
 from __future__ import annotations
@@ -8,115 +8,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
+from domain.event_catalogue.fields import FieldType, example_of, fields_of
+from domain.event_catalogue.triggers import EVENT_TYPES, SENT_TYPES
+
 Schema = dict[str, Any]
 
-_TEXT: Final[Schema] = {"type": "string"}
-_TEXTS: Final[Schema] = {"type": "array", "items": _TEXT}
-_ONE: Final[Schema] = {"const": 1}
-_MAP: Final[Schema] = {"type": "object"}
-
-#: The events that this version sends; of the other triggers it sends samples alone.
-EVENTS: Final[dict[str, str]] = {
-    "open": "The message's pixel was loaded.",
-    "click": "A link in the message was followed.",
-    "unsubscribe": "The recipient unsubscribed, by the mail program's button (RFC 8058) or on the page.",
+_SCHEMAS: Final[dict[FieldType, Schema]] = {
+    FieldType.TEXT: {"type": "string"},
+    FieldType.NUMBER: {"type": "integer"},
+    FieldType.FLAG: {"const": 1},
+    FieldType.TEXTS: {"type": "array", "items": {"type": "string"}},
+    FieldType.MAP: {"type": "object"},
 }
-_HITS: Final = ("open", "click")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventField:
-    """One field of a POST's body."""
-
-    name: str
-    #: Of the value in a JSON body; in a form everything is text.
-    schema: Schema
-    #: One sentence, for the table.
-    meaning: str
-    #: A value as a JSON body has it.
-    example: Any
-    events: tuple[str, ...] = tuple(EVENTS)
-    #: Whether it is in every POST of these events.
-    is_always: bool = False
-
-
-FIELDS: Final[tuple[EventField, ...]] = (
-    EventField(name="id", schema=_TEXT, meaning="The message's id.", example="m-1", is_always=True),
-    EventField(
-        name="event",
-        schema=_TEXT,
-        meaning="The event's id, the same on every attempt: the key to drop repeats by.",
-        example="evt_0199c2a4d1f27c3e8a5b6c7d8e9fa0b1",
-        is_always=True,
-    ),
-    EventField(name="type", schema=_TEXT, meaning="What happened.", example="click", is_always=True),
-    EventField(
-        name="timestamp",
-        schema=_TEXT,
-        meaning="When, as `YYYY-MM-DD HH:MM:SS` in UTC.",
-        example="2026-03-01 09:30:00",
-        is_always=True,
-    ),
-    EventField(
-        name="time",
-        schema={"type": "integer"},
-        meaning="The same, as Unix seconds.",
-        example=1772357400,
-        is_always=True,
-    ),
-    EventField(
-        name="recipient",
-        schema=_TEXT,
-        meaning="The e-mail address that the message went to.",
-        example="john@example.com",
-        is_always=True,
-    ),
-    EventField(name="tags", schema=_TEXTS, meaning="The message's tags.", example=["spring", "newsletter"]),
-    EventField(name="mailing", schema=_TEXT, meaning="The message's mailing, if it was given.", example="2026-03"),
-    EventField(name="ip", schema=_TEXT, meaning="Where the request came from.", example="203.0.113.7"),
-    EventField(
-        name="useragent", schema=_TEXT, meaning="The request's `User-Agent`.", example="Mozilla/5.0 (X11; Linux x86_64)"
-    ),
-    EventField(name="referer", schema=_TEXT, meaning="The request's `Referer`.", example="https://mail.example/inbox"),
-    EventField(
-        name="original",
-        schema=_TEXT,
-        meaning="The URL behind the link.",
-        example="https://shop.example/spring?size=m",
-        events=("click",),
-        is_always=True,
-    ),
-    EventField(
-        name="bot",
-        schema=_ONE,
-        meaning="`1` when a machine made the request: a mail proxy, a link scanner, a crawler.",
-        example=1,
-        events=_HITS,
-    ),
-    EventField(
-        name="bot_reason",
-        schema=_TEXT,
-        meaning="Beside `bot`: what tells.",
-        example="proxy:google",
-        events=_HITS,
-    ),
-    EventField(
-        name="first",
-        schema=_ONE,
-        meaning="`1` on the first open of the message, and on the first click of each of its links.",
-        example=1,
-        events=_HITS,
-    ),
-    EventField(name="database", schema=_TEXT, meaning="Where the message's profile is.", example="1"),
-    EventField(name="profile", schema=_TEXT, meaning="The profile's id.", example="123"),
-    EventField(
-        name="fields",
-        schema=_MAP,
-        meaning="The profile's data, as it was when the event happened.",
-        example={"name": "John", "city": "Amsterdam"},
-    ),
-    EventField(name="interests", schema=_TEXTS, meaning="The profile's interests.", example=["shoes", "hats"]),
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,9 +53,7 @@ HEADERS: Final[tuple[EventHeader, ...]] = (
 )
 
 
-def fields_of(event: str) -> list[EventField]:
-    """The fields that an event of this type may have, in the order they come in."""
-    return [field for field in FIELDS if event in field.events]
+_SENT: Final = tuple(row.trigger.value for row in SENT_TYPES)
 
 
 def model_name(event: str) -> str:
@@ -162,19 +63,19 @@ def model_name(event: str) -> str:
 
 def models() -> dict[str, Schema]:
     """A model for each event, by name."""
-    return {model_name(event): _model(event) for event in EVENTS}
+    return {model_name(event): _model(event) for event in _SENT}
 
 
 def _model(event: str) -> Schema:
     fields = fields_of(event)
-    properties = {field.name: {**field.schema, "description": field.meaning} for field in fields}
+    properties = {field.name: {**_SCHEMAS[field.type], "description": field.meaning} for field in fields}
     properties["type"] = {"const": event, "description": "What happened."}
     return {
         "type": "object",
-        "description": f"{EVENTS[event]} What is not known is left out.",
+        "description": f"{EVENT_TYPES[event].meaning} What is not known is left out.",
         "required": [field.name for field in fields if field.is_always],
         "properties": properties,
-        "examples": [{field.name: field.example for field in fields} | {"type": event}],
+        "examples": [{field.name: example_of(event, field) for field in fields}],
     }
 
 
@@ -190,7 +91,7 @@ _ANSWERS: Final[Schema] = {
 
 def webhooks(reference: str) -> Schema:
     """The OpenAPI document's `webhooks`. `reference` is that of a model, with `{model}` for its name."""
-    return {event: {"post": _webhook(event, reference)} for event in EVENTS}
+    return {event: {"post": _webhook(event, reference)} for event in _SENT}
 
 
 def _webhook(event: str, reference: str) -> Schema:
@@ -198,8 +99,8 @@ def _webhook(event: str, reference: str) -> Schema:
     return {
         "operationId": f"on{event.capitalize()}",
         "summary": f"A handler gets: {event}",
-        "description": f"{EVENTS[event]} In a form lists are written `tags[]=a`, maps `fields[name]=John`, and all "
-        "values are text. Delivered at least once; `event` is the key to drop repeats by.",
+        "description": f"{EVENT_TYPES[event].meaning} In a form, lists are written `tags[]=a`, maps `fields[a]=b`, and "
+        "all values are text. Delivered at least once; use `event` to recognise repeats.",
         "security": [],
         "parameters": [
             {

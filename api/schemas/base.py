@@ -21,7 +21,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import literal_schema
 
-from domain.values import Trigger
+from domain.event_catalogue.triggers import EVENT_TYPES
 
 #: The default of a request's field that may be left out but not be null; never read, as only fields that were sent are.
 ABSENT: Final[Any] = None
@@ -37,7 +37,7 @@ class OneOf:
         return literal_schema(list(self.values))
 
 
-TriggerName = Annotated[str, OneOf(tuple(trigger.value for trigger in Trigger))]
+TriggerName = Annotated[str, OneOf(tuple(EVENT_TYPES))]
 
 
 def _tidy_schema(schema: dict[str, Any]) -> None:

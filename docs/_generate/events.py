@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from actors.settings.options import OPTIONS
-from api.openapi.webhooks import EVENTS, FIELDS, HEADERS, EventField
+from api.openapi.webhooks import HEADERS
+from domain.event_catalogue.fields import FIELDS, EventField, FieldType, example_of, fields_of
+from domain.event_catalogue.triggers import EVENT_TYPES, SENT_TYPES
 from domain.payload import encode_form
 from domain.retry import JITTER, RetrySchedule
-from domain.values import Trigger
 
 _SCHEDULE: Final = RetrySchedule.parse(
     next(option.default or "" for option in OPTIONS if option.name == "retry_schedule")
@@ -29,7 +30,7 @@ One POST is one event, never an aggregate. This version sends these events:
 A loop can have the other triggers too ({others}); of those it gets the samples that `feedback-loops loops test`
 sends, and no events yet.
 
-This page is made from the table in `api/openapi/webhooks.py`, and so are the `webhooks` in `/openapi.json`.
+This page is made from the tables in `domain/event_catalogue`, and so are the `webhooks` in `/openapi.json`.
 
 ## Fields
 
@@ -87,11 +88,12 @@ with `ordered` they come one after the other.
 
 def page() -> str:
     """The page, in Markdown."""
-    click = {field.name: field.example for field in FIELDS if "click" in field.events and "bot" not in field.name}
+    click = {field.name: example_of("click", field) for field in fields_of("click") if "bot" not in field.name}
+    sent = [field for field in FIELDS if _sent_triggers(field)]
     return _BEGINNING.format(
-        events=_table(("type", "when"), ((f"`{name}`", what) for name, what in EVENTS.items())),
-        others=", ".join(f"`{trigger}`" for trigger in Trigger if trigger not in EVENTS),
-        fields=_table(("field", "in", "meaning"), ((f"`{f.name}`", _where(f), f.meaning) for f in FIELDS)),
+        events=_table(("type", "when"), ((f"`{row.trigger}`", row.meaning) for row in SENT_TYPES)),
+        others=", ".join(f"`{row.trigger}`" for row in EVENT_TYPES.values() if not row.is_sent),
+        fields=_table(("field", "in", "meaning"), ((f"`{f.name}`", _where(f), f.meaning) for f in sent)),
         headers=_table(("header", "value"), ((f"`{header.name}`", header.meaning) for header in HEADERS)),
         form=encode_form(click).decode().replace("&", "\n&"),
         timeout=_default("delivery_timeout"),
@@ -107,10 +109,15 @@ def _default(name: str) -> str:
 
 
 def _where(field: EventField) -> str:
-    where = "all" if set(field.events) == set(EVENTS) else ", ".join(f"`{event}`" for event in field.events)
+    found = _sent_triggers(field)
+    where = "all" if len(found) == len(SENT_TYPES) else ", ".join(f"`{trigger}`" for trigger in found)
     if field.is_always:
         return where
-    return f"{where}, if so" if field.schema == {"const": 1} else f"{where}, if known"
+    return f"{where}, if so" if field.type is FieldType.FLAG else f"{where}, if known"
+
+
+def _sent_triggers(field: EventField) -> list[str]:
+    return [row.trigger.value for row in SENT_TYPES if row.trigger in field.triggers]
 
 
 def _delays() -> str:

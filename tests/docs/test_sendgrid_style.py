@@ -14,13 +14,13 @@ from standardwebhooks import Webhook, WebhookVerificationError
 
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.request_builder import RequestBuilder
-from actors.delivery.sample_posts import sample_request
+from actors.delivery.sample_events import sample_request
 from actors.ports import HttpRequest
 from api.cli.commands.loops import group
-from api.openapi.webhooks import EVENTS, fields_of
+from domain.event_catalogue.fields import fields_of
+from domain.event_catalogue.triggers import SENT_TYPES, Trigger
 from domain.loop_settings import LoopSettings
 from domain.signing import SigningSecret
-from domain.values import Trigger
 from tests.docs.snippets import snippets
 from tests.paths import ROOT
 
@@ -87,14 +87,14 @@ def test_the_page_promises_no_more_than_this_version_sends() -> None:
     rows = {ours: note for _, ours, note in _rows()}
 
     assert set(rows) == set(Trigger) - {Trigger.BOUNCE, Trigger.CREATE, Trigger.UPDATE, Trigger.DELETE}
-    assert {ours for ours, note in rows.items() if "samples only" not in note} == set(EVENTS)
+    assert {ours for ours, note in rows.items() if "samples only" not in note} == {row.trigger for row in SENT_TYPES}
 
 
 def test_the_page_names_every_field() -> None:
     """What a handler may get has a name of SendGrid's on the page, or none as it says."""
     text = PAGE.read_text()
 
-    missing = [field.name for event in EVENTS for field in fields_of(event) if f"`{field.name}`" not in text]
+    missing = [field.name for row in SENT_TYPES for field in fields_of(row.trigger) if f"`{field.name}`" not in text]
     assert missing == []
 
 
@@ -128,7 +128,7 @@ def test_the_command_is_one() -> None:
 
     options = group().parser.parse_args(shlex.split(line.text)[2:])
 
-    assert (options.format, options.trigger) == ("json", ["open,click,unsubscribe"])
+    assert (options.format, options.triggers) == ("json", ["open,click,unsubscribe"])
 
 
 def _rows() -> list[tuple[str, str, str]]:

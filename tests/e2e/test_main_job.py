@@ -12,7 +12,8 @@ import pytest
 from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
-from api.openapi.webhooks import HEADERS, fields_of, models
+from api.openapi.webhooks import HEADERS, models
+from domain.event_catalogue.fields import fields_of
 from tests.handler import Got, Handler
 from tests.service import Account, Service, eventually
 

@@ -34,7 +34,7 @@ from actors.ledger.queries import (
 from actors.ledger.queries import replays as replay_queries
 from actors.ledger.queries.pagination import encode_cursor
 from actors.ledger.retention import sweeps
-from domain.values import TRIGGER_CODES
+from domain.event_catalogue.triggers import TRIGGER_CODES
 from tests.contract.postgres_store import TEMPLATE
 from tests.postgres import PostgresServer
 

@@ -24,7 +24,7 @@ from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.dialect import SQLITE, sqlite_sql
 from actors.ledger.sqlite.read_connection import of_events
 from actors.ledger.sqlite.schema import migrate
-from domain.values import TRIGGER_CODES
+from domain.event_catalogue.triggers import TRIGGER_CODES
 
 ACCOUNT = Account(no=1, id="acc", name="Acme")
 #: Sources that may be scanned: parameter lists; sub-queries with a LIMIT; loops with pending deliveries, each found in

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from domain.errors import Conflict, DomainError, NotFound
+from domain.event_catalogue.triggers import Trigger
 from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
 from domain.ledger import domain_events, event_mapper
-from domain.values import Trigger
 from tests.loops import URL, a_loop
 
 MAPPER = event_mapper()

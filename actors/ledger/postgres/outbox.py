@@ -24,8 +24,8 @@ from actors.ledger.session import Work, WorkResult
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
+from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.tracking import EventToRecord, RecordedEvents
-from domain.values import TRIGGER_CODES
 
 KNOWN: Final = "{often}SELECT originator_id FROM stored_events WHERE originator_id {in $1} AND originator_version = 1"
 TAKEN: Final = (

@@ -11,7 +11,8 @@ from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
 from actors.ledger.store_connection import Row, StoreConnection
-from domain.values import TRIGGER_NAMES, DeliveryState, id_text
+from domain.event_catalogue.triggers import TRIGGER_NAMES
+from domain.values import DeliveryState, id_text
 
 _SHOWN: Final = "id, event_id, type, state, created_at_ms, due_at_ms"
 DELIVERY: Final = (

@@ -11,7 +11,8 @@ from collections.abc import Collection
 from itertools import product
 from typing import Final, NamedTuple
 
-from domain.values import TRIGGER_NAMES, DeliveryState
+from domain.event_catalogue.triggers import TRIGGER_NAMES
+from domain.values import DeliveryState
 
 ALL_TYPES: Final = tuple(TRIGGER_NAMES)
 

@@ -14,7 +14,8 @@ from actors.ledger.queries.filters import first_event_id, type_code
 from actors.ledger.queries.pagination import decode_cursor, encode_cursor
 from actors.ledger.store_connection import StoreConnection
 from domain.errors import InvalidInput
-from domain.values import TRIGGER_NAMES, id_text, id_uuid
+from domain.event_catalogue.triggers import TRIGGER_NAMES
+from domain.values import id_text, id_uuid
 
 _EVENTS: Final = (
     "SELECT e.event_id, e.type, s.state FROM"

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from domain.errors import InvalidInput
-from domain.values import TRIGGER_CODES, DeliveryState
+from domain.event_catalogue.triggers import TRIGGER_CODES
+from domain.values import DeliveryState
 
 #: Later than any stored time. Event ids have 48 bits of time.
 END_OF_TIME_MS: Final = 2**48 - 1

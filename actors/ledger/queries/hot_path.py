@@ -15,8 +15,8 @@ from actors.ledger.loop_projection import LoopKey, LoopProjection
 from actors.ledger.store_connection import Row, StoreConnection
 from actors.ports import Clock
 from domain.delivery import LaneHealth, OfferedDelivery
+from domain.event_catalogue.triggers import TRIGGER_NAMES
 from domain.tracking import MessageFacts, ProfileFacts, RoutingTable
-from domain.values import TRIGGER_NAMES
 
 EVENTS_OF: Final = (
     "SELECT originator_version, topic, state FROM stored_events WHERE originator_id = $1 ORDER BY originator_version"

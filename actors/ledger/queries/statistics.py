@@ -10,8 +10,9 @@ from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.store_connection import StoreConnection
+from domain.event_catalogue.triggers import TRIGGER_NAMES
 from domain.statistics import ANSWERS
-from domain.values import TRIGGER_NAMES, DeliveryState
+from domain.values import DeliveryState
 
 _SUMS: Final = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in COLUMNS)
 ATTEMPTS_SINCE: Final = f"SELECT {_SUMS} FROM attempt_minutes WHERE loop_no = $1 AND minute >= $2"  # noqa: S608

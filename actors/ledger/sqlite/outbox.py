@@ -17,8 +17,8 @@ from actors.ledger.sqlite.recorder import append
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
+from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.tracking import EventToRecord, RecordedEvents
-from domain.values import TRIGGER_CODES
 
 KNOWN: Final = (
     "SELECT originator_id FROM stored_events"

@@ -15,7 +15,7 @@ from api.cli.api_client import Refused, Service, Unreachable
 from api.cli.command_group import OK, Group, limit
 from api.cli.commands.loops import TRIGGERS
 from api.cli.console import Screen, local_time, printable
-from api.cli.event_rendering import COLOURS
+from api.cli.event_rendering import colour
 
 STREAM: Final = "/v1/events/stream"
 #: Seconds without even a comment (the service sends one every 15 s) after which the connection is given up.
@@ -78,9 +78,7 @@ def _events(service: Service, screen: Screen, query: Mapping[str, str]) -> Itera
 def _line(event: Mapping[str, Any]) -> Text:
     fields = event["fields"]
     kind = printable(event["type"])
-    text = Text.assemble(
-        (local_time(event["time"]).plain, "dim"), "  ", (f"{kind:11}", f"bold {COLOURS.get(kind, '')}")
-    )
+    text = Text.assemble((local_time(event["time"]).plain, "dim"), "  ", (f"{kind:11}", f"bold {colour(kind)}"))
     text.append(printable(str(fields.get("recipient", ""))))
     for name in _SHOWN:
         value = fields.get(name)

@@ -13,12 +13,12 @@ from api.cli import loop_settings
 from api.cli.api_client import Refused, Service, path
 from api.cli.command_group import FAILED, MISUSED, OK, Group, limit
 from api.cli.console import Screen, local_time, state
+from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.loop_settings import SETTINGS
-from domain.values import Trigger
 
 LOOPS: Final = "/v1/feedback-loops"
 LOOP: Final = f"{LOOPS}/{{}}"
-TRIGGERS: Final = [trigger.value for trigger in Trigger]
+TRIGGERS: Final = tuple(EVENT_TYPES)
 _NOT_VERIFIED: Final = "/problems/not-verified"
 
 

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from actors.commands.loops import ChangeLoop, CreateLoop, GetLoop, Loop
-from actors.delivery.sample_events import sample_fields
 from api.dashboard import labels
 from api.dashboard.forms import Form
 from api.dashboard.request import ROOT, Page, Visit, see_other
@@ -17,9 +16,9 @@ from api.http.validation import checked
 from api.schemas.loop_settings import sent_settings
 from api.schemas.loops import NewLoop, SentLoop
 from domain.errors import InvalidInput
+from domain.event_catalogue.samples import sample_fields
 from domain.loop_settings import SETTINGS, LoopSettings, nested
 from domain.payload import CONTENT_TYPES, encode_form, encode_json
-from domain.values import Trigger
 
 #: Id and time of every sample.
 _SAMPLE_EVENT: Final = bytes.fromhex("0199c2a4d1f27c3e8a5b6c7d8e9fa0b1")
@@ -28,7 +27,7 @@ _SAMPLE_MS: Final = 1_772_357_400_000
 
 def sample_text(trigger: str, format_: str) -> str:
     """A sample POST of this trigger with shortened headers; a form has one field per line."""
-    fields = sample_fields(Trigger(trigger), _SAMPLE_EVENT, _SAMPLE_MS, {})
+    fields = sample_fields(trigger, _SAMPLE_EVENT, _SAMPLE_MS, {})
     if format_ == "json":
         body = encode_json(fields).decode().replace('","', '",\n "').replace(',"', ',\n "')
     else:

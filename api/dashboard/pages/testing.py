@@ -6,14 +6,13 @@ import json
 from typing import Any, Final
 
 from actors.commands.loops import GetLoop, Loop, SendSample
-from actors.delivery.sample_events import sample_fields
 from api.dashboard import labels
 from api.dashboard.request import Page, Visit
 from api.http.problems import Refused
 from api.http.response import Reply
 from api.http.strict_json import read_json
 from domain.errors import Conflict, InvalidInput
-from domain.values import Trigger
+from domain.event_catalogue.samples import sample_fields
 
 #: Set for each sample.
 _OWN: Final = frozenset({"event", "type", "time", "timestamp"})
@@ -21,7 +20,7 @@ _OWN: Final = frozenset({"event", "type", "time", "timestamp"})
 
 def sample_data(trigger: str) -> str:
     """The sample's editable fields, as JSON."""
-    fields = sample_fields(Trigger(trigger), bytes(16), 0, {})
+    fields = sample_fields(trigger, bytes(16), 0, {})
     return json.dumps({name: value for name, value in fields.items() if name not in _OWN}, indent=2, ensure_ascii=False)
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from domain.enrichment import event_fields, first_key
+from domain.event_catalogue.triggers import Trigger
 from domain.tracking import MessageFacts, ProfileFacts, TrackingHit
-from domain.values import Trigger
 
 HIT = TrackingHit(
     event_id=bytes(range(16)),

@@ -27,6 +27,7 @@ SAMPLES: dict[str, list[Any]] = {
     "FirstTaken": [],
     "StoreUnavailable": [],
     "NotMigrated": [],
+    "UnknownIntake": [[0, 3]],
     "Overloaded": [2.5],
     "Unavailable": [True],
     "Moved": [False],

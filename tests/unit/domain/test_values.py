@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 
 from domain.errors import InvalidInput
-from domain.values import TRIGGER_CODES, TRIGGER_NAMES, EmailAddress, HandlerUrl, id_text, id_uuid
+from domain.values import EmailAddress, HandlerUrl, id_text, id_uuid
 
 
 def test_ids_are_read_back() -> None:
@@ -23,13 +23,6 @@ def test_ids_are_read_back() -> None:
 def test_what_is_no_id_is_none(text: str) -> None:
     """Another prefix, length or alphabet is no id."""
     assert id_uuid("fl", text) is None
-
-
-def test_trigger_codes_never_change() -> None:
-    """The numbers are stored, so each trigger keeps its own."""
-    names = ["open", "click", "delivery", "bounce", "failure", "abuse", "unsubscribe", "create", "update", "delete"]
-    assert dict(enumerate(names, start=1)) == TRIGGER_NAMES
-    assert {name: n for n, name in TRIGGER_NAMES.items()} == TRIGGER_CODES
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,9 @@ from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.telemetry import AttemptTelemetry
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
+from domain.event_catalogue.triggers import Trigger
 from domain.handler_policy import HandlerPolicy
-from domain.values import Trigger, id_uuid
+from domain.values import id_uuid
 from domain.verification import dns_name, dns_value, file_content, file_locations
 from tests.fakes import DELIVERED, LoopFixture, failed, header, loop_fixture
 from tests.loop_commands import DELETE, GET_SECRET, PAUSE, RESUME, ROTATE_SECRET, VERIFY, change, sample

@@ -14,14 +14,13 @@ from api.dashboard.pages.service import GROUPS, figures
 from api.dashboard.render import duration_text, share_text, time_html
 from api.dashboard.sse import message
 from api.observability.prometheus import families
-from domain.values import DeliveryState, LoopState, Trigger
+from domain.values import DeliveryState, LoopState
 
 MINUTE_MS = 60_000
 
 
 def test_everything_has_a_word() -> None:
-    """Each trigger, each state of loops and deliveries, each error of an attempt."""
-    assert set(labels.TRIGGERS) == {trigger.value for trigger in Trigger}
+    """Each state of loops and deliveries, each error of an attempt."""
     assert {state.value for state in LoopState} <= set(labels.STATES)
     assert {state.name.lower() for state in DeliveryState} <= set(labels.STATES)
     assert set(catalogue.ERROR_WORDS) == set(labels.ERRORS)

@@ -26,7 +26,7 @@ from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
 from api.schemas.base import TriggerName
 from domain.delivery import EVENT_TOO_LARGE
-from domain.values import Trigger
+from domain.event_catalogue.triggers import Trigger
 from tests.paths import ROOT
 from tests.unit.api.fake_api import ADMIN_KEY, NOW_MS, Api, run
 

@@ -9,7 +9,7 @@ import pytest
 from actors.commands.loops import ChangeLoop, CreateLoop, ListLoops, SampleResult, SendSample
 from domain import verification
 from domain.errors import InvalidInput
-from domain.values import Trigger
+from domain.event_catalogue.triggers import Trigger
 from tests.unit.api.fake_api import Api, pointers, problem, run
 
 LOOPS = "/v1/feedback-loops"

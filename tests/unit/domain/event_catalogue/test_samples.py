@@ -1,4 +1,4 @@
-"""Sample events: what may take the place of their fields."""
+"""`domain.event_catalogue.samples`."""
 
 from __future__ import annotations
 
@@ -6,14 +6,13 @@ from typing import Any
 
 import pytest
 
-from actors.delivery.sample_events import sample_fields
 from domain.errors import InvalidInput
-from domain.values import Trigger
+from domain.event_catalogue.samples import sample_fields
 
 
 def test_given_fields_take_the_place_of_the_sample_s() -> None:
     """Given fields replace and add; what the event is stays true."""
-    fields = sample_fields(Trigger.OPEN, bytes(16), 0, {"recipient": "a@b.example", "extra": [1], "type": "x"})
+    fields = sample_fields("open", bytes(16), 0, {"recipient": "a@b.example", "extra": [1], "type": "x"})
 
     assert (fields["recipient"], fields["extra"], fields["type"]) == ("a@b.example", [1], "open")
 
@@ -33,5 +32,5 @@ def test_given_fields_take_the_place_of_the_sample_s() -> None:
 def test_what_no_post_should_carry_is_refused(data: dict[str, Any], problem: str) -> None:
     """A sample is bound by what a profile is bound by, at its pointer."""
     with pytest.raises(InvalidInput, match=problem) as caught:
-        sample_fields(Trigger.OPEN, bytes(16), 0, data)
+        sample_fields("open", bytes(16), 0, data)
     assert caught.value.problems[0][0] == "/data"
