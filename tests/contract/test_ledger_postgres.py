@@ -9,11 +9,11 @@ import pytest
 from tests.contract.ledger_access_suite import AccessSuite
 from tests.contract.ledger_backlog_suite import BacklogSuite
 from tests.contract.ledger_facts import Store
-from tests.contract.ledger_figures_suite import FiguresSuite
 from tests.contract.ledger_lookups_suite import LookUpSuite, RebuildSuite, RoutesSuite
 from tests.contract.ledger_records_suite import IdempotencySuite, OutcomesSuite
 from tests.contract.ledger_replay_suite import ReplaySuite
 from tests.contract.ledger_retention_suite import RetentionSuite
+from tests.contract.ledger_statistics_suite import StatisticsSuite
 from tests.contract.ledger_suite import AppendSuite, EventsSuite
 from tests.contract.ledger_views_suite import ViewsSuite
 from tests.contract.postgres_store import postgres_stores
@@ -70,7 +70,7 @@ class TestAccess(AccessSuite):
     """On PostgreSQL."""
 
 
-class TestFigures(FiguresSuite):
+class TestStatistics(StatisticsSuite):
     """On PostgreSQL."""
 
 

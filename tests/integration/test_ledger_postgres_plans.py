@@ -255,10 +255,10 @@ def test_deliveries_are_listed_by_index(
         account=ACCOUNT, loop_id="fl", type=type_, state=state, since_ms=1, until_ms=9, cursor=cursor
     )
     steps = plan(connection, *deliveries.deliveries_statement(1, query))
-    stretches_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
+    ranges_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
 
     assert scans(steps) == []
-    assert read_in_order(steps) == stretches_read
+    assert read_in_order(steps) == ranges_read
 
 
 @pytest.mark.parametrize("which", ["dead", "all"])

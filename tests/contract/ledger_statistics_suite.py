@@ -8,7 +8,7 @@ from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 MINUTE = NOW_MS // MINUTE_MS
 
 
-class FiguresSuite:
+class StatisticsSuite:
     """`StatisticsReader`: counts are exact despite repeated batches, and old ones expire."""
 
     def test_attempts_are_counted_by_answer_and_duration(self, store: Store) -> None:
