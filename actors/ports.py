@@ -1,4 +1,4 @@
-"""What the cores need of the world, as small protocols. Tests pass fakes, bootstrap passes the real ones."""
+"""Ports of the cores: small protocols, implemented by adapters and other actors, and by fakes in tests."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from domain.tracking import EventToRecord, RecordedEvents
 
 
 class Clock(Protocol):
-    """Time of day and a time that only grows."""
+    """Time of day, and a monotonic time."""
 
     def now_ms(self) -> int:
         """Unix time, milliseconds."""
@@ -132,11 +132,11 @@ class LoopNotifier(Protocol):
     """Notifies feedback loops of new deliveries."""
 
     def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
-        """Hands recorded deliveries to a loop at once; never blocks, may drop them (the outbox has them)."""
+        """Hands recorded deliveries to a loop. Never blocks, and may drop them (the outbox has them)."""
         ...
 
     def nudge(self, loop_id: str) -> None:
-        """Tells a loop that its outbox may hold deliveries it was not offered; never blocks."""
+        """Has a loop read its outbox, which may hold deliveries that it was not offered. Never blocks."""
         ...
 
 
@@ -146,20 +146,20 @@ class HttpRequest(NamedTuple):
     url: str
     headers: list[tuple[str, str]]
     body: bytes
-    #: Seconds for the whole attempt: connect, send, answer and body.
+    #: Seconds for the whole attempt: connect, send, and receive the response.
     timeout_s: float
 
 
 class HttpResponse(NamedTuple):
-    """What a handler answered, or why there is no answer. Never an exception: a bad handler is an ordinary thing."""
+    """Response of a handler, or the reason why there is none. Never an exception, because bad handlers are normal."""
 
-    #: None when there was no answer.
+    #: None if there is no response.
     status: int | None
-    #: A word of `AttemptOutcome.error`, or None when a status came.
+    #: A code of `AttemptOutcome.error`; None if there is a status.
     error: str | None
-    #: For people: what went wrong in one sentence, or "".
+    #: The problem in one sentence for people, or "".
     detail: str
-    #: The first KiB of the body; without a status, the first bytes of what came in place of an answer.
+    #: The first KiB of the body; without a status, the first bytes received instead of a response.
     body_start: bytes
     #: The `Retry-After` header's value, or None.
     retry_after: str | None
@@ -168,12 +168,12 @@ class HttpResponse(NamedTuple):
     duration_s: float
     #: Bytes of the body that were read.
     response_bytes: int = 0
-    #: The first 2 KiB of the headers, `Name: value` in a line each.
+    #: The first 2 KiB of the headers, one `Name: value` per line.
     head_start: bytes = b""
 
 
 class HttpClient(Protocol):
-    """POSTs to handlers. Checks the address it connects to (I6), follows no redirect, bounds what it reads."""
+    """POSTs to handlers. Connects only to permitted addresses (I6), follows no redirect, and limits what it reads."""
 
     async def post(self, request: HttpRequest) -> HttpResponse: ...
 
@@ -181,16 +181,16 @@ class HttpClient(Protocol):
 
 
 class FetchedProof(NamedTuple):
-    """What lies at a place where a verification file or record may be."""
+    """Content of a place where a verification file or record may be."""
 
     #: The content, at most 4 KiB + 1 byte; None when there is none.
     body: bytes | None
-    #: One plain sentence on what was found ("404 Not Found", "the address 10.0.0.1 is not allowed", …).
+    #: The finding in one sentence ("404 Not Found", "the address 10.0.0.1 is not allowed", …).
     found: str
 
 
 class ProofFetcher(Protocol):
-    """Looks for the proof that a server is its owner's."""
+    """Fetches proofs that a handler belongs to the owner of its loop."""
 
     async def fetch_file(self, url: str) -> FetchedProof:
         """GETs `url`; follows no redirect; only a 200 has a body. Never raises."""
