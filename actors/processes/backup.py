@@ -1,7 +1,8 @@
-"""Backing a data directory up while its service runs, and putting a back-up into a new one.
+"""Back-up and restore of a data directory. The service may run during a back-up.
 
-A back-up is a directory: the keys, the journal, the ledger, and last of all `manifest.json`, without which it is none.
-The journal is copied before the ledger: a hit on its way from one to the other is in both, and is then recorded once.
+A back-up is a directory with the keys, the journal, the ledger and `manifest.json`. The manifest is written last, and
+without it the back-up is not complete. The journal is copied before the ledger, so a hit that moves from one to the
+other meanwhile is in both; it is recorded once after a restore.
 """
 
 from __future__ import annotations
@@ -21,39 +22,43 @@ import lmdb
 from actors.ledger.factory import ELSEWHERE, ELSEWHERE_FILE
 from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
-from actors.settings.data_dir import DataDir, write_private
+from actors.settings.data_dir import FORMAT_FILE, DataDir, check_format, write_private
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 
 MANIFEST: Final = "manifest.json"
 LEDGER: Final = "ledger.sqlite"
 JOURNAL: Final = "journal/data.mdb"
 KEYS: Final = ("master.key", "admin.key")
+#: Contents of a new data directory.
+_NEW: Final = frozenset({"lock", "lost+found", FORMAT_FILE})
 #: The version of the layout described above; any other is refused. Development versions before 0.2.0 wrote 1.
 FORMAT: Final = 2
 
 
 class BackedUp(NamedTuple):
-    """What a back-up holds: bytes by file."""
+    """Contents of a back-up: the size of each file in bytes."""
 
     sizes: Mapping[str, int]
 
     @property
     def has_ledger(self) -> bool:
-        """False: the ledger is on a server of its own, and so is its back-up."""
+        """Whether the back-up includes the ledger. If not, the ledger is on PostgreSQL and needs its own back-up."""
         return LEDGER in self.sizes
 
 
 def back_up(data_dir: Path, target: Path, now: str) -> BackedUp:
-    """Copies all that must outlive a data directory into `target`, a new or empty directory. The service may run.
+    """Copies everything that must survive from a data directory to `target`, a new or empty directory.
 
-    All that was answered before this began is in the copy. `now` is kept in the manifest, for people.
+    The copy contains everything that was answered before the call. The manifest contains `now`, for people.
 
     Raises:
-        InvalidInput: there is no data directory of a service, or something is in `target` already.
+        InvalidInput: there is no data directory of a service, or `target` is not empty.
+        StoreError: another version of this program wrote the data directory.
         StoreUnavailable: a file cannot be read or written.
     """
     if not (data_dir / KEYS[0]).is_file():
-        raise _wrong("--data-dir", f"{data_dir} is no data directory of a service: it holds no {KEYS[0]}")
+        raise _wrong("--data-dir", f"{data_dir} is not the data directory of a service: it has no {KEYS[0]}")
+    check_format(data_dir)
     with _failing(f"{data_dir} cannot be backed up to {target}"):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(target.iterdir()):
@@ -70,20 +75,21 @@ def back_up(data_dir: Path, target: Path, now: str) -> BackedUp:
 
 
 def restore(source: Path, data_dir: Path) -> BackedUp:
-    """Puts a back-up into a data directory that holds none yet, having checked every byte of it.
+    """Restores a back-up to a new or empty data directory, after checking every byte of it.
 
     Raises:
-        InvalidInput: `source` is no whole back-up, was damaged, or is of a newer version; nothing was written.
-        Conflict: the data directory is in use, or holds something.
+        InvalidInput: `source` is not a complete back-up, or it is damaged; nothing was written.
+        StoreError: another version of this program made the back-up; nothing was written.
+        Conflict: the data directory is in use, or not empty.
         StoreUnavailable: a file cannot be read or written.
     """
     sizes = _checked(source)
-    with DataDir.open(data_dir), _failing(f"{source} cannot be put into {data_dir}"):
-        if taken := sorted(entry.name for entry in data_dir.iterdir() if entry.name not in {"lock", "lost+found"}):
-            raise Conflict(f"{data_dir} holds {taken[0]} already: name a new directory with --data-dir")
+    with DataDir.open(data_dir), _failing(f"{source} cannot be restored to {data_dir}"):
+        if taken := sorted(entry.name for entry in data_dir.iterdir() if entry.name not in _NEW):
+            raise Conflict(f"{data_dir} contains {taken[0]} already: name a new directory with --data-dir")
         if LEDGER not in sizes:
             write_private(data_dir / ELSEWHERE_FILE, ELSEWHERE)
-        # The keys last: a directory that was filled by half is not one that a service has ever used.
+        # The keys come last, so that an incomplete restore does not look like a used data directory.
         for name in sorted(sizes, key=KEYS.__contains__):
             _copy_durably(source / name, data_dir / name)
     return BackedUp(sizes)
@@ -96,51 +102,53 @@ def _copy_journal(data_dir: Path, target: Path) -> None:
     folder.mkdir(mode=0o700)
     with closing(lmdb.open(str((data_dir / JOURNAL).parent), readonly=True, create=False)) as journal:
         journal.copy(str(folder), compact=True)
-    _keep(target / JOURNAL)
+    _make_private_and_durable(target / JOURNAL)
 
 
 def _copy_ledger(data_dir: Path, target: Path) -> int | None:
-    """The schema's version; None where there is no ledger."""
+    """Returns the version of the schema, or None if there is no ledger."""
     if not (data_dir / LEDGER).is_file():
         return None
     with closing(open_reader(data_dir / LEDGER)) as ledger, closing(sqlite3.connect(target / LEDGER)) as copy:
-        # In one step: the copy is of one moment, and the writer goes on beside it.
+        # Copying in one step gives a consistent snapshot, and does not block the writer.
         ledger.backup(copy, pages=-1)
         _check_ledger(copy)
         version = schema_version(copy)
-        copy.execute("PRAGMA journal_mode = DELETE")  # one file holds it all
-    _keep(target / LEDGER)
+        copy.execute("PRAGMA journal_mode = DELETE")  # without -wal and -shm files
+    _make_private_and_durable(target / LEDGER)
     return version
 
 
 def _check_ledger(ledger: sqlite3.Connection) -> None:
     (found,) = ledger.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise StoreUnavailable(f"the ledger is damaged ({found}): go back to an older back-up")
+        raise StoreUnavailable(f"the ledger is damaged ({found}): restore an older back-up")
 
 
 def _checked(source: Path) -> dict[str, int]:
-    """The files of a back-up that is whole, and their sizes."""
+    """Checks that a back-up is complete. Returns the sizes of its files."""
     try:
         manifest = json.loads((source / MANIFEST).read_text())
         files, form, version = dict(manifest["files"]), manifest["format"], manifest["schema_version"]
-        told = {str(name): (int(facts["bytes"]), str(facts["sha256"])) for name, facts in files.items()}
+        expected = {str(name): (int(facts["bytes"]), str(facts["sha256"])) for name, facts in files.items()}
     except OSError as exc:
-        raise _wrong("source", f"{source} is no whole back-up: {MANIFEST} cannot be read ({exc.strerror})") from exc
+        raise _wrong(
+            "source", f"{source} is not a complete back-up: {MANIFEST} cannot be read ({exc.strerror})"
+        ) from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise _wrong("source", f"{source / MANIFEST} is damaged: go back to an older back-up") from exc
+        raise _wrong("source", f"{source / MANIFEST} is damaged: use an older back-up") from exc
     if form == 1:
         raise StoreError(f"{source} was made by an unreleased version, from before 0.2.0, and cannot be restored")
     if form != FORMAT or (version or 0) > SCHEMA_VERSION:
-        raise StoreError(f"{source} was made by a newer program: install that one, and restore with it")
-    if strange := told.keys() - {*KEYS, JOURNAL, LEDGER}:
-        raise _wrong("source", f"{source / MANIFEST} names {min(strange)}, which no back-up holds")
-    for name, expected in told.items():
+        raise StoreError(f"{source} was made by a newer program: restore it with that program")
+    if strange := expected.keys() - {*KEYS, JOURNAL, LEDGER}:
+        raise _wrong("source", f"{source / MANIFEST} names {min(strange)}, which is not part of a back-up")
+    for name, (size, digest) in expected.items():
         with _failing(f"{source / name} cannot be read"):
             facts = _facts(source / name)
-        if (facts["bytes"], facts["sha256"]) != expected:
-            raise _wrong("source", f"{source / name} is damaged: go back to an older back-up")
-    return {name: size for name, (size, _) in told.items()}
+        if (facts["bytes"], facts["sha256"]) != (size, digest):
+            raise _wrong("source", f"{source / name} is damaged: use an older back-up")
+    return {name: size for name, (size, _) in expected.items()}
 
 
 def _facts(path: Path) -> dict[str, int | str]:
@@ -153,13 +161,13 @@ def _copy_durably(source: Path, target: Path) -> None:
     target.parent.mkdir(mode=0o700, exist_ok=True)
     temporary = target.with_name(f"{target.name}.new")
     shutil.copyfile(source, temporary)
-    _keep(temporary)
+    _make_private_and_durable(temporary)
     temporary.replace(target)
     _make_durable(target.parent)
 
 
-def _keep(path: Path) -> None:
-    """Closes a file to others, and has it survive a power cut."""
+def _make_private_and_durable(path: Path) -> None:
+    """Makes a file readable for its owner only, and flushes it to the disk."""
     path.chmod(0o600)
     _make_durable(path)
 

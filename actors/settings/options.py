@@ -1,4 +1,4 @@
-"""Every option of the service in one table: its name, its meaning, how its text is read. The docs are made from it."""
+"""Options of the service in one table; the reference page of all settings is generated from it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEY_BYTES: Final = 32
 
 
 class Secret:
-    """A text that does not show itself: `repr` and the formatting of what holds it hide it, `str` gives it."""
+    """A secret text. `repr` hides it, also inside other objects; `str` returns it."""
 
     __slots__ = ("_text",)
 
@@ -43,19 +43,19 @@ class Secret:
 
 
 def host(text: str) -> str:
-    """A host name or address to listen at."""
+    """A host name or address to listen on."""
     if not text or any(character.isspace() or character in "/@" for character in text):
         raise ValueError("must be a host name or an IP address, like 127.0.0.1")
     return text.strip("[]")
 
 
 def port(text: str) -> int:
-    """A TCP port; 0 takes a free one."""
+    """A TCP port; 0 means a free one."""
     return integer(0, 65535)(text)
 
 
 def integer(low: int, high: int) -> Callable[[str], int]:
-    """Reads whole numbers between two bounds, both included."""
+    """A parser of whole numbers from `low` to `high`."""
 
     def read(text: str) -> int:
         if not (text.isascii() and text.isdigit() and len(text) < 19 and low <= int(text) <= high):
@@ -66,7 +66,7 @@ def integer(low: int, high: int) -> Callable[[str], int]:
 
 
 def seconds(low: float, high: float) -> Callable[[str], float]:
-    """Reads durations in seconds between two bounds, both included."""
+    """A parser of seconds from `low` to `high`."""
 
     def read(text: str) -> float:
         try:
@@ -86,28 +86,28 @@ def days(text: str) -> float:
 
 
 def directory(text: str) -> Path:
-    """An absolute path, `~` resolved."""
+    """A path, made absolute, with `~` expanded."""
     if "\0" in text:
         raise ValueError("must be a path")
     return Path(text).expanduser().absolute()
 
 
 def base_url(text: str) -> str:
-    """The base of URLs that are handed out, without the slash at its end."""
+    """The base of the tracking URLs, without a trailing slash."""
     try:
         parts = urlsplit(text)
         has_host = bool(parts.hostname) and parts.port != 0
     except ValueError:
         has_host = False
     if not has_host or parts.scheme not in {"http", "https"} or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be an http(s) URL with a host and without query, like https://track.example.com")
+        raise ValueError("must be an http(s) URL with a host and without a query, like https://track.example.com")
     if not text.isascii() or not text.isprintable() or " " in text:
-        raise ValueError("must be plain ASCII; write an international name as xn--…")
+        raise ValueError("must be ASCII; write an international domain name as xn--…")
     return text.rstrip("/")
 
 
 def store(text: str) -> str:
-    """Where the ledger is kept."""
+    """The URL of the ledger's database."""
     if urlsplit(text).scheme not in {"postgresql", "postgres"}:
         raise ValueError("must be a URL like postgresql://user:password@host/database")
     return text
@@ -122,7 +122,7 @@ def address(text: str) -> str:
 
 
 def literal_address(text: str) -> str:
-    """`address:port`, the address a literal one: nothing can look up a name server's name."""
+    """`address:port` with a literal address: nothing can resolve the name of a name server."""
     address(text)
     try:
         ip_address(text.rpartition(":")[0].strip("[]"))
@@ -138,33 +138,35 @@ def key(text: str) -> bytes:
     except ValueError:
         value = b""
     if len(value) != KEY_BYTES:
-        raise ValueError(f"must be {2 * KEY_BYTES} hexadecimal digits; `openssl rand -hex {KEY_BYTES}` makes some")
+        raise ValueError(
+            f"must be {2 * KEY_BYTES} hexadecimal digits; create them with `openssl rand -hex {KEY_BYTES}`"
+        )
     return value
 
 
 def bearer_key(text: str) -> Secret:
-    """A key that can stand in an `Authorization` header."""
+    """A key that is valid in an `Authorization` header."""
     if not text.isascii() or not text.isprintable() or " " in text or len(text) < 8:
         raise ValueError("must be at least 8 printable ASCII characters without spaces")
     return Secret(text)
 
 
 def log_level(text: str) -> str:
-    """The name of a level of `logging`, in lower case."""
+    """The name of a `logging` level, in lower case."""
     if text.lower() not in {"debug", "info", "warning", "error"}:
         raise ValueError("must be debug, info, warning or error")
     return text.lower()
 
 
 def log_format(text: str) -> str:
-    """How a line of the log is written."""
+    """The format of log lines."""
     if text not in {"text", "json"}:
         raise ValueError("must be text or json")
     return text
 
 
 def networks(name: str) -> Callable[[str], object]:
-    """Reads networks separated by commas."""
+    """A parser of networks separated by commas."""
     return lambda text: parse_networks(text, name)
 
 
@@ -172,21 +174,21 @@ def networks(name: str) -> Callable[[str], object]:
 class Option:
     """One option of the service."""
 
-    #: As in the environment variable (upper case) and the flag (with dashes).
+    #: The name; upper case in the environment variable, with dashes in the flag.
     name: str
-    #: What a value looks like.
+    #: The form of a value.
     metavar: str
-    #: The text that is read when nothing is given; None: the option is then unset.
+    #: The default text; None: the option is unset by default.
     default: str | None
-    #: What holds when it is unset, for the docs.
+    #: The effect when it is unset, for the docs.
     unset: str = ""
     #: One sentence.
     help: str
-    #: Text to value; raises `ValueError` with what the text must be.
+    #: Parses a text. Raises `ValueError` that says what the text must be.
     read: Callable[[str], object]
-    #: A secret has no flag: every user of the machine can see the flags of a process.
+    #: A secret has no flag, because every user of the machine can see the flags of a process.
     is_secret: bool = False
-    #: `Settings`' attribute, where it differs from `name` by its unit.
+    #: The suffix of the attribute of `Settings`.
     unit: str = ""
 
     @property
@@ -203,11 +205,11 @@ class Option:
 
     @property
     def default_text(self) -> str:
-        """The default, for people."""
+        """The default as a text for people."""
         return self.unset if self.default is None else self.default
 
     def problem_with(self, text: str) -> str | None:
-        """What is wrong with a text, or None."""
+        """The problem with a text, or None."""
         try:
             self.read(text)
         except ValueError as exc:
@@ -218,14 +220,14 @@ class Option:
 
 
 OPTIONS: Final[tuple[Option, ...]] = (
-    Option(name="host", metavar="HOST", default="127.0.0.1", read=host, help="Where to listen."),
-    Option(name="port", metavar="PORT", default="8080", read=port, help="Where to listen; 0 takes a free port."),
+    Option(name="host", metavar="HOST", default="127.0.0.1", read=host, help="Address to listen on."),
+    Option(name="port", metavar="PORT", default="8080", read=port, help="Port to listen on; 0 picks a free one."),
     Option(
         name="data_dir",
         metavar="DIR",
         default="./var",
         read=directory,
-        help="The directory that holds everything which must outlive a restart; made when it is not there.",
+        help="Directory for everything that must survive a restart. Created if it does not exist.",
     ),
     Option(
         name="store",
@@ -233,17 +235,17 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="SQLite in the data directory",
         read=store,
-        help="A PostgreSQL database for the ledger, like postgresql://user@host/database. A password is best left to "
-        "the variable, or to libpq's own ways (PGPASSFILE): every user of the machine can see the flags of a process.",
+        help="A PostgreSQL database for the ledger, like postgresql://user@host/database. Put a password into the "
+        "variable or into PGPASSFILE: every user of the machine can see the flags of a process.",
     ),
     Option(
         name="ray_address",
         metavar="HOST:PORT",
         default=None,
-        unset="a Ray of its own, on this machine",
+        unset="a Ray that the service runs on this machine",
         read=address,
-        help="A running Ray to join. When it asks for a token, as it should, set Ray's own variables "
-        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH (a file with the token) for this service too.",
+        help="A running Ray to join. It should require a token: then set Ray's variables RAY_AUTH_MODE=token and "
+        "RAY_AUTH_TOKEN_PATH (a file with the token) for this service too.",
     ),
     Option(
         name="public_url",
@@ -251,32 +253,32 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="`http://HOST:PORT`",
         read=base_url,
-        help="The base of the tracking URLs that are handed out: how mail recipients reach this service.",
+        help="Base of the tracking URLs: the address at which mail recipients reach this service.",
     ),
     Option(
         name="admin_key",
         metavar="KEY",
         default=None,
-        unset="made at the first start, in `admin.key` of the data directory",
+        unset="created at the first start, in `admin.key` of the data directory",
         read=bearer_key,
         is_secret=True,
-        help="The bearer key for /v1/accounts.",
+        help="Bearer key for /v1/accounts.",
     ),
     Option(
         name="master_key",
         metavar="HEX",
         default=None,
-        unset="made at the first start, in `master.key` of the data directory",
+        unset="created at the first start, in `master.key` of the data directory",
         read=key,
         is_secret=True,
-        help="The key that all others are derived from, 32 bytes in hexadecimal; it can never be changed.",
+        help="Key from which all others are derived, 32 bytes in hexadecimal. It can never be changed.",
     ),
     Option(
         name="allowed_handler_networks",
         metavar="CIDR,…",
         default="",
         read=networks("allowed_handler_networks"),
-        help="Networks whose addresses handlers may have although they are private, like 10.1.0.0/16.",
+        help="Private networks that handlers may be in, like 10.1.0.0/16.",
     ),
     Option(
         name="retry_schedule",
@@ -291,7 +293,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="S",
         default="15",
         read=seconds(0.1, 300),
-        help="Seconds that a handler has for one attempt.",
+        help="Seconds that a handler has to answer one attempt.",
     ),
     Option(
         name="disable_after",
@@ -299,30 +301,30 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="S",
         default="432000",
         read=seconds(1, 366 * 24 * 3600),
-        help="Seconds of failures alone after which a feedback loop is disabled.",
+        help="Seconds of uninterrupted failures after which a feedback loop is disabled.",
     ),
     Option(
         name="trusted_proxies",
         metavar="CIDR,…",
         default="",
         read=networks("trusted_proxies"),
-        help="Networks of the proxies whose Forwarded or X-Forwarded-For header is believed.",
+        help="Networks of the proxies whose Forwarded or X-Forwarded-For header is trusted.",
     ),
     Option(
         name="enrichers",
         metavar="N",
         default="1",
         read=integer(1, 64),
-        help="How many enrichment actors share the work.",
+        help="Number of enrichment actors that share the work.",
     ),
     Option(
         name="actor_budget",
         metavar="N",
         default=None,
-        unset="what the memory and the cores of all machines carry",
+        unset="as many as the memory and the cores of all machines can carry",
         read=integer(1, 100_000),
-        help="How many processes feedback loops may take, at some 60 MB each. A loop has one of its own while they "
-        "last; all others share processes, many to each.",
+        help="Maximum number of processes for feedback loops, of about 60 MB each. Each loop gets its own process "
+        "while there are enough; all further loops share processes.",
     ),
     Option(
         name="nameserver",
@@ -330,14 +332,14 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="the system's",
         read=literal_address,
-        help="The DNS server that is asked for verification records.",
+        help="DNS server for verification records.",
     ),
     Option(
         name="journal_max_bytes",
         metavar="BYTES",
         default="1073741824",
         read=integer(16 << 20, 1 << 40),
-        help="How large the journal of answered hits may grow while they cannot be stored.",
+        help="Maximum size of the journal, which keeps answered hits until they are in the ledger.",
     ),
     Option(
         name="keep_deliveries",
@@ -345,7 +347,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="DAYS",
         default="30",
         read=days,
-        help="Days that delivered and dead deliveries are kept; 0: for ever.",
+        help="Days for which delivered and dead deliveries are kept; 0: for ever.",
     ),
     Option(
         name="keep_attempts",
@@ -353,7 +355,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="DAYS",
         default="30",
         read=days,
-        help="Days that attempts are kept; 0: as long as their deliveries.",
+        help="Days for which attempts are kept; 0: as long as their deliveries.",
     ),
     Option(
         name="keep_events",
@@ -361,7 +363,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="DAYS",
         default="365",
         read=days,
-        help="Days that events are kept; 0: for ever. One that a kept delivery needs stays with it.",
+        help="Days for which events are kept; 0: for ever. An event is kept at least as long as its deliveries.",
     ),
     Option(
         name="log_level",
@@ -375,13 +377,13 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="FORMAT",
         default="text",
         read=log_format,
-        help="text (key=value), or json: one object a line.",
+        help="text (key=value) or json (one object per line).",
     ),
 )
 
 
 def text_of(value: Any) -> str | None:
-    """The text that a value of `Settings` was read from, or one that is read as the same."""
+    """The text of a value of `Settings`: the text it was parsed from, or an equivalent one."""
     if value is None:
         return None
     if isinstance(value, bytes):

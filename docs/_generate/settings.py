@@ -1,4 +1,4 @@
-"""The reference page of all options, made from their table.
+"""Generator of the reference page of all options.
 
 python -m docs._generate.settings > docs/reference/settings.md
 """
@@ -13,11 +13,11 @@ from actors.settings.options import OPTIONS, Option
 INTRODUCTION: Final = """\
 # Settings
 
-Every option of `feedback-loops serve` is a flag and an environment variable; the flag wins. Secrets have a variable
-only, because every user of a machine can see the flags of a process. An empty variable counts as not set. All that is
-wrong is reported at once, before anything starts.
+Every option of `feedback-loops serve` is a flag and an environment variable; the flag has precedence. Secrets only have
+a variable, because every user of a machine can see the flags of a process. An empty variable counts as not set. The
+service reports all problems with its options at once, before it starts anything.
 
-This page is made from the table in `actors/settings/options.py`.
+This page is generated from the table in `actors/settings/options.py`.
 
 | flag | variable | meaning | default |
 |---|---|---|---|

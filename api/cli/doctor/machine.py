@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
+from actors.settings.data_dir import check_format
 from actors.settings.options import bearer_key, key
 from actors.settings.settings import Settings
 from api.cli.doctor.findings import Finding, ok, problem, warning
+from domain.errors import StoreError
 
 #: Free share of the file system below which there is a warning, and a problem.
 LITTLE: Final = 0.15
@@ -64,6 +66,10 @@ def check_data_dir(data_dir: Path) -> Sequence[Finding]:
         return [problem(name, f"{data_dir} belongs to user {found.st_uid}, this is {os.geteuid()}", advice)]
     if not os.access(data_dir, os.W_OK | os.X_OK):
         return [problem(name, f"{data_dir} cannot be written", f"chmod u+rwx {data_dir}, or mount it writable.")]
+    try:
+        check_format(data_dir)
+    except StoreError as exc:
+        return [problem(name, str(exc), "Use another directory, or the program that wrote it.")]
     if found.st_mode & 0o077:
         return [warning(name, f"{data_dir} is open to other users", f"chmod 700 {data_dir}")]
     return [ok(name, f"{data_dir} is private")]

@@ -90,12 +90,12 @@ def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsy
 
 def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A mistyped path is said to be one, and nothing is made."""
-    with pytest.raises(InvalidInput, match=r"holds no master\.key"):
+    with pytest.raises(InvalidInput, match=r"has no master\.key"):
         back_up(tmp_path / "nowhere", tmp_path / "copy", NOW)
 
     assert not (tmp_path / "copy").exists()
     assert backup_command.run([str(tmp_path / "copy"), "--data-dir", str(tmp_path)], {}) == 1
-    assert "holds no master.key" in capsys.readouterr().err
+    assert "has no master.key" in capsys.readouterr().err
 
 
 def test_a_back_up_never_lies_on_another(used: Path, tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_half_a_back_up_is_none(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable, match="cannot be backed up"):
         back_up(tmp_path / "data", tmp_path / "copy", NOW)
-    with pytest.raises(InvalidInput, match="is no whole back-up"):
+    with pytest.raises(InvalidInput, match="is not a complete back-up"):
         restore(tmp_path / "copy", tmp_path / "restored")
 
 
@@ -163,7 +163,7 @@ def test_a_directory_in_use_is_not_restored_into(used: Path, tmp_path: Path) -> 
 
     with pytest.raises(Conflict, match="in use"):
         restore(tmp_path / "copy", used)
-    with pytest.raises(Conflict, match=r"holds admin\.key already"):
+    with pytest.raises(Conflict, match=r"contains admin\.key already"):
         restore(tmp_path / "copy", tmp_path / "restored")
 
 

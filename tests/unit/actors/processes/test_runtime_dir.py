@@ -113,7 +113,7 @@ def test_another_user_s_directory_is_left_alone(tmp_path: Path) -> None:
 
     remove_leftovers(place(tmp_path, 1))
     assert other.exists()
-    with pytest.raises(StoreUnavailable, match="is not ours"), locked(other):
+    with pytest.raises(StoreUnavailable, match="belongs to another user"), locked(other):
         pass
 
 

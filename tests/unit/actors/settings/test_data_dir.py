@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings.data_dir import DataDir, make_private_dir, runtime_dir_path, write_private
+from actors.settings.data_dir import FORMAT, FORMAT_FILE, DataDir, make_private_dir, runtime_dir_path, write_private
 from actors.settings.options import Secret
-from domain.errors import Conflict, StoreUnavailable
+from domain.errors import Conflict, StoreError, StoreUnavailable
 from tests.paths import ROOT
 
 HOLD = """
@@ -104,7 +104,7 @@ def test_what_a_dead_service_left_running_keeps_the_directory(tmp_path: Path) ->
         child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=[data.lock_fd])
         (tmp_path / "data" / "lock").write_text("999999999\n")
     try:
-        with pytest.raises(Conflict, match=r"has died had started \(process 999999999\)"):
+        with pytest.raises(Conflict, match=r"children of a service that has died \(process 999999999\)"):
             use(tmp_path / "data", patience_s=0.1)
     finally:
         child.kill()
@@ -116,7 +116,7 @@ def test_somebody_else_s_directory_is_left_alone(tmp_path: Path) -> None:
     """A directory with other files is refused, and its mode stays; an empty one and a restored one are taken."""
     tmp_path.chmod(0o755)
     (tmp_path / "letter.txt").touch()
-    with pytest.raises(Conflict, match="not this service's"):
+    with pytest.raises(Conflict, match="files of another program"):
         use(tmp_path)
     assert mode(tmp_path) == 0o755
 
@@ -148,6 +148,27 @@ def test_private_files_are_whole(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_data_directory_of_another_format_is_refused(tmp_path: Path) -> None:
+    """A new one gets the format of this program; one of a newer program, or of an unreleased one, is not touched."""
+    data_dir = tmp_path / "data"
+    use(data_dir)
+    file = data_dir / FORMAT_FILE
+    assert file.read_text() == f"{FORMAT}\n"
+    use(data_dir)
+
+    file.write_text(f"{FORMAT + 1}\n")
+    with pytest.raises(StoreError, match="newer program"):
+        use(data_dir)
+    file.write_text("one\n")
+    with pytest.raises(StoreUnavailable, match="cannot be read"):
+        use(data_dir)
+    file.unlink()
+    (data_dir / "journal").mkdir()
+    with pytest.raises(StoreError, match=r"unreleased version of this program, from before 0\.2\.0: name a new"):
+        use(data_dir)
+    assert not file.exists()
+
+
 def test_the_short_directory_is_short_and_our_own(tmp_path: Path) -> None:
     """Its path leaves room for sockets; what somebody else put there is refused."""
     assert runtime_dir_path(tmp_path) != runtime_dir_path(tmp_path / "other")
@@ -156,5 +177,5 @@ def test_the_short_directory_is_short_and_our_own(tmp_path: Path) -> None:
     make_private_dir(tmp_path / "ours")
     assert mode(tmp_path / "ours") == 0o700
     (tmp_path / "link").symlink_to(tmp_path / "ours")
-    with pytest.raises(StoreUnavailable, match="is not ours"):
+    with pytest.raises(StoreUnavailable, match="belongs to another user"):
         make_private_dir(tmp_path / "link")

@@ -81,7 +81,7 @@ def test_a_taken_port_stops_serve(tmp_path: Path) -> None:
         done = command("serve", "--port", str(port), "--data-dir", str(tmp_path / "data"))
 
     assert done.returncode == 1
-    assert f"port {port} on 127.0.0.1 is taken" in done.stderr
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
     assert "--port" in done.stderr
 
 
