@@ -20,12 +20,15 @@ PACKAGES = ("actors", "api", "domain")
 FIELD = '    novelty: str = "new"\n'
 #: A kind of intake that only the next version knows.
 NOVELTY = "class Novelty(NamedTuple):\n    event_id: bytes\n\n\n"
+VARIANT = "class _Novelty(msgspec.Struct, array_like=True, tag=2, frozen=True):\n    entry: Novelty\n"
 #: A file, a text in it, and the text that the next version adds after it.
 ADDED = (
     ("domain/tracking.py", "    purpose: str\n", f"{FIELD}\n\n{NOVELTY}"),
     ("domain/tracking.py", "Intake: TypeAlias = TrackingHit", " | Novelty"),
     ("actors/commands/intake.py", "import Intake, TrackingHit", ", Novelty"),
-    ("actors/commands/intake.py", "= {TrackingHit: 1", ", Novelty: 2"),
+    ("actors/commands/intake.py", "    entry: TrackingHit\n", f"\n\n{VARIANT}"),
+    ("actors/commands/intake.py", "_Variant = _Hit", " | _Novelty"),
+    ("actors/commands/intake.py", "_VARIANTS: Final = (_Hit,", " _Novelty,"),
     ("domain/tracking.py", "    loop_nos: list[int]\n", FIELD),
     ("domain/tracking.py", "    duplicates: list[int]\n", FIELD),
     ("domain/delivery.py", "see `AttemptOutcome.forgiven`.\n    forgiven: int = 0\n", FIELD),

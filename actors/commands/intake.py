@@ -3,15 +3,15 @@
     entry = MessagePack array [tag, fields] · batch = MessagePack array of entries
 
 Journal, forwarder and gateway pass entries on unopened. All they know is that the fields of every kind of entry start
-with the id of its event (UUIDv7, 16 bytes). A new kind is a type in `domain.tracking`, its tag here and its function in
-`actors.enrichment.enricher`; a tag keeps its meaning for ever, because journals hold it.
+with the id of its event (UUIDv7, 16 bytes). To add a kind, add its type in `domain.tracking`, its variant here, and its
+function in `actors.enrichment.enricher`. A tag keeps its meaning for ever, because journals hold it.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, get_type_hints
 
 import msgspec
 
@@ -22,17 +22,24 @@ from domain.tracking import Intake, TrackingHit
 #: Keeps a batch small enough to be recorded quickly.
 MAX_ENTRIES: Final = 256
 
-_TAGS: Final[dict[type[Intake], int]] = {TrackingHit: 1}
-#: An array of two and the tag, which takes one byte up to 127.
-_PREFIXES: Final = {kind: bytes([0x92, tag]) for kind, tag in _TAGS.items()}
-_DECODERS: Final = {tag: msgspec.msgpack.Decoder(kind).decode for kind, tag in _TAGS.items()}
-#: Slower, and tolerant of fields from another version.
-_READERS: Final = {tag: tolerant_decoder(kind) for kind, tag in _TAGS.items()}
+
+class _Hit(msgspec.Struct, array_like=True, tag=1, frozen=True):
+    entry: TrackingHit
+
+
+#: The tagged union: one struct per kind of entry, with a tag up to 127, which takes one byte.
+_Variant = _Hit
+_VARIANTS: Final = (_Hit,)
+
+_TAGS: Final = {get_type_hints(each)["entry"]: each.__struct_config__.tag for each in _VARIANTS}
 #: An entry up to the end of its event's id, of any kind and with any number of fields.
 _START: Final = re.compile(rb"\x92[\x00-\x7f](?:[\x91-\x9f]|\xdc..)\xc4\x10(.{16})", re.DOTALL)
 
 _encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[_Variant]).decode
+#: For batches with entries of another version, entry by entry.
 _split = msgspec.msgpack.Decoder(list[tuple[int, msgspec.Raw]]).decode
+_READERS: Final = {tag: tolerant_decoder(kind) for kind, tag in _TAGS.items()}
 
 
 class Batch(NamedTuple):
@@ -45,7 +52,7 @@ class Batch(NamedTuple):
 
 def encode_entry(entry: Intake) -> bytes:
     """The entry as the journal keeps it."""
-    return _PREFIXES[type(entry)] + _encode(entry)
+    return _encode((_TAGS[type(entry)], entry))
 
 
 def encode_batch(entries: Sequence[bytes]) -> bytes:
@@ -66,11 +73,10 @@ def read_batch(body: bytes) -> Batch:
         InvalidInput: one of the entries is broken.
     """
     try:
-        entries = _split(body)
         try:
-            return Batch([_DECODERS[tag](fields) for tag, fields in entries], [])
-        except (KeyError, msgspec.ValidationError):  # an entry of another version
-            return _read_tolerantly(entries)
+            return Batch([variant.entry for variant in _decode(body)], [])
+        except msgspec.ValidationError:  # entries of another version, or broken ones
+            return _read_tolerantly(_split(body))
     except msgspec.MsgspecError as exc:
         raise InvalidInput(f"a batch of intake cannot be read: {exc}") from exc
 

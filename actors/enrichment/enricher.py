@@ -69,9 +69,8 @@ class Enricher:
 
     async def _record(self, entries: Sequence[Intake]) -> None:
         self._instruments.batch.observe(len(entries))
-        by_kind: dict[type[Intake], list[Intake]] = {}
-        for entry in entries:
-            by_kind.setdefault(type(entry), []).append(entry)
+        kinds = set(map(type, entries))
+        by_kind = {kind: [entry for entry in entries if type(entry) is kind] for kind in kinds}
         for _ in range(MAX_PASSES):
             began_ns = time.time_ns()
             events = self._enrich(by_kind)
