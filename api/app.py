@@ -13,7 +13,7 @@ from urllib.parse import quote
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,12 +25,12 @@ from api.dashboard.first_run import FirstRun
 from api.http.authentication import Authenticator
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import Endpoint
-from api.http.idempotency import KeptAnswers
+from api.http.idempotency import IdempotencyKeys
 from api.http.operation import Operation, Services
 from api.http.problems import INTERNAL, NOT_FOUND, Problem, problem_of
-from api.http.response import Reply
-from api.observability.prometheus import MetricsPage
-from api.observability.readiness import JournalHealth, Readiness
+from api.http.response import Response
+from api.observability.prometheus import PrometheusExporter
+from api.observability.readiness import JournalHealth, ReadinessProbe
 from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
 from api.tracking.urls import TrackingUrls
@@ -124,21 +124,21 @@ def create_app(
             stack.callback(announcing.cancel)
             yield
 
-    readiness = Readiness(client, journal, settings.public_url)
+    readiness = ReadinessProbe(client, journal, settings.public_url)
     services = Services(
         client=client,
         urls=TrackingUrls(settings.public_url, tokens),
         readiness=readiness,
         first_run=FirstRun(client, settings.master_key, settings.data_dir),
-        metrics=MetricsPage(client, registry or Registry()),
+        metrics=PrometheusExporter(client, registry or Registry()),
     )
     dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
     authenticator = Authenticator(client, str(settings.admin_key))
-    kept_answers = KeptAnswers(client, settings.master_key)
+    idempotency_keys = IdempotencyKeys(client, settings.master_key)
     operations = with_documents(OPERATIONS, VERSION)
     api = Starlette(
         routes=[
-            Route(path, Endpoint(by_method, services, authenticator, kept_answers))
+            Route(path, Endpoint(by_method, services, authenticator, idempotency_keys))
             for path, by_method in _by_path(operations).items()
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
@@ -184,17 +184,18 @@ def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]
     return found
 
 
-async def _http_problem(request: Request, error: Exception) -> Response:
-    """What the router itself refuses: a path that nothing is at."""
+async def _http_problem(request: Request, error: Exception) -> StarletteResponse:
+    """The response to a request that the router rejects: nothing is at its path."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == NOT_FOUND.status:
-        return _response(Problem(kind=NOT_FOUND, detail=f"nothing is at {request.url.path[:200]}; see /docs").reply())
-    return _response(Problem(kind=INTERNAL, detail=f"the router answered {status}").reply())
+        detail = f"nothing is at {request.url.path[:200]}; see /docs"
+        return _starlette(Problem(kind=NOT_FOUND, detail=detail).response())
+    return _starlette(Problem(kind=INTERNAL, detail=f"the router answered {status}").response())
 
 
-async def _unexpected(_request: Request, error: Exception) -> Response:
-    return _response(problem_of(error).reply())
+async def _unexpected(_request: Request, error: Exception) -> StarletteResponse:
+    return _starlette(problem_of(error).response())
 
 
-def _response(reply: Reply) -> Response:
-    return Response(reply.body, reply.status, dict(reply.headers), reply.content_type)
+def _starlette(response: Response) -> StarletteResponse:
+    return StarletteResponse(response.body, response.status, dict(response.headers), response.content_type)

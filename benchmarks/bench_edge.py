@@ -24,7 +24,7 @@ import uvloop
 from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
 from api.tracking.app import TrackingApp
-from api.tracking.hits import TrackingHits
+from api.tracking.hits import HitEncoder
 from domain.tokens import TrackingTokens
 
 TOKENS = TrackingTokens(b"k" * 32)
@@ -119,7 +119,7 @@ def raw_commits(directory: Path, count: int) -> None:
 
 async def bench(directory: Path) -> None:
     opened, clicked = TOKENS.open(7, 1 << 52), TOKENS.click(7, 1 << 52, TARGET)
-    hits = TrackingHits(Clock().now_ms, ClientAddresses([]))
+    hits = HitEncoder(Clock().now_ms, ClientAddresses([]))
     token = TOKENS.read("click", clicked)
     cpu_us("token of an open, read", 50_000, lambda: TOKENS.read("open", opened))
     cpu_us("token of a click, read", 50_000, lambda: TOKENS.read("click", clicked))

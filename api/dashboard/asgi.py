@@ -24,8 +24,8 @@ from api.http.body import SMALL_BODY_BYTES, read_body
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import path_parameters
 from api.http.operation import Services
-from api.http.problems import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE, Problem, Refused, problem_of
-from api.http.response import Reply, send_reply
+from api.http.problems import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE, Problem, ProblemError, problem_of
+from api.http.response import Response, send_response
 from domain.errors import NotFound
 
 log = logging.getLogger(__name__)
@@ -71,16 +71,16 @@ class Dashboard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
         try:
-            reply = await self._answer(scope, headers, receive)
+            response = await self._answer(scope, headers, receive)
         except ClientDisconnect:
             return
         except Exception as exc:  # noqa: BLE001 - the last line of defence: every request gets a response
-            reply = self._error_page(problem_of(exc), None, headers)
+            response = self._error_page(problem_of(exc), None, headers)
         secure = (*SECURITY_HEADERS, *((_HSTS,) if self._is_https(scope, headers) else ()))
         with suppress(ClientDisconnect):
-            await send_reply(scope, receive, send, replace(reply, headers=(*reply.headers, *secure)))
+            await send_response(scope, receive, send, replace(response, headers=(*response.headers, *secure)))
 
-    async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> Reply:
+    async def _answer(self, scope: Scope, headers: Headers, receive: Receive) -> Response:
         path: str = scope["path"]
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         if path in {"/", ROOT}:
@@ -124,7 +124,7 @@ class Dashboard:
             if match is Match.FULL:
                 if method not in by_method:
                     detail = f"this page knows {', '.join(sorted(by_method))}, not {method}"
-                    raise Refused(METHOD_NOT_ALLOWED, detail, headers=(("Allow", ", ".join(sorted(by_method))),))
+                    raise ProblemError(METHOD_NOT_ALLOWED, detail, headers=(("Allow", ", ".join(sorted(by_method))),))
                 return by_method[method], child["path_params"]
         raise NotFound("This page does not exist.")
 
@@ -133,14 +133,14 @@ class Dashboard:
             return Form()
         content_type = headers.get("content-type", "").partition(";")[0].strip().lower()
         if content_type != _FORM:
-            raise Refused(UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_FORM}")
+            raise ProblemError(UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {_FORM}")
         return Form.read(await read_body(headers.get("content-length"), receive, SMALL_BODY_BYTES))
 
-    def _static_file(self, path: str, headers: Headers) -> Reply:
+    def _static_file(self, path: str, headers: Headers) -> Response:
         found = self._static.file(path.removeprefix(f"{STATIC}/"))
         if found is None:
             return self._error_page(Problem(kind=NOT_FOUND, detail="This file does not exist."), None, headers)
-        return found.reply(headers.get("accept-encoding", ""))
+        return found.response(headers.get("accept-encoding", ""))
 
     def _is_https(self, scope: Scope, headers: Headers) -> bool:
         """Whether the browser used HTTPS, to the service or to a trusted proxy."""
@@ -148,7 +148,7 @@ class Dashboard:
             return True
         return headers.get("x-forwarded-proto") == "https" and self._clients.trusts(_peer(scope))
 
-    def _error_page(self, problem: Problem, visit: Visit | None, headers: Headers) -> Reply:
+    def _error_page(self, problem: Problem, visit: Visit | None, headers: Headers) -> Response:
         values = {
             "visit": visit,
             "session": visit.session if visit else None,
@@ -159,7 +159,7 @@ class Dashboard:
         body = self._renderer.render("_error.html" if is_fragment else "error.html", values)
         # htmx only shows successful responses.
         status = 200 if is_fragment else problem.kind.status
-        return Reply(status=status, body=body, content_type=HTML, headers=problem.headers)
+        return Response(status=status, body=body, content_type=HTML, headers=problem.headers)
 
 
 async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
@@ -171,7 +171,7 @@ def _peer(scope: Scope) -> str:
     return str(client[0]) if client else ""
 
 
-def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Reply:
+def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Response:
     """Redirects to the sign-in page, which leads back to the requested page."""
     path = f"{ROOT}/sign-in"
     if method == "POST":  # the form's content is lost, so the page reports that nothing was changed
@@ -180,5 +180,5 @@ def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Reply:
         path += f"?to={scope['path']}"
     if headers.get("hx-request") == "true":
         # Otherwise htmx would insert the sign-in page into part of the current one.
-        return Reply(status=401, content_type=HTML, headers=(("HX-Redirect", path),))
+        return Response(status=401, content_type=HTML, headers=(("HX-Redirect", path),))
     return see_other(path)

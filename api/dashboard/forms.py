@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Final, Self
 from urllib.parse import parse_qsl
 
-from api.http.problems import MALFORMED, Refused
+from api.http.problems import MALFORMED, ProblemError
 from domain.errors import InvalidInput
 
 _MAX_FIELDS: Final = 500
@@ -26,13 +26,15 @@ class Form:
         """Reads `application/x-www-form-urlencoded` in UTF-8.
 
         Raises:
-            Refused: 400, if it is malformed or has too many fields.
+            ProblemError: 400, if it is malformed or has too many fields.
         """
         fields: dict[str, list[str]] = {}
         try:
             pairs = parse_qsl(raw.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=_MAX_FIELDS)
         except ValueError:
-            raise Refused(MALFORMED, f"the form is not URL-encoded UTF-8 of at most {_MAX_FIELDS} fields") from None
+            raise ProblemError(
+                MALFORMED, f"the form is not URL-encoded UTF-8 of at most {_MAX_FIELDS} fields"
+            ) from None
         for name, value in pairs:
             fields.setdefault(name, []).append(value)
         return cls(fields)

@@ -14,7 +14,7 @@ from actors.commands.users import Session
 from api.dashboard.forms import Form
 from api.dashboard.render import Renderer
 from api.http.operation import Services
-from api.http.response import Reply
+from api.http.response import Response
 
 ROOT: Final = "/dashboard"
 HTML: Final = "text/html; charset=utf-8"
@@ -56,18 +56,18 @@ class Visit:
         """Calls the actors with a command and returns its result."""
         return await self.services.client.call(command)
 
-    def html(self, template: str, status: int = 200, **values: Any) -> Reply:
+    def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """Renders the template with these values and those that every page needs."""
         shown = {"visit": self, "csrf": self.csrf, "session": self.session, **values}
-        return Reply(status=status, body=self.renderer.render(template, shown), content_type=HTML)
+        return Response(status=status, body=self.renderer.render(template, shown), content_type=HTML)
 
 
-def see_other(path: str, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+def see_other(path: str, headers: tuple[tuple[str, str], ...] = ()) -> Response:
     """Redirects to the page to show after a successful form."""
-    return Reply(status=303, content_type=HTML, headers=(("Location", path), *headers))
+    return Response(status=303, content_type=HTML, headers=(("Location", path), *headers))
 
 
-Handler = Callable[[Visit], Awaitable[Reply]]
+Handler = Callable[[Visit], Awaitable[Response]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from starlette.datastructures import Headers
 
 from actors.commands.users import FindSession, Session
 from actors.gateway.client import Client
-from api.http.problems import Kind, Refused
+from api.http.problems import ProblemError, ProblemType
 from domain.sessions import ABSOLUTE_MS
 
 COOKIE: Final = "feedback_loops_session"
@@ -20,7 +20,7 @@ COOKIE: Final = "feedback_loops_session"
 CSRF_FIELD: Final = "csrf"
 _MAX_TOKEN_CHARS: Final = 200
 
-FORGED: Final = Kind(
+FORGED: Final = ProblemType(
     slug="not-from-our-page",
     status=403,
     title="This form was not sent from this dashboard",
@@ -73,16 +73,16 @@ def check_form(headers: Headers, given: str, csrf: str | None, public_url: str) 
     is enough, except for signing in.
 
     Raises:
-        Refused: 403.
+        ProblemError: 403.
     """
     if not _is_ours(headers, public_url, may_be_silent=csrf is not None):
-        raise Refused(
+        raise ProblemError(
             FORGED,
             "the form was sent from another site, or a proxy changes the `Host` header; "
             "open the dashboard at its own address, or set FEEDBACK_LOOPS_PUBLIC_URL to it",
         )
     if csrf is not None and not hmac.compare_digest(given.encode(), csrf.encode()):
-        raise Refused(FORGED, "the form belongs to another session; reload the page and send the form again")
+        raise ProblemError(FORGED, "the form belongs to another session; reload the page and send the form again")
 
 
 def _is_ours(headers: Headers, public_url: str, *, may_be_silent: bool) -> bool:

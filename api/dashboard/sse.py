@@ -15,7 +15,7 @@ from starlette.datastructures import Headers
 from actors.commands.users import FindSession
 from api.dashboard.request import Visit
 from api.events.sse import EVENT_STREAM
-from api.http.response import Reply
+from api.http.response import Response
 from domain.errors import DomainError, FeedbackLoopsError
 
 log = logging.getLogger(__name__)
@@ -51,12 +51,12 @@ def is_wanted(headers: Headers) -> bool:
     return headers.get("accept") == EVENT_STREAM
 
 
-def ended(why: bytes) -> Reply:
+def ended(why: bytes) -> Response:
     """The response for a stream that ends before it starts.
 
     A page cannot see the status of a refused stream and would retry for ever, but it can read an event.
     """
-    return Reply(body=_HELLO + message(END, why), content_type=EVENT_STREAM)
+    return Response(body=_HELLO + message(END, why), content_type=EVENT_STREAM)
 
 
 async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:

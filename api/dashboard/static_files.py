@@ -10,7 +10,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from typing import Final
 
-from api.http.response import Reply
+from api.http.response import Response
 
 _TYPES: Final[Mapping[str, str]] = {
     "css": "text/css; charset=utf-8",
@@ -28,12 +28,12 @@ class StaticFile:
     compressed: bytes
     content_type: str
 
-    def reply(self, accept_encoding: str) -> Reply:
+    def response(self, accept_encoding: str) -> Response:
         """The file, compressed if the client accepts gzip."""
         if "gzip" not in accept_encoding:
-            return Reply(body=self.content, content_type=self.content_type, headers=_FOR_EVER)
+            return Response(body=self.content, content_type=self.content_type, headers=_FOR_EVER)
         headers = (*_FOR_EVER, ("Content-Encoding", "gzip"))
-        return Reply(body=self.compressed, content_type=self.content_type, headers=headers)
+        return Response(body=self.compressed, content_type=self.content_type, headers=headers)
 
 
 class StaticFiles:

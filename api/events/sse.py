@@ -32,7 +32,7 @@ _HELLO: Final = b": events follow as they are recorded\nretry: 1000\n\n"
 _HEARTBEAT: Final = b": nothing new\n\n"
 
 
-class StreamCount:
+class StreamLimiter:
     """How many streams a process has open, and how many of them each account has."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from typing import Final
 from actors.commands.accounts import Account, Authenticate
 from actors.gateway.client import Client
 from api.http.operation import Access
-from api.http.problems import UNAUTHORIZED, Refused
+from api.http.problems import UNAUTHORIZED, ProblemError
 
 #: Seconds for which a key that was let in is let in unasked.
 CACHE_TTL_S: Final = 5.0
@@ -47,7 +47,7 @@ class Authenticator:
         """The account whose key was sent; `NOBODY` where another key, or none, is the right one.
 
         Raises:
-            Refused: 401.
+            ProblemError: 401.
             FeedbackLoopsError: the key could not be looked up.
         """
         if access is Access.ANYBODY:
@@ -89,6 +89,6 @@ def _bearer(authorization: str | None, access: Access) -> str:
     return key
 
 
-def _refused(detail: str, *, was_sent: bool) -> Refused:
+def _refused(detail: str, *, was_sent: bool) -> ProblemError:
     challenge = 'Bearer realm="feedback-loops"' + (', error="invalid_token"' if was_sent else "")
-    return Refused(UNAUTHORIZED, detail, headers=(("WWW-Authenticate", challenge),))
+    return ProblemError(UNAUTHORIZED, detail, headers=(("WWW-Authenticate", challenge),))

@@ -14,15 +14,15 @@ from typing import Final, ParamSpec, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.http.problems import MALFORMED, TOO_LARGE, Refused
+from api.http.problems import MALFORMED, TOO_LARGE, ProblemError
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
 #: Of a body that has no reason to be larger.
 SMALL_BODY_BYTES: Final = 256 * KIB
 #: Brackets and commas in one JSON text, those within its strings included; HTML with its style sheets has some.
-MAX_JSON_MARKS: Final = 20_000
-MAX_MESSAGE_MARKS: Final = 200_000
+MAX_JSON_TOKENS: Final = 20_000
+MAX_MESSAGE_TOKENS: Final = 200_000
 #: Longer than this, a body is read in a thread.
 _LONG_BYTES: Final = 64 * KIB
 
@@ -33,7 +33,7 @@ T = TypeVar("T")
 _reader = ThreadPoolExecutor(1, thread_name_prefix="long-bodies")
 
 
-async def beside_the_loop(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+async def run_in_thread_if_long(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     """What `work` returns or raises; for a `size` in bytes that is long it runs in a thread."""
     if size <= _LONG_BYTES:
         return work(*args, **kwargs)
@@ -45,21 +45,21 @@ def size_text(size: int) -> str:
     return f"{size // MIB} MiB" if size % MIB == 0 else f"{size // KIB} KiB"
 
 
-def check_marks(body: bytes, most: int = MAX_JSON_MARKS) -> None:
+def check_json_tokens(body: bytes, most: int = MAX_JSON_TOKENS) -> None:
     """Bounds the time that the body takes to be read, by what every value but the first comes after.
 
     Raises:
-        Refused: 413, it has over `most` brackets and commas.
+        ProblemError: 413, it has over `most` brackets and commas.
     """
     if len(body) > most and sum(map(body.count, (b"{", b"[", b","))) > most:
-        raise Refused(TOO_LARGE, f"the JSON has over {most} opening brackets and commas; send less at once")
+        raise ProblemError(TOO_LARGE, f"the JSON has over {most} opening brackets and commas; send less at once")
 
 
 async def read_body(content_length: str | None, receive: Receive, max_bytes: int) -> bytes:
     """The whole body; never holds more than `max_bytes` and one chunk, whatever the client announced.
 
     Raises:
-        Refused: 413, it is larger; 400, the announced length is no number.
+        ProblemError: 413, it is larger; 400, the announced length is no number.
         ClientDisconnect: the client went away.
     """
     if content_length is not None and _announced(content_length) > max_bytes:
@@ -80,9 +80,11 @@ async def read_body(content_length: str | None, receive: Receive, max_bytes: int
 def _announced(content_length: str) -> int:
     # At most 19 digits: int() of a longer text takes time that grows with its square.
     if not (content_length.isascii() and content_length.isdigit() and len(content_length) < 20):
-        raise Refused(MALFORMED, "Content-Length is not a number of bytes")
+        raise ProblemError(MALFORMED, "Content-Length is not a number of bytes")
     return int(content_length)
 
 
-def _too_large(max_bytes: int) -> Refused:
-    return Refused(TOO_LARGE, f"the body is larger than {size_text(max_bytes)} ({max_bytes} bytes), the limit here")
+def _too_large(max_bytes: int) -> ProblemError:
+    return ProblemError(
+        TOO_LARGE, f"the body is larger than {size_text(max_bytes)} ({max_bytes} bytes), the limit here"
+    )

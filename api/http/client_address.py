@@ -28,11 +28,11 @@ class ClientAddresses:
 
     def of(self, peer: str, headers: Iterable[Header]) -> str:
         """The client's address, in its usual spelling. `peer` is who is connected; an empty one stays empty."""
-        client = usual_spelling(peer) or peer
+        client = canonical_address(peer) or peer
         if not self._trusted or not self._is_trusted(client):
             return client
         for entry in reversed(_forwarded_addresses(headers)):
-            address = usual_spelling(entry)
+            address = canonical_address(entry)
             if address is None:
                 return client
             client = address
@@ -42,7 +42,7 @@ class ClientAddresses:
 
     def trusts(self, peer: str) -> bool:
         """Whether what this peer says of its client is believed."""
-        return bool(self._trusted) and self._is_trusted(usual_spelling(peer) or peer)
+        return bool(self._trusted) and self._is_trusted(canonical_address(peer) or peer)
 
     def _look_up(self, address: str) -> bool:
         try:
@@ -53,7 +53,7 @@ class ClientAddresses:
 
 
 @lru_cache(maxsize=4096)
-def usual_spelling(text: str) -> str | None:
+def canonical_address(text: str) -> str | None:
     """An IP address as it is usually written: no port, brackets or zone, IPv4 inside IPv6 as IPv4. None: no address."""
     if match := _WITH_PORT.fullmatch(text):
         text = match[1] or match[2] or ""

@@ -14,7 +14,7 @@ from typing import ClassVar, Final
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from api.http.problems import HEAD_TOO_LARGE, TOO_SLOW, Kind, Problem
+from api.http.problems import HEAD_TOO_LARGE, TOO_SLOW, Problem, ProblemType
 
 #: Bytes that may come without completing a head, or without being part of a body.
 MAX_HEAD_BYTES: Final = 64 * 1024
@@ -205,7 +205,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
 
     # --- ending
 
-    def _refuse(self, kind: Kind, detail: str) -> None:
+    def _refuse(self, kind: ProblemType, detail: str) -> None:
         """Answers, if nothing was answered yet, and takes no more; the application sees its client gone."""
         may_answer = self._may_answer()
         if self.cycle is not None and not self.cycle.response_complete:
@@ -232,7 +232,7 @@ _ANSWER: Final = (
 )
 
 
-def _answer(kind: Kind, detail: str) -> bytes:
-    reply = Problem(kind=kind, detail=detail).reply()
-    body, content_type = reply.body, reply.content_type.encode()
+def _answer(kind: ProblemType, detail: str) -> bytes:
+    response = Problem(kind=kind, detail=detail).response()
+    body, content_type = response.body, response.content_type.encode()
     return _ANSWER % (kind.status, kind.title.encode(), content_type, len(body), body)

@@ -17,12 +17,12 @@ from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
 from api.http.authentication import Authenticator
-from api.http.body import beside_the_loop, read_body
-from api.http.idempotency import KeptAnswers, checked_key, claim_for
-from api.http.operation import NO_BODY, Access, BodyType, Call, Operation, Services
-from api.http.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, Refused, problem_of
-from api.http.response import Reply, send_reply
-from api.http.validation import checked_query, invalid
+from api.http.body import read_body, run_in_thread_if_long
+from api.http.idempotency import IdempotencyKeys, claim_for, idempotency_key
+from api.http.operation import NO_BODY, Access, ApiRequest, BodyType, Operation, Services
+from api.http.problems import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE, ProblemError, problem_of
+from api.http.response import Response, send_response
+from api.http.validation import invalid_input, validate_query
 from domain.validation import text_problem
 
 _UTF_8 = re.compile(r'charset="?utf-?8"?', re.IGNORECASE)
@@ -36,39 +36,39 @@ class Endpoint:
         operations: Mapping[str, Operation],
         services: Services,
         authenticator: Authenticator,
-        kept_answers: KeptAnswers,
+        idempotency_keys: IdempotencyKeys,
     ) -> None:
         """`operations` by their method."""
         self._operations = operations
         self._services = services
         self._authenticator = authenticator
-        self._kept_answers = kept_answers
+        self._idempotency_keys = idempotency_keys
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            reply = await self._reply(scope, receive)
+            response = await self._respond(scope, receive)
         except ClientDisconnect:
             return
         except Exception as exc:  # noqa: BLE001 - the last line of defence: nobody is left without an answer
-            reply = problem_of(exc).reply()
+            response = problem_of(exc).response()
         with suppress(ClientDisconnect):
-            await send_reply(scope, receive, send, reply)
+            await send_response(scope, receive, send, response)
 
-    async def _reply(self, scope: Scope, receive: Receive) -> Reply:
+    async def _respond(self, scope: Scope, receive: Receive) -> Response:
         operation = self._operation(scope["method"])
         headers = Headers(scope=scope)
         account = await self._authenticator.account_for(operation.access, headers.get("authorization"))
         path = path_parameters(scope)
-        query = checked_query(operation.query, scope["query_string"])
-        key = checked_key(headers.getlist("idempotency-key")) if operation.has_idempotency else None
+        query = validate_query(operation.query, scope["query_string"])
+        key = idempotency_key(headers.getlist("idempotency-key")) if operation.has_idempotency else None
         body_type, raw = await _body(operation, headers, receive)
-        body = await beside_the_loop(len(raw), body_type.read, raw)
-        call: Call[Any, Any] = Call(
+        body = await run_in_thread_if_long(len(raw), body_type.read, raw)
+        request: ApiRequest[Any, Any] = ApiRequest(
             services=self._services, account=account, path=path, query=query, body=body, headers=headers
         )
         if key is None:
-            return await operation.handler(call)
-        claim = await beside_the_loop(
+            return await operation.handler(request)
+        claim = await run_in_thread_if_long(
             len(raw),
             claim_for,
             "admin" if operation.access is Access.ADMIN else account.id,
@@ -79,13 +79,15 @@ class Endpoint:
             content_type=body_type.media_type,
             body=raw,
         )
-        return await self._kept_answers.once(claim, lambda: operation.handler(replace(call, seed=claim.seed)))
+        return await self._idempotency_keys.once(claim, lambda: operation.handler(replace(request, seed=claim.seed)))
 
     def _operation(self, method: str) -> Operation:
         operation = self._operations.get("GET" if method == "HEAD" else method)
         if operation is None:
             allowed = ", ".join(sorted({*self._operations} | ({"HEAD"} if "GET" in self._operations else set())))
-            raise Refused(METHOD_NOT_ALLOWED, f"this path knows {allowed}, not {method}", headers=(("Allow", allowed),))
+            raise ProblemError(
+                METHOD_NOT_ALLOWED, f"this path knows {allowed}, not {method}", headers=(("Allow", allowed),)
+            )
         return operation
 
 
@@ -101,7 +103,7 @@ def path_parameters(scope: Scope) -> dict[str, str]:
         if problem is not None:
             problems.append((f"/{name}", f"in the path {problem}"))
     if problems:
-        raise invalid(problems)
+        raise invalid_input(problems)
     return found
 
 
@@ -130,12 +132,12 @@ def _media_type(content_type: str) -> str:
 def _check_encoding(headers: Headers) -> None:
     encoding = headers.get("content-encoding", "identity")
     if encoding.lower() != "identity":
-        raise Refused(
+        raise ProblemError(
             UNSUPPORTED_MEDIA_TYPE, f"Content-Encoding {encoding[:40]} is not supported; send the body as it is"
         )
 
 
-def _unsupported(content_type: str, bodies: tuple[BodyType, ...]) -> Refused:
+def _unsupported(content_type: str, bodies: tuple[BodyType, ...]) -> ProblemError:
     known = " or ".join(b.media_type for b in bodies)
     sent = f"not {content_type[:80]}" if content_type else "and it is missing"
-    return Refused(UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {known} in UTF-8, {sent}")
+    return ProblemError(UNSUPPORTED_MEDIA_TYPE, f"Content-Type must be {known} in UTF-8, {sent}")

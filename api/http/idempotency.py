@@ -19,8 +19,8 @@ from cryptography.fernet import Fernet, InvalidToken
 
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.gateway.client import Client
-from api.http.problems import MALFORMED, Refused, problem_of
-from api.http.response import Reply
+from api.http.problems import MALFORMED, ProblemError, problem_of
+from api.http.response import Response
 from domain.errors import FeedbackLoopsError, IdempotencyConflict
 from domain.key_derivation import derive
 
@@ -53,16 +53,16 @@ class Claim:
         return _digest(self.scope, self.key, self.fingerprint)
 
 
-def checked_key(values: list[str]) -> str | None:
+def idempotency_key(values: list[str]) -> str | None:
     """The key among the request's `Idempotency-Key` headers.
 
     Raises:
-        Refused: 400, there are several, or it is not 1 to 255 visible ASCII characters.
+        ProblemError: 400, there are several, or it is not 1 to 255 visible ASCII characters.
     """
     if not values:
         return None
     if len(values) > 1 or not _KEY.fullmatch(values[0]):
-        raise Refused(MALFORMED, "Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")
+        raise ProblemError(MALFORMED, "Idempotency-Key must be given once and be 1 to 255 visible ASCII characters")
     return values[0]
 
 
@@ -77,14 +77,14 @@ def _digest(*parts: str) -> str:
     return sha256(msgspec.json.encode(parts)).hexdigest()
 
 
-class KeptAnswers:
+class IdempotencyKeys:
     """Carries requests with a key out, once each."""
 
     def __init__(self, client: Client, master_key: bytes) -> None:
         self._client = client
         self._seal = Fernet(base64.urlsafe_b64encode(derive(master_key, "idempotency", 32)))
 
-    async def once(self, claim: Claim, carry_out: Callable[[], Awaitable[Reply]]) -> Reply:
+    async def once(self, claim: Claim, carry_out: Callable[[], Awaitable[Response]]) -> Response:
         """The answer of `carry_out`, or the one it gave before, marked as replayed. Errors become problem answers.
 
         Raises:
@@ -96,12 +96,12 @@ class KeptAnswers:
         if stored is not None:
             return self._opened(stored)
         try:
-            reply, is_final = await carry_out(), True
+            response, is_final = await carry_out(), True
         except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered, and the key must not stay claimed
             problem = problem_of(exc)
-            reply, is_final = problem.reply(), not problem.kind.retry
-        await self._keep(claim, self._sealed(reply) if is_final else None)
-        return reply
+            response, is_final = problem.response(), not problem.kind.retry
+        await self._keep(claim, self._sealed(response) if is_final else None)
+        return response
 
     async def _keep(self, claim: Claim, answer: StoredAnswer | None) -> None:
         command = KeepAnswer(scope=claim.scope, key=claim.key, fingerprint=claim.fingerprint, answer=answer)
@@ -111,18 +111,18 @@ class KeptAnswers:
             # What was asked for is done. A retry after the lease does it again, with ids made from the same seed.
             log.warning("an answer was not kept for its Idempotency-Key", extra={"action": "keep", "problem": str(exc)})
 
-    def _sealed(self, reply: Reply) -> StoredAnswer | None:
-        if len(reply.body) > _MAX_KEPT_BYTES:
+    def _sealed(self, response: Response) -> StoredAnswer | None:
+        if len(response.body) > _MAX_KEPT_BYTES:
             return None
-        body = self._seal.encrypt(msgspec.msgpack.encode((reply.headers, reply.body)))
-        return StoredAnswer(status=reply.status, content_type=reply.content_type, body=body)
+        body = self._seal.encrypt(msgspec.msgpack.encode((response.headers, response.body)))
+        return StoredAnswer(status=response.status, content_type=response.content_type, body=body)
 
-    def _opened(self, stored: StoredAnswer) -> Reply:
+    def _opened(self, stored: StoredAnswer) -> Response:
         try:
             opened = self._seal.decrypt(stored.body)
         except InvalidToken:
             detail = "the answer kept for this Idempotency-Key was sealed with another master key; use a new key"
             raise IdempotencyConflict(detail, False) from None
         headers, body = msgspec.msgpack.decode(opened, type=tuple[tuple[tuple[str, str], ...], bytes])
-        reply = Reply(status=stored.status, content_type=stored.content_type, body=body, headers=headers)
-        return replace(reply, headers=(*reply.headers, REPLAYED))
+        response = Response(status=stored.status, content_type=stored.content_type, body=body, headers=headers)
+        return replace(response, headers=(*response.headers, REPLAYED))

@@ -14,14 +14,14 @@ from starlette.datastructures import Headers
 from actors.commands.accounts import Account
 from actors.gateway.client import Client
 from api.dashboard.first_run import FirstRun
-from api.events.sse import StreamCount
-from api.http.body import MAX_JSON_MARKS, SMALL_BODY_BYTES, check_marks
-from api.http.problems import Kind
-from api.http.response import JSON, Reply
+from api.events.sse import StreamLimiter
+from api.http.body import MAX_JSON_TOKENS, SMALL_BODY_BYTES, check_json_tokens
+from api.http.problems import ProblemType
+from api.http.response import JSON, Response
 from api.http.strict_json import read_json
-from api.http.validation import checked
-from api.observability.prometheus import MetricsPage
-from api.observability.readiness import Readiness
+from api.http.validation import validate
+from api.observability.prometheus import PrometheusExporter
+from api.observability.readiness import ReadinessProbe
 from api.schemas.base import EmptyBody, NoQuery, QueryModel, RequestModel
 from api.tracking.urls import TrackingUrls
 
@@ -49,16 +49,16 @@ class Services:
 
     client: Client
     urls: TrackingUrls
-    readiness: Readiness
+    readiness: ReadinessProbe
     first_run: FirstRun
-    metrics: MetricsPage
-    streams: StreamCount = field(default_factory=StreamCount)
+    metrics: PrometheusExporter
+    streams: StreamLimiter = field(default_factory=StreamLimiter)
     #: Unix time, milliseconds.
     now_ms: Callable[[], int] = wall_ms
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call(Generic[BodyT, QueryT]):
+class ApiRequest(Generic[BodyT, QueryT]):
     """One request whose every part was checked."""
 
     services: Services
@@ -75,7 +75,7 @@ class Call(Generic[BodyT, QueryT]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyType:
-    """A media type that an operation takes, and how it is read (raises `Refused` or `InvalidInput`)."""
+    """A media type that an operation takes, and how it is read (raises `ProblemError` or `InvalidInput`)."""
 
     media_type: str
     model: type[RequestModel]
@@ -86,7 +86,7 @@ class BodyType:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ResponseSpec:
     """One way an operation answers when all goes well."""
 
     status: int = 200
@@ -117,12 +117,12 @@ class Operation:
     description: str = ""
     access: Access = Access.ACCOUNT
     #: Generic in what it reads, which the operation's own declaration fixes.
-    handler: Callable[[Any], Awaitable[Reply]]
+    handler: Callable[[Any], Awaitable[Response]]
     bodies: tuple[BodyType, ...] = ()
     query: type[QueryModel] = NoQuery
     headers: tuple[Header, ...] = ()
-    answers: tuple[Answer, ...]
-    problems: tuple[Kind, ...] = ()
+    responses: tuple[ResponseSpec, ...]
+    problems: tuple[ProblemType, ...] = ()
     problem_model: tuple[int, type[BaseModel]] | None = None
 
     @property
@@ -136,20 +136,20 @@ def json_body(
     media_type: str = JSON,
     *,
     max_bytes: int = SMALL_BODY_BYTES,
-    max_marks: int = MAX_JSON_MARKS,
+    max_tokens: int = MAX_JSON_TOKENS,
 ) -> BodyType:
-    """A body that is one JSON value of the model; `max_marks` as in `limits.check_marks`."""
+    """A body that is one JSON value of the model; `max_tokens` as in `limits.check_json_tokens`."""
 
     def read(body: bytes) -> ModelT:
-        check_marks(body, max_marks)
-        return checked(model, read_json(body))
+        check_json_tokens(body, max_tokens)
+        return validate(model, read_json(body))
 
     return BodyType(media_type=media_type, model=model, read=read, max_bytes=max_bytes)
 
 
 def _nothing(body: bytes) -> EmptyBody:
-    check_marks(body)
-    return checked(EmptyBody, read_json(body) if body.strip() else {})
+    check_json_tokens(body)
+    return validate(EmptyBody, read_json(body) if body.strip() else {})
 
 
 #: Of a POST that needs no body: none, or an empty object.

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from api.http.response import Reply
+from api.http.response import Response
 from domain import errors as e
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kind:
+class ProblemType:
     """A kind of problem. `retry`: the same request may succeed a moment later, and changed nothing that matters."""
 
     slug: str
@@ -36,121 +36,121 @@ class Kind:
         return f"/problems/{self.slug}"
 
 
-MALFORMED = Kind(
+MALFORMED = ProblemType(
     slug="malformed-request",
     status=400,
     title="The request cannot be read",
     advice="Correct the syntax that `detail` names: the body must be JSON in UTF-8, without repeated names or NaN.",
 )
-UNAUTHORIZED = Kind(
+UNAUTHORIZED = ProblemType(
     slug="unauthorized",
     status=401,
     title="A valid key is needed",
     advice="Send `Authorization: Bearer KEY`: the account's API key, or the admin key for /v1/accounts.",
 )
-NOT_FOUND = Kind(
+NOT_FOUND = ProblemType(
     slug="not-found",
     status=404,
     title="There is no such thing",
     advice="Check the path and the id; things of other accounts are not found either.",
 )
-METHOD_NOT_ALLOWED = Kind(
+METHOD_NOT_ALLOWED = ProblemType(
     slug="method-not-allowed",
     status=405,
     title="The method is not allowed here",
     advice="Use one of the methods in the `Allow` header.",
 )
-CONFLICT = Kind(
+CONFLICT = ProblemType(
     slug="conflict",
     status=409,
     title="The state of the thing forbids this",
     advice="`detail` says which state it is in and what to do first.",
 )
-KEY_IN_PROGRESS = Kind(
+KEY_IN_PROGRESS = ProblemType(
     slug="idempotency-key-in-progress",
     status=409,
     title="A request with this Idempotency-Key is in progress",
     advice="Wait for the first request, then send the same request again to get its answer.",
     retry=True,
 )
-CONCURRENT_WRITE = Kind(
+CONCURRENT_WRITE = ProblemType(
     slug="concurrent-write",
     status=409,
     title="Somebody else changed the same thing at the same time",
     advice="Nothing was written. Send the request again.",
     retry=True,
 )
-TOO_SLOW = Kind(
+TOO_SLOW = ProblemType(
     slug="request-too-slow",
     status=408,
     title="The request did not come in time",
     advice="Send the head and the body of a request without long pauses; `detail` names the time there is.",
 )
-TOO_LARGE = Kind(
+TOO_LARGE = ProblemType(
     slug="body-too-large",
     status=413,
     title="The body is too large",
     advice="Send less, or split the request into several; `detail` names the limit.",
 )
-UNSUPPORTED_MEDIA_TYPE = Kind(
+UNSUPPORTED_MEDIA_TYPE = ProblemType(
     slug="unsupported-media-type",
     status=415,
     title="The body's media type is not supported",
     advice="Set `Content-Type` to one that `detail` names.",
 )
-INVALID_INPUT = Kind(
+INVALID_INPUT = ProblemType(
     slug="invalid-input",
     status=422,
     title="The input is not valid",
     advice="Correct every field in `errors`: `pointer` is its place (RFC 6901), `detail` what it must be.",
 )
-KEY_REUSED = Kind(
+KEY_REUSED = ProblemType(
     slug="idempotency-key-reused",
     status=422,
     title="This Idempotency-Key belongs to another request",
     advice="Use a new key for a new request; a key goes only with the very same method, path, query and body.",
 )
-NOT_VERIFIED = Kind(
+NOT_VERIFIED = ProblemType(
     slug="not-verified",
     status=422,
     title="The proof was not found",
     advice="Place the verification file at one of the `locations`, or the DNS record, and verify again.",
 )
-HEAD_TOO_LARGE = Kind(
+HEAD_TOO_LARGE = ProblemType(
     slug="head-too-large",
     status=431,
     title="The URL and the headers are too large",
     advice="Send fewer or shorter headers and a shorter URL; `detail` names the limit.",
 )
-INTERNAL = Kind(
+INTERNAL = ProblemType(
     slug="internal-error",
     status=500,
     title="Something went wrong inside the service",
     advice="Try again; if it goes on, report it with the time: the cause is in the service's log.",
     retry=True,
 )
-STORE_UNAVAILABLE = Kind(
+STORE_UNAVAILABLE = ProblemType(
     slug="store-unavailable",
     status=503,
     title="The store is away",
     advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
     retry=True,
 )
-UNAVAILABLE = Kind(
+UNAVAILABLE = ProblemType(
     slug="unavailable",
     status=503,
     title="A part of the service is being restarted",
     advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
     retry=True,
 )
-OVERLOADED = Kind(
+OVERLOADED = ProblemType(
     slug="overloaded",
     status=503,
     title="The service has more to do than it can take",
     advice="Try again after `Retry-After` seconds, and more slowly.",
     retry=True,
 )
-NOT_READY = Kind(
+NOT_READY = ProblemType(
     slug="not-ready",
     status=503,
     title="The service is not ready",
@@ -159,10 +159,12 @@ NOT_READY = Kind(
 )
 
 #: By slug, in the order of their status.
-KINDS: Final[dict[str, Kind]] = {kind.slug: kind for kind in list(vars().values()) if isinstance(kind, Kind)}
+PROBLEM_TYPES: Final[dict[str, ProblemType]] = {
+    kind.slug: kind for kind in list(vars().values()) if isinstance(kind, ProblemType)
+}
 
 #: The one table from errors to problems; an error that is not here is looked up by its base class.
-BY_ERROR: Final[dict[type[e.FeedbackLoopsError], Kind]] = {
+BY_ERROR: Final[dict[type[e.FeedbackLoopsError], ProblemType]] = {
     e.InvalidInput: INVALID_INPUT,
     e.InvalidToken: NOT_FOUND,
     e.NotFound: NOT_FOUND,
@@ -172,6 +174,7 @@ BY_ERROR: Final[dict[type[e.FeedbackLoopsError], Kind]] = {
     e.ConcurrentWrite: CONCURRENT_WRITE,
     e.StoreError: STORE_UNAVAILABLE,
     e.Overloaded: OVERLOADED,
+    e.UnknownIntake: UNAVAILABLE,
     e.Unavailable: UNAVAILABLE,
     e.InternalError: INTERNAL,
     e.FeedbackLoopsError: INTERNAL,
@@ -182,7 +185,7 @@ BY_ERROR: Final[dict[type[e.FeedbackLoopsError], Kind]] = {
 class Problem:
     """One problem as it is answered. `errors` are `(JSON pointer, what is wrong)`; `members` further ones."""
 
-    kind: Kind
+    kind: ProblemType
     detail: str
     errors: Sequence[tuple[str, str]] | None = None
     members: Mapping[str, Any] = field(default_factory=dict)
@@ -196,22 +199,22 @@ class Problem:
             found["errors"] = [{"pointer": pointer, "detail": detail} for pointer, detail in self.errors]
         return found | dict(self.members)
 
-    def reply(self) -> Reply:
+    def response(self) -> Response:
         body = msgspec.json.encode(self.document())
-        return Reply(status=self.kind.status, body=body, content_type=PROBLEM_JSON, headers=self.headers)
+        return Response(status=self.kind.status, body=body, content_type=PROBLEM_JSON, headers=self.headers)
 
 
-class Refused(Exception):
+class ProblemError(Exception):
     """The API refuses a request by itself: `problem` is what it answers."""
 
-    def __init__(self, kind: Kind, detail: str, **more: Any) -> None:
+    def __init__(self, kind: ProblemType, detail: str, **more: Any) -> None:
         self.problem = Problem(kind=kind, detail=detail, **more)
         super().__init__(detail)
 
 
 def problem_of(error: Exception) -> Problem:
     """The problem that answers `error`; one that nobody foresaw is logged and tells nothing of the inside."""
-    if isinstance(error, Refused):
+    if isinstance(error, ProblemError):
         return error.problem
     if not isinstance(error, e.FeedbackLoopsError):
         log.error("a request failed unexpectedly", exc_info=error, extra={"action": "request_failed"})
@@ -225,7 +228,7 @@ def problem_of(error: Exception) -> Problem:
     return Problem(kind=kind, detail=str(error) or kind.advice, errors=errors, headers=headers)
 
 
-def _kind_of(error: e.FeedbackLoopsError) -> Kind:
+def _kind_of(error: e.FeedbackLoopsError) -> ProblemType:
     if isinstance(error, e.IdempotencyConflict) and error.in_progress:
         return KEY_IN_PROGRESS
     return next(BY_ERROR[cls] for cls in type(error).__mro__ if cls in BY_ERROR)

@@ -20,7 +20,7 @@ _CACHEABLE_HEADERS: Final = _COMMON_HEADERS[1:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reply:
+class Response:
     """One answer. Its body is whole, and bounded; or `stream` follows, for as long as the client listens."""
 
     status: int = 200
@@ -30,7 +30,7 @@ class Reply:
     stream: AsyncIterator[bytes] | None = None
 
     @classmethod
-    def of(cls, model: BaseModel, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Reply:
+    def of(cls, model: BaseModel, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
         """The model as JSON; a field that was not set is left out."""
         return cls(status=status, body=json_bytes(model), headers=headers)
 
@@ -40,20 +40,20 @@ def json_bytes(model: BaseModel) -> bytes:
     return msgspec.json.encode(model.model_dump(exclude_unset=True))
 
 
-async def send_reply(scope: Scope, receive: Receive, send: Send, reply: Reply) -> None:
+async def send_response(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
     """Sends the answer: to HEAD its headers alone; a stream until it ends or the client has gone away."""
     without_body = scope["method"] == "HEAD"
-    may_keep = any(name == "Cache-Control" for name, _ in reply.headers)
+    may_keep = any(name == "Cache-Control" for name, _ in response.headers)
     common = _CACHEABLE_HEADERS if may_keep else _COMMON_HEADERS
-    headers = [*common, *((name.lower().encode(), value.encode("latin-1")) for name, value in reply.headers)]
-    if reply.status != 204:
-        headers.append((b"content-type", reply.content_type.encode()))
-    if reply.stream is not None and not without_body:
-        response = StreamingResponse(reply.stream, reply.status)
-        response.raw_headers = headers
-        await response(scope, receive, send)
+    headers = [*common, *((name.lower().encode(), value.encode("latin-1")) for name, value in response.headers)]
+    if response.status != 204:
+        headers.append((b"content-type", response.content_type.encode()))
+    if response.stream is not None and not without_body:
+        streaming = StreamingResponse(response.stream, response.status)
+        streaming.raw_headers = headers
+        await streaming(scope, receive, send)
         return
-    if reply.status != 204 and reply.stream is None:
-        headers.append((b"content-length", str(len(reply.body)).encode()))
-    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if without_body else reply.body})
+    if response.status != 204 and response.stream is None:
+        headers.append((b"content-length", str(len(response.body)).encode()))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if without_body else response.body})

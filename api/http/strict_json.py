@@ -1,7 +1,7 @@
-"""JSON as callers send it, read more strictly than usual: what is ambiguous is refused, not guessed at.
+"""Strict JSON reader for request bodies: rejects what is ambiguous instead of guessing.
 
-Refused: other encodings than UTF-8, repeated names (RFC 8259 section 4 leaves their meaning open), NaN and Infinity,
-numbers that 64 bits cannot hold, half surrogate pairs, and nesting beyond `MAX_DEPTH`.
+It rejects encodings other than UTF-8, repeated names (RFC 8259 section 4 leaves their meaning open), NaN and Infinity,
+numbers that do not fit in 64 bits, lone surrogates, and nesting beyond `MAX_DEPTH`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import Counter
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-from api.http.problems import MALFORMED, Refused
+from api.http.problems import MALFORMED, ProblemError
 
 MAX_DEPTH: Final = 32
 _INT_BOUND: Final = 2**63
@@ -21,7 +21,7 @@ def read_json(body: bytes) -> Any:
     """The value in `body`.
 
     Raises:
-        Refused: 400, saying where and why it cannot be read.
+        ProblemError: 400, saying where and why it cannot be read.
     """
     try:
         text = body.decode()
@@ -45,11 +45,11 @@ def read_json(body: bytes) -> Any:
     return value
 
 
-def _refused(what: str) -> Refused:
-    return Refused(MALFORMED, f"the body is not acceptable JSON: {what}")
+def _refused(what: str) -> ProblemError:
+    return ProblemError(MALFORMED, f"the body is not acceptable JSON: {what}")
 
 
-def _too_deep() -> Refused:
+def _too_deep() -> ProblemError:
     return _refused(f"it is nested deeper than {MAX_DEPTH} levels")
 
 

@@ -43,7 +43,7 @@ _WORDS: Final[Mapping[str, str]] = {
 }
 
 
-def checked(model: type[M], value: object) -> M:
+def validate(model: type[M], value: object) -> M:
     """The value as the model.
 
     Raises:
@@ -53,10 +53,10 @@ def checked(model: type[M], value: object) -> M:
         return model.model_validate(value)
     except ValidationError as exc:
         found = exc.errors(include_url=False, include_input=False)
-        raise invalid([(_pointer(error["loc"]), _words(error)) for error in found[:_MAX_PROBLEMS]]) from None
+        raise invalid_input([(_pointer(error["loc"]), _words(error)) for error in found[:_MAX_PROBLEMS]]) from None
 
 
-def checked_query(model: type[M], query: bytes) -> M:
+def validate_query(model: type[M], query: bytes) -> M:
     """The query string as the model.
 
     Raises:
@@ -64,16 +64,16 @@ def checked_query(model: type[M], query: bytes) -> M:
     """
     values = _parameters(query)
     try:
-        return checked(model, values)
+        return validate(model, values)
     except InvalidInput as exc:
         known = ", ".join(model.model_fields) or "none"
         problems = [
             (p, f"query parameter {d} (known here: {known})" if "not known" in d else d) for p, d in exc.problems
         ]
-        raise invalid(problems) from None
+        raise invalid_input(problems) from None
 
 
-def invalid(problems: list[tuple[str, str]]) -> InvalidInput:
+def invalid_input(problems: list[tuple[str, str]]) -> InvalidInput:
     """One error for all problems; its detail tells the first."""
     pointer, what = problems[0]
     more = f" (and {len(problems) - 1} more, see errors)" if len(problems) > 1 else ""
@@ -85,12 +85,14 @@ def _parameters(query: bytes) -> dict[str, str]:
         text = query.decode("ascii")
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=_MAX_PARAMETERS)
     except ValueError:
-        raise invalid([("", f"has a query string that is not UTF-8 or has over {_MAX_PARAMETERS} parts")]) from None
+        raise invalid_input(
+            [("", f"has a query string that is not UTF-8 or has over {_MAX_PARAMETERS} parts")]
+        ) from None
     values = dict(pairs)
     if len(values) != len(pairs):
         names = [name for name, _ in pairs]
         twice = sorted({name for name in names if names.count(name) > 1})
-        raise invalid([(_pointer((name,)), "must be given once") for name in twice])
+        raise invalid_input([(_pointer((name,)), "must be given once") for name in twice])
     return values
 
 

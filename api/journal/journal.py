@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from actors.commands.intake import received_ms
-from api.journal.lmdb_store import JournalStore, Outcome, Removals
-from api.journal.memory_buffer import UnsavedHits
+from api.journal.lmdb_store import LmdbStore, Removals, WriteResult
+from api.journal.memory_buffer import MemoryBuffer
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -61,7 +61,7 @@ class Journal:
     restarts too. Hits leave by `discard` alone. Reading never waits for the disk's writes.
     """
 
-    def __init__(self, store: JournalStore, limits: JournalLimits) -> None:
+    def __init__(self, store: LmdbStore, limits: JournalLimits) -> None:
         self._store = store
         self._limits = limits
         self._last_seq = store.next_seq() - 1
@@ -70,7 +70,7 @@ class Journal:
         self._readable_seq = self._last_seq if self._entries else 0
         self._more = asyncio.Event()
         # Those of the commit under way included.
-        self._unsaved = UnsavedHits(limits.kept_hits, limits.kept_bytes)
+        self._unsaved = MemoryBuffer(limits.kept_hits, limits.kept_bytes)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._removals = Removals([], [])
         self._job: _Job | None = None
@@ -95,7 +95,7 @@ class Journal:
         Raises:
             StoreUnavailable: another process has it open, or the directory cannot be made, read or written.
         """
-        return cls(JournalStore(path, max_bytes), limits or JournalLimits())
+        return cls(LmdbStore(path, max_bytes), limits or JournalLimits())
 
     @property
     def depth(self) -> int:
@@ -193,7 +193,7 @@ class Journal:
         self._cancel_timers()
         if self._unsaved:
             log.error("hits are lost with the stop", extra={"action": "hit_lost", "lost": len(self._unsaved)})
-        self._unsaved = UnsavedHits(0, 0)
+        self._unsaved = MemoryBuffer(0, 0)
         self._jobs.put(None)
         if self._job is None:
             await asyncio.to_thread(self._thread.join)
@@ -235,7 +235,7 @@ class Journal:
                 job.loop.call_soon_threadsafe(self._committed, job, outcome)
         self._store.close()
 
-    def _committed(self, job: _Job, outcome: Outcome) -> None:
+    def _committed(self, job: _Job, outcome: WriteResult) -> None:
         self._job = None
         self._job_over.set()
         self._is_disk_working = outcome.problem is None

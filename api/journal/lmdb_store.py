@@ -27,7 +27,7 @@ _NEXT_SEQ: Final = b"next_seq"
 _CORRUPTION: Final = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
 
-class Outcome(NamedTuple):
+class WriteResult(NamedTuple):
     """What came of one write. Never an exception: a full disk is an ordinary thing here."""
 
     are_hits_saved: bool
@@ -45,7 +45,7 @@ class Removals(NamedTuple):
     set_aside: list[tuple[int, bytes]]
 
 
-class JournalStore:
+class LmdbStore:
     """Hits on disk, in the order of their sequence numbers. What `write` calls saved survives a power cut.
 
     At most `max_bytes` hold hits. The map is more than twice as large, because deleting needs free pages too: LMDB
@@ -105,7 +105,7 @@ class JournalStore:
         with self._lock, self._env.begin(db=self._poison) as txn:
             return [(int.from_bytes(key, "big"), hit) for key, hit in txn.cursor()]
 
-    def write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> Outcome:
+    def write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> WriteResult:
         """Removes and saves, in one transaction with one fsync, even when there is nothing to do (a test of the disk).
 
         Numbers of hits grow from call to call and stay below `next_seq`. When there is no room for hits, the removals
@@ -132,7 +132,7 @@ class JournalStore:
         if self._owner_file is not None:
             self._owner_file.close()
 
-    def _write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> Outcome:
+    def _write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> WriteResult:
         with self._env.begin(write=True) as txn:
             self._remove(txn, removals)
             has_room = not hits or self._used_bytes(txn) < self._max_bytes
@@ -140,7 +140,7 @@ class JournalStore:
                 self._put(txn, [(_key(seq), hit) for seq, hit in hits])
             txn.put(_NEXT_SEQ, _key(next_seq), db=self._meta)
             entries = int(txn.stat(self._hits)["entries"])
-        return Outcome(has_room, True, entries, None if has_room else self._full())
+        return WriteResult(has_room, True, entries, None if has_room else self._full())
 
     def _put(self, txn: Any, items: list[tuple[bytes, bytes]]) -> None:
         _, added = txn.cursor(db=self._hits).putmulti(items, append=True)
@@ -168,19 +168,19 @@ class JournalStore:
             pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
         return int(pages * stat["psize"])
 
-    def _remove_only(self, removals: Removals) -> Outcome:
+    def _remove_only(self, removals: Removals) -> WriteResult:
         try:
             with self._env.begin(write=True) as txn:
                 self._remove(txn, removals)
         except lmdb.Error as exc:
             return self._failed(exc)
-        return Outcome(are_hits_saved=False, are_removals_done=True, entries=self.entries, problem=self._full())
+        return WriteResult(are_hits_saved=False, are_removals_done=True, entries=self.entries, problem=self._full())
 
-    def _failed(self, exc: Exception) -> Outcome:
+    def _failed(self, exc: Exception) -> WriteResult:
         # After a failed fsync or a failed write of the meta page the environment cannot be trusted: open it anew.
         self._is_broken = True
         problem = f"the journal cannot be written ({exc}): hits are kept in memory; check the disk's space and health"
-        return Outcome(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
+        return WriteResult(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
 
     def _full(self) -> str:
         return (
@@ -226,7 +226,7 @@ class JournalStore:
         self._open()
 
 
-class Peek(NamedTuple):
+class JournalSummary(NamedTuple):
     """What a journal holds that nobody has open."""
 
     entries: int
@@ -234,7 +234,7 @@ class Peek(NamedTuple):
     oldest: bytes | None
 
 
-def peek(path: Path) -> Peek:
+def read_summary(path: Path) -> JournalSummary:
     """Looks into the journal at `path` and changes nothing, not even one that is corrupt.
 
     Raises:
@@ -247,7 +247,7 @@ def peek(path: Path) -> Peek:
             with env.begin() as txn:
                 first = _first_hits(txn.cursor(db=hits), 0, 1, 1)
                 counts = [int(txn.stat(db)["entries"]) for db in (hits, poison)]
-        return Peek(counts[0], counts[1], first[0][1] if first else None)
+        return JournalSummary(counts[0], counts[1], first[0][1] if first else None)
     except (OSError, lmdb.Error) as exc:
         raise StoreUnavailable(f"the journal {path} cannot be read: {exc}") from exc
 

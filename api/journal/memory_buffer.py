@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import islice
 
 
-class UnsavedHits:
+class MemoryBuffer:
     """Hits not known to be on disk, in the order of their numbers: at most `max_hits`, of `max_bytes` together."""
 
     def __init__(self, max_hits: int, max_bytes: int) -> None:

@@ -13,11 +13,11 @@ from typing import Final, ParamSpec, TypeVar
 import msgspec
 
 from actors.commands.messages import MessageResult, MessageSpec, RegisteredMessage, Rejection
-from api.http.body import MAX_MESSAGE_MARKS, MIB, beside_the_loop, check_marks, size_text
-from api.http.problems import TOO_LARGE, Refused, problem_of
+from api.http.body import MAX_MESSAGE_TOKENS, MIB, check_json_tokens, run_in_thread_if_long, size_text
+from api.http.problems import TOO_LARGE, ProblemError, problem_of
 from api.http.response import json_bytes
 from api.http.strict_json import read_json
-from api.http.validation import checked, invalid
+from api.http.validation import invalid_input, validate
 from api.messages.html_rewriter import links_in, rewrite_html
 from api.schemas.messages import NewMessage, TrackedMessage
 from api.tracking.urls import TrackingUrls
@@ -88,10 +88,10 @@ def _with_links_of(html: str, links: list[str], tracked: tuple[str, ...]) -> lis
     found = links_in(html, tracked)
     for link in found:
         if problem := link_problem(link):
-            raise invalid([("/html", f"holds a link that cannot be tracked: {link[:80]}… {problem}")])
+            raise invalid_input([("/html", f"holds a link that cannot be tracked: {link[:80]}… {problem}")])
     links = list(dict.fromkeys([*links, *found]))
     if len(links) > MAX_LINKS:
-        raise invalid([("/html", f"must hold, together with links, at most {MAX_LINKS} different links")])
+        raise invalid_input([("/html", f"must hold, together with links, at most {MAX_LINKS} different links")])
     return links
 
 
@@ -133,18 +133,18 @@ def read_lines(body: bytes) -> list[bytes]:
         InvalidInput: there is none, or there are more than `MAX_LINES`.
     """
     if body.count(b"\n") > MAX_LINES:
-        raise invalid([("", f"must hold at most {MAX_LINES} lines; split it into several requests")])
+        raise invalid_input([("", f"must hold at most {MAX_LINES} lines; split it into several requests")])
     lines = [line for line in body.split(b"\n") if line.strip()]
     if not lines:
-        raise invalid([("", "must hold at least one line, each a message as JSON")])
+        raise invalid_input([("", "must hold at least one line, each a message as JSON")])
     return lines
 
 
 def _read_line(line: bytes) -> NewMessage:
     if len(line) > MAX_MESSAGE_BYTES:
-        raise Refused(TOO_LARGE, f"the line is larger than {size_text(MAX_MESSAGE_BYTES)}, the limit of a message")
-    check_marks(line, MAX_MESSAGE_MARKS)
-    return checked(NewMessage, read_json(line))
+        raise ProblemError(TOO_LARGE, f"the line is larger than {size_text(MAX_MESSAGE_BYTES)}, the limit of a message")
+    check_json_tokens(line, MAX_MESSAGE_TOKENS)
+    return validate(NewMessage, read_json(line))
 
 
 class LinesRegistrar:
@@ -187,9 +187,9 @@ class LinesRegistrar:
         """The message of a line, or the problem to answer it with."""
         await self._give_way()
         try:
-            message = await beside_the_loop(len(line), _read_line, line)
+            message = await run_in_thread_if_long(len(line), _read_line, line)
             return await prepare(message, self._urls, self._seed, number)
-        except (InvalidInput, Refused) as exc:
+        except (InvalidInput, ProblemError) as exc:
             return _problem_line(exc)
 
     async def _chunk_answers(self, prepared: list[PreparedMessage | bytes]) -> list[bytes]:

@@ -28,7 +28,7 @@ OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8
 FRESH_S: Final = 1.0
 
 
-class MetricsPage:
+class PrometheusExporter:
     """This process's own figures, and over the client those of everything behind it."""
 
     def __init__(

@@ -28,7 +28,7 @@ class JournalHealth(Protocol):
         ...
 
 
-class Readiness:
+class ReadinessProbe:
     """Asks the journal and, over the client, the actors.
 
     Args:

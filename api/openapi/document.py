@@ -11,8 +11,8 @@ from pydantic.json_schema import models_json_schema
 
 from api.http import problems as p
 from api.http.body import size_text
-from api.http.operation import Access, Answer, BodyType, Operation
-from api.http.problems import PROBLEM_JSON, Kind
+from api.http.operation import Access, BodyType, Operation, ResponseSpec
+from api.http.problems import PROBLEM_JSON, ProblemType
 from api.http.response import JSON
 from api.openapi import webhooks
 from api.schemas.base import NAME_PATTERN
@@ -78,7 +78,7 @@ def _schemas(operations: Iterable[Operation]) -> Schema:
     models: dict[type[BaseModel], None] = {Problem: None}
     for operation in operations:
         models |= dict.fromkeys(body.model for body in operation.bodies)
-        models |= {answer.model: None for answer in operation.answers if answer.model}
+        models |= {answer.model: None for answer in operation.responses if answer.model}
         if operation.problem_model:
             models[operation.problem_model[1]] = None
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
@@ -150,7 +150,7 @@ def _content(model: type[BaseModel], *, is_lines: bool) -> Schema:
 
 def _responses(operation: Operation) -> Schema:
     found: Schema = {}
-    for answer in operation.answers:
+    for answer in operation.responses:
         response = found.setdefault(str(answer.status), {"description": answer.description, "content": {}})
         if answer.status != 204:
             response["content"][answer.media_type] = _answer_content(answer)
@@ -159,13 +159,13 @@ def _responses(operation: Operation) -> Schema:
     return {status: {k: v for k, v in response.items() if v} for status, response in sorted(found.items())}
 
 
-def _answer_content(answer: Answer) -> Schema:
+def _answer_content(answer: ResponseSpec) -> Schema:
     if answer.model is None:
         return {"schema": {"type": "object" if answer.media_type == JSON else "string"}}
     return _content(answer.model, is_lines=answer.is_lines)
 
 
-def problems_of(operation: Operation) -> list[Kind]:
+def problems_of(operation: Operation) -> list[ProblemType]:
     """Every kind of problem that the operation may answer."""
     found = [*operation.problems, p.INTERNAL, p.INVALID_INPUT]
     if operation.access is not Access.ANYBODY:
@@ -174,7 +174,7 @@ def problems_of(operation: Operation) -> list[Kind]:
         found += [p.MALFORMED, p.TOO_LARGE, p.UNSUPPORTED_MEDIA_TYPE, p.CONCURRENT_WRITE]
     if operation.has_idempotency:
         found += [p.KEY_IN_PROGRESS, p.KEY_REUSED]
-    return [kind for kind in p.KINDS.values() if kind in found]
+    return [kind for kind in p.PROBLEM_TYPES.values() if kind in found]
 
 
 def _problem_response(operation: Operation, status: int) -> Schema:

@@ -12,7 +12,7 @@ from typing import Any, Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from api.http.problems import KINDS, Kind
+from api.http.problems import PROBLEM_TYPES, ProblemType
 from api.openapi.markdown import calls_section, models_section, table, webhooks_section
 
 Schema = dict[str, Any]
@@ -50,7 +50,7 @@ def docs_page(document: Schema) -> str:
     models = document["components"]["schemas"]
     anchors = {_slug(call["summary"]): call["operationId"] for _, _, call in calls}
     anchors |= {_slug(name): f"model-{name}" for name in models}
-    kinds = ((f"[{kind.type}]({kind.type})", str(kind.status), kind.title) for kind in KINDS.values())
+    kinds = ((f"[{kind.type}]({kind.type})", str(kind.status), kind.title) for kind in PROBLEM_TYPES.values())
     text = "\n".join(
         [
             f"# {info['title']} {info['version']}\n",
@@ -69,7 +69,7 @@ def docs_page(document: Schema) -> str:
     return _page(f"{info['title']} API", text, anchors)
 
 
-def problem_page(kind: Kind) -> str:
+def problem_page(kind: ProblemType) -> str:
     """The page that a problem's `type` links to."""
     text = f"# {kind.title}\n\nStatus {kind.status}, type `{kind.type}`\n\n{kind.advice}\n\n[API reference](/docs)\n"
     return _page(kind.title, text, {})

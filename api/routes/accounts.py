@@ -6,17 +6,17 @@ from typing import Final
 
 from actors.commands.accounts import CreateAccount
 from api.http.authentication import key_hash, new_api_key
-from api.http.operation import Access, Answer, Call, Operation, json_body
-from api.http.response import Reply
+from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, json_body
+from api.http.response import Response
 from api.schemas.base import NoQuery
 from api.schemas.service import Account, NewAccount
 
 
-async def create_account(call: Call[NewAccount, NoQuery]) -> Reply:
+async def create_account(request: ApiRequest[NewAccount, NoQuery]) -> Response:
     """Opens an account; its key is made here and leaves no trace but its hash."""
     api_key = new_api_key()
-    account = await call.services.client.call(CreateAccount(name=call.body.name, key_hash=key_hash(api_key)))
-    return Reply.of(Account(id=account.id, name=account.name, api_key=api_key), 201)
+    account = await request.services.client.call(CreateAccount(name=request.body.name, key_hash=key_hash(api_key)))
+    return Response.of(Account(id=account.id, name=account.name, api_key=api_key), 201)
 
 
 OPERATIONS: Final = (
@@ -30,6 +30,6 @@ OPERATIONS: Final = (
         access=Access.ADMIN,
         handler=create_account,
         bodies=(json_body(NewAccount),),
-        answers=(Answer(status=201, description="The account and its key.", model=Account),),
+        responses=(ResponseSpec(status=201, description="The account and its key.", model=Account),),
     ),
 )

@@ -7,9 +7,9 @@ from typing import Any, Final
 from actors.commands import accounts as account_commands
 from actors.commands.accounts import IssueApiKey, ListApiKeys, RevokeApiKey
 from api.http.authentication import key_hash, new_api_key
-from api.http.operation import Answer, Call, Operation, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
 from api.http.problems import NOT_FOUND
-from api.http.response import Reply
+from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery, time_text
 from api.schemas.keys import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
 
@@ -26,24 +26,24 @@ def _facts(key: account_commands.ApiKey) -> dict[str, Any]:
     }
 
 
-async def create_key(call: Call[NewApiKey, NoQuery]) -> Reply:
+async def create_key(request: ApiRequest[NewApiKey, NoQuery]) -> Response:
     """Makes a key, of which nothing is kept but its hash."""
     api_key = new_api_key()
-    command = IssueApiKey(account=call.account, name=call.body.name, key_hash=key_hash(api_key))
-    made = await call.services.client.call(command)
-    return Reply.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)
+    command = IssueApiKey(account=request.account, name=request.body.name, key_hash=key_hash(api_key))
+    made = await request.services.client.call(command)
+    return Response.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)
 
 
-async def list_keys(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def list_keys(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """All keys of the account."""
-    keys = await call.services.client.call(ListApiKeys(account=call.account))
-    return Reply.of(ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None))
+    keys = await request.services.client.call(ListApiKeys(account=request.account))
+    return Response.of(ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None))
 
 
-async def revoke_key(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def revoke_key(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Takes a key back."""
-    await call.services.client.call(RevokeApiKey(account=call.account, key_id=call.path["id"]))
-    return Reply(status=204)
+    await request.services.client.call(RevokeApiKey(account=request.account, key_id=request.path["id"]))
+    return Response(status=204)
 
 
 OPERATIONS: Final = (
@@ -56,7 +56,7 @@ OPERATIONS: Final = (
         description="The answer holds the key, which is shown this once only. It opens all that is the account's.",
         handler=create_key,
         bodies=(json_body(NewApiKey),),
-        answers=(Answer(status=201, description="The key.", model=NewApiKeyWithSecret),),
+        responses=(ResponseSpec(status=201, description="The key.", model=NewApiKeyWithSecret),),
     ),
     Operation(
         id="listApiKeys",
@@ -65,7 +65,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="List the account's API keys",
         handler=list_keys,
-        answers=(Answer(description="All of them, newest first.", model=ApiKeyList),),
+        responses=(ResponseSpec(description="All of them, newest first.", model=ApiKeyList),),
     ),
     Operation(
         id="revokeApiKey",
@@ -76,7 +76,7 @@ OPERATIONS: Final = (
         description="It is refused within seconds. The key that is used for this can be revoked, too; an account "
         "without keys gets new ones in the dashboard.",
         handler=revoke_key,
-        answers=(Answer(status=204, description="The key is revoked."),),
+        responses=(ResponseSpec(status=204, description="The key is revoked."),),
         problems=(NOT_FOUND,),
     ),
 )

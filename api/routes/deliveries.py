@@ -13,9 +13,9 @@ from actors.commands.deliveries import (
     RetryDelivery,
     StartReplay,
 )
-from api.http.operation import Answer, Call, Operation, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
-from api.http.response import Reply
+from api.http.response import Response
 from api.routes.feedback_loops import ITEM as LOOP
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.deliveries import Delivery, DeliveryList, DeliveryQuery, NewReplay, Replay, ReplayList
@@ -27,12 +27,12 @@ REPLAYS: Final = f"{LOOP}/replays"
 REPLAY: Final = f"{REPLAYS}/{{rid}}"
 
 
-async def list_deliveries(call: Call[EmptyBody, DeliveryQuery]) -> Reply:
+async def list_deliveries(request: ApiRequest[EmptyBody, DeliveryQuery]) -> Response:
     """One page of the loop's deliveries with their attempts."""
-    query = call.query
+    query = request.query
     command = ListDeliveries(
-        account=call.account,
-        loop_id=call.path["id"],
+        account=request.account,
+        loop_id=request.path["id"],
         state=query.state,
         type=query.type,
         since_ms=query.since,
@@ -40,52 +40,52 @@ async def list_deliveries(call: Call[EmptyBody, DeliveryQuery]) -> Reply:
         limit=query.limit,
         cursor=query.cursor,
     )
-    page = await call.services.client.call(command)
-    return Reply.of(DeliveryList(data=[delivery_view(d) for d in page.data], next=page.next))
+    page = await request.services.client.call(command)
+    return Response.of(DeliveryList(data=[delivery_view(d) for d in page.data], next=page.next))
 
 
-async def get_delivery(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def get_delivery(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """One delivery with its attempts."""
-    command = GetDelivery(account=call.account, delivery_id=call.path["id"])
-    return Reply.of(delivery_view(await call.services.client.call(command)))
+    command = GetDelivery(account=request.account, delivery_id=request.path["id"])
+    return Response.of(delivery_view(await request.services.client.call(command)))
 
 
-async def retry_delivery(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def retry_delivery(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Makes a delivery due now."""
-    command = RetryDelivery(account=call.account, delivery_id=call.path["id"])
-    return Reply.of(delivery_view(await call.services.client.call(command)))
+    command = RetryDelivery(account=request.account, delivery_id=request.path["id"])
+    return Response.of(delivery_view(await request.services.client.call(command)))
 
 
-async def start_replay(call: Call[NewReplay, NoQuery]) -> Reply:
+async def start_replay(request: ApiRequest[NewReplay, NoQuery]) -> Response:
     """Has deliveries of a stretch of time delivered again."""
-    loop_id, body = call.path["id"], call.body
+    loop_id, body = request.path["id"], request.body
     command = StartReplay(
-        account=call.account, loop_id=loop_id, since_ms=body.since, until_ms=body.until, which=body.state
+        account=request.account, loop_id=loop_id, since_ms=body.since, until_ms=body.until, which=body.state
     )
-    replay = await call.services.client.call(command)
+    replay = await request.services.client.call(command)
     location = f"{REPLAYS.format(id=loop_id)}/{replay.id}"
-    return Reply.of(replay_view(replay), 202, (("Location", location),))
+    return Response.of(replay_view(replay), 202, (("Location", location),))
 
 
-async def list_replays(call: Call[EmptyBody, PageQuery]) -> Reply:
+async def list_replays(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
     """One page of the loop's replays."""
     command = ListReplays(
-        account=call.account, loop_id=call.path["id"], limit=call.query.limit, cursor=call.query.cursor
+        account=request.account, loop_id=request.path["id"], limit=request.query.limit, cursor=request.query.cursor
     )
-    page = await call.services.client.call(command)
-    return Reply.of(ReplayList(data=[replay_view(replay) for replay in page.data], next=page.next))
+    page = await request.services.client.call(command)
+    return Response.of(ReplayList(data=[replay_view(replay) for replay in page.data], next=page.next))
 
 
-async def get_replay(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def get_replay(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """How far a replay has come."""
-    command = GetReplay(account=call.account, loop_id=call.path["id"], replay_id=call.path["rid"])
-    return Reply.of(replay_view(await call.services.client.call(command)))
+    command = GetReplay(account=request.account, loop_id=request.path["id"], replay_id=request.path["rid"])
+    return Response.of(replay_view(await request.services.client.call(command)))
 
 
-async def cancel_replay(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def cancel_replay(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Ends a replay."""
-    command = CancelReplay(account=call.account, loop_id=call.path["id"], replay_id=call.path["rid"])
-    return Reply.of(replay_view(await call.services.client.call(command)))
+    command = CancelReplay(account=request.account, loop_id=request.path["id"], replay_id=request.path["rid"])
+    return Response.of(replay_view(await request.services.client.call(command)))
 
 
 OPERATIONS: Final = (
@@ -98,7 +98,7 @@ OPERATIONS: Final = (
         description="Each with its attempts, newest first.",
         handler=list_deliveries,
         query=DeliveryQuery,
-        answers=(Answer(description="One page.", model=DeliveryList),),
+        responses=(ResponseSpec(description="One page.", model=DeliveryList),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -108,7 +108,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Read a delivery",
         handler=get_delivery,
-        answers=(Answer(description="The delivery with its attempts.", model=Delivery),),
+        responses=(ResponseSpec(description="The delivery with its attempts.", model=Delivery),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -120,7 +120,7 @@ OPERATIONS: Final = (
         description="Whatever its state, delivered ones too. Its attempts are kept and counted on, and the retry "
         "schedule begins anew. While an attempt is under way it is a conflict.",
         handler=retry_delivery,
-        answers=(Answer(description="The delivery, due now.", model=Delivery),),
+        responses=(ResponseSpec(description="The delivery, due now.", model=Delivery),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -133,7 +133,7 @@ OPERATIONS: Final = (
         "its progress. One at a time for a loop: while one is running, another is a conflict.",
         handler=start_replay,
         bodies=(json_body(NewReplay),),
-        answers=(Answer(status=202, description="The replay, begun.", model=Replay),),
+        responses=(ResponseSpec(status=202, description="The replay, begun.", model=Replay),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -145,7 +145,7 @@ OPERATIONS: Final = (
         description="Newest first.",
         handler=list_replays,
         query=PageQuery,
-        answers=(Answer(description="One page.", model=ReplayList),),
+        responses=(ResponseSpec(description="One page.", model=ReplayList),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -155,7 +155,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Read a replay's progress",
         handler=get_replay,
-        answers=(Answer(description="The replay.", model=Replay),),
+        responses=(ResponseSpec(description="The replay.", model=Replay),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -166,7 +166,7 @@ OPERATIONS: Final = (
         summary="Cancel a replay",
         description="What was given back to the loop already is still delivered. One that has ended stays as it is.",
         handler=cancel_replay,
-        answers=(Answer(description="The replay as it is now.", model=Replay),),
+        responses=(ResponseSpec(description="The replay as it is now.", model=Replay),),
         problems=(NOT_FOUND, CONFLICT),
     ),
 )

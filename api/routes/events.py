@@ -8,9 +8,9 @@ from typing import Final
 from actors.commands.events import ListEvents
 from api.events.sse import EVENT_STREAM, event_stream
 from api.events.tail import EventTail
-from api.http.operation import Answer, Call, Header, Operation
-from api.http.problems import MALFORMED, Refused
-from api.http.response import Reply
+from api.http.operation import ApiRequest, Header, Operation, ResponseSpec
+from api.http.problems import MALFORMED, ProblemError
+from api.http.response import Response
 from api.schemas.base import EmptyBody
 from api.schemas.messages import EventList, EventQuery, StreamQuery
 from api.schemas.views import event_view
@@ -21,11 +21,11 @@ _EVENT_ID: Final = "evt_[0-9a-f]{32}"
 _UNBUFFERED: Final = ("X-Accel-Buffering", "no")
 
 
-async def list_events(call: Call[EmptyBody, EventQuery]) -> Reply:
+async def list_events(request: ApiRequest[EmptyBody, EventQuery]) -> Response:
     """One page of the account's events, newest first."""
-    query = call.query
+    query = request.query
     command = ListEvents(
-        account=call.account,
+        account=request.account,
         type=query.type,
         message_id=query.message,
         recipient=query.recipient,
@@ -34,22 +34,22 @@ async def list_events(call: Call[EmptyBody, EventQuery]) -> Reply:
         limit=query.limit,
         cursor=query.cursor,
     )
-    page = await call.services.client.call(command)
-    return Reply.of(EventList(data=[event_view(event) for event in page.data], next=page.next))
+    page = await request.services.client.call(command)
+    return Response.of(EventList(data=[event_view(event) for event in page.data], next=page.next))
 
 
-async def stream_events(call: Call[EmptyBody, StreamQuery]) -> Reply:
+async def stream_events(request: ApiRequest[EmptyBody, StreamQuery]) -> Response:
     """The account's events from now on, or from the event that the client had last."""
-    last_id = call.headers.get("last-event-id") or None
+    last_id = request.headers.get("last-event-id") or None
     if last_id is not None and not re.fullmatch(_EVENT_ID, last_id):
-        raise Refused(MALFORMED, "Last-Event-ID is not the id of an event; send one that the stream gave, or none")
-    call.services.streams.check(call.account.no)
-    query = call.query
-    wanted = ListEvents(account=call.account, type=query.type, message_id=query.message, recipient=query.recipient)
-    tail = EventTail(call.services.client, wanted)
+        raise ProblemError(MALFORMED, "Last-Event-ID is not the id of an event; send one that the stream gave, or none")
+    request.services.streams.check(request.account.no)
+    query = request.query
+    wanted = ListEvents(account=request.account, type=query.type, message_id=query.message, recipient=query.recipient)
+    tail = EventTail(request.services.client, wanted)
     await tail.begin(last_id)
-    stream = event_stream(tail, call.services.streams.counted(call.account.no))
-    return Reply(content_type=EVENT_STREAM, headers=(_UNBUFFERED,), stream=stream)
+    stream = event_stream(tail, request.services.streams.counted(request.account.no))
+    return Response(content_type=EVENT_STREAM, headers=(_UNBUFFERED,), stream=stream)
 
 
 OPERATIONS: Final = (
@@ -62,7 +62,7 @@ OPERATIONS: Final = (
         description="Newest first.",
         handler=list_events,
         query=EventQuery,
-        answers=(Answer(description="One page.", model=EventList),),
+        responses=(ResponseSpec(description="One page.", model=EventList),),
     ),
     Operation(
         id="streamEvents",
@@ -77,7 +77,7 @@ OPERATIONS: Final = (
         handler=stream_events,
         query=StreamQuery,
         headers=(Header(name="Last-Event-ID", description="The last event you got.", pattern=f"^{_EVENT_ID}$"),),
-        answers=(Answer(description="Events, for as long as you listen.", media_type=EVENT_STREAM),),
+        responses=(ResponseSpec(description="Events, for as long as you listen.", media_type=EVENT_STREAM),),
         problems=(MALFORMED,),
     ),
 )

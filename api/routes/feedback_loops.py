@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops
-from api.http.operation import Answer, Call, Operation, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
-from api.http.response import Reply
+from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.loop_settings import sent_settings
 from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, NewLoop, SentLoop
@@ -19,40 +19,42 @@ ITEM: Final = f"{COLLECTION}/{{id}}"
 TAG: Final = "Feedback loops"
 
 
-async def create_loop(call: Call[SentLoop, NoQuery]) -> Reply:
+async def create_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
     """Sets a loop up, unverified."""
-    settings = LoopSettings.of(sent_settings(call.body))
-    command = CreateLoop(account=call.account, url=call.body.url, settings=settings, seed=call.seed)
-    loop = await call.services.client.call(command)
-    return Reply.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
+    settings = LoopSettings.of(sent_settings(request.body))
+    command = CreateLoop(account=request.account, url=request.body.url, settings=settings, seed=request.seed)
+    loop = await request.services.client.call(command)
+    return Response.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
 
 
-async def list_loops(call: Call[EmptyBody, PageQuery]) -> Reply:
+async def list_loops(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
     """One page of the account's loops."""
-    query = ListLoops(account=call.account, limit=call.query.limit, cursor=call.query.cursor)
-    page = await call.services.client.call(query)
+    query = ListLoops(account=request.account, limit=request.query.limit, cursor=request.query.cursor)
+    page = await request.services.client.call(query)
     views = {"data": [loop_view(loop) for loop in page.data], "next": page.next}
-    return Reply.of(FeedbackLoopList.model_validate(views))
+    return Response.of(FeedbackLoopList.model_validate(views))
 
 
-async def get_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def get_loop(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """One loop."""
-    return Reply.of(loop_view(await call.services.client.call(GetLoop(account=call.account, loop_id=call.path["id"]))))
+    return Response.of(
+        loop_view(await request.services.client.call(GetLoop(account=request.account, loop_id=request.path["id"])))
+    )
 
 
-async def change_loop(call: Call[SentLoop, NoQuery]) -> Reply:
+async def change_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
     """Changes what was sent and nothing else."""
-    changes = sent_settings(call.body)
-    if "url" in call.body.model_fields_set:
-        changes["url"] = call.body.url
-    command = ChangeLoop(account=call.account, loop_id=call.path["id"], changes=changes)
-    return Reply.of(loop_view(await call.services.client.call(command)))
+    changes = sent_settings(request.body)
+    if "url" in request.body.model_fields_set:
+        changes["url"] = request.body.url
+    command = ChangeLoop(account=request.account, loop_id=request.path["id"], changes=changes)
+    return Response.of(loop_view(await request.services.client.call(command)))
 
 
-async def delete_loop(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def delete_loop(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Ends a loop."""
-    await call.services.client.call(DeleteLoop(account=call.account, loop_id=call.path["id"]))
-    return Reply(status=204)
+    await request.services.client.call(DeleteLoop(account=request.account, loop_id=request.path["id"]))
+    return Response(status=204)
 
 
 COLLECTION_OPERATIONS: Final = (
@@ -65,7 +67,9 @@ COLLECTION_OPERATIONS: Final = (
         description="The loop gets events once it is verified: place its verification file or DNS record, then verify.",
         handler=create_loop,
         bodies=(json_body(NewLoop),),
-        answers=(Answer(status=201, description="The loop, `unverified`, with its secret.", model=FeedbackLoop),),
+        responses=(
+            ResponseSpec(status=201, description="The loop, `unverified`, with its secret.", model=FeedbackLoop),
+        ),
     ),
     Operation(
         id="listFeedbackLoops",
@@ -75,7 +79,7 @@ COLLECTION_OPERATIONS: Final = (
         summary="List feedback loops",
         handler=list_loops,
         query=PageQuery,
-        answers=(Answer(description="One page.", model=FeedbackLoopList),),
+        responses=(ResponseSpec(description="One page.", model=FeedbackLoopList),),
     ),
 )
 
@@ -87,7 +91,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Read a feedback loop",
         handler=get_loop,
-        answers=(Answer(description="The loop.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop.", model=FeedbackLoop),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -100,7 +104,7 @@ OPERATIONS: Final = (
         "A changed `url` makes the loop `unverified`, with a new verification file. Events wait until it is verified.",
         handler=change_loop,
         bodies=(json_body(LoopChange), json_body(LoopChange, "application/merge-patch+json")),
-        answers=(Answer(description="The loop as it is now.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop as it is now.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -111,7 +115,7 @@ OPERATIONS: Final = (
         summary="Delete a feedback loop",
         description="Its backlog is not delivered any more.",
         handler=delete_loop,
-        answers=(Answer(status=204, description="It is gone."),),
+        responses=(ResponseSpec(status=204, description="It is gone."),),
         problems=(NOT_FOUND,),
     ),
 )

@@ -4,24 +4,26 @@ from __future__ import annotations
 
 from typing import Final
 
-from api.http.operation import Access, Answer, Call, Operation
-from api.http.problems import NOT_READY, Refused
-from api.http.response import Reply
+from api.http.operation import Access, ApiRequest, Operation, ResponseSpec
+from api.http.problems import NOT_READY, ProblemError
+from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.service import Health, ReadinessProblem, Ready
 
 
-async def healthz(_call: Call[EmptyBody, NoQuery]) -> Reply:
+async def healthz(_call: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The process answers; that is all it says."""
-    return Reply.of(Health(status="ok"))
+    return Response.of(Health(status="ok"))
 
 
-async def readyz(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def readyz(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Whether an event can go all the way from hit to handler."""
-    problems = await call.services.readiness.problems()
+    problems = await request.services.readiness.problems()
     if problems:
-        raise Refused(NOT_READY, "; ".join(problems), members={"problems": problems}, headers=(("Retry-After", "1"),))
-    return Reply.of(Ready(status="ready"))
+        raise ProblemError(
+            NOT_READY, "; ".join(problems), members={"problems": problems}, headers=(("Retry-After", "1"),)
+        )
+    return Response.of(Ready(status="ready"))
 
 
 OPERATIONS: Final = (
@@ -34,7 +36,7 @@ OPERATIONS: Final = (
         description="Hits are answered whenever this is, whatever else is down.",
         access=Access.ANYBODY,
         handler=healthz,
-        answers=(Answer(description="The process answers.", model=Health),),
+        responses=(ResponseSpec(description="The process answers.", model=Health),),
     ),
     Operation(
         id="getReadiness",
@@ -47,7 +49,7 @@ OPERATIONS: Final = (
         "waits for it.",
         access=Access.ANYBODY,
         handler=readyz,
-        answers=(Answer(description="Ready.", model=Ready),),
+        responses=(ResponseSpec(description="Ready.", model=Ready),),
         problems=(NOT_READY,),
         problem_model=(503, ReadinessProblem),
     ),

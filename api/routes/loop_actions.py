@@ -16,9 +16,9 @@ from actors.commands.loops import (
     SendSample,
     VerifyLoop,
 )
-from api.http.operation import Answer, Call, Operation, json_body
-from api.http.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, Refused
-from api.http.response import Reply
+from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
+from api.http.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, ProblemError
+from api.http.response import Response
 from api.routes.feedback_loops import COLLECTION, ITEM, TAG
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
@@ -27,24 +27,24 @@ from api.schemas.views import check_view, loop_view, sample_view
 from domain import verification
 
 
-async def verification_file(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The file to place, under its name."""
-    loop = await call.services.client.call(GetLoop(account=call.account, loop_id=call.path["id"]))
+    loop = await request.services.client.call(GetLoop(account=request.account, loop_id=request.path["id"]))
     token = loop.verification_token
     disposition = f'attachment; filename="{verification.file_name(token)}"'
-    return Reply(
+    return Response(
         body=verification.file_content(token).encode(),
         content_type="text/plain; charset=utf-8",
         headers=(("Content-Disposition", disposition),),
     )
 
 
-async def verify(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def verify(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Looks for the proof; when it is nowhere, says what was found at each place."""
-    report = await call.services.client.call(VerifyLoop(account=call.account, loop_id=call.path["id"]))
+    report = await request.services.client.call(VerifyLoop(account=request.account, loop_id=request.path["id"]))
     if report.verified:
-        return Reply.of(loop_view(report.loop))
-    raise Refused(
+        return Response.of(loop_view(report.loop))
+    raise ProblemError(
         NOT_VERIFIED,
         f"the proof was not found at any of {len(report.findings)} locations; place the file or the DNS record, "
         "see `verification` of the loop, and verify again",
@@ -53,40 +53,42 @@ async def verify(call: Call[EmptyBody, NoQuery]) -> Reply:
     )
 
 
-async def send_sample(call: Call[Sample, NoQuery]) -> Reply:
+async def send_sample(request: ApiRequest[Sample, NoQuery]) -> Response:
     """Sends a sample event now."""
-    command = SendSample(account=call.account, loop_id=call.path["id"], type=call.body.type, data=call.body.data)
-    return Reply.of(sample_view(await call.services.client.call(command)))
+    command = SendSample(
+        account=request.account, loop_id=request.path["id"], type=request.body.type, data=request.body.data
+    )
+    return Response.of(sample_view(await request.services.client.call(command)))
 
 
-async def check_loops(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def check_loops(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Sends a sample event to every active loop."""
-    results = await call.services.client.call(CheckLoops(account=call.account))
-    return Reply.of(LoopCheckList(data=[check_view(result) for result in results], next=None))
+    results = await request.services.client.call(CheckLoops(account=request.account))
+    return Response.of(LoopCheckList(data=[check_view(result) for result in results], next=None))
 
 
-async def pause(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def pause(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Holds deliveries back."""
-    command = PauseLoop(account=call.account, loop_id=call.path["id"])
-    return Reply.of(loop_view(await call.services.client.call(command)))
+    command = PauseLoop(account=request.account, loop_id=request.path["id"])
+    return Response.of(loop_view(await request.services.client.call(command)))
 
 
-async def resume(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def resume(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Lets deliveries go on."""
-    command = ResumeLoop(account=call.account, loop_id=call.path["id"])
-    return Reply.of(loop_view(await call.services.client.call(command)))
+    command = ResumeLoop(account=request.account, loop_id=request.path["id"])
+    return Response.of(loop_view(await request.services.client.call(command)))
 
 
-async def rotate_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def rotate_secret(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Makes a new secret."""
-    command = RotateSecret(account=call.account, loop_id=call.path["id"])
-    return Reply.of(loop_view(await call.services.client.call(command)))
+    command = RotateSecret(account=request.account, loop_id=request.path["id"])
+    return Response.of(loop_view(await request.services.client.call(command)))
 
 
-async def get_secret(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def get_secret(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The current secret."""
-    secret = await call.services.client.call(GetSecret(account=call.account, loop_id=call.path["id"]))
-    return Reply.of(LoopSecret(secret=secret))
+    secret = await request.services.client.call(GetSecret(account=request.account, loop_id=request.path["id"]))
+    return Response.of(LoopSecret(secret=secret))
 
 
 #: Before those of one loop: `check` is no id.
@@ -98,7 +100,7 @@ COLLECTION_OPERATIONS: Final = (
         tag=TAG,
         summary="Test every active loop now",
         handler=check_loops,
-        answers=(Answer(description="What each handler answered.", model=LoopCheckList),),
+        responses=(ResponseSpec(description="What each handler answered.", model=LoopCheckList),),
     ),
 )
 
@@ -111,7 +113,7 @@ OPERATIONS: Final = (
         summary="Download the verification file",
         description="Place it, under the name it has, beside the script or at the server's root.",
         handler=verification_file,
-        answers=(Answer(description="The file.", media_type="text/plain; charset=utf-8"),),
+        responses=(ResponseSpec(description="The file.", media_type="text/plain; charset=utf-8"),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -123,7 +125,7 @@ OPERATIONS: Final = (
         description="Looks for the file beside the script, then at the root, and for the DNS record. "
         "An unverified loop becomes active; a paused or disabled one stays so, with a newer `verified_at`.",
         handler=verify,
-        answers=(Answer(description="The loop, verified.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop, verified.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT, NOT_VERIFIED),
         problem_model=(422, VerificationProblem),
     ),
@@ -136,7 +138,7 @@ OPERATIONS: Final = (
         description="The loop must be verified: nothing is ever POSTed to a handler that is not.",
         handler=send_sample,
         bodies=(json_body(Sample),),
-        answers=(Answer(description="What the handler answered.", model=SampleResult),),
+        responses=(ResponseSpec(description="What the handler answered.", model=SampleResult),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -147,7 +149,7 @@ OPERATIONS: Final = (
         summary="Pause an active loop",
         description="Its backlog is kept, and grows.",
         handler=pause,
-        answers=(Answer(description="The loop, paused.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop, paused.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -157,7 +159,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Resume a paused or disabled loop",
         handler=resume,
-        answers=(Answer(description="The loop, active.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop, active.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -168,7 +170,7 @@ OPERATIONS: Final = (
         summary="Rotate the signing secret",
         description="The old secret keeps signing beside the new one for 24 hours.",
         handler=rotate_secret,
-        answers=(Answer(description="The loop with its new secret.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop with its new secret.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -178,7 +180,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Read the signing secret",
         handler=get_secret,
-        answers=(Answer(description="The current secret.", model=LoopSecret),),
+        responses=(ResponseSpec(description="The current secret.", model=LoopSecret),),
         problems=(NOT_FOUND,),
     ),
 )

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from actors.commands.messages import GetMessage, MessageResult, MessageSpec, RegisterMessages
-from api.http.body import MAX_MESSAGE_MARKS, MIB
-from api.http.operation import Answer, BodyType, Call, Operation, json_body
+from api.http.body import MAX_MESSAGE_TOKENS, MIB
+from api.http.operation import ApiRequest, BodyType, Operation, ResponseSpec, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
-from api.http.response import NDJSON, Reply
+from api.http.response import NDJSON, Response
 from api.messages.ndjson import MAX_MESSAGE_BYTES, LinesRegistrar, error_of, prepare, read_lines, tracked
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Message, NewMessage, TrackedMessage
@@ -26,28 +26,28 @@ class Lines:
     lines: list[bytes]
 
 
-async def register_messages(call: Call[NewMessage | Lines, NoQuery]) -> Reply:
+async def register_messages(request: ApiRequest[NewMessage | Lines, NoQuery]) -> Response:
     """Registers one message, or one per line."""
-    if isinstance(call.body, Lines):
-        registrar = LinesRegistrar(lambda specs: _register(call, specs), call.services.urls, call.seed)
-        return Reply(status=201, body=await registrar.answer(call.body.lines), content_type=NDJSON)
-    prepared = await prepare(call.body, call.services.urls, call.seed, 0)
-    (result,) = await _register(call, [prepared.spec])
+    if isinstance(request.body, Lines):
+        registrar = LinesRegistrar(lambda specs: _register(request, specs), request.services.urls, request.seed)
+        return Response(status=201, body=await registrar.answer(request.body.lines), content_type=NDJSON)
+    prepared = await prepare(request.body, request.services.urls, request.seed, 0)
+    (result,) = await _register(request, [prepared.spec])
     if result.rejection is not None:
         raise error_of(result.rejection)
     if result.message is None:
         raise FeedbackLoopsError("a message was neither registered nor rejected")
-    return Reply.of(await tracked(prepared, result.message, call.services.urls), 201)
+    return Response.of(await tracked(prepared, result.message, request.services.urls), 201)
 
 
-async def _register(call: Call[NewMessage | Lines, NoQuery], specs: list[MessageSpec]) -> list[MessageResult]:
-    return await call.services.client.call(RegisterMessages(account=call.account, messages=specs))
+async def _register(request: ApiRequest[NewMessage | Lines, NoQuery], specs: list[MessageSpec]) -> list[MessageResult]:
+    return await request.services.client.call(RegisterMessages(account=request.account, messages=specs))
 
 
-async def get_message(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def get_message(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The message and what became of it."""
-    message = await call.services.client.call(GetMessage(account=call.account, message_id=call.path["id"]))
-    return Reply.of(message_view(message, call.services.urls))
+    message = await request.services.client.call(GetMessage(account=request.account, message_id=request.path["id"]))
+    return Response.of(message_view(message, request.services.urls))
 
 
 OPERATIONS: Final = (
@@ -61,7 +61,7 @@ OPERATIONS: Final = (
         "There a line that is wrong gets a problem object, and the others are registered.",
         handler=register_messages,
         bodies=(
-            json_body(NewMessage, max_bytes=MAX_MESSAGE_BYTES, max_marks=MAX_MESSAGE_MARKS),
+            json_body(NewMessage, max_bytes=MAX_MESSAGE_BYTES, max_tokens=MAX_MESSAGE_TOKENS),
             BodyType(
                 media_type=NDJSON,
                 model=NewMessage,
@@ -70,9 +70,9 @@ OPERATIONS: Final = (
                 is_lines=True,
             ),
         ),
-        answers=(
-            Answer(status=201, description="The message's tracking URLs.", model=TrackedMessage),
-            Answer(
+        responses=(
+            ResponseSpec(status=201, description="The message's tracking URLs.", model=TrackedMessage),
+            ResponseSpec(
                 status=201,
                 description="A line per line: tracking URLs, or a problem.",
                 model=TrackedMessage,
@@ -90,7 +90,7 @@ OPERATIONS: Final = (
         summary="Read a message and its history",
         description="Write a `/` in the id as `%2F`.",
         handler=get_message,
-        answers=(Answer(description="The message.", model=Message),),
+        responses=(ResponseSpec(description="The message.", model=Message),),
         problems=(NOT_FOUND,),
     ),
 )

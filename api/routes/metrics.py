@@ -6,15 +6,15 @@ from typing import Final
 
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
-from api.http.operation import Access, Answer, Call, Operation
-from api.http.response import Reply
+from api.http.operation import Access, ApiRequest, Operation, ResponseSpec
+from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery
 
 
-async def metrics(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def metrics(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The figures of the whole service."""
-    body, content_type = await call.services.metrics.text(call.headers.get("accept", ""))
-    return Reply(body=body, content_type=content_type)
+    body, content_type = await request.services.metrics.text(request.headers.get("accept", ""))
+    return Response(body=body, content_type=content_type)
 
 
 OPERATIONS: Final = (
@@ -29,6 +29,6 @@ OPERATIONS: Final = (
         "how much is going on.",
         access=Access.ANYBODY,
         handler=metrics,
-        answers=(Answer(description="The metrics.", media_type=CONTENT_TYPE_PLAIN_0_0_4),),
+        responses=(ResponseSpec(description="The metrics.", media_type=CONTENT_TYPE_PLAIN_0_0_4),),
     ),
 )

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import msgspec
 
-from api.http.operation import Access, Answer, Call, Operation
-from api.http.problems import KINDS, NOT_FOUND
-from api.http.response import Reply
+from api.http.operation import Access, ApiRequest, Operation, ResponseSpec
+from api.http.problems import NOT_FOUND, PROBLEM_TYPES
+from api.http.response import Response
 from api.openapi.document import openapi_document
 from api.openapi.html import HEADERS, docs_page, problem_page
 from api.schemas.base import EmptyBody, NoQuery
@@ -29,24 +29,24 @@ class _Documents:
     """Answers that are made once and never change while the process lives."""
 
     def __init__(self) -> None:
-        self._openapi = Reply()
-        self._page = Reply()
+        self._openapi = Response()
+        self._page = Response()
 
     def describe(self, operations: Sequence[Operation], version: str) -> None:
         document = openapi_document(operations, version)
-        self._openapi = Reply(body=msgspec.json.encode(document))
+        self._openapi = Response(body=msgspec.json.encode(document))
         self._page = _page(docs_page(document))
 
-    async def openapi(self, _call: Call[EmptyBody, NoQuery]) -> Reply:
+    async def openapi(self, _call: ApiRequest[EmptyBody, NoQuery]) -> Response:
         return self._openapi
 
-    async def page(self, _call: Call[EmptyBody, NoQuery]) -> Reply:
+    async def page(self, _call: ApiRequest[EmptyBody, NoQuery]) -> Response:
         return self._page
 
-    async def problem(self, call: Call[EmptyBody, NoQuery]) -> Reply:
-        kind = KINDS.get(call.path["kind"])
+    async def problem(self, request: ApiRequest[EmptyBody, NoQuery]) -> Response:
+        kind = PROBLEM_TYPES.get(request.path["kind"])
         if kind is None:
-            raise NotFound(f"there is no problem of this kind; the kinds are {', '.join(KINDS)}")
+            raise NotFound(f"there is no problem of this kind; the kinds are {', '.join(PROBLEM_TYPES)}")
         return _page(problem_page(kind))
 
     def operations(self) -> tuple[Operation, ...]:
@@ -59,7 +59,7 @@ class _Documents:
                 summary="This document",
                 access=Access.ANYBODY,
                 handler=self.openapi,
-                answers=(Answer(description="OpenAPI 3.1.", media_type="application/json"),),
+                responses=(ResponseSpec(description="OpenAPI 3.1.", media_type="application/json"),),
             ),
             Operation(
                 id="getDocs",
@@ -69,7 +69,7 @@ class _Documents:
                 summary="This document as a page",
                 access=Access.ANYBODY,
                 handler=self.page,
-                answers=(Answer(description="The page.", media_type=_HTML),),
+                responses=(ResponseSpec(description="The page.", media_type=_HTML),),
             ),
             Operation(
                 id="getProblem",
@@ -79,11 +79,11 @@ class _Documents:
                 summary="What a kind of problem means",
                 access=Access.ANYBODY,
                 handler=self.problem,
-                answers=(Answer(description="The explanation.", media_type=_HTML),),
+                responses=(ResponseSpec(description="The explanation.", media_type=_HTML),),
                 problems=(NOT_FOUND,),
             ),
         )
 
 
-def _page(html: str) -> Reply:
-    return Reply(body=html.encode(), content_type=_HTML, headers=HEADERS)
+def _page(html: str) -> Response:
+    return Response(body=html.encode(), content_type=_HTML, headers=HEADERS)

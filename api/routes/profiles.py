@@ -8,9 +8,9 @@ import msgspec
 
 from actors.commands.messages import GetProfile, PutProfile
 from api.http.body import KIB
-from api.http.operation import Answer, Call, Operation, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
 from api.http.problems import CONCURRENT_WRITE, NOT_FOUND
-from api.http.response import Reply
+from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.messages import Profile, ProfileData
 from api.schemas.views import profile_view
@@ -19,23 +19,23 @@ _ITEM: Final = "/v1/databases/{db}/profiles/{id}"
 MAX_PROFILE_BYTES: Final = 128 * KIB
 
 
-async def put_profile(call: Call[ProfileData, NoQuery]) -> Reply:
+async def put_profile(request: ApiRequest[ProfileData, NoQuery]) -> Response:
     """Makes a profile, or replaces its data."""
     command = PutProfile(
-        account=call.account,
-        database=call.path["db"],
-        profile_id=call.path["id"],
-        fields=msgspec.Raw(msgspec.json.encode(call.body.fields)),
-        interests=call.body.interests,
+        account=request.account,
+        database=request.path["db"],
+        profile_id=request.path["id"],
+        fields=msgspec.Raw(msgspec.json.encode(request.body.fields)),
+        interests=request.body.interests,
     )
-    profile = await call.services.client.call(command)
-    return Reply.of(profile_view(profile), 201 if profile.created else 200)
+    profile = await request.services.client.call(command)
+    return Response.of(profile_view(profile), 201 if profile.created else 200)
 
 
-async def get_profile(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def get_profile(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """A profile's data."""
-    command = GetProfile(account=call.account, database=call.path["db"], profile_id=call.path["id"])
-    return Reply.of(profile_view(await call.services.client.call(command)))
+    command = GetProfile(account=request.account, database=request.path["db"], profile_id=request.path["id"])
+    return Response.of(profile_view(await request.services.client.call(command)))
 
 
 OPERATIONS: Final = (
@@ -47,9 +47,9 @@ OPERATIONS: Final = (
         summary="Make a profile or replace its data",
         handler=put_profile,
         bodies=(json_body(ProfileData, max_bytes=MAX_PROFILE_BYTES),),
-        answers=(
-            Answer(status=201, description="It was made.", model=Profile),
-            Answer(status=200, description="Its data was replaced.", model=Profile),
+        responses=(
+            ResponseSpec(status=201, description="It was made.", model=Profile),
+            ResponseSpec(status=200, description="Its data was replaced.", model=Profile),
         ),
         problems=(CONCURRENT_WRITE,),
     ),
@@ -60,7 +60,7 @@ OPERATIONS: Final = (
         tag="Profiles",
         summary="Read a profile",
         handler=get_profile,
-        answers=(Answer(description="The profile.", model=Profile),),
+        responses=(ResponseSpec(description="The profile.", model=Profile),),
         problems=(NOT_FOUND,),
     ),
 )

@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from actors.commands import users as user_commands
 from actors.commands.users import CreateUser, ListUsers, RemoveUser, SetPassword
-from api.http.operation import Access, Answer, Call, Operation, json_body
+from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
-from api.http.response import Reply
-from api.http.validation import invalid
+from api.http.response import Response
+from api.http.validation import invalid_input
 from api.schemas.base import EmptyBody, NoQuery, time_text
 from api.schemas.users import NewUser, User, UserList, UserWithPassword
 from domain.errors import NotFound
@@ -35,40 +35,40 @@ def _facts(user: user_commands.User) -> dict[str, Any]:
     }
 
 
-async def create_user(call: Call[NewUser, NoQuery]) -> Reply:
+async def create_user(request: ApiRequest[NewUser, NoQuery]) -> Response:
     """Makes a user with a password that is told once."""
-    body = call.body
+    body = request.body
     if (body.account is None) == (body.account_name is None):
-        raise invalid([("/account", "is required, or `account_name` for a new account; not both")])
+        raise invalid_input([("/account", "is required, or `account_name` for a new account; not both")])
     password = _new_password()
     command = CreateUser(
         email=body.email, password=password, account_id=body.account, account_name=body.account_name or ""
     )
-    user = await call.services.client.call(command)
-    return Reply.of(UserWithPassword(**_facts(user), password=password), 201)
+    user = await request.services.client.call(command)
+    return Response.of(UserWithPassword(**_facts(user), password=password), 201)
 
 
-async def list_users(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def list_users(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """All users."""
-    users = await call.services.client.call(ListUsers())
-    return Reply.of(UserList(data=[User(**_facts(user)) for user in users], next=None))
+    users = await request.services.client.call(ListUsers())
+    return Response.of(UserList(data=[User(**_facts(user)) for user in users], next=None))
 
 
-async def reset_password(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def reset_password(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Gives a user another password, that is told once, and ends all sessions."""
-    users = await call.services.client.call(ListUsers())
-    found = next((user for user in users if user.id == call.path["id"]), None)
+    users = await request.services.client.call(ListUsers())
+    found = next((user for user in users if user.id == request.path["id"]), None)
     if found is None:
-        raise NotFound(f"there is no user {call.path['id']}")
+        raise NotFound(f"there is no user {request.path['id']}")
     password = _new_password()
-    await call.services.client.call(SetPassword(user_id=found.id, password=password))
-    return Reply.of(UserWithPassword(**_facts(found), password=password))
+    await request.services.client.call(SetPassword(user_id=found.id, password=password))
+    return Response.of(UserWithPassword(**_facts(found), password=password))
 
 
-async def remove_user(call: Call[EmptyBody, NoQuery]) -> Reply:
+async def remove_user(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Ends a user."""
-    await call.services.client.call(RemoveUser(user_id=call.path["id"]))
-    return Reply(status=204)
+    await request.services.client.call(RemoveUser(user_id=request.path["id"]))
+    return Response(status=204)
 
 
 OPERATIONS: Final = (
@@ -82,7 +82,7 @@ OPERATIONS: Final = (
         access=Access.ADMIN,
         handler=create_user,
         bodies=(json_body(NewUser),),
-        answers=(Answer(status=201, description="The user and the password.", model=UserWithPassword),),
+        responses=(ResponseSpec(status=201, description="The user and the password.", model=UserWithPassword),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -93,7 +93,7 @@ OPERATIONS: Final = (
         summary="List the users of the dashboard",
         access=Access.ADMIN,
         handler=list_users,
-        answers=(Answer(description="All of them.", model=UserList),),
+        responses=(ResponseSpec(description="All of them.", model=UserList),),
     ),
     Operation(
         id="resetPassword",
@@ -104,7 +104,7 @@ OPERATIONS: Final = (
         description="All sessions of the user end. The password is shown this once only.",
         access=Access.ADMIN,
         handler=reset_password,
-        answers=(Answer(description="The user and the new password.", model=UserWithPassword),),
+        responses=(ResponseSpec(description="The user and the new password.", model=UserWithPassword),),
         problems=(NOT_FOUND,),
     ),
     Operation(
@@ -116,7 +116,7 @@ OPERATIONS: Final = (
         description="All sessions of the user end. An account's last user stays.",
         access=Access.ADMIN,
         handler=remove_user,
-        answers=(Answer(status=204, description="The user is gone."),),
+        responses=(ResponseSpec(status=204, description="The user is gone."),),
         problems=(NOT_FOUND, CONFLICT),
     ),
 )

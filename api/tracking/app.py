@@ -17,7 +17,7 @@ from actors.metrics.instruments import HitInstruments
 from actors.tracing.spans import Span, Traces
 from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
-from api.tracking.hits import TrackingHits
+from api.tracking.hits import HitEncoder
 from api.tracking.idna import ascii_host
 from api.tracking.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
 from domain.errors import InvalidToken
@@ -93,7 +93,7 @@ class TrackingApp:
         self._journal = journal
         self._instruments = instruments or HitInstruments()
         self._traces = traces
-        self._hits = TrackingHits(clock.now_ms, ClientAddresses(trusted_proxies))
+        self._hits = HitEncoder(clock.now_ms, ClientAddresses(trusted_proxies))
         self._routes = {"open": self._open, "click": self._click, "unsubscribe": self._unsubscribe}
 
     def handles(self, path: str) -> bool:

@@ -16,7 +16,7 @@ MAX_HEADER_CHARS: Final = 1024
 _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 
 
-class TrackingHits:
+class HitEncoder:
     """Makes an intake entry of a request whose token is genuine. Gives the event its id (I3)."""
 
     def __init__(self, now_ms: Callable[[], int], addresses: ClientAddresses) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from api.http.problems import KINDS
+from api.http.problems import PROBLEM_TYPES
 from api.openapi import webhooks
 from api.openapi.document import openapi_document
 from api.openapi.markdown import calls_section, models_section, table
@@ -28,7 +28,7 @@ def page() -> str:
     document = openapi_document(with_documents(OPERATIONS, ""), "")
     events = webhooks.models()
     models = {name: model for name, model in document["components"]["schemas"].items() if name not in events}
-    kinds = ((f"`{kind.type}`", str(kind.status), kind.title) for kind in KINDS.values())
+    kinds = ((f"`{kind.type}`", str(kind.status), kind.title) for kind in PROBLEM_TYPES.values())
     return "\n".join(
         [
             "# HTTP API\n",

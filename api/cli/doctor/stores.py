@@ -15,7 +15,7 @@ from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
 from actors.ports import LoopBacklog
 from api.cli.doctor.findings import Finding, ok, problem, warning
-from api.journal.lmdb_store import peek
+from api.journal.lmdb_store import read_summary
 from domain.breaker import OPEN
 from domain.errors import Conflict, FeedbackLoopsError, StoreError, StoreUnavailable
 
@@ -139,7 +139,7 @@ def check_journal(path: Path, now_ms: int) -> Sequence[Finding]:
     if not (path / "data.mdb").exists():
         return [ok("journal", "there is none yet: the first start creates it")]
     try:
-        held = peek(path)
+        held = read_summary(path)
     except FeedbackLoopsError as exc:
         advice = "Check the owner of its files. A start sets a corrupt journal aside, with its hits; copy it first."
         return [problem("journal", str(exc), advice)]

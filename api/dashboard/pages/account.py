@@ -9,7 +9,7 @@ from actors.commands.accounts import ApiKey, IssueApiKey, ListApiKeys, RevokeApi
 from actors.commands.users import ChangePassword, CreateUser, ListUsers, RemoveUser, User
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.authentication import key_hash, new_api_key
-from api.http.response import Reply
+from api.http.response import Response
 from domain.errors import Conflict, InvalidInput, NotFound
 
 HERE: Final = f"{ROOT}/account"
@@ -17,19 +17,19 @@ HERE: Final = f"{ROOT}/account"
 T = TypeVar("T", ApiKey, User)
 
 
-async def _page(visit: Visit, status: int = 200, **found: Any) -> Reply:
+async def _page(visit: Visit, status: int = 200, **found: Any) -> Response:
     shown: dict[str, Any] = {"problems": {}, "problem": "", "new_key": "", "email": "", **found}
     users = await visit.call(ListUsers(account=visit.account))
     keys = await visit.call(ListApiKeys(account=visit.account))
     return visit.html("account.html", status, users=users, keys=keys, done=visit.query.text("done"), **shown)
 
 
-async def account_page(visit: Visit) -> Reply:
+async def account_page(visit: Visit) -> Response:
     """The whole page."""
     return await _page(visit)
 
 
-async def new_key(visit: Visit) -> Reply:
+async def new_key(visit: Visit) -> Response:
     """Creates an API key and shows it, once."""
     api_key = new_api_key()
     name = visit.form.text("name")
@@ -47,7 +47,7 @@ def _one_of(found: Iterable[T], what: str, id_: str) -> T:
     return one
 
 
-async def revoke_key_page(visit: Visit) -> Reply:
+async def revoke_key_page(visit: Visit) -> Response:
     """Asks for confirmation to revoke the key."""
     keys = await visit.call(ListApiKeys(account=visit.account))
     key = _one_of(keys, "API key", visit.path["id"])
@@ -56,13 +56,13 @@ async def revoke_key_page(visit: Visit) -> Reply:
     return visit.html("confirm.html", title="Revoke an API key", what=what, consequence=consequence, button="Revoke")
 
 
-async def revoke_key(visit: Visit) -> Reply:
+async def revoke_key(visit: Visit) -> Response:
     """Revokes an API key."""
     await visit.call(RevokeApiKey(account=visit.account, key_id=visit.path["id"]))
     return see_other(f"{HERE}?done=key-revoked")
 
 
-async def add_user(visit: Visit) -> Reply:
+async def add_user(visit: Visit) -> Response:
     """Adds a user to the account."""
     email, password = visit.form.text("email"), visit.form.raw("password")
     try:
@@ -74,7 +74,7 @@ async def add_user(visit: Visit) -> Reply:
     return see_other(f"{HERE}?done=user-added")
 
 
-async def remove_user_page(visit: Visit) -> Reply:
+async def remove_user_page(visit: Visit) -> Response:
     """Asks for confirmation to remove the user, who may be the signed-in one."""
     users = await visit.call(ListUsers(account=visit.account))
     user = _one_of(users, "user", visit.path["id"])
@@ -86,7 +86,7 @@ async def remove_user_page(visit: Visit) -> Reply:
     )
 
 
-async def remove_user(visit: Visit) -> Reply:
+async def remove_user(visit: Visit) -> Response:
     """Removes a user from the account."""
     try:
         await visit.call(RemoveUser(account=visit.account, user_id=visit.path["id"]))
@@ -95,7 +95,7 @@ async def remove_user(visit: Visit) -> Reply:
     return see_other(f"{HERE}?done=user-removed")
 
 
-async def change_password(visit: Visit) -> Reply:
+async def change_password(visit: Visit) -> Response:
     """Changes the signed-in user's password."""
     if visit.session is None:
         raise Conflict("Sign in first.")

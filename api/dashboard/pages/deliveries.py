@@ -7,19 +7,19 @@ from typing import Any, Final
 from actors.commands.deliveries import AttemptView, GetLoopDelivery, GetPost, RetryDelivery
 from actors.commands.loops import GetLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
-from api.http.response import Reply
+from api.http.response import Response
 from domain.errors import Conflict, NotFound
 
 #: Number of attempts shown, latest first: replays may have added many.
 MAX_ATTEMPTS: Final = 20
 
 
-async def delivery_page(visit: Visit) -> Reply:
+async def delivery_page(visit: Visit) -> Response:
     """The delivery with all attempts, the last one first."""
     return await _page(visit)
 
 
-async def _page(visit: Visit, status: int = 200, problem: str = "") -> Reply:
+async def _page(visit: Visit, status: int = 200, problem: str = "") -> Response:
     found = await visit.call(GetLoopDelivery(account=visit.account, delivery_id=visit.path["id"]))
     loop = await visit.call(GetLoop(account=visit.account, loop_id=found.loop_id))
     latest = found.delivery.attempts[-MAX_ATTEMPTS:]
@@ -44,7 +44,7 @@ async def _attempt(visit: Visit, delivery_id: str, attempt: AttemptView) -> dict
         return {"attempt": attempt, "post": None, "why": str(exc)}
 
 
-async def retry(visit: Visit) -> Reply:
+async def retry(visit: Visit) -> Response:
     """Retries the delivery now."""
     try:
         await visit.call(RetryDelivery(account=visit.account, delivery_id=visit.path["id"]))

@@ -15,7 +15,7 @@ from api.dashboard.request import Page, Visit
 from api.dashboard.sse import live, message
 from api.dashboard.time_fields import time_ms
 from api.events.sse import EVENT_STREAM
-from api.http.response import Reply
+from api.http.response import Response
 from domain.errors import InvalidInput
 
 #: Events on one page.
@@ -81,7 +81,7 @@ async def _found(visit: Visit) -> dict[str, Any]:
     return {"rows": rows, "next": page.next, "wanted": wanted}
 
 
-async def events_page(visit: Visit) -> Reply:
+async def events_page(visit: Visit) -> Response:
     """The newest events that match."""
     is_first = "cursor" not in visit.query
     try:
@@ -94,7 +94,7 @@ async def events_page(visit: Visit) -> Reply:
     return visit.html("events.html", **found, problems={}, problem="", is_first=is_first)
 
 
-async def events_live(visit: Visit) -> Reply:
+async def events_live(visit: Visit) -> Response:
     """The list, live."""
     await _found(visit)
     visit.services.streams.check(visit.account.no)
@@ -102,10 +102,10 @@ async def events_live(visit: Visit) -> Reply:
     def render(found: Mapping[str, Any]) -> list[bytes]:
         return [message("events", visit.renderer.render("_events.html", found))]
 
-    return Reply(content_type=EVENT_STREAM, stream=live(visit, lambda: _found(visit), render))
+    return Response(content_type=EVENT_STREAM, stream=live(visit, lambda: _found(visit), render))
 
 
-async def event_page(visit: Visit) -> Reply:
+async def event_page(visit: Visit) -> Response:
     """One event: the hit, its enrichment, and each loop's attempts."""
     event = await visit.call(GetEvent(account=visit.account, event_id=visit.path["id"]))
     owed = await visit.call(ListEventDeliveries(account=visit.account, event_id=event.id))

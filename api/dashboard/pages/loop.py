@@ -16,7 +16,7 @@ from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.snippets import SNIPPETS
 from api.dashboard.sse import live, message
 from api.events.sse import EVENT_STREAM
-from api.http.response import Reply
+from api.http.response import Response
 from domain.errors import Conflict
 
 #: Deliveries on one page.
@@ -52,7 +52,7 @@ async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:
     return {**row(loop, figures[0]), "deliveries": deliveries, "chart": chart, "filters": wanted}
 
 
-async def loop_page(visit: Visit) -> Reply:
+async def loop_page(visit: Visit) -> Response:
     """The whole page."""
     loop = await _loop(visit)
     is_first = not visit.query.text("cursor")
@@ -60,7 +60,7 @@ async def loop_page(visit: Visit) -> Reply:
     return visit.html("loop.html", **facts, is_first=is_first, done=visit.query.text("done"))
 
 
-async def loop_live(visit: Visit) -> Reply:
+async def loop_live(visit: Visit) -> Response:
     """The page's live parts, as they change."""
     await _loop(visit)
     visit.services.streams.check(visit.account.no)
@@ -72,20 +72,20 @@ async def loop_live(visit: Visit) -> Reply:
         parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in ("facts", "deliveries")]
         return [*parts, message("chart", facts["chart"].text().encode())]
 
-    return Reply(content_type=EVENT_STREAM, stream=live(visit, look, render))
+    return Response(content_type=EVENT_STREAM, stream=live(visit, look, render))
 
 
-async def pause(visit: Visit) -> Reply:
+async def pause(visit: Visit) -> Response:
     """Holds deliveries back."""
     return await _bring(visit, PauseLoop(account=visit.account, loop_id=visit.path["id"]), "paused", "paused")
 
 
-async def resume(visit: Visit) -> Reply:
+async def resume(visit: Visit) -> Response:
     """Lets deliveries go on."""
     return await _bring(visit, ResumeLoop(account=visit.account, loop_id=visit.path["id"]), "active", "resumed")
 
 
-async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done: str) -> Reply:
+async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done: str) -> Response:
     """Changes the loop's state. A double click or another tab may have done it already."""
     try:
         loop = await visit.call(command)
@@ -96,25 +96,25 @@ async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done
     return see_other(f"{ROOT}/loops/{loop.id}?done={done}")
 
 
-async def code_page(visit: Visit) -> Reply:
+async def code_page(visit: Visit) -> Response:
     """The secret, and code of a handler that checks signatures."""
     loop = await _loop(visit)
     secret = await visit.call(GetSecret(account=visit.account, loop_id=loop.id))
     return visit.html("code.html", loop=loop, secret=secret, is_new=False, snippets=SNIPPETS)
 
 
-async def rotate(visit: Visit) -> Reply:
+async def rotate(visit: Visit) -> Response:
     """Rotates the secret and shows the new one."""
     loop = await visit.call(RotateSecret(account=visit.account, loop_id=visit.path["id"]))
     return visit.html("code.html", loop=loop, secret=loop.secret, is_new=True, snippets=SNIPPETS)
 
 
-async def delete_page(visit: Visit) -> Reply:
+async def delete_page(visit: Visit) -> Response:
     """Asks for the loop's name as confirmation."""
     return visit.html("delete.html", loop=await _loop(visit), problem="")
 
 
-async def delete(visit: Visit) -> Reply:
+async def delete(visit: Visit) -> Response:
     """Deletes the loop if its name was typed."""
     loop = await _loop(visit)
     if visit.form.text("name") != labels.loop_name(loop):

@@ -11,8 +11,8 @@ from api.dashboard import labels
 from api.dashboard.forms import Form
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.setting_fields import form_of, setting_in
-from api.http.response import Reply
-from api.http.validation import checked
+from api.http.response import Response
+from api.http.validation import validate
 from api.schemas.loop_settings import sent_settings
 from api.schemas.loops import NewLoop, SentLoop
 from domain.errors import InvalidInput
@@ -44,7 +44,7 @@ def _sample(form: Form) -> dict[str, str]:
     return {"trigger": trigger, "format": format_, "text": sample_text(trigger, format_)}
 
 
-async def sample(visit: Visit) -> Reply:
+async def sample(visit: Visit) -> Response:
     """The part of the page that shows the sample."""
     return visit.html("_sample.html", sample=_sample(visit.query))
 
@@ -56,10 +56,12 @@ def _sent_loop(form: Form) -> SentLoop:
         InvalidInput: with every field that is wrong.
     """
     settings = {name: setting_in(form, setting) for name, setting in SETTINGS.items() if setting.is_offered}
-    return checked(NewLoop, {"url": form.text("url")} | nested(settings))
+    return validate(NewLoop, {"url": form.text("url")} | nested(settings))
 
 
-def _form_page(visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: Loop | None = None) -> Reply:
+def _form_page(
+    visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: Loop | None = None
+) -> Response:
     told: dict[str, str] = {}
     for pointer, problem in problems:
         # `/triggers/0` is a problem of the field `triggers`. Only a field's first problem is shown.
@@ -75,14 +77,14 @@ def _seed(form: Form) -> str | None:
     return form.digest() if form.text("once") else None
 
 
-async def new_loop_page(visit: Visit) -> Reply:
+async def new_loop_page(visit: Visit) -> Response:
     """The form, empty or filled in from the query."""
     is_filled_in = "triggers" in visit.query or "url" in visit.query
     defaults = LoopSettings(triggers=() if is_filled_in else ("open", "click"))
     return _form_page(visit, visit.query.defaulted(form_of(defaults)))
 
 
-async def create_loop(visit: Visit) -> Reply:
+async def create_loop(visit: Visit) -> Response:
     """Creates the loop and shows its verification."""
     if "show" in visit.form:  # the button next to the sample, without JavaScript
         return _form_page(visit, visit.form)
@@ -100,13 +102,13 @@ def _filled(loop: Loop) -> Form:
     return Form({"url": [loop.url]} | form_of(loop.settings))
 
 
-async def edit_page(visit: Visit) -> Reply:
+async def edit_page(visit: Visit) -> Response:
     """The form, filled in with the loop's settings."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     return _form_page(visit, _filled(loop), loop=loop)
 
 
-async def edit(visit: Visit) -> Reply:
+async def edit(visit: Visit) -> Response:
     """Saves the settings that have changed."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     if "show" in visit.form:

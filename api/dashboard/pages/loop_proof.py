@@ -6,40 +6,40 @@ from typing import Final
 
 from actors.commands.loops import Finding, GetLoop, Loop, VerifyLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
-from api.http.response import Reply
+from api.http.response import Response
 from api.schemas.views import verification_view
 from domain import verification
 
 
-async def _page(visit: Visit, loop: Loop, findings: list[Finding] | None = None) -> Reply:
+async def _page(visit: Visit, loop: Loop, findings: list[Finding] | None = None) -> Response:
     template = "_proof.html" if visit.is_fragment else "verify.html"
     proof = verification_view(loop)
     status = 422 if findings is not None and not visit.is_fragment else 200
     return visit.html(template, status, loop=loop, proof=proof, findings=findings, done=visit.query.text("done"))
 
 
-async def verify_page(visit: Visit) -> Reply:
+async def verify_page(visit: Visit) -> Response:
     """The three steps."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     return await _page(visit, loop)
 
 
-async def verify(visit: Visit) -> Reply:
+async def verify(visit: Visit) -> Response:
     """Looks for the proof. If it is missing, shows what was found at each location."""
     report = await visit.call(VerifyLoop(account=visit.account, loop_id=visit.path["id"]))
     if not report.verified:
         return await _page(visit, report.loop, report.findings)
     there = f"{ROOT}/loops/{report.loop.id}?done=verified"
     if visit.is_fragment:
-        return Reply(status=204, headers=(("HX-Redirect", there),))
+        return Response(status=204, headers=(("HX-Redirect", there),))
     return see_other(there)
 
 
-async def proof_file(visit: Visit) -> Reply:
+async def proof_file(visit: Visit) -> Response:
     """The file to place, under its name."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     name = verification.file_name(loop.verification_token)
-    return Reply(
+    return Response(
         body=verification.file_content(loop.verification_token).encode(),
         content_type="text/plain; charset=utf-8",
         headers=(("Content-Disposition", f'attachment; filename="{name}"'),),

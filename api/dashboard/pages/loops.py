@@ -7,7 +7,7 @@ from typing import Any, Final
 from actors.commands.loops import CheckLoops, GetLoop, ListLoops, Loop
 from actors.commands.statistics import Counts, ListStatistics, LoopStatistics
 from api.dashboard.request import Page, Visit
-from api.http.response import Reply
+from api.http.response import Response
 from domain.statistics import percentile_ms
 
 #: Loops on one page.
@@ -20,7 +20,7 @@ def success_share(counts: Counts) -> float | None:
     return counts.answers[0] / attempts if attempts else None
 
 
-async def loops_page(visit: Visit) -> Reply:
+async def loops_page(visit: Visit) -> Response:
     """All loops with their health."""
     cursor = visit.query.text("cursor") or None
     page = await visit.call(ListLoops(account=visit.account, limit=PAGE, cursor=cursor))
@@ -39,7 +39,7 @@ def row(loop: Loop, figures: LoopStatistics) -> dict[str, Any]:
     }
 
 
-async def check_loops(visit: Visit) -> Reply:
+async def check_loops(visit: Visit) -> Response:
     """Sends a sample to every active loop and shows the responses."""
     results = await visit.call(CheckLoops(account=visit.account))
     known = {}

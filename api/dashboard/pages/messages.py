@@ -11,24 +11,24 @@ from actors.commands.messages import GetMessage, MessageSpec, RegisterMessages
 from api.dashboard.forms import Form
 from api.dashboard.pages.events import shown
 from api.dashboard.request import ROOT, Page, Visit, see_other
-from api.http.response import Reply
+from api.http.response import Response
 from api.messages.ndjson import error_of
 from api.schemas.views import message_view
 from domain.errors import Conflict, FeedbackLoopsError, InvalidInput
 
 
-def _page(visit: Visit, form: Form, problems: dict[str, str] | None = None) -> Reply:
+def _page(visit: Visit, form: Form, problems: dict[str, str] | None = None) -> Response:
     return visit.html("messages.html", 422 if problems else 200, form=form, problems=problems or {})
 
 
-async def messages_page(visit: Visit) -> Reply:
+async def messages_page(visit: Visit) -> Response:
     """The forms, or with an id, a redirect to that message."""
     if wanted := visit.query.text("id"):
         return see_other(f"{ROOT}/messages/{quote(wanted, safe='')}")
     return _page(visit, Form({"links": ["https://example.com/"]}))
 
 
-async def register(visit: Visit) -> Reply:
+async def register(visit: Visit) -> Response:
     """Registers a message and shows its links."""
     form = visit.form
     database, profile = form.text("database") or None, form.text("profile") or None
@@ -54,7 +54,7 @@ async def register(visit: Visit) -> Reply:
     return see_other(f"{ROOT}/messages/{quote(result.message.id, safe='')}")
 
 
-async def message_page(visit: Visit) -> Reply:
+async def message_page(visit: Visit) -> Response:
     """A message with its tracked links and its events."""
     found = await visit.call(GetMessage(account=visit.account, message_id=visit.path["id"]))
     urls = message_view(msgspec.structs.replace(found, history=[]), visit.services.urls)

@@ -15,7 +15,7 @@ from api.dashboard.pages.loops import row
 from api.dashboard.request import ROOT, Page, Visit
 from api.dashboard.sse import live, message
 from api.events.sse import EVENT_STREAM
-from api.http.response import Reply
+from api.http.response import Response
 
 CHART_MINUTES: Final = 60
 #: Number of loops shown; the list of loops has the others.
@@ -71,12 +71,12 @@ def _attention(rows: Sequence[dict[str, Any]]) -> list[Attention]:
     return found
 
 
-async def overview_page(visit: Visit) -> Reply:
+async def overview_page(visit: Visit) -> Response:
     """The whole page."""
     return visit.html("overview.html", **await _facts(visit))
 
 
-async def overview_live(visit: Visit) -> Reply:
+async def overview_live(visit: Visit) -> Response:
     """The page's parts, as they change."""
     visit.services.streams.check(visit.account.no)
 
@@ -84,7 +84,7 @@ async def overview_live(visit: Visit) -> Reply:
         parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in _PARTS]
         return [*parts, message("chart", facts["chart"].text().encode())]
 
-    return Reply(content_type=EVENT_STREAM, stream=live(visit, lambda: _facts(visit), render))
+    return Response(content_type=EVENT_STREAM, stream=live(visit, lambda: _facts(visit), render))
 
 
 PAGES: Final = (

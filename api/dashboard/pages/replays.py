@@ -12,7 +12,7 @@ from actors.commands.loops import GetLoop
 from api.dashboard.forms import beside_fields
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.time_fields import time_ms
-from api.http.response import Reply
+from api.http.response import Response
 from domain.errors import Conflict, InvalidInput
 
 _LISTED: Final = 20
@@ -22,7 +22,7 @@ _LABELS: Final = {"since": "From", "until": "To"}
 
 async def _page(
     visit: Visit, status: int = 200, problem: str = "", problems: Mapping[str, str] = MappingProxyType({})
-) -> Reply:
+) -> Response:
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     replays = await visit.call(ListReplays(account=visit.account, loop_id=loop.id, limit=_LISTED))
     day_before = datetime.fromtimestamp(visit.services.now_ms() / 1000, UTC) - timedelta(days=1)
@@ -36,12 +36,12 @@ async def _page(
     return visit.html("replays.html", status, loop=loop, replays=replays.data, **told, **values)
 
 
-async def replays_page(visit: Visit) -> Reply:
+async def replays_page(visit: Visit) -> Response:
     """The form, and earlier replays."""
     return await _page(visit)
 
 
-async def start(visit: Visit) -> Reply:
+async def start(visit: Visit) -> Response:
     """Starts a replay and shows its progress."""
     form = visit.form
     try:
@@ -63,7 +63,7 @@ async def start(visit: Visit) -> Reply:
     return see_other(f"{ROOT}/loops/{visit.path['id']}/replays/{replay.id}")
 
 
-async def replay_page(visit: Visit) -> Reply:
+async def replay_page(visit: Visit) -> Response:
     """The progress of a replay; the page reloads this part while the replay runs."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     command = GetReplay(account=visit.account, loop_id=loop.id, replay_id=visit.path["replay"])
@@ -72,7 +72,7 @@ async def replay_page(visit: Visit) -> Reply:
     return visit.html(template, loop=loop, replay=replay)
 
 
-async def cancel(visit: Visit) -> Reply:
+async def cancel(visit: Visit) -> Response:
     """Cancels a replay."""
     command = CancelReplay(account=visit.account, loop_id=visit.path["id"], replay_id=visit.path["replay"])
     await visit.call(command)

@@ -13,7 +13,7 @@ from actors.commands.service import ReadClusterInventory
 from actors.metrics import catalogue as m
 from api.dashboard.render import count_text, duration_text, size_text
 from api.dashboard.request import Page, Visit
-from api.http.response import Reply
+from api.http.response import Response
 from api.observability.prometheus import ACTORS_S
 from domain.errors import FeedbackLoopsError
 
@@ -76,7 +76,7 @@ def _value(name: str, value: float) -> str:
     return count_text(round(value))
 
 
-async def service_page(visit: Visit) -> Reply:
+async def service_page(visit: Visit) -> Response:
     """All groups, and the reasons why the service is not ready."""
     problems = await visit.services.readiness.problems()
     metrics = await visit.services.metrics.metrics()

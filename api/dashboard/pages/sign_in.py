@@ -8,11 +8,11 @@ from urllib.parse import unquote
 from actors.commands.users import CreateUser, IsFirstRun, SignIn, SignOut
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.session import clear_cookie, set_cookie, token_hash, token_of
-from api.http.problems import Kind, Refused
-from api.http.response import Reply
+from api.http.problems import ProblemError, ProblemType
+from api.http.response import Response
 from domain.errors import Conflict, InvalidInput
 
-TOO_MANY: Final = Kind(
+TOO_MANY: Final = ProblemType(
     slug="too-many-tries",
     status=429,
     title="Too many sign-in attempts",
@@ -20,19 +20,19 @@ TOO_MANY: Final = Kind(
 )
 
 
-async def sign_in_page(visit: Visit) -> Reply:
+async def sign_in_page(visit: Visit) -> Response:
     """The form, or the first-run form if there is no user."""
     if await visit.call(IsFirstRun()):
         return visit.html("first_run.html", token="", email="", account_name="", problems={})
     return _sign_in_form(visit, to=visit.query.text("to"), done=visit.query.text("done"))
 
 
-def _sign_in_form(visit: Visit, status: int = 200, **values: str) -> Reply:
+def _sign_in_form(visit: Visit, status: int = 200, **values: str) -> Response:
     shown = {"to": "", "email": "", "problem": "", "done": "", **values}
     return visit.html("sign_in.html", status, **shown)
 
 
-async def sign_in(visit: Visit) -> Reply:
+async def sign_in(visit: Visit) -> Response:
     """Starts a session and ends the previous one."""
     email, to = visit.form.text("email"), visit.form.text("to")
     signed_in = await visit.call(
@@ -40,7 +40,7 @@ async def sign_in(visit: Visit) -> Reply:
     )
     if signed_in.wait_ms:
         minutes = -(-signed_in.wait_ms // 60_000)
-        raise Refused(
+        raise ProblemError(
             TOO_MANY,
             f"Too many attempts from this address or for this user. Try again in {minutes} minutes.",
             headers=(("Retry-After", str(-(-signed_in.wait_ms // 1000))),),
@@ -63,20 +63,20 @@ def _own_path(to: str) -> str:
     return to if fit and not has_dots else f"{ROOT}/"
 
 
-async def sign_out(visit: Visit) -> Reply:
+async def sign_out(visit: Visit) -> Response:
     """Ends the session."""
     await visit.call(SignOut(token_hash=visit.token_hash))
     return see_other(f"{ROOT}/sign-in?done=signed-out", (clear_cookie(is_https=visit.is_https),))
 
 
-async def first_run_page(visit: Visit) -> Reply:
+async def first_run_page(visit: Visit) -> Response:
     """The form for the first user, until one exists."""
     if not await visit.call(IsFirstRun()):
         return see_other(f"{ROOT}/sign-in")
     return visit.html("first_run.html", token=visit.query.text("token"), email="", account_name="", problems={})
 
 
-async def first_run(visit: Visit) -> Reply:
+async def first_run(visit: Visit) -> Response:
     """Creates the first user and the account, and signs in."""
     form, first = visit.form, visit.services.first_run
     token, email, password = form.text("token"), form.text("email"), form.raw("password")

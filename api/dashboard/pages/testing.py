@@ -8,8 +8,8 @@ from typing import Any, Final
 from actors.commands.loops import GetLoop, Loop, SendSample
 from api.dashboard import labels
 from api.dashboard.request import Page, Visit
-from api.http.problems import Refused
-from api.http.response import Reply
+from api.http.problems import ProblemError
+from api.http.response import Response
 from api.http.strict_json import read_json
 from domain.errors import Conflict, InvalidInput
 from domain.event_catalogue.samples import sample_fields
@@ -24,7 +24,7 @@ def sample_data(trigger: str) -> str:
     return json.dumps({name: value for name, value in fields.items() if name not in _OWN}, indent=2, ensure_ascii=False)
 
 
-async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Reply:
+async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Response:
     shown: dict[str, Any] = {"problem": "", "result": None, **found}
     template = "_test.html" if visit.is_fragment else "test.html"
     # htmx only shows successful responses.
@@ -32,7 +32,7 @@ async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int =
     return visit.html(template, status, loop=loop, trigger=trigger, data=data, **shown)
 
 
-async def test_page(visit: Visit) -> Reply:
+async def test_page(visit: Visit) -> Response:
     """The form with a sample of the requested trigger, or of the loop's first one."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     wanted = visit.query.text("type")
@@ -40,7 +40,7 @@ async def test_page(visit: Visit) -> Reply:
     return await _page(visit, loop, trigger, sample_data(trigger))
 
 
-async def send(visit: Visit) -> Reply:
+async def send(visit: Visit) -> Response:
     """Sends the edited sample."""
     loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
     trigger, text = visit.form.text("type"), visit.form.raw("data")
@@ -59,7 +59,7 @@ async def send(visit: Visit) -> Reply:
 def _object(text: str) -> dict[str, Any]:
     try:
         data = read_json(text.encode("utf-8", "surrogatepass"))
-    except Refused as exc:
+    except ProblemError as exc:
         raise InvalidInput(f"the data is not JSON: {exc}", [("/data", "is not JSON")]) from None
     if not isinstance(data, dict):
         raise InvalidInput("the data must be a JSON object: {…}", [("/data", "must be an object")])

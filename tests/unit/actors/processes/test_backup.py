@@ -18,7 +18,7 @@ from actors.processes.backup import JOURNAL, LEDGER, MANIFEST, back_up, restore
 from actors.settings.data_dir import DataDir
 from api.cli.commands import backup as backup_command
 from api.cli.commands import restore as restore_command
-from api.journal.lmdb_store import JournalStore, Removals
+from api.journal.lmdb_store import LmdbStore, Removals
 from domain.account import Account
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 from tests.contract.ledger_facts import stored
@@ -35,7 +35,7 @@ def used(tmp_path: Path) -> Iterator[Path]:
     with DataDir.open(data_dir) as made:
         made.master_key(b"")
         made.admin_key(None)
-        journal = JournalStore(data_dir / "journal", 16 << 20)
+        journal = LmdbStore(data_dir / "journal", 16 << 20)
         journal.write(3, HITS, Removals([], []))
         journal.close()
         ledger = SQLiteLedgerWriter(data_dir / LEDGER)
@@ -55,7 +55,7 @@ def test_all_that_must_outlive_a_directory_comes_back(used: Path, tmp_path: Path
     assert sorted(made.sizes) == sorted(["master.key", "admin.key", JOURNAL, LEDGER])
     for name in ("master.key", "admin.key"):
         assert (restored / name).read_text() == (used / name).read_text()
-    journal = JournalStore(restored / "journal", 16 << 20)
+    journal = LmdbStore(restored / "journal", 16 << 20)
     assert (journal.read(0, 10, 1000), journal.next_seq()) == (HITS, 3)
     journal.close()
     assert read_log(restored / LEDGER) == read_log(used / LEDGER) != []

@@ -240,7 +240,7 @@ def test_there_is_room_for_so_many_streams_and_they_make_room_again(
 
 def test_no_account_takes_the_streams_of_others() -> None:
     """An account with all that it may have leaves room, and gets it back one by one."""
-    count = sse.StreamCount()
+    count = sse.StreamLimiter()
     with ExitStack() as stack:
         for _ in range(sse.MAX_OF_ACCOUNT):
             count.check(1)

@@ -15,9 +15,9 @@ from actors.commands.accounts import Account, Authenticate, CreateAccount
 from actors.commands.loops import CreateLoop, ListLoops
 from api.http import operation
 from api.http.authentication import CACHE_TTL_S, Authenticator, key_hash
-from api.http.body import KIB, MAX_JSON_MARKS, MIB, beside_the_loop
+from api.http.body import KIB, MAX_JSON_TOKENS, MIB, run_in_thread_if_long
 from api.http.operation import Access
-from api.http.problems import BY_ERROR, KINDS, STORE_UNAVAILABLE, Refused, problem_of
+from api.http.problems import BY_ERROR, PROBLEM_TYPES, STORE_UNAVAILABLE, ProblemError, problem_of
 from api.http.strict_json import read_json
 from api.messages import ndjson
 from domain import errors as e
@@ -157,7 +157,7 @@ def test_a_known_key_is_looked_up_again_after_a_few_seconds() -> None:
         authenticator = Authenticator(client, ADMIN_KEY, lambda: now_s)
 
         async def asked(key: str) -> int:
-            with contextlib.suppress(Refused):
+            with contextlib.suppress(ProblemError):
                 await authenticator.account_for(Access.ACCOUNT, f"bearer {key}")
             return len(client.called(Authenticate))
 
@@ -348,15 +348,15 @@ def test_a_body_as_large_as_the_limit_is_read(
 
 def test_json_that_takes_long_to_read_is_refused_unread() -> None:
     """413 by the brackets and commas of a body, or of a line; a mail's style sheet may have many of them."""
-    style = "a{}," * (MAX_JSON_MARKS // 2)
+    style = "a{}," * (MAX_JSON_TOKENS // 2)
     message = {"recipient": "j@example.com", "html": f"<style>{style}</style>"}
 
     async def scenario() -> None:
         async with Api() as api:
             for mark in (b"[],", b"{},", b"1,"):
-                content = b"[%b1]" % (mark * MAX_JSON_MARKS)
+                content = b"[%b1]" % (mark * MAX_JSON_TOKENS)
                 found = problem(await api.call("POST", LOOPS, content=content, headers=JSON), 413, "body-too-large")
-                assert str(MAX_JSON_MARKS) in found["detail"]
+                assert str(MAX_JSON_TOKENS) in found["detail"]
             lines = {"Content-Type": "application/x-ndjson"}
             dense, ordinary = b"[%b1]" % (b"1," * 300_000), json.dumps(message).encode()
             answer = await api.call("POST", "/v1/messages", content=b"%b\n%b" % (dense, ordinary), headers=lines)
@@ -396,9 +396,9 @@ def test_a_long_body_is_read_beside_the_event_loop(size: int, is_beside: bool) -
     async def scenario() -> None:
         if is_beside:
             with pytest.raises(KeyError, match="beside"):
-                await beside_the_loop(size, read)
+                await run_in_thread_if_long(size, read)
         else:
-            assert not await beside_the_loop(size, read)
+            assert not await run_in_thread_if_long(size, read)
 
     run(scenario())
 
@@ -491,12 +491,17 @@ def every_error(cls: type[e.FeedbackLoopsError] = e.FeedbackLoopsError) -> list[
 @pytest.mark.parametrize("cls", every_error(), ids=lambda cls: cls.__name__)
 def test_every_error_of_the_domain_has_a_status(cls: type[e.FeedbackLoopsError]) -> None:
     """No error of ours is answered as an unexpected one by oversight."""
-    error = cls("why") if cls not in {e.IdempotencyConflict, e.StaleRoutes} else cls("why", True)
+    more: dict[type, tuple[Any, ...]] = {
+        e.IdempotencyConflict: (True,),
+        e.StaleRoutes: (1,),
+        e.UnknownIntake: ([0],),
+    }
+    error = cls("why", *more.get(cls, ()))
     found = problem_of(error)
 
     assert found.detail == (found.kind.advice if found.kind is STORE_UNAVAILABLE else "why")
     assert (found.kind.status == 500) == (cls in {e.FeedbackLoopsError, e.InternalError})
-    assert found.kind in KINDS.values()
+    assert found.kind in PROBLEM_TYPES.values()
     nearest = next(parent for parent in cls.__mro__ if parent in BY_ERROR)
     assert (nearest is e.FeedbackLoopsError) == (cls is e.FeedbackLoopsError)
 
@@ -565,7 +570,7 @@ def test_every_problem_type_leads_to_its_explanation() -> None:
 
     async def scenario() -> None:
         async with Api() as api:
-            for kind in KINDS.values():
+            for kind in PROBLEM_TYPES.values():
                 page = await api.http.get(kind.type)
                 assert page.status_code == 200
                 assert kind.title.replace("'", "&#x27;") in page.text

@@ -20,7 +20,7 @@ import pytest
 from actors.adapters.uuid7 import UUID7s
 from actors.commands.intake import encode_entry
 from api.journal.journal import Journal, JournalLimits
-from api.journal.lmdb_store import JournalStore, Outcome, Removals
+from api.journal.lmdb_store import LmdbStore, Removals, WriteResult
 from domain.errors import StoreUnavailable
 from domain.tracking import TrackingHit
 from tests.paths import ROOT
@@ -56,7 +56,7 @@ def hits(first: int, last: int) -> list[bytes]:
     return [b"hit %d" % n for n in range(first, last + 1)]
 
 
-class Gate(JournalStore):
+class Gate(LmdbStore):
     """A real store whose writes wait until they are let through, and may be told to fail."""
 
     def __init__(self, path: Path) -> None:
@@ -65,11 +65,11 @@ class Gate(JournalStore):
         self.passes: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.arrived = threading.Semaphore(0)
 
-    def write(self, next_seq: int, hits: Any, removals: Removals) -> Outcome:
+    def write(self, next_seq: int, hits: Any, removals: Removals) -> WriteResult:
         self.writes.append(len(hits))
         self.arrived.release()
         if problem := self.passes.get():
-            return Outcome(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
+            return WriteResult(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
         return super().write(next_seq, hits, removals)
 
     async def wait_for_write(self) -> None:
@@ -153,7 +153,7 @@ def test_discarded_hits_are_gone_at_once_and_on_disk_soon(tmp_path: Path) -> Non
         journal.discard(5, 5)
         assert [seq for seq, _ in journal.read(0, 4)] == [1, 6, 7, 8]
         assert journal.depth == 6
-        await eventually(lambda: JournalStore.read(journal._store, 0, 10, MIB)[1][0] == 6)
+        await eventually(lambda: LmdbStore.read(journal._store, 0, 10, MIB)[1][0] == 6)
         assert journal.depth == 6
 
     async def read(journal: Journal) -> None:
@@ -356,7 +356,7 @@ def test_a_hit_discarded_while_it_is_being_written_does_not_stay(tmp_path: Path)
         store.passes.put(None)
         await eventually(lambda: len(store.writes) == 3 and journal.depth == 0)
         await journal.close()
-        again = JournalStore(tmp_path / "j", MIB)
+        again = LmdbStore(tmp_path / "j", MIB)
         assert again.entries == 0
         again.close()
 

@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from actors.commands.metrics import HistogramData, ReadMetrics, Snapshot
 from actors.metrics import catalogue as m
 from actors.metrics.registry import Registry
-from api.observability.prometheus import MetricsPage
+from api.observability.prometheus import PrometheusExporter
 from docs._generate.metrics import page
 from domain.errors import Unavailable
 from tests.paths import ROOT
@@ -191,7 +191,7 @@ def test_those_who_ask_again_within_a_second_get_the_same() -> None:
 
     async def scenario() -> list[int]:
         now_s, client = 100.0, FakeClient()
-        asked = MetricsPage(client, Registry(), monotonic_s=lambda: now_s)
+        asked = PrometheusExporter(client, Registry(), monotonic_s=lambda: now_s)
         answers = await asyncio.gather(*(asked.text("") for _ in range(5)), asked.text("application/openmetrics-text"))
         assert len({body for body, _ in answers}) == 2
         counts = [len(client.called(ReadMetrics))]

@@ -21,7 +21,7 @@ from actors.commands.deliveries import AttemptView, DeliveryView
 from actors.commands.events import EventView
 from api.app import FrontEnd
 from api.http.operation import Access
-from api.http.problems import KINDS
+from api.http.problems import PROBLEM_TYPES
 from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
 from api.schemas.base import TriggerName
@@ -337,7 +337,7 @@ def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -
     assert wanted <= page.ids
     assert {link[1:] for link in page.links if link.startswith("#")} <= page.ids
     others = {link for link in page.links if not link.startswith("#")}
-    assert others == {"/openapi.json", *(kind.type for kind in KINDS.values())}
+    assert others == {"/openapi.json", *(kind.type for kind in PROBLEM_TYPES.values())}
 
 
 def test_every_body_s_limit_is_told(document: dict[str, Any]) -> None:

@@ -14,7 +14,7 @@ from actors.commands.events import EventView, ListEvents
 from actors.commands.messages import RegisterMessages
 from actors.commands.service import CheckReadiness
 from api.messages import ndjson
-from api.observability.readiness import STARTING, TIMEOUT_S, Readiness
+from api.observability.readiness import STARTING, TIMEOUT_S, ReadinessProbe
 from domain.errors import StoreUnavailable, Unavailable
 from tests.unit.api.fake_api import NOW_MS, Api, pointers, problem, run
 
@@ -439,7 +439,7 @@ def test_readiness_does_not_wait_for_long() -> None:
     async def scenario() -> None:
         async with Api() as api:
             api.client.gates[CheckReadiness] = asyncio.Event()
-            readiness = Readiness(api.client, api.journal, "http://here", timeout_s=0.01)
+            readiness = ReadinessProbe(api.client, api.journal, "http://here", timeout_s=0.01)
             starting, found = await readiness.problems()
 
             assert "still starting" in starting
@@ -454,7 +454,7 @@ def test_it_is_announced_when_it_is_ready(caplog: pytest.LogCaptureFixture) -> N
 
     async def scenario() -> None:
         async with Api() as api:
-            readiness = Readiness(api.client, api.journal, "http://here")
+            readiness = ReadinessProbe(api.client, api.journal, "http://here")
             api.client.problems = ["no supervisor"]
             assert await readiness.problems() == [STARTING, "no supervisor"]
             announcing = asyncio.create_task(readiness.announce())
@@ -473,7 +473,7 @@ def test_the_log_says_ready_before_a_probe_does(caplog: pytest.LogCaptureFixture
 
     async def scenario() -> None:
         async with Api() as api:
-            readiness = Readiness(api.client, api.journal, "http://here")
+            readiness = ReadinessProbe(api.client, api.journal, "http://here")
             assert await readiness.problems() == []
             assert [record.message for record in caplog.records] == ["ready"]
             await asyncio.wait_for(readiness.announce(), 5)
