@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
-from domain.event_catalogue.triggers import EVENT_TYPES
+from domain.event_catalogue.triggers import EVENT_TYPES, Source, triggers_of
 from domain.values import LoopState
 
 PREFIX: Final = "feedback_loops_"
@@ -93,7 +93,7 @@ _MAX: Final = Merge.MAX
 _FRONT: Final = (FRONT_END,)
 HITS: Final = Metric(
     *(_C, "hits", "Genuine tracking hits, written to the journal and then answered.", _FRONT),
-    labels={"kind": ("open", "click", "unsubscribe")},
+    labels={"kind": triggers_of(Source.HIT)},
 )
 HITS_REFUSED: Final = Metric(
     *(_C, "hits_refused", "Requests for tracking URLs with a forged or damaged token, answered with 404.", _FRONT),

@@ -20,6 +20,7 @@ from api.journal.journal import Journal
 from api.tracking.hits import HitEncoder
 from api.tracking.idna import ascii_host
 from api.tracking.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
+from api.tracking.urls import PATHS
 from domain.errors import InvalidToken
 from domain.tokens import TrackingToken, TrackingTokens
 
@@ -32,7 +33,6 @@ Headers = list[tuple[bytes, bytes]]
 PIXEL: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 MAX_BODY_BYTES: Final = 4096
 
-_KINDS: Final = {"/o/": "open", "/c/": "click", "/u/": "unsubscribe"}
 #: Every hit must reach us: nothing on the way may keep an answer. `Pragma` and `Expires` are for HTTP/1.0 caches.
 _NO_STORE: Final[Headers] = [
     (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
@@ -98,13 +98,13 @@ class TrackingApp:
 
     def handles(self, path: str) -> bool:
         """Whether a request for this path is for this application."""
-        return path[:3] in _KINDS
+        return path[:3] in PATHS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"tracking answers HTTP alone, not {scope['type']}")
         path: str = scope["path"]
-        kind = _KINDS.get(path[:3])
+        kind = PATHS.get(path[:3])
         if kind is None:
             await _answer_not_found(scope, send)
             return

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from domain.tokens import TrackingTokens
+
+#: The trigger of a tracking URL, by the beginning of its path.
+PATHS: Final = {"/o/": "open", "/c/": "click", "/u/": "unsubscribe"}
 
 
 class TrackingUrls:
@@ -14,8 +19,8 @@ class TrackingUrls:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """What every tracking URL begins with: such a link is tracked already, and must not be rewritten."""
-        return tuple(f"{self._base}/{kind}/" for kind in "ocu")
+        """Prefixes of all tracking URLs: a link that has one is tracked already, and must not be rewritten."""
+        return tuple(f"{self._base}{path}" for path in PATHS)
 
     def open_url(self, account_no: int, message_key: int) -> str:
         """Of the pixel that a mail program loads when the message is opened."""
