@@ -6,7 +6,7 @@ LOCKED := .venv/locked
 STAMP := .venv/installed
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
-.PHONY: setup demo serve test docs lint fmt bench chaos lock clean languages help
+.PHONY: setup demo serve test docs reference lint fmt bench chaos lock clean languages help
 
 setup: $(STAMP)  ## install everything into .venv, from the lock and by its hashes
 
@@ -35,6 +35,9 @@ test: setup lint languages  ## run everything that CI runs, some minutes
 
 docs: setup  ## build the documentation's site, into build/docs
 	$(BIN)/zensical build --strict
+
+reference: setup  ## write the generated pages in docs/reference
+	for page in api cli events metrics settings; do $(BIN)/python -m docs._generate.$$page > docs/reference/$$page.md; done
 
 lint: setup  ## check style, types and the direction of imports
 	$(BIN)/ruff check .
