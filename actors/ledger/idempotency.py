@@ -65,7 +65,7 @@ def keep(cursor: Cursor, command: KeepAnswer, now_ms: int) -> None:
     """
     claim = (command.scope, command.key, command.fingerprint)
     if command.answer is None:
-        cursor.execute(f"DELETE FROM idempotency WHERE {_CLAIMED}", claim)  # noqa: S608 - no value is in it
+        cursor.execute(f"DELETE FROM idempotency WHERE {_CLAIMED}", claim)  # noqa: S608 - constants only
         return
     answer = command.answer
     cursor.execute(

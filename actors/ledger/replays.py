@@ -20,23 +20,23 @@ STATES: Final[Mapping[str, tuple[DeliveryState, ...]]] = {
 #: The columns of `ReplayProgress`, in its order.
 PROGRESS: Final = "id, loop_no, state, which, since_ms, until_ms, count, done, created_at_ms"
 
-_FIND: Final = f"SELECT {PROGRESS}, at_created_at_ms, at_id FROM replays WHERE id = $1"  # noqa: S608 - no value is in it
+_FIND: Final = f"SELECT {PROGRESS}, at_created_at_ms, at_id FROM replays WHERE id = $1"  # noqa: S608 - constants only
 _IS_RUNNING: Final = "SELECT 1 FROM replays WHERE loop_no = $1 AND state = 'running'"
 _START: Final = (
-    "INSERT INTO replays (id, loop_no, state, which, since_ms, until_ms, count, created_at_ms, at_created_at_ms)"  # noqa: S608 - no value is in it
+    "INSERT INTO replays (id, loop_no, state, which, since_ms, until_ms, count, created_at_ms, at_created_at_ms)"  # noqa: S608 - constants only
     " SELECT coalesce(max(id), 0) + 1, $1, 'running', $2, $3, $4, $5, $6, $3 FROM replays"
     f" RETURNING {PROGRESS}"
 )
 # Deliveries may have died since they were counted.
 _ADVANCE: Final = (
-    "UPDATE replays SET done = done + $2, count = {larger count, done + $2}, state = $3,"  # noqa: S608 - no value is in it
+    "UPDATE replays SET done = done + $2, count = {larger count, done + $2}, state = $3,"  # noqa: S608 - constants only
     f" at_created_at_ms = $4, at_id = $5 WHERE id = $1 RETURNING {PROGRESS}"
 )
 _CANCEL: Final = "UPDATE replays SET state = 'cancelled' WHERE id = $1 AND state = 'running'"
 # If two lanes ran at once, `attempts` lacks those of the slower one: continue after the highest recorded number.
 _SO_FAR: Final = "{larger attempts, (SELECT coalesce(max(no), 0) FROM attempts WHERE delivery_id = deliveries.id)}"
 REQUEUE: Final = (
-    f"UPDATE deliveries SET state = 0, due_at_ms = $1, attempts = {_SO_FAR}, forgiven = {_SO_FAR}"  # noqa: S608 - no value is in it
+    f"UPDATE deliveries SET state = 0, due_at_ms = $1, attempts = {_SO_FAR}, forgiven = {_SO_FAR}"  # noqa: S608 - constants only
     " WHERE id {in $2}"
 )
 

@@ -16,7 +16,7 @@ COLUMNS: Final = tuple([f"a{n}" for n in range(len(ANSWERS))] + [f"b{n}" for n i
 
 LOOP_OF: Final = "SELECT loop_no FROM deliveries WHERE id = $1"
 _ADD_ATTEMPTS: Final = (
-    f"INSERT INTO attempt_minutes (loop_no, minute, {', '.join(COLUMNS)})"  # noqa: S608 - no value is in it
+    f"INSERT INTO attempt_minutes (loop_no, minute, {', '.join(COLUMNS)})"  # noqa: S608 - constants only
     f" VALUES ({', '.join(f'${n}' for n in range(1, len(COLUMNS) + 3))}) ON CONFLICT (loop_no, minute) DO UPDATE SET "
     + ", ".join(f"{name} = attempt_minutes.{name} + excluded.{name}" for name in COLUMNS)
 )

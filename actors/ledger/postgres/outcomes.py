@@ -20,7 +20,7 @@ from domain.delivery import AttemptOutcome, LaneHealth
 # around and read all deliveries for each outcome.
 _POSITION: Final = "[width_bucket(d.id, $1)]"
 RECORD_OUTCOMES: Final = (
-    f"{{often}}WITH moved AS (UPDATE deliveries AS d SET state = $9{_POSITION}, attempts = $2{_POSITION},"  # noqa: S608 - no value is in it
+    f"{{often}}WITH moved AS (UPDATE deliveries AS d SET state = $9{_POSITION}, attempts = $2{_POSITION},"  # noqa: S608 - constants only
     f"  due_at_ms = $10{_POSITION}, forgiven = greatest(d.forgiven, $12{_POSITION})"
     f"  WHERE d.id {{in $1}} AND d.attempts < $2{_POSITION} AND (d.state = 0 OR d.state = 2 AND $9{_POSITION} = 1)),"
     " recorded AS (INSERT INTO attempts"

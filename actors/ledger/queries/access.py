@@ -19,7 +19,7 @@ USER_BY_EMAIL: Final = f"{_USERS} WHERE u.email = $1"
 USERS_OF_ACCOUNT: Final = f"{_USERS} WHERE u.account_no = $1 ORDER BY u.email LIMIT $2"
 ALL_USERS: Final = f"{_USERS} ORDER BY u.email LIMIT $1"
 SESSION: Final = (
-    f"SELECT s.began_at_ms, s.used_at_ms, {_USER} FROM sessions AS s"  # noqa: S608 - no value is in it
+    f"SELECT s.began_at_ms, s.used_at_ms, {_USER} FROM sessions AS s"  # noqa: S608 - constants only
     " {join} users AS u ON u.id = s.user_id {join} accounts AS a ON a.no = u.account_no WHERE s.hash = $1"
 )
 ACCOUNT: Final = "SELECT no, id, name FROM accounts WHERE id = $1"

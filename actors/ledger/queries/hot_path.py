@@ -67,7 +67,7 @@ PENDING_COUNT: Final = (
 )
 #: The columns of `LaneHealth`, in its order.
 HEALTH_COLUMNS: Final = "breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms"
-HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = $1"  # noqa: S608 - no value is in it
+HEALTH: Final = f"SELECT {HEALTH_COLUMNS} FROM loop_health WHERE loop_no = $1"  # noqa: S608 - constants only
 
 
 _strings: Final = msgspec.json.Decoder(list[str])

@@ -12,7 +12,7 @@ from actors.ledger.queries.pagination import Number, decode_cursor, encode_curso
 from actors.ledger.store_connection import Row, StoreConnection
 
 _LOOPS: Final = (
-    f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - no value is in it
+    f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - constants only
 )
 LOOP: Final = f"{_LOOPS} WHERE id = $1"
 LOOP_BY_NO: Final = f"{_LOOPS} WHERE no = $1"

@@ -10,10 +10,10 @@ from actors.ledger.replays import PROGRESS
 from actors.ledger.store_connection import StoreConnection
 from domain.delivery import ReplayProgress
 
-RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - no value is in it
-REPLAY: Final = f"SELECT {PROGRESS} FROM replays WHERE id = $1 AND loop_no = $2"  # noqa: S608 - no value is in it
+RUNNING: Final = f"SELECT {PROGRESS} FROM replays WHERE loop_no = $1 AND state = 'running'"  # noqa: S608 - constants only
+REPLAY: Final = f"SELECT {PROGRESS} FROM replays WHERE id = $1 AND loop_no = $2"  # noqa: S608 - constants only
 REPLAYS: Final = (
-    f"SELECT {PROGRESS} FROM replays {{by replays_of_loop}}"  # noqa: S608 - no value is in it
+    f"SELECT {PROGRESS} FROM replays {{by replays_of_loop}}"  # noqa: S608 - constants only
     " WHERE loop_no = $1 AND id < $2 ORDER BY id DESC LIMIT $3"
 )
 _NEWEST: Final = 2**63 - 1

@@ -17,7 +17,7 @@ from domain.values import DeliveryState
 _SUMS: Final = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in COLUMNS)
 ATTEMPTS_SINCE: Final = f"SELECT {_SUMS} FROM attempt_minutes WHERE loop_no = $1 AND minute >= $2"  # noqa: S608
 ATTEMPT_MINUTES: Final = (
-    f"SELECT minute, {', '.join(COLUMNS)} FROM attempt_minutes"  # noqa: S608 - no value is in it
+    f"SELECT minute, {', '.join(COLUMNS)} FROM attempt_minutes"  # noqa: S608 - constants only
     " WHERE loop_no = $1 AND minute >= $2 ORDER BY minute"
 )
 EVENT_MINUTES: Final = (

@@ -47,10 +47,10 @@ class Sweep(Protocol):
 # Pending deliveries of deleted loops will never be sent.
 _IS_DONE: Final = "(state <> 0 OR EXISTS (SELECT 1 FROM loops WHERE no = loop_no AND deleted = 1))"
 OLD_DELIVERIES: Final = (
-    f"SELECT id, attempts FROM deliveries WHERE id > $1 AND id < $2 AND created_at_ms < $3 AND {_IS_DONE}"  # noqa: S608 - no value is in it
+    f"SELECT id, attempts FROM deliveries WHERE id > $1 AND id < $2 AND created_at_ms < $3 AND {_IS_DONE}"  # noqa: S608 - constants only
     " ORDER BY id LIMIT $4"
 )
-DROP_DELIVERIES: Final = f"DELETE FROM deliveries WHERE id {{in $1}} AND {_IS_DONE} RETURNING id"  # noqa: S608 - no value is in it
+DROP_DELIVERIES: Final = f"DELETE FROM deliveries WHERE id {{in $1}} AND {_IS_DONE} RETURNING id"  # noqa: S608 - constants only
 DROP_ATTEMPTS: Final = "DELETE FROM attempts WHERE delivery_id {in $1}"
 _ENDS: Final = "SELECT (SELECT min(id) FROM deliveries), (SELECT max(id) FROM deliveries)"
 _CREATED_FROM: Final = "SELECT id, created_at_ms FROM deliveries WHERE id >= $1 ORDER BY id LIMIT 1"

@@ -19,8 +19,8 @@ class SQLiteDialect:
         a, *b = of
         texts = {
             "often": "",  # SQLite keeps every plan
-            "in": f"IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
-            "not in": f"NOT IN (SELECT value FROM json_each({a}))",  # noqa: S608 - no value is in it
+            "in": f"IN (SELECT value FROM json_each({a}))",  # noqa: S608 - constants only
+            "not in": f"NOT IN (SELECT value FROM json_each({a}))",  # noqa: S608 - constants only
             # SQLite joins the tables of a CROSS JOIN in the given order.
             "join": "CROSS JOIN",
             "stored": f"stored_events AS s ON s.originator_id = lower(hex({a}.event_id)) AND s.originator_version = 1",
