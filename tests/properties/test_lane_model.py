@@ -19,8 +19,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
+from actors.commands.command import Command
 from domain.errors import Conflict
 from domain.values import DeliveryState
+from tests.loop_commands import PAUSE, RESUME, cancel, change, replay, retry
 from tests.loop_simulation import ANSWERS, TRIES, LoopSimulation, make_template
 
 #: The longest time until everything is delivered once the handler is well: schedule, probes, a clock that was set back.
@@ -124,12 +126,12 @@ class LaneMachine(RuleBasedStateMachine):
     def is_here(self) -> bool:
         return not (self.simulation.ledger.is_away or self.simulation.reader.is_away)
 
-    def command(self, work: Any) -> Any:
+    def command(self, command: Command[Any]) -> Any:
         """Runs a command; refused ones change nothing."""
 
         async def carry_out() -> Any:
             await self.simulation.starting
-            return await work(self.simulation.runtime)
+            return await self.simulation.runtime.handle(command)
 
         try:
             return self.simulation.run(carry_out())
@@ -147,14 +149,14 @@ class LaneMachine(RuleBasedStateMachine):
     @precondition(is_here)
     @rule()
     def pause(self) -> None:
-        if self.command(lambda runtime: runtime.pause()):
+        if self.command(PAUSE):
             self.simulation.may_post = self.is_active = False
 
     @precondition(is_here)
     @rule()
     def resume(self) -> None:
         before, self.simulation.may_post = self.simulation.may_post, True
-        if self.command(lambda runtime: runtime.resume()):
+        if self.command(RESUME):
             self.is_active = True
             self.look_for_410()
         else:
@@ -178,7 +180,7 @@ class LaneMachine(RuleBasedStateMachine):
         if ordered is not None:
             changes["ordered"] = ordered
             simulation.ordered = False
-        self.command(lambda runtime: runtime.change(changes))
+        self.command(change(changes))
         simulation.max_concurrency = concurrency or former[0]
         if rate is not None:
             simulation.handler.starts.clear()
@@ -189,20 +191,20 @@ class LaneMachine(RuleBasedStateMachine):
     @rule(which=st.sampled_from(["dead", "all"]))
     def replay(self, which: str) -> None:
         until_ms = self.simulation.clock.now_ms() + 1_000_000
-        self.command(lambda runtime: runtime.replay(which, 0, until_ms))
+        self.command(replay(which, 0, until_ms))
 
     @precondition(is_here)
     @rule()
     def cancel_replay(self) -> None:
         for (replay_id,) in self.simulation.rows("SELECT id FROM replays WHERE state = 'running'"):
-            self.command(lambda runtime, replay_id=replay_id: runtime.cancel_replay(replay_id))
+            self.command(cancel(replay_id))
 
     @precondition(is_here)
     @rule(number=st.integers(0, 100))
     def retry(self, number: int) -> None:
         ids = list(self.simulation.delivery_of.values())
         if ids:
-            self.command(lambda runtime: runtime.retry_delivery(ids[number % len(ids)]))
+            self.command(retry(ids[number % len(ids)]))
 
     # --- the end
 

@@ -21,7 +21,7 @@ from actors.commands.deliveries import CancelReplay, RetryDelivery, StartReplay
 from actors.commands.handlers import Handlers, HandlerTable
 from actors.commands.loops import GetLoop
 from actors.commands.protocol import COMMANDS, answer_type
-from actors.delivery.loop_runtime import LoopRuntime
+from actors.delivery.loop_commands import LoopCommands
 
 ACCOUNT = Account(no=1, id="acc_1", name="Acme")
 TABLES = [
@@ -65,13 +65,13 @@ def test_a_loop_handles_every_command_that_is_forwarded_to_it() -> None:
     """Otherwise the loop's process would refuse it."""
     forwarded = {*get_args(LoopCommand), CancelReplay, RetryDelivery, StartReplay}
 
-    assert set(LoopRuntime.handlers.methods) == forwarded
+    assert set(LoopCommands.handlers.methods) == forwarded
 
 
 def test_a_command_without_a_handler_is_refused() -> None:
     """For instance one of a later version."""
     with pytest.raises(TypeError, match="has no handler for GetLoop"):
-        asyncio.run(LoopRuntime.handlers.dispatch(None, GetLoop(account=ACCOUNT, loop_id="fl_1")))
+        asyncio.run(LoopCommands.handlers.dispatch(None, GetLoop(account=ACCOUNT, loop_id="fl_1")))
 
 
 async def _unused(_command: Any) -> None:

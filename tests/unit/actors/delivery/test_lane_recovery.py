@@ -151,13 +151,13 @@ def test_an_open_breaker_outlives_the_process(simulation: LoopSimulation) -> Non
 
     assert len(simulation.handler.starts) <= 1
 
-    view = simulation.run(simulation.runtime.pause(PAUSE))
+    view = simulation.run(simulation.runtime.handle(PAUSE))
 
     assert (view.health.breaker, view.health.failing_since_ms) == ("open", health.failing_since_ms)
     assert view.health.failures >= health.failures
 
     simulation.handler.usual = "ok"
-    view = simulation.run(simulation.runtime.resume(RESUME))
+    view = simulation.run(simulation.runtime.handle(RESUME))
 
     assert (view.health.breaker, view.health.failures) == ("closed", 0)
 
@@ -212,7 +212,7 @@ def test_failures_alone_disable_a_loop_through_restarts(simulation: LoopSimulati
 
     assert len(simulation.handler.starts) == began
 
-    simulation.run(simulation.runtime.resume(RESUME))
+    simulation.run(simulation.runtime.handle(RESUME))
     wait(simulation, 60)
     row = simulation.reader.loop(simulation.loop_id)
 
@@ -233,7 +233,7 @@ def test_order_through_a_restart(simulation: LoopSimulation) -> None:
     """A failed delivery still goes first after a restart, although its retry is due later than the others."""
     restart(simulation, "30")
     simulation.ordered = True
-    simulation.run(simulation.runtime.change(change({"ordered": True})))
+    simulation.run(simulation.runtime.handle(change({"ordered": True})))
     simulation.handler.next.append("500")
     owed = owe(simulation, 5)
     wait(simulation, 1)
@@ -255,14 +255,14 @@ def test_order_through_a_pause_and_a_change(simulation: LoopSimulation) -> None:
     owed = owe(simulation)
     wait(simulation, 1)
     simulation.ordered = True
-    simulation.run(simulation.runtime.change(change({"ordered": True})))
+    simulation.run(simulation.runtime.handle(change({"ordered": True})))
     owed += owe(simulation, 3)
     wait(simulation, 5)
     simulation.may_post = False
-    simulation.run(simulation.runtime.pause(PAUSE))
+    simulation.run(simulation.runtime.handle(PAUSE))
     wait(simulation, 5)
     simulation.may_post = True
-    simulation.run(simulation.runtime.resume(RESUME))
+    simulation.run(simulation.runtime.handle(RESUME))
     wait(simulation, 5)
 
     assert arrivals(simulation) == []
@@ -278,7 +278,7 @@ def test_order_through_a_pause_and_a_change(simulation: LoopSimulation) -> None:
 def test_live_events_do_not_wait_for_the_backlog(simulation: LoopSimulation) -> None:
     """A live event waits for only a few of thousands that wait for a handler with a concurrency of one."""
     simulation.max_concurrency = 1
-    simulation.run(simulation.runtime.change(change({"max_concurrency": 1})))
+    simulation.run(simulation.runtime.handle(change({"max_concurrency": 1})))
     owe(simulation, 3000, offered=False)
     wait(simulation, 5)
     before = len(arrivals(simulation))
@@ -331,7 +331,7 @@ def all_dead(simulation: LoopSimulation, count: int) -> list[int]:
 
 
 def start(simulation: LoopSimulation, which: str = "dead") -> Any:
-    return simulation.run(simulation.runtime.replay(replay(which, 0, simulation.clock.now_ms() + 1)))
+    return simulation.run(simulation.runtime.handle(replay(which, 0, simulation.clock.now_ms() + 1)))
 
 
 def test_a_replay(simulation: LoopSimulation) -> None:
@@ -360,14 +360,14 @@ def test_a_replay_waits_and_goes_on(simulation: LoopSimulation) -> None:
     """A replay waits while the loop is paused; a restart neither repeats nor loses deliveries."""
     all_dead(simulation, 1700)
     simulation.may_post = False
-    simulation.run(simulation.runtime.pause(PAUSE))
+    simulation.run(simulation.runtime.handle(PAUSE))
     start(simulation)
     wait(simulation, 5)
 
     assert set(states(simulation)) == {2}
 
     simulation.may_post = True
-    simulation.run(simulation.runtime.resume(RESUME))
+    simulation.run(simulation.runtime.handle(RESUME))
     most = 0
     for _ in range(300):
         wait(simulation, 0.01)
@@ -389,8 +389,8 @@ def test_cancelling_a_replay(simulation: LoopSimulation) -> None:
     replay = start(simulation)
     wait(simulation, 1)
     number = int(replay.id.removeprefix("rpl_"))
-    cancelled = simulation.run(simulation.runtime.cancel_replay(cancel(number)))
-    again = simulation.run(simulation.runtime.cancel_replay(cancel(number)))
+    cancelled = simulation.run(simulation.runtime.handle(cancel(number)))
+    again = simulation.run(simulation.runtime.handle(cancel(number)))
     simulation.handler.usual = "ok"
     wait(simulation, 60)
 
@@ -404,18 +404,18 @@ def test_retrying_one(simulation: LoopSimulation) -> None:
     """A retried delivery is due at once, with a new schedule; during an attempt the command raises Conflict."""
     owed = all_dead(simulation, 2)
     simulation.handler.next.extend(["422", "hang"])
-    simulation.run(simulation.runtime.retry_delivery(retry(owed[0])))
+    simulation.run(simulation.runtime.handle(retry(owed[0])))
     wait(simulation, 3)
     with pytest.raises(Conflict, match="under way"):
-        simulation.run(simulation.runtime.retry_delivery(retry(owed[0])))
+        simulation.run(simulation.runtime.handle(retry(owed[0])))
     wait(simulation, 5)
 
     assert states(simulation) == [2, 2]
     assert len(attempts(simulation, owed[0])) == 4
 
-    simulation.run(simulation.runtime.retry_delivery(retry(owed[1])))
+    simulation.run(simulation.runtime.handle(retry(owed[1])))
     wait(simulation, 1)
-    simulation.run(simulation.runtime.retry_delivery(retry(owed[1])))
+    simulation.run(simulation.runtime.handle(retry(owed[1])))
     wait(simulation, 1)
 
     assert simulation.arrived[owed[1]] == 2
@@ -425,11 +425,11 @@ def test_retrying_the_head_of_the_line(simulation: LoopSimulation) -> None:
     """The first delivery of an ordered loop is retried now, and the others follow."""
     restart(simulation, "3600")
     simulation.ordered = True
-    simulation.run(simulation.runtime.change(change({"ordered": True})))
+    simulation.run(simulation.runtime.handle(change({"ordered": True})))
     simulation.handler.next.append("500")
     owed = owe(simulation, 3)
     wait(simulation, 5)
-    simulation.run(simulation.runtime.retry_delivery(retry(owed[0])))
+    simulation.run(simulation.runtime.handle(retry(owed[0])))
     wait(simulation, 1)
 
     assert arrivals(simulation) == owed

@@ -56,7 +56,7 @@ async def a_runtime(
         await runtime.start()
         if verified:
             prove(fixture)
-            assert (await runtime.verify(VERIFY)).verified
+            assert (await runtime.handle(VERIFY)).verified
         try:
             yield runtime, fixture
         finally:
@@ -68,6 +68,11 @@ async def a_runtime(
 def prove(fixture: LoopFixture, url: str = URL, token: str = "token-1") -> None:
     """Places the file at the root of the handler's server."""
     fixture.proof_fetcher.files[file_locations(url, token)[-1]] = file_content(token).encode() + b"\n"
+
+
+async def disable(runtime: LoopRuntime, reason: str) -> None:
+    """What the runtime does when its lane gives up."""
+    await runtime._repository.change(lambda loop: loop.disable(reason, 1))
 
 
 def topics(fixture: LoopFixture) -> list[str]:
@@ -92,7 +97,7 @@ def test_verify(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
             prove(fixture)
-            report = await runtime.verify(VERIFY)
+            report = await runtime.handle(VERIFY)
 
             assert report.verified
             assert (report.loop.state, report.loop.secret) == ("active", None)
@@ -113,7 +118,7 @@ def test_verify_by_dns(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
             fixture.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
-            report = await runtime.verify(VERIFY)
+            report = await runtime.handle(VERIFY)
 
             assert report.verified
             assert [f.matched for f in report.findings] == [False, False, True]
@@ -128,7 +133,7 @@ def test_verify_without_proof(tmp_path: Path) -> None:
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
             fixture.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
-            report = await runtime.verify(VERIFY)
+            report = await runtime.handle(VERIFY)
 
             assert not report.verified
             assert report.loop.state == "unverified"
@@ -149,9 +154,9 @@ def test_a_url_changed_during_verification(tmp_path: Path) -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
             prove(fixture)
             fixture.proof_fetcher.gate.clear()
-            verifying = asyncio.create_task(runtime.verify(VERIFY))
+            verifying = asyncio.create_task(runtime.handle(VERIFY))
             await eventually(lambda: len(fixture.proof_fetcher.asked) == 2)
-            await runtime.change(change({"url": "https://other.example/x"}))
+            await runtime.handle(change({"url": "https://other.example/x"}))
             fixture.proof_fetcher.gate.set()
             with pytest.raises(Conflict, match="Verify again"):
                 await verifying
@@ -172,28 +177,27 @@ def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
             runtime.offer(await fixture.owe(2))
             runtime.nudge()
             with pytest.raises(Conflict, match="Verify"):
-                await runtime.send_sample(sample("open", {}))
+                await runtime.handle(sample("open", {}))
             prove(fixture)
 
             assert fixture.http_client.requests == []
 
-            await runtime.verify(VERIFY)
+            await runtime.handle(VERIFY)
             await eventually(lambda: fixture.pending() == 0)
-            await runtime.pause(PAUSE)
+            await runtime.handle(PAUSE)
             runtime.offer(await fixture.owe(2))
             runtime.nudge()
-            await runtime.disable("tired")
+            await disable(runtime, "tired")
             runtime.nudge()
 
             assert len(fixture.http_client.requests) == 2
 
-            await runtime.send_sample(
-                sample("open", {})
-            )  # A repaired handler can be tested before its backlog is delivered.
+            # A repaired handler can be tested before its backlog is delivered.
+            await runtime.handle(sample("open", {}))
             assert len(fixture.http_client.requests) == 3
             assert fixture.pending() == 2
 
-            loop = await runtime.resume(RESUME)
+            loop = await runtime.handle(RESUME)
             await eventually(lambda: fixture.pending() == 0)
 
             assert (loop.state, loop.disabled_reason) == ("active", None)
@@ -207,17 +211,17 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
-            changed = await runtime.change(change({"url": "https://other.example/x", "description": "new"}))
+            changed = await runtime.handle(change({"url": "https://other.example/x", "description": "new"}))
             runtime.offer(await fixture.owe(1))
 
             assert (changed.state, changed.url) == ("unverified", "https://other.example/x")
             assert changed.settings.description == "new"
             assert changed.verification_token != "token-1"
             assert len(changed.verification_token) == 32
-            assert not (await runtime.verify(VERIFY)).verified
+            assert not (await runtime.handle(VERIFY)).verified
 
             prove(fixture, changed.url, changed.verification_token)
-            assert (await runtime.verify(VERIFY)).verified
+            assert (await runtime.handle(VERIFY)).verified
             await eventually(lambda: fixture.pending() == 0)
 
             assert [r.url for r in fixture.http_client.requests] == ["https://other.example/x"]
@@ -232,10 +236,10 @@ def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
             for url in ("https://inside.example/x", "ftp://example.com/", 7):
                 with pytest.raises(InvalidInput) as caught:
-                    await runtime.change(change({"url": url, "description": "new"}))
+                    await runtime.handle(change({"url": url, "description": "new"}))
 
                 assert caught.value.problems[0][0] == "/url"
-            assert (await runtime.change(change({}))).settings.description == ""
+            assert (await runtime.handle(change({}))).settings.description == ""
             assert stored_state(fixture) == "active"
 
     asyncio.run(main())
@@ -249,9 +253,9 @@ def test_change(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
-            changed = await runtime.change(change({"format": "json", "max_concurrency": 3, "tags": ["a"]}))
+            changed = await runtime.handle(change({"format": "json", "max_concurrency": 3, "tags": ["a"]}))
             with pytest.raises(InvalidInput) as caught:
-                await runtime.change(change({"max_concurrency": 0, "colour": "red"}))
+                await runtime.handle(change({"max_concurrency": 0, "colour": "red"}))
             runtime.offer(await fixture.owe(1))
             await eventually(lambda: fixture.pending() == 0)
             row = fixture.reader.loop(fixture.loop_id)
@@ -271,7 +275,11 @@ def test_illegal_transitions(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
-            for refused in (runtime.pause(PAUSE), runtime.resume(RESUME), runtime.disable("x")):
+            for refused in (
+                runtime.handle(PAUSE),
+                runtime.handle(RESUME),
+                disable(runtime, "x"),
+            ):
                 with pytest.raises(Conflict):
                     await refused
 
@@ -285,18 +293,18 @@ def test_a_new_runtime_is_where_the_old_one_was(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
-            await runtime.rotate_secret(ROTATE_SECRET)
-            secret = await runtime.secret(GET_SECRET)
-            await runtime.pause(PAUSE)
+            await runtime.handle(ROTATE_SECRET)
+            secret = await runtime.handle(GET_SECRET)
+            await runtime.handle(PAUSE)
             await fixture.owe(3)
             await runtime.stop(1.0)
             again = make_runtime(fixture)
             await again.start()
 
-            assert await again.secret(GET_SECRET) == secret
+            assert await again.handle(GET_SECRET) == secret
             assert fixture.http_client.requests == []
 
-            await again.resume(RESUME)
+            await again.handle(RESUME)
             await eventually(lambda: fixture.pending() == 0)
             await again.stop(1.0)
 
@@ -316,14 +324,14 @@ def test_another_writer_was_first(tmp_path: Path) -> None:
                 loop.rotate_secret(fixture.clock.now_ms())
 
             fixture.ledger.before_append = lambda: other.change(rotate)
-            loop = await runtime.pause(PAUSE)
+            loop = await runtime.handle(PAUSE)
 
             assert loop.state == "paused"
             assert topics(fixture)[-2:] == ["secret-rotated", "paused"]
 
             fixture.ledger.before_append = lambda: other.change(lambda x: x.delete(fixture.clock.now_ms()))
             with pytest.raises(NotFound):
-                await runtime.resume(RESUME)
+                await runtime.handle(RESUME)
 
     asyncio.run(main())
 
@@ -340,7 +348,7 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             else:
                 fixture.ledger.is_away = True
             with pytest.raises(StoreUnavailable):
-                await runtime.change(change({"description": "new"}))
+                await runtime.handle(change({"description": "new"}))
             fixture.ledger.is_away = fixture.ledger.loses_answers = False
             runtime.offer(await fixture.owe(1))
             await asyncio.sleep(0.05)
@@ -350,7 +358,7 @@ def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
             fixture.reader.is_away = False
             await eventually(lambda: fixture.pending() == 0)
 
-            assert (await runtime.change(change({}))).settings.description == ("new" if is_written else "")
+            assert (await runtime.handle(change({}))).settings.description == ("new" if is_written else "")
 
     asyncio.run(main())
 
@@ -384,16 +392,16 @@ def test_rotation(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, format="json") as (runtime, fixture):
-            old = await runtime.secret(GET_SECRET)
-            loop = await runtime.rotate_secret(ROTATE_SECRET)
+            old = await runtime.handle(GET_SECRET)
+            loop = await runtime.handle(ROTATE_SECRET)
             runtime.offer(await fixture.owe(1))
             await eventually(lambda: fixture.pending() == 0)
             (request,) = fixture.http_client.requests
 
-            assert loop.secret == await runtime.secret(GET_SECRET) != old
+            assert loop.secret == await runtime.handle(GET_SECRET) != old
             for secret in (old, loop.secret):
                 Webhook(secret).verify(request.body, dict(request.headers))
-            assert (await runtime.change(change({}))).secret is None
+            assert (await runtime.handle(change({}))).secret is None
 
     asyncio.run(main())
 
@@ -406,7 +414,7 @@ def test_delete(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
-            await runtime.delete(DELETE)
+            await runtime.handle(DELETE)
             runtime.offer([])
             settings, event = change({}), sample("open", {})
             commands: list[Command[Any]] = [VERIFY, PAUSE, RESUME, DELETE, GET_SECRET, ROTATE_SECRET, settings, event]
@@ -429,7 +437,7 @@ def test_410_disables_the_loop(tmp_path: Path) -> None:
             fixture.http_client.answer = lambda _: failed(410)
             runtime.offer(await fixture.owe(3))
             await eventually(lambda: stored_state(fixture) == "disabled")
-            loop = await runtime.change(change({}))
+            loop = await runtime.handle(change({}))
 
             assert loop.state == "disabled"
             assert "410" in (loop.disabled_reason or "")
@@ -465,7 +473,7 @@ def test_samples(tmp_path: Path, trigger: Trigger) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
-            result = await runtime.send_sample(sample(trigger, {"recipient": "me@example.com"}))
+            result = await runtime.handle(sample(trigger, {"recipient": "me@example.com"}))
             (request,) = fixture.http_client.requests
             fields = dict(parse_qsl(request.body.decode()))
 
@@ -484,14 +492,14 @@ def test_sample_data(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, format="json") as (runtime, fixture):
-            await runtime.send_sample(sample("click", {"tags": ["x"], "event": "mine", "big": 2**80}))
+            await runtime.handle(sample("click", {"tags": ["x"], "event": "mine", "big": 2**80}))
             fields = msgspec.json.decode(fixture.http_client.requests[0].body)
 
             assert fields["tags"] == ["x"]
             assert fields["event"].startswith("evt_")
             for type_, data in (("nonsense", {}), ("open", {"x": object()})):
                 with pytest.raises(InvalidInput):
-                    await runtime.send_sample(sample(type_, data))
+                    await runtime.handle(sample(type_, data))
 
     asyncio.run(main())
 
@@ -503,7 +511,7 @@ def test_samples_that_fail(tmp_path: Path) -> None:
         async with a_runtime(tmp_path) as (runtime, fixture):
             answers = iter([failed(302), failed(None, "dns")._replace(detail="x.example does not resolve"), DELIVERED])
             fixture.http_client.answer = lambda _: next(answers)
-            results = [await runtime.send_sample(sample("open", {})) for _ in range(3)]
+            results = [await runtime.handle(sample("open", {})) for _ in range(3)]
 
             assert [r.error for r in results] == ["redirect", "dns: x.example does not resolve", None]
             assert [r.status for r in results] == [302, None, 200]
