@@ -78,6 +78,7 @@ class OutboxReader:
         """Reads in this order from now on; the lane has dropped what it queued in another order."""
         self._epoch += 1
         self._in_order = strict
+        self._buffer.is_in_order = False
         self.nudge()
 
     def note_more(self) -> None:
@@ -132,6 +133,7 @@ class OutboxReader:
         if epoch != self._epoch:
             self.nudge()
             return False
+        self._buffer.is_in_order = self._in_order
         has_added_all = all(d.delivery_id in released or self._add(d) for d in found)
         self._may_have_more |= len(found) == limit or not has_added_all
         if next_due_ms is not None and next_due_ms > self._wall_clock.now_ms():

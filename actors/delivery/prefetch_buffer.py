@@ -81,6 +81,8 @@ class PrefetchBuffer:
         #: By rank, then by id.
         self._old_queue: list[tuple[int, int, OfferedDelivery]] = []
         self._is_old_next = False
+        #: Whether the queue starts with the delivery that was recorded first, as an ordered lane needs it.
+        self.is_in_order = False
         #: Failed deliveries to retry once their outcome is recorded.
         self.failed: dict[int, OfferedDelivery] = {}
         self._attempts_done: dict[int, int] = {}

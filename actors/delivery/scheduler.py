@@ -100,7 +100,7 @@ class Scheduler:
         return self._cpu_throttle.rest_s() if age_ms > LATE_MS else 0.0
 
     def _may_begin(self, in_flight: int) -> bool:
-        if self._is_ordered and (in_flight or self._buffer.failed):
+        if self._is_ordered and (in_flight or self._buffer.failed or not self._buffer.is_in_order):
             return False
         if self._breaker.room(in_flight) == 0:
             return False

@@ -272,6 +272,22 @@ def test_order_through_a_pause_and_a_change(simulation: LoopSimulation) -> None:
     assert arrivals(simulation) == owed
 
 
+def test_a_loop_that_becomes_ordered_during_a_retry(simulation: LoopSimulation) -> None:
+    """A delivery that failed without order does not overtake an earlier one that still waits in the outbox."""
+    simulation.loop.thread_s = 0.06
+    simulation.handler.next.extend(["500", "422", "connect"])
+    simulation.run(simulation.runtime.handle(change({"ordered": True, "rate_limit": 3})))
+    owed = owe(simulation, 3, offered=False)
+    wait(simulation, 0.5)
+    simulation.run(simulation.runtime.handle(change({"ordered": False})))
+    wait(simulation, 0.5)
+    simulation.run(simulation.runtime.handle(change({"ordered": True, "rate_limit": None})))
+    simulation.ordered = True
+    wait(simulation, 30)
+
+    assert arrivals(simulation) == owed
+
+
 # --- fairness
 
 
