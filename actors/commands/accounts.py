@@ -1,4 +1,4 @@
-"""Accounts, and their API keys."""
+"""Commands about accounts and their API keys."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Account(WireStruct, frozen=True, kw_only=True):
 
 
 class ApiKey(WireStruct, frozen=True, kw_only=True):
-    """An API key that opens its account; `id` tells nothing of the key. `used_at_ms` is exact to a minute."""
+    """An API key of an account. Its `id` does not reveal the key. `used_at_ms` is accurate to a minute."""
 
     id: str
     name: str
@@ -28,11 +28,13 @@ class CreateAccount(Command[Account], frozen=True, kw_only=True):
 
 
 class Authenticate(Command[Account | None], frozen=True, kw_only=True):
+    """Finds the account of an API key. `key_hash` is the SHA-256 of the key, hex."""
+
     key_hash: str
 
 
 class IssueApiKey(Command[ApiKey], frozen=True, kw_only=True):
-    """`key_hash` is the SHA-256 of the key, hex."""
+    """Adds an API key. `key_hash` is the SHA-256 of the key, hex."""
 
     account: Account
     name: str
@@ -40,13 +42,13 @@ class IssueApiKey(Command[ApiKey], frozen=True, kw_only=True):
 
 
 class ListApiKeys(Command[list[ApiKey]], frozen=True, kw_only=True):
-    """Newest first; revoked ones are not there any more."""
+    """Lists keys, newest first, without revoked ones."""
 
     account: Account
 
 
 class RevokeApiKey(Command[None], frozen=True, kw_only=True):
-    """Front ends that know the key let it in for some seconds yet."""
+    """Revokes an API key. Front ends that have cached it accept it for some seconds more."""
 
     account: Account
     key_id: str

@@ -1,4 +1,4 @@
-"""What every command is."""
+"""Base class of all commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries with their attempts, and replays."""
+"""Commands about deliveries, their attempts, and replays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class AttemptView(WireStruct, frozen=True, kw_only=True):
     response_excerpt: str
     address: str | None
     response_bytes: int = 0
-    #: `Name: value`, a line each; the last may be cut.
+    #: Lines of `Name: value`; the last may be truncated.
     response_headers: str = ""
 
 
@@ -30,7 +30,7 @@ class DeliveryView(WireStruct, frozen=True, kw_only=True):
     #: `pending`, `delivered` or `dead`.
     state: str
     created_at_ms: int
-    #: None when no attempt is to come.
+    #: None if there will be no further attempt.
     next_attempt_at_ms: int | None
     attempts: list[AttemptView]
 
@@ -41,14 +41,14 @@ class DeliveryPage(WireStruct, frozen=True, kw_only=True):
 
 
 class EventDelivery(WireStruct, frozen=True, kw_only=True):
-    """A delivery of one event, and to which loop."""
+    """A delivery of an event, and its loop."""
 
     loop_id: str
     delivery: DeliveryView
 
 
 class Post(WireStruct, frozen=True, kw_only=True):
-    """A POST to a handler, made again from the ledger as it was made for one attempt."""
+    """The POST of one attempt, rebuilt from the ledger."""
 
     url: str
     headers: list[tuple[str, str]]
@@ -104,21 +104,21 @@ class GetDelivery(Command[DeliveryView], frozen=True, kw_only=True):
 
 
 class GetLoopDelivery(Command[EventDelivery], frozen=True, kw_only=True):
-    """A delivery, and which loop it is for."""
+    """Finds a delivery and its loop."""
 
     account: Account
     delivery_id: str
 
 
 class ListEventDeliveries(Command[list[EventDelivery]], frozen=True, kw_only=True):
-    """The deliveries of one event that are kept, at most 200, with the loops they are for."""
+    """Lists the deliveries of an event with their loops, at most 200."""
 
     account: Account
     event_id: str
 
 
 class GetPost(Command[Post], frozen=True, kw_only=True):
-    """What one attempt POSTed: the loop as it was set then, the event's fields, and the headers of that second."""
+    """Rebuilds the POST of an attempt: with the loop's settings, the event's fields and the headers of that moment."""
 
     account: Account
     delivery_id: str
@@ -126,17 +126,17 @@ class GetPost(Command[Post], frozen=True, kw_only=True):
 
 
 class RetryDelivery(Command[DeliveryView], frozen=True, kw_only=True):
-    """Makes a delivery due now, whatever its state; its retry schedule begins anew. Conflict while an attempt is on."""
+    """Makes a delivery due now, whatever its state, and restarts its retry schedule. Conflict during an attempt."""
 
     account: Account
     delivery_id: str
 
 
 class StartReplay(Command[Replay], frozen=True, kw_only=True):
-    """Has deliveries created from `since_ms` up to (not including) `until_ms` (None: now) delivered again.
+    """Repeats the deliveries created from `since_ms` until before `until_ms` (None: now).
 
-    `which`: `dead`, or `all` (delivered ones too; what is pending is left alone). It goes on in the background, through
-    restarts, and gives way to live traffic. One replay at a time for a loop: a second is a Conflict.
+    `which` is `dead`, or `all` for delivered ones too; pending ones are not affected. The replay runs in the
+    background, survives restarts and yields to live traffic. A loop has one replay at a time: a second is a Conflict.
     """
 
     account: Account
@@ -147,7 +147,7 @@ class StartReplay(Command[Replay], frozen=True, kw_only=True):
 
 
 class ListReplays(Command[ReplayPage], frozen=True, kw_only=True):
-    """Newest first."""
+    """Lists replays, newest first."""
 
     account: Account
     loop_id: str
@@ -162,7 +162,7 @@ class GetReplay(Command[Replay], frozen=True, kw_only=True):
 
 
 class CancelReplay(Command[Replay], frozen=True, kw_only=True):
-    """What was given back to the lane already is still delivered. Cancelling what has ended changes nothing."""
+    """Ends a replay. Deliveries that it made due already are still sent. A finished replay does not change."""
 
     account: Account
     loop_id: str

@@ -1,4 +1,4 @@
-"""The event log."""
+"""Commands about the event log."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from actors.compatibility import WireStruct
 
 
 class EventView(WireStruct, frozen=True, kw_only=True):
-    """`fields` are the POST's fields, as JSON text."""
+    """A recorded event. `fields` are the fields of its POST, as JSON text."""
 
     id: str
     type: str
@@ -29,10 +29,10 @@ class GetEvent(Command[EventView], frozen=True, kw_only=True):
 
 
 class ListEvents(Command[EventPage], frozen=True, kw_only=True):
-    """Newest first; with `after`, oldest first."""
+    """Lists events, newest first; with `after`, oldest first."""
 
     account: Account
-    #: An event's id: only events with greater ids.
+    #: The id of an event; only events with greater ids are listed.
     after: str | None = None
     type: str | None = None
     message_id: str | None = None

@@ -70,12 +70,12 @@ class LoopPage(WireStruct, frozen=True, kw_only=True):
 
 
 class Finding(WireStruct, frozen=True, kw_only=True):
-    """What was found at one place where the proof was looked for."""
+    """Result of the search for the proof at one location."""
 
     #: A URL, or `dns:<name>`.
     location: str
     matched: bool
-    #: One plain sentence.
+    #: One sentence for people.
     found: str
 
 
@@ -143,7 +143,7 @@ class ResumeLoop(Command[Loop], frozen=True, kw_only=True):
 
 
 class RotateSecret(Command[Loop], frozen=True, kw_only=True):
-    """The answer holds the new secret; the old one signs beside it for 24 h."""
+    """Creates a new secret, which the answer contains. The old one also signs for 24 h."""
 
     account: Account
     loop_id: str
@@ -155,7 +155,7 @@ class GetSecret(Command[str], frozen=True, kw_only=True):
 
 
 class SendSample(Command[SampleResult], frozen=True, kw_only=True):
-    """Sends one sample event now. `data` overrides the sample's fields."""
+    """POSTs a sample event now. `data` replaces fields of the sample."""
 
     account: Account
     loop_id: str
@@ -164,6 +164,6 @@ class SendSample(Command[SampleResult], frozen=True, kw_only=True):
 
 
 class CheckLoops(Command[list[SampleResult]], frozen=True, kw_only=True):
-    """Tests every active loop of the account."""
+    """Sends a sample to every active loop of the account."""
 
     account: Account

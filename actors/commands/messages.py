@@ -1,4 +1,4 @@
-"""Messages, and the profiles that they are of."""
+"""Commands about messages and recipients' profiles."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from actors.compatibility import WireStruct
 
 
 class MessageSpec(WireStruct, frozen=True, kw_only=True):
-    """A message to register. `id` None: one is made."""
+    """A message to register. If `id` is None, it gets one."""
 
     recipient: str
     id: str | None = None
@@ -19,12 +19,12 @@ class MessageSpec(WireStruct, frozen=True, kw_only=True):
     mailing: str | None = None
     database: str | None = None
     profile: str | None = None
-    #: Distinct original URLs to be tracked.
+    #: The distinct URLs to track.
     links: list[str] = msgspec.field(default_factory=list)
 
 
 class RegisteredMessage(WireStruct, frozen=True, kw_only=True):
-    """`key` and `account_no` are what its tracking tokens hold."""
+    """A registered message. Its tracking tokens contain `key` and `account_no`."""
 
     id: str
     key: int
@@ -32,7 +32,7 @@ class RegisteredMessage(WireStruct, frozen=True, kw_only=True):
 
 
 class Rejection(WireStruct, frozen=True, kw_only=True):
-    """Why one of many was not taken. `error` is a class name of `domain.errors`."""
+    """The reason why a message was rejected. `error` is the name of a class in `domain.errors`."""
 
     error: str
     detail: str
@@ -40,7 +40,7 @@ class Rejection(WireStruct, frozen=True, kw_only=True):
 
 
 class MessageResult(WireStruct, frozen=True, kw_only=True):
-    """Exactly one of the two is set."""
+    """Either a message or a rejection."""
 
     message: RegisteredMessage | None = None
     rejection: Rejection | None = None
@@ -68,12 +68,12 @@ class Profile(WireStruct, frozen=True, kw_only=True):
     interests: list[str]
     created_at_ms: int
     modified_at_ms: int
-    #: True when a PUT made it.
+    #: Whether this `PutProfile` created it.
     created: bool = False
 
 
 class RegisterMessages(Command[list[MessageResult]], frozen=True, kw_only=True):
-    """One result for each spec, in order. An id registered before with the same content answers as it did then."""
+    """Registers messages. One result per message, in order; repeating a message repeats its result."""
 
     account: Account
     messages: list[MessageSpec]

@@ -1,4 +1,4 @@
-"""What goes through the gateway's socket, as bodies of frames (`actors.ipc.frames`).
+"""Protocol of the gateway's socket: the bodies of its frames (`actors.ipc.frames`).
 
 `INTAKE` bodies are batches of `actors.commands.intake`, passed on to an enricher unopened; the answer is empty. `CALL`
 bodies are the JSON array `[command's name, command]`, answered by the answer's JSON; JSON, because commands and answers
@@ -50,7 +50,7 @@ def read_call(body: bytes) -> Command[Any]:
     """The command of a `CALL` body.
 
     Raises:
-        InvalidInput: no such command, or not its shape.
+        InvalidInput: the command is unknown, or malformed.
     """
     try:
         name, raw = msgspec.json.decode(body, type=tuple[str, msgspec.Raw])
@@ -66,5 +66,5 @@ def answer_body(answer: object) -> bytes:
 
 
 def read_answer(command: Command[Any], body: bytes) -> Any:
-    """The answer to `command`, typed as the command says."""
+    """The answer to a command, decoded to the command's answer type."""
     return msgspec.json.decode(body, type=answer_type(type(command)))

@@ -7,7 +7,7 @@ from actors.compatibility import WireStruct
 
 
 class StoredAnswer(WireStruct, frozen=True, kw_only=True):
-    """The answer that a request with this Idempotency-Key got before."""
+    """The answer that an earlier request with this Idempotency-Key got."""
 
     status: int
     content_type: str
@@ -15,7 +15,7 @@ class StoredAnswer(WireStruct, frozen=True, kw_only=True):
 
 
 class Readiness(WireStruct, frozen=True, kw_only=True):
-    """`problems` is empty when the service can carry an event from hit to handler."""
+    """Whether the service can carry an event from hit to handler. If so, `problems` is empty."""
 
     problems: list[str]
 
@@ -57,9 +57,9 @@ class ClusterInventory(WireStruct, frozen=True, kw_only=True):
 
 
 class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
-    """Claims an Idempotency-Key for a request. None: go ahead. Raises `IdempotencyConflict`.
+    """Claims an Idempotency-Key for a request. The answer is None if the request may run.
 
-    A claim whose request died is free again after `lease_s`.
+    Raises `IdempotencyConflict`. The claim of a request that died expires after `lease_s`.
     """
 
     scope: str
@@ -70,14 +70,14 @@ class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
 
 
 class KeepAnswer(Command[None], frozen=True, kw_only=True):
-    """Keeps the answer of a claimed key for 24 h; None frees the key (the request had no effect).
+    """Stores the answer of a claimed key for 24 h. None releases the key, because the request had no effect.
 
-    Where another request holds the key by now, because this one outlived its lease, nothing happens.
+    Does nothing if another request has claimed the key since, because this one outlived its lease.
     """
 
     scope: str
     key: str
-    #: As it was claimed with.
+    #: The one of the claim.
     fingerprint: str
     answer: StoredAnswer | None
 

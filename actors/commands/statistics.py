@@ -1,4 +1,4 @@
-"""What the dashboard counts."""
+"""Commands about statistics: attempts, events and backlogs, counted for the dashboard."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actors.compatibility import WireStruct
 
 
 class Counts(WireStruct, frozen=True, kw_only=True):
-    """Attempts by class of answer (`domain.statistics.ANSWERS`) and by duration (its buckets)."""
+    """Attempts by class of answer (`domain.statistics.ANSWERS`) and by duration (buckets of `domain.statistics`)."""
 
     answers: list[int]
     buckets: list[int]
@@ -27,17 +27,17 @@ class EventMinute(WireStruct, frozen=True, kw_only=True):
 
 
 class LoopStatistics(WireStruct, frozen=True, kw_only=True):
-    """How a loop does: its attempts in a time, and what waits, counted up to a bound."""
+    """A loop's attempts during a time, and its backlog, counted up to a limit."""
 
     loop_id: str
     counts: Counts
     backlog: int
-    #: When it was owed an event last.
+    #: Creation of its newest delivery.
     last_event_ms: int | None
 
 
 class ListStatistics(Command[list[LoopStatistics]], frozen=True, kw_only=True):
-    """Of each of the loops, in their order, its attempts in the last `minutes` (a day at most are kept)."""
+    """Counts the attempts of each loop in the last `minutes`, in the order of `loop_ids`. Counts are kept for a day."""
 
     account: Account
     loop_ids: list[str]
@@ -45,7 +45,7 @@ class ListStatistics(Command[list[LoopStatistics]], frozen=True, kw_only=True):
 
 
 class ListAttemptMinutes(Command[list[AttemptMinute]], frozen=True, kw_only=True):
-    """Oldest first; minutes without attempts are left out."""
+    """Counts a loop's attempts by the minute, oldest first, without empty minutes."""
 
     account: Account
     loop_id: str
@@ -53,7 +53,7 @@ class ListAttemptMinutes(Command[list[AttemptMinute]], frozen=True, kw_only=True
 
 
 class ListEventMinutes(Command[list[EventMinute]], frozen=True, kw_only=True):
-    """Oldest first, by the time of the event; what there was none of is left out."""
+    """Counts events by the minute of their time and by type, oldest first, without zeros."""
 
     account: Account
     minutes: int = 60

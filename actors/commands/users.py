@@ -1,4 +1,4 @@
-"""Users, who sign in to the dashboard, and their sessions."""
+"""Commands about users of the dashboard and their sessions."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actors.compatibility import WireStruct
 
 
 class User(WireStruct, frozen=True, kw_only=True):
-    """Somebody who can sign in to the dashboard of an account."""
+    """A user of the dashboard of an account."""
 
     id: str
     account: Account
@@ -17,27 +17,27 @@ class User(WireStruct, frozen=True, kw_only=True):
 
 
 class SignedIn(WireStruct, frozen=True, kw_only=True):
-    """`token` of the new session, None when it was refused; then `wait_ms` is how long to wait before another try."""
+    """The token of the new session, or None. Then `wait_ms` is the time to wait until the next attempt."""
 
     token: str | None
     wait_ms: int = 0
 
 
 class Session(WireStruct, frozen=True, kw_only=True):
-    """A session that goes on, and whose."""
+    """A session that has not expired, with its user."""
 
     user: User
     ends_at_ms: int
 
 
 class IsFirstRun(Command[bool], frozen=True, kw_only=True):
-    """Whether nobody can sign in yet."""
+    """Asks whether there is no user yet."""
 
 
 class CreateUser(Command[User], frozen=True, kw_only=True):
-    """Makes a user of an account, or (`account_id` None) of a new one with this name.
+    """Creates a user in an account, or in a new account with this name if `account_id` is None.
 
-    `is_first`: only when there is no user yet; Conflict otherwise, and of several at once all but one.
+    With `is_first`, this is a Conflict if there is a user already; only one of several simultaneous calls succeeds.
     """
 
     email: str
@@ -48,29 +48,29 @@ class CreateUser(Command[User], frozen=True, kw_only=True):
 
 
 class ListUsers(Command[list[User]], frozen=True, kw_only=True):
-    """Of an account, or (None) of all."""
+    """Lists the users of an account, or of all accounts if it is None."""
 
     account: Account | None = None
 
 
 class RemoveUser(Command[None], frozen=True, kw_only=True):
-    """Ends the user and all sessions. `account` None: of whichever account. The last of an account is a Conflict."""
+    """Removes a user of an account, or of any account if it is None. Removing its last user is a Conflict."""
 
     account: Account | None = None
     user_id: str
 
 
 class SetPassword(Command[None], frozen=True, kw_only=True):
-    """Gives a user another password, and ends all sessions."""
+    """Replaces a user's password and ends all sessions."""
 
     user_id: str
     password: str
 
 
 class ChangePassword(Command[bool], frozen=True, kw_only=True):
-    """Has a user's password changed by the user, who knows the old one; False: that was another.
+    """Replaces the user's own password. The answer is False if the old password is wrong.
 
-    All sessions but the one that asks end.
+    Ends all sessions of the user except the calling one.
     """
 
     account: Account
@@ -81,21 +81,21 @@ class ChangePassword(Command[bool], frozen=True, kw_only=True):
 
 
 class SignIn(Command[SignedIn], frozen=True, kw_only=True):
-    """Begins a session. Tries are counted by address and by user, for all front ends together."""
+    """Starts a session. Attempts are counted by address and by user, for all front ends together."""
 
     email: str
     password: str
-    #: Where from.
+    #: The address of the client.
     address: str
 
 
 class FindSession(Command[Session | None], frozen=True, kw_only=True):
-    """The session whose token has this SHA-256 (hex), if it goes on; asking keeps it from idling out."""
+    """Finds the session whose token has this SHA-256 (hex). Counts as use, so the session does not expire as idle."""
 
     token_hash: str
 
 
 class SignOut(Command[None], frozen=True, kw_only=True):
-    """Ends the session; one that is over already is no error."""
+    """Ends the session, if it exists."""
 
     token_hash: str

@@ -1,6 +1,6 @@
-"""Spans sent to a collector: OTLP over HTTP, by OpenTelemetry's own SDK.
+"""Span exporter: OTLP over HTTP with the OpenTelemetry SDK.
 
-The SDK reads its further variables itself: OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_… and so on.
+The SDK reads further variables itself: OTEL_EXPORTER_OTLP_HEADERS, OTEL_RESOURCE_ATTRIBUTES, OTEL_BSP_… and so on.
 """
 
 from __future__ import annotations
@@ -20,24 +20,24 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 
 from actors.tracing.spans import Sampling, Span, root_span_id, trace_id
 
-#: Milliseconds between two batches. The SDK's five seconds would be lost with an actor that is ended.
+#: Milliseconds between batches. With the SDK's default, an actor that ends would lose five seconds of spans.
 DELAY_MS: Final = 1000.0
 _KINDS: Final = {"hit": trace.SpanKind.SERVER, "attempt": trace.SpanKind.CLIENT}
 
 
 class OtlpTraces:
-    """`Traces` to the collector that the environment names.
+    """`Traces` that sends spans to the collector configured in the environment.
 
-    At most OTEL_BSP_MAX_QUEUE_SIZE (2048) spans wait; when the collector does not take them the oldest are dropped.
+    At most OTEL_BSP_MAX_QUEUE_SIZE (2048) spans wait. If the collector is too slow, the oldest are dropped.
     """
 
     def __init__(self, process: str, sampling: Sampling, environment: Mapping[str, str]) -> None:
         self.wants = sampling.wants
         self._ids = _EventIds()
         self._provider = TracerProvider(
-            sampler=ALWAYS_ON,  # it is given what was sampled
+            sampler=ALWAYS_ON,  # `Sampling` has decided already
             resource=Resource.create({"service.name": "feedback-loops"} if not _has_name(environment) else {}),
-            shutdown_on_exit=False,  # it would wait for a collector that hangs
+            shutdown_on_exit=False,  # it would wait for a hanging collector
             id_generator=self._ids,
         )
         delay_ms = None if environment.get("OTEL_BSP_SCHEDULE_DELAY") else DELAY_MS
@@ -66,7 +66,7 @@ class OtlpTraces:
 
 
 class _EventIds(IdGenerator):
-    """Ids that follow from the event's. Asked within `add` alone, so what is set there holds."""
+    """Ids derived from the event's id. Only called during `add`, which sets `root`."""
 
     def __init__(self) -> None:
         self.root: bytes | None = None
@@ -80,7 +80,7 @@ class _EventIds(IdGenerator):
 
 
 def _below(event_id: bytes) -> Context:
-    """A context in which the event's hit is the span under way, in another process."""
+    """A context whose current span is the event's hit, in another process."""
     root = trace.SpanContext(
         trace_id(event_id),
         root_span_id(event_id),

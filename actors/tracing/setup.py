@@ -1,4 +1,4 @@
-"""Whether spans are wanted, and where: by OpenTelemetry's own environment variables, which all its programs share."""
+"""Tracing setup from the standard environment variables of OpenTelemetry."""
 
 from __future__ import annotations
 
@@ -17,28 +17,28 @@ _SHARES: Final = {"always_on": 1.0, "always_off": 0.0}
 
 
 def start_tracing(environment: Mapping[str, str], process: str) -> Traces | None:
-    """What takes this process's spans; None when no endpoint is configured, and nothing is loaded then.
+    """The exporter of this process's spans. None if no endpoint is configured; then the SDK is not imported.
 
-    What cannot be done as configured is said in the log, and is no reason not to serve.
+    Problems with the configuration are logged, and tracing is off; the service runs without it.
     """
     if not is_wanted(environment):
         return None
     protocol = next((environment[name] for name in _PROTOCOLS if environment.get(name)), _HTTP)
     if protocol != _HTTP:
         facts = {"action": "tracing_off", "protocol": protocol, "advice": f"set {_PROTOCOLS[1]}={_HTTP}"}
-        log.warning("events are not traced: this protocol is not there", extra=facts)
+        log.warning("tracing is off: the protocol is not supported", extra=facts)
         return None
     try:
-        from actors.tracing.otlp import OtlpTraces  # noqa: PLC0415 - an optional extra, and a third of a second
+        from actors.tracing.otlp import OtlpTraces  # noqa: PLC0415 - an optional extra that takes 0.3 s to import
     except ImportError as exc:
         facts = {"action": "tracing_off", "error": str(exc), "advice": "pip install 'feedback-loops[tracing]'"}
-        log.warning("events are not traced: what that needs is not installed", extra=facts)
+        log.warning("tracing is off: its packages are not installed", extra=facts)
         return None
     try:
         return OtlpTraces(process, sampling(environment), environment)
-    except ValueError as exc:  # of a variable that the SDK reads itself
+    except ValueError as exc:  # from a variable that the SDK reads itself
         facts = {"action": "tracing_off", "error": str(exc), "advice": "correct the OTEL_… variables"}
-        log.warning("events are not traced: a variable of OpenTelemetry's is wrong", extra=facts)
+        log.warning("tracing is off: an OpenTelemetry variable is invalid", extra=facts)
         return None
 
 
@@ -50,7 +50,7 @@ def is_wanted(environment: Mapping[str, str]) -> bool:
 
 
 def sampling(environment: Mapping[str, str]) -> Sampling:
-    """What OTEL_TRACES_SAMPLER and its argument say. A hit has no parent, so `parentbased_…` is what comes after it."""
+    """The sampling of OTEL_TRACES_SAMPLER and its argument. A hit has no parent, so `parentbased_` has no effect."""
     name = environment.get("OTEL_TRACES_SAMPLER") or "always_on"
     rule = name.removeprefix("parentbased_")
     share = _SHARES.get(rule)
@@ -58,7 +58,7 @@ def sampling(environment: Mapping[str, str]) -> Sampling:
         share = _ratio(environment.get("OTEL_TRACES_SAMPLER_ARG") or "1")
     if share is None:
         facts = {"action": "sampler_unknown", "sampler": name, "advice": "see OTEL_TRACES_SAMPLER in the docs"}
-        log.warning("the sampler cannot be read: all events are traced", extra=facts)
+        log.warning("unknown sampler: all events are traced", extra=facts)
         share = 1.0
     return Sampling(share)
 

@@ -1,7 +1,7 @@
-"""Spans of an event's way from hit to POST, and which events have them.
+"""Spans of an event on its way from hit to POST, and the sampling of events.
 
-An event's id is 16 bytes (a UUIDv7), so it is the trace's id, and the root span's id is its last half: each process
-knows both, and nothing has to be carried along.
+The id of an event (a UUIDv7 of 16 bytes) is also the id of its trace, and its last half is the id of the root span. So
+every process knows both, and no trace context has to be passed on.
 """
 
 from __future__ import annotations
@@ -9,22 +9,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, NamedTuple, Protocol
 
-#: Of a UUIDv7's last half the two highest bits are the variant; the last 56 are chance (RFC 9562, and W3C's
-#: "random-trace-id"), which is what a decision may rest on.
+#: The last 56 bits of a UUIDv7 are random (RFC 9562), as W3C's "random-trace-id" requires for sampling decisions. The
+#: two bits above them are the variant.
 _RANDOM_BITS: Final = 56
 
 
 class Span(NamedTuple):
-    """Something that was done for one event. Times are Unix nanoseconds."""
+    """A step of processing one event. Times are Unix nanoseconds."""
 
     #: 16 bytes.
     event_id: bytes
-    #: `hit` is the root; `enrich`, `record` and `attempt` are below it.
+    #: `hit` for the root; `enrich`, `record` or `attempt` for its children.
     name: str
     began_ns: int
     ended_ns: int
     attributes: Mapping[str, str | int]
-    #: A word for what went wrong, or None.
+    #: The kind of failure, or None.
     error: str | None = None
 
     @property
@@ -33,18 +33,18 @@ class Span(NamedTuple):
 
 
 class Traces(Protocol):
-    """Takes spans; never blocks, and drops them when they cannot be sent as fast as they come."""
+    """An exporter of spans. Never blocks; drops spans that it cannot send fast enough."""
 
     def wants(self, event_id: bytes) -> bool:
-        """Whether this event is traced; every process answers the same."""
+        """Whether this event is traced. The same in every process."""
         ...
 
     def add(self, span: Span) -> None:
-        """Takes a span of an event that is traced."""
+        """Adds a span of a traced event."""
         ...
 
     def stop(self, within_s: float) -> None:
-        """Sends what is there, and returns after `within_s` at the latest."""
+        """Sends the remaining spans. Returns after at most `within_s`."""
         ...
 
 
@@ -54,17 +54,17 @@ def trace_id(event_id: bytes) -> int:
 
 
 def root_span_id(event_id: bytes) -> int:
-    """The id of the `hit` span; the variant bits of a UUID keep it from being 0."""
+    """The id of the `hit` span. Never 0, because of the variant bits of a UUID."""
     return int.from_bytes(event_id[8:], "big")
 
 
 class Sampling:
-    """Chooses a share of all events by the chance in their ids."""
+    """Selects a share of all events by the random bits of their ids."""
 
     def __init__(self, share: float) -> None:
         """`share` from 0 (none) to 1 (all)."""
         self._below = round(share * (1 << _RANDOM_BITS))
 
     def wants(self, event_id: bytes) -> bool:
-        """Whether the event is one of them."""
+        """Whether the event is selected."""
         return int.from_bytes(event_id[9:], "big") < self._below
