@@ -21,7 +21,7 @@ from actors.gateway.client import Client
 from actors.metrics.registry import Registry
 from actors.version import VERSION
 from api.dashboard.asgi import Dashboard
-from api.dashboard.first_run import FirstRun
+from api.first_run import FirstRun
 from api.http.authentication import Authenticator
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import Endpoint

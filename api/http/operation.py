@@ -13,8 +13,8 @@ from starlette.datastructures import Headers
 
 from actors.commands.accounts import Account
 from actors.gateway.client import Client
-from api.dashboard.first_run import FirstRun
 from api.events.sse import StreamLimiter
+from api.first_run import FirstRun
 from api.http.body import MAX_JSON_TOKENS, SMALL_BODY_BYTES, check_json_tokens
 from api.http.problems import ProblemType
 from api.http.response import JSON, Response
