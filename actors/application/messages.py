@@ -9,7 +9,7 @@ import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from actors.application.context import Context
-from actors.application.repository import AggregateRepository, retry_on_conflict
+from actors.application.repository import AggregateRepository
 from actors.commands import messages as commands
 from actors.commands.accounts import Account
 from actors.commands.handlers import HandlerTable
@@ -24,6 +24,7 @@ from actors.commands.messages import (
     RegisterMessages,
     Rejection,
 )
+from actors.ledger.concurrency import retry_on_conflict
 from domain.errors import ConcurrentWrite, Conflict, DomainError, InvalidInput, NotFound
 from domain.message import Message
 from domain.profile import Profile

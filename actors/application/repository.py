@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Awaitable, Callable
-from typing import Final, TypeVar
+from collections.abc import Callable
+from typing import TypeVar
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
+from actors.ledger.concurrency import retry_on_conflict
 from actors.ledger.port import LedgerReader
 from actors.ports import LedgerWriter
 from domain.aggregate import EventSourced
-from domain.errors import ConcurrentWrite, NotFound
+from domain.errors import NotFound
 from domain.ledger import domain_events, event_mapper
 
-T = TypeVar("T")
 A = TypeVar("A", bound=EventSourced)
-
-#: Attempts at a change while other requests write to the same aggregate.
-MAX_TRIES: Final = 8
 
 
 class AggregateRepository:
@@ -70,15 +66,3 @@ class AggregateRepository:
             await self.save(found)
 
         await retry_on_conflict(attempt, "others keep changing the same thing; try again")
-
-
-async def retry_on_conflict(attempt: Callable[[], Awaitable[T]], conflict: str) -> T:
-    """The result of the first attempt that does not raise `ConcurrentWrite`.
-
-    Raises:
-        ConcurrentWrite: `MAX_TRIES` attempts failed; its text is `conflict`.
-    """
-    for _ in range(MAX_TRIES):
-        with contextlib.suppress(ConcurrentWrite):
-            return await attempt()
-    raise ConcurrentWrite(conflict)

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 from uuid import UUID
 
-from actors.ledger.concurrency import retry_conflicts
+from actors.ledger.concurrency import retry_on_conflict
 from actors.ledger.port import LedgerReader
 from actors.ports import LedgerWriter
 from domain.errors import ConcurrentWrite, DomainError, FeedbackLoopsError, NotFound
@@ -74,7 +74,9 @@ class LoopRepository:
             StoreUnavailable: the change may or may not have been written.
         """
         async with self._lock:
-            return await retry_conflicts(lambda: self._change(act), self._loop_id)
+            return await retry_on_conflict(
+                lambda: self._change(act), f"others keep writing to {self._loop_id}: try again"
+            )
 
     @property
     def is_settled(self) -> bool:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Final, TypeVar
 
 from domain.errors import ConcurrentWrite
 
-R = TypeVar("R")
+T = TypeVar("T")
 
+#: Attempts at a change while others write to the same aggregate.
 MAX_TRIES: Final = 8
 
 
-async def retry_conflicts(write: Callable[[], Awaitable[R]], what: str) -> R:
-    """Calls `write`, which loads, decides and appends, until no other writer was first. `what` names the object.
+async def retry_on_conflict(attempt: Callable[[], Awaitable[T]], conflict: str) -> T:
+    """The result of the first `attempt` (load, decide, append) that does not raise `ConcurrentWrite`.
 
     Raises:
-        ConcurrentWrite: others were first `MAX_TRIES` times in a row.
+        ConcurrentWrite: `MAX_TRIES` attempts failed; its text is `conflict`.
     """
     for _ in range(MAX_TRIES):
-        try:
-            return await write()
-        except ConcurrentWrite:
-            continue
-    raise ConcurrentWrite(f"others keep writing to {what}; try again")
+        with contextlib.suppress(ConcurrentWrite):
+            return await attempt()
+    raise ConcurrentWrite(conflict)
