@@ -1,6 +1,6 @@
-"""Every error the API answers, as RFC 9457 `application/problem+json`: one table from errors to problems.
+"""Problem responses of the API (RFC 9457, `application/problem+json`), and the table from errors to them.
 
-A problem's `type` is `/problems/<slug>`, which is served and says what to do.
+A problem's `type` is `/problems/<slug>`, a page that says what to do.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ PROBLEM_JSON: Final = "application/problem+json"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProblemType:
-    """A kind of problem. `retry`: the same request may succeed a moment later, and changed nothing that matters."""
+    """A type of problem. `retry`: the same request may succeed a moment later, and had no lasting effect."""
 
     slug: str
     status: int
     title: str
-    #: What the caller is to do; shown at the problem's `type`.
+    #: What the caller should do; shown at the problem's `type`.
     advice: str
     retry: bool = False
 
@@ -39,32 +39,32 @@ class ProblemType:
 MALFORMED = ProblemType(
     slug="malformed-request",
     status=400,
-    title="The request cannot be read",
+    title="Malformed request",
     advice="Correct the syntax that `detail` names: the body must be JSON in UTF-8, without repeated names or NaN.",
 )
 UNAUTHORIZED = ProblemType(
     slug="unauthorized",
     status=401,
-    title="A valid key is needed",
+    title="Authentication required",
     advice="Send `Authorization: Bearer KEY`: the account's API key, or the admin key for /v1/accounts.",
 )
 NOT_FOUND = ProblemType(
     slug="not-found",
     status=404,
-    title="There is no such thing",
-    advice="Check the path and the id; things of other accounts are not found either.",
+    title="Not found",
+    advice="Check the path and the id. Resources of other accounts are not found either.",
 )
 METHOD_NOT_ALLOWED = ProblemType(
     slug="method-not-allowed",
     status=405,
-    title="The method is not allowed here",
+    title="Method not allowed",
     advice="Use one of the methods in the `Allow` header.",
 )
 CONFLICT = ProblemType(
     slug="conflict",
     status=409,
-    title="The state of the thing forbids this",
-    advice="`detail` says which state it is in and what to do first.",
+    title="Not possible in this state",
+    advice="`detail` names the current state and what to do first.",
 )
 KEY_IN_PROGRESS = ProblemType(
     slug="idempotency-key-in-progress",
@@ -76,94 +76,94 @@ KEY_IN_PROGRESS = ProblemType(
 CONCURRENT_WRITE = ProblemType(
     slug="concurrent-write",
     status=409,
-    title="Somebody else changed the same thing at the same time",
+    title="Changed by another request at the same time",
     advice="Nothing was written. Send the request again.",
     retry=True,
 )
 TOO_SLOW = ProblemType(
     slug="request-too-slow",
     status=408,
-    title="The request did not come in time",
-    advice="Send the head and the body of a request without long pauses; `detail` names the time there is.",
+    title="Request timed out",
+    advice="Send the head and the body of a request without long pauses; `detail` names the time limit.",
 )
 TOO_LARGE = ProblemType(
     slug="body-too-large",
     status=413,
-    title="The body is too large",
+    title="Body too large",
     advice="Send less, or split the request into several; `detail` names the limit.",
 )
 UNSUPPORTED_MEDIA_TYPE = ProblemType(
     slug="unsupported-media-type",
     status=415,
-    title="The body's media type is not supported",
+    title="Unsupported media type",
     advice="Set `Content-Type` to one that `detail` names.",
 )
 INVALID_INPUT = ProblemType(
     slug="invalid-input",
     status=422,
-    title="The input is not valid",
-    advice="Correct every field in `errors`: `pointer` is its place (RFC 6901), `detail` what it must be.",
+    title="Invalid input",
+    advice="Correct every field in `errors`: `pointer` locates it (RFC 6901), `detail` says what it must be.",
 )
 KEY_REUSED = ProblemType(
     slug="idempotency-key-reused",
     status=422,
-    title="This Idempotency-Key belongs to another request",
-    advice="Use a new key for a new request; a key goes only with the very same method, path, query and body.",
+    title="This Idempotency-Key was used for another request",
+    advice="Use a new key for a new request. A key is only valid for the same method, path, query and body.",
 )
 NOT_VERIFIED = ProblemType(
     slug="not-verified",
     status=422,
-    title="The proof was not found",
+    title="Proof not found",
     advice="Place the verification file at one of the `locations`, or the DNS record, and verify again.",
 )
 HEAD_TOO_LARGE = ProblemType(
     slug="head-too-large",
     status=431,
-    title="The URL and the headers are too large",
+    title="URL and headers too large",
     advice="Send fewer or shorter headers and a shorter URL; `detail` names the limit.",
 )
 INTERNAL = ProblemType(
     slug="internal-error",
     status=500,
-    title="Something went wrong inside the service",
-    advice="Try again; if it goes on, report it with the time: the cause is in the service's log.",
+    title="Internal error",
+    advice="Try again. If the error persists, report it with the time: the cause is in the service's log.",
     retry=True,
 )
 STORE_UNAVAILABLE = ProblemType(
     slug="store-unavailable",
     status=503,
-    title="The store is away",
+    title="Storage unavailable",
     advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
     retry=True,
 )
 UNAVAILABLE = ProblemType(
     slug="unavailable",
     status=503,
-    title="A part of the service is being restarted",
+    title="Temporarily unavailable",
     advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
     retry=True,
 )
 OVERLOADED = ProblemType(
     slug="overloaded",
     status=503,
-    title="The service has more to do than it can take",
+    title="Overloaded",
     advice="Try again after `Retry-After` seconds, and more slowly.",
     retry=True,
 )
 NOT_READY = ProblemType(
     slug="not-ready",
     status=503,
-    title="The service is not ready",
-    advice="Wait; `problems` lists what is missing.",
+    title="Not ready",
+    advice="Wait. `problems` lists what is missing.",
     retry=True,
 )
 
-#: By slug, in the order of their status.
+#: By slug.
 PROBLEM_TYPES: Final[dict[str, ProblemType]] = {
     kind.slug: kind for kind in list(vars().values()) if isinstance(kind, ProblemType)
 }
 
-#: The one table from errors to problems; an error that is not here is looked up by its base class.
+#: Errors that are not listed are looked up by their base class.
 BY_ERROR: Final[dict[type[e.FeedbackLoopsError], ProblemType]] = {
     e.InvalidInput: INVALID_INPUT,
     e.InvalidToken: NOT_FOUND,
@@ -183,7 +183,7 @@ BY_ERROR: Final[dict[type[e.FeedbackLoopsError], ProblemType]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One problem as it is answered. `errors` are `(JSON pointer, what is wrong)`; `members` further ones."""
+    """A problem response. `errors` are `(JSON pointer, what is wrong)`; `members` are added to the document."""
 
     kind: ProblemType
     detail: str
@@ -192,7 +192,7 @@ class Problem:
     headers: tuple[tuple[str, str], ...] = ()
 
     def document(self) -> dict[str, Any]:
-        """The members of the problem document, RFC 9457 section 3.1."""
+        """The problem document (RFC 9457 section 3.1)."""
         kind = self.kind
         found: dict[str, Any] = {"type": kind.type, "title": kind.title, "status": kind.status, "detail": self.detail}
         if self.errors is not None:
@@ -205,7 +205,7 @@ class Problem:
 
 
 class ProblemError(Exception):
-    """The API refuses a request by itself: `problem` is what it answers."""
+    """A request that the API itself rejects, with the problem to respond with."""
 
     def __init__(self, kind: ProblemType, detail: str, **more: Any) -> None:
         self.problem = Problem(kind=kind, detail=detail, **more)
@@ -213,17 +213,19 @@ class ProblemError(Exception):
 
 
 def problem_of(error: Exception) -> Problem:
-    """The problem that answers `error`; one that nobody foresaw is logged and tells nothing of the inside."""
+    """The problem for `error`. An unexpected error is logged, and its problem reveals no internals."""
     if isinstance(error, ProblemError):
         return error.problem
     if not isinstance(error, e.FeedbackLoopsError):
-        log.error("a request failed unexpectedly", exc_info=error, extra={"action": "request_failed"})
+        log.error("unexpected error in a request", exc_info=error, extra={"action": "request_failed"})
         return Problem(kind=INTERNAL, detail="An unexpected error, which was logged. Try again.")
     kind = _kind_of(error)
     errors = error.problems if isinstance(error, e.InvalidInput) else None
     headers = (("Retry-After", _retry_after(error)),) if kind.retry and kind is not INTERNAL else ()
-    if kind is STORE_UNAVAILABLE:  # what the store says names its address: that is for whoever reads the log
-        log.warning("a request failed for want of the store", extra={"action": "store_missed", "problem": str(error)})
+    if kind is STORE_UNAVAILABLE:  # the error names the database address, which belongs in the log only
+        log.warning(
+            "a request failed because storage is unavailable", extra={"action": "store_missed", "problem": str(error)}
+        )
         return Problem(kind=kind, detail=kind.advice, headers=headers)
     return Problem(kind=kind, detail=str(error) or kind.advice, errors=errors, headers=headers)
 

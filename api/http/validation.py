@@ -1,4 +1,4 @@
-"""Callers' input against a wire type: either the model, or every error at once with its JSON pointer."""
+"""Validation of callers' input against a schema: returns the model, or raises every error with its JSON pointer."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ M = TypeVar("M", bound=BaseModel)
 _MAX_PARAMETERS: Final = 50
 _MAX_PROBLEMS: Final = 100
 
-#: What pydantic found, in this API's words; `{…}` are pydantic's own facts. Others keep pydantic's message.
+#: Texts by pydantic's error codes; `{…}` are filled in from pydantic's context. Other codes keep pydantic's message.
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is required",
     "extra_forbidden": "is not known here; remove it or correct its name",
@@ -47,34 +47,36 @@ def validate(model: type[M], value: object) -> M:
     """The value as the model.
 
     Raises:
-        InvalidInput: with every field that is wrong.
+        InvalidInput: with every invalid field.
     """
     try:
         return model.model_validate(value)
     except ValidationError as exc:
-        found = exc.errors(include_url=False, include_input=False)
-        raise invalid_input([(_pointer(error["loc"]), _words(error)) for error in found[:_MAX_PROBLEMS]]) from None
+        raise invalid_input([(_pointer(error["loc"]), _words(error)) for error in _errors(exc)]) from None
 
 
 def validate_query(model: type[M], query: bytes) -> M:
     """The query string as the model.
 
     Raises:
-        InvalidInput: with every parameter that is wrong, unknown or given twice.
+        InvalidInput: with every parameter that is invalid, unknown or repeated.
     """
     values = _parameters(query)
     try:
-        return validate(model, values)
-    except InvalidInput as exc:
+        return model.model_validate(values)
+    except ValidationError as exc:
         known = ", ".join(model.model_fields) or "none"
-        problems = [
-            (p, f"query parameter {d} (known here: {known})" if "not known" in d else d) for p, d in exc.problems
-        ]
+        problems = []
+        for error in _errors(exc):
+            detail = _words(error)
+            if error["type"] == "extra_forbidden":
+                detail = f"query parameter {detail} (known here: {known})"
+            problems.append((_pointer(error["loc"]), detail))
         raise invalid_input(problems) from None
 
 
 def invalid_input(problems: list[tuple[str, str]]) -> InvalidInput:
-    """One error for all problems; its detail tells the first."""
+    """One error for all problems; its detail shows the first."""
     pointer, what = problems[0]
     more = f" (and {len(problems) - 1} more, see errors)" if len(problems) > 1 else ""
     return InvalidInput(f"{pointer.removeprefix('/') or 'the body'} {what}{more}", problems)
@@ -94,6 +96,10 @@ def _parameters(query: bytes) -> dict[str, str]:
         twice = sorted({name for name in names if names.count(name) > 1})
         raise invalid_input([(_pointer((name,)), "must be given once") for name in twice])
     return values
+
+
+def _errors(exc: ValidationError) -> list[ErrorDetails]:
+    return exc.errors(include_url=False, include_input=False)[:_MAX_PROBLEMS]
 
 
 def _pointer(location: tuple[int | str, ...]) -> str:

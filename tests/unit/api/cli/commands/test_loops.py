@@ -161,7 +161,7 @@ def test_problems_are_told_with_their_pointers(service: Served) -> None:
 
     assert told.code == 1
     assert told.out == ""
-    assert told.err.startswith("feedback-loops loops: The input is not valid (status 422): url must start")
+    assert told.err.startswith("feedback-loops loops: Invalid input (status 422): url must start")
     assert "  /url: must start with http:// or https://" in told.err
     assert "  /triggers/1: must be " in told.err
     assert f"see {service.url}/problems/invalid-input" in told.err
