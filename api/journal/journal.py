@@ -1,23 +1,21 @@
-"""The edge journal: a hit is on disk before it is answered, and hits that arrive during one fsync share the next.
+"""Edge journal: a hit is on disk before its response goes out; hits that arrive during one fsync share the next one.
 
-The event loop owns all state; one thread carries out commits, one at a time. A disk that is full, broken or stuck holds
-nobody up: hits are then kept in memory, within bounds, and moved to the disk once it works.
+The event loop owns all state; one thread runs the commits, one at a time. A disk that is full, broken or stuck delays
+no response: hits are then kept in memory, within bounds, and written once the disk works.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import queue
-import threading
 import time
 from collections import deque
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from actors.commands.intake import received_ms
+from api.journal.commit_thread import Commit, CommitThread
+from api.journal.limits import JournalLimits
 from api.journal.lmdb_store import LmdbStore, Removals, WriteResult
 from api.journal.memory_buffer import MemoryBuffer
 from domain.errors import StoreUnavailable
@@ -29,36 +27,11 @@ _BYTES_PER_COMMIT: Final = 4 << 20
 _STUCK: Final = "the disk has not finished a write of the journal in time: hits are kept in memory; check the disk"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JournalLimits:
-    """How much a journal keeps in memory, and how long it waits."""
-
-    #: Hits kept in memory at most while the disk does not work.
-    kept_hits: int = 100_000
-    #: Their size at most.
-    kept_bytes: int = 64 << 20
-    #: Seconds between two tries of a disk that does not work.
-    retry_s: float = 1.0
-    #: Seconds a commit may take before the disk counts as not working.
-    stuck_s: float = 2.0
-    #: Seconds that removals wait for a commit to ride on before they get one of their own.
-    removal_delay_s: float = 0.1
-    #: Seconds between two complaints in the log about lost hits.
-    complaint_s: float = 10.0
-
-
-class _Job(NamedTuple):
-    next_seq: int
-    hits: list[tuple[int, bytes]]
-    removals: Removals
-    loop: asyncio.AbstractEventLoop
-
-
 class Journal:
-    """Hits that were answered and are not yet in the ledger. Made by `open`; used from one event loop.
+    """Hits that were responded to and are not yet in the ledger. Create it with `open`; use it from one event loop.
 
-    A hit is durable when `append` returns, unless `problem` says otherwise. Each has a number; numbers only grow, over
-    restarts too. Hits leave by `discard` alone. Reading never waits for the disk's writes.
+    A hit is durable when `append` returns, unless `problem` says otherwise. Each has a number; numbers only grow, even
+    across restarts. Only `discard` removes hits. Reading never waits for writes.
     """
 
     def __init__(self, store: LmdbStore, limits: JournalLimits) -> None:
@@ -69,11 +42,11 @@ class Journal:
         self._entries = store.entries
         self._readable_seq = self._last_seq if self._entries else 0
         self._more = asyncio.Event()
-        # Those of the commit under way included.
+        # Includes the hits of the pending commit.
         self._unsaved = MemoryBuffer(limits.kept_hits, limits.kept_bytes)
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
         self._removals = Removals([], [])
-        self._job: _Job | None = None
+        self._job: Commit | None = None
         self._job_over = asyncio.Event()
         self._is_commit_due = False
         self._timer: asyncio.TimerHandle | None = None
@@ -82,15 +55,13 @@ class Journal:
         self._is_disk_working = True
         self._lost = 0
         self._complained_s = float("-inf")
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._carry_out_jobs, name="journal", daemon=True)
-        self._thread.start()
+        self._thread = CommitThread(store, self._committed)
 
     @classmethod
     def open(cls, path: Path, max_bytes: int, limits: JournalLimits | None = None) -> Journal:
-        """Opens or makes the journal in the directory `path`; it takes at most about `max_bytes` of hits.
+        """Opens or creates the journal in the directory `path`; it holds about `max_bytes` of hits.
 
-        A corrupt one is renamed to `<path>.corrupt-<time>`, loudly, and a new one begun.
+        A corrupt one is renamed to `<path>.corrupt-<time>`, logged as critical, and replaced.
 
         Raises:
             StoreUnavailable: another process has it open, or the directory cannot be made, read or written.
@@ -99,13 +70,13 @@ class Journal:
 
     @property
     def depth(self) -> int:
-        """Hits that are held, on disk or in memory, and not discarded."""
+        """Hits on disk or in memory that are not discarded."""
         doomed = sum(max(0, min(last, self._saved_seq) - first + 1) for first, last in self._doomed())
         return max(0, self._entries + len(self._unsaved) - doomed)
 
     @property
     def oldest_age_s(self) -> float:
-        """Seconds since the oldest hit was made; 0.0 when there is none, or it cannot be read."""
+        """Age of the oldest hit; 0.0 if there is none or it cannot be read."""
         oldest = self.read(0, 1)
         since_ms = received_ms(oldest[0][1]) if oldest else None
         return 0.0 if since_ms is None else max(0.0, time.time() - since_ms / 1000)
@@ -117,16 +88,16 @@ class Journal:
 
     @property
     def lost(self) -> int:
-        """Hits that were dropped since the start because disk and memory were full."""
+        """Hits dropped since the start because both disk and memory were full."""
         return self._lost
 
     async def append(self, hit: bytes) -> None:
-        """Keeps a hit; returns when it is durable, or at once while the disk does not work.
+        """Adds a hit; returns when it is durable, or at once while the disk does not work.
 
-        When the memory for that is full as well, the new hit is dropped and counted in `lost`.
+        If the memory for that is full too, the hit is dropped and counted in `lost`.
         """
         if not self._unsaved.has_room_for(hit):
-            self._lose()
+            self._drop()
             return
         self._last_seq = seq = self._last_seq + 1
         self._unsaved.add(seq, hit)
@@ -137,7 +108,7 @@ class Journal:
         durable: asyncio.Future[None] = loop.create_future()
         self._waiting.append((seq, durable))
         if not self._is_commit_due:
-            # One turn later, so that all hits of this turn share the commit.
+            # In the next iteration of the event loop, so that all hits of this one share the commit.
             self._is_commit_due = True
             loop.call_soon(self._commit)
         await durable
@@ -145,8 +116,8 @@ class Journal:
     def read(self, after_seq: int, limit: int, max_bytes: int = 1 << 30) -> list[tuple[int, bytes]]:
         """The first hits after number `after_seq`, in order, discarded ones left out.
 
-        At most `limit`, and `max_bytes` unless the first alone is longer. Hits kept in memory come after those on disk;
-        while the disk cannot be read (`problem`), they come alone.
+        At most `limit`, and `max_bytes` unless the first alone is longer. Hits in memory follow those on disk;
+        while the disk cannot be read (`problem`), only they are returned.
         """
         doomed = [(first, last) for first, last in self._doomed() if last > after_seq]
         extra = sum(last - max(first, after_seq + 1) + 1 for first, last in doomed)
@@ -164,9 +135,9 @@ class Journal:
             await self._more.wait()
 
     def discard(self, first_seq: int, last_seq: int) -> None:
-        """Forgets the hits of a range (both ends included); on disk with the next commit, or soon when there is none.
+        """Removes the hits of a range (inclusive): from disk with the next commit, or soon if none is due.
 
-        After a crash before that they are read again.
+        After a crash before that commit they are read again.
         """
         if last_seq > self._saved_seq:
             for seq in range(max(first_seq, self._saved_seq + 1), min(last_seq, self._last_seq) + 1):
@@ -176,7 +147,7 @@ class Journal:
             self._remove_later((first_seq, min(last_seq, handed_seq)))
 
     def set_aside(self, seq: int, hit: bytes) -> None:
-        """Copies a hit that nobody can use into the journal's `poison` database, with the commit of its `discard`."""
+        """Copies a hit that cannot be recorded into the `poison` database, in the commit of its `discard`."""
         self._removals.set_aside.append((seq, hit))
 
     def set_aside_hits(self) -> list[tuple[int, bytes]]:
@@ -184,22 +155,22 @@ class Journal:
         return self._store.set_aside_hits()
 
     async def close(self, timeout_s: float = 5.0) -> None:
-        """Saves what is kept in memory, if the disk lets it, and closes the files. Hits after that count as lost."""
+        """Writes the hits in memory, if the disk works, and closes the files. Later hits count as lost."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._settle()
         except TimeoutError:
-            log.error("the journal's disk is stuck at the stop", extra={"action": "journal_stuck"})  # noqa: TRY400
+            log.error("the journal's disk is stuck during shutdown", extra={"action": "journal_stuck"})  # noqa: TRY400
         self._cancel_timers()
         if self._unsaved:
-            log.error("hits are lost with the stop", extra={"action": "hit_lost", "lost": len(self._unsaved)})
+            log.error("hits were lost during shutdown", extra={"action": "hit_lost", "lost": len(self._unsaved)})
         self._unsaved = MemoryBuffer(0, 0)
-        self._jobs.put(None)
+        self._thread.stop()
         if self._job is None:
             await asyncio.to_thread(self._thread.join)
 
     async def _settle(self) -> None:
-        """Commits until nothing is left, or the disk refuses."""
+        """Commits until nothing is left or the disk fails."""
         await self._wait_for_job()
         is_working = True
         while is_working and (self._unsaved or any(self._removals)):
@@ -207,7 +178,7 @@ class Journal:
             is_working = await self._wait_for_job()
 
     async def _wait_for_job(self) -> bool:
-        """Waits for the commit under way and those that follow it at once. True: the last one succeeded."""
+        """Waits for the pending commit and those that follow at once. Returns whether the last one succeeded."""
         while self._job is not None:
             self._job_over.clear()
             await self._job_over.wait()
@@ -216,26 +187,18 @@ class Journal:
     # --- commits ----------------------------------------------------------------------------------------------------
 
     def _commit(self) -> None:
-        """Hands everything that waits to the thread; while a commit is under way its end does so."""
+        """Passes everything that waits to the thread, unless a commit is pending; it calls this again when it ends."""
         self._is_commit_due = False
         if self._job is not None:
             return
         loop = asyncio.get_running_loop()
         hits = self._unsaved.first(_HITS_PER_COMMIT, _BYTES_PER_COMMIT)
-        self._job = _Job(self._last_seq + 1, hits, self._removals, loop)
+        self._job = Commit(self._last_seq + 1, hits, self._removals, loop)
         self._removals = Removals([], [])
-        self._stuck_timer = loop.call_later(self._limits.stuck_s, self._hold_nobody_up, _STUCK)
-        self._jobs.put(self._job)
+        self._stuck_timer = loop.call_later(self._limits.stuck_s, self._continue_in_memory, _STUCK)
+        self._thread.submit(self._job)
 
-    def _carry_out_jobs(self) -> None:
-        while (job := self._jobs.get()) is not None:
-            outcome = self._store.write(job.next_seq, job.hits, job.removals)
-            # The loop may be closed when the disk was stuck at the stop.
-            with suppress(RuntimeError):
-                job.loop.call_soon_threadsafe(self._committed, job, outcome)
-        self._store.close()
-
-    def _committed(self, job: _Job, outcome: WriteResult) -> None:
+    def _committed(self, job: Commit, outcome: WriteResult) -> None:
         self._job = None
         self._job_over.set()
         self._is_disk_working = outcome.problem is None
@@ -250,15 +213,15 @@ class Journal:
         if outcome.problem is None:
             self._saved(job)
         else:
-            self._hold_nobody_up(outcome.problem)
+            self._continue_in_memory(outcome.problem)
             self._commit_in(self._limits.retry_s)
 
-    def _saved(self, job: _Job) -> None:
+    def _saved(self, job: Commit) -> None:
         for seq, _ in job.hits:
             self._unsaved.forget(seq)
         if job.hits:
             self._saved_seq = job.hits[-1][0]
-        # Whoever appends waits again once one commit suffices for all that is kept.
+        # `append` waits for the disk again once a single commit can write all hits in memory.
         if self._problem is not None and len(self._unsaved) <= _HITS_PER_COMMIT:
             log.warning("the journal works again", extra={"action": "journal_recovered"})
             self._problem = None
@@ -267,7 +230,7 @@ class Journal:
         if self._unsaved:
             self._commit()
 
-    def _hold_nobody_up(self, problem: str) -> None:
+    def _continue_in_memory(self, problem: str) -> None:
         if self._problem != problem:
             log.error("the journal has a problem", extra={"action": "journal_problem", "problem": problem})
         self._problem = problem
@@ -287,9 +250,9 @@ class Journal:
 
     def _commit_in(self, delay_s: float) -> None:
         if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._timer_rang)
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._on_timer)
 
-    def _timer_rang(self) -> None:
+    def _on_timer(self) -> None:
         self._timer = None
         if self._unsaved or any(self._removals) or self._problem is not None:
             self._commit()
@@ -299,13 +262,13 @@ class Journal:
             if timer is not None:
                 timer.cancel()
 
-    # --- what is not on disk, and what leaves it ---------------------------------------------------------------------
+    # --- reading and removing ---------------------------------------------------------------------
 
     def _read_saved(self, after_seq: int, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
         try:
             return self._store.read(after_seq, limit, max_bytes)
         except StoreUnavailable as exc:
-            self._hold_nobody_up(str(exc))
+            self._continue_in_memory(str(exc))
             self._commit_in(self._limits.retry_s)
             return []
 
@@ -321,7 +284,7 @@ class Journal:
         under_way = self._job.removals.ranges if self._job else []
         return under_way + self._removals.ranges if under_way else self._removals.ranges
 
-    def _lose(self) -> None:
+    def _drop(self) -> None:
         self._lost += 1
         now_s = time.monotonic()
         if now_s - self._complained_s >= self._limits.complaint_s:

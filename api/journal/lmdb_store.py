@@ -5,7 +5,6 @@ Synchronous. `write` belongs to one thread; `read` may be called from any.
 
 from __future__ import annotations
 
-import fcntl
 import logging
 import struct
 import threading
@@ -16,6 +15,7 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 import lmdb
 
+from api.journal.owner_lock import lock_journal
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class LmdbStore:
         self._is_broken = False
         self._owner_file: BinaryIO | None = None
         try:
-            self._owner_file = _owned(path)
+            self._owner_file = lock_journal(path)
             self._open_or_replace()
         except (OSError, lmdb.Error) as exc:
             self._disown()
@@ -93,7 +93,7 @@ class LmdbStore:
             raise StoreUnavailable("the journal is being opened anew; try again")
         try:
             with self._env.begin(db=self._hits) as txn:
-                return _first_hits(txn.cursor(), after_seq, limit, max_bytes)
+                return first_hits(txn.cursor(), after_seq, limit, max_bytes)
         except lmdb.Error as exc:
             self._is_broken = True
             raise StoreUnavailable(f"the journal cannot be read ({exc}); check the disk") from exc
@@ -193,7 +193,7 @@ class LmdbStore:
         map_bytes = 2 * self._max_bytes + _SPARE_BYTES
         env = lmdb.open(str(self._path), map_size=map_bytes, max_dbs=3, mode=0o600, max_spare_txns=2)
         try:
-            _check_length(env, self._path)
+            check_length(env, self._path)
             env.reader_check()
             self._hits: Any = env.open_db(b"hits")
             self._meta: Any = env.open_db(b"meta")
@@ -226,55 +226,14 @@ class LmdbStore:
         self._open()
 
 
-class JournalSummary(NamedTuple):
-    """What a journal holds that nobody has open."""
-
-    entries: int
-    set_aside: int
-    oldest: bytes | None
-
-
-def read_summary(path: Path) -> JournalSummary:
-    """Looks into the journal at `path` and changes nothing, not even one that is corrupt.
-
-    Raises:
-        StoreUnavailable: it cannot be read.
-    """
-    try:
-        with lmdb.open(str(path), max_dbs=3, readonly=True, lock=False, create=False) as env:
-            _check_length(env, path)
-            hits, poison = env.open_db(b"hits", create=False), env.open_db(b"poison", create=False)
-            with env.begin() as txn:
-                first = _first_hits(txn.cursor(db=hits), 0, 1, 1)
-                counts = [int(txn.stat(db)["entries"]) for db in (hits, poison)]
-        return JournalSummary(counts[0], counts[1], first[0][1] if first else None)
-    except (OSError, lmdb.Error) as exc:
-        raise StoreUnavailable(f"the journal {path} cannot be read: {exc}") from exc
-
-
-def _owned(path: Path) -> BinaryIO:
-    """The locked file beside the journal: two writers would overwrite each other's hits. The lock ends with us."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = path.with_name(f"{path.name}.lock").open("wb")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        raise StoreUnavailable(f"the journal {path} is open in another process; stop that one first") from None
-    except BaseException:
-        file.close()
-        raise
-    return file
-
-
-def _check_length(env: Any, path: Path) -> None:
+def check_length(env: Any, path: Path) -> None:
     """A file shorter than its own account of itself would end the process with SIGBUS at the first look."""
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
     if (path / "data.mdb").stat().st_size < needed:
         raise lmdb.CorruptedError(f"data.mdb is shorter than the {needed} bytes it should have")
 
 
-def _first_hits(cursor: Any, after_seq: int, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
+def first_hits(cursor: Any, after_seq: int, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
     hits: list[tuple[int, bytes]] = []
     if not cursor.set_range(_key(after_seq + 1)):
         return hits

@@ -15,7 +15,7 @@ from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
 from actors.ports import LoopBacklog
 from api.cli.doctor.findings import Finding, ok, problem, warning
-from api.journal.lmdb_store import read_summary
+from api.journal.summary import read_summary
 from domain.breaker import OPEN
 from domain.errors import Conflict, FeedbackLoopsError, StoreError, StoreUnavailable
 

@@ -10,7 +10,8 @@ from typing import Any
 
 from actors.commands.command import Command
 from api.journal.forwarder import Forwarder, ForwarderLimits
-from api.journal.journal import Journal, JournalLimits
+from api.journal.journal import Journal
+from api.journal.limits import JournalLimits
 from domain.errors import InvalidInput, Overloaded, StoreUnavailable, Unavailable, UnknownIntake
 
 MIB = 1 << 20

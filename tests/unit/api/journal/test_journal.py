@@ -19,7 +19,8 @@ import pytest
 
 from actors.adapters.uuid7 import UUID7s
 from actors.commands.intake import encode_entry
-from api.journal.journal import Journal, JournalLimits
+from api.journal.journal import Journal
+from api.journal.limits import JournalLimits
 from api.journal.lmdb_store import LmdbStore, Removals, WriteResult
 from domain.errors import StoreUnavailable
 from domain.tracking import TrackingHit
@@ -435,7 +436,8 @@ import asyncio, resource, sys
 from pathlib import Path
 from actors.adapters.uuid7 import UUID7s
 from actors.commands.intake import encode_entry
-from api.journal.journal import Journal, JournalLimits
+from api.journal.journal import Journal
+from api.journal.limits import JournalLimits
 
 def limit_files_to(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
