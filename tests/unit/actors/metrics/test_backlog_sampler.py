@@ -1,4 +1,4 @@
-"""The look at what waits."""
+"""Backlog sampler, with a fake reader."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from domain.errors import StoreUnavailable
 from tests.contract.ledger_facts import FakeClock
 
 
-class Waiting:
-    """A ledger in which something waits."""
+class BacklogReader:
+    """Fake reader with a backlog."""
 
     def __init__(self, *groups: LoopBacklog) -> None:
         self.groups = groups
@@ -36,13 +36,13 @@ def values(registry: Registry) -> dict[tuple[str, ...], float]:
     return {(name, *labels): value for name, labels, value in registry.snapshot().numbers if value}
 
 
-def test_whose_fault_it_is_that_something_waits() -> None:
-    """What an active loop is owed waits for us, or for a handler that is down; what others are owed is held."""
+def test_waiting_deliveries_are_counted_by_the_reason() -> None:
+    """Deliveries of an active loop wait for the service or for a handler that is down; all others are held."""
 
     async def scenario() -> None:
         clock, registry = FakeClock(), Registry()
-        look = BacklogSampler(
-            Waiting(
+        sampler = BacklogSampler(
+            BacklogReader(
                 LoopBacklog("active", "closed", 3, 7, clock.ms - 2000),
                 LoopBacklog("active", "open", 1, 100_000, clock.ms - 90_000),
                 LoopBacklog("paused", "closed", 2, 60_000, clock.ms - 1000),
@@ -51,7 +51,7 @@ def test_whose_fault_it_is_that_something_waits() -> None:
             clock,
             registry,
         )
-        await look.refresh()
+        await sampler.refresh()
         clock.ms += 500
 
         assert values(registry) == {
@@ -71,33 +71,33 @@ def test_whose_fault_it_is_that_something_waits() -> None:
     asyncio.run(scenario())
 
 
-def test_a_look_is_good_for_a_while() -> None:
-    """The ledger is looked at no more often than every ten seconds, however often it is asked for."""
+def test_samples_are_reused_for_a_while() -> None:
+    """The ledger is read at most every ten seconds, however often the sampler is refreshed."""
 
     async def scenario() -> list[int]:
         clock = FakeClock()
-        ledger = Waiting()
-        look = BacklogSampler(ledger, clock, Registry())
-        await asyncio.gather(look.refresh(), look.refresh())
-        await look.refresh()
+        ledger = BacklogReader()
+        sampler = BacklogSampler(ledger, clock, Registry())
+        await asyncio.gather(sampler.refresh(), sampler.refresh())
+        await sampler.refresh()
         looks = [ledger.looks]
         clock.ms += round(FRESH_S * 1000)
-        await look.refresh()
+        await sampler.refresh()
         return [*looks, ledger.looks]
 
     assert asyncio.run(scenario()) == [1, 2]
 
 
-def test_a_slow_look_holds_nobody_up() -> None:
-    """Who asks is told what was found before, and another look is not begun while one is under way."""
+def test_a_slow_sample_blocks_nobody() -> None:
+    """Callers get the previous counts, and no second sample starts while one is in progress."""
 
     async def scenario() -> None:
-        ledger = Waiting(LoopBacklog("active", "closed", 1, 1, 1))
-        look = BacklogSampler(ledger, FakeClock(), Registry())
+        ledger = BacklogReader(LoopBacklog("active", "closed", 1, 1, 1))
+        sampler = BacklogSampler(ledger, FakeClock(), Registry())
         ledger.gate.clear()
         try:
-            await look.refresh()
-            await look.refresh()
+            await sampler.refresh()
+            await sampler.refresh()
             assert ledger.looks == 1
         finally:
             ledger.gate.set()
@@ -106,16 +106,16 @@ def test_a_slow_look_holds_nobody_up() -> None:
 
 
 def test_a_ledger_that_cannot_be_read_is_counted() -> None:
-    """The figures of before stay, and the failure is one of the figures."""
+    """The previous counts stay, and the failure is counted."""
 
     async def scenario() -> None:
         clock, registry = FakeClock(), Registry()
-        ledger = Waiting(LoopBacklog("active", "closed", 1, 4, clock.ms))
-        look = BacklogSampler(ledger, clock, registry)
-        await look.refresh()
+        ledger = BacklogReader(LoopBacklog("active", "closed", 1, 4, clock.ms))
+        sampler = BacklogSampler(ledger, clock, registry)
+        await sampler.refresh()
         ledger.failure = StoreUnavailable("locked")
         clock.ms += round(FRESH_S * 1000)
-        await look.refresh()
+        await sampler.refresh()
         assert values(registry)["deliveries_waiting", "up"] == 4
         assert values(registry)["backlog_looks_failed",] == 1
 
