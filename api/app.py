@@ -66,9 +66,7 @@ class FrontEndSettings(Protocol):
 
 
 class ConnectedClient(Client, Protocol):
-    """A client with a connection to open and close."""
-
-    async def start(self) -> None: ...
+    """A client with a connection to close."""
 
     async def close(self) -> None: ...
 
@@ -108,7 +106,7 @@ def create_app(
 ) -> ASGIApp:
     """The front end as an ASGI application. `registry`: what this process counts, for `/metrics`.
 
-    Its lifespan starts the client and the forwarder; at the end it stops both and closes the journal, in the order that
+    Its lifespan starts the forwarder. At the end it stops it and closes client and journal, in the order that
     loses nothing.
     """
 
@@ -116,7 +114,6 @@ def create_app(
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(journal.close)
-            await client.start()
             stack.push_async_callback(client.close)
             await forwarder.start()
             stack.push_async_callback(forwarder.stop, DRAIN_S)

@@ -56,9 +56,6 @@ class InProcess:
     def __init__(self, service: ApplicationService) -> None:
         self._service = service
 
-    async def start(self) -> None:
-        """Is there already."""
-
     async def close(self) -> None:
         """Is not its owner."""
 

@@ -45,16 +45,13 @@ class Client(Protocol):
 
 
 class GatewayClient:
-    """A `Client` with any number of calls in flight."""
+    """A `Client` with any number of calls in flight. It connects when it is first needed."""
 
     def __init__(self, socket_path: str) -> None:
         async def connect(make_protocol: Callable[[], FrameProtocol]) -> None:
             await asyncio.get_running_loop().create_unix_connection(make_protocol, socket_path)
 
         self._connection = Connection("the gateway to the actors", connect)
-
-    async def start(self) -> None:
-        """Does nothing: the connection is opened when it is needed."""
 
     async def close(self) -> None:
         """Closes the socket. Calls in flight fail with `Unavailable`."""

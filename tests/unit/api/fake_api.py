@@ -129,16 +129,13 @@ class FakeClient(FakeAccess, FakeFigures):
         self.problems: list[str] = []
         self.snapshot = Snapshot([], [])
         self.cluster_inventory = ClusterInventory(nodes=[], processes=[], process_count=0)
-        self.is_open = False
+        self.is_open = True
         self.lease_is_over = False
         self.answers: dict[tuple[str, str], tuple[str, StoredAnswer | None]] = {}
         self.loops: dict[str, tuple[int, FeedbackLoop]] = {}
         self.messages: dict[tuple[int, str], MessageView] = {}
         self.profiles: dict[tuple[int, str, str], Profile] = {}
         self._handlers = {cls: getattr(self, _method_name(name)) for name, cls in wire.COMMANDS.items()}
-
-    async def start(self) -> None:
-        self.is_open = True
 
     async def close(self) -> None:
         self.is_open = False

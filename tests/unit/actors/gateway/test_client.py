@@ -53,7 +53,6 @@ def test_answers_and_errors_come_back(tmp_path: Path) -> None:
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_intake, handle)
         await gateway.listen_at(path)
-        await client.start()
         account = await client.call(CreateAccount(name="Ada", key_hash="00"))
         assert account == Account(no=7, id="acc_1", name="Ada")
         with pytest.raises(InvalidInput) as refused:
@@ -80,7 +79,6 @@ def test_calls_run_concurrently(tmp_path: Path) -> None:
     async def scenario() -> None:
         client, gateway, path = client_and_gateway(tmp_path, refuse_intake, handle)
         await gateway.listen_at(path)
-        await client.start()
         slow = asyncio.create_task(client.call(CheckReadiness()))
         assert await client.call(Authenticate(key_hash="")) is None
         assert not slow.done()
@@ -132,7 +130,6 @@ def test_without_a_gateway_a_call_fails(tmp_path: Path, monkeypatch: pytest.Monk
 
     async def scenario() -> None:
         client = GatewayClient(str(tmp_path / "none.sock"))
-        await client.start()
         with pytest.raises(Unavailable) as lost:
             await client.call(Authenticate(key_hash=""))
         assert not lost.value.may_have_run
