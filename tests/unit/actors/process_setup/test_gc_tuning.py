@@ -1,4 +1,4 @@
-"""Python's collector is tamed: full collections when memory has grown, and none else. Each test is a process."""
+"""Tuning of the garbage collector. Each test runs in a process of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from textwrap import dedent
 
 
 def told(script: str) -> str:
-    """What a fresh Python prints that has tamed its collector and notes its full collections in `full`."""
+    """Output of a fresh Python with a tuned collector, which counts its full collections in `full`."""
     begin = """
         import gc
         from actors.process_setup import gc_tuning
@@ -28,7 +28,7 @@ def test_many_new_objects_are_no_reason_for_a_full_collection() -> None:
 
 
 def test_grown_memory_is_collected_once() -> None:
-    """Cycles are let go of when the process has grown, and it is left alone again after that."""
+    """Cycles are freed when the process has grown, and then not until it grows again."""
     script = """
         import weakref
         class Node: pass
@@ -49,11 +49,11 @@ def test_grown_memory_is_collected_once() -> None:
     assert told(script) == "1 True"
 
 
-def test_what_was_loaded_is_looked_at_no_more() -> None:
-    """A full collection does not see what the process began with."""
+def test_present_objects_are_exempt() -> None:
+    """A full collection does not visit the objects that existed at the start."""
     assert int(told("print(len(gc.get_objects()))")) < 2_000
 
 
 def test_it_is_done_once() -> None:
-    """A process that is told twice has one watch."""
+    """A second call has no effect."""
     assert told("n = len(gc.callbacks); gc_tuning.tune_gc(); print(len(gc.callbacks) - n)") == "0"

@@ -1,4 +1,4 @@
-"""Children: started again when they die, ended when they should, never left behind."""
+"""Child processes: restarts, stops, and the death of the parent."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def output(tmp_path: Path) -> list[str]:
     return (tmp_path / "output").read_text().split() if (tmp_path / "output").exists() else []
 
 
-def test_the_wait_doubles_and_is_forgotten() -> None:
-    """Waits double up to the last; a process that was up for long starts over at the first."""
+def test_the_delay_doubles_and_is_reset() -> None:
+    """Delays double up to the last one; after a long run they start again at the first."""
     backoff = Backoff(first_s=0.2, last_s=5, settled_s=30)
 
     assert [backoff.delay_s(1) for _ in range(7)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
@@ -106,7 +106,7 @@ signal.pause()
     assert output(tmp_path) == ["up", "bye"]
 
 
-def test_a_program_that_is_not_there_is_tried_again(tmp_path: Path) -> None:
+def test_a_missing_program_is_retried(tmp_path: Path) -> None:
     """A command that cannot be run ends like any child; stopping during the wait is possible."""
     missing = Program(
         name="test", command=(str(tmp_path / "missing"),), environment=ENVIRONMENT, output=tmp_path / "output"

@@ -1,4 +1,4 @@
-"""The directory in the system's temporary one: who holds it, and which leftovers of others are removed."""
+"""Runtime directory: its lock, and the removal of abandoned ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def place(directory: Path, number: int) -> Path:
 
 @contextmanager
 def a_process(code: str, *args: object, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process that has said something, and is killed in the end."""
+    """A Python process that has printed a line, and is killed at the end."""
     command = [sys.executable, "-c", code, *map(str, args)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env={**os.environ, **environment}) as process:
@@ -47,7 +47,7 @@ def a_process(code: str, *args: object, **environment: str) -> Iterator[subproce
 
 
 def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
-    """It is made for its owner alone and removed in the end, but for one that is not empty."""
+    """It is created for its owner only, and removed at the end if it is empty."""
     path = place(tmp_path, 1)
     with locked(path):
         assert path.stat().st_mode & 0o077 == 0
@@ -61,7 +61,7 @@ def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_what_a_killed_service_left_is_removed(tmp_path: Path) -> None:
+def test_the_directory_of_a_killed_service_is_removed(tmp_path: Path) -> None:
     """A service's directory stays while it runs, and goes at another's start once it was killed."""
     own, other = place(tmp_path, 1), place(tmp_path, 2)
     with locked(own), a_process(HOLD, other) as service:
@@ -86,7 +86,7 @@ def test_a_ray_that_runs_keeps_its_directory(tmp_path: Path) -> None:
     assert not other.exists()
 
 
-def test_what_is_not_ours_is_left_alone(tmp_path: Path) -> None:
+def test_other_files_are_left_alone(tmp_path: Path) -> None:
     """Names that we do not give, files and links stay, and so does what links lead to."""
     (tmp_path / "precious").mkdir()
     strangers = [
@@ -118,7 +118,7 @@ def test_another_user_s_directory_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
-    """Who cannot have the lock is told what to do."""
+    """The error says what to do."""
     path = place(tmp_path, 1)
     with locked(path), pytest.raises(Conflict, match="in use by another service"), locked(path, timeout_s=0.05):
         pass

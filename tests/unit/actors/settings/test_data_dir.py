@@ -1,4 +1,4 @@
-"""The data directory: who may read it, who may use it, and its keys."""
+"""Data directory: its permissions, its lock, its format and its keys."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ def mode(path: Path) -> int:
 
 
 def use(path: Path, patience_s: float = 3) -> None:
-    """Takes the directory and frees it again."""
+    """Locks the directory and unlocks it again."""
     with DataDir.open(path, patience_s):
         pass
 
 
-def test_what_is_made_is_its_owner_s_alone(tmp_path: Path) -> None:
+def test_only_the_owner_can_read_the_directory(tmp_path: Path) -> None:
     """The directory is 0700 and the keys are 0600, whatever the umask is."""
     old = os.umask(0)
     try:
@@ -129,7 +129,7 @@ def test_somebody_else_s_directory_is_left_alone(tmp_path: Path) -> None:
     assert mode(restored) == 0o700
 
 
-def test_a_directory_that_cannot_be_made_is_said_so(tmp_path: Path) -> None:
+def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     """A path through a file is refused with the path and the reason."""
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnavailable, match="file/data cannot be used"):

@@ -1,4 +1,4 @@
-"""Options: what they default to, what is refused, and that the docs say so."""
+"""Settings: defaults, validation, and the reference page."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def test_the_defaults_are_the_contract_s() -> None:
     assert (settings.store, settings.ray_address, settings.nameserver) == (None, None, None)
 
 
-def test_a_flag_wins_over_the_environment() -> None:
-    """A flag is taken before the variable, the variable before the default; an empty variable is none."""
+def test_a_flag_has_precedence_over_the_environment() -> None:
+    """A flag overrides the variable, and the variable the default; an empty variable counts as not set."""
     env = {"FEEDBACK_LOOPS_PORT": "1", "FEEDBACK_LOOPS_HOST": "::1", "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": ""}
     settings = Settings.from_env(env, port="2", host=None)
 
@@ -122,7 +122,7 @@ def test_no_process_starts_without_keys() -> None:
         Settings.from_env({}).to_dict()
 
 
-def test_secrets_do_not_show_themselves() -> None:
+def test_secrets_are_hidden() -> None:
     """Neither `repr` nor a log line of the settings holds a key or the store's password."""
     settings = Settings.from_env(KEYS | {"FEEDBACK_LOOPS_STORE": "postgresql://u:secret-word@h/d"})
     shown = (
