@@ -151,8 +151,7 @@ class Service:
     def kill(self) -> None:
         """kill -9 of the whole tree."""
         for _ in range(50):
-            self._note_sessions()
-            processes = [*marked(self.mark), *in_sessions(self._sessions)]
+            processes = self.tree()
             if not processes:
                 break
             for process in processes:
@@ -161,6 +160,11 @@ class Service:
             psutil.wait_procs(processes, timeout=0.2)
         if self.serve_process is not None:
             self.serve_process.wait(5)
+
+    def tree(self) -> list[psutil.Process]:
+        """Every live process that it started, Ray's agents and orphans too."""
+        self._note_sessions()
+        return list({*marked(self.mark), *in_sessions(self._sessions)})
 
     def _note_sessions(self) -> None:
         """Each child of the `serve` process begins a session, which all that it starts belongs to."""
