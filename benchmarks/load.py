@@ -4,7 +4,8 @@
     python -m benchmarks.load --port 8080 --paths FILE --connections 64 --rate 300 # open loop: on a fixed timetable
 
 Prints one JSON object: answered, status counts, first and last time (monotonic ns), and with `--times FILE` writes the
-time at which each path's request was due (open loop) or sent (closed loop), 8 bytes each.
+time at which each path's request was due (open loop) or sent (closed loop), 8 bytes each. With `--wait` it says `ready`
+first, and begins when it is given a line.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 import time
 from array import array
 from collections import Counter, deque
@@ -103,6 +105,9 @@ async def run(arguments: argparse.Namespace) -> None:
     paths = Path(arguments.paths).read_text().split()
     load = Load(paths, f"127.0.0.1:{arguments.port}")
     load.is_open_loop = arguments.rate > 0
+    if arguments.wait:
+        print("ready", flush=True)
+        sys.stdin.readline()
     loop = asyncio.get_running_loop()
     first_ns = time.monotonic_ns()
     for _ in range(arguments.connections):
@@ -138,5 +143,6 @@ if __name__ == "__main__":
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--times")
+    parser.add_argument("--wait", action="store_true")
     parser.add_argument("--timeout", type=float, default=120)
     uvloop.run(run(parser.parse_args()))

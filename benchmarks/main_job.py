@@ -15,6 +15,7 @@ import statistics
 import subprocess
 import sys
 from array import array
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +24,27 @@ from tests.paths import ROOT
 from tests.service import Account, Service, Sink, eventually, free_port
 
 
-def send(port: int, paths: list[str], folder: Path, rate: float = 0, connections: int = 64) -> dict[str, Any]:
-    """One run of the load generator; adds `times`, when each request was due."""
+def send(
+    port: int,
+    paths: list[str],
+    folder: Path,
+    rate: float = 0,
+    connections: int = 64,
+    begin: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """One run of the load generator; adds `times`, when each request was due. Calls `begin` just before the first."""
     listing, times = folder / "paths.txt", folder / "times.bin"
     listing.write_text("\n".join(paths))
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(port), "--paths", str(listing)]
-    command += ["--times", str(times), "--rate", str(rate), "--connections", str(connections)]
-    run = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True)
-    result: dict[str, Any] = json.loads(run.stdout)
+    command += ["--times", str(times), "--rate", str(rate), "--connections", str(connections), "--wait"]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
+        assert run.stdout is not None
+        if run.stdout.readline() == "ready\n":
+            begin()
+        printed, _ = run.communicate("begin\n")
+    if run.returncode:
+        raise subprocess.CalledProcessError(run.returncode, command)
+    result: dict[str, Any] = json.loads(printed)
     result["times"] = array("q", times.read_bytes())
     if result["status"] != {"302": len(paths)}:
         raise RuntimeError(f"not every click was redirected: {result['status']}")
