@@ -38,13 +38,13 @@ def run(
     name: str,
     description: str | None,
     measure: Measure,
-    defaults: Mapping[str, int | float],
+    defaults: Mapping[str, int | float | str],
     is_kept: Callable[[dict[str, Any]], bool] = lambda _result: True,
 ) -> None:
     """Measures, prints the result and, with `--out FOLDER`, keeps it in `FOLDER/<name>.json`; then exits.
 
-    `defaults`: the options that are numbers, by name. `is_kept`: whether the result is as promised; if not, it exits
-    with 1, and its file is written all the same.
+    `defaults`: what each option is when it is not given. `is_kept`: whether the result is as promised; if not, it
+    exits with 1, and its file is written all the same.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, default in defaults.items():
