@@ -13,7 +13,7 @@ from tests.paths import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 #: Each writes its own file when it is told where to.
-TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "isolation", "scaling", "loops")
+TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "isolation", "scaling", "loops", "cost")
 #: Each prints a table.
 TO_TEXT = (
     "bench_edge",
