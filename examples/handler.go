@@ -1,8 +1,8 @@
-// A handler in one file, with Go's standard library alone: checks the signature, drops repeats, reads the event.
+// A handler in one file, with only Go's standard library: checks the signature, drops repeats, reads the event.
 //
 //	FEEDBACK_LOOP_SECRET=whsec_… go run handler.go 9000
 //
-// The loop's URL is then http://127.0.0.1:9000/. Put its verification file into the folder that it is run in.
+// The loop's URL is then http://127.0.0.1:9000/. Put its verification file into the folder that you run it in.
 package main
 
 import (
@@ -27,16 +27,16 @@ import (
 
 var (
 	key []byte
-	// The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+	// The same event may come twice, with the same id. A real handler uses a table with a unique column.
 	seen             sync.Map
 	verificationFile = regexp.MustCompile(`^feedback-loops-[0-9a-f]+\.txt$`)
 )
 
-// Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
+// Standard Webhooks 1.0: HMAC-SHA256 over id, time and body. After a rotation, there are several signatures.
 func signatureIsGood(header http.Header, body []byte) bool {
 	timestamp := header.Get("webhook-timestamp")
 	at, err := strconv.ParseInt(timestamp, 10, 64)
-	// An old POST may be one that somebody recorded and sends again.
+	// An old POST may be a replay of a recorded one.
 	if err != nil || time.Since(time.Unix(at, 0)).Abs() > 5*time.Minute {
 		return false
 	}
@@ -51,7 +51,7 @@ func signatureIsGood(header http.Header, body []byte) bool {
 	return false
 }
 
-// The event's fields, whichever format the loop has: event["tags"] is a list in both.
+// Returns the event's fields. In both formats, event["tags"] is a list.
 func readEvent(contentType string, body []byte) (map[string]any, error) {
 	event := map[string]any{}
 	if strings.HasPrefix(contentType, "application/json") {
@@ -72,14 +72,14 @@ func readEvent(contentType string, body []byte) (map[string]any, error) {
 		}
 	}
 	if _, isText := event["event"].(string); !isText {
-		return nil, errors.New("no event")
+		return nil, errors.New("not an event")
 	}
 	return event, nil
 }
 
 func handle(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
-		// The verification file, asked for when the loop is verified, and nothing else of the folder.
+		// Serves the verification file, which verification requests, and no other file in the folder.
 		if name := path.Base(r.URL.Path); verificationFile.MatchString(name) {
 			http.ServeFile(w, r, name)
 			return
@@ -89,7 +89,7 @@ func handle(w http.ResponseWriter, r *http.Request) {
 	}
 	body, err := io.ReadAll(r.Body)
 	if err != nil || !signatureIsGood(r.Header, body) {
-		http.Error(w, "the signature is not good", http.StatusUnauthorized)
+		http.Error(w, "invalid signature", http.StatusUnauthorized)
 		return
 	}
 	event, err := readEvent(r.Header.Get("Content-Type"), body)

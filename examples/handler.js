@@ -1,8 +1,8 @@
-// A handler in one file, with Node's standard library alone: checks the signature, drops repeats, reads the event.
+// A handler in one file, with only Node's standard library: checks the signature, drops repeats, reads the event.
 //
 //     FEEDBACK_LOOP_SECRET=whsec_… node handler.js 9000
 //
-// The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
+// The loop's URL is then http://127.0.0.1:9000/. Put its verification file next to this script.
 
 const crypto = require('node:crypto');
 const fs = require('node:fs');
@@ -11,13 +11,13 @@ const path = require('node:path');
 
 const key = Buffer.from((process.env.FEEDBACK_LOOP_SECRET ?? '').replace(/^whsec_/, ''), 'base64');
 if (key.length === 0) throw new Error("FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…");
-// The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+// The same event may come twice, with the same id. A real handler uses a table with a unique column.
 const seen = new Set();
 
-// Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
+// Standard Webhooks 1.0: HMAC-SHA256 over id, time and body. After a rotation, there are several signatures.
 function signatureIsGood(headers, body) {
   const { 'webhook-id': id = '', 'webhook-timestamp': time = '', 'webhook-signature': given = '' } = headers;
-  // An old POST may be one that somebody recorded and sends again.
+  // An old POST may be a replay of a recorded one.
   if (!/^\d+$/.test(time) || Math.abs(Date.now() / 1000 - Number(time)) > 300) return false;
   const hash = crypto.createHmac('sha256', key).update(`${id}.${time}.`).update(body).digest('base64');
   const expected = Buffer.from(`v1,${hash}`);
@@ -27,7 +27,8 @@ function signatureIsGood(headers, body) {
   });
 }
 
-// The event's fields, whichever format the loop has: event.tags is ['spring', 'newsletter'] in both. Null if it is none.
+// Returns the event's fields, or null if the body is not an event.
+// In both formats, event.tags is ['spring', 'newsletter'].
 function readEvent(contentType, body) {
   let event = Object.create(null);
   if (contentType.startsWith('application/json')) {
@@ -45,7 +46,7 @@ function readEvent(contentType, body) {
   return typeof event?.event === 'string' ? event : null;
 }
 
-// The verification file, asked for when the loop is verified, and nothing else of the folder.
+// Reads the verification file, which verification requests, and no other file in the folder.
 function verificationFile(url) {
   const name = url.split('?')[0].split('/').pop();
   const file = path.join(__dirname, name);
@@ -55,9 +56,9 @@ function verificationFile(url) {
 function answerTo(request, body) {
   if (request.method !== 'POST') {
     const file = verificationFile(request.url);
-    return file ? [200, file] : [404, 'not here'];
+    return file ? [200, file] : [404, 'not found'];
   }
-  if (!signatureIsGood(request.headers, body)) return [401, 'the signature is not good'];
+  if (!signatureIsGood(request.headers, body)) return [401, 'invalid signature'];
   const event = readEvent(request.headers['content-type'] ?? '', body);
   if (event === null) return [400, 'not an event'];
   if (!seen.has(event.event)) {

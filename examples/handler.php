@@ -1,7 +1,7 @@
 <?php
-// A handler in one file: checks the signature, drops repeats, and reads the event, from $_POST or from JSON.
-// Put it on your web server, with the loop's secret (whsec_…) in the environment variable FEEDBACK_LOOP_SECRET, and the
-// loop's verification file beside it. To try it, in its folder:
+// A handler in one file: checks the signature, drops repeats, and reads the event from $_POST or from JSON.
+// Put it on your web server, next to the loop's verification file. Set the environment variable FEEDBACK_LOOP_SECRET to
+// the loop's secret (whsec_…). To try it, run this in its folder:
 //
 //     FEEDBACK_LOOP_SECRET=whsec_… php -S 127.0.0.1:9000
 //
@@ -11,7 +11,7 @@ function signature_is_good(string $key, string $body): bool
 {
     $id = $_SERVER['HTTP_WEBHOOK_ID'] ?? '';
     $time = $_SERVER['HTTP_WEBHOOK_TIMESTAMP'] ?? '';
-    // An old POST may be one that somebody recorded and sends again.
+    // An old POST may be a replay of a recorded one.
     if (!ctype_digit($time) || abs(time() - (int) $time) > 300) {
         return false;
     }
@@ -26,13 +26,13 @@ function signature_is_good(string $key, string $body): bool
 
 $key = base64_decode(substr((string) getenv('FEEDBACK_LOOP_SECRET'), strlen('whsec_')), true);
 $body = file_get_contents('php://input');
-// Without a secret, everybody could sign.
+// Without a secret, anyone could sign.
 if ($key === false || $key === '' || !signature_is_good($key, $body)) {
     http_response_code(401);
-    exit('the signature is not good');
+    exit('invalid signature');
 }
 
-// Whichever format the loop has, lists and maps are arrays: $event['tags'][0], $event['fields']['name'].
+// In both formats, lists and maps are arrays: $event['tags'][0], $event['fields']['name'].
 $is_json = str_starts_with($_SERVER['CONTENT_TYPE'] ?? '', 'application/json');
 $event = $is_json ? json_decode($body, true) : $_POST;
 if (!is_array($event) || !is_string($event['event'] ?? null)) {
@@ -40,15 +40,15 @@ if (!is_array($event) || !is_string($event['event'] ?? null)) {
     exit('not an event');
 }
 
-// The same event may come twice; its id is the same on every attempt. A real handler keeps the ids in a table with a
-// unique column, written in one transaction with the work; here an empty file for each has to do.
+// The same event may come twice, with the same id. A real handler keeps the ids in a table with a unique column, and
+// writes it in the same transaction as its work. This example creates an empty file for each id.
 $folder = sys_get_temp_dir() . '/feedback-loop-events';
 if (!is_dir($folder)) {
     @mkdir($folder, 0700);
 }
 $seen = $folder . '/' . hash('sha256', $event['event']);
 if (file_exists($seen)) {
-    exit('known already');
+    exit('already known');
 }
 
 error_log(sprintf('%s: %s by %s', $event['timestamp'] ?? '', $event['type'] ?? '', $event['recipient'] ?? 'nobody'));

@@ -1,8 +1,8 @@
-"""A handler in one file, with Python's standard library alone: checks the signature, drops repeats, reads the event.
+"""A handler in one file, with only Python's standard library: checks the signature, drops repeats, reads the event.
 
 FEEDBACK_LOOP_SECRET=whsec_… python handler.py 9000
 
-The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
+The loop's URL is then http://127.0.0.1:9000/. Put its verification file next to this script.
 """
 
 import base64
@@ -19,19 +19,19 @@ from urllib.parse import parse_qs
 
 KEY = base64.b64decode(os.environ["FEEDBACK_LOOP_SECRET"].removeprefix("whsec_"))
 FOLDER = Path(__file__).parent
-#: The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+#: The same event may come twice, with the same id. A real handler uses a table with a unique column.
 seen = set()
 if not KEY:
     sys.exit("FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…")
 
 
 def signature_is_good(headers, body):
-    """Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates."""
-    # As bytes: that is how they came, and text beyond ASCII cannot be compared in constant time.
+    """Standard Webhooks 1.0: HMAC-SHA256 over id, time and body. After a rotation, there are several signatures."""
+    # Bytes, because text with non-ASCII characters cannot be compared in constant time.
     message_id, timestamp, signatures = (
         headers.get(name, "").encode("latin-1") for name in ("webhook-id", "webhook-timestamp", "webhook-signature")
     )
-    # An old POST may be one that somebody recorded and sends again.
+    # An old POST may be a replay of a recorded one.
     if not re.fullmatch(rb"[0-9]{1,12}", timestamp) or abs(time.time() - int(timestamp)) > 300:
         return False
     signed = b".".join([message_id, timestamp, body])
@@ -40,9 +40,9 @@ def signature_is_good(headers, body):
 
 
 def read_event(content_type, body):
-    """The event's fields, whichever format the loop has: event["tags"] is ["spring", "newsletter"] in both.
+    """Returns the event's fields, or None if the body is not an event.
 
-    None when the body is no event.
+    Both formats give the same fields: event["tags"] is ["spring", "newsletter"].
     """
     try:
         if content_type.startswith("application/json"):
@@ -57,19 +57,19 @@ def read_event(content_type, body):
 
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
-        """The verification file, asked for when the loop is verified, and nothing else of the folder."""
+        """Serves the verification file, which verification requests, and no other file in the folder."""
         name = self.path.rpartition("/")[2]
         is_there = re.fullmatch(r"feedback-loops-[0-9a-f]+\.txt", name) and (FOLDER / name).is_file()
-        self.answer(200 if is_there else 404, (FOLDER / name).read_bytes() if is_there else b"not here")
+        self.answer(200 if is_there else 404, (FOLDER / name).read_bytes() if is_there else b"not found")
 
     def do_POST(self):
         length = self.headers.get("Content-Length", "")
         if not re.fullmatch("[0-9]{1,8}", length):
-            self.answer(411, b"the length is missing")
+            self.answer(411, b"Content-Length is missing")
             return
         body = self.rfile.read(int(length))
         if not signature_is_good(self.headers, body):
-            self.answer(401, b"the signature is not good")
+            self.answer(401, b"invalid signature")
             return
         event = read_event(self.headers.get("Content-Type", ""), body)
         if event is None:

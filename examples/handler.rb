@@ -1,9 +1,9 @@
-# A handler in one file: checks the signature, drops repeats, reads the event. Needs nothing but Ruby and its WEBrick
-# (`gem install webrick`; part of Debian's ruby).
+# A handler in one file: checks the signature, drops repeats, reads the event. It only needs Ruby and WEBrick
+# (`gem install webrick`; included in Debian's ruby).
 #
 #     FEEDBACK_LOOP_SECRET=whsec_… ruby handler.rb 9000
 #
-# The loop's URL is then http://127.0.0.1:9000/. Put its verification file beside this script.
+# The loop's URL is then http://127.0.0.1:9000/. Put its verification file next to this script.
 
 require 'base64'
 require 'json'
@@ -13,21 +13,22 @@ require 'webrick'
 
 KEY = Base64.strict_decode64(ENV.fetch('FEEDBACK_LOOP_SECRET').delete_prefix('whsec_'))
 abort "FEEDBACK_LOOP_SECRET must be the loop's secret, whsec_…" if KEY.empty?
-# The same event may come twice, with the same id. Of a real handler: a table with a unique column, which outlives it.
+# The same event may come twice, with the same id. A real handler uses a table with a unique column.
 SEEN = {}
 LOCK = Mutex.new
 
-# Standard Webhooks 1.0: HMAC-SHA256 over id, time and body; several signatures while a secret rotates.
+# Standard Webhooks 1.0: HMAC-SHA256 over id, time and body. After a rotation, there are several signatures.
 def signature_is_good?(request, body)
   id, time, given = %w[webhook-id webhook-timestamp webhook-signature].map { |name| request[name].to_s.b }
-  # An old POST may be one that somebody recorded and sends again.
+  # An old POST may be a replay of a recorded one.
   return false unless time.match?(/\A\d+\z/) && (Time.now.to_i - time.to_i).abs <= 300
 
   expected = "v1,#{Base64.strict_encode64(OpenSSL::HMAC.digest('SHA256', KEY, "#{id}.#{time}.#{body}"))}"
   given.split.any? { |signature| OpenSSL.secure_compare(expected, signature) }
 end
 
-# The event's fields, whichever format the loop has: event['tags'] is ['spring', 'newsletter'] in both. Nil if it is none.
+# Returns the event's fields, or nil if the body is not an event.
+# In both formats, event['tags'] is ['spring', 'newsletter'].
 def read_event(content_type, body)
   event = if content_type.start_with?('application/json')
             JSON.parse(body.dup.force_encoding('UTF-8'))
@@ -40,7 +41,7 @@ rescue JSON::ParserError, ArgumentError
   nil
 end
 
-# Several threads answer; what a real handler does in a transaction takes a lock here.
+# Several threads answer requests, so this takes a lock. A real handler uses a transaction.
 def take(event)
   LOCK.synchronize do
     next if SEEN.key?(event['event'])
@@ -51,20 +52,20 @@ def take(event)
 end
 
 class Handler < WEBrick::HTTPServlet::AbstractServlet
-  # The verification file, asked for when the loop is verified, and nothing else of the folder.
+  # Serves the verification file, which verification requests, and no other file in the folder.
   def do_GET(request, response)
     name = File.basename(request.path)
     file = File.join(__dir__, name)
     found = name.match?(/\Afeedback-loops-[0-9a-f]+\.txt\z/) && File.file?(file)
     response.status = found ? 200 : 404
-    response.body = found ? File.binread(file) : 'not here'
+    response.body = found ? File.binread(file) : 'not found'
   end
 
   def do_POST(request, response)
     body = request.body.to_s
     response.status, response.body =
       if !signature_is_good?(request, body)
-        [401, 'the signature is not good']
+        [401, 'invalid signature']
       elsif (event = read_event(request['content-type'].to_s, body))
         take(event)
         [200, 'thank you']
