@@ -16,7 +16,7 @@ _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
 
 class Account(EventSourced):
-    """A tenant. Keys themselves are never here, only their SHA-256."""
+    """A tenant. Only the SHA-256 of each key is stored."""
 
     TOPIC = "account"
 
@@ -24,13 +24,13 @@ class Account(EventSourced):
         """An event of an account."""
 
     class Opened(Event, AggregateCreated):
-        """The account began."""
+        """The account was created."""
 
         TOPIC = "account.opened"
         name: str
 
     class ApiKeyIssued(Event):
-        """A key was made that opens this account."""
+        """A key for this account was created."""
 
         TOPIC = "account.api-key-issued"
         class_version = 2
@@ -46,7 +46,7 @@ class Account(EventSourced):
             state["name"] = ""
 
     class ApiKeyRevoked(Event):
-        """A key opens this account no more."""
+        """A key for this account was revoked."""
 
         TOPIC = "account.api-key-revoked"
         key_hash: str
@@ -70,12 +70,12 @@ class Account(EventSourced):
         return cls._create(cls.Opened, id=account_id, name=name, at_ms=at_ms)
 
     def issue_api_key(self, key_hash: str, at_ms: int, name: str = "") -> None:
-        """Lets the key with this SHA-256 (64 lower-case hex digits) in; one that is in already changes nothing.
+        """Accepts the key with this SHA-256 (64 lower-case hex digits) from now on. A repeat changes nothing.
 
         `name` is for people, and may be empty.
 
         Raises:
-            InvalidInput: `key_hash` is not such a hash, or the name is none.
+            InvalidInput: `key_hash` is not such a hash, or the name is invalid.
         """
         problems = Problems()
         problems.add("/name", text_problem(name, min_chars=0))
@@ -87,16 +87,16 @@ class Account(EventSourced):
             self.trigger_event(self.ApiKeyIssued, key_hash=key_hash, name=name, at_ms=at_ms)
 
     def revoke_api_key(self, key_hash: str, at_ms: int) -> None:
-        """Lets the key with this SHA-256 in no more; one that is not in changes nothing."""
+        """Stops accepting the key with this SHA-256. An unknown key changes nothing."""
         if key_hash in self.key_hashes:
             self.trigger_event(self.ApiKeyRevoked, key_hash=key_hash, at_ms=at_ms)
 
 
 def check_account_name(name: str) -> None:
-    """Returns when an account may have this name.
+    """Checks the name of an account.
 
     Raises:
-        InvalidInput: it may not.
+        InvalidInput: the name is empty, longer than 200 characters or holds control characters.
     """
     problems = Problems()
     problems.add("/name", text_problem(name))

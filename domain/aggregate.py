@@ -1,11 +1,11 @@
-"""The base of the event-sourced aggregates.
+"""Base class of the event-sourced aggregates.
 
 Two rules hold for every aggregate below it:
 
-* Each event class has a `TOPIC` of its own, which is what is stored; so files and classes may move and history stays
-  readable. Defining an aggregate or an event without one fails at import.
-* The domain reads no clock: each command takes `at_ms` (Unix time, milliseconds), each event keeps it, and
-  eventsourcing's own `timestamp` is made of it.
+* Each event class has its own `TOPIC`, which is stored, so that files and classes can move while stored history stays
+  readable. Defining an aggregate or an event without a topic fails at import.
+* The domain reads no clock: each command takes `at_ms` (Unix time, milliseconds), each event stores it, and
+  eventsourcing's own `timestamp` is derived from it.
 
 Events hold only strings, numbers, booleans and lists of strings; maps are JSON strings. eventsourcing interprets a
 stored object of exactly `{"_type_", "_data_"}` on load, so a user's map stored as such could make its aggregate
@@ -31,29 +31,29 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def instant(at_ms: int) -> datetime:
-    """The aware UTC time of a Unix time in milliseconds, exactly."""
+    """The exact, timezone-aware UTC time of a Unix time in milliseconds."""
     return _EPOCH + timedelta(milliseconds=at_ms)
 
 
 class EventSourced(BaseAggregate[UUID]):
-    """An aggregate. Its attributes are written by its events alone; commands check, then trigger one."""
+    """An aggregate. Only its events change its attributes; commands check, then trigger an event."""
 
     class Event(AggregateEvent):
-        """Something that happened to the aggregate; `apply` is what it changes, now and at every replay."""
+        """Something that happened to the aggregate; `apply` changes it, now and at every replay."""
 
         at_ms: int
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         if "TOPIC" not in cls.__dict__:
-            raise TypeError(f"{cls.__name__} has no TOPIC: give it the name under which its history is stored")
+            raise TypeError(f"{cls.__name__} has no TOPIC: the name under which its history is stored")
         super().__init_subclass__(**kwargs)
 
     @classmethod
     def from_events(cls, events: Iterable[DomainEventProtocol[UUID]]) -> Self | None:
-        """The aggregate that its events, complete and in order, amount to; None when there are none.
+        """Rebuilds an aggregate from all of its events, in order; None without events.
 
         Raises:
-            TypeError: they are the events of something else.
+            TypeError: these are not events of this aggregate.
         """
         aggregate: BaseAggregate[UUID] | None = None
         for event in events:
@@ -75,5 +75,5 @@ class EventSourced(BaseAggregate[UUID]):
         return super()._create(event_class, id=id, timestamp=instant(kwargs["at_ms"]), **kwargs)
 
     def trigger_event(self, event_class: type[CanMutateAggregate[UUID]], **kwargs: Any) -> None:
-        """Applies a new event, stamped with its `at_ms`, and keeps it to be saved."""
+        """Applies a new event with the timestamp of its `at_ms`, and queues it for storage."""
         super().trigger_event(event_class, timestamp=instant(kwargs["at_ms"]), **kwargs)

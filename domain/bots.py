@@ -1,7 +1,7 @@
-"""Hits that no person made, by what the client says of itself.
+"""Detection of hits by machines, from what the client says about itself.
 
-What is told here is only what is certain: software that names itself, and strings that no browser sends. A scanner that
-plays a browser is not found this way, and a reader's browser is never called a bot.
+Only certain signs count: software that names itself, and strings that no browser sends. A scanner that imitates a
+browser is not recognised, and a reader's browser is never called a bot.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Final
 #: preview` (Safari).
 _PREFETCH = re.compile(r"prefetch|prerender|preview")
 
-#: Mail providers that fetch pictures for their readers. The fetch says little or nothing of when it was read.
+#: Mail providers that fetch pictures for their readers. The time of the fetch says little about the time of reading.
 _PROXIES: Final = (
     # Gmail, on opening: "… Firefox/11.0 (via ggpht.com GoogleImageProxy)".
     ("google", r"googleimageproxy|via ggpht\.com"),
@@ -22,7 +22,7 @@ _PROXIES: Final = (
     ("google", r"edge/12\.246 mozilla/5\.0$"),
     # "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
     ("yahoo", r"yahoomailproxy|ymailatgateway"),
-    # Mail Privacy Protection sends this and nothing more; no browser does.
+    # Mail Privacy Protection sends exactly this; no browser does.
     ("apple", r"^mozilla/5\.0$"),
     # "Mozilla/5.0 (compatible; SeznamEmailProxy/…)"
     ("seznam", r"seznamemailproxy"),
@@ -30,7 +30,7 @@ _PROXIES: Final = (
     ("yandex", r"yandeximageresizer"),
 )
 
-#: Products that open links before the reader can, where they say who they are.
+#: Products that open links before the reader can, and identify themselves.
 _SCANNERS: Final = (
     ("barracuda", r"barracuda"),
     ("mimecast", r"mimecast"),
@@ -59,7 +59,7 @@ _CRAWLERS: Final = (
     r"amazon cloudfront|uptime|pingdom|statuscake|hubspot connect",
 )
 
-#: Reasons in the order they are tried: who a proxy or scanner is says more than that it is a robot.
+#: Reasons in the order of the tests: the name of a proxy or scanner says more than `crawler`.
 _RULES: Final = tuple(
     (reason, re.compile(pattern))
     for reason, pattern in (
@@ -72,7 +72,7 @@ _RULES: Final = tuple(
 
 @lru_cache(maxsize=4096)
 def bot_reason(useragent: str, purpose: str) -> str | None:
-    """Why a hit is a machine's (`proxy:google`, `scanner:mimecast`, `crawler`, `prefetch`, `empty-useragent`), or None.
+    """Why a hit is by a machine, or None: `proxy:google`, `scanner:mimecast`, `crawler`, `prefetch`, `empty-useragent`.
 
     `purpose` is the lower-case text of the request's purpose headers.
     """

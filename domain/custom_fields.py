@@ -1,4 +1,4 @@
-"""Data whose names are an account's own: what may be in it, and how much, so that every loop can be sent it."""
+"""Limits of data whose names the account chooses, so that every loop can receive it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from domain.payload import form_bytes
 from domain.validation import MAX_NAME_CHARS
 
 MAX_JSON_BYTES: Final = 64 * 1024
-#: A form repeats names (`domain.payload`): of itself the size of the JSON says little of a POST's.
+#: A form repeats names (`domain.payload`), so the size of the JSON does not limit that of the form.
 MAX_FORM_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 16
 _TOO_DEEP: Final = f"must not be nested deeper than {MAX_DEPTH} levels"
 
 
 def json_problem(text: str, name: str | None = None) -> str | None:
-    """What is wrong with `text` as the JSON object of a POST's field `name`, or as all its fields; or None."""
+    """What is wrong with `text` as the JSON object in a POST's field `name`, or as all fields of a POST, or None."""
     try:
         if len(text.encode()) > MAX_JSON_BYTES:
             return f"must be at most {MAX_JSON_BYTES} bytes of JSON"
@@ -36,7 +36,7 @@ def json_problem(text: str, name: str | None = None) -> str | None:
 
 
 def form_problem(fields: Mapping[str, object]) -> str | None:
-    """What to do about a POST's fields that would be too long as a form, or None."""
+    """What is wrong with a POST's fields that would be too long as a form, or None."""
     length = form_bytes(fields)
     if length <= MAX_FORM_BYTES:
         return None
@@ -72,7 +72,7 @@ def _refuse_constant(name: str) -> object:
 
 
 def _finite(text: str) -> float:
-    # Python reads 1e999 as infinity; other readers of the same text refuse all of it.
+    # Python reads 1e999 as infinity; other JSON parsers reject the whole text.
     if not isfinite(number := float(text)):
         raise ValueError(f"{text[:20]} is out of range")
     return number

@@ -18,16 +18,16 @@ _63_BITS: Final = 2**63 - 1
 
 
 def first_key(type: str, target: str) -> int | None:  # noqa: A002 - the contract's name
-    """What an event may be its message's first of, as a number: the open, or the click of one link; None for the rest.
+    """The number under which the first event of its kind is recorded for a message; None for other triggers.
 
-    A link's number is a hash of its URL, 1 to 2^63 - 1.
+    Opens have one number. Each link has its own, a hash of the URL from 1 to 2^63 - 1.
     """
     if type == Trigger.OPEN:
         return OPEN_KEY
     if type != Trigger.CLICK:
         return None
     digest = blake2b(target.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    # 0 is the open's.
+    # 0 is for opens.
     return (int.from_bytes(digest, "big") & _63_BITS) or 1
 
 
@@ -38,9 +38,9 @@ def event_fields(
     first: bool,
     bot: str | None,
 ) -> dict[str, object]:
-    """The fields of the POST for a hit. What is not known, or not so, is left out.
+    """The fields of the POST for a hit, without unknown values.
 
-    `bot` is `domain.bots.bot_reason`'s answer. Neither it nor `first` is told of an unsubscription.
+    `bot` is the result of `domain.bots.bot_reason`. Unsubscriptions have neither bot fields nor `first`.
     """
     fields = message_fields(hit.event_id, hit.kind, hit.time_ms, message)
     fields |= {k: v for k, v in (("ip", hit.ip), ("useragent", hit.useragent), ("referer", hit.referer)) if v}
@@ -55,7 +55,7 @@ def event_fields(
 
 
 def message_fields(event_id: bytes, type: str, time_ms: int, message: MessageFacts) -> dict[str, object]:  # noqa: A002
-    """The fields that every event of a message begins with."""
+    """The first fields of every event of a message."""
     fields: dict[str, object] = {"id": message.id} | time_fields(event_id, type, time_ms)
     fields["recipient"] = message.recipient
     fields["tags"] = message.tags
@@ -65,7 +65,7 @@ def message_fields(event_id: bytes, type: str, time_ms: int, message: MessageFac
 
 
 def time_fields(event_id: bytes, type: str, time_ms: int) -> dict[str, object]:  # noqa: A002
-    """The fields of all events: id, type and time."""
+    """The fields of every event: id, type and time."""
     return {
         "event": id_text("evt", event_id),
         "type": type,
@@ -75,7 +75,7 @@ def time_fields(event_id: bytes, type: str, time_ms: int) -> dict[str, object]: 
 
 
 def profile_fields(message: MessageFacts, profile: ProfileFacts | None) -> dict[str, object]:
-    """The fields on a message's profile: which it is, and its data when there is such a profile now."""
+    """The fields about a message's profile: its name, and its current data if it exists."""
     if message.database is None:
         return {}
     fields: dict[str, object] = {"database": message.database, "profile": message.profile}

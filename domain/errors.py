@@ -1,22 +1,22 @@
-"""Every error this system raises on purpose.
+"""All errors that the system raises on purpose.
 
     FeedbackLoopsError
     ├── DomainError                 the caller's request cannot be carried out
     │   ├── InvalidInput            a field is wrong; says which, and why
-    │   ├── InvalidToken            a tracking token was not made by us
+    │   ├── InvalidToken            a tracking token is not ours
     │   ├── NotFound                no such thing in this account
-    │   └── Conflict                the thing is in a state that forbids it
+    │   └── Conflict                the current state forbids it
     │       └── IdempotencyConflict the key is in use, or was used for another request
     ├── StoreError                  the ledger
-    │   ├── ConcurrentWrite         somebody wrote first: load again and retry
-    │   ├── StaleRoutes             the routing table has moved on: load it and route again
+    │   ├── ConcurrentWrite         another writer was first: load again and retry
+    │   ├── StaleRoutes             the routing table has changed: load it and route again
     │   ├── FirstTaken              another event was first: look again and retry
-    │   └── StoreUnavailable        nothing was written, or it is not known: retry
+    │   └── StoreUnavailable        nothing was written, or the result is unknown: retry
     ├── UnknownIntake               entries that only a newer version can read: keep them, and try again later
-    ├── Overloaded                  a bounded queue is full: come back later
+    ├── Overloaded                  a bounded queue is full: try again later
     ├── Unavailable                 a process is away; the request may have been carried out
     │   └── Moved                   a feedback loop is in another process: ask there
-    └── InternalError               a fault of ours, which was logged; the request may have been carried out
+    └── InternalError               a bug, which was logged; the request may have been carried out
 
 Every class survives pickling (Ray) and `to_wire`/`from_wire` (the gateway's socket) with its attributes.
 """
@@ -27,7 +27,7 @@ from typing import Any
 
 
 class FeedbackLoopsError(Exception):
-    """The root. `args` hold every attribute, in the order of `__init__`, so that copies keep them."""
+    """The base class. `args` has every attribute in the order of `__init__`, so that copies keep them."""
 
     def __init__(self, detail: str = "", *args: Any) -> None:
         super().__init__(detail, *args)
@@ -38,7 +38,7 @@ class FeedbackLoopsError(Exception):
 
 
 class DomainError(FeedbackLoopsError):
-    """The request cannot be carried out as it stands; repeating it will not help."""
+    """The request cannot be carried out; repeating it will not help."""
 
 
 class InvalidInput(DomainError):
@@ -50,7 +50,7 @@ class InvalidInput(DomainError):
 
 
 class InvalidToken(DomainError):
-    """A tracking token is forged, cut or changed."""
+    """A tracking token is forged, truncated or altered."""
 
 
 class NotFound(DomainError):
@@ -58,11 +58,11 @@ class NotFound(DomainError):
 
 
 class Conflict(DomainError):
-    """The thing is in a state that forbids what was asked."""
+    """The current state forbids the request."""
 
 
 class IdempotencyConflict(Conflict):
-    """The Idempotency-Key is being used by a request in progress (`in_progress`), or was used for another one."""
+    """The Idempotency-Key belongs to a request in progress (`in_progress`), or to a different request."""
 
     def __init__(self, detail: str, in_progress: bool) -> None:
         self.in_progress = bool(in_progress)
@@ -70,15 +70,15 @@ class IdempotencyConflict(Conflict):
 
 
 class StoreError(FeedbackLoopsError):
-    """The ledger did not do what was asked."""
+    """The ledger failed or refused to write."""
 
 
 class ConcurrentWrite(StoreError):
-    """Another writer appended to the same aggregate first, or its unique id is taken. Nothing was written."""
+    """Another writer appended to the same aggregate first, or its unique id exists. Nothing was written."""
 
 
 class StaleRoutes(StoreError):
-    """Events were routed with an older routing table than the ledger's. Nothing was written."""
+    """Events were routed with an outdated routing table. Nothing was written."""
 
     def __init__(self, detail: str, current_version: int) -> None:
         self.current_version = int(current_version)
@@ -86,15 +86,15 @@ class StaleRoutes(StoreError):
 
 
 class FirstTaken(StoreError):
-    """An event claimed to be a message's first of its kind and was not. Nothing was written."""
+    """An event claimed to be the first of its kind for a message, but another one was. Nothing was written."""
 
 
 class StoreUnavailable(StoreError):
-    """The store cannot be reached or written now. Everything sent to it is idempotent: retry."""
+    """The store cannot be reached or written now. All writes are idempotent, so retry."""
 
 
 class NotMigrated(StoreUnavailable):
-    """The store is of a version before ours; its writer will bring it to ours, when it is replaced itself."""
+    """The store's schema is older than this version; its writer migrates it when it is updated."""
 
 
 class UnknownIntake(FeedbackLoopsError):
@@ -109,7 +109,7 @@ class UnknownIntake(FeedbackLoopsError):
 
 
 class Overloaded(FeedbackLoopsError):
-    """A bounded queue is full; the work was not taken. `retry_after_s` is a hint."""
+    """A bounded queue is full; the work was not accepted. `retry_after_s` is a hint."""
 
     def __init__(self, detail: str, retry_after_s: float = 1.0) -> None:
         self.retry_after_s = float(retry_after_s)
@@ -117,7 +117,7 @@ class Overloaded(FeedbackLoopsError):
 
 
 class Unavailable(FeedbackLoopsError):
-    """A process that is needed is away and being restarted. `may_have_run`: it may have acted before it went."""
+    """A required process is being restarted. `may_have_run`: it may have carried out the request before it ended."""
 
     def __init__(self, detail: str, may_have_run: bool = False) -> None:
         self.may_have_run = bool(may_have_run)
@@ -125,11 +125,11 @@ class Unavailable(FeedbackLoopsError):
 
 
 class Moved(Unavailable):
-    """A feedback loop is not, or no longer, in the process that was asked. Nothing was done: ask where it is."""
+    """The feedback loop is not in the process that received the request. Nothing was done; look up its location."""
 
 
 class InternalError(FeedbackLoopsError):
-    """Something nobody foresaw, in another process. It is in the log; the detail tells nothing of the inside."""
+    """An unexpected error in another process. Its log has the cause; the detail reveals nothing internal."""
 
 
 def _subclasses(cls: type[FeedbackLoopsError]) -> dict[str, type[FeedbackLoopsError]]:
@@ -145,5 +145,5 @@ def to_wire(error: FeedbackLoopsError) -> tuple[str, list[Any]]:
 
 
 def from_wire(name: str, args: list[Any]) -> FeedbackLoopsError:
-    """The error that `to_wire` took apart; one of an unknown class becomes its root."""
+    """The error from `to_wire`'s data; an unknown class becomes `FeedbackLoopsError`."""
     return _subclasses(FeedbackLoopsError).get(name, FeedbackLoopsError)(*args)

@@ -1,12 +1,12 @@
-"""A feedback loop: a handler's subscription to events, with its proof of ownership and its secret.
+"""A feedback loop: a handler's subscription to events, with its verification and its secret.
 
     unverified ──verify──▶ active ◀──resume── paused, disabled
                            active ──pause──▶ paused
                            active, paused ──disable──▶ disabled
     any ──change of URL──▶ unverified          any ──delete──▶ gone: every command raises NotFound
 
-Verifying again is allowed in every state: it makes an active loop's proof newer and leaves a paused or disabled one
-where it is. A command that the state forbids raises `Conflict`, whose text says what to do instead.
+A loop can be verified again in every state; paused and disabled loops keep their state. A command that the state does
+not allow raises `Conflict`, whose text says what to do instead.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from domain.errors import Conflict, NotFound
 from domain.loop_settings import LoopSettings, check_settings
 from domain.values import HandlerUrl, LoopState
 
-#: How long a secret that was replaced keeps signing beside the new one.
+#: How long a replaced secret still signs, in addition to the new one.
 SECRET_OVERLAP_MS: Final = 24 * 3600 * 1000
-#: No POST carries more signatures than this, however often the secret is rotated.
+#: Maximum number of signatures of a POST, however often the secret is rotated.
 MAX_SIGNING_VERSIONS: Final = 4
 
 
 class FeedbackLoop(EventSourced):
-    """One loop. Settings are those of `domain.loop_settings`; times are Unix milliseconds."""
+    """A loop. Times are Unix milliseconds."""
 
     TOPIC = "feedback-loop"
 
@@ -39,7 +39,7 @@ class FeedbackLoop(EventSourced):
         """An event of a feedback loop."""
 
     class Registered(Event, AggregateCreated):
-        """The loop was set up, not verified yet."""
+        """The loop was created, unverified."""
 
         TOPIC = "feedback-loop.registered"
         account_no: int
@@ -50,7 +50,7 @@ class FeedbackLoop(EventSourced):
         verification_token: str
 
     class Changed(Event):
-        """Settings took new values; `changes` is a JSON object of them."""
+        """Settings were changed; `changes` is a JSON object of their new values."""
 
         TOPIC = "feedback-loop.changed"
         changes: str
@@ -59,7 +59,7 @@ class FeedbackLoop(EventSourced):
             aggregate.settings = aggregate.settings.replaced(json.loads(self.changes))
 
     class UrlChanged(Event):
-        """The loop points elsewhere, and what was proved of the old place is void."""
+        """The URL was changed, which makes the former verification void."""
 
         TOPIC = "feedback-loop.url-changed"
         url: str
@@ -74,7 +74,7 @@ class FeedbackLoop(EventSourced):
             aggregate.disabled_reason = None
 
     class VerificationAttempted(Event):
-        """The proof was looked for; `findings` is a JSON list of `[location, matched, found]`."""
+        """The service searched for the proof; `findings` is a JSON list of `[location, matched, found]`."""
 
         TOPIC = "feedback-loop.verification-attempted"
         succeeded: bool
@@ -93,7 +93,7 @@ class FeedbackLoop(EventSourced):
                 aggregate.state = LoopState.ACTIVE
 
     class Paused(Event):
-        """The owner holds deliveries back; the backlog is kept."""
+        """The owner stopped deliveries; the backlog is kept."""
 
         TOPIC = "feedback-loop.paused"
 
@@ -101,7 +101,7 @@ class FeedbackLoop(EventSourced):
             aggregate.state = LoopState.PAUSED
 
     class Resumed(Event):
-        """Deliveries go on."""
+        """Deliveries continue."""
 
         TOPIC = "feedback-loop.resumed"
 
@@ -110,7 +110,7 @@ class FeedbackLoop(EventSourced):
             aggregate.disabled_reason = None
 
     class Disabled(Event):
-        """The service gave up on the handler, for a reason that its owner is shown."""
+        """The service stopped deliveries, for a reason that the owner can read."""
 
         TOPIC = "feedback-loop.disabled"
         reason: str
@@ -120,7 +120,7 @@ class FeedbackLoop(EventSourced):
             aggregate.disabled_reason = self.reason
 
     class SecretRotated(Event):
-        """A new version of the secret began; the secret itself is derived, never stored."""
+        """A new version of the secret is valid; the secret itself is derived and never stored."""
 
         TOPIC = "feedback-loop.secret-rotated"
         version: int
@@ -130,7 +130,7 @@ class FeedbackLoop(EventSourced):
             aggregate.secret_rotations_ms.append(self.at_ms)
 
     class Deleted(Event):
-        """The loop ended."""
+        """The loop was deleted."""
 
         TOPIC = "feedback-loop.deleted"
 
@@ -149,10 +149,10 @@ class FeedbackLoop(EventSourced):
         self.state = LoopState.UNVERIFIED
         self.verified_at_ms: int | None = None
         self.disabled_reason: str | None = None
-        #: Whether it was active or paused when its URL was changed, and the new one is not verified yet.
+        #: Whether it was active or paused when its URL was changed, and the new URL is not verified yet.
         self.is_moving = False
         self.secret_version = 1
-        #: When version 2, 3, … began.
+        #: Start of the secret's versions 2, 3, …
         self.secret_rotations_ms: list[int] = []
         self.is_deleted = False
 
@@ -170,7 +170,7 @@ class FeedbackLoop(EventSourced):
         """A new, unverified loop. The caller checks whether the URL's address is allowed (`domain.handler_policy`).
 
         Raises:
-            InvalidInput: with every setting that is wrong.
+            InvalidInput: with every invalid setting.
         """
         HandlerUrl(url)
         check_settings(asdict(settings))
@@ -186,10 +186,10 @@ class FeedbackLoop(EventSourced):
         )
 
     def change(self, changes: Mapping[str, object], at_ms: int) -> None:
-        """Gives settings new values; the URL is not one of them. Values that are the same already change nothing.
+        """Changes settings, except the URL. Equal values change nothing.
 
         Raises:
-            InvalidInput: with every setting that is wrong; nothing was changed.
+            InvalidInput: with every invalid setting; nothing was changed.
         """
         self._must_exist()
         check_settings(changes)
@@ -197,10 +197,10 @@ class FeedbackLoop(EventSourced):
             self.trigger_event(self.Changed, changes=json.dumps(new), at_ms=at_ms)
 
     def change_url(self, url: str, verification_token: str, at_ms: int) -> None:
-        """Points the loop elsewhere, where it must be verified anew with the new token. The same URL changes nothing.
+        """Changes the URL, which has to be verified again with the new token. The same URL changes nothing.
 
         Raises:
-            InvalidInput: the URL is not one a handler can have.
+            InvalidInput: a handler cannot have this URL.
         """
         self._must_exist()
         HandlerUrl(url)
@@ -208,38 +208,38 @@ class FeedbackLoop(EventSourced):
             self.trigger_event(self.UrlChanged, url=url, verification_token=verification_token, at_ms=at_ms)
 
     def note_attempt(self, succeeded: bool, findings: Sequence[tuple[str, bool, str]], at_ms: int) -> None:
-        """Keeps what a search for the proof has found, in any state. A success is followed by `verify`."""
+        """Records the result of a search for the proof, in any state. `verify` follows a success."""
         self._must_exist()
         as_json = json.dumps([list(finding) for finding in findings])
         self.trigger_event(self.VerificationAttempted, succeeded=succeeded, findings=as_json, at_ms=at_ms)
 
     def verify(self, location: str, at_ms: int) -> None:
-        """Takes the proof found at `location`: an unverified loop becomes active, others stay what they are."""
+        """Accepts the proof found at `location`: an unverified loop becomes active, others keep their state."""
         self._must_exist()
         self.trigger_event(self.Verified, location=location, at_ms=at_ms)
 
     def pause(self, at_ms: int) -> None:
-        """Holds deliveries back and keeps them. From active only."""
+        """Stops deliveries and keeps the backlog. Only for active loops."""
         self._must_be({LoopState.ACTIVE}, "Only an active loop can be paused")
         self.trigger_event(self.Paused, at_ms=at_ms)
 
     def resume(self, at_ms: int) -> None:
-        """Lets deliveries go on. From paused or disabled only."""
+        """Continues deliveries. Only for paused or disabled loops."""
         self._must_be({LoopState.PAUSED, LoopState.DISABLED}, "Only a paused or disabled loop can be resumed")
         self.trigger_event(self.Resumed, at_ms=at_ms)
 
     def disable(self, reason: str, at_ms: int) -> None:
-        """Stops a loop whose handler is past hope, for a reason in words for its owner. From active or paused only."""
+        """Stops deliveries to a failing handler. The owner reads `reason`. Only for active or paused loops."""
         self._must_be({LoopState.ACTIVE, LoopState.PAUSED}, "Only an active or paused loop can be disabled")
         self.trigger_event(self.Disabled, reason=reason, at_ms=at_ms)
 
     def rotate_secret(self, at_ms: int) -> None:
-        """Begins the next version of the secret; the one before keeps signing for 24 h."""
+        """Starts the next version of the secret; the former one also signs for 24 h."""
         self._must_exist()
         self.trigger_event(self.SecretRotated, version=self.secret_version + 1, at_ms=at_ms)
 
     def delete(self, at_ms: int) -> None:
-        """Ends the loop, from any state."""
+        """Deletes the loop, in any state."""
         self._must_exist()
         self.trigger_event(self.Deleted, at_ms=at_ms)
 
@@ -250,11 +250,11 @@ class FeedbackLoop(EventSourced):
 
     @property
     def secret_rotated_at_ms(self) -> int | None:
-        """When the current secret began, or None when it is the first."""
+        """The start of the current secret, or None for the first one."""
         return self.secret_rotations_ms[-1] if self.secret_rotations_ms else None
 
     def signing_versions(self, now_ms: int) -> list[int]:
-        """The secret's versions that sign now, newest first: the current one and those replaced less than 24 h ago."""
+        """The versions of the secret that sign now, newest first: the current one and those replaced within 24 h."""
         versions = [self.secret_version]
         for replaced_at_ms in reversed(self.secret_rotations_ms):
             if now_ms - replaced_at_ms >= SECRET_OVERLAP_MS or len(versions) == MAX_SIGNING_VERSIONS:

@@ -1,7 +1,7 @@
-"""Which addresses a handler may have (I6): the public Internet's, and what the operator has allowed.
+"""Policy on the addresses of handlers (I6): the public Internet, and networks that the operator has allowed.
 
 Sources: the IANA special-purpose address registries (RFC 6890) and the metadata addresses that clouds document.
-Python's own `is_global` is not used: its answer has changed between releases.
+Python's own `is_global` is not used because its result differs between releases.
 """
 
 from __future__ import annotations
@@ -57,22 +57,22 @@ _BANNED_V6: Final = tuple(
     )
 )
 
-#: All of IPv6 that has been given out for the public Internet (RFC 4291, IANA).
+#: The part of IPv6 that is assigned to the public Internet (RFC 4291, IANA).
 _PUBLIC_V6: Final = IPv6Network("2000::/3")
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
 
 @dataclass(frozen=True, slots=True)
 class HandlerPolicy:
-    """Judges addresses, not names: ask it again for the address of every connection."""
+    """Judges addresses, not names, so the address of every connection has to be checked."""
 
     allowed_networks: tuple[Network, ...] = ()
 
     def problem_with(self, address: str) -> str | None:
-        """One sentence on why a handler may not be at `address`, or None when it may.
+        """One sentence on why a handler may not be at `address`, or None if it may.
 
-        An IPv6 address that stands for an IPv4 one (mapped, NAT64, 6to4, Teredo) is refused for what is wrong with the
-        inner address, and on top of that must be allowed, itself or its inner address.
+        An IPv6 address that embeds an IPv4 address (mapped, NAT64, 6to4, Teredo) is refused if the inner address is
+        banned. Otherwise, it or its inner address still has to be allowed.
         """
         try:
             parsed = ip_address(address)
@@ -104,9 +104,9 @@ def _ban(address: Address) -> str | None:
 
 
 def _inner_v4(address: Address) -> IPv4Address | None:
-    """The IPv4 address that packets to this one end up at, where it tells.
+    """The IPv4 address that packets to this address reach, if the address contains it.
 
-    64:ff9b:1::/48 does not: it is laid out as its operator likes, who answers for what lies behind by allowing it.
+    The layout of 64:ff9b:1::/48 is up to its operator, who becomes responsible for it by allowing the network.
     """
     if isinstance(address, IPv4Address):
         return None
@@ -117,7 +117,7 @@ def _inner_v4(address: Address) -> IPv4Address | None:
 
 
 def parse_networks(text: str, name: str = "networks") -> tuple[Network, ...]:
-    """The networks written as `10.0.0.0/8, fd00::/8, 192.0.2.7`: CIDRs or addresses, with commas; blank is none.
+    """Reads networks such as `10.0.0.0/8, fd00::/8, 192.0.2.7`: CIDRs or addresses, separated by commas.
 
     Raises:
         InvalidInput: with every part that is not a network; `name` is the setting's, for the pointers.

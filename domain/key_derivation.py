@@ -11,7 +11,7 @@ _MAX_BYTES: Final = 255 * _HASH_BYTES
 
 
 def derive(master: bytes, purpose: str, length: int = 32) -> bytes:
-    """The key for `purpose`: always the same, and of no use in guessing the master key or another purpose's.
+    """The key for `purpose`. It is always the same, and reveals neither the master key nor the key for another purpose.
 
     HKDF-SHA256 without salt, `purpose` (UTF-8) as its info (RFC 5869). `length` is in bytes, at most 8160.
     """

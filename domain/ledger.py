@@ -1,6 +1,6 @@
-"""The event-sourced application: all of the system's facts in one log.
+"""The event-sourced application: all facts of the system in one log.
 
-Importing this module makes every topic known, so it is what a reader of stored events imports.
+Importing this module registers every topic, which readers of stored events need.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
 from domain.user import User
 
-#: Every aggregate in the ledger. `TrackingEventRecorded` is the one event that belongs to none.
+#: Every aggregate in the ledger. Only `TrackingEventRecorded` belongs to no aggregate.
 AGGREGATES: Final[tuple[type[EventSourced], ...]] = (Account, FeedbackLoop, Message, Profile, User)
 
 
 def event_topics() -> dict[str, type]:
-    """Each topic in the ledger and the class of its events."""
+    """The class of events for each topic in the ledger."""
     classes: dict[str, type] = {TrackingEventRecorded.TOPIC: TrackingEventRecorded}
     for aggregate in AGGREGATES:
         classes |= {e.TOPIC: e for e in vars(aggregate).values() if isinstance(e, type) and hasattr(e, "TOPIC")}
@@ -36,7 +36,7 @@ def event_topics() -> dict[str, type]:
 
 
 class Ledger(Application[UUID]):
-    """The application. Where and how it persists is in `env`, all of it: the process environment is not read."""
+    """The application. `env` configures all of its persistence; the process environment is not read."""
 
     name = "ledger"
 
@@ -44,19 +44,19 @@ class Ledger(Application[UUID]):
         super().__init__(env)
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
-        """The environment as it was passed in (eventsourcing would lay it over `os.environ`)."""
+        """The environment as it was passed in (eventsourcing would merge it with `os.environ`)."""
         return Environment(name, env)
 
     def register_transcodings(self, transcoder: JSONTranscoder) -> None:
-        """Knows the one type besides JSON's own that events hold: their timestamp's."""
+        """Registers the only type of events that JSON does not have: the timestamp."""
         _register_transcodings(transcoder)
 
 
 @functools.cache
 def event_mapper() -> Mapper[UUID]:
-    """The mapper between domain events and stored events, the same as `Ledger`'s, that needs no database.
+    """The mapper between domain events and stored events, equal to that of `Ledger`, without a database.
 
-    One for all who ask in a process: it holds nothing of what it maps.
+    It is stateless, so a process has one.
     """
     transcoder = JSONTranscoder()
     _register_transcodings(transcoder)
@@ -68,5 +68,5 @@ def _register_transcodings(transcoder: JSONTranscoder) -> None:
 
 
 def domain_events(mapper: Mapper[UUID], stored: Iterable[StoredEvent]) -> list[DomainEventProtocol[UUID]]:
-    """The events behind what is stored, ready for `from_events`."""
+    """The domain events of stored events, for `from_events`."""
     return [mapper.to_domain_event(event) for event in stored]

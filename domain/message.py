@@ -16,10 +16,10 @@ from domain.values import EmailAddress
 
 MAX_TAGS: Final = 50
 MAX_LINKS: Final = 1000
-#: Bytes of UTF-8; what a tracking token can carry.
+#: UTF-8 bytes; the limit of a tracking token.
 MAX_LINK_BYTES: Final = 8192
 _MAX_KEY: Final = 2**63 - 1
-#: Up to the first character of the host, after user and password.
+#: Matches up to the first character of the host, after user and password.
 _WITH_HOST: Final = re.compile(r"https?://(?>(?:[^/?#\\]*@)?)[^/?#\\@:\s]", re.IGNORECASE)
 
 
@@ -32,7 +32,7 @@ class Message(EventSourced):
         """An event of a message."""
 
     class Registered(Event, AggregateCreated):
-        """The message is known, before it is sent."""
+        """The message was registered, before it was sent."""
 
         TOPIC = "message.registered"
         account_no: int
@@ -71,7 +71,7 @@ class Message(EventSourced):
 
     @staticmethod
     def create_id(account_id: UUID, message_id: str) -> UUID:
-        """The one originator id that this account's message can have; so an id cannot be registered twice."""
+        """The message's originator id, derived from its id so that no id can be registered twice."""
         return uuid5(account_id, f"message:{message_id}")
 
     @classmethod
@@ -89,10 +89,10 @@ class Message(EventSourced):
         links: Sequence[str],
         at_ms: int,
     ) -> Self:
-        """A new message. `key` is what its tracking tokens carry: positive, 63 bits.
+        """A new message. Its tracking tokens contain `key`: positive, 63 bits.
 
         Raises:
-            InvalidInput: with everything that is wrong.
+            InvalidInput: with every problem.
         """
         problems = Problems()
         problems.add("/id", _id_problem(message_id))
@@ -152,7 +152,7 @@ def _check_links(problems: Problems, links: Sequence[str]) -> None:
 
 
 def link_problem(link: str) -> str | None:
-    """What keeps `link` from being tracked, or None: any http(s) link to a host is; the browser judges the rest."""
+    """Why `link` cannot be tracked, or None. Any http(s) link to a host can; the browser judges the rest."""
     if problem := text_problem(link, MAX_LINK_BYTES):
         return problem
     if len(link.encode()) > MAX_LINK_BYTES:

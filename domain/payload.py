@@ -1,4 +1,4 @@
-"""The body of a POST: the fields of an event as a form or as JSON. Source: the contract, section 5."""
+"""Encoding of an event's fields as the body of a POST: a form or JSON. Source: the contract, section 5."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ CONTENT_TYPES: Final[dict[str, str]] = {
 }
 
 
-#: Texts up to this length are remembered escaped: with 4096 of them about a MiB at most.
+#: Escaped texts up to this length are cached: 4096 of them need about 1 MiB at most.
 CACHED_CHARS: Final = 256
 
 
 def encode_form(fields: Mapping[str, object]) -> bytes:
     """The fields as PHP's `$_POST` reads them back: `tags[]=a&fields[name]=John&fields[children][0][name]=Ann`.
 
-    Text is UTF-8, true and false are `1` and `0`, null is empty, numbers keep their decimals. An empty list or map has
-    nothing to say and is left out. A list that holds lists or maps is numbered. Keys are escaped, but PHP unescapes
-    before it looks for brackets: a key with `]` in it is cut there, as in any form. Half a surrogate pair becomes `?`.
+    Text is UTF-8, true and false are `1` and `0`, null is empty, numbers keep their decimals. Empty lists and maps are
+    left out. Lists of lists or maps are numbered. Keys are escaped, but PHP unescapes them before it looks for brackets
+    and cuts keys at `]`, as in any form. Half a surrogate pair becomes `?`.
 
     Raises:
-        TypeError: a value is none of JSON's.
+        TypeError: a value is not a JSON type.
     """
     parts: list[str] = []
     for name, value in fields.items():
@@ -38,13 +38,12 @@ def encode_form(fields: Mapping[str, object]) -> bytes:
 
 
 def form_bytes(fields: Mapping[str, object]) -> int:
-    """The length of `encode_form(fields)`, counted without making it.
+    """The length of `encode_form(fields)`, computed without building it.
 
-    The names of all that a value is in are repeated for each value, so that a form may be as long as the square of the
-    JSON that it comes from.
+    A form repeats the full path of names for each value, so its length can be the square of that of the JSON.
 
     Raises:
-        TypeError: a value is none of JSON's.
+        TypeError: a value is not a JSON type.
     """
     total = 0
     stack: list[tuple[int, object]] = [(len(_quoted(name)), value) for name, value in fields.items()]
@@ -66,7 +65,7 @@ def encode_json(fields: Mapping[str, object]) -> bytes:
 
 
 def _add(parts: list[str], name: str, value: object) -> None:
-    # Nearly all fields are texts, whole numbers, and lists and maps of texts: these ways take a third of the time.
+    # Nearly all fields are texts, whole numbers, and lists and maps of texts: these branches take a third of the time.
     if type(value) is str:
         parts.append(f"{name}={_quoted(value)}")
     elif type(value) is int:
@@ -80,7 +79,7 @@ def _add(parts: list[str], name: str, value: object) -> None:
 
 
 def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
-    # A stack in place of recursion: how deep a customer's data is nested must not be able to end a process.
+    # A stack instead of recursion: deeply nested customer data must not crash the process.
     stack = [(name, value)]
     while stack:
         name, value = stack.pop()
@@ -96,7 +95,7 @@ def _pairs(name: str, value: object) -> Iterator[tuple[str, str]]:
 
 
 def _indexes(items: Sequence[object]) -> list[str]:
-    """What stands in the brackets of each item of a list."""
+    """The text in the brackets of each item of a list."""
     is_nested = any(isinstance(item, (dict, list, tuple)) for item in items)
     return [str(n) for n in range(len(items))] if is_nested else [""] * len(items)
 
@@ -113,7 +112,7 @@ def _scalar(name: str, value: object) -> str:
 
 
 def _quoted(text: str) -> str:
-    # Names and many values need no escapes, and others come again and again: a user agent, a tag, a day's date.
+    # Names and many values need no escaping, and others repeat: user agents, tags, dates.
     if text.isascii() and text.isalnum():
         return text
     return _quoted_again(text) if len(text) <= CACHED_CHARS else quote_plus(text, errors="replace")

@@ -1,4 +1,4 @@
-"""A profile: what an account knows of a person, in one of its databases."""
+"""A profile: the data that an account has about a person, in one of its databases."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Profile(EventSourced):
         """An event of a profile."""
 
     class Created(Event, AggregateCreated):
-        """The profile was put where there was none."""
+        """The profile was created."""
 
         TOPIC = "profile.created"
         account_no: int
@@ -64,7 +64,7 @@ class Profile(EventSourced):
 
     @staticmethod
     def create_id(account_id: UUID, database: str, profile_id: str) -> UUID:
-        """The one originator id that this profile can have; the length keeps `a` + `b:c` apart from `a:b` + `c`."""
+        """The profile's originator id. The length distinguishes `a` + `b:c` from `a:b` + `c`."""
         return uuid5(account_id, f"profile:{len(database)}:{database}:{profile_id}")
 
     @classmethod
@@ -81,7 +81,7 @@ class Profile(EventSourced):
         """A new profile.
 
         Raises:
-            InvalidInput: with everything that is wrong.
+            InvalidInput: with every problem.
         """
         problems = Problems()
         problems.add("/database", text_problem(database) or dots_problem(database))
@@ -100,10 +100,10 @@ class Profile(EventSourced):
         )
 
     def update(self, fields_json: str, interests: Sequence[str], at_ms: int) -> None:
-        """Replaces the profile's data, even by the same: the time of the last change is a fact too.
+        """Replaces the profile's data, also with equal data, because that updates the time of the last change.
 
         Raises:
-            InvalidInput: with everything that is wrong; nothing was changed.
+            InvalidInput: with every problem; nothing was changed.
         """
         problems = Problems()
         _check_data(problems, fields_json, interests)

@@ -1,6 +1,6 @@
-"""What is counted of attempts by the minute, and what is read from it: shares and percentiles.
+"""Counts of attempts per minute, and the percentiles that are computed from them.
 
-Durations are counted in buckets, so any number of attempts costs the same and minutes add up.
+Durations are counted in buckets, so that the size does not depend on the number of attempts, and minutes can be added.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from itertools import accumulate
 from typing import Final
 
-#: Classes of answers: 2xx, 3xx, 4xx, 5xx, and none (or another) at all.
+#: Classes of answers: 2xx, 3xx, 4xx, 5xx, and no answer or another status.
 ANSWERS: Final = ("2xx", "3xx", "4xx", "5xx", "none")
 #: Upper bounds of the buckets in milliseconds; the last one has none.
 BOUNDS_MS: Final = (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 15000)
 BUCKETS: Final = len(BOUNDS_MS) + 1
-#: Minutes that are kept: a day, and what a viewer's clock may be off.
+#: Minutes that are kept: a day, and an hour for viewers whose clocks are wrong.
 KEPT_MINUTES: Final = 25 * 60
 MINUTE_MS: Final = 60_000
 
@@ -34,9 +34,9 @@ def bucket(duration_ms: int) -> int:
 
 
 def percentile_ms(buckets: Sequence[int], share: float) -> float | None:
-    """The duration that this share of the attempts stays within, about. None when there are none.
+    """The approximate duration that this share of the attempts did not exceed; None without attempts.
 
-    Within a bucket they are taken to be spread evenly; the last one is taken to end at twice its beginning.
+    Durations within a bucket count as spread evenly, and the last bucket as ending at twice its lower bound.
     """
     total = sum(buckets)
     if not total:

@@ -1,14 +1,14 @@
-"""Tokens of tracking URLs: what a hit is about, and the proof that we said so. Nothing has to be looked up (I2).
+"""Signed tokens of tracking URLs. They contain all that a hit needs, so that nothing has to be looked up (I2).
 
 A token is base64url without padding of
 
     header          1 byte: version 1 in the high half; bit 0: the key is fixed; bit 1: the target is deflated
     account number  varint (LEB128)
-    message key     varint, or 8 bytes big-endian where that is shorter
-    target          what is left: the URL's UTF-8, or its raw deflate with a preset dictionary where that is shorter
-    tag             10 bytes: BLAKE2s of all the above, keyed, personalised by the kind
+    message key     varint, or 8 bytes big-endian if that is shorter
+    target          the rest: the URL as UTF-8, or its raw deflate with a preset dictionary if that is shorter
+    tag             10 bytes: keyed BLAKE2s of all of the above, personalised by the kind
 
-A token has one spelling: padding, other alphabets and stray bits of the last character are refused.
+A token has one spelling: padding, other alphabets and stray bits in the last character are refused.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from typing import Final, NamedTuple
 
 from domain.errors import InvalidInput, InvalidToken
 
-#: Bytes of UTF-8. Longer URLs are refused when a link is made, and no token unpacks to more.
+#: UTF-8 bytes. Longer URLs are refused when a link is created, and no token unpacks to more.
 MAX_TARGET_BYTES: Final = 8192
-#: Nothing longer is looked at: the largest payload with its tag, in base64.
+#: Longer texts are refused at once: the largest payload with its tag, in base64.
 MAX_TOKEN_CHARS: Final = 11_000
 MAX_NUMBER: Final = 2**63 - 1
 
@@ -34,10 +34,10 @@ _TARGET_IS_DEFLATED: Final = 0x02
 _KEY_BYTES: Final = 8
 _TAG_BYTES: Final = 10
 _MIN_BYTES: Final = 1 + 1 + 1 + _TAG_BYTES
-#: BLAKE2s takes 8 bytes of personalisation, so kinds have short names here. Never changed: sent mail holds them.
+#: BLAKE2s accepts 8 bytes of personalisation, hence the short names. Never change them: sent mail contains them.
 _PERSONS: Final = {"open": b"open", "click": b"click", "unsubscribe": b"unsub"}
 _RAW_DEFLATE: Final = -15
-#: Parts of URLs, the most frequent last. Never changed: sent mail was packed with it. Another one is another version.
+#: Parts of URLs, the most frequent last. Never change it, because sent mail depends on it: add a version instead.
 _DICTIONARY: Final = (
     b".aspx.php.html?q=&page=&lang=en&token=&hash=&user=&email=&ref=&uid=&cid=&mid=&id="
     b"/images/account/login/article/articles/blog/shop/product/products/category/news/newsletter/unsubscribe/index"
@@ -50,7 +50,7 @@ _FROM_URL: Final = bytes.maketrans(b"-_", b"+/")
 
 
 class TrackingToken(NamedTuple):
-    """What a genuine token says. `target` is empty but for a click."""
+    """The content of a genuine token. `target` is empty, except for a click."""
 
     kind: str
     account_no: int
@@ -59,7 +59,7 @@ class TrackingToken(NamedTuple):
 
 
 class TrackingTokens:
-    """Makes tokens and reads them back, with one key."""
+    """Creates and reads tokens, with one key."""
 
     def __init__(self, key: bytes) -> None:
         """`key` is 1 to 32 bytes, from `domain.key_derivation.derive`."""
@@ -77,7 +77,7 @@ class TrackingTokens:
         """The token of a link to `target`.
 
         Raises:
-            InvalidInput: the target is longer than 8192 bytes, or no UTF-8.
+            InvalidInput: the target is longer than 8192 bytes, or not UTF-8.
         """
         return self._make("click", account_no, message_key, target)
 
@@ -86,10 +86,10 @@ class TrackingTokens:
         return self._make("unsubscribe", account_no, message_key, "")
 
     def read(self, kind: str, token: str) -> TrackingToken:
-        """What `token` says, if it was made here for this kind of hit. Takes any text whatever.
+        """The content of `token`, if it was created with this key for this kind of hit. Accepts any text.
 
         Raises:
-            InvalidToken: it is forged, cut, changed, of another kind or of another key.
+            InvalidToken: it is forged, truncated or altered, or has another kind or key.
         """
         keyed = self._tags.get(kind)
         data = _decoded(token)
@@ -113,7 +113,7 @@ class TrackingTokens:
 
 
 def _decoded(token: str) -> bytes | None:
-    """The token's bytes; None for what is no token of ours by its looks."""
+    """The token's bytes; None if its format is wrong."""
     if len(token) > MAX_TOKEN_CHARS or not token.isascii():
         return None
     text = token.encode()
@@ -121,7 +121,7 @@ def _decoded(token: str) -> bytes | None:
         data = a2b_base64(text.translate(_FROM_URL) + b"==="[: -len(text) % 4])
     except Base64Error:
         return None
-    # The decoder skips what is no base64 and drops stray bits; only a token that comes out the same is one of ours.
+    # The decoder skips invalid characters and drops stray bits, so only a text that encodes to itself is a token.
     canonical = b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
     return data if canonical == text and len(data) >= _MIN_BYTES else None
 
@@ -173,7 +173,7 @@ def _unpack(kind: str, payload: bytes) -> TrackingToken:
 
 
 def _varint(number: int) -> bytes:
-    """LEB128: seven bits a byte, the lowest first, the high bit says that more follow."""
+    """LEB128: seven bits per byte, lowest first; the high bit means that more bytes follow."""
     out = bytearray()
     while number > 0x7F:
         out.append(number & 0x7F | 0x80)

@@ -1,4 +1,4 @@
-"""The event that a tracking hit or a mail server's report becomes in the ledger."""
+"""The event that the ledger stores for a tracking hit or a report."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from eventsourcing.utils import register_topic
 
 @dataclass(frozen=True)
 class TrackingEventRecorded:
-    """An enriched fact. It stands alone: its event id is its originator id, its version is always 1.
+    """An enriched event. It belongs to no aggregate: its event id is its originator id, its version is always 1.
 
     Its stored state is exactly the JSON object of its attributes without originator id and version:
-    `{"account_no": int, "type": str, "message_key": int, "time_ms": int, "fields": str}`. So a writer of many may
-    encode it with any JSON encoder and never build this object; the ledger's mapper reads it back.
+    `{"account_no": int, "type": str, "message_key": int, "time_ms": int, "fields": str}`. Bulk writers can therefore
+    encode it with any JSON encoder, without building this object; the ledger's mapper can read it.
     """
 
     TOPIC: ClassVar[str] = "tracking-event.recorded"
@@ -25,7 +25,7 @@ class TrackingEventRecorded:
     account_no: int
     #: A trigger's name.
     type: str
-    #: 0 where no message is concerned.
+    #: 0 if the event does not concern a message.
     message_key: int
     #: Unix time, milliseconds.
     time_ms: int

@@ -19,7 +19,7 @@ _MAX_EMAIL_CHARS: Final = 320
 
 
 class User(EventSourced):
-    """A person. Of the password there is a slow hash, made with a key that is not in the ledger."""
+    """A person. Of the password, only a slow hash is stored, made with a key that is not in the ledger."""
 
     TOPIC = "user"
 
@@ -35,7 +35,7 @@ class User(EventSourced):
         password_hash: str
 
     class PasswordChanged(Event):
-        """Another password lets the person in, and the one before no more."""
+        """The password was replaced."""
 
         TOPIC = "user.password-changed"
         password_hash: str
@@ -44,7 +44,7 @@ class User(EventSourced):
             aggregate.password_hash = self.password_hash
 
     class Left(Event):
-        """The person may not sign in any more; the address is free for another user."""
+        """The person can no longer sign in; the address is free for another user."""
 
         TOPIC = "user.left"
 
@@ -60,10 +60,10 @@ class User(EventSourced):
 
     @classmethod
     def join(cls, user_id: UUID, account_id: str, email: str, password_hash: str, at_ms: int) -> Self:
-        """A new user. `email` is kept in lower case, as it is compared. That nobody else has it is the ledger's to say.
+        """A new user. `email` is stored in lower case. The ledger ensures that it is unique.
 
         Raises:
-            InvalidInput: the e-mail address is none.
+            InvalidInput: the e-mail address is invalid.
         """
         check_email(email)
         return cls._create(
@@ -76,12 +76,12 @@ class User(EventSourced):
         )
 
     def change_password(self, password_hash: str, at_ms: int) -> None:
-        """Takes another password."""
+        """Replaces the password."""
         self._must_be_here()
         self.trigger_event(self.PasswordChanged, password_hash=password_hash, at_ms=at_ms)
 
     def leave(self, at_ms: int) -> None:
-        """Ends the user."""
+        """Removes the user."""
         self._must_be_here()
         self.trigger_event(self.Left, at_ms=at_ms)
 
@@ -91,10 +91,10 @@ class User(EventSourced):
 
 
 def check_new_user(email: str, password: str, account_name: str | None) -> None:
-    """Returns when there may be such a user; of a new account, if it has a name.
+    """Checks a new user, and the name of the new account if there is one.
 
     Raises:
-        InvalidInput: with everything that is wrong; `/name` is the account's.
+        InvalidInput: with every problem; `/name` is the account's.
     """
     check_all(
         lambda: None if account_name is None else check_account_name(account_name),
@@ -104,10 +104,10 @@ def check_new_user(email: str, password: str, account_name: str | None) -> None:
 
 
 def check_email(email: str) -> None:
-    """Returns when a user may have this e-mail address.
+    """Checks a user's e-mail address.
 
     Raises:
-        InvalidInput: it is none.
+        InvalidInput: it is not an e-mail address.
     """
     problem = text_problem(email, _MAX_EMAIL_CHARS)
     if problem is None:
@@ -121,14 +121,14 @@ def check_email(email: str) -> None:
 
 
 def check_password(password: str, email: str, pointer: str = "/password") -> None:
-    """Returns when a user with this e-mail address may have the password (NIST SP 800-63B, 5.1.1.2: length, no recipe).
+    """Checks a password for the user with this e-mail address (NIST SP 800-63B, 5.1.1.2: length, no composition rules).
 
     Raises:
-        InvalidInput: it is too short, too long, or the address itself.
+        InvalidInput: it is too short, too long, too monotonous, or the address itself.
     """
     problem = None
     if len(password) < MIN_PASSWORD_CHARS:
-        problem = f"must be at least {MIN_PASSWORD_CHARS} characters long; some words in a row are easy to keep in mind"
+        problem = f"must be at least {MIN_PASSWORD_CHARS} characters long; a few words in a row are easy to remember"
     elif len(password) > MAX_PASSWORD_CHARS:
         problem = f"must be at most {MAX_PASSWORD_CHARS} characters long"
     elif password.lower() in {email.lower(), email.lower().partition("@")[0]}:

@@ -1,4 +1,4 @@
-"""Checks of what callers send, gathered so that one answer names everything that is wrong."""
+"""Checks of callers' input that collect every problem for one answer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 from domain.errors import InvalidInput
 
-#: Control characters, which no database, header or log line wants, and lone surrogates, which no UTF-8 can hold.
+#: Control characters, which are harmful in databases, headers and logs, and lone surrogates, which UTF-8 cannot encode.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNFIT_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -19,7 +19,7 @@ MAX_TAG_CHARS: Final = 100
 def text_problem(
     value: object, max_chars: int = MAX_NAME_CHARS, *, min_chars: int = 1, lines: bool = False
 ) -> str | None:
-    """What is wrong with `value` as a text of that length, or None. `lines` lets tabs and line breaks through."""
+    """What is wrong with `value` as a text of that length, or None. `lines` permits tabs and line breaks."""
     if not isinstance(value, str):
         return "must be a string"
     if len(value) < min_chars:
@@ -31,23 +31,23 @@ def text_problem(
 
 
 def dots_problem(value: str) -> str | None:
-    """What is wrong with an id that is part of a URL's path, or None: clients resolve one of dots before they ask."""
+    """What is wrong with an id in the path of a URL, or None. Clients resolve `.` and `..`."""
     return f"must not be {value}, which no URL can hold" if value in {".", ".."} else None
 
 
 class Problems:
-    """What is wrong with one request, each with the JSON pointer of the field."""
+    """The problems of one request, each with the JSON pointer of its field."""
 
     def __init__(self) -> None:
         self._found: list[tuple[str, str]] = []
 
     def add(self, pointer: str, problem: str | None) -> None:
-        """Notes a problem; None is none."""
+        """Adds a problem, unless it is None."""
         if problem is not None:
             self._found.append((pointer, problem))
 
     def add_texts(self, pointer: str, values: object, max_items: int, max_chars: int = MAX_TAG_CHARS) -> None:
-        """Notes what is wrong with a list of at most `max_items` texts, item by item."""
+        """Adds the problems of a list of at most `max_items` texts, item by item."""
         if not isinstance(values, list):
             self.add(pointer, "must be a list of strings")
         elif len(values) > max_items:
@@ -57,21 +57,21 @@ class Problems:
                 self.add(f"{pointer}/{n}", text_problem(value, max_chars))
 
     def add_all_of(self, error: InvalidInput) -> None:
-        """Notes what another check has found."""
+        """Adds the problems of another check."""
         self._found.extend(error.problems)
 
     def raise_if_any(self) -> None:
-        """Raises one `InvalidInput` for all that was noted; its detail is the first."""
+        """Raises one `InvalidInput` with all problems; its detail is the first one."""
         if self._found:
             pointer, problem = self._found[0]
             raise InvalidInput(f"{pointer.removeprefix('/') or 'the input'} {problem}", self._found)
 
 
 def check_all(*checks: Callable[[], object]) -> None:
-    """Carries every check out.
+    """Runs every check.
 
     Raises:
-        InvalidInput: with what all of them have found.
+        InvalidInput: with the problems of all checks.
     """
     problems = Problems()
     for check in checks:

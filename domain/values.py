@@ -1,4 +1,4 @@
-"""The vocabulary: enumerations, identifiers and validated values. Source: the contract, section 1."""
+"""Enumerations, identifiers and validated values. Source: the contract, section 1."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.errors import InvalidInput
 
 
 class LoopState(StrEnum):
-    """Where a feedback loop stands."""
+    """The state of a feedback loop."""
 
     UNVERIFIED = "unverified"
     ACTIVE = "active"
@@ -22,14 +22,14 @@ class LoopState(StrEnum):
 
 
 class PayloadFormat(StrEnum):
-    """How the fields of an event are written into the POST's body."""
+    """The encoding of an event's fields in the body of a POST."""
 
     FORM = "form"
     JSON = "json"
 
 
 class DeliveryState(IntEnum):
-    """Where a delivery stands; the number is stored."""
+    """The state of a delivery; the number is stored."""
 
     PENDING = 0
     DELIVERED = 1
@@ -41,12 +41,12 @@ _MAX_NUMBER: Final = 2**63 - 1
 
 
 def id_text(prefix: str, value: UUID | bytes) -> str:
-    """An identifier as the outside sees it: `fl_0190…` (prefix, underscore, 32 hex digits)."""
+    """An identifier as the API shows it: `fl_0190…` (prefix, underscore, 32 hex digits)."""
     return f"{prefix}_{value.hex() if isinstance(value, bytes) else value.hex}"
 
 
 def id_uuid(prefix: str, text: str) -> UUID | None:
-    """The UUID behind `id_text`, or None when `text` is not such an identifier."""
+    """The UUID of an identifier that `id_text` made, or None for any other text."""
     match = re.fullmatch(rf"{prefix}_([0-9a-f]{{32}})", text)
     return UUID(hex=match[1]) if match else None
 
@@ -59,12 +59,12 @@ def id_number(prefix: str, text: str) -> int | None:
 
 
 def event_time_ms(event_id: bytes) -> int:
-    """When an event was given its id, Unix time in milliseconds: it is in the id (UUIDv7, RFC 9562 5.7)."""
+    """When the event's id was created, Unix time in milliseconds, from the id (UUIDv7, RFC 9562 5.7)."""
     return int.from_bytes(event_id[:6], "big")
 
 
 MAX_URL_CHARS: Final = 2048
-#: RFC 3986 3.3; servers and clients on the way may take them out (5.2.4).
+#: RFC 3986 3.3; servers and clients on the way may remove them (5.2.4).
 _DOT_SEGMENT: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 
 
@@ -119,7 +119,7 @@ _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
 
 @dataclass(frozen=True, slots=True)
 class EmailAddress:
-    """One recipient's address, as given; nothing but its shape is checked, the mail server decides the rest."""
+    """A recipient's address as given. Only its shape is checked; mail servers decide the rest."""
 
     text: str
 

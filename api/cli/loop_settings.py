@@ -59,8 +59,8 @@ def _help(setting: Setting, *, is_new: bool) -> str:
             text += ", or none"
         case _:
             pass
-    has_default = is_new and not (setting.is_required or setting.default in ((), "", False))
-    return f"{text}; default: {'none' if setting.default is None else setting.default}" if has_default else text
+    default = {None: "none", True: "yes", False: "", "": "", (): ""}.get(setting.default, setting.default)
+    return f"{text}; default: {default}" if is_new and default and not setting.is_required else text
 
 
 def given(options: argparse.Namespace) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""What all wire types share: strictness, times, pages."""
+"""Base classes and common types of the API's models: strictness, times, pages."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from pydantic_core.core_schema import literal_schema
 
 from domain.event_catalogue.triggers import EVENT_TYPES
 
-#: The default of a request's field that may be left out but not be null; never read, as only fields that were sent are.
+#: Default of optional fields that cannot be null. It is never read, because only fields that were sent are.
 ABSENT: Final[Any] = None
 
 
@@ -41,7 +41,7 @@ TriggerName = Annotated[str, OneOf(tuple(EVENT_TYPES))]
 
 
 def _tidy_schema(schema: dict[str, Any]) -> None:
-    """Takes out what pydantic adds for `ABSENT` and for names that repeat the field's."""
+    """Removes the defaults that pydantic adds for `ABSENT`, and titles that repeat a name."""
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
         field.pop("title", None)
@@ -51,30 +51,30 @@ def _tidy_schema(schema: dict[str, Any]) -> None:
 
 def _tidy_answer_schema(schema: dict[str, Any]) -> None:
     _tidy_schema(schema)
-    # A later version may add fields to its answers, which no client may take for an error.
+    # Later versions may add fields to answers, and clients must not treat them as errors.
     schema.pop("additionalProperties", None)
 
 
 class RequestModel(BaseModel):
-    """A body that callers send: types are not converted, unknown fields are errors."""
+    """A request body. Types are not converted, and unknown fields are errors."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, json_schema_extra=_tidy_schema)
 
 
 class QueryModel(BaseModel):
-    """Query parameters: texts are converted, unknown parameters are errors."""
+    """Query parameters. Texts are converted, and unknown parameters are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_tidy_schema)
 
 
 class AnswerModel(BaseModel):
-    """A body that we send. A field that was not set is left out."""
+    """The body of an answer, without the fields that are not set."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_tidy_answer_schema)
 
 
 class EmptyBody(RequestModel):
-    """Nothing needs to be sent; an empty object is taken too."""
+    """No body, or an empty object."""
 
 
 class NoQuery(QueryModel):
@@ -82,7 +82,7 @@ class NoQuery(QueryModel):
 
 
 def rule(problem_with: Callable[[Any], str | None]) -> AfterValidator:
-    """A check by one of the domain's functions, which say what is wrong or None."""
+    """A check by a function of the domain that returns a problem or None."""
 
     def check(value: Any) -> Any:
         if problem := problem_with(value):
@@ -111,7 +111,7 @@ _LAST_MS: Final = (datetime(9999, 12, 31, 23, 59, 59, 999_000, UTC) - _EPOCH) //
 
 
 def time_text(unix_ms: int) -> str:
-    """RFC 3339 in UTC with milliseconds: `2026-03-01T09:30:00.000Z`. Of the years that it has, 1 to 9999."""
+    """RFC 3339 in UTC with milliseconds: `2026-03-01T09:30:00.000Z`. Limited to the years 1 to 9999."""
     moment = _EPOCH + timedelta(milliseconds=min(max(unix_ms, _FIRST_MS), _LAST_MS))
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
@@ -122,14 +122,14 @@ _TIME_HELP: Final = "must be an RFC 3339 time such as 2026-03-01T09:30:00Z (in a
 
 def _time_ms(text: Any) -> int:
     if isinstance(text, str) and _RFC_3339.fullmatch(text):
-        # Python 3.11 reads up to six decimals; finer ones say nothing to a clock of milliseconds.
+        # Python 3.11 reads up to six decimals, more than milliseconds need.
         with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.upper()))
             return (moment - _EPOCH) // timedelta(milliseconds=1)
     raise PydanticCustomError("rule", "{problem}", {"problem": _TIME_HELP})
 
 
-#: An RFC 3339 time in a query or a body, given to the handler as Unix milliseconds.
+#: An RFC 3339 time in a query or a body, as Unix milliseconds.
 GivenTime = Annotated[
     Any,
     AfterValidator(_time_ms),
@@ -138,14 +138,14 @@ GivenTime = Annotated[
 
 
 def _plain_digits(value: Any) -> Any:
-    # Python's own reading of a number takes `1_0`, ` 5` and `5.0` too.
+    # Python would also accept `1_0`, ` 5` and `5.0`.
     if isinstance(value, str) and not _DIGITS.fullmatch(value):
         raise PydanticCustomError("int_type", "must be a whole number")
     return value
 
 
 _DIGITS: Final = re.compile(r"-?[0-9]{1,18}")
-#: A whole number in a query, written in digits alone.
+#: A whole number in a query, written only in digits.
 QueryCount = Annotated[int, BeforeValidator(_plain_digits)]
 
 
@@ -155,14 +155,15 @@ NAME_PATTERN: Final = r"^[^\u0000-\u001f\u007f-\u009f]*$"
 
 
 class PageQuery(QueryModel):
-    """Which part of a list is wanted."""
+    """The part of a list to return."""
 
-    limit: QueryCount = Field(default=50, ge=1, le=200, description="How many items at most.")
+    limit: QueryCount = Field(default=50, ge=1, le=200, description="Maximum number of items.")
     cursor: str | None = Field(
-        default=None, min_length=1, max_length=2000, description="`next` of the page before; none for the first page."
+        default=None,
+        min_length=1,
+        max_length=2000,
+        description="`next` of the previous page; none for the first page.",
     )
 
 
-Next = Annotated[
-    str | None, Field(description="Give it as `cursor` to get the next page; null when this is the last one.")
-]
+Next = Annotated[str | None, Field(description="The `cursor` of the next page; null on the last page.")]

@@ -1,4 +1,4 @@
-"""Deliveries and their attempts on the wire."""
+"""API models of deliveries, attempts and replays."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ ERROR_WORDS: Final = (
     "internal",
     EVENT_TOO_LARGE,
 )
-#: Told and not checked: an attempt that an older version recorded can be read whatever its word.
+#: Documented but not checked, because older versions may have recorded other codes.
 ErrorWord = Annotated[str, WithJsonSchema({"type": "string", "enum": [*ERROR_WORDS]})]
 
 
 class DeliveryQuery(PageQuery):
-    """Which deliveries are wanted."""
+    """Filters of deliveries."""
 
     state: DeliveryStateName | None = Field(default=None, description="Only deliveries in this state.")
     type: TriggerName | None = Field(default=None, description="Only deliveries of events of this type.")
-    since: GivenTime = Field(default=None, description="Only deliveries made at this time or later.")
-    until: GivenTime = Field(default=None, description="Only deliveries made before this time.")
+    since: GivenTime = Field(default=None, description="Only deliveries created at this time or later.")
+    until: GivenTime = Field(default=None, description="Only deliveries created before this time.")
 
 
 class ResponseHeader(AnswerModel):
-    """One header of an answer, as it came."""
+    """One header of a response, as received."""
 
     name: str
     value: str
@@ -50,29 +50,29 @@ class Attempt(AnswerModel):
 
     number: int = Field(description="From 1.")
     time: Time
-    status: int | None = Field(description="HTTP status; null when there was no answer.")
+    status: int | None = Field(description="HTTP status; null without a response.")
     duration_ms: int
-    error: ErrorWord | None = Field(description="What went wrong; null when all went well.")
+    error: ErrorWord | None = Field(description="What went wrong; null if the attempt succeeded.")
     response_headers: list[ResponseHeader] = Field(
-        description="Of the answer, in their order; of longer ones the first 2 KiB. Empty where none were kept."
+        description="Headers of the response, in their order, at most the first 2 KiB. Empty if none were stored."
     )
     response_excerpt: str = Field(
-        description="The first KiB of the answer's body. Without a status: the first 256 bytes of what came all the "
-        "same, with `\\xNN` for each byte that is no text."
+        description="The first KiB of the response's body. Without a status: the first 256 bytes that were received, "
+        "with `\\xNN` for each byte that is not text."
     )
-    response_bytes: int = Field(description="Bytes of the answer's body that were read.")
-    address: str | None = Field(description="The IP address connected to.")
+    response_bytes: int = Field(description="Number of bytes read of the response's body.")
+    address: str | None = Field(description="IP address of the connection.")
 
 
 class Delivery(AnswerModel):
-    """One event owed to the loop."""
+    """An event to deliver to the loop."""
 
     id: str
     event: str = Field(description="The event's id.")
     type: TriggerName
     state: DeliveryStateName
     created_at: Time
-    next_attempt_at: Time | None = Field(description="Null when no attempt is to come.")
+    next_attempt_at: Time | None = Field(description="Null if no attempt will follow.")
     attempts: list[Attempt]
 
 
@@ -84,17 +84,17 @@ class DeliveryList(AnswerModel):
 
 
 class NewReplay(RequestModel):
-    """What to deliver again."""
+    """Deliveries to replay."""
 
-    since: GivenTime = Field(description="Deliveries made at this time or later.")
-    until: GivenTime = Field(default=ABSENT, description="Deliveries made before this time; now, when it is left out.")
+    since: GivenTime = Field(description="Deliveries created at this time or later.")
+    until: GivenTime = Field(default=ABSENT, description="Deliveries created before this time; default: now.")
     state: Literal["dead", "all"] = Field(
-        default="dead", description="`dead` ones, or `all`: delivered ones too. What is pending is left alone."
+        default="dead", description="`dead` deliveries, or `all`: delivered ones too. Pending ones are not affected."
     )
 
 
 class Replay(AnswerModel):
-    """Deliveries being delivered again, and how far that has come."""
+    """A replay of deliveries, with its progress."""
 
     id: str = Field(examples=["rpl_12"])
     state: Literal["running", "done", "cancelled"]
@@ -102,9 +102,7 @@ class Replay(AnswerModel):
     since: Time
     until: Time
     count: int = Field(description="Deliveries to replay, counted at the start.")
-    done: int = Field(
-        description="Deliveries given back to the loop so far; each is then `pending` and soon attempted."
-    )
+    done: int = Field(description="Deliveries queued so far; each is `pending` then, and attempted soon.")
     created_at: Time
 
 

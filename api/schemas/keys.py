@@ -1,4 +1,4 @@
-"""API keys on the wire."""
+"""API models of API keys."""
 
 from __future__ import annotations
 
@@ -11,34 +11,34 @@ from domain.validation import MAX_NAME_CHARS, text_problem
 
 
 class NewApiKey(RequestModel):
-    """A key to make."""
+    """A key to create."""
 
     name: Annotated[str, rule(text_problem)] = Field(
         min_length=1,
         max_length=MAX_NAME_CHARS,
-        description="Where it is used: what to look for when it is to be revoked.",
+        description="Where the key is used, so that you recognise it when you want to revoke it.",
         examples=["Shop"],
         json_schema_extra={"pattern": NAME_PATTERN},
     )
 
 
 class ApiKey(AnswerModel):
-    """What is known of a key; the key itself is not kept."""
+    """An API key; the key itself is not stored."""
 
     id: str = Field(examples=["key_…"])
-    name: str = Field(description="Empty for the key that the account was opened with.")
+    name: str = Field(description="Empty for the account's first key.")
     created_at: Time
-    last_used_at: Time | None = Field(description="To the minute; null while it was never used.")
+    last_used_at: Time | None = Field(description="Precise to the minute; null if the key was never used.")
 
 
 class NewApiKeyWithSecret(ApiKey):
-    """A key that was just made."""
+    """A key that was just created."""
 
-    api_key: str = Field(description="Shown this once only; keep it.", examples=["flk_…"])
+    api_key: str = Field(description="Shown only once; store it safely.", examples=["flk_…"])
 
 
 class ApiKeyList(AnswerModel):
-    """The account's keys, newest first; revoked ones are not there any more."""
+    """The account's keys, newest first, without revoked ones."""
 
     data: list[ApiKey]
     next: Next

@@ -1,4 +1,4 @@
-"""Feedback loops on the wire."""
+"""API models of feedback loops."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ Url = Annotated[
     rule(_url_problem),
     Field(
         max_length=MAX_URL_CHARS,
-        description="Where events are POSTed: http or https. A changed one must be verified anew.",
+        description="Your script's URL, http or https. A changed URL has to be verified again.",
         examples=["https://example.com/dir/script.php"],
         json_schema_extra={"format": "uri"},
     ),
@@ -57,13 +57,13 @@ class Sample(RequestModel):
     type: TriggerName = Field(description="The sample's trigger.", examples=["open"])
     data: dict[str, Any] = Field(
         default={},
-        description="Fields that take the place of the sample's own.",
+        description="Fields that replace those of the sample.",
         examples=[{"recipient": "j@example.com"}],
     )
 
 
 class DnsProof(AnswerModel):
-    """The DNS record that proves the same as the file."""
+    """The DNS record that proves ownership like the file."""
 
     name: str
     type: Literal["TXT"]
@@ -71,25 +71,25 @@ class DnsProof(AnswerModel):
 
 
 class Verification(AnswerModel):
-    """How to prove that the URL's server is yours: place the file at one location, or the DNS record."""
+    """Ways to prove that the URL's server is yours: the file at one of the locations, or the DNS record."""
 
     file_name: str
     file_content: str
-    locations: list[str] = Field(description="Where the file is looked for, in this order.")
-    dns: DnsProof | None = Field(description="Null when the URL has an address in place of a name.")
+    locations: list[str] = Field(description="URLs where we look for the file, in this order.")
+    dns: DnsProof | None = Field(description="Null if the URL has an IP address.")
 
 
 class LoopHealth(AnswerModel):
-    """How the handler does."""
+    """Health of the handler."""
 
     breaker: Literal["closed", "open"] = Field(
-        description="`open`: after a run of failures one delivery is tried now and then, and the others wait."
+        description="`open`: after many failures, one delivery is tried from time to time, and the others wait."
     )
-    failing_since: Time | None = Field(description="When the run of failures alone began that still goes on.")
+    failing_since: Time | None = Field(description="When the current series of failures started.")
     last_success_at: Time | None
     last_failure_at: Time | None
-    failures: int = Field(description="Failed attempts in that run.")
-    next_probe_at: Time | None = Field(description="When an open breaker lets the next delivery through.")
+    failures: int = Field(description="Failed attempts in that series.")
+    next_probe_at: Time | None = Field(description="When the open breaker tries the next delivery.")
 
 
 _STATE: Final = (
@@ -142,16 +142,16 @@ class LoopSecret(AnswerModel):
 
 
 class SampleResult(AnswerModel):
-    """What the handler answered to a sample event."""
+    """The handler's response to a sample event."""
 
-    status: int | None = Field(description="HTTP status; null when there was no answer.")
+    status: int | None = Field(description="HTTP status; null without a response.")
     duration_ms: int
     response_excerpt: str
-    error: str | None = Field(description="What went wrong; null when the handler took the event.")
+    error: str | None = Field(description="What went wrong; null if the handler accepted the event.")
 
 
 class LoopCheck(SampleResult):
-    """What one loop's handler answered to a sample event."""
+    """The response of one loop's handler to a sample event."""
 
     feedback_loop: str = Field(description="The loop's id.")
 

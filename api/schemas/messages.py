@@ -1,4 +1,4 @@
-"""Messages, profiles and events on the wire."""
+"""API models of messages, profiles and events."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _recipient_problem(text: str) -> str | None:
 
 
 class ProfileRef(RequestModel):
-    """The profile of the recipient, whose data goes with every event of the message."""
+    """The recipient's profile, whose data every event of the message contains."""
 
     database: Name
     id: Name
@@ -48,11 +48,13 @@ class NewMessage(RequestModel):
     """A message to track: one e-mail to one recipient."""
 
     recipient: Annotated[str, rule(_recipient_problem)] = Field(
-        description="Its e-mail address.", examples=["john@example.com"], json_schema_extra={"format": "email"}
+        description="The recipient's e-mail address.",
+        examples=["john@example.com"],
+        json_schema_extra={"format": "email"},
     )
     id: Name = Field(
         default=ABSENT,
-        description="Your id of the message, printable characters; one is made when it is left out. "
+        description="Your id of the message, printable characters; generated if it is left out. "
         "The same message sent again gets the same answer.",
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)]] = Field(
@@ -63,28 +65,28 @@ class NewMessage(RequestModel):
     links: list[Annotated[str, rule(link_problem)]] = Field(
         default=[],
         max_length=MAX_LINKS,
-        description="http and https URLs for which tracked ones are wanted.",
+        description="http and https URLs to track.",
         examples=[["https://shop.example/"]],
     )
     html: str = Field(
         default=ABSENT,
         max_length=MAX_HTML_CHARS,
-        description="The mail's HTML, to get it back with every http(s) link rewritten and the pixel before `</body>`.",
+        description="The mail's HTML. The answer has it with tracked http(s) links and the pixel before `</body>`.",
     )
 
 
 class TrackedMessage(AnswerModel):
-    """A registered message's tracking URLs."""
+    """Tracking URLs of a registered message."""
 
     id: str
-    open_url: str = Field(description="Of the pixel to put into the mail.")
+    open_url: str = Field(description="URL of the pixel for the mail.")
     unsubscribe_url: str = Field(description="For the `List-Unsubscribe` header (RFC 8058).")
-    links: dict[str, str] = Field(description="For each original URL the tracked one.")
-    html: str = Field(default=ABSENT, description="The rewritten HTML, when some was sent.")
+    links: dict[str, str] = Field(description="The tracked URL for each original URL.")
+    html: str = Field(default=ABSENT, description="The rewritten HTML, if the request had HTML.")
 
 
 class ProfileName(AnswerModel):
-    """Where a profile is."""
+    """The name of a profile."""
 
     database: str
     id: str
@@ -96,7 +98,7 @@ class Event(AnswerModel):
     id: str
     type: TriggerName
     time: Time
-    fields: dict[str, Any] = Field(description="The fields that handlers get.")
+    fields: dict[str, Any] = Field(description="The fields that handlers receive.")
 
 
 class EventList(AnswerModel):
@@ -107,7 +109,7 @@ class EventList(AnswerModel):
 
 
 class Message(AnswerModel):
-    """A message and what became of it."""
+    """A message and its events."""
 
     id: str
     recipient: str
@@ -116,13 +118,13 @@ class Message(AnswerModel):
     profile: ProfileName | None
     open_url: str
     unsubscribe_url: str
-    links: dict[str, str] = Field(description="For each original URL the tracked one.")
+    links: dict[str, str] = Field(description="The tracked URL for each original URL.")
     created_at: Time
     history: list[Event]
 
 
 class StreamQuery(QueryModel):
-    """Which events are wanted."""
+    """Filters of events."""
 
     type: TriggerName | None = Field(default=None, description="Only events of this type.")
     message: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)] | None = Field(
@@ -134,7 +136,7 @@ class StreamQuery(QueryModel):
 
 
 class EventQuery(StreamQuery, PageQuery):
-    """Which events are wanted."""
+    """Filters of events."""
 
     since: GivenTime = Field(default=None, description="Only events at this time or later.")
     until: GivenTime = Field(default=None, description="Only events before this time.")
@@ -152,7 +154,7 @@ class ProfileData(RequestModel):
 
 
 class Profile(AnswerModel):
-    """What the account knows of a person."""
+    """The account's data about a person."""
 
     database: str
     id: str

@@ -1,4 +1,4 @@
-"""Accounts, problems and health on the wire."""
+"""API models of accounts, problems and health."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from domain.validation import MAX_NAME_CHARS, text_problem
 
 
 class NewAccount(RequestModel):
-    """A tenant to open."""
+    """A tenant to create."""
 
     name: Annotated[str, rule(text_problem)] = Field(
         min_length=1,
@@ -26,30 +26,30 @@ class Account(AnswerModel):
 
     id: str
     name: str
-    api_key: str = Field(description="Shown this once only; keep it.", examples=["flk_…"])
+    api_key: str = Field(description="Shown only once; store it safely.", examples=["flk_…"])
 
 
 class FieldProblem(AnswerModel):
-    """What is wrong with one field."""
+    """A problem of one field."""
 
-    pointer: str = Field(description="JSON pointer (RFC 6901) into the body; of a query parameter `/name`.")
+    pointer: str = Field(description="JSON pointer (RFC 6901) into the body; `/name` for a query parameter.")
     detail: str
 
 
 class Problem(AnswerModel):
-    """RFC 9457. What was wrong, and what to do."""
+    """A problem (RFC 9457): what is wrong, and what to do."""
 
     model_config = ConfigDict(extra="allow")
 
-    type: str = Field(description="A reference that never changes; it leads to an explanation.")
+    type: str = Field(description="A stable reference to an explanation.")
     title: str
     status: int
     detail: str
-    errors: list[FieldProblem] = Field(default=ABSENT, description="Of invalid input: every field that is wrong.")
+    errors: list[FieldProblem] = Field(default=ABSENT, description="For invalid input: every field with a problem.")
 
 
 class LocationTried(AnswerModel):
-    """What was found where the proof was looked for."""
+    """The result of the search for the proof at one location."""
 
     location: str
     matched: bool
@@ -57,24 +57,24 @@ class LocationTried(AnswerModel):
 
 
 class VerificationProblem(Problem):
-    """The proof was found nowhere: one entry for each location tried."""
+    """The proof was not found: one entry for each location tried."""
 
     locations: list[LocationTried] = Field(default=ABSENT)
 
 
 class ReadinessProblem(Problem):
-    """Why the service is not ready."""
+    """The reasons why the service is not ready."""
 
     problems: list[str]
 
 
 class Health(AnswerModel):
-    """The process answers."""
+    """The process is alive."""
 
     status: Literal["ok"]
 
 
 class Ready(AnswerModel):
-    """The service can carry an event from hit to handler."""
+    """The service can deliver events from hits to handlers."""
 
     status: Literal["ready"]

@@ -1,4 +1,4 @@
-"""Users of the dashboard on the wire."""
+"""API models of the dashboard's users."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from domain.validation import MAX_NAME_CHARS
 
 
 class NewUser(RequestModel):
-    """A user to make, of an account that is there or of a new one."""
+    """A user to create, of an existing account or a new one."""
 
     email: str = Field(
         min_length=3, max_length=320, examples=["ann@example.com"], json_schema_extra={"format": "email"}
     )
     account: str = Field(
-        default=ABSENT, description="The account's id; left out, a new account is opened.", examples=["acc_0190…"]
+        default=ABSENT, description="The account's id; without it, a new account is created.", examples=["acc_0190…"]
     )
     account_name: str = Field(
         default=ABSENT, min_length=1, max_length=MAX_NAME_CHARS, description="The name of a new account."
@@ -23,7 +23,7 @@ class NewUser(RequestModel):
 
 
 class User(AnswerModel):
-    """Somebody who can sign in to the dashboard."""
+    """A person who can sign in to the dashboard."""
 
     id: str
     email: str
@@ -33,13 +33,13 @@ class User(AnswerModel):
 
 
 class UserWithPassword(User):
-    """A user, and the password to sign in with."""
+    """A user with a new password."""
 
-    password: str = Field(description="Shown this once only; the user can change it in the dashboard.")
+    password: str = Field(description="Shown only once; the user can change it in the dashboard.")
 
 
 class UserList(AnswerModel):
-    """All users, by their e-mail addresses."""
+    """All users, sorted by e-mail address."""
 
     data: list[User]
     next: Next

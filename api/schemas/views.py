@@ -1,4 +1,4 @@
-"""What the actors answer, as it goes over the wire."""
+"""Conversion of the actors' answers to API models."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def verification_view(loop: Loop) -> loops.Verification:
 
 
 def sample_view(result: SampleResult) -> loops.SampleResult:
-    """What a sample event met with."""
+    """The result of a sample event."""
     return loops.SampleResult(
         status=result.status,
         duration_ms=result.duration_ms,
@@ -74,7 +74,7 @@ def sample_view(result: SampleResult) -> loops.SampleResult:
 
 
 def check_view(result: SampleResult) -> loops.LoopCheck:
-    """What a sample event met with, and at which loop."""
+    """The result of a sample event, with the loop."""
     return loops.LoopCheck(feedback_loop=result.loop_id, **sample_view(result).model_dump())
 
 
@@ -109,7 +109,7 @@ def _attempt(attempt: AttemptView) -> deliveries.Attempt:
 
 
 def replay_view(replay: Replay) -> deliveries.Replay:
-    """A replay and how far it has come."""
+    """A replay with its progress."""
     fields: dict[str, Any] = {"state": replay.state, "which": replay.which}
     return deliveries.Replay(
         id=replay.id,
@@ -123,13 +123,13 @@ def replay_view(replay: Replay) -> deliveries.Replay:
 
 
 def event_view(event: EventView) -> messages.Event:
-    """A recorded event with the fields that handlers get."""
+    """A recorded event with the fields that handlers receive."""
     fields: dict[str, Any] = {"type": event.type, "fields": msgspec.json.decode(event.fields)}
     return messages.Event(id=event.id, time=time_text(event.time_ms), **fields)
 
 
 def message_view(message: MessageView, urls: TrackingUrls) -> messages.Message:
-    """A message, its tracking URLs made again, and its history."""
+    """A message with its tracking URLs, which are generated again, and its history."""
     no, key = message.account_no, message.key
     profile = None
     if message.profile is not None:
