@@ -120,7 +120,7 @@ def parse_networks(text: str, name: str = "networks") -> tuple[Network, ...]:
     """Reads networks such as `10.0.0.0/8, fd00::/8, 192.0.2.7`: CIDRs or addresses, separated by commas.
 
     Raises:
-        InvalidInput: with every part that is not a network; `name` is the setting's, for the pointers.
+        InvalidInput: with every part that is not a network. `name` is the name of the setting, for the pointers.
     """
     networks: list[Network] = []
     problems: list[tuple[str, str]] = []

@@ -1,4 +1,4 @@
-"""The machine's clock."""
+"""System clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 
 class SystemClock:
-    """`Clock` by the operating system: the time of day may be set back, the monotonic time never is."""
+    """`Clock` of the operating system. The time of day may be set back; the monotonic time never is."""
 
     def now_ms(self) -> int:
         return time.time_ns() // 1_000_000

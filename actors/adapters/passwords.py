@@ -1,6 +1,6 @@
-"""Passwords as they are stored: Argon2id (RFC 9106) over a keyed hash.
+"""Password hashing: Argon2id (RFC 9106) over a keyed hash.
 
-The key comes from the installation's master key, which is in no ledger: who steals the ledger alone can guess nothing.
+The key is derived from the master key, which is not in the ledger: a stolen ledger is not enough to guess passwords.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ from domain.errors import Overloaded
 
 T = TypeVar("T")
 
-#: Passwords that may wait: each takes some 50 ms and 64 MiB, one at a time.
+#: Length of the queue. Passwords are hashed one at a time; each takes about 50 ms and 64 MiB.
 MAX_WAITING: Final = 20
 
 
 class Argon2Passwords:
-    """`actors.application.users.Passwords`. Works in one thread, beside the event loop."""
+    """`actors.application.users.Passwords`. Hashes in one thread, off the event loop."""
 
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._hasher = PasswordHasher()
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="passwords")
         self._waiting = 0
-        #: Of no password: a stranger must not see by the time it takes that there is no such user.
+        #: A dummy hash, checked for unknown users so that the response time does not reveal them.
         self._nobody = self._hasher.hash(self._keyed(""))
 
     async def hash(self, password: str) -> str:
-        """What is stored of the password."""
+        """The hash to store for the password."""
         return await self._in_turn(lambda: self._hasher.hash(self._keyed(password)))
 
     async def is_right(self, stored: str | None, password: str) -> bool:
-        """Whether this is the password of which `stored` is. None takes as long, and never is."""
+        """Whether `stored` is the hash of this password. None takes the same time and never matches."""
         found = await self._in_turn(lambda: self._verify(stored or self._nobody, password))
         return found and stored is not None
 
@@ -54,7 +54,7 @@ class Argon2Passwords:
 
     async def _in_turn(self, work: Callable[[], T]) -> T:
         if self._waiting >= MAX_WAITING:
-            raise Overloaded("too many people sign in at once; try again in a moment", 2.0)
+            raise Overloaded("too many people are signing in at once; try again in a moment", 2.0)
         self._waiting += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._thread, work)

@@ -1,4 +1,4 @@
-"""From a handler's host to the addresses that may be connected to (I6)."""
+"""Resolver: maps a handler's host to the addresses that may be connected to (I6)."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from domain.handler_policy import HandlerPolicy
 from domain.values import HandlerUrl
 
 TTL_S: Final = 10.0
-#: A name that does not resolve is asked for again soon, and not at every attempt of every delivery.
+#: A failed look-up is repeated soon, but not for every attempt of every delivery.
 FAILURE_TTL_S: Final = 1.0
 MAX_HOSTS: Final = 8192
-#: Addresses may be used for so long beyond that, while their name server takes its time.
+#: How long expired addresses may still be used while a slow name server is asked again.
 STALE_S: Final = 300.0
 PATIENCE_S: Final = 0.5
-#: Look-ups block a thread each; a name server that hangs must not take those that read the ledger.
+#: Each look-up blocks a thread. They have their own pool, so that a name server that hangs does not block ledger reads.
 LOOK_UP_THREADS: Final = 16
-#: A host whose look-up took longer than this is looked up in threads apart, where it delays its like alone.
+#: A host whose look-up took longer is looked up in a separate pool, where it only delays other slow hosts.
 SLOW_S: Final = 1.0
 
 LookUp = Callable[[str], Awaitable[list[str]]]
 
 
 class ResolveError(Exception):
-    """A host cannot be connected to. The text is a sentence for people."""
+    """A host that cannot be connected to. The text is a sentence for people."""
 
 
 class AddressNotAllowed(ResolveError):
-    """A host has addresses, and handlers may be at none of them."""
+    """A host none of whose addresses is permitted."""
 
 
 class NameNotResolved(ResolveError):
-    """A host name has no address, or none could be found out."""
+    """A host name without an address, or whose look-up failed."""
 
 
 class _Known(NamedTuple):
@@ -48,12 +48,12 @@ class _Known(NamedTuple):
 
 
 class HandlerResolver:
-    """Resolves hosts to permitted addresses, and to none else.
+    """Resolves hosts to permitted addresses only.
 
-    Whoever connects must connect to an address given here, not to the name: a name may point elsewhere a moment later
-    (DNS rebinding). Literal addresses are judged like any other, in every spelling the operating system understands.
-    Answers are kept for `TTL_S`; look-ups of the same host share one. A name server that hangs delays the hosts that it
-    alone knows, and those only until they have been looked up once.
+    Connect to an address returned here, never to the name: the name may point elsewhere a moment later (DNS
+    rebinding). Literal addresses are checked like any other, in every spelling that the operating system understands.
+    Results are cached for `TTL_S`; concurrent look-ups of a host share one. A name server that hangs only delays its
+    own hosts, and those only until their first look-up succeeds.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class HandlerResolver:
 
         Raises:
             AddressNotAllowed: it has addresses, none of them permitted.
-            NameNotResolved: it has none, or they could not be found out.
+            NameNotResolved: it has none, or the look-up failed.
         """
         known = self._known.get(host)
         if known is None or known.until_s <= self._monotonic_s():
@@ -84,9 +84,9 @@ class HandlerResolver:
         raise AddressNotAllowed("; ".join(_refusal(host, address, str(why)) for address, why in problems.items()))
 
     async def check_url(self, url: str) -> None:
-        """Lets a handler's URL pass, unless its host is known to be where handlers may not be.
+        """Rejects a handler's URL if none of its host's addresses is permitted.
 
-        A name that does not resolve now may do so later; it is judged again at each connection.
+        A name that does not resolve passes: it may resolve later, and is checked again for each connection.
 
         Raises:
             InvalidInput: with the pointer /url.
@@ -126,12 +126,12 @@ class HandlerResolver:
 
 
 class _SystemLookUp:
-    """`getaddrinfo` in threads of its own. It reads 127.1, 0x7f.1 and 2130706433 as the addresses they are."""
+    """`getaddrinfo` in dedicated threads. It understands spellings such as 127.1, 0x7f.1 and 2130706433."""
 
     def __init__(self) -> None:
         self._threads = ThreadPoolExecutor(LOOK_UP_THREADS, "resolve")
         self._slow_threads = ThreadPoolExecutor(LOOK_UP_THREADS, "resolve-slowly")
-        #: Hosts that were slow the last time, in the order in which they were found to be.
+        #: Hosts whose last look-up was slow, oldest first.
         self._slow: dict[str, None] = {}
 
     async def __call__(self, host: str) -> list[str]:
@@ -148,7 +148,7 @@ class _SystemLookUp:
 
 
 def _look_up(host: str) -> tuple[list[str] | OSError | UnicodeError, float]:
-    """The addresses or the failure, and the seconds that it took."""
+    """The addresses or the failure, and the duration in seconds."""
     began_s = time.monotonic()
     found: list[str] | OSError | UnicodeError
     try:

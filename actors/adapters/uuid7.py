@@ -1,4 +1,4 @@
-"""UUIDs of version 7 (RFC 9562, section 5.7), made fast."""
+"""Fast generator of version 7 UUIDs (RFC 9562, section 5.7)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _VARIANT: Final = 0b10 << 62
 
 
 class UUID7s:
-    """Makes UUIDs of version 7: each is greater than the one before, whatever the clock does. One thread.
+    """Generates version 7 UUIDs: each is greater than the one before, whatever the clock does. For one thread.
 
-    Milliseconds, then a 12-bit counter that begins at a random number below 2048 in each millisecond (RFC 9562, section
-    6.2, method 1), then 62 random bits. When the counter is spent the millisecond is moved on.
+    Milliseconds, then a 12-bit counter that starts at a random number below 2048 in each millisecond (RFC 9562, section
+    6.2, method 1), then 62 random bits. A counter overflow advances the millisecond.
     """
 
     def __init__(self, random: Callable[[int], bytes] = os.urandom) -> None:
-        """`random` gives that many bytes no one can foresee."""
+        """`random` returns that many unpredictable bytes."""
         self._random = random
         self._pool = b""
         self._at = 0
@@ -29,7 +29,7 @@ class UUID7s:
         self._count = 0
 
     def next(self, now_ms: int) -> bytes:
-        """The next one, 16 bytes, for the time `now_ms` (Unix, milliseconds)."""
+        """The next UUID, 16 bytes, for the time `now_ms` (Unix, milliseconds)."""
         if self._at == len(self._pool):
             self._pool, self._at = self._random(_POOL_BYTES), 0
         rand = int.from_bytes(self._pool[self._at : self._at + _BYTES_EACH], "big")

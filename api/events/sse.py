@@ -1,4 +1,4 @@
-"""Events as they come, as server-sent events (HTML Living Standard, 9.2)."""
+"""Stream of new events, as server-sent events (HTML Living Standard, 9.2)."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ from domain.errors import FeedbackLoopsError, Overloaded, StoreError, Unavailabl
 log = logging.getLogger(__name__)
 
 EVENT_STREAM: Final = "text/event-stream"
-#: Seconds between two looks at the ledger while nothing new is there.
+#: Seconds between polls of the ledger while there is nothing new.
 POLL_S: Final = 0.5
-#: Seconds after which it is looked back for events that were recorded late.
+#: Seconds between checks for events recorded late.
 LOOK_BACK_S: Final = 2.0
 #: Seconds of silence after which a comment is sent, so that proxies keep the connection and a dead one is noticed.
 HEARTBEAT_S: Final = 15.0
-#: Streams of one process at the same time: each asks the ledger about `1 / POLL_S` times a second.
+#: Concurrent streams per process: each polls the ledger `1 / POLL_S` times a second.
 MAX_STREAMS: Final = 100
-#: Of them one account's, so that none keeps the others out.
+#: Concurrent streams per account, so that none locks out the others.
 MAX_OF_ACCOUNT: Final = 10
 _HELLO: Final = b": events follow as they are recorded\nretry: 1000\n\n"
 _HEARTBEAT: Final = b": nothing new\n\n"
 
 
 class StreamLimiter:
-    """How many streams a process has open, and how many of them each account has."""
+    """Limits the open streams of the process and of each account."""
 
     def __init__(self) -> None:
         self._open: Counter[int] = Counter()
 
     def check(self, account_no: int) -> None:
-        """Raises `Overloaded` when no other stream of the account can be taken."""
+        """Raises `Overloaded` if the account cannot open another stream."""
         if self._open[account_no] >= MAX_OF_ACCOUNT:
             raise Overloaded(f"{MAX_OF_ACCOUNT} streams of this account are open; close one, or try again", 10.0)
         if self._open.total() >= MAX_STREAMS:
@@ -47,7 +47,7 @@ class StreamLimiter:
 
     @contextmanager
     def counted(self, account_no: int) -> Iterator[None]:
-        """Within it a stream of the account is open."""
+        """Counts a stream of the account while the context is open."""
         self._open[account_no] += 1
         try:
             yield
@@ -58,7 +58,7 @@ class StreamLimiter:
 
 
 async def event_stream(tail: EventTail, counted: AbstractContextManager[None]) -> AsyncIterator[bytes]:
-    """The text of the stream, for as long as somebody reads it. A ledger that is away is waited for."""
+    """The text of the stream, for as long as it is read. Waits while the ledger is unavailable."""
     loop = asyncio.get_running_loop()
     with counted:
         yield _HELLO

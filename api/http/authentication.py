@@ -1,4 +1,4 @@
-"""Who is calling: API keys and the admin key, as `Authorization: Bearer KEY` (RFC 6750)."""
+"""Authentication by API key or admin key, sent as `Authorization: Bearer KEY` (RFC 6750)."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from actors.gateway.client import Client
 from api.http.operation import Access
 from api.http.problems import UNAUTHORIZED, ProblemError
 
-#: Seconds for which a key that was let in is let in unasked.
+#: Seconds for which a valid key is cached.
 CACHE_TTL_S: Final = 5.0
 CACHE_SIZE: Final = 10_000
 _MAX_KEY_CHARS: Final = 512
 
-#: Stands for callers that have no account: the admin, and anybody where no key is needed.
+#: Stands for callers without an account: the admin, and everyone where no key is needed.
 NOBODY: Final = Account(no=0, id="", name="")
 
 
 def new_api_key() -> str:
-    """A key that nobody can guess, `flk_…`. Of an account's key nothing is stored but its hash."""
+    """A random key, `flk_…`. Only its hash is stored."""
     return f"flk_{secrets.token_urlsafe(32)}"
 
 
 def key_hash(key: str) -> str:
-    """What is stored of an API key: its SHA-256, hex. A key has 256 random bits, so no slower hash is called for."""
+    """The stored form of an API key: its SHA-256, hex. With 256 random bits, a slow hash is not needed."""
     return sha256(key.encode()).hexdigest()
 
 
 class Authenticator:
-    """Finds the account behind a request. Known keys are remembered for a few seconds, unknown ones never."""
+    """Finds the account of a request. Valid keys are cached for a few seconds, unknown ones never."""
 
     def __init__(self, client: Client, admin_key: str, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._client = client
@@ -44,7 +44,7 @@ class Authenticator:
         self._known: OrderedDict[str, tuple[float, Account]] = OrderedDict()
 
     async def account_for(self, access: Access, authorization: str | None) -> Account:
-        """The account whose key was sent; `NOBODY` where another key, or none, is the right one.
+        """The account whose key was sent; `NOBODY` if the path needs the admin key or none.
 
         Raises:
             ProblemError: 401.
@@ -54,7 +54,7 @@ class Authenticator:
             return NOBODY
         hashed = key_hash(_bearer(authorization, access))
         if access is Access.ADMIN:
-            # Hashes are compared, so not even the length of the key shows in the time it takes.
+            # Comparing hashes hides even the length of the key from timing.
             if not hmac.compare_digest(hashed, self._admin_hash):
                 raise _refused("the key is not the admin key, which this path needs", was_sent=True)
             return NOBODY

@@ -1,7 +1,7 @@
-"""How much of a request's body is taken in, and where it is read.
+"""Request bodies: size limits, and parsing off the event loop.
 
-Reading JSON takes up to 10 ns a byte and 1 µs a value. A tracking hit must not wait for that: what is long is read in a
-thread, and what would keep even a thread busy for long is refused before it is read.
+Parsing JSON takes up to 10 ns per byte and 1 µs per value. Tracking hits must not wait for that: long bodies are parsed
+in a thread, and bodies that would keep even a thread busy for long are rejected before parsing.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from api.http.problems import MALFORMED, TOO_LARGE, ProblemError
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB
-#: Of a body that has no reason to be larger.
+#: Limit for most bodies.
 SMALL_BODY_BYTES: Final = 256 * KIB
-#: Brackets and commas in one JSON text, those within its strings included; HTML with its style sheets has some.
+#: Opening brackets and commas in a JSON text, including those in strings; HTML with style sheets has many.
 MAX_JSON_TOKENS: Final = 20_000
 MAX_MESSAGE_TOKENS: Final = 200_000
-#: Longer than this, a body is read in a thread.
+#: Longer bodies are parsed in a thread.
 _LONG_BYTES: Final = 64 * KIB
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: One thread, as Python lets one work at a time anyhow: so many bodies take no more from the event loop than one.
+#: A single thread, so that many bodies take no more time from the event loop than one.
 _reader = ThreadPoolExecutor(1, thread_name_prefix="long-bodies")
 
 
 async def run_in_thread_if_long(size: int, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """What `work` returns or raises; for a `size` in bytes that is long it runs in a thread."""
+    """Runs `work`: in a thread if `size`, in bytes, is large, otherwise directly."""
     if size <= _LONG_BYTES:
         return work(*args, **kwargs)
     return await asyncio.get_running_loop().run_in_executor(_reader, lambda: work(*args, **kwargs))
@@ -46,23 +46,23 @@ def size_text(size: int) -> str:
 
 
 def check_json_tokens(body: bytes, most: int = MAX_JSON_TOKENS) -> None:
-    """Bounds the time that the body takes to be read, by what every value but the first comes after.
+    """Bounds the parsing time by counting the characters that precede every value except the first.
 
     Raises:
-        ProblemError: 413, it has over `most` brackets and commas.
+        ProblemError: 413, there are more than `most` opening brackets and commas.
     """
     if len(body) > most and sum(map(body.count, (b"{", b"[", b","))) > most:
         raise ProblemError(TOO_LARGE, f"the JSON has over {most} opening brackets and commas; send less at once")
 
 
 async def read_body(content_length: str | None, receive: Receive, max_bytes: int) -> bytes:
-    """The whole body; never holds more than `max_bytes` and one chunk, whatever the client announced.
+    """The whole body; never holds more than `max_bytes` and one chunk, whatever Content-Length says.
 
     Raises:
-        ProblemError: 413, it is larger; 400, the announced length is no number.
+        ProblemError: 413, it is larger; 400, Content-Length is not a number.
         ClientDisconnect: the client went away.
     """
-    if content_length is not None and _announced(content_length) > max_bytes:
+    if content_length is not None and _parsed_length(content_length) > max_bytes:
         raise _too_large(max_bytes)
     chunks, size = [], 0
     while True:
@@ -77,8 +77,8 @@ async def read_body(content_length: str | None, receive: Receive, max_bytes: int
             return b"".join(chunks)
 
 
-def _announced(content_length: str) -> int:
-    # At most 19 digits: int() of a longer text takes time that grows with its square.
+def _parsed_length(content_length: str) -> int:
+    # At most 19 digits: int() takes quadratic time.
     if not (content_length.isascii() and content_length.isdigit() and len(content_length) < 20):
         raise ProblemError(MALFORMED, "Content-Length is not a number of bytes")
     return int(content_length)

@@ -1,4 +1,4 @@
-"""Which address a request came from, behind proxies or not."""
+"""Client address of a request, behind proxies or not."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _WITH_PORT: Final = re.compile(r"\[([^\]]*)\](?::\w+)?|([0-9.]+):\w+")
 
 
 class ClientAddresses:
-    """Finds a request's client. A proxy's word is taken only when the proxy's address is in a trusted network.
+    """Finds the client of a request. Forwarding headers count only if the peer is in a trusted network.
 
-    `X-Forwarded-For` (the one that most proxies set) goes before `Forwarded` (RFC 7239): a proxy should drop the one
-    it does not set. Entries are walked from the right, trusted proxies skipped; the first other one is the client. An
-    entry that is not an address (`unknown`, `_hidden`) ends the walk at the last address known.
+    `X-Forwarded-For`, which most proxies set, takes precedence over `Forwarded` (RFC 7239): a proxy should drop the one
+    it does not set. Entries are read from the right; the first that is not a trusted proxy is the client. An entry that
+    is not an address (`unknown`, `_hidden`) ends the search at the last known address.
     """
 
     def __init__(self, trusted_proxies: Sequence[IPv4Network | IPv6Network]) -> None:
@@ -27,7 +27,7 @@ class ClientAddresses:
         self._is_trusted = lru_cache(maxsize=4096)(self._look_up)
 
     def of(self, peer: str, headers: Iterable[Header]) -> str:
-        """The client's address, in its usual spelling. `peer` is who is connected; an empty one stays empty."""
+        """The client's address in canonical form. `peer` is the address of the connection; an empty one stays empty."""
         client = canonical_address(peer) or peer
         if not self._trusted or not self._is_trusted(client):
             return client
@@ -41,7 +41,7 @@ class ClientAddresses:
         return client
 
     def trusts(self, peer: str) -> bool:
-        """Whether what this peer says of its client is believed."""
+        """Whether this peer is a trusted proxy."""
         return bool(self._trusted) and self._is_trusted(canonical_address(peer) or peer)
 
     def _look_up(self, address: str) -> bool:
@@ -54,7 +54,7 @@ class ClientAddresses:
 
 @lru_cache(maxsize=4096)
 def canonical_address(text: str) -> str | None:
-    """An IP address as it is usually written: no port, brackets or zone, IPv4 inside IPv6 as IPv4. None: no address."""
+    """An IP address without port, brackets or zone, IPv4-mapped IPv6 as IPv4. None: not an address."""
     if match := _WITH_PORT.fullmatch(text):
         text = match[1] or match[2] or ""
     try:
@@ -66,7 +66,7 @@ def canonical_address(text: str) -> str | None:
 
 
 def _forwarded_addresses(headers: Iterable[Header]) -> list[str]:
-    """What proxies say, in the order they say it; several headers of a name count as one."""
+    """The forwarded addresses in order; several headers of the same name count as one."""
     said: dict[bytes, list[str]] = {b"x-forwarded-for": [], b"forwarded": []}
     for name, value in headers:
         if name in said:

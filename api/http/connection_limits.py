@@ -1,9 +1,9 @@
-"""How much one connection may send before it makes sense, and how long it may keep the server waiting.
+"""Connection limits of the server: size of request heads, and time to send a request (docs/adr/0008).
 
-uvicorn reads a request's head however long it is and however slowly it comes. Here a head with its request line, the
-trailers of a body and the frame of a chunk have at most 64 KiB. A head is there within 10 s, on a fresh connection
-counted from its start; a body never pauses for 20 s and is whole within 60 s. Time in which we do not read, because
-requests before it are being answered, does not count. Between requests uvicorn's own keep-alive time-out holds.
+uvicorn reads a request head of any length at any speed. Here, a head (with its request line), the trailers of a body
+and the framing of a chunk are limited to 64 KiB. A head must arrive within 10 s, on a new connection counted from its
+start; a body must not pause for 20 s and must be complete within 60 s. Time during which the server does not read,
+because it handles earlier requests, does not count. Between requests, uvicorn's keep-alive time-out applies.
 """
 
 from __future__ import annotations
@@ -16,37 +16,37 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from api.http.problems import HEAD_TOO_LARGE, TOO_SLOW, Problem, ProblemType
 
-#: Bytes that may come without completing a head, or without being part of a body.
+#: Bytes that may arrive without completing a head and without being part of a body.
 MAX_HEAD_BYTES: Final = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpLimits:
-    """How long a connection may let us wait: seconds, kept to within `sweep_s`."""
+    """Time limits of a connection, in seconds, enforced with a precision of `check_s`."""
 
     head_s: float = 10.0
-    #: Without a byte of the body.
+    #: Without receiving a byte of the body.
     pause_s: float = 20.0
     body_s: float = 60.0
-    #: How long a refused client has to read why.
+    #: How long a rejected client has to read the response.
     linger_s: float = 2.0
-    sweep_s: float = 1.0
+    check_s: float = 1.0
 
 
-#: What the client has begun and not finished; plain numbers, because an Enum's members are slow to get at.
+#: What the client has started and not finished. Plain integers, because access to Enum members is slow.
 _NOTHING: Final = 0
 _HEAD: Final = 1
 _BODY: Final = 2
-#: A whole head has come since; what is owed now is settled at the end of the piece.
+#: A head was completed in this piece of data; its end decides what is awaited next.
 _UNSETTLED: Final = 3
-#: The connection is being closed; the client is given time to read the answer.
+#: The connection is closing; the client has time to read the response.
 _GOING: Final = 4
 
 
-class Sweep:
-    """Looks now and then at every connection that waits for its client: one timer a loop, none when nobody waits.
+class DeadlineChecker:
+    """Checks all connections that wait for their client: one timer per event loop, none while no connection waits.
 
-    A request that comes in one piece, as nearly all do, never gets here.
+    A request that arrives in one piece, as nearly all do, never gets here.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop, interval_s: float) -> None:
@@ -56,33 +56,33 @@ class Sweep:
         self._timer: asyncio.TimerHandle | None = None
 
     def add(self, connection: LimitedHttpProtocol) -> None:
-        """Looks at it from now on."""
+        """Starts checking the connection."""
         self._waiting.add(connection)
         if self._timer is None:
-            self._timer = self.loop.call_later(self._interval_s, self._look)
+            self._timer = self.loop.call_later(self._interval_s, self._check)
 
     def remove(self, connection: LimitedHttpProtocol) -> None:
-        """Looks at it no more."""
+        """Stops checking the connection."""
         self._waiting.discard(connection)
 
-    def _look(self) -> None:
+    def _check(self) -> None:
         self._timer = None
         now_s = self.loop.time()
         for connection in tuple(self._waiting):
             connection.end_if_late(now_s)
         if self._waiting:
-            self._timer = self.loop.call_later(self._interval_s, self._look)
+            self._timer = self.loop.call_later(self._interval_s, self._check)
 
 
 class LimitedHttpProtocol(HttpToolsProtocol):
-    """uvicorn's protocol with `limits`: answers 431 or 408 beyond them, where an answer can still be given."""
+    """uvicorn's protocol with `limits`: responds 431 or 408 if they are exceeded and a response is still possible."""
 
     limits: ClassVar[HttpLimits] = HttpLimits()
-    #: Of the loop that the latest connection belongs to; a process has one.
-    _latest_sweep: ClassVar[Sweep | None] = None
+    #: The one of the latest connection's event loop; a process has only one.
+    _latest_checker: ClassVar[DeadlineChecker | None] = None
 
-    _sweep: Sweep
-    #: Bytes the parser took since it last gave a head or a part of a body.
+    _checker: DeadlineChecker
+    #: Bytes fed to the parser since it last completed a head or returned part of a body.
     _unused = 0
     _is_in_body = False
     _wait = _NOTHING
@@ -90,18 +90,18 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     _progress_at_s = 0.0
     _has_progress = False
 
-    # --- what comes
+    # --- receiving
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        sweep = self._latest_sweep
-        if sweep is None or sweep.loop is not self.loop:
-            sweep = type(self)._latest_sweep = Sweep(self.loop, self.limits.sweep_s)  # noqa: SLF001 - its own class
-        self._sweep = sweep
+        checker = self._latest_checker
+        if checker is None or checker.loop is not self.loop:
+            checker = type(self)._latest_checker = DeadlineChecker(self.loop, self.limits.check_s)  # noqa: SLF001 - its own class
+        self._checker = checker
         self._wait_for(_HEAD)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._sweep.remove(self)
+        self._checker.remove(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
@@ -115,7 +115,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._settle()
 
     def _take_in_pieces(self, data: bytes) -> None:
-        """Each piece fills the limit up at most, so that a head that is too long is noticed where it is."""
+        """Feeds pieces no larger than what the limit allows, so that a head that is too long is noticed."""
         rest = memoryview(data)
         while rest and self._wait != _GOING and not self.transport.is_closing():
             room = MAX_HEAD_BYTES - self._unused
@@ -126,7 +126,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._unused += len(piece)
             super().data_received(bytes(piece))
 
-    # --- what the parser finds; called for every request, so without `super()`, which costs as much as all the rest
+    # --- parser callbacks. Called for every request, so without `super()`, which would double their cost.
 
     def on_headers_complete(self) -> None:
         self._unused = 0
@@ -147,7 +147,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     # --- waiting for the client
 
     def _settle(self) -> None:
-        """Settles what the client owes after a piece that did not end with a request, or that began without one."""
+        """Decides what is awaited next, after a piece of data that did not contain exactly one request."""
         if self._wait == _GOING or self.transport.is_closing():
             return
         if self._is_in_body:
@@ -156,9 +156,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._wait_for(_HEAD)
         else:
             self._wait = _NOTHING
-            self._sweep.remove(self)
+            self._checker.remove(self)
             if self.cycle.response_complete:
-                # The rest of a body came after its answer, and uvicorn has called the keep-alive time-out off.
+                # The rest of a body arrived after the response, and uvicorn cancelled its keep-alive time-out.
                 self._unset_keepalive_if_required()
                 self.timeout_keep_alive_task = self.loop.call_later(
                     self.timeout_keep_alive, self.timeout_keep_alive_handler
@@ -169,10 +169,10 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._wait = wait
             self._waits_since_s = self._progress_at_s = self.loop.time()
             self._has_progress = False
-            self._sweep.add(self)
+            self._checker.add(self)
 
     def end_if_late(self, now_s: float) -> None:
-        """Ends the connection if its client has let us wait for too long."""
+        """Ends the connection if its client is too slow."""
         waited_s = now_s - self._waits_since_s
         if self._wait == _GOING:
             if waited_s > self.limits.linger_s:
@@ -187,7 +187,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._refuse(TOO_SLOW, f"the request's head did not come within {self.limits.head_s:g} s")
 
     def _is_held_up(self) -> bool:
-        """Whether it is not the client that the rest of the request waits for."""
+        """Whether the delay is the server's rather than the client's."""
         if self.flow.read_paused:
             return True
         if self.cycle is None or self.cycle.response_complete:
@@ -206,7 +206,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     # --- ending
 
     def _refuse(self, kind: ProblemType, detail: str) -> None:
-        """Answers, if nothing was answered yet, and takes no more; the application sees its client gone."""
+        """Responds, if nothing was sent yet, and stops reading; the application sees a disconnect."""
         may_answer = self._may_answer()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
@@ -215,12 +215,12 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self.transport.abort()
             return
         self.transport.write(_answer(kind, detail))
-        # Closed at once, the connection would be reset by what still comes, and the client would never read why.
+        # If it were closed at once, incoming data would reset the connection before the client reads the response.
         self.transport.write_eof()
         self._wait_for(_GOING)
 
     def _may_answer(self) -> bool:
-        """Not in the middle of another answer, and not to a connection on which nothing was asked."""
+        """Whether a request is pending and no other response is being sent."""
         if self._is_in_body:
             return not self.pipeline and not self.cycle.response_started
         return self._unused > 0 and (self.cycle is None or self.cycle.response_complete)

@@ -1,6 +1,6 @@
-"""From a request to its answer: key, path, query, body, Idempotency-Key, handler; in this order, each checked.
+"""Endpoint: checks a request (key, path, query, body, Idempotency-Key, in this order) and calls its handler.
 
-Everything about the request itself is checked before an Idempotency-Key is claimed, so a mistake uses up no key.
+The request is validated before its Idempotency-Key is claimed, so an invalid request does not use up the key.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _UTF_8 = re.compile(r'charset="?utf-?8"?', re.IGNORECASE)
 
 
 class Endpoint:
-    """All operations at one path, as an ASGI application. Every error is answered as a problem."""
+    """ASGI application of all operations at one path. Every error becomes a problem response."""
 
     def __init__(
         self,
@@ -49,7 +49,7 @@ class Endpoint:
             response = await self._respond(scope, receive)
         except ClientDisconnect:
             return
-        except Exception as exc:  # noqa: BLE001 - the last line of defence: nobody is left without an answer
+        except Exception as exc:  # noqa: BLE001 - the last line of defence: every request gets a response
             response = problem_of(exc).response()
         with suppress(ClientDisconnect):
             await send_response(scope, receive, send, response)
@@ -92,7 +92,7 @@ class Endpoint:
 
 
 def path_parameters(scope: Scope) -> dict[str, str]:
-    """Decoded here and not before routing, so that an id may hold a `/` (as %2F)."""
+    """The path parameters, decoded after routing so that an id may contain a `/` (as %2F)."""
     found, problems = {}, []
     for name, raw in scope["path_params"].items():
         try:
@@ -123,7 +123,7 @@ async def _body(operation: Operation, headers: Headers, receive: Receive) -> tup
 
 
 def _media_type(content_type: str) -> str:
-    """The media type in lower case, or nothing where a charset other than UTF-8 is named (RFC 8259 section 8.1)."""
+    """The media type in lower case; empty if the charset is not UTF-8 (RFC 8259 section 8.1)."""
     media_type, *parameters = (part.strip() for part in content_type.split(";"))
     charsets = [p for p in parameters if p.lower().startswith("charset=")]
     return media_type.lower() if all(_UTF_8.fullmatch(charset) for charset in charsets) else ""

@@ -1,4 +1,4 @@
-"""What the API can do, declared: each operation once, for the router and for the OpenAPI document alike."""
+"""Declarations of API operations, read by the router and by the OpenAPI document."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Access(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What handlers work with."""
+    """Dependencies of the handlers."""
 
     client: Client
     urls: TrackingUrls
@@ -59,7 +59,7 @@ class Services:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest(Generic[BodyT, QueryT]):
-    """One request whose every part was checked."""
+    """A validated request."""
 
     services: Services
     account: Account
@@ -68,14 +68,14 @@ class ApiRequest(Generic[BodyT, QueryT]):
     query: QueryT
     body: BodyT
     headers: Headers
-    #: With an Idempotency-Key: a text that the same request alone has, from which ids are made that come out the same
-    #: when it is repeated; so a request that died half-way does nothing twice.
+    #: With an Idempotency-Key: a text unique to this request. Ids are derived from it, so that a repetition after a
+    #: crash creates nothing twice.
     seed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyType:
-    """A media type that an operation takes, and how it is read (raises `ProblemError` or `InvalidInput`)."""
+    """A media type that an operation accepts; `read` raises `ProblemError` or `InvalidInput`."""
 
     media_type: str
     model: type[RequestModel]
@@ -87,7 +87,7 @@ class BodyType:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseSpec:
-    """One way an operation answers when all goes well."""
+    """A successful response of an operation."""
 
     status: int = 200
     description: str
@@ -98,7 +98,7 @@ class ResponseSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Header:
-    """A header of the request that an operation heeds."""
+    """A request header that an operation uses."""
 
     name: str
     description: str
@@ -107,7 +107,7 @@ class Header:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """A method at a path. `problems` are those beside the ones that follow from its other attributes."""
+    """A method at a path. `problems` lists those that do not follow from the other attributes."""
 
     id: str
     method: str
@@ -116,7 +116,7 @@ class Operation:
     summary: str
     description: str = ""
     access: Access = Access.ACCOUNT
-    #: Generic in what it reads, which the operation's own declaration fixes.
+    #: The declaration fixes its type parameters.
     handler: Callable[[Any], Awaitable[Response]]
     bodies: tuple[BodyType, ...] = ()
     query: type[QueryModel] = NoQuery
@@ -127,7 +127,7 @@ class Operation:
 
     @property
     def has_idempotency(self) -> bool:
-        """Whether it honours an Idempotency-Key."""
+        """Whether it accepts an Idempotency-Key."""
         return self.method == "POST" and self.access is not Access.ANYBODY
 
 
@@ -138,7 +138,7 @@ def json_body(
     max_bytes: int = SMALL_BODY_BYTES,
     max_tokens: int = MAX_JSON_TOKENS,
 ) -> BodyType:
-    """A body that is one JSON value of the model; `max_tokens` as in `limits.check_json_tokens`."""
+    """A body that is one JSON value of the model; `max_tokens` as in `check_json_tokens`."""
 
     def read(body: bytes) -> ModelT:
         check_json_tokens(body, max_tokens)
@@ -152,5 +152,5 @@ def _nothing(body: bytes) -> EmptyBody:
     return validate(EmptyBody, read_json(body) if body.strip() else {})
 
 
-#: Of a POST that needs no body: none, or an empty object.
+#: The body of a POST that needs none: empty, or an empty object.
 NO_BODY = BodyType(media_type=JSON, model=EmptyBody, read=_nothing)

@@ -1,4 +1,4 @@
-"""An answer of the API before it goes out: status, body, headers."""
+"""Response of the API: status, body, headers."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from starlette.types import Receive, Scope, Send
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 
-#: Answers may hold secrets and are never to be guessed at by a browser.
+#: Responses may contain secrets, and browsers must not guess their type.
 _COMMON_HEADERS: Final = [(b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff")]
 _CACHEABLE_HEADERS: Final = _COMMON_HEADERS[1:]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Response:
-    """One answer. Its body is whole, and bounded; or `stream` follows, for as long as the client listens."""
+    """A response with a complete, bounded body, or with a `stream` that lasts as long as the client listens."""
 
     status: int = 200
     body: bytes = b""
@@ -31,7 +31,7 @@ class Response:
 
     @classmethod
     def of(cls, model: BaseModel, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-        """The model as JSON; a field that was not set is left out."""
+        """The model as JSON, without the fields that were not set."""
         return cls(status=status, body=json_bytes(model), headers=headers)
 
 
@@ -41,7 +41,7 @@ def json_bytes(model: BaseModel) -> bytes:
 
 
 async def send_response(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
-    """Sends the answer: to HEAD its headers alone; a stream until it ends or the client has gone away."""
+    """Sends the response: only the headers for HEAD; a stream until it ends or the client disconnects."""
     without_body = scope["method"] == "HEAD"
     may_keep = any(name == "Cache-Control" for name, _ in response.headers)
     common = _CACHEABLE_HEADERS if may_keep else _COMMON_HEADERS

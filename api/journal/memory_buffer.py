@@ -1,4 +1,4 @@
-"""Hits that are in memory alone, with their numbers, within bounds."""
+"""Memory buffer of the journal: hits that are not known to be on disk, within bounds."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class MemoryBuffer:
         self._last_seq = seq
 
     def forget(self, seq: int) -> None:
-        """Does nothing when there is no such hit."""
+        """Removes the hit, if it is there."""
         hit = self._hits.pop(seq, None)
         if hit is not None:
             self._bytes -= len(hit)
@@ -44,7 +44,7 @@ class MemoryBuffer:
     def extend(self, hits: list[tuple[int, bytes]], after_seq: int, limit: int, max_bytes: int) -> None:
         """Adds hits after `after_seq` to `hits` while those are at most `limit`, and `max_bytes` or a single one."""
         size = sum(len(hit) for _, hit in hits)
-        # By number and not by iteration: a reader who is far ahead must not walk over all that it has read.
+        # By number rather than by iteration: a reader far ahead must not skip over everything it has read.
         for seq in range(max(after_seq + 1, next(iter(self._hits), self._last_seq + 1)), self._last_seq + 1):
             hit = self._hits.get(seq)
             if hit is None:

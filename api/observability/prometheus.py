@@ -1,4 +1,4 @@
-"""The figures of the whole service in Prometheus' text format."""
+"""Prometheus exporter: the metrics of the whole service in text format."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from actors.metrics.process_metrics import process_snapshot
 from actors.metrics.registry import Registry
 from domain.errors import FeedbackLoopsError
 
-#: Seconds that the actors have together; a scrape waits for ten.
+#: Seconds that all actors have to respond; a scrape waits for ten.
 ACTORS_S: Final = 6.0
 OPENMETRICS: Final = "application/openmetrics-text; version=1.0.0; charset=utf-8"
-#: Seconds for which the figures are told again as they are.
+#: Seconds for which metrics are cached.
 FRESH_S: Final = 1.0
 
 
@@ -42,11 +42,11 @@ class PrometheusExporter:
         self._registry = registry
         self._timeout_s = timeout_s
         self._monotonic_s = monotonic_s
-        self._told: asyncio.Task[list[Metric]] | None = None
-        self._told_s = float("-inf")
+        self._cached: asyncio.Task[list[Metric]] | None = None
+        self._cached_s = float("-inf")
 
     async def text(self, accept: str) -> tuple[bytes, str]:
-        """The page in the format that the client accepts, and its content type.
+        """The metrics in the format that the client accepts, and the content type.
 
         When the actors cannot be asked in time it has this process's figures, and says that the gateway is silent.
         Those who ask within the same second get the same figures: anybody may ask, and hits are not to wait for them.
@@ -64,10 +64,10 @@ class PrometheusExporter:
 
     async def metrics(self) -> list[Metric]:
         """The figures, as they were told within the last second, or now."""
-        is_over = self._told is None or self._told.done()
-        if self._told is None or (is_over and self._monotonic_s() - self._told_s >= FRESH_S):
-            self._told = asyncio.create_task(self._tell(), name="tell figures")
-        return await asyncio.shield(self._told)
+        is_over = self._cached is None or self._cached.done()
+        if self._cached is None or (is_over and self._monotonic_s() - self._cached_s >= FRESH_S):
+            self._cached = asyncio.create_task(self._tell(), name="tell figures")
+        return await asyncio.shield(self._cached)
 
     async def _tell(self) -> list[Metric]:
         own = process_snapshot(m.FRONT_END, self._registry).snapshot
@@ -76,7 +76,7 @@ class PrometheusExporter:
         if behind is None:
             presence.append((m.SILENT.short_name, (m.GATEWAY,), 1.0))
             behind = Snapshot([], [])
-        self._told_s = self._monotonic_s()
+        self._cached_s = self._monotonic_s()
         return families(Snapshot(own.numbers + presence + behind.numbers, own.histograms + behind.histograms))
 
     async def _behind(self) -> Snapshot | None:

@@ -1,4 +1,4 @@
-"""Whether an event can go all the way from hit to handler now, and whether it ever could."""
+"""Readiness probe: whether an event can go all the way from hit to handler now."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
-#: Seconds that the actors have to say how they are: a probe wants its answer within one.
+#: Seconds that the actors have to respond: a probe expects a response within one.
 TIMEOUT_S: Final = 0.9
-#: Between two looks at the start.
+#: Seconds between checks during start-up.
 _POLL_S: Final = 0.2
 STARTING: Final = "the service is still starting; it takes some seconds"
 
 
 class JournalHealth(Protocol):
-    """What readiness asks of the edge journal."""
+    """The state of the edge journal."""
 
     @property
     def problem(self) -> str | None:
-        """Why it is not well, in one sentence, or None."""
+        """Why it does not work, in one sentence, or None."""
         ...
 
 
 class ReadinessProbe:
-    """Asks the journal and, over the client, the actors.
+    """Checks the journal and, through the client, the actors.
 
     Args:
-        url: where the service answers; the log says it with the first time that nothing is missing.
+        url: the service's address, for the log line when it becomes ready.
     """
 
     def __init__(self, client: Client, journal: JournalHealth, url: str, timeout_s: float = TIMEOUT_S) -> None:
@@ -43,11 +43,11 @@ class ReadinessProbe:
         self._was_ready = False
 
     async def problems(self) -> list[str]:
-        """What is missing, empty when nothing is; within the time-out. Before it was ever ready it says so first."""
+        """What is missing, within the time-out; empty when ready. Starts with `STARTING` until it was ready once."""
         journal = [] if self._journal.problem is None else [self._journal.problem]
         found = journal + await self._actors_problems()
         if not found and not self._was_ready:
-            # Whoever asks first: the log must not say it later than the answer to a probe does.
+            # Logged by the first probe, so that the log line precedes its response.
             self._was_ready = True
             log.info("ready", extra={"action": "ready", "url": self._url})
         return found if self._was_ready else [STARTING, *found]
@@ -62,6 +62,6 @@ class ReadinessProbe:
             return [str(exc)]
 
     async def announce(self) -> None:
-        """Returns when all is well for the first time, which the log has then; somebody has to ask."""
+        """Returns, and logs it, when the service is ready for the first time, whether or not anyone probes it."""
         while await self.problems():  # noqa: ASYNC110 - no event tells of it
             await asyncio.sleep(_POLL_S)

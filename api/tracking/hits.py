@@ -1,4 +1,4 @@
-"""From a request to the bytes that the journal keeps."""
+"""Encoder of tracking hits: turns a request into the bytes that the journal stores."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from api.http.client_address import ClientAddresses, Header
 from domain.tokens import TrackingToken
 from domain.tracking import TrackingHit
 
-#: Characters of a header that are kept.
+#: Maximum characters kept of a header.
 MAX_HEADER_CHARS: Final = 1024
 _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"})
 

@@ -1,4 +1,4 @@
-"""Internationalised host names, spelled as browsers look them up."""
+"""ASCII form of internationalised host names, as browsers look them up."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import Final
 
 import idna
 
-#: What a host name in ASCII has. Characters that only look like `/` or `@` may not become one.
+#: Characters of an ASCII host name. Look-alikes of `/` or `@` must not turn into them.
 _FIT: Final = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=-]+")
 
 
 def ascii_host(host: str) -> str:
-    """The name by UTS #46 without transition (`faß.de` is not `fass.de`); as it is where that gives no name."""
+    """The name by non-transitional UTS #46 (`faß.de` is not `fass.de`); unchanged if there is none."""
     if host.isascii():
         return host
     try:

@@ -1,4 +1,4 @@
-"""The URLs that mail recipients' programs ask for."""
+"""Tracking URLs, which the mail programs of recipients request."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class TrackingUrls:
         return tuple(f"{self._base}{path}" for path in PATHS)
 
     def open_url(self, account_no: int, message_key: int) -> str:
-        """Of the pixel that a mail program loads when the message is opened."""
+        """The URL of the pixel that a mail program loads when the message is opened."""
         return f"{self._base}/o/{self._tokens.open(account_no, message_key)}"
 
     def link_url(self, account_no: int, message_key: int, target: str) -> str:

@@ -23,7 +23,7 @@ GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 class Hasty(LimitedHttpProtocol):
     """The protocol, with time limits that a test can wait for."""
 
-    limits: ClassVar[HttpLimits] = HttpLimits(head_s=HEAD_S, pause_s=PAUSE_S, body_s=BODY_S, linger_s=0.3, sweep_s=0.05)
+    limits: ClassVar[HttpLimits] = HttpLimits(head_s=HEAD_S, pause_s=PAUSE_S, body_s=BODY_S, linger_s=0.3, check_s=0.05)
 
 
 class App:
