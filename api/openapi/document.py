@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 document, made from the operations and their models: no second description to keep in step."""
+"""OpenAPI 3.1 document, generated from the operations and their models."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ Real-time e-mail events, POSTed to your own script.
 Every request carries `Authorization: Bearer KEY`. Lists are `{"data": [...], "next": cursor or null}`. Times are \
 RFC 3339 in UTC. Unknown fields and query parameters are errors.
 
-Errors are `application/problem+json` (RFC 9457): `type` names the kind and leads to an explanation, `detail` says \
-what was wrong, and `errors` names every field that is.
+Errors are `application/problem+json` (RFC 9457): `type` is the kind and links to an explanation, `detail` says \
+what is wrong, and `errors` lists every invalid field.
 
-Every POST honours `Idempotency-Key`: sent again with the same key within 24 hours, it is answered as before (with the \
-header `Idempotency-Replayed: true`) and carried out once."""
+Every POST honours `Idempotency-Key`: repeated with the same key within 24 hours, it returns the first response (with \
+the header `Idempotency-Replayed: true`) and runs only once."""
 _SECURITY: Final[dict[Access, list[dict[str, list[str]]]]] = {
     Access.ANYBODY: [],
     Access.ACCOUNT: [{"apiKey": []}],
@@ -40,7 +40,7 @@ _SECURITY: Final[dict[Access, list[dict[str, list[str]]]]] = {
 _IDEMPOTENCY_KEY: Final[Schema] = {
     "name": "Idempotency-Key",
     "in": "header",
-    "description": "Makes it safe to send the request again: any text that no other request of yours has.",
+    "description": "Makes it safe to repeat the request: any text that is unique to this request.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[\\x21-\\x7e]+$"},
 }
 _PATH_PARAMETER: Final[Schema] = {"type": "string", "minLength": 1, "maxLength": 200, "pattern": NAME_PATTERN}
@@ -48,7 +48,7 @@ _RETRY_AFTER: Final[Schema] = {"Retry-After": {"description": "Seconds to wait."
 
 
 def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
-    """The document: every operation, every model they name, every problem they may answer."""
+    """The document with every operation, its models and its possible problems."""
     paths: dict[str, Schema] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
@@ -68,7 +68,7 @@ _SECURITY_SCHEMES: Final[Schema] = {
     "apiKey": {
         "type": "http",
         "scheme": "bearer",
-        "description": "An API key of the account, as POST /v1/accounts or /v1/api-keys gave it.",
+        "description": "An API key of the account, from POST /v1/accounts or /v1/api-keys.",
     },
     "adminKey": {"type": "http", "scheme": "bearer", "description": "The service's admin key."},
 }
@@ -114,7 +114,7 @@ def _parameters(operation: Operation) -> list[Schema]:
 
 
 def _without_null(field: Schema) -> Schema:
-    """A parameter is there or not, but never null."""
+    """The schema of a parameter, which may be missing but never null."""
     kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
     rest = {
         name: value for name, value in field.items() if name != "anyOf" and not (name == "default" and value is None)
@@ -131,7 +131,7 @@ def _request_body(bodies: Iterable[BodyType]) -> Schema:
 
 
 def _example(body: BodyType) -> Any:
-    """What the model's own fields give as examples; of lines, one line as text."""
+    """The example from the model's own fields; for NDJSON, one line as text."""
     fields = body.model.model_json_schema().get("properties", {})
     example = {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
     return json.dumps(example) if body.is_lines else example
@@ -140,7 +140,7 @@ def _example(body: BodyType) -> Any:
 def _content(model: type[BaseModel], *, is_lines: bool) -> Schema:
     ref = _REF.format(model=model.__name__)
     if is_lines:
-        # OpenAPI has no word for the schema of a line before 3.2, where it is `itemSchema`.
+        # Before OpenAPI 3.2 and its `itemSchema`, there is no way to describe the schema of a line.
         return {
             "schema": {"type": "string", "description": f"One {model.__name__} per line."},
             "x-itemSchema": {"$ref": ref},
@@ -166,7 +166,7 @@ def _answer_content(answer: ResponseSpec) -> Schema:
 
 
 def problems_of(operation: Operation) -> list[ProblemType]:
-    """Every kind of problem that the operation may answer."""
+    """Every kind of problem that the operation may return."""
     found = [*operation.problems, p.INTERNAL, p.INVALID_INPUT]
     if operation.access is not Access.ANYBODY:
         found += [p.UNAUTHORIZED, p.STORE_UNAVAILABLE, p.UNAVAILABLE, p.OVERLOADED]

@@ -1,4 +1,4 @@
-"""Every operation of the API, in the order of the document. Of two paths that match, the first is taken."""
+"""All operations of the API, in the order of the document. If two paths match, the first one wins."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from api.schemas.service import Account, NewAccount
 
 
 async def create_account(request: ApiRequest[NewAccount, NoQuery]) -> Response:
-    """Opens an account; its key is made here and leaves no trace but its hash."""
+    """Opens an account. Only the hash of its key is stored."""
     api_key = new_api_key()
     account = await request.services.client.call(CreateAccount(name=request.body.name, key_hash=key_hash(api_key)))
     return Response.of(Account(id=account.id, name=account.name, api_key=api_key), 201)
@@ -26,7 +26,7 @@ OPERATIONS: Final = (
         path="/v1/accounts",
         tag="Accounts",
         summary="Open an account",
-        description="The answer holds the account's API key, which is shown this once only.",
+        description="The response contains the account's API key, which is shown only once.",
         access=Access.ADMIN,
         handler=create_account,
         bodies=(json_body(NewAccount),),

@@ -1,4 +1,4 @@
-"""API keys of the account: so that one can take another's place, and a lost one be revoked."""
+"""API keys of the account."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _facts(key: account_commands.ApiKey) -> dict[str, Any]:
 
 
 async def create_key(request: ApiRequest[NewApiKey, NoQuery]) -> Response:
-    """Makes a key, of which nothing is kept but its hash."""
+    """Creates a key. Only its hash is stored."""
     api_key = new_api_key()
     command = IssueApiKey(account=request.account, name=request.body.name, key_hash=key_hash(api_key))
     made = await request.services.client.call(command)
@@ -41,7 +41,7 @@ async def list_keys(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
 
 
 async def revoke_key(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Takes a key back."""
+    """Revokes a key."""
     await request.services.client.call(RevokeApiKey(account=request.account, key_id=request.path["id"]))
     return Response(status=204)
 
@@ -52,8 +52,8 @@ OPERATIONS: Final = (
         method="POST",
         path=COLLECTION,
         tag=TAG,
-        summary="Make another API key",
-        description="The answer holds the key, which is shown this once only. It opens all that is the account's.",
+        summary="Create an API key",
+        description="The response contains the key, which is shown only once. It gives access to the whole account.",
         handler=create_key,
         bodies=(json_body(NewApiKey),),
         responses=(ResponseSpec(status=201, description="The key.", model=NewApiKeyWithSecret),),
@@ -65,7 +65,7 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="List the account's API keys",
         handler=list_keys,
-        responses=(ResponseSpec(description="All of them, newest first.", model=ApiKeyList),),
+        responses=(ResponseSpec(description="All keys, newest first.", model=ApiKeyList),),
     ),
     Operation(
         id="revokeApiKey",
@@ -73,7 +73,7 @@ OPERATIONS: Final = (
         path=f"{COLLECTION}/{{id}}",
         tag=TAG,
         summary="Revoke an API key",
-        description="It is refused within seconds. The key that is used for this can be revoked, too; an account "
+        description="The key is refused within seconds. You can revoke the key that you use for this call; an account "
         "without keys gets new ones in the dashboard.",
         handler=revoke_key,
         responses=(ResponseSpec(status=204, description="The key is revoked."),),

@@ -1,4 +1,4 @@
-"""Deliveries and replays: what a loop was owed, what came of it, and having it delivered again."""
+"""Deliveries with their attempts, retries and replays."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def retry_delivery(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
 
 
 async def start_replay(request: ApiRequest[NewReplay, NoQuery]) -> Response:
-    """Has deliveries of a stretch of time delivered again."""
+    """Starts a replay of a period's deliveries."""
     loop_id, body = request.path["id"], request.body
     command = StartReplay(
         account=request.account, loop_id=loop_id, since_ms=body.since, until_ms=body.until, which=body.state
@@ -77,13 +77,13 @@ async def list_replays(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
 
 
 async def get_replay(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """How far a replay has come."""
+    """One replay with its progress."""
     command = GetReplay(account=request.account, loop_id=request.path["id"], replay_id=request.path["rid"])
     return Response.of(replay_view(await request.services.client.call(command)))
 
 
 async def cancel_replay(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Ends a replay."""
+    """Cancels a replay."""
     command = CancelReplay(account=request.account, loop_id=request.path["id"], replay_id=request.path["rid"])
     return Response.of(replay_view(await request.services.client.call(command)))
 
@@ -117,8 +117,8 @@ OPERATIONS: Final = (
         path=f"{DELIVERY}/retry",
         tag=TAG,
         summary="Retry a delivery now",
-        description="Whatever its state, delivered ones too. Its attempts are kept and counted on, and the retry "
-        "schedule begins anew. While an attempt is under way it is a conflict.",
+        description="In any state, even if it was delivered. Its attempts are kept, their numbers continue, and the "
+        "retry schedule starts again. It is a conflict while an attempt is in flight.",
         handler=retry_delivery,
         responses=(ResponseSpec(description="The delivery, due now.", model=Delivery),),
         problems=(NOT_FOUND, CONFLICT),
@@ -128,12 +128,12 @@ OPERATIONS: Final = (
         method="POST",
         path=f"{LOOP}/replay",
         tag=TAG,
-        summary="Replay deliveries of a stretch of time",
-        description="Goes on in the background, through restarts, and gives way to live traffic. `Location` leads to "
-        "its progress. One at a time for a loop: while one is running, another is a conflict.",
+        summary="Replay a period's deliveries",
+        description="Runs in the background, survives restarts, and gives way to live traffic. `Location` links to "
+        "its progress. A loop has one replay at a time: a second one is a conflict.",
         handler=start_replay,
         bodies=(json_body(NewReplay),),
-        responses=(ResponseSpec(status=202, description="The replay, begun.", model=Replay),),
+        responses=(ResponseSpec(status=202, description="The replay, started.", model=Replay),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -164,9 +164,9 @@ OPERATIONS: Final = (
         path=REPLAY,
         tag=TAG,
         summary="Cancel a replay",
-        description="What was given back to the loop already is still delivered. One that has ended stays as it is.",
+        description="Queued deliveries are still made. A replay that has ended does not change.",
         handler=cancel_replay,
-        responses=(ResponseSpec(description="The replay as it is now.", model=Replay),),
+        responses=(ResponseSpec(description="The replay now.", model=Replay),),
         problems=(NOT_FOUND, CONFLICT),
     ),
 )

@@ -1,4 +1,4 @@
-"""The log of events, and its live end."""
+"""Event log, and its live stream."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ async def list_events(request: ApiRequest[EmptyBody, EventQuery]) -> Response:
 
 
 async def stream_events(request: ApiRequest[EmptyBody, StreamQuery]) -> Response:
-    """The account's events from now on, or from the event that the client had last."""
+    """The account's events from now on, or after the client's last event."""
     last_id = request.headers.get("last-event-id") or None
     if last_id is not None and not re.fullmatch(_EVENT_ID, last_id):
-        raise ProblemError(MALFORMED, "Last-Event-ID is not the id of an event; send one that the stream gave, or none")
+        raise ProblemError(MALFORMED, "Last-Event-ID is not the id of an event; send one from the stream, or none")
     request.services.streams.check(request.account.no)
     query = request.query
     wanted = ListEvents(account=request.account, type=query.type, message_id=query.message, recipient=query.recipient)
@@ -71,13 +71,15 @@ OPERATIONS: Final = (
         tag=TAG,
         summary="Follow events live",
         description="Server-sent events: `id` is the event's id, `event` its type, `data` the event as in the list, on "
-        "one line. A comment comes after 15 seconds of silence. Connect again with `Last-Event-ID` to go on where it "
-        "broke off; an event that is recorded while nobody listens, later than one with a greater id, is in the list "
-        "alone.",
+        "one line. A comment is sent after 15 seconds of silence. Reconnect with `Last-Event-ID` to continue where it "
+        "stopped. An event that is recorded while no client listens, after one with a greater id, is only in the "
+        "list.",
         handler=stream_events,
         query=StreamQuery,
-        headers=(Header(name="Last-Event-ID", description="The last event you got.", pattern=f"^{_EVENT_ID}$"),),
-        responses=(ResponseSpec(description="Events, for as long as you listen.", media_type=EVENT_STREAM),),
+        headers=(
+            Header(name="Last-Event-ID", description="The last event that you received.", pattern=f"^{_EVENT_ID}$"),
+        ),
+        responses=(ResponseSpec(description="Events, while you listen.", media_type=EVENT_STREAM),),
         problems=(MALFORMED,),
     ),
 )

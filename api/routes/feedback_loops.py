@@ -1,4 +1,4 @@
-"""Feedback loops: set up, listed, read, changed, deleted."""
+"""Feedback loops: create, list, read, change, delete."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TAG: Final = "Feedback loops"
 
 
 async def create_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
-    """Sets a loop up, unverified."""
+    """Creates a loop, unverified."""
     settings = LoopSettings.of(sent_settings(request.body))
     command = CreateLoop(account=request.account, url=request.body.url, settings=settings, seed=request.seed)
     loop = await request.services.client.call(command)
@@ -43,7 +43,7 @@ async def get_loop(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
 
 
 async def change_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
-    """Changes what was sent and nothing else."""
+    """Changes only the given fields."""
     changes = sent_settings(request.body)
     if "url" in request.body.model_fields_set:
         changes["url"] = request.body.url
@@ -52,7 +52,7 @@ async def change_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
 
 
 async def delete_loop(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Ends a loop."""
+    """Deletes a loop."""
     await request.services.client.call(DeleteLoop(account=request.account, loop_id=request.path["id"]))
     return Response(status=204)
 
@@ -63,8 +63,8 @@ COLLECTION_OPERATIONS: Final = (
         method="POST",
         path=COLLECTION,
         tag=TAG,
-        summary="Set up a feedback loop",
-        description="The loop gets events once it is verified: place its verification file or DNS record, then verify.",
+        summary="Create a feedback loop",
+        description="The loop receives events once it is verified: place its file or DNS record, then verify it.",
         handler=create_loop,
         bodies=(json_body(NewLoop),),
         responses=(
@@ -100,11 +100,11 @@ OPERATIONS: Final = (
         path=ITEM,
         tag=TAG,
         summary="Change a feedback loop",
-        description="What is left out stays as it is, within `filters` too (RFC 7396 without removal by null). "
+        description="Fields that you leave out stay the same, also within `filters` (RFC 7396, but null removes none). "
         "A changed `url` makes the loop `unverified`, with a new verification file. Events wait until it is verified.",
         handler=change_loop,
         bodies=(json_body(LoopChange), json_body(LoopChange, "application/merge-patch+json")),
-        responses=(ResponseSpec(description="The loop as it is now.", model=FeedbackLoop),),
+        responses=(ResponseSpec(description="The loop now.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -113,9 +113,9 @@ OPERATIONS: Final = (
         path=ITEM,
         tag=TAG,
         summary="Delete a feedback loop",
-        description="Its backlog is not delivered any more.",
+        description="Its backlog is dropped.",
         handler=delete_loop,
-        responses=(ResponseSpec(status=204, description="It is gone."),),
+        responses=(ResponseSpec(status=204, description="The loop is deleted."),),
         problems=(NOT_FOUND,),
     ),
 )

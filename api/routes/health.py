@@ -1,4 +1,4 @@
-"""Liveness and readiness; no key is needed, and nothing of any account is told."""
+"""Liveness and readiness. They need no key and reveal nothing of any account."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from api.schemas.service import Health, ReadinessProblem, Ready
 
 
 async def healthz(_call: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """The process answers; that is all it says."""
+    """Whether the process responds."""
     return Response.of(Health(status="ok"))
 
 
 async def readyz(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Whether an event can go all the way from hit to handler."""
+    """Whether events can reach handlers."""
     problems = await request.services.readiness.problems()
     if problems:
         raise ProblemError(
@@ -33,10 +33,10 @@ OPERATIONS: Final = (
         path="/healthz",
         tag="Service",
         summary="Liveness",
-        description="Hits are answered whenever this is, whatever else is down.",
+        description="While this responds, hits are answered, whatever else is down.",
         access=Access.ANYBODY,
         handler=healthz,
-        responses=(ResponseSpec(description="The process answers.", model=Health),),
+        responses=(ResponseSpec(description="The process responds.", model=Health),),
     ),
     Operation(
         id="getReadiness",
@@ -44,9 +44,9 @@ OPERATIONS: Final = (
         path="/readyz",
         tag="Service",
         summary="Readiness",
-        description="Whether an event can go all the way from hit to handler now; answered within a second. This is "
-        "about what all loops share: a loop whose own process is being restarted is not reported, and what it is owed "
-        "waits for it.",
+        description="Whether events can reach handlers now; responds within a second. It covers "
+        "what all loops share: it does not report a loop whose own process is restarting; the loop's events "
+        "wait for it.",
         access=Access.ANYBODY,
         handler=readyz,
         responses=(ResponseSpec(description="Ready.", model=Ready),),

@@ -1,4 +1,4 @@
-"""What can be done with a feedback loop: prove, test, pause, resume, its secret."""
+"""Actions on a feedback loop: verify, test, pause, resume, rotate its secret."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from domain import verification
 
 
 async def verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """The file to place, under its name."""
+    """The verification file, under its name."""
     loop = await request.services.client.call(GetLoop(account=request.account, loop_id=request.path["id"]))
     token = loop.verification_token
     disposition = f'attachment; filename="{verification.file_name(token)}"'
@@ -40,7 +40,7 @@ async def verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response
 
 
 async def verify(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Looks for the proof; when it is nowhere, says what was found at each place."""
+    """Verifies the loop, or reports what was found at each location."""
     report = await request.services.client.call(VerifyLoop(account=request.account, loop_id=request.path["id"]))
     if report.verified:
         return Response.of(loop_view(report.loop))
@@ -68,19 +68,19 @@ async def check_loops(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
 
 
 async def pause(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Holds deliveries back."""
+    """Pauses deliveries."""
     command = PauseLoop(account=request.account, loop_id=request.path["id"])
     return Response.of(loop_view(await request.services.client.call(command)))
 
 
 async def resume(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Lets deliveries go on."""
+    """Resumes deliveries."""
     command = ResumeLoop(account=request.account, loop_id=request.path["id"])
     return Response.of(loop_view(await request.services.client.call(command)))
 
 
 async def rotate_secret(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Makes a new secret."""
+    """Rotates the secret."""
     command = RotateSecret(account=request.account, loop_id=request.path["id"])
     return Response.of(loop_view(await request.services.client.call(command)))
 
@@ -100,7 +100,7 @@ COLLECTION_OPERATIONS: Final = (
         tag=TAG,
         summary="Test every active loop now",
         handler=check_loops,
-        responses=(ResponseSpec(description="What each handler answered.", model=LoopCheckList),),
+        responses=(ResponseSpec(description="The response of each handler.", model=LoopCheckList),),
     ),
 )
 
@@ -111,7 +111,7 @@ OPERATIONS: Final = (
         path=f"{ITEM}/verification-file",
         tag=TAG,
         summary="Download the verification file",
-        description="Place it, under the name it has, beside the script or at the server's root.",
+        description="Place it under its name next to the script, or at the server's root.",
         handler=verification_file,
         responses=(ResponseSpec(description="The file.", media_type="text/plain; charset=utf-8"),),
         problems=(NOT_FOUND,),
@@ -122,8 +122,8 @@ OPERATIONS: Final = (
         path=f"{ITEM}/verify",
         tag=TAG,
         summary="Verify a feedback loop",
-        description="Looks for the file beside the script, then at the root, and for the DNS record. "
-        "An unverified loop becomes active; a paused or disabled one stays so, with a newer `verified_at`.",
+        description="Looks for the file next to the script, then at the root, and for the DNS record. "
+        "An unverified loop becomes active. A paused or disabled loop keeps its state and gets a newer `verified_at`.",
         handler=verify,
         responses=(ResponseSpec(description="The loop, verified.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT, NOT_VERIFIED),
@@ -135,10 +135,10 @@ OPERATIONS: Final = (
         path=f"{ITEM}/test",
         tag=TAG,
         summary="Send a sample event",
-        description="The loop must be verified: nothing is ever POSTed to a handler that is not.",
+        description="The loop must be verified: nothing is ever POSTed to an unverified handler.",
         handler=send_sample,
         bodies=(json_body(Sample),),
-        responses=(ResponseSpec(description="What the handler answered.", model=SampleResult),),
+        responses=(ResponseSpec(description="The handler's response.", model=SampleResult),),
         problems=(NOT_FOUND, CONFLICT),
     ),
     Operation(
@@ -147,7 +147,7 @@ OPERATIONS: Final = (
         path=f"{ITEM}/pause",
         tag=TAG,
         summary="Pause an active loop",
-        description="Its backlog is kept, and grows.",
+        description="Its backlog is kept and grows.",
         handler=pause,
         responses=(ResponseSpec(description="The loop, paused.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
@@ -168,7 +168,7 @@ OPERATIONS: Final = (
         path=f"{ITEM}/rotate-secret",
         tag=TAG,
         summary="Rotate the signing secret",
-        description="The old secret keeps signing beside the new one for 24 hours.",
+        description="For 24 hours, POSTs are signed with both the old and the new secret.",
         handler=rotate_secret,
         responses=(ResponseSpec(description="The loop with its new secret.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),

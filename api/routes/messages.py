@@ -1,4 +1,4 @@
-"""Messages: registered before they are sent, looked at afterwards."""
+"""Messages: registration and history."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MAX_LINES_BYTES: Final = 16 * MIB
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """An NDJSON body, cut into lines."""
+    """The lines of an NDJSON body."""
 
     lines: list[bytes]
 
@@ -45,7 +45,7 @@ async def _register(request: ApiRequest[NewMessage | Lines, NoQuery], specs: lis
 
 
 async def get_message(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """The message and what became of it."""
+    """The message and its history."""
     message = await request.services.client.call(GetMessage(account=request.account, message_id=request.path["id"]))
     return Response.of(message_view(message, request.services.urls))
 
@@ -57,8 +57,8 @@ OPERATIONS: Final = (
         path="/v1/messages",
         tag="Messages",
         summary="Register messages to track",
-        description="One as JSON, or many as NDJSON: at most 20,000 lines, answered by a line per line, in order. "
-        "There a line that is wrong gets a problem object, and the others are registered.",
+        description="One as JSON, or many as NDJSON: at most 20,000 lines, with one response line for each, in order. "
+        "An invalid line gets a problem object; the others are registered.",
         handler=register_messages,
         bodies=(
             json_body(NewMessage, max_bytes=MAX_MESSAGE_BYTES, max_tokens=MAX_MESSAGE_TOKENS),
@@ -74,7 +74,7 @@ OPERATIONS: Final = (
             ResponseSpec(status=201, description="The message's tracking URLs.", model=TrackedMessage),
             ResponseSpec(
                 status=201,
-                description="A line per line: tracking URLs, or a problem.",
+                description="One line for each line: tracking URLs, or a problem.",
                 model=TrackedMessage,
                 media_type=NDJSON,
                 is_lines=True,

@@ -1,4 +1,4 @@
-"""Metrics for Prometheus; no key is needed, and nothing of any account is told."""
+"""Metrics for Prometheus. They need no key and reveal nothing of any account."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.schemas.base import EmptyBody, NoQuery
 
 
 async def metrics(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """The figures of the whole service."""
+    """The metrics of the whole service."""
     body, content_type = await request.services.metrics.text(request.headers.get("accept", ""))
     return Response(body=body, content_type=content_type)
 
@@ -24,8 +24,8 @@ OPERATIONS: Final = (
         path="/metrics",
         tag="Service",
         summary="Metrics for Prometheus",
-        description="The figures of this front end and, within some seconds, of all processes behind it, in "
-        "Prometheus' text format or, when it is asked for, OpenMetrics. Let a proxy keep it from strangers: it tells "
+        description="The metrics of this front end and, within some seconds, of all processes behind it, in "
+        "Prometheus' text format or, on request, OpenMetrics. Hide it from strangers with a proxy: it reveals "
         "how much is going on.",
         access=Access.ANYBODY,
         handler=metrics,

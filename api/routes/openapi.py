@@ -1,4 +1,4 @@
-"""What the API says of itself: the OpenAPI document, the page for people, the explanation of each problem."""
+"""Self-description of the API: OpenAPI document, its page, and the explanation of each problem."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HTML = "text/html; charset=utf-8"
 
 
 def with_documents(operations: Sequence[Operation], version: str) -> tuple[Operation, ...]:
-    """The operations and those that describe them all, themselves included."""
+    """The operations, and those that describe all of them."""
     documents = _Documents()
     found = (*operations, *documents.operations())
     documents.describe(found, version)
@@ -26,7 +26,7 @@ def with_documents(operations: Sequence[Operation], version: str) -> tuple[Opera
 
 
 class _Documents:
-    """Answers that are made once and never change while the process lives."""
+    """Responses that are made once per process."""
 
     def __init__(self) -> None:
         self._openapi = Response()
@@ -76,7 +76,7 @@ class _Documents:
                 method="GET",
                 path="/problems/{kind}",
                 tag="Service",
-                summary="What a kind of problem means",
+                summary="Explain a kind of problem",
                 access=Access.ANYBODY,
                 handler=self.problem,
                 responses=(ResponseSpec(description="The explanation.", media_type=_HTML),),

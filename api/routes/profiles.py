@@ -1,4 +1,4 @@
-"""Profiles: what goes with the events of a message that names one."""
+"""Profiles, whose data is added to the events of their messages."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ MAX_PROFILE_BYTES: Final = 128 * KIB
 
 
 async def put_profile(request: ApiRequest[ProfileData, NoQuery]) -> Response:
-    """Makes a profile, or replaces its data."""
+    """Creates a profile or replaces its data."""
     command = PutProfile(
         account=request.account,
         database=request.path["db"],
@@ -44,11 +44,11 @@ OPERATIONS: Final = (
         method="PUT",
         path=_ITEM,
         tag="Profiles",
-        summary="Make a profile or replace its data",
+        summary="Create a profile or replace its data",
         handler=put_profile,
         bodies=(json_body(ProfileData, max_bytes=MAX_PROFILE_BYTES),),
         responses=(
-            ResponseSpec(status=201, description="It was made.", model=Profile),
+            ResponseSpec(status=201, description="The profile was created.", model=Profile),
             ResponseSpec(status=200, description="Its data was replaced.", model=Profile),
         ),
         problems=(CONCURRENT_WRITE,),

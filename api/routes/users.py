@@ -1,4 +1,4 @@
-"""Users of the dashboard, made and helped by who holds the admin key."""
+"""Users of the dashboard, managed with the admin key."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _facts(user: user_commands.User) -> dict[str, Any]:
 
 
 async def create_user(request: ApiRequest[NewUser, NoQuery]) -> Response:
-    """Makes a user with a password that is told once."""
+    """Creates a user. The password is shown only once."""
     body = request.body
     if (body.account is None) == (body.account_name is None):
         raise invalid_input([("/account", "is required, or `account_name` for a new account; not both")])
@@ -55,7 +55,7 @@ async def list_users(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
 
 
 async def reset_password(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Gives a user another password, that is told once, and ends all sessions."""
+    """Sets a new password, which is shown only once, and ends all sessions."""
     users = await request.services.client.call(ListUsers())
     found = next((user for user in users if user.id == request.path["id"]), None)
     if found is None:
@@ -66,7 +66,7 @@ async def reset_password(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
 
 
 async def remove_user(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Ends a user."""
+    """Removes a user."""
     await request.services.client.call(RemoveUser(user_id=request.path["id"]))
     return Response(status=204)
 
@@ -77,8 +77,8 @@ OPERATIONS: Final = (
         method="POST",
         path=COLLECTION,
         tag=TAG,
-        summary="Make a user of the dashboard",
-        description="The answer holds the user's password, which is shown this once only.",
+        summary="Create a user of the dashboard",
+        description="The response contains the user's password, which is shown only once.",
         access=Access.ADMIN,
         handler=create_user,
         bodies=(json_body(NewUser),),
@@ -93,15 +93,15 @@ OPERATIONS: Final = (
         summary="List the users of the dashboard",
         access=Access.ADMIN,
         handler=list_users,
-        responses=(ResponseSpec(description="All of them.", model=UserList),),
+        responses=(ResponseSpec(description="All users.", model=UserList),),
     ),
     Operation(
         id="resetPassword",
         method="POST",
         path=f"{ITEM}/password",
         tag=TAG,
-        summary="Give a user another password",
-        description="All sessions of the user end. The password is shown this once only.",
+        summary="Set a new password",
+        description="All sessions of the user end. The password is shown only once.",
         access=Access.ADMIN,
         handler=reset_password,
         responses=(ResponseSpec(description="The user and the new password.", model=UserWithPassword),),
@@ -113,10 +113,10 @@ OPERATIONS: Final = (
         path=ITEM,
         tag=TAG,
         summary="Remove a user",
-        description="All sessions of the user end. An account's last user stays.",
+        description="All sessions of the user end. An account's last user cannot be removed.",
         access=Access.ADMIN,
         handler=remove_user,
-        responses=(ResponseSpec(status=204, description="The user is gone."),),
+        responses=(ResponseSpec(status=204, description="The user is removed."),),
         problems=(NOT_FOUND, CONFLICT),
     ),
 )
