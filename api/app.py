@@ -1,4 +1,4 @@
-"""The front end: tracking URLs go straight to their application, all else is the dashboard or the configuration API."""
+"""ASGI application of the front end: tracking URLs, the dashboard and the configuration API."""
 
 from __future__ import annotations
 
@@ -36,21 +36,21 @@ from api.routes.openapi import with_documents
 from api.tracking.urls import TrackingUrls
 from domain.tokens import TrackingTokens
 
-#: Seconds for hits to reach the ledger at the stop; the rest stays in the journal for the next start.
+#: Seconds to forward hits to the ledger at shutdown; the rest stays in the journal until the next start.
 DRAIN_S: Final = 3.0
 
 
 class FrontEndSettings(Protocol):
-    """What the front end must be told; see `actors.settings.settings.Settings`."""
+    """The settings that the front end needs; implemented by `actors.settings.settings.Settings`."""
 
     @property
     def public_url(self) -> str:
-        """Base of the tracking URLs that are handed out."""
+        """Base of all tracking URLs."""
         ...
 
     @property
     def admin_key(self) -> object:
-        """The bearer key of /v1/accounts, in something whose `str()` is the key."""
+        """The bearer key of /v1/accounts: an object whose `str()` is the key."""
         ...
 
     @property
@@ -58,7 +58,7 @@ class FrontEndSettings(Protocol):
 
     @property
     def data_dir(self) -> Path | None:
-        """Where the first run's token is written; None: nowhere."""
+        """The directory for the file with the first run's token; if None, no file is written."""
         ...
 
     @property
@@ -72,13 +72,13 @@ class ConnectedClient(Client, Protocol):
 
 
 class OpenJournal(JournalHealth, Protocol):
-    """The edge journal, opened by whoever made it."""
+    """An open edge journal."""
 
     async def close(self) -> None: ...
 
 
 class HitForwarder(Protocol):
-    """What brings the journal's hits to the ledger."""
+    """Background task that sends the journal's hits to the ledger."""
 
     async def start(self) -> None: ...
 
@@ -89,7 +89,7 @@ class TrackingPaths(Protocol):
     """The ASGI application of tracking URLs."""
 
     def handles(self, path: str) -> bool:
-        """Whether a request for this path is for it."""
+        """Whether the application answers requests for this path."""
         ...
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
@@ -104,10 +104,10 @@ def create_app(
     forwarder: HitForwarder,
     registry: Registry | None = None,
 ) -> ASGIApp:
-    """The front end as an ASGI application. `registry`: what this process counts, for `/metrics`.
+    """Creates the front end. `registry` has the metrics of this process, for `/metrics`.
 
-    Its lifespan starts the forwarder. At the end it stops it and closes client and journal, in the order that
-    loses nothing.
+    The application's lifespan starts the forwarder. At shutdown, it stops the forwarder first, then closes the client
+    and the journal, so that no hit is lost.
     """
 
     @asynccontextmanager
@@ -141,13 +141,13 @@ def create_app(
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
         lifespan=lifespan,
     )
-    # A path with a slash too many is another path; a redirect would lose the body and hide the mistake.
+    # A redirect to the path without its trailing slash would lose the body and hide the mistake.
     api.router.redirect_slashes = False
     return FrontEnd(api, tracking, dashboard)
 
 
 class FrontEnd:
-    """Tells tracking URLs from the rest with one look at the path."""
+    """Routes requests to the tracking application, the dashboard or the API by their path."""
 
     def __init__(self, api: Starlette, tracking: TrackingPaths, dashboard: Dashboard) -> None:
         self.api = api
@@ -159,7 +159,7 @@ class FrontEnd:
             if self._tracking.handles(scope["path"]):
                 await self._tracking(scope, receive, send)
                 return
-            # Routed as it was written: an id may hold a `/`, as %2F. Endpoints decode what they take from the path.
+            # Route by the encoded path: an id may contain %2F, a `/`. Endpoints decode their path parameters.
             raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
             scope = {**scope, "path": raw_path.decode("latin-1")}
             if self._dashboard.handles(scope["path"]):
@@ -169,7 +169,7 @@ class FrontEnd:
 
 
 async def _announce(services: Services, url: str) -> None:
-    """Says when all is well, and how to begin where nobody has."""
+    """Logs when the service is ready and, if no user exists yet, how to create the first one."""
     await services.readiness.announce()
     await services.first_run.announce(url)
 
@@ -182,7 +182,7 @@ def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]
 
 
 async def _http_problem(request: Request, error: Exception) -> StarletteResponse:
-    """The response to a request that the router rejects: nothing is at its path."""
+    """The response to a request that the router rejects, usually because its path does not exist."""
     status = error.status_code if isinstance(error, HTTPException) else 500
     if status == NOT_FOUND.status:
         detail = f"nothing is at {request.url.path[:200]}; see /docs"

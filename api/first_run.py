@@ -26,7 +26,7 @@ _RETRY_S: Final = 2.0
 
 
 class FirstRun:
-    """Shows the token to the operator only."""
+    """The token of the first run, shown only to the operator."""
 
     def __init__(self, client: Client, master_key: bytes, data_dir: Path | None) -> None:
         """If `data_dir` is None, no file is written."""

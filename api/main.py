@@ -1,4 +1,4 @@
-"""The front end's process: answers HTTP on the `serve` process's socket.
+"""Process of the front end: answers HTTP on the socket of the `serve` process.
 
     python -m api.main --settings FILE --fd N
 
@@ -42,13 +42,11 @@ from domain.tokens import TrackingTokens
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
-#: Longer than the 60 s of common proxies: they close first, and never send into a connection that we are closing.
+#: Longer than the 60 s of common proxies: they close first and never send a request on a closing connection.
 KEEP_ALIVE_S: Final = 75
-#: Seconds that requests in progress have at the stop; streams are cut then.
+#: Seconds to finish requests in progress at shutdown; then streams are cut.
 GRACE_S: Final = 1
-
-
-#: Seconds for the last spans to be sent; the `serve` process has no more patience than that.
+#: Seconds to send the last spans; the `serve` process does not wait longer.
 LAST_SPANS_S: Final = 0.5
 
 
@@ -61,12 +59,12 @@ class WallClock:
 
 
 def tracking_tokens(master_key: bytes) -> TrackingTokens:
-    """The tokens of this installation. The purpose is never changed: sent mail depends on it."""
+    """The tokens of this installation. Never change the purpose: links in sent e-mails depend on it."""
     return TrackingTokens(derive(master_key, "tracking-tokens"))
 
 
 def build(settings: Settings, traces: Traces | None = None) -> ASGIApp:
-    """The front end, wired.
+    """Creates the front end with its dependencies.
 
     Raises:
         StoreUnavailable: the journal cannot be opened.
@@ -76,14 +74,14 @@ def build(settings: Settings, traces: Traces | None = None) -> ASGIApp:
     client = GatewayClient(str(settings.gateway_socket))
     registry = Registry()
     instruments = HitInstruments(registry)
-    _tell_of(journal, settings.data_dir, registry)
+    _register_journal_metrics(journal, settings.data_dir, registry)
     tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock(), instruments, traces)
     forwarder = Forwarder(journal, client, instruments=instruments)
     return create_app(settings, client, tokens, tracking, journal, forwarder, registry)
 
 
-def _tell_of(journal: Journal, data_dir: Path, registry: Registry) -> None:
-    """Has the journal's state, and its disk's, read at each scrape."""
+def _register_journal_metrics(journal: Journal, data_dir: Path, registry: Registry) -> None:
+    """Registers metrics that read the state of the journal and of its disk at each scrape."""
     registry.set_function(m.JOURNAL_DEPTH, lambda: journal.depth)
     registry.set_function(m.JOURNAL_AGE, lambda: journal.oldest_age_s)
     registry.set_function(m.JOURNAL_TROUBLE, lambda: journal.problem is not None)
@@ -93,7 +91,7 @@ def _tell_of(journal: Journal, data_dir: Path, registry: Registry) -> None:
 
 
 def server_config(app: ASGIApp) -> uvicorn.Config:
-    """How the front end is served."""
+    """The configuration of uvicorn."""
     return uvicorn.Config(
         app,
         loop="uvloop",
@@ -105,13 +103,13 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
         timeout_graceful_shutdown=GRACE_S,
         access_log=False,
         server_header=False,
-        proxy_headers=False,  # the application decides itself whom to believe
+        proxy_headers=False,  # the application decides itself which proxies to trust
         log_config=None,
     )
 
 
 def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Serves until SIGTERM; then takes no more connections, and finishes what is in progress."""
+    """Serves until SIGTERM, then stops accepting connections and finishes the requests in progress."""
     uvicorn.Server(server_config(app)).run(sockets=[listening])
 
 

@@ -1,4 +1,4 @@
-"""Limits of data whose names the account chooses, so that every loop can receive it."""
+"""Limits of custom fields, whose names the account chooses, so that every loop can receive them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TOO_DEEP: Final = f"must not be nested deeper than {MAX_DEPTH} levels"
 
 
 def json_problem(text: str, name: str | None = None) -> str | None:
-    """What is wrong with `text` as the JSON object in a POST's field `name`, or as all fields of a POST, or None."""
+    """Checks `text` as the JSON of a POST's field `name`, or of all its fields. Returns the error or None."""
     try:
         if len(text.encode()) > MAX_JSON_BYTES:
             return f"must be at most {MAX_JSON_BYTES} bytes of JSON"
@@ -36,7 +36,7 @@ def json_problem(text: str, name: str | None = None) -> str | None:
 
 
 def form_problem(fields: Mapping[str, object]) -> str | None:
-    """What is wrong with a POST's fields that would be too long as a form, or None."""
+    """Returns an error if a POST's fields are too long as a form, or None."""
     length = form_bytes(fields)
     if length <= MAX_FORM_BYTES:
         return None

@@ -13,7 +13,7 @@ from typing import TypeAlias
 
 from domain.validation import text_problem
 
-#: A JSON pointer, and what is wrong there.
+#: A JSON pointer and an error.
 Problem = tuple[str, str]
 
 
@@ -52,7 +52,7 @@ class ChoiceList:
 
 @dataclass(frozen=True, slots=True)
 class TextList:
-    """At most so many short texts."""
+    """At most `max_items` texts of at most `max_chars` characters."""
 
     max_items: int
     max_chars: int
@@ -109,7 +109,7 @@ class Text:
     max_chars: int
 
     def problem(self, value: object) -> str | None:
-        """What is wrong with the text, or None."""
+        """The error in the text, or None."""
         return text_problem(value, self.max_chars, min_chars=0, lines=True)
 
     def problems(self, pointer: str, value: object) -> Iterator[Problem]:

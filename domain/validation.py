@@ -19,7 +19,7 @@ MAX_TAG_CHARS: Final = 100
 def text_problem(
     value: object, max_chars: int = MAX_NAME_CHARS, *, min_chars: int = 1, lines: bool = False
 ) -> str | None:
-    """What is wrong with `value` as a text of that length, or None. `lines` permits tabs and line breaks."""
+    """Checks that `value` is a text of that length. `lines` permits tabs and line breaks. Returns the error or None."""
     if not isinstance(value, str):
         return "must be a string"
     if len(value) < min_chars:
@@ -31,7 +31,7 @@ def text_problem(
 
 
 def dots_problem(value: str) -> str | None:
-    """What is wrong with an id in the path of a URL, or None. Clients resolve `.` and `..`."""
+    """Checks an id for the path of a URL, where clients resolve `.` and `..`. Returns the error or None."""
     return f"must not be {value}, which no URL can hold" if value in {".", ".."} else None
 
 

@@ -37,7 +37,7 @@ class _Pool:
 
 
 class _Target(NamedTuple):
-    """What a POST to a URL needs."""
+    """Cached data for POSTs to one URL."""
 
     pool: _Pool
     #: The first lines of the request, the same for every POST to the URL.

@@ -12,7 +12,7 @@ from actors.adapters.http_response import ExchangeFailed, ResponseParser, StaleC
 
 
 class HttpConnection(asyncio.Protocol):
-    """A connection that carries one exchange at a time. `is_reusable` tells whether another may follow."""
+    """A connection that carries one exchange at a time. `is_reusable` is whether another may follow."""
 
     def __init__(
         self,

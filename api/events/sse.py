@@ -1,4 +1,4 @@
-"""Stream of new events, as server-sent events (HTML Living Standard, 9.2)."""
+"""Stream of new events as server-sent events (HTML Living Standard, section 9.2)."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class StreamLimiter:
         if self._open[account_no] >= MAX_OF_ACCOUNT:
             raise Overloaded(f"{MAX_OF_ACCOUNT} streams of this account are open; close one, or try again", 10.0)
         if self._open.total() >= MAX_STREAMS:
-            raise Overloaded(f"{MAX_STREAMS} streams are open, and no more are taken; try again", 10.0)
+            raise Overloaded(f"{MAX_STREAMS} streams are open, which is the limit; try again", 10.0)
 
     @contextmanager
     def counted(self, account_no: int) -> Iterator[None]:
@@ -58,7 +58,7 @@ class StreamLimiter:
 
 
 async def event_stream(tail: EventTail, counted: AbstractContextManager[None]) -> AsyncIterator[bytes]:
-    """The text of the stream, for as long as it is read. Waits while the ledger is unavailable."""
+    """The text of the stream, until the client disconnects. Waits while the ledger is unavailable."""
     loop = asyncio.get_running_loop()
     with counted:
         yield _HELLO
@@ -69,7 +69,7 @@ async def event_stream(tail: EventTail, counted: AbstractContextManager[None]) -
             except (StoreError, Unavailable, Overloaded):
                 events, is_more = [], False
             except FeedbackLoopsError as exc:
-                log.warning("a stream of events ended", extra={"action": "stream_ended", "problem": str(exc)})
+                log.warning("event stream ended with an error", extra={"action": "stream_ended", "problem": str(exc)})
                 return
             now_s = loop.time()
             if events:

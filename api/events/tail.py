@@ -1,4 +1,4 @@
-"""The end of an account's event log: events as they are recorded, each once."""
+"""Tail of an account's event log: returns new events as they are recorded, each once."""
 
 from __future__ import annotations
 
@@ -11,35 +11,35 @@ from msgspec import structs
 from actors.commands.events import EventView, ListEvents
 from actors.gateway.client import Client
 
-#: Events in one look at the ledger.
+#: Maximum events per read.
 PAGE: Final = 100
-#: Ids that are remembered, so that an event which is recorded after newer ones is noticed and none is given twice.
-#: More than hits are under way at once between the journal and the ledger.
+#: Remembered ids. They serve to find events that are recorded after newer ones, and to return none twice. More than
+#: the number of hits in flight between the journal and the ledger.
 REMEMBERED: Final = 2000
-#: And for how long behind the newest one, in milliseconds.
+#: Maximum age of a remembered id, compared with the newest one, in milliseconds.
 REMEMBERED_MS: Final = 30_000
 _BEFORE_ALL: Final = "evt_" + "0" * 32
 _TIME_DIGITS: Final = slice(4, 16)
 
 
 class EventTail:
-    """Reads on where it was. Holds one page and `REMEMBERED` ids at most, however much there is to read.
+    """Reads new events page by page. Holds at most one page and `REMEMBERED` ids.
 
-    Ids are in the order of the hits, which are recorded in nearly that order. So it reads by id, and now and then looks
-    back (`look_back`) over the last ids for any that came between them.
+    Ids are in the order of the hits, and events are recorded in nearly that order. So the tail reads by id, and now and
+    then looks back (`look_back`) over the latest ids for events that were recorded late.
     """
 
     def __init__(self, client: Client, wanted: ListEvents) -> None:
-        """`wanted` has the account, and which of its events are wanted."""
+        """`wanted` has the account and the filter for its events."""
         self._client = client
         self._wanted = structs.replace(wanted, limit=PAGE)
-        #: The ids given (or passed over at the start) after `_floor`.
+        #: The ids after `_floor` that were returned, or skipped at the start.
         self._known: set[str] = set()
         self._floor = _BEFORE_ALL
         self._position = _BEFORE_ALL
 
     async def begin(self, last_id: str | None) -> None:
-        """Goes to where it begins: after the event `last_id`, or after all events there are.
+        """Starts after the event `last_id`, or after all present events.
 
         Raises:
             FeedbackLoopsError: the log cannot be read now.
@@ -55,10 +55,10 @@ class EventTail:
             self._remember(page.data)
 
     async def read(self) -> tuple[list[EventView], bool]:
-        """The next events, at most `PAGE`, in the order of their ids; and whether there are more at once.
+        """The next events, at most `PAGE`, in the order of their ids; and whether more are available now.
 
         Raises:
-            FeedbackLoopsError: the log cannot be read now; nothing is passed over by that.
+            FeedbackLoopsError: the log cannot be read now; no event is skipped.
         """
         page = await self._client.call(structs.replace(self._wanted, after=self._position))
         fresh = [event for event in page.data if event.id not in self._known]
@@ -68,7 +68,7 @@ class EventTail:
         return fresh, page.next is not None
 
     def look_back(self) -> None:
-        """Has the next `read` begin at the oldest id that is remembered."""
+        """Makes the next `read` start at the oldest remembered id."""
         self._position = self._floor
 
     def _remember(self, events: Iterable[EventView]) -> None:
@@ -84,7 +84,7 @@ class EventTail:
 
 
 def _time_ms(event_id: str) -> int:
-    """When an event's hit came: its id is a UUIDv7 (RFC 9562 5.7)."""
+    """Time of an event's hit, from its id, a UUIDv7 (RFC 9562, section 5.7)."""
     return int(event_id[_TIME_DIGITS], 16)
 
 

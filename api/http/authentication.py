@@ -61,7 +61,7 @@ class Authenticator:
         account = self._remembered(hashed) or await self._client.call(Authenticate(key_hash=hashed))
         if account is None:
             raise _refused(
-                "the API key is not known; send one that POST /v1/accounts or /v1/api-keys gave", was_sent=True
+                "the API key is unknown; send one that POST /v1/accounts or /v1/api-keys returned", was_sent=True
             )
         self._remember(hashed, account)
         return account

@@ -29,7 +29,7 @@ _LONG_BYTES: Final = 64 * KIB
 P = ParamSpec("P")
 T = TypeVar("T")
 
-#: A single thread, so that many bodies take no more time from the event loop than one.
+#: A single thread, so that many bodies delay the event loop no longer than one.
 _reader = ThreadPoolExecutor(1, thread_name_prefix="long-bodies")
 
 
@@ -52,7 +52,7 @@ def check_json_tokens(body: bytes, most: int = MAX_JSON_TOKENS) -> None:
         ProblemError: 413, there are more than `most` opening brackets and commas.
     """
     if len(body) > most and sum(map(body.count, (b"{", b"[", b","))) > most:
-        raise ProblemError(TOO_LARGE, f"the JSON has over {most} opening brackets and commas; send less at once")
+        raise ProblemError(TOO_LARGE, f"the JSON has over {most} opening brackets and commas; split the request")
 
 
 async def read_body(content_length: str | None, receive: Receive, max_bytes: int) -> bytes:

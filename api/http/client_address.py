@@ -1,4 +1,4 @@
-"""Client address of a request, behind proxies or not."""
+"""Client address of a request, with or without proxies."""
 
 from __future__ import annotations
 

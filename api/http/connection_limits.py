@@ -33,11 +33,11 @@ class HttpLimits:
     check_s: float = 1.0
 
 
-#: What the client has started and not finished. Plain integers, because access to Enum members is slow.
+#: What the connection waits for. Plain integers, because access to Enum members is slow.
 _NOTHING: Final = 0
 _HEAD: Final = 1
 _BODY: Final = 2
-#: A head was completed in this piece of data; its end decides what is awaited next.
+#: A head ended within this piece of data; the rest of the piece decides what to wait for next.
 _UNSETTLED: Final = 3
 #: The connection is closing; the client has time to read the response.
 _GOING: Final = 4
@@ -78,7 +78,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     """uvicorn's protocol with `limits`: responds 431 or 408 if they are exceeded and a response is still possible."""
 
     limits: ClassVar[HttpLimits] = HttpLimits()
-    #: The one of the latest connection's event loop; a process has only one.
+    #: The checker for the event loop of the latest connection. A process has only one event loop.
     _latest_checker: ClassVar[DeadlineChecker | None] = None
 
     _checker: DeadlineChecker
@@ -120,7 +120,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         while rest and self._wait != _GOING and not self.transport.is_closing():
             room = MAX_HEAD_BYTES - self._unused
             if room <= 0:
-                self._refuse(HEAD_TOO_LARGE, f"over {MAX_HEAD_BYTES} bytes came that are no part of a body")
+                self._refuse(HEAD_TOO_LARGE, f"over {MAX_HEAD_BYTES} bytes arrived that are not part of a body")
                 return
             piece, rest = rest[:room], rest[room:]
             self._unused += len(piece)
@@ -147,7 +147,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
     # --- waiting for the client
 
     def _settle(self) -> None:
-        """Decides what is awaited next, after a piece of data that did not contain exactly one request."""
+        """Decides what to wait for next, after a piece of data that was not exactly one request."""
         if self._wait == _GOING or self.transport.is_closing():
             return
         if self._is_in_body:
@@ -184,7 +184,7 @@ class LimitedHttpProtocol(HttpToolsProtocol):
         elif self._wait == _BODY:
             self._end_if_body_is_late(now_s)
         elif waited_s > self.limits.head_s:
-            self._refuse(TOO_SLOW, f"the request's head did not come within {self.limits.head_s:g} s")
+            self._refuse(TOO_SLOW, f"the request's head did not arrive within {self.limits.head_s:g} s")
 
     def _is_held_up(self) -> bool:
         """Whether the delay is the server's rather than the client's."""
@@ -199,9 +199,9 @@ class LimitedHttpProtocol(HttpToolsProtocol):
             self._has_progress = False
             self._progress_at_s = now_s
         if now_s - self._progress_at_s > self.limits.pause_s:
-            self._refuse(TOO_SLOW, f"nothing of the body came for {self.limits.pause_s:g} s")
+            self._refuse(TOO_SLOW, f"no part of the body arrived for {self.limits.pause_s:g} s")
         elif now_s - self._waits_since_s > self.limits.body_s:
-            self._refuse(TOO_SLOW, f"the body was not whole within {self.limits.body_s:g} s")
+            self._refuse(TOO_SLOW, f"the body was not complete within {self.limits.body_s:g} s")
 
     # --- ending
 

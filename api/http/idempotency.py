@@ -1,7 +1,7 @@
-"""Idempotency-Key: a POST that is sent again is answered again, and carried out once.
+"""Idempotency keys: a POST sent repeatedly with the same key is executed once and gets the same answer each time.
 
-A finished request's answer is kept for 24 h, sealed, because it may hold a secret. Problems are kept as well, but for
-those that a retry may cure: they free the key.
+The answer of a finished request is kept for 24 h, encrypted, because it may contain a secret. Problems are kept too,
+except those that a retry may solve: they release the key.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ log = logging.getLogger(__name__)
 REPLAYED: Final = ("Idempotency-Replayed", "true")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
-#: Longer than the longest command takes; a request that died blocks its key no longer than this.
+#: Longer than any command takes. A request that was interrupted blocks its key for at most this long.
 _LEASE_S: Final = 90
-#: Large bodies take longer, by one second for so many bytes.
+#: Large bodies take longer: one more second for each of these many bytes.
 _BYTES_PER_LEASE_S: Final = 50_000
-#: A larger answer is not kept, its key is freed. Only lists of messages and of checks get so large, and those can be
-#: asked for again: a message's id is made from the key, so it is registered once all the same.
+#: A larger answer is not kept, and its key is released. Only lists of messages and of checks get that large, and they
+#: can be requested again: ids of messages are derived from the key, so no message is registered twice.
 _MAX_KEPT_BYTES: Final = 4 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """A request with a key: who sent it, and what tells it from every other."""
+    """A request with a key: its sender, and a fingerprint that identifies the request."""
 
     scope: str
     key: str
@@ -49,7 +49,7 @@ class Claim:
 
     @property
     def seed(self) -> str:
-        """A text that no other request has, and this one has again when it is repeated."""
+        """A text unique to this request; the same when the request is repeated."""
         return _digest(self.scope, self.key, self.fingerprint)
 
 
@@ -73,22 +73,22 @@ def claim_for(scope: str, key: str, *, method: str, path: str, query: str, conte
 
 
 def _digest(*parts: str) -> str:
-    # As JSON, so that no two lists of parts are the same bytes.
+    # As JSON, so that different lists of parts never have the same bytes.
     return sha256(msgspec.json.encode(parts)).hexdigest()
 
 
 class IdempotencyKeys:
-    """Carries requests with a key out, once each."""
+    """Executes each request with a key once."""
 
     def __init__(self, client: Client, master_key: bytes) -> None:
         self._client = client
         self._seal = Fernet(base64.urlsafe_b64encode(derive(master_key, "idempotency", 32)))
 
     async def once(self, claim: Claim, carry_out: Callable[[], Awaitable[Response]]) -> Response:
-        """The answer of `carry_out`, or the one it gave before, marked as replayed. Errors become problem answers.
+        """Returns the answer of `carry_out`, or the kept one, marked as replayed. Errors become problem answers.
 
         Raises:
-            IdempotencyConflict: the same request is in progress, or the key belongs to another.
+            IdempotencyConflict: the same request is in progress, or the key belongs to a different request.
             FeedbackLoopsError: the key could not be claimed; nothing was done.
         """
         command = ClaimKey(scope=claim.scope, key=claim.key, fingerprint=claim.fingerprint, lease_s=claim.lease_s)
@@ -97,7 +97,7 @@ class IdempotencyKeys:
             return self._opened(stored)
         try:
             response, is_final = await carry_out(), True
-        except Exception as exc:  # noqa: BLE001 - whatever it is, it is answered, and the key must not stay claimed
+        except Exception as exc:  # noqa: BLE001 - every error is answered, and the key must be released
             problem = problem_of(exc)
             response, is_final = problem.response(), not problem.kind.retry
         await self._keep(claim, self._sealed(response) if is_final else None)
@@ -108,7 +108,7 @@ class IdempotencyKeys:
         try:
             await self._client.call(command)
         except FeedbackLoopsError as exc:
-            # What was asked for is done. A retry after the lease does it again, with ids made from the same seed.
+            # The request was executed. A retry after the lease executes it again, with ids derived from the same seed.
             log.warning("an answer was not kept for its Idempotency-Key", extra={"action": "keep", "problem": str(exc)})
 
     def _sealed(self, response: Response) -> StoredAnswer | None:

@@ -36,7 +36,7 @@ def wall_ms() -> int:
 
 
 class Access(Enum):
-    """Whose key an operation needs."""
+    """The kind of key that an operation requires."""
 
     ANYBODY = "anybody"
     ACCOUNT = "account"

@@ -1,4 +1,4 @@
-"""Response of the API: status, body, headers."""
+"""Response of the API: status, headers and body."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Response:
 
     @classmethod
     def of(cls, model: BaseModel, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
-        """The model as JSON, without the fields that were not set."""
+        """A response with the model as JSON, without the fields that were not set."""
         return cls(status=status, body=json_bytes(model), headers=headers)
 
 

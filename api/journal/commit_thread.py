@@ -13,7 +13,7 @@ from api.journal.lmdb_store import LmdbStore, Removals, WriteResult
 
 
 class Commit(NamedTuple):
-    """What one commit writes."""
+    """The changes of one commit."""
 
     next_seq: int
     hits: list[tuple[int, bytes]]

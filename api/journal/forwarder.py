@@ -1,4 +1,4 @@
-"""From the journal to the ledger: batches in the background, sent until they are acknowledged, then dropped."""
+"""Forwarder of hits from the journal to the ledger: sends batches until they are acknowledged, then discards them."""
 
 from __future__ import annotations
 
@@ -23,31 +23,31 @@ Hits = list[tuple[int, bytes]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForwarderLimits:
-    """How much is under way at once, and how long the forwarder waits."""
+    """Batch sizes, concurrency and waiting times of the forwarder."""
 
     batch_hits: int = 256
-    #: Below what Ray copies into a call (100 KB); a single larger hit still goes, alone.
+    #: Below the size up to which Ray copies arguments into a call (100 KB). A larger hit gets a batch of its own.
     batch_bytes: int = 90_000
-    #: Batches sent and not acknowledged, at most.
+    #: Maximum number of batches that are sent and not acknowledged.
     in_flight: int = 4
     #: While something is in flight, a batch waits for this many hits…
     pool_hits: int = 64
     #: …for at most this long, in seconds.
     pool_s: float = 0.005
-    #: Seconds before a batch is sent again, doubling from the first to the second; each is spread by ±50 %. What was
-    #: away is often back within a second: a long last wait would double what hits wait for it.
+    #: Seconds before a batch is sent again, doubling from the first value to the last, with ±50 % jitter. Most outages
+    #: end within a second, so a long last delay would double the time that hits wait.
     first_backoff_s: float = 0.05
     last_backoff_s: float = 0.3
-    #: Seconds before entries that no enricher can read yet are sent again: actors are updated within about a minute.
+    #: Seconds before entries that the enricher cannot read yet are sent again. An update of the actors takes a minute.
     unknown_retry_s: float = 5.0
 
 
 class Forwarder:
     """Brings every hit of the journal to the ledger at least once, in no particular order.
 
-    With nothing in flight a hit is sent at once; otherwise hits pool, so batches grow with the load. A batch that is
-    not acknowledged is sent again for ever. A hit that nobody can decode is set aside in the journal, and stops no
-    other. An entry that only a newer version can read stays in the journal and is sent again at intervals.
+    With nothing in flight, a hit is sent at once; otherwise hits pool, so batches grow with the load. A batch is sent
+    again until it is acknowledged. A hit that cannot be decoded is set aside in the journal and does not block others.
+    An entry that only a newer version can read stays in the journal and is sent again at intervals.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class Forwarder:
         jitter: Callable[[], float] = random.random,
         instruments: HitInstruments | None = None,
     ) -> None:
-        """`jitter` gives numbers in [0, 1)."""
+        """`jitter` returns numbers in [0, 1)."""
         self._journal = journal
         self._client = client
         self._limits = limits or ForwarderLimits()
@@ -68,7 +68,7 @@ class Forwarder:
         self._slots = asyncio.Semaphore(self._limits.in_flight)
         self._batches: set[asyncio.Task[None]] = set()
         self._batch_over = asyncio.Event()
-        #: Numbers of entries that no enricher could read yet, and the timer that sends them again.
+        #: Sequence numbers of entries that the enricher cannot read yet, and the timer that sends them again.
         self._unread: list[int] = []
         self._unread_timer: asyncio.TimerHandle | None = None
         self._runner: asyncio.Task[None] | None = None
@@ -85,7 +85,7 @@ class Forwarder:
         return len(self._batches)
 
     async def start(self) -> None:
-        """Begins to forward, with what the journal holds from before. Returns at once."""
+        """Starts forwarding, including the hits that are already in the journal. Returns at once."""
         if self._runner is None:
             self._cursor = 0
             self._unread = []
@@ -93,7 +93,7 @@ class Forwarder:
             self._runner = asyncio.create_task(self._run(), name="forwarder")
 
     async def stop(self, drain_s: float) -> None:
-        """Forwards on until the journal is empty, for at most `drain_s` seconds; the rest stays in the journal."""
+        """Forwards until the journal is empty, for at most `drain_s` seconds; the rest stays in the journal."""
         with suppress(TimeoutError):
             async with asyncio.timeout(drain_s):
                 await self._drained()
@@ -116,7 +116,7 @@ class Forwarder:
             try:
                 hits = await self._next_batch()
             except Exception:
-                log.exception("the journal failed in an unforeseen way", extra={"action": "journal_read_failed"})
+                log.exception("unexpected error while reading the journal", extra={"action": "journal_read_failed"})
                 self._slots.release()
                 await asyncio.sleep(self._limits.last_backoff_s)
                 continue
@@ -136,7 +136,7 @@ class Forwarder:
                         await journal.wait_for_more(self._cursor + limits.pool_hits - 1)
             if hits := journal.read(self._cursor, limits.batch_hits, limits.batch_bytes):
                 return hits
-            # The disk cannot be read now; the journal tries again by itself.
+            # The disk cannot be read now; the journal retries.
             await asyncio.sleep(limits.first_backoff_s)
 
     def _over(self, batch: asyncio.Task[None]) -> None:
@@ -156,7 +156,7 @@ class Forwarder:
             self._keep(unread)
 
     async def _record(self, hits: Hits) -> list[int]:
-        """Returns when each hit is in the ledger or set aside, with the numbers of those that nobody can read yet."""
+        """Waits until each hit is in the ledger or set aside; returns the numbers of those that cannot be read yet."""
         try:
             return [hits[position][0] for position in await self._record_all([hit for _, hit in hits])]
         except (InvalidInput, InvalidToken) as exc:
@@ -168,7 +168,7 @@ class Forwarder:
 
     def _keep(self, unread: list[int]) -> None:
         facts = {"action": "intake_unread", "entries": len(unread)}
-        log.warning("entries stay in the journal until the actors have been updated and can read them", extra=facts)
+        log.warning("entries stay in the journal until updated actors can read them", extra=facts)
         if not self._unread:
             loop = asyncio.get_running_loop()
             self._unread_timer = loop.call_later(self._limits.unknown_retry_s, self._send_unread)
@@ -208,7 +208,7 @@ class Forwarder:
             except FeedbackLoopsError as exc:
                 self._note(f"{type(exc).__name__}: {exc}")
             except Exception as exc:
-                log.exception("a batch failed in an unforeseen way", extra={"action": "batch_failed"})
+                log.exception("unexpected error while sending a batch", extra={"action": "batch_failed"})
                 self._note(f"{type(exc).__name__}: {exc}")
             else:
                 self._note(None)
@@ -219,7 +219,7 @@ class Forwarder:
     def _set_aside(self, seq: int, hit: bytes, exc: FeedbackLoopsError) -> None:
         event_id = event_id_of(hit)
         facts = {"action": "hit_set_aside", "seq": seq, "event_id": event_id and id_text("evt", event_id)}
-        log.error("a hit was set aside", extra={**facts, "error": str(exc)})
+        log.error("hit set aside", extra={**facts, "error": str(exc)})
         self._instruments.set_aside.value += 1
         self._journal.set_aside(seq, hit)
 
@@ -227,5 +227,5 @@ class Forwarder:
         self._instruments.failed.value += problem is not None
         if (problem is None) != (self._problem is None):
             action = "forwarding_recovered" if problem is None else "forwarding_failed"
-            log.warning("forwarding has changed", extra={"action": action, "problem": problem})
+            log.warning("forwarding state changed", extra={"action": action, "problem": problem})
         self._problem = problem

@@ -1,4 +1,4 @@
-"""Edge journal: a hit is on disk before its response goes out; hits that arrive during one fsync share the next one.
+"""Edge journal: puts a hit on disk before its response goes out. Hits that arrive during an fsync share the next one.
 
 The event loop owns all state; one thread runs the commits, one at a time. A disk that is full, broken or stuck delays
 no response: hits are then kept in memory, within bounds, and written once the disk works.
@@ -28,7 +28,7 @@ _STUCK: Final = "the disk has not finished a write of the journal in time: hits 
 
 
 class Journal:
-    """Hits that were responded to and are not yet in the ledger. Create it with `open`; use it from one event loop.
+    """Hits that are not in the ledger yet. Create it with `open`; use it from one event loop.
 
     A hit is durable when `append` returns, unless `problem` says otherwise. Each has a number; numbers only grow, even
     across restarts. Only `discard` removes hits. Reading never waits for writes.
@@ -108,7 +108,7 @@ class Journal:
         durable: asyncio.Future[None] = loop.create_future()
         self._waiting.append((seq, durable))
         if not self._is_commit_due:
-            # In the next iteration of the event loop, so that all hits of this one share the commit.
+            # In the next iteration of the event loop, so that all hits of this iteration share the commit.
             self._is_commit_due = True
             loop.call_soon(self._commit)
         await durable
@@ -116,7 +116,7 @@ class Journal:
     def read(self, after_seq: int, limit: int, max_bytes: int = 1 << 30) -> list[tuple[int, bytes]]:
         """The first hits after number `after_seq`, in order, discarded ones left out.
 
-        At most `limit`, and `max_bytes` unless the first alone is longer. Hits in memory follow those on disk;
+        At most `limit`, and at most `max_bytes` unless the first hit is longer. Hits in memory follow those on disk;
         while the disk cannot be read (`problem`), only they are returned.
         """
         doomed = [(first, last) for first, last in self._doomed() if last > after_seq]
@@ -135,9 +135,9 @@ class Journal:
             await self._more.wait()
 
     def discard(self, first_seq: int, last_seq: int) -> None:
-        """Removes the hits of a range (inclusive): from disk with the next commit, or soon if none is due.
+        """Removes the hits of a range (inclusive); from disk with the next commit, or soon if none is due.
 
-        After a crash before that commit they are read again.
+        After a crash before that commit, they are read again.
         """
         if last_seq > self._saved_seq:
             for seq in range(max(first_seq, self._saved_seq + 1), min(last_seq, self._last_seq) + 1):
@@ -223,7 +223,7 @@ class Journal:
             self._saved_seq = job.hits[-1][0]
         # `append` waits for the disk again once a single commit can write all hits in memory.
         if self._problem is not None and len(self._unsaved) <= _HITS_PER_COMMIT:
-            log.warning("the journal works again", extra={"action": "journal_recovered"})
+            log.warning("journal recovered", extra={"action": "journal_recovered"})
             self._problem = None
         self._release(self._saved_seq)
         self._announce()
@@ -232,7 +232,7 @@ class Journal:
 
     def _continue_in_memory(self, problem: str) -> None:
         if self._problem != problem:
-            log.error("the journal has a problem", extra={"action": "journal_problem", "problem": problem})
+            log.error("journal problem", extra={"action": "journal_problem", "problem": problem})
         self._problem = problem
         self._release(self._last_seq)
         self._announce()

@@ -1,6 +1,6 @@
-"""The journal's files: an LMDB environment with the hits, those set aside, and the next sequence number.
+"""LMDB store of the journal: the hits, those set aside, and the next sequence number.
 
-Synchronous. `write` belongs to one thread; `read` may be called from any.
+Synchronous. Call `write` from one thread only; `read` from any thread.
 """
 
 from __future__ import annotations
@@ -23,37 +23,37 @@ log = logging.getLogger(__name__)
 _key = struct.Struct(">Q").pack
 _SPARE_BYTES: Final = 8 << 20
 _NEXT_SEQ: Final = b"next_seq"
-#: What LMDB says of files that are not, or no longer, its own.
+#: Errors of LMDB for files that are corrupt or not LMDB files.
 _CORRUPTION: Final = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
 
 class WriteResult(NamedTuple):
-    """What came of one write. Never an exception: a full disk is an ordinary thing here."""
+    """Result of one write. Returned rather than raised, because a full disk is an expected case."""
 
     are_hits_saved: bool
     are_removals_done: bool
     #: Hits in the journal now.
     entries: int
-    #: One sentence, or None when everything was done.
+    #: One sentence, or None if everything was done.
     problem: str | None
 
 
 class Removals(NamedTuple):
-    """Hits that leave the journal: ranges of sequence numbers (inclusive), and single ones to be set aside."""
+    """Hits to remove: ranges of sequence numbers (inclusive), and single hits to set aside."""
 
     ranges: list[tuple[int, int]]
     set_aside: list[tuple[int, bytes]]
 
 
 class LmdbStore:
-    """Hits on disk, in the order of their sequence numbers. What `write` calls saved survives a power cut.
+    """Hits on disk, in the order of their sequence numbers. Hits that `write` reports as saved survive a power failure.
 
-    At most `max_bytes` hold hits. The map is more than twice as large, because deleting needs free pages too: LMDB
-    copies what it changes, and a map filled to the brim could never be emptied.
+    Hits take at most `max_bytes`. The map is more than twice as large, because deleting needs free pages too: LMDB
+    copies the pages that it changes, so a full map could never be emptied.
     """
 
     def __init__(self, path: Path, max_bytes: int) -> None:
-        """Opens the journal at `path`; one that is corrupt is moved aside and a new one begun.
+        """Opens the journal at `path`. A corrupt journal is moved aside and replaced by a new one.
 
         Raises:
             StoreUnavailable: another process has it open, or the directory cannot be made, read or written.
@@ -77,20 +77,20 @@ class LmdbStore:
             return int(txn.stat(self._hits)["entries"])
 
     def next_seq(self) -> int:
-        """The number after the last one ever saved here, from 1."""
+        """The number after the last one ever saved, starting at 1."""
         with self._lock, self._env.begin() as txn:
             kept = txn.get(_NEXT_SEQ, db=self._meta)
             return int.from_bytes(kept, "big") if kept else 1
 
     def read(self, after_seq: int, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
-        """The first hits after `after_seq`: at most `limit`, and `max_bytes` unless the first alone is longer.
+        """The first hits after `after_seq`: at most `limit`, and at most `max_bytes` unless the first is longer.
 
         Raises:
-            StoreUnavailable: the files cannot be read; the next `write` repairs them or begins anew.
+            StoreUnavailable: the files cannot be read; the next `write` repairs or replaces them.
         """
-        # Whoever reads must not wait for a disk: the lock is held while the files are opened anew.
+        # Readers must not wait for the disk, and the lock is held while the files are reopened.
         if not self._lock.acquire(blocking=False):
-            raise StoreUnavailable("the journal is being opened anew; try again")
+            raise StoreUnavailable("the journal is being reopened; try again")
         try:
             with self._env.begin(db=self._hits) as txn:
                 return first_hits(txn.cursor(), after_seq, limit, max_bytes)
@@ -101,15 +101,15 @@ class LmdbStore:
             self._lock.release()
 
     def set_aside_hits(self) -> list[tuple[int, bytes]]:
-        """Every hit that was set aside, with the number it had."""
+        """Every hit that was set aside, with its number."""
         with self._lock, self._env.begin(db=self._poison) as txn:
             return [(int.from_bytes(key, "big"), hit) for key, hit in txn.cursor()]
 
     def write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> WriteResult:
-        """Removes and saves, in one transaction with one fsync, even when there is nothing to do (a test of the disk).
+        """Removes and saves in one transaction with one fsync, which tests the disk even if there is nothing to write.
 
-        Numbers of hits grow from call to call and stay below `next_seq`. When there is no room for hits, the removals
-        are carried out all the same. Never raises.
+        The numbers of the hits increase from call to call and are below `next_seq`. If there is no room for the hits,
+        the removals are still done. Never raises.
         """
         try:
             if self._is_broken:
@@ -120,7 +120,7 @@ class LmdbStore:
         except (OSError, lmdb.Error) as exc:
             return self._failed(exc)
         except Exception as exc:
-            log.exception("the journal failed in an unforeseen way", extra={"action": "journal_failed"})
+            log.exception("unexpected error while writing the journal", extra={"action": "journal_failed"})
             return self._failed(exc)
 
     def close(self) -> None:
@@ -146,7 +146,7 @@ class LmdbStore:
         _, added = txn.cursor(db=self._hits).putmulti(items, append=True)
         if added == len(items):
             return
-        # A commit that was reported as failed had reached the disk after all; appending passes over what is there.
+        # A commit that was reported as failed did reach the disk, and appending skips existing keys.
         for key, hit in items:
             txn.put(key, hit, db=self._hits)
 
@@ -177,15 +177,15 @@ class LmdbStore:
         return WriteResult(are_hits_saved=False, are_removals_done=True, entries=self.entries, problem=self._full())
 
     def _failed(self, exc: Exception) -> WriteResult:
-        # After a failed fsync or a failed write of the meta page the environment cannot be trusted: open it anew.
+        # After a failed fsync or a failed write of the meta page, the environment cannot be trusted: reopen it.
         self._is_broken = True
         problem = f"the journal cannot be written ({exc}): hits are kept in memory; check the disk's space and health"
         return WriteResult(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
 
     def _full(self) -> str:
         return (
-            f"the journal holds its {self._max_bytes} bytes: hits are kept in memory; "
-            "see why they are not forwarded, or raise the journal's limit"
+            f"the journal has reached its limit of {self._max_bytes} bytes: hits are kept in memory; "
+            "check why they are not forwarded, or raise the limit"
         )
 
     def _open(self) -> None:
@@ -205,7 +205,7 @@ class LmdbStore:
         self._is_broken = False
 
     def _reopen(self) -> None:
-        """Opens the environment anew. Numbers go on: the caller gives them."""
+        """Reopens the environment. Sequence numbers continue, because the caller assigns them."""
         with self._lock:
             self._env.close()
             self._open_or_replace()
@@ -227,7 +227,7 @@ class LmdbStore:
 
 
 def check_length(env: Any, path: Path) -> None:
-    """A file shorter than its own account of itself would end the process with SIGBUS at the first look."""
+    """Raises `lmdb.CorruptedError` if the file is truncated: reading it would kill the process with SIGBUS."""
     needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
     if (path / "data.mdb").stat().st_size < needed:
         raise lmdb.CorruptedError(f"data.mdb is shorter than the {needed} bytes it should have")

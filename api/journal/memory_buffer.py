@@ -1,4 +1,4 @@
-"""Memory buffer of the journal: hits that are not known to be on disk, within bounds."""
+"""Bounded memory buffer of the journal."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from itertools import islice
 
 
 class MemoryBuffer:
-    """Hits not known to be on disk, in the order of their numbers: at most `max_hits`, of `max_bytes` together."""
+    """Hits not known to be on disk, in the order of their numbers: at most `max_hits`, with at most `max_bytes`."""
 
     def __init__(self, max_hits: int, max_bytes: int) -> None:
         self._max_hits = max_hits
@@ -22,7 +22,7 @@ class MemoryBuffer:
         return len(self._hits) < self._max_hits and self._bytes + len(hit) <= self._max_bytes
 
     def add(self, seq: int, hit: bytes) -> None:
-        """`seq` is greater than any before."""
+        """Adds a hit. `seq` must be greater than all earlier ones."""
         self._hits[seq] = hit
         self._bytes += len(hit)
         self._last_seq = seq
@@ -34,7 +34,7 @@ class MemoryBuffer:
             self._bytes -= len(hit)
 
     def first(self, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
-        """The first hits: at most `limit`, and `max_bytes` unless the first alone is longer."""
+        """The first hits: at most `limit`, and at most `max_bytes` unless the first is longer."""
         if self._bytes <= max_bytes:
             return list(islice(self._hits.items(), limit))
         hits: list[tuple[int, bytes]] = []
@@ -42,9 +42,9 @@ class MemoryBuffer:
         return hits
 
     def extend(self, hits: list[tuple[int, bytes]], after_seq: int, limit: int, max_bytes: int) -> None:
-        """Adds hits after `after_seq` to `hits` while those are at most `limit`, and `max_bytes` or a single one."""
+        """Adds hits after `after_seq` to `hits`, up to `limit` and `max_bytes`; a single longer hit is allowed."""
         size = sum(len(hit) for _, hit in hits)
-        # By number rather than by iteration: a reader far ahead must not skip over everything it has read.
+        # By number rather than by iteration, so that a reader far ahead does not step over all hits it has read.
         for seq in range(max(after_seq + 1, next(iter(self._hits), self._last_seq + 1)), self._last_seq + 1):
             hit = self._hits.get(seq)
             if hit is None:

@@ -12,7 +12,7 @@ from domain.errors import StoreUnavailable
 
 
 class JournalSummary(NamedTuple):
-    """The content of a journal that no process has open."""
+    """Numbers of hits in a journal, and the oldest one."""
 
     entries: int
     set_aside: int
@@ -20,7 +20,7 @@ class JournalSummary(NamedTuple):
 
 
 def read_summary(path: Path) -> JournalSummary:
-    """Reads the journal at `path` and changes nothing, even if it is corrupt.
+    """Reads the journal at `path` without changing it, even if it is corrupt.
 
     Raises:
         StoreUnavailable: it cannot be read.

@@ -1,7 +1,7 @@
-"""Links in HTML mail: found, and rewritten in place. What is not replaced stays as it is, byte for byte.
+"""Rewriter of links in HTML mail. The rest of the document is unchanged, byte for byte.
 
-A tokenizer after the HTML standard (WHATWG, section 13.2.5), as far as it takes to know where tags and attributes are.
-It goes over the text once; mail is written by everybody, so anything at all is taken.
+The tokenizer follows the HTML standard (WHATWG, section 13.2.5) as far as needed to find tags and attributes. It makes
+one pass over the text and accepts any input, however malformed.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from html.entities import html5
 from typing import Final, NamedTuple
 
 _LINKING: Final = frozenset({"a", "area"})
-#: Elements whose content is text to a browser, whatever it looks like, and where that ends.
+#: Elements whose content browsers treat as text even if it looks like markup, and the end of that content.
 _RAW_TEXT_ENDS: Final = {
     name: re.compile(rf"</{name}(?=[\t\n\f\r />])", re.IGNORECASE)
     for name in ("script", "style", "textarea", "title", "xmp", "iframe", "noembed", "noframes")
@@ -31,7 +31,7 @@ _INNER_SPACE: Final = str.maketrans("", "", "\t\n\r")
 
 
 class _Tag(NamedTuple):
-    """A tag: where its `<` is, where it ends, and the position and raw text (quotes included) of its href."""
+    """A tag: the position of its `<`, its end, and the position and raw text (quotes included) of its href."""
 
     name: str
     is_end: bool
@@ -41,9 +41,9 @@ class _Tag(NamedTuple):
 
 
 def links_in(document: str, tracked: tuple[str, ...] = ()) -> list[str]:
-    """Every http(s) URL of an `<a href>` or `<area href>`, in order, each once, as a browser would understand it.
+    """Every http(s) URL of an `<a href>` or `<area href>` as a browser reads it, in order, without repeats.
 
-    Left out are those that begin with one of `tracked` (`TrackingUrls.prefixes`).
+    URLs that begin with one of `tracked` (`TrackingUrls.prefixes`) are left out.
     """
     return list(dict.fromkeys(url for _, _, url in _links(_tags(document), tracked)))
 
@@ -51,7 +51,7 @@ def links_in(document: str, tracked: tuple[str, ...] = ()) -> list[str]:
 def rewrite_html(document: str, link_for: Callable[[str], str], pixel_url: str, tracked: tuple[str, ...] = ()) -> str:
     """The document with every URL of `links_in` replaced by `link_for(url)`, and the pixel before the last `</body>`.
 
-    Without a `</body>` the pixel goes to the end. All else is unchanged.
+    Without a `</body>`, the pixel goes to the end.
     """
     tags = list(_tags(document))
     changes = [(at, raw, _replaced(raw, url, link_for(url))) for at, raw, url in _links(tags, tracked)]
@@ -94,7 +94,7 @@ def _tags(text: str) -> Iterator[_Tag]:
 
 
 def _tag_at(text: str, start: re.Match[str]) -> _Tag | None:
-    """None: the text ends within the tag, so there is no tag."""
+    """The tag at `start`, or None if the text ends within it: browsers drop an incomplete tag."""
     at = start.end()
     href: tuple[int, str] | None = None
     while True:
@@ -111,7 +111,7 @@ def _tag_at(text: str, start: re.Match[str]) -> _Tag | None:
             if found is None and not text.startswith(">", at):
                 return None
             value = found[0] if found else ""
-        # Of attributes with the same name the first one counts.
+        # The first of several attributes with the same name counts.
         if href is None and name[0].lower() == "href":
             href = (at, value)
         at += len(value)
@@ -122,7 +122,7 @@ def _end(match: re.Match[str] | None, otherwise: int) -> int:
 
 
 def _end_of_content(text: str, tag: _Tag) -> int | None:
-    """Where markup goes on after a tag: behind it, or behind its content where that is no markup. None: nowhere."""
+    """The position where markup continues: after the tag, or after its content if that is text. None: nowhere."""
     if tag.is_end or tag.name not in _RAW_TEXT_ENDS:
         return None if tag.name == "plaintext" and not tag.is_end else tag.end
     found = _RAW_TEXT_ENDS[tag.name].search(text, tag.end)
@@ -130,7 +130,7 @@ def _end_of_content(text: str, tag: _Tag) -> int | None:
 
 
 def _end_of_markup(text: str, at: int) -> int | None:
-    """The end of what begins with a `<` that begins no tag. None: it goes on to the end."""
+    """The end of the markup at a `<` that does not start a tag. None: it extends to the end of the text."""
     if text.startswith("<!--", at):
         found = _COMMENT_END.search(text, at + 2)
         if found and found.start() == at + 2 and found[0] == "--!>":
@@ -143,7 +143,7 @@ def _end_of_markup(text: str, at: int) -> int | None:
 
 
 def _url_of(raw: str) -> str:
-    """The URL that an attribute's raw text means (HTML, section 13.2.5.72 and on; URL standard, section 4.4)."""
+    """The URL in the raw text of an attribute (HTML, from section 13.2.5.72; URL standard, section 4.4)."""
     value = raw[1:-1] if raw[:1] in {'"', "'"} else raw
     return _REFERENCE.sub(_character, value).strip(_OUTER_SPACE).translate(_INNER_SPACE)
 
@@ -152,7 +152,7 @@ def _character(reference: re.Match[str]) -> str:
     text = reference[0]
     if text.startswith("&#"):
         return html.unescape(text)
-    # In attributes `&copy=1` is no reference, for the sake of old URLs.
+    # In attributes, `&copy=1` is not a reference, because old URLs contain such parameters.
     if not text.endswith(";") and reference.string.startswith("=", reference.end()):
         return text
     return html5.get(text[1:], text)

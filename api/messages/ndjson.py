@@ -1,4 +1,4 @@
-"""Messages on their way in: from one body or many lines to commands, and back to tracking URLs."""
+"""Registration of messages from a JSON body or NDJSON lines, and the tracking URLs for the answers."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from domain.errors import FeedbackLoopsError, InvalidInput, from_wire
 from domain.message import MAX_LINKS, link_problem
 
 MAX_LINES: Final = 20_000
-#: Of one message, alone or as a line.
+#: Limit of one message, whether it is the body or a line.
 MAX_MESSAGE_BYTES: Final = 3 * MIB
 #: Messages in one command; the ledger writes them in one transaction.
 CHUNK: Final = 500
-#: Commands at the same time: while one is being written the next is prepared, and memory stays bounded.
+#: Concurrent commands: the next is prepared while one is written. Bounded, to bound the memory.
 IN_FLIGHT: Final = 2
-#: How long the event loop may be kept from answering tracking hits in between.
+#: Seconds for which the event loop may be busy before it must answer tracking hits.
 _TURN_S: Final = 0.002
 
-#: HTML takes some 100 ns a character; longer than this it goes into a thread, beside which hits are answered.
+#: HTML takes about 100 ns per character. Longer texts go into a thread, so that hits are answered meanwhile.
 _LONG_HTML_CHARS: Final = 20_000
 
 P = ParamSpec("P")
@@ -44,19 +44,19 @@ Register = Callable[[list[MessageSpec]], Awaitable[list[MessageResult]]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedMessage:
-    """A message that was checked: what to register, and the HTML to rewrite afterwards."""
+    """A validated message: its registration, and the HTML to rewrite afterwards."""
 
     spec: MessageSpec
     html: str | None
 
 
 async def prepare(message: NewMessage, urls: TrackingUrls, seed: str | None, number: int) -> PreparedMessage:
-    """What to register for a message, the links in its HTML included.
+    """Prepares the registration of a message, including the links in its HTML.
 
-    A message without an id gets one made from `seed` and `number`, if there is a seed.
+    If there is a seed, a message without an id gets one derived from `seed` and `number`.
 
     Raises:
-        InvalidInput: its HTML has too many links, or one that cannot be tracked.
+        InvalidInput: the HTML has too many links, or one that cannot be tracked.
     """
     return await _in_turn(message.html, _prepare, message, urls, seed, number)
 
@@ -96,7 +96,7 @@ def _with_links_of(html: str, links: list[str], tracked: tuple[str, ...]) -> lis
 
 
 async def tracked(prepared: PreparedMessage, registered: RegisteredMessage, urls: TrackingUrls) -> TrackedMessage:
-    """The message's tracking URLs, and its HTML with them in place."""
+    """The message's tracking URLs, and its HTML with these URLs."""
     return await _in_turn(prepared.html, _tracked, prepared, registered, urls)
 
 
@@ -120,17 +120,17 @@ async def _in_turn(html: str | None, work: Callable[P, T], *args: P.args, **kwar
 
 
 def error_of(rejection: Rejection) -> FeedbackLoopsError:
-    """The error that kept a message from being registered."""
+    """The error for a rejected message."""
     if rejection.error == InvalidInput.__name__:
         return InvalidInput(rejection.detail, rejection.problems)
     return from_wire(rejection.error, [rejection.detail])
 
 
 def read_lines(body: bytes) -> list[bytes]:
-    """The lines of an NDJSON body; blank ones are nothing.
+    """The lines of an NDJSON body, without blank ones.
 
     Raises:
-        InvalidInput: there is none, or there are more than `MAX_LINES`.
+        InvalidInput: there are no lines, or more than `MAX_LINES`.
     """
     if body.count(b"\n") > MAX_LINES:
         raise invalid_input([("", f"must hold at most {MAX_LINES} lines; split it into several requests")])
@@ -148,10 +148,10 @@ def _read_line(line: bytes) -> NewMessage:
 
 
 class LinesRegistrar:
-    """Registers the messages of an NDJSON body and answers a line per line, in order.
+    """Registers the messages of an NDJSON body and answers each line with a line, in order.
 
-    A line that is wrong is answered by a problem, and the others are taken. An error that concerns all lines ends the
-    request: sent again with the same Idempotency-Key it registers nothing twice.
+    An invalid line is answered with a problem and does not affect the others. An error that concerns all lines ends the
+    request; if the client sends it again with the same Idempotency-Key, no message is registered twice.
     """
 
     def __init__(self, register: Register, urls: TrackingUrls, seed: str | None) -> None:
@@ -161,7 +161,7 @@ class LinesRegistrar:
         self._turn_began_s = time.perf_counter()
 
     async def answer(self, lines: Sequence[bytes]) -> bytes:
-        """The answers' lines.
+        """Registers the messages and returns the lines of the response.
 
         Raises:
             FeedbackLoopsError: not everything was registered.
@@ -184,7 +184,7 @@ class LinesRegistrar:
         return b"\n".join([*answers, b""])
 
     async def _prepared(self, number: int, line: bytes) -> PreparedMessage | bytes:
-        """The message of a line, or the problem to answer it with."""
+        """The message of a line, or the problem line that answers it."""
         await self._give_way()
         try:
             message = await run_in_thread_if_long(len(line), _read_line, line)

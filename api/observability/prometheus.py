@@ -29,7 +29,7 @@ FRESH_S: Final = 1.0
 
 
 class PrometheusExporter:
-    """This process's own figures, and over the client those of everything behind it."""
+    """Exports the metrics of this process and, through the client, those of the gateway and all actors."""
 
     def __init__(
         self,
@@ -48,28 +48,28 @@ class PrometheusExporter:
     async def text(self, accept: str) -> tuple[bytes, str]:
         """The metrics in the format that the client accepts, and the content type.
 
-        When the actors cannot be asked in time it has this process's figures, and says that the gateway is silent.
-        Those who ask within the same second get the same figures: anybody may ask, and hits are not to wait for them.
+        If the gateway does not respond in time, only this process's metrics are included, and the gateway is reported
+        as silent. Requests within one second get the same metrics: anyone may request them, and hits must not wait.
         """
         registry = _registry(await self.metrics())
-        # Not by the library's own choice: it fails at versions that are no numbers, and gives back what it was sent.
+        # The library's own content negotiation fails on versions that are not numbers, and echoes client input.
         if "application/openmetrics-text" in accept:
             return bytes(openmetrics.generate_latest(registry)), OPENMETRICS  # type: ignore[no-untyped-call]
         return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
 
     def own(self, metric: m.Metric) -> float:
-        """What this process tells of a metric without labels; 0 when it tells nothing."""
+        """This process's value of a metric without labels; 0 if it has none."""
         numbers = process_snapshot(m.FRONT_END, self._registry).snapshot.numbers
         return next((value for name, _, value in numbers if name == metric.short_name), 0.0)
 
     async def metrics(self) -> list[Metric]:
-        """The figures, as they were told within the last second, or now."""
+        """The metrics, at most a second old."""
         is_over = self._cached is None or self._cached.done()
         if self._cached is None or (is_over and self._monotonic_s() - self._cached_s >= FRESH_S):
-            self._cached = asyncio.create_task(self._tell(), name="tell figures")
+            self._cached = asyncio.create_task(self._collect(), name="collect metrics")
         return await asyncio.shield(self._cached)
 
-    async def _tell(self) -> list[Metric]:
+    async def _collect(self) -> list[Metric]:
         own = process_snapshot(m.FRONT_END, self._registry).snapshot
         behind = await self._behind()
         presence: list[Number] = [(m.RUNNING.short_name, (m.FRONT_END,), 1.0)]
@@ -88,7 +88,7 @@ class PrometheusExporter:
 
 
 def families(snapshot: Snapshot) -> list[Metric]:
-    """The series by their metrics, in the order of the catalogue. What the catalogue does not have is left out."""
+    """Metric families in the order of the catalogue. Series that are not in the catalogue are left out."""
     numbers: dict[str, list[tuple[tuple[str, ...], float]]] = {}
     for name, labels, value in snapshot.numbers:
         numbers.setdefault(name, []).append((labels, value))
@@ -122,7 +122,7 @@ def _histogram(metric: m.Metric, series: Sequence[tuple[tuple[str, ...], Histogr
 
 
 class _Families(Collector):
-    """Metrics that are there already, as the encoders want them."""
+    """Collector of ready-made metrics, which is what the encoders expect."""
 
     def __init__(self, found: Sequence[Metric]) -> None:
         self._found = found

@@ -43,7 +43,7 @@ class ReadinessProbe:
         self._was_ready = False
 
     async def problems(self) -> list[str]:
-        """What is missing, within the time-out; empty when ready. Starts with `STARTING` until it was ready once."""
+        """Why the service is not ready; empty if it is. Starts with `STARTING` until it was ready once."""
         journal = [] if self._journal.problem is None else [self._journal.problem]
         found = journal + await self._actors_problems()
         if not found and not self._was_ready:
@@ -62,6 +62,6 @@ class ReadinessProbe:
             return [str(exc)]
 
     async def announce(self) -> None:
-        """Returns, and logs it, when the service is ready for the first time, whether or not anyone probes it."""
-        while await self.problems():  # noqa: ASYNC110 - no event tells of it
+        """Waits until the service is ready for the first time, which `problems` logs, so that it is logged unprobed."""
+        while await self.problems():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_POLL_S)

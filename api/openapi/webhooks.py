@@ -1,4 +1,4 @@
-"""OpenAPI description of the POSTs that handlers get, made from the event catalogue.
+"""OpenAPI description of the POSTs to handlers, generated from the event catalogue.
 
 Source of the headers: the contract, section 5.
 """
@@ -72,7 +72,7 @@ def _model(event: str) -> Schema:
     properties["type"] = {"const": event, "description": "What happened."}
     return {
         "type": "object",
-        "description": f"{EVENT_TYPES[event].meaning} What is not known is left out.",
+        "description": f"{EVENT_TYPES[event].meaning} Unknown values are left out.",
         "required": [field.name for field in fields if field.is_always],
         "properties": properties,
         "examples": [{field.name: example_of(event, field) for field in fields}],
@@ -80,17 +80,17 @@ def _model(event: str) -> Schema:
 
 
 _ANSWERS: Final[Schema] = {
-    "2XX": {"description": "The handler has the event."},
+    "2XX": {"description": "The handler accepted the event."},
     "410": {
-        "description": "The handler wants no more: the loop is disabled, and owed nothing new until it is resumed."
+        "description": "The handler wants no more events. The loop is disabled and owed no new ones until resumed."
     },
-    "429": {"description": "Tried again, not before `Retry-After`; 503 likewise."},
-    "default": {"description": "Tried again on the schedule. Redirects are not followed."},
+    "429": {"description": "Retried, not before `Retry-After`. The same holds for 503."},
+    "default": {"description": "Retried on the schedule. Redirects are not followed."},
 }
 
 
 def webhooks(reference: str) -> Schema:
-    """The OpenAPI document's `webhooks`. `reference` is that of a model, with `{model}` for its name."""
+    """The `webhooks` of the OpenAPI document. `reference` is a JSON reference with `{model}` for the model's name."""
     return {event: {"post": _webhook(event, reference)} for event in _SENT}
 
 
@@ -98,9 +98,9 @@ def _webhook(event: str, reference: str) -> Schema:
     content = {"schema": {"$ref": reference.format(model=model_name(event))}}
     return {
         "operationId": f"on{event.capitalize()}",
-        "summary": f"A handler gets: {event}",
-        "description": f"{EVENT_TYPES[event].meaning} In a form, lists are written `tags[]=a`, maps `fields[a]=b`, and "
-        "all values are text. Delivered at least once; use `event` to recognise repeats.",
+        "summary": f"Event for a handler: {event}",
+        "description": f"{EVENT_TYPES[event].meaning} Forms encode lists as `tags[]=a`, maps as `fields[a]=b`, and all "
+        "values as text. Delivered at least once; use `event` to recognise repeats.",
         "security": [],
         "parameters": [
             {
@@ -110,7 +110,7 @@ def _webhook(event: str, reference: str) -> Schema:
                 "schema": {"type": "string", "examples": [header.example]},
             }
             for header in HEADERS
-            # OpenAPI has a place of its own for the media type, and ignores a parameter of that name.
+            # OpenAPI ignores a parameter of this name; `requestBody` has the media type.
             if header.name != "Content-Type"
         ],
         "requestBody": {

@@ -1,6 +1,6 @@
-"""The routes that mail recipients' programs ask for: the pixel, tracked links, one-click unsubscribing.
+"""ASGI application of tracking URLs: the pixel, tracked links and one-click unsubscribing.
 
-An ASGI application without a framework: this is the hot path. An answer needs the token and the journal alone (I2).
+It uses no framework, because this is the hot path. An answer needs only the token and the journal (I2).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Headers = list[tuple[bytes, bytes]]
 PIXEL: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 MAX_BODY_BYTES: Final = 4096
 
-#: Every hit must reach us: nothing on the way may keep an answer. `Pragma` and `Expires` are for HTTP/1.0 caches.
+#: Caches must not store answers, because every hit must reach us. `Pragma` and `Expires` are for HTTP/1.0 caches.
 _NO_STORE: Final[Headers] = [
     (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
     (b"pragma", b"no-cache"),
@@ -41,7 +41,7 @@ _NO_STORE: Final[Headers] = [
 ]
 #: The host of a URL: between the last `@` before its path and the port.
 _HOST: Final = re.compile(r"https?://(?>(?:[^/?#\\]*@)?)([^/?#\\@:]+)", re.IGNORECASE)
-#: A part of a multipart form, its lines ended by \n: the field's header, no file's name, an empty line, the value.
+#: A part of a multipart form with lines ending in \n: the field's header without a file name, an empty line, the value.
 _ONE_CLICK_PART: Final = re.compile(
     rb'(?:\n[^\n]+)*\n(?i:content-disposition:[ \t]*form-data)[ \t]*;[ \t]*(?i:name)="?%b"?[ \t]*(?:\n[^\n]+)*\n\n%b'
     % ONE_CLICK
@@ -58,7 +58,7 @@ def _headers(content_type: bytes, body: bytes, *more: tuple[bytes, bytes]) -> He
 _PIXEL_HEADERS: Final = _headers(b"image/gif", PIXEL)
 _REDIRECT_HEADERS: Final[Headers] = [(b"content-length", b"0"), *_NO_STORE]
 _TEXT: Final = b"text/plain; charset=utf-8"
-#: The address of these pages is a key to unsubscribe somebody: it goes to nobody, and into no search engine.
+#: Anyone with the URL of such a page can unsubscribe the recipient: keep it out of referrers and search engines.
 _PAGE_HEADERS: Final[Headers] = [
     (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
     (b"referrer-policy", b"no-referrer"),
@@ -75,9 +75,9 @@ class Clock(Protocol):
 
 
 class TrackingApp:
-    """Answers tracking URLs; a genuine hit is in the journal before its answer goes out.
+    """Answers tracking URLs. A genuine hit is in the journal before its answer goes out.
 
-    HEAD answers like GET and records nothing. A token that is not ours: 404, no redirect, nothing recorded.
+    HEAD is answered like GET, but records nothing. An invalid token is answered with 404, and nothing is recorded.
     """
 
     def __init__(
@@ -97,12 +97,12 @@ class TrackingApp:
         self._routes = {"open": self._open, "click": self._click, "unsubscribe": self._unsubscribe}
 
     def handles(self, path: str) -> bool:
-        """Whether a request for this path is for this application."""
+        """Whether this application answers requests for this path."""
         return path[:3] in PATHS
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            raise RuntimeError(f"tracking answers HTTP alone, not {scope['type']}")
+            raise RuntimeError(f"tracking answers only HTTP, not {scope['type']}")
         path: str = scope["path"]
         kind = PATHS.get(path[:3])
         if kind is None:
@@ -168,19 +168,19 @@ class TrackingApp:
 
 
 def location_of(target: str) -> bytes | None:
-    """The `Location` header for a link's target: printable ASCII, an IRI as its URI. None: not an http(s) URL."""
+    """The `Location` header for a link's target, as a URI in printable ASCII. None: not an http(s) URL."""
     if not target[:8].lower().startswith(("http://", "https://")):
         return None
     if _PLAIN_ASCII.fullmatch(target):
         return target.encode()
     if found := _HOST.match(target):
-        # Programs that follow redirects look the name up as it stands; a name in Unicode has a spelling in ASCII.
+        # Some programs look up the name unchanged, so convert a Unicode name to ASCII.
         target = f"{target[: found.start(1)]}{ascii_host(found[1])}{target[found.end(1) :]}"
     return quote(target, safe=_ALL_ASCII).encode()
 
 
 def asks_to_unsubscribe(body: bytes) -> bool:
-    """Whether a POST's body holds RFC 8058's pair, name and value together, as a form of either kind."""
+    """Whether a POST's body contains the field of RFC 8058 with its value, as a URL-encoded or multipart form."""
     name, value = ONE_CLICK
     body = body.strip()
     if body.startswith(b"--"):
@@ -192,7 +192,7 @@ def asks_to_unsubscribe(body: bytes) -> bool:
 
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The request's body; None when it is longer than 4 KiB, or the client went away."""
+    """The request's body; None if it is longer than 4 KiB or the client disconnected."""
     body = b""
     while True:
         message = await receive()
@@ -220,7 +220,7 @@ async def _answer_page(scope: Scope, send: Send, status: int, page: bytes) -> No
 
 
 async def _answer_not_found(scope: Scope, send: Send) -> None:
-    await _answer_text(scope, send, 404, b"This link is not complete, or was changed on its way.\n")
+    await _answer_text(scope, send, 404, b"This link is incomplete or was changed.\n")
 
 
 async def _answer_not_allowed(scope: Scope, send: Send, allowed: bytes) -> None:

@@ -17,7 +17,7 @@ _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"}
 
 
 class HitEncoder:
-    """Makes an intake entry of a request whose token is genuine. Gives the event its id (I3)."""
+    """Makes an intake entry from a request with a genuine token. Assigns the event's id (I3)."""
 
     def __init__(self, now_ms: Callable[[], int], addresses: ClientAddresses) -> None:
         """`now_ms` is Unix time in milliseconds."""
@@ -53,7 +53,7 @@ class HitEncoder:
 
 
 def header_text(value: bytes) -> str:
-    """A header's value, at most 1024 characters: UTF-8, or ISO 8859-1 where it is not (RFC 9110, section 5.5)."""
+    """A header's value, cut to 1024 characters: UTF-8, or ISO 8859-1 if it is not UTF-8 (RFC 9110, section 5.5)."""
     try:
         return value.decode()[:MAX_HEADER_CHARS]
     except UnicodeDecodeError:

@@ -7,12 +7,12 @@ from typing import Final
 
 import idna
 
-#: Characters of an ASCII host name. Look-alikes of `/` or `@` must not turn into them.
+#: Characters of an ASCII host name. Look-alikes of `/` or `@` must not become those characters.
 _FIT: Final = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=-]+")
 
 
 def ascii_host(host: str) -> str:
-    """The name by non-transitional UTS #46 (`faß.de` is not `fass.de`); unchanged if there is none."""
+    """The ASCII form by non-transitional UTS #46 (`faß.de` is not `fass.de`); `host` itself if it has none."""
     if host.isascii():
         return host
     try:
@@ -25,5 +25,5 @@ def ascii_host(host: str) -> str:
 
 
 def _ascii_label(label: str) -> str:
-    # Not idna.encode(): it refuses names that exist and browsers go to, such as those with emoji.
+    # Not idna.encode(): it rejects names that exist and that browsers accept, such as those with emoji.
     return label if label.isascii() else f"xn--{label.encode('punycode').decode()}"

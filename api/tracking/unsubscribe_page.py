@@ -1,4 +1,4 @@
-"""The pages a person sees who unsubscribes. They load nothing, run nothing, and their form goes to their own URL."""
+"""Unsubscribe pages for recipients. They load and run nothing, and their form posts to the same URL."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _STYLE: Final = (
 )
 _STYLE_HASH: Final = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
 
-#: Nothing but this page's own style, and a form to this page's own origin.
+#: Allows only the page's own style, and a form to its own origin.
 CONTENT_SECURITY_POLICY: Final = (
     f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
 
-#: The pair of RFC 8058, section 3.1; the form sends it as well.
+#: Field and value of RFC 8058, section 3.1; the form sends them too.
 ONE_CLICK: Final = (b"List-Unsubscribe", b"One-Click")
 
 
@@ -36,7 +36,7 @@ def _page(title: str, body: str) -> bytes:
 
 ASK_PAGE: Final = _page(
     "Unsubscribe",
-    "<p>Press the button, and you will get no more of these e-mails.</p>\n"
+    "<p>Press the button to stop receiving these e-mails.</p>\n"
     '<form method="post">\n'
     f'<input type="hidden" name="{ONE_CLICK[0].decode()}" value="{ONE_CLICK[1].decode()}">\n'
     '<button type="submit">Unsubscribe</button>\n</form>',

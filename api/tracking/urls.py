@@ -1,4 +1,4 @@
-"""Tracking URLs, which the mail programs of recipients request."""
+"""Tracking URLs, which recipients' mail programs and browsers request."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Final
 
 from domain.tokens import TrackingTokens
 
-#: The trigger of a tracking URL, by the beginning of its path.
+#: The trigger of a tracking URL, by the prefix of its path.
 PATHS: Final = {"/o/": "open", "/c/": "click", "/u/": "unsubscribe"}
 
 
@@ -19,7 +19,7 @@ class TrackingUrls:
 
     @property
     def prefixes(self) -> tuple[str, ...]:
-        """Prefixes of all tracking URLs: a link that has one is tracked already, and must not be rewritten."""
+        """Prefixes of all tracking URLs: a link with such a prefix is already tracked and must not be rewritten."""
         return tuple(f"{self._base}{path}" for path in PATHS)
 
     def open_url(self, account_no: int, message_key: int) -> str:
@@ -27,9 +27,9 @@ class TrackingUrls:
         return f"{self._base}/o/{self._tokens.open(account_no, message_key)}"
 
     def link_url(self, account_no: int, message_key: int, target: str) -> str:
-        """Redirects to `target`, an absolute http(s) URL, which is inside the token."""
+        """The URL that redirects to `target`, an absolute http(s) URL. The token contains the target."""
         return f"{self._base}/c/{self._tokens.click(account_no, message_key, target)}"
 
     def unsubscribe_url(self, account_no: int, message_key: int) -> str:
-        """For the `List-Unsubscribe` header (RFC 8058) and for people."""
+        """The URL for the `List-Unsubscribe` header (RFC 8058) and for links that people follow."""
         return f"{self._base}/u/{self._tokens.unsubscribe(account_no, message_key)}"

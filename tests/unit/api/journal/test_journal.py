@@ -301,7 +301,7 @@ def test_a_full_journal_keeps_hits_in_memory_until_there_is_room(tmp_path: Path)
         hit = b"x" * 2000
         while journal.problem is None:
             await append_all(journal, [hit] * 50)
-        assert "holds its" in journal.problem
+        assert "has reached its limit" in journal.problem
         await journal.append(b"kept")
         last = journal.read(0, 100_000)[-1]
         assert last[1] == b"kept"

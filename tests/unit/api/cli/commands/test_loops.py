@@ -166,7 +166,7 @@ def test_problems_are_told_with_their_pointers(service: Served) -> None:
     assert "  /triggers/1: must be " in told.err
     assert f"see {service.url}/problems/invalid-input" in told.err
     assert json.loads(service.run(*wrong, "--json").out)["type"] == "/problems/invalid-input"
-    assert "API key is not known" in service.run("loops", "list", "--key", "flk_x").err
+    assert "API key is unknown" in service.run("loops", "list", "--key", "flk_x").err
 
 
 def test_a_service_that_is_not_there_is_3(service: Served) -> None:
