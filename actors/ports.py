@@ -136,7 +136,7 @@ class LoopNotifier(Protocol):
         ...
 
     def nudge(self, loop_id: str) -> None:
-        """Has a loop read its outbox, which may hold deliveries that it was not offered. Never blocks."""
+        """Makes a loop read its outbox, which may hold deliveries that it was not offered. Never blocks."""
         ...
 
 

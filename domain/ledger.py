@@ -44,7 +44,7 @@ class Ledger(Application[UUID]):
         super().__init__(env)
 
     def construct_env(self, name: str, env: EnvType | None = None) -> Environment:
-        """The environment as it was passed in (eventsourcing would merge it with `os.environ`)."""
+        """The environment that was passed in. eventsourcing would merge it with `os.environ`."""
         return Environment(name, env)
 
     def register_transcodings(self, transcoder: JSONTranscoder) -> None:

@@ -124,7 +124,7 @@ class DeliveryService:
         return Post(url=request.url, headers=request.headers, body=request.body.decode())
 
     def _loop_at(self, loop_id: UUID, at_ms: int) -> FeedbackLoop | None:
-        """The loop as it was at a time, from the events until then."""
+        """The state of the loop at a time, from the events until then."""
         events = domain_events(self._mapper, self._reader.events_of(loop_id))
         return FeedbackLoop.from_events(
             event for event in events if isinstance(event, EventSourced.Event) and event.at_ms <= at_ms

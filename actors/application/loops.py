@@ -51,7 +51,7 @@ class LoopClient(Protocol):
     """Access to the processes that run the loops."""
 
     async def call(self, loop_id: str, command: Command[R]) -> R:
-        """Has the loop's process handle the command. Starts the process if necessary."""
+        """Sends the command to the loop's process and returns the answer. Starts the process if necessary."""
         ...
 
     async def begin(self, loop_id: str) -> None:
@@ -125,7 +125,7 @@ class LoopService:
 
     @handlers.add(ChangeLoop, GetSecret, PauseLoop, ResumeLoop, RotateSecret, SendSample, VerifyLoop)
     async def forward(self, command: LoopCommand) -> Any:
-        """Has the loop's process handle the command.
+        """Forwards the command to the loop's process.
 
         Raises:
             NotFound: the account has no such loop.

@@ -45,7 +45,7 @@ class HandlerTable:
         return dict(self._methods)
 
     async def dispatch(self, owner: object, command: Command[Any]) -> Any:
-        """Has `owner`, an object of the class, handle the command, and returns the answer.
+        """Calls the handler of `owner`, an object of the class, and returns its answer.
 
         Raises:
             TypeError: the class has no handler for the command.

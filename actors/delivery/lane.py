@@ -1,4 +1,4 @@
-"""Delivery lane of one loop: POSTs what the loop is owed, and has the outcomes recorded."""
+"""Delivery lane of one loop: POSTs due deliveries and queues their outcomes for recording."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ RECORDING_S: Final = 1.0
 class Lane:
     """Delivers one loop's events: at least once (I4), bounded in memory and connections whatever the backlog (I5).
 
-    Live events are buffered as they are offered. Those that do not fit are read from the outbox later, like retries and
+    Offered live events are buffered. Those that do not fit are read from the outbox later, like retries and
     the backlog; the two take turns. A delivery is attempted again only after its last outcome is recorded.
 
     An ordered lane reads everything from the outbox in the order of recording, and has one POST in flight. A failed
@@ -49,7 +49,7 @@ class Lane:
         newest_before: int,
         buffer_size: int = CAPACITY,
     ) -> None:
-        """`on_disable` gets the reason why the lane gave up on the handler. `health`: as an earlier lane recorded it.
+        """`on_disable` gets the reason why the lane gave up on the handler. `health`: recorded by an earlier lane.
 
         `newest_before`: earlier lanes may have attempted deliveries up to this id, so offers of them are ignored.
         """
@@ -143,7 +143,7 @@ class Lane:
         self._dispatch()
 
     def pause(self) -> None:
-        """Starts no more attempts; those in flight finish and are recorded. Queued deliveries stay in the outbox."""
+        """Stops starting attempts; those in flight finish and are recorded. Queued deliveries stay in the outbox."""
         self._scheduler.is_paused = True
         self._outbox.pause()
         self._buffer.release_queue()
@@ -163,7 +163,7 @@ class Lane:
         self._dispatch()
 
     async def stop(self, drain_s: float) -> None:
-        """Starts no more attempts. Those not finished and recorded within `drain_s` seconds are repeated later."""
+        """Stops starting attempts. Those not finished and recorded within `drain_s` seconds are repeated later."""
         ends_s = self._clock.monotonic_s() + drain_s
         self._is_stopping = True
         self.pause()

@@ -141,7 +141,7 @@ class LoopCommands:
 
     @handlers.add(CancelReplay)
     async def cancel_replay(self, command: CancelReplay) -> Replay:
-        """Ends a replay; deliveries that it made due already are still delivered. A finished one stays as it is."""
+        """Ends a replay; deliveries that it made due already are still delivered. A finished one is unchanged."""
         return Replay.of(await self._services.ledger.cancel_replay(_number("rpl", command.replay_id)))
 
     @handlers.add(RetryDelivery)

@@ -17,7 +17,7 @@ from domain.errors import NotFound
 
 
 class StoredProgress(NamedTuple):
-    """What the ledger knows about a loop's deliveries when the loop starts."""
+    """State of a loop's deliveries in the ledger when the loop starts."""
 
     loop_no: int
     health: LaneHealth
@@ -70,7 +70,7 @@ class LoopDelivery:
         return not (self.lane.buffered or self._replay_driver.has_replay)
 
     def set_active(self, *, is_active: bool) -> None:
-        """Delivers from now on, or starts nothing any more; the backlog stays in the outbox."""
+        """Starts or stops delivering; the backlog stays in the outbox."""
         if is_active:
             self.lane.resume()
             self._replay_driver.resume()

@@ -120,7 +120,7 @@ class LoopRuntime:
         return delivery
 
     def _disable(self, reason: str) -> None:
-        """Gives up on the handler in the background."""
+        """Disables the loop in the background."""
 
         async def disable() -> None:
             await self._repository.change(lambda loop: loop.disable(reason, self._services.clock.now_ms()))

@@ -53,7 +53,7 @@ class OutboxPoller:
                 self._on_due(await asyncio.to_thread(self._reader.loops_due, self._wall_clock.now_ms()))
             except FeedbackLoopsError as exc:
                 log.warning("the outbox cannot be read now", extra={"action": "outbox_unreadable", "error": str(exc)})
-            except Exception:  # go on: only polling finds deliveries that nobody offered
+            except Exception:  # continue: only polling finds deliveries that were not offered
                 log.exception("polling the outbox failed", extra={"action": "outbox_failed"})
             try:
                 async with asyncio.timeout(EVERY_S):  # wait_for of 3.11 may swallow a cancellation

@@ -19,10 +19,10 @@ _BREAKS: Final = frozenset({"connect", "disconnect"})
 
 
 class AttemptResult(NamedTuple):
-    """What follows an attempt."""
+    """Consequences of an attempt."""
 
     outcome: AttemptOutcome
-    #: The delivery as it is retried, or None.
+    #: The delivery for the next attempt, or None.
     retry: OfferedDelivery | None
     #: Why the loop has to be disabled, or None.
     disable_reason: str | None
@@ -42,11 +42,11 @@ class OutcomePolicy:
         self._rng = rng
         #: Deliveries that have had the second attempt of their step, or have it next.
         self._second_attempts: set[int] = set()
-        if self._has_failed_too_long():  # yet the loop was resumed: it has all of its time again
+        if self._has_failed_too_long():  # the loop was resumed, so restart its time
             breaker.forgive()
 
     def forget(self) -> None:
-        """Starts every step of the schedule anew, because the deliveries were left to the outbox."""
+        """Forgets the second attempts, because the deliveries were left to the outbox."""
         self._second_attempts.clear()
 
     def judge(

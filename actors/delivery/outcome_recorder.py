@@ -19,7 +19,7 @@ BATCH: Final = 256
 GATHER_S: Final = 0.01
 FIRST_BACKOFF_S: Final = 0.05
 MAX_BACKOFF_S: Final = 5.0
-#: A newer `last_success_ms` alone is recorded when it differs by at least this.
+#: If only `last_success_ms` has changed, it is recorded when it differs by at least this.
 SUCCESS_NEWS_MS: Final = 1000
 
 

@@ -67,10 +67,10 @@ class _Half:
 class PrefetchBuffer:
     """Deliveries queued, in flight, or waiting to be recorded: at most `capacity` of them and `MAX_BYTES` of fields.
 
-    The lanes of a process share one limit of bytes, so that many backlogs take no more memory than one. Each lane is
+    The lanes of a process share one limit of bytes, so that many backlogs use as little memory as one. Each lane is
     assured a few bytes, so that none waits for another loop's handler.
 
-    One half is for live events, as they are offered. The other is for old ones from the outbox: the backlog, retries
+    One half is for offered live events. The other is for old ones from the outbox: the backlog, retries
     and replays. The two queues take turns, so that neither waits until the other is empty.
     """
 

@@ -6,7 +6,7 @@ from actors.ports import HttpResponse
 
 
 def error_code(response: HttpResponse) -> str | None:
-    """The HTTP client's own code for what went wrong; `redirect` or `status` for an unsuccessful response; or None."""
+    """The HTTP client's error code; `redirect` or `status` for an unsuccessful response; or None."""
     if response.status is None or 200 <= response.status < 300:
         return response.error
     return "redirect" if 300 <= response.status < 400 else "status"
@@ -24,7 +24,7 @@ def body_excerpt(response: HttpResponse) -> str:
 
 
 def _escaped(raw: bytes) -> str:
-    r"""UTF-8 and line breaks as they are, all other bytes as `\xNN`."""
+    r"""UTF-8 and line breaks unchanged, all other bytes as `\xNN`."""
     text = raw.decode("utf-8", "backslashreplace").replace("\r\n", "\n")
     if text.isprintable():
         return text
@@ -36,7 +36,7 @@ def _escape(character: str) -> str:
 
 
 def _printable(raw: bytes) -> str:
-    """UTF-8, with everything replaced that is not text or would control a terminal."""
+    """UTF-8 text; replaces invalid bytes and terminal control characters."""
     text = raw.decode("utf-8", "replace")
     if text.isprintable():
         return text

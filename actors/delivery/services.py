@@ -26,13 +26,13 @@ class DeliveryPolicy:
     retry_schedule: RetrySchedule
     #: Seconds for one attempt.
     timeout_s: float
-    #: A handler that does nothing but fail for this long has its loop disabled.
+    #: A loop is disabled when its handler has only failed for this long.
     disable_after_s: float = DISABLE_AFTER_S
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryServices:
-    """What a loop needs to deliver events, except for what is its own."""
+    """Dependencies of delivery that the loops of a process share."""
 
     ledger: LoopLedger
     reader: LedgerReader

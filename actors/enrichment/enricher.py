@@ -22,7 +22,7 @@ from domain.values import id_text
 
 log = logging.getLogger(__name__)
 
-#: Each pass loses only to another writer's progress; so many in a row mean that something is broken.
+#: Each pass loses only to another writer's progress; this many in a row mean that something is broken.
 MAX_PASSES: Final = 50
 #: The enrichment function of each kind of intake.
 ENRICH: Final[dict[type[Intake], Callable[[Sequence[Any], LedgerReader, RoutingIndex], Enriched]]] = {

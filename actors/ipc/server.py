@@ -55,7 +55,7 @@ class FrameServer:
         return host, self._server.sockets[0].getsockname()[1]
 
     async def stop(self, drain_s: float) -> None:
-        """Accepts no more connections, waits up to `drain_s` for requests in flight, and closes all connections."""
+        """Stops accepting connections, waits up to `drain_s` for requests in flight, and closes all connections."""
         if self._server is not None:
             self._server.close()
         if self._tasks:

@@ -54,7 +54,7 @@ def refuse_newer(version: int, newest: int) -> None:
 
 
 def unreleased(remedy: str) -> StoreError:
-    """The error for a ledger whose schema is not one of ours: development versions numbered theirs differently."""
+    """The error for a ledger with an unknown schema: development versions numbered theirs differently."""
     return StoreError(f"The ledger was made by an unreleased version of this program, from before 0.2.0. {remedy}")
 
 

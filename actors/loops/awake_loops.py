@@ -49,11 +49,11 @@ class AwakeLoop:
         return self.started.done() and not self.commands and self.runtime.is_idle
 
     async def call(self, command: Command[R]) -> R:
-        """Has the runtime handle a command once the loop has started. Raises what the handler raises."""
+        """Passes a command to the runtime once the loop has started. Raises what the handler raises."""
         task = asyncio.create_task(self._call(command), name="command")
         self.commands.add(task)
         task.add_done_callback(self.commands.discard)
-        # The command runs to its end even if its caller gives up: otherwise nobody would know what it did.
+        # The command runs to its end even if its caller gives up: if cancelled, it might be half done.
         return await asyncio.shield(task)
 
     async def _call(self, command: Command[R]) -> R:
@@ -120,7 +120,7 @@ class AwakeLoops:
             log.exception("a loop cannot be started", extra={"action": "loop_not_started", "loop_id": loop_id})
             awake.failure = exc
             if self._awake.get(loop_id) is awake:
-                del self._awake[loop_id]  # its next use tries again
+                del self._awake[loop_id]  # its next use retries the start
 
     def _start_stopping(self, loop_id: str, drain_s: float) -> None:
         awake, before = self._awake.pop(loop_id), self._stopping.get(loop_id)
@@ -141,4 +141,4 @@ async def _stop(awake: AwakeLoop, drain_s: float, before: asyncio.Task[None] | N
     try:
         await awake.runtime.stop(drain_s)
     except Exception:  # the runtime is discarded either way, and other loops must not wait for it
-        log.exception("a loop did not stop as it should", extra={"action": "loop_not_stopped"})
+        log.exception("error while stopping a loop", extra={"action": "loop_not_stopped"})

@@ -6,7 +6,7 @@ import asyncio
 
 
 class Broadcast:
-    """Wakes everyone who waits now; those who wait later wait for the next notification."""
+    """Wakes all tasks that wait now; later ones wait for the next notification."""
 
     def __init__(self) -> None:
         self._event = asyncio.Event()

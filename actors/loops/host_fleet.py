@@ -76,7 +76,7 @@ class HostFleet:
         return monitor is not None and monitor.is_up
 
     async def find(self) -> None:
-        """Finds hosts that others started, and forgets those that were ended for good, by whomever."""
+        """Finds hosts that others started, and forgets those that have ended for good."""
         settled = [
             monitor for monitor in self._monitors.values() if not monitor.is_up and monitor.name not in self._busy
         ]
@@ -122,7 +122,7 @@ class HostFleet:
             self._busy.discard(monitor.name)
 
     async def end_all(self) -> None:
-        """Ends every host at the same time, whatever fails."""
+        """Ends all hosts concurrently; ignores failures."""
         monitors = list(self._monitors.values())
         await asyncio.gather(*(monitor.stop() for monitor in monitors), return_exceptions=True)
         await asyncio.gather(*(self._launcher.end(monitor.name) for monitor in monitors), return_exceptions=True)

@@ -66,14 +66,14 @@ class HostLauncher(Protocol):
 class HostMonitor:
     """Tracks whether a host is up and which loops it holds.
 
-    After a failed order nobody knows whether the host carried it out. The monitor then asks for the status, after which
-    the host refuses orders that were overtaken.
+    After a failed order it is unknown whether the host carried it out. The monitor then asks for the status, after
+    which the host refuses orders that were overtaken.
     """
 
     def __init__(
         self, name: str, launcher: HostLauncher, supervisor: str, on_change: Callable[[], None], *, is_unknown: bool
     ) -> None:
-        """Starts to know nothing about the host.
+        """Knows nothing about the host until `start` is called.
 
         Args:
             name: the host's.

@@ -24,7 +24,7 @@ RETRY_S: Final = 0.2
 class LocationChanges(NamedTuple):
     """The changes since a version, or all locations."""
 
-    #: Of the log: versions of another incarnation mean nothing.
+    #: Incarnation of the log. Versions of another incarnation mean nothing.
     incarnation: str
     version: int
     is_complete: bool

@@ -100,7 +100,7 @@ class LoopHost:
             await asyncio.to_thread(self._reader.newest_delivery_id)
         except NotMigrated as exc:
             raise Unavailable(str(exc)) from exc
-        except FeedbackLoopsError:  # a store that is down is down for every host: no reason to prefer another
+        except FeedbackLoopsError:  # the store is down for every host, so no other is better
             return
         self._can_read = True
 
@@ -172,7 +172,7 @@ class LoopHost:
     # --- deliveries and commands
 
     def offer(self, loop_id: str, deliveries: Sequence[OfferedDelivery]) -> None:
-        """Passes on what enrichment has just recorded; without deliveries, a nudge to look into the outbox.
+        """Passes on deliveries that were just recorded; without any, makes the loop read its outbox.
 
         Never blocks, and may drop the deliveries (the outbox has them).
         """
@@ -183,7 +183,7 @@ class LoopHost:
             awake.runtime.nudge()
 
     async def call(self, loop_id: str, command: Command[R]) -> R:
-        """Has a loop handle a command.
+        """Passes a command to a loop.
 
         Raises:
             Moved: the loop is not here; nothing was done.

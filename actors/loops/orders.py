@@ -22,7 +22,7 @@ class HostStatus(NamedTuple):
 class Order(NamedTuple):
     """Stamp of an order, by which a host refuses orders that were overtaken."""
 
-    #: Of the process that the order is for; "" for a status request.
+    #: Incarnation of the process that the order is for; "" for a status request.
     incarnation: str
     #: Incarnation of the supervisor that gives the order.
     supervisor: str

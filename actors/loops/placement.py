@@ -101,7 +101,7 @@ def decide(
 ) -> Plan:
     """The next steps towards the right slots for `loops` (oldest first), with few moves.
 
-    Loops in `busy` are left alone, because they are moving already. A slot that is not up keeps its loops until it
+    Loops in `busy` are skipped, because they are moving already. A slot that is not up keeps its loops until it
     answers again.
     """
     return _Decision(loops, slots, nodes, budget, busy).plan()
@@ -231,7 +231,7 @@ class _Decision:
         self._moves.setdefault((from_name, to_name), []).append(loop_id)
 
     def _balance(self) -> None:
-        """Plans moves from hosts with too many loops to those with too few, and no more moves than needed."""
+        """Plans as few moves as possible from hosts with too many loops to hosts with too few."""
         loads = self._loads
         mean = sum(loads.values()) / max(len(loads), 1)
         spare = max(mean * TOLERANCE, 1)

@@ -27,14 +27,14 @@ ROUND_PAUSE_S: Final = 0.1
 #: those starts per refresh: traffic hardly notices.
 HOSTS_STARTING_AT_ONCE: Final = 2
 LOCATE_S: Final = 25.0
-#: How long a suspended supervisor moves nothing: whoever suspended it may have died.
+#: How long a suspension lasts: the process that requested it may have died.
 SUSPENDED_S: Final = 10.0
 #: How long `suspend` waits for moving loops; loops at work may take much longer.
 ARRIVING_S: Final = 1.0
 
 
 class Supervisor:
-    """The only one that decides which process holds a loop, so that no two deliver it at the same time.
+    """The only authority on which process holds a loop, so that no two deliver its events at the same time.
 
     It assigns a loop to a process only when no other holds it: the previous holder released it, or died, was restarted
     by Ray and reported that it holds nothing. Everything it knows comes from the processes: a restarted supervisor asks
@@ -73,7 +73,7 @@ class Supervisor:
         self._suspended_until_s = 0.0
         #: Set when there may be something to plan.
         self._replan = asyncio.Event()
-        #: Wakes those who wait for a loop or a host.
+        #: Wakes the tasks that wait for a loop or a host.
         self._change = Broadcast()
         self._tasks = BackgroundTasks()
         self.locations = LocationLog(incarnation)

@@ -33,7 +33,7 @@ class RayBackend(Protocol):
         ...
 
     async def stop(self, gateway_s: float, ray_s: float) -> None:
-        """Gives the gateway `gateway_s` to stop the actors, and Ray `ray_s` to end. Nothing runs afterwards."""
+        """Stops the actors within `gateway_s` and Ray within `ray_s`. Nothing runs afterwards."""
         ...
 
     def kill(self) -> None:
@@ -106,7 +106,7 @@ class LocalRay:
 
 
 class ExternalRay:
-    """The gateway to a Ray that somebody else runs; it outlives this service."""
+    """The gateway to an external Ray cluster, which outlives this service."""
 
     def __init__(self, address: str, settings_file: Path, environment: Mapping[str, str]) -> None:
         program = gateway_program(settings_file, address, environment, _joining_advice(address))

@@ -34,7 +34,7 @@ def locked(path: Path, timeout_s: float = TIMEOUT_S) -> Iterator[None]:
 
     Raises:
         Conflict: another process keeps the lock.
-        StoreUnavailable: the path belongs to somebody else.
+        StoreUnavailable: the path belongs to another user.
     """
     descriptor = _taken(path, time.monotonic() + timeout_s)
     try:

@@ -52,7 +52,7 @@ class RemoteLoopClient:
             await self._locate(loop_id)
 
     async def release(self, loop_id: str) -> None:
-        with contextlib.suppress(FeedbackLoopsError):  # likewise
+        with contextlib.suppress(FeedbackLoopsError):  # the next refresh notices that it was deleted
             await self._actors.call(SUPERVISOR, "remove", loop_id)
 
     async def _locate(self, loop_id: str) -> str:

@@ -102,7 +102,7 @@ class Rollout:
         self._is_done = True
 
     async def _replace_host(self, name: str) -> None:
-        """Replaces a loop host. One that does not answer holds up nobody else: its next start updates it."""
+        """Replaces a loop host. One that does not answer does not block the others: its next start updates it."""
         try:
             if await self._outdated(name, HOST_TIMEOUT_S):
                 await self._actors.call(SUPERVISOR, "replace", name, timeout_s=START_TIMEOUT_S)
@@ -145,7 +145,7 @@ class Rollout:
         return Deployment.read(await self._actors.call(name, "deployment", timeout_s=timeout_s))
 
     async def _outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> list[str]:
-        """The differences of an actor to be replaced; empty for one to be left alone."""
+        """The differences of an actor to be replaced; empty for one to keep."""
         theirs = await self._deployment_of(name, timeout_s)
         differences = self._deployment.differences(theirs)
         if not differences:

@@ -211,7 +211,7 @@ def make_private_dir(path: Path) -> None:
     """Creates a directory for this user only, also in a directory where everybody may write.
 
     Raises:
-        StoreUnavailable: the path belongs to somebody else, or is not a directory.
+        StoreUnavailable: the path belongs to another user, or is not a directory.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.mkdir(mode=0o700, exist_ok=True)

@@ -26,7 +26,7 @@ class ForwarderLimits:
     """Batch sizes, concurrency and waiting times of the forwarder."""
 
     batch_hits: int = 256
-    #: Below the size up to which Ray copies arguments into a call (100 KB). A larger hit gets a batch of its own.
+    #: Below the size up to which Ray copies arguments into a call (100 KB). A larger hit is sent in a separate batch.
     batch_bytes: int = 90_000
     #: Maximum number of batches that are sent and not acknowledged.
     in_flight: int = 4

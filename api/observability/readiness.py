@@ -62,6 +62,6 @@ class ReadinessProbe:
             return [str(exc)]
 
     async def announce(self) -> None:
-        """Waits until the service is ready for the first time, which `problems` logs, so that it is logged unprobed."""
+        """Waits until the service is ready; `problems` then logs it, even if nobody else probes it."""
         while await self.problems():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_POLL_S)

@@ -1,1 +1,1 @@
-"""What crosses the HTTP API, as pydantic models: they check requests, shape answers and make the OpenAPI document."""
+"""Pydantic models of API requests and responses, used for validation and for the OpenAPI document."""

@@ -59,7 +59,7 @@ class AccessQueries(StoreConnection):
         return [_user(row) for row in self.rows(USERS_OF_ACCOUNT, (account_no, limit))]
 
     def session(self, hash_: str) -> SessionRow | None:
-        """A session that has not been ended, of a user who has not been removed."""
+        """The session, if it was not ended and its user was not removed."""
         found = self.row(SESSION, (hash_,))
         return SessionRow(user=_user(found[2:]), began_at_ms=found[0], used_at_ms=found[1]) if found else None
 
