@@ -8,71 +8,71 @@ PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
 .PHONY: setup demo serve test docs reference lint fmt bench chaos lock clean languages help
 
-setup: $(STAMP)  ## install everything into .venv, from the lock and by its hashes
+setup: $(STAMP)  ## install everything into .venv, from the lock file with its hashes
 
-# Without its own pip: a Python without ensurepip will do, and pip installs into it from outside.
+# Works without ensurepip: the virtual environment has no pip, and the system's pip installs into it.
 $(LOCKED): requirements.lock
 	rm -rf .venv
 	$(PYTHON) -m venv --without-pip .venv
 	$(PIP) install --quiet --require-hashes --requirement requirements.lock
 	touch $@
 
-# By itself: another version with the same lock is installed under a Ray that runs on. Compiled, since what waits for an
-# actor that is replaced waits for its start.
+# A separate step, so that a new version with the same lock can be installed while Ray runs. Compiles the code, because
+# deliveries wait while a replaced actor starts.
 $(STAMP): pyproject.toml $(LOCKED)
 	$(PIP) install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m compileall -q actors api domain
 	touch $@
 
-demo: setup  ## show the main job, from a click in a mail to a handler
+demo: setup  ## show the main job: from a click in a mail to a handler
 	@$(BIN)/feedback-loops demo
 
-serve: setup  ## run the service on 127.0.0.1:8080, with its data in ./var
+serve: setup  ## run the service on 127.0.0.1:8080, with data in ./var
 	@$(BIN)/feedback-loops serve
 
-test: setup lint languages  ## run everything that CI runs, some minutes
+test: setup lint languages  ## run everything that CI runs; takes some minutes
 	$(BIN)/python -m pytest
 
-docs: setup  ## build the documentation's site, into build/docs
+docs: setup  ## build the documentation site into build/docs
 	$(BIN)/zensical build --strict
 
-reference: setup  ## write the generated pages in docs/reference
+reference: setup  ## generate the pages in docs/reference
 	for page in api cli events metrics settings; do $(BIN)/python -m docs._generate.$$page > docs/reference/$$page.md; done
 
-lint: setup  ## check style, types and the direction of imports
+lint: setup  ## check style, types and import layers
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-fmt: setup  ## format the code, and mend what can be mended
+fmt: setup  ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup  ## measure; results go to benchmarks/results
+bench: setup  ## run all benchmarks; results go to benchmarks/results
 	$(BIN)/python -m benchmarks.run
 
-chaos: setup  ## have everything fail under load, each in turn, and count what was promised
+chaos: setup  ## cause each fault under load, and check the guarantees
 	$(BIN)/python -m tests.chaos.matrix
 	$(BIN)/python -m tests.cluster.matrix
 
-lock: setup  ## choose the newest versions that pyproject.toml allows (needs uv)
+lock: setup  ## lock the newest versions that pyproject.toml allows (needs uv)
 	uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
 
-clean:  ## remove what these commands made; data in ./var stays
+clean:  ## remove what these commands created; data in ./var stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# Some tests have PHP read what we send, run the examples in all their languages, and look at the dashboard in a browser;
-# without them they are skipped. Root of a Debian gets the smaller ones installed.
+# Some tests parse POSTs with PHP, run the examples in all languages, or open the dashboard in a browser. Tests whose
+# program is missing are skipped. On Debian as root, this installs the smaller programs.
 languages:
 	@missing=; for program in php:php-cli ruby:ruby chromium:chromium; do \
 	  command -v "$${program%%:*}" >/dev/null || missing="$$missing $${program##*:}"; \
 	done; [ -z "$$missing" ] || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing$$missing for their tests" && \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && echo "installing for tests:$$missing" && \
 	  { apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends $$missing; } \
-	  >/dev/null 2>&1; } || echo "not here, their tests are skipped:$$missing"
+	  >/dev/null 2>&1; } || echo "not installed, so their tests are skipped:$$missing"
 
-help:  ## show this
+help:  ## show this help
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,11 +1,11 @@
-"""What pages of the attempt log cost when one loop has ten million deliveries.
+"""Benchmark of the attempt log: time per page for a loop with ten million deliveries.
 
     python -m benchmarks.bench_attempt_log [--rows 10000000] [--dir DIR] [--plans]
 
-A ledger is made with so many deliveries of one loop over thirty days, one attempt each (the dead ones eight), in the
-proportions of a busy loop: 1 in 1,000 is dead, 1 in 10,000 pending, 1 in 100,000 an abuse report, and no handler was
-ever owed a profile's `update`. Then pages of 50 are read, each filter from the start, from the middle and near the end.
-Events themselves are left out: no page reads them.
+Creates a ledger with the deliveries of one loop over thirty days, in the proportions of a busy loop: one attempt each
+(eight for dead deliveries), 1 in 1,000 dead, 1 in 10,000 pending, 1 in 100,000 for an abuse report, and none for a
+profile's `update`. Then reads pages of 50 with each filter, at the start, in the middle and near the end. The ledger
+has no events, because no page reads them.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def timed(what: str) -> Iterator[None]:
 
 
 def build(path: Path, rows: int) -> None:
-    """Makes the ledger; its indexes last, which is quicker."""
+    """Creates the ledger. Creates the indexes last, because that is faster."""
     with closing(open_writer(path)) as connection:
         migrate(connection)
         connection.execute("PRAGMA journal_mode = OFF")
@@ -84,7 +84,7 @@ def build(path: Path, rows: int) -> None:
 
 
 def queries(rows: int) -> Iterator[tuple[str, ListDeliveries]]:
-    """Each mix of filters, and each place in the list."""
+    """All combinations of filters and places in the list."""
     month_ms = DAYS * 86_400_000
     week = {"since_ms": START_MS + month_ms // 4, "until_ms": START_MS + month_ms // 2}
     times: list[tuple[str, dict[str, int]]] = [("", {}), ("one week", week)]
@@ -99,7 +99,7 @@ def queries(rows: int) -> Iterator[tuple[str, ListDeliveries]]:
 
 
 def page_ms(reader: SQLiteLedgerReader, query: ListDeliveries) -> tuple[float, float, int]:
-    """How long a page took the first time and at the median, and its rows."""
+    """Returns the time of a page at the first read and at the median, in ms, and its number of rows."""
     times = []
     for _ in range(REPEATS):
         began_s = time.perf_counter()
@@ -109,7 +109,7 @@ def page_ms(reader: SQLiteLedgerReader, query: ListDeliveries) -> tuple[float, f
 
 
 def plan(path: Path, query: ListDeliveries) -> list[str]:
-    """The steps that SQLite takes, each kind of step once."""
+    """Returns the steps of SQLite's query plan with their counts."""
     with closing(sqlite3.connect(path)) as connection:
         statement, params = deliveries_statement(LOOP_NO, query)
         steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sqlite_sql(statement)}", params)]
@@ -119,8 +119,8 @@ def plan(path: Path, query: ListDeliveries) -> list[str]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--dir", type=Path, help="where the file is made (default: the system's temporary)")
-    parser.add_argument("--plans", action="store_true", help="print the plan of every page, not of the widest alone")
+    parser.add_argument("--dir", type=Path, help="where to create the file (default: the temporary directory)")
+    parser.add_argument("--plans", action="store_true", help="print the plan of every page, not only of the widest")
     arguments = parser.parse_args()
     print(
         f"{platform.platform()}, {os.cpu_count()} CPUs, SQLite {sqlite3.sqlite_version}, {arguments.rows:,} deliveries"

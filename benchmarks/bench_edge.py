@@ -1,9 +1,9 @@
-"""What a tracking hit costs at the edge: token, hit, journal, answer; without the web server.
+"""Benchmark of a tracking hit at the edge: token, hit, journal and answer, without the web server.
 
     python benchmarks/bench_edge.py [directory on the disk to measure]
 
-Prints microseconds of CPU per hit for each step, and milliseconds until a hit is answered. The journal's CPU holds the
-kernel's work for fsync. The disk's fsync decides on latency, so it is measured alone beside it.
+Prints microseconds of CPU per hit for each step, and milliseconds until a hit is answered. The journal's CPU includes
+the kernel's work for fsync. The disk's fsync determines the latency, so it is also measured separately.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Clock:
 
 
 class NoJournal:
-    """Takes hits and keeps none, to measure what is around it."""
+    """A journal that drops all hits, to measure everything around it."""
 
     async def append(self, hit: bytes) -> None:
         pass

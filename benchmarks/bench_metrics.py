@@ -1,8 +1,8 @@
-"""What counting costs on the way of an event, and what a look at the backlog costs.
+"""Benchmark of metrics: the cost of counting per event, and of a query of the backlog.
 
     python -m benchmarks.bench_metrics [--loops 1000] [--rows 1000000] [--dir DIR]
 
-Times are of one core, the best of five runs, the loop around them taken off.
+Times are for one core: the best of five runs, minus the time of the surrounding loop.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ ROUNDS = 200_000
 
 
 def cost_ns(work: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """Nanoseconds of one call."""
+    """Returns the nanoseconds of one call."""
     empty = min(timeit.repeat(lambda: None, number=rounds, repeat=5))
     return (min(timeit.repeat(work, number=rounds, repeat=5)) - empty) / rounds * 1e9
 
 
 def counting() -> None:
-    """Prints what each kind of counting costs."""
+    """Prints the cost of each kind of counting."""
     registry = Registry()
     cell, histogram = registry.counter(m.HITS, "open"), registry.histogram(m.HIT_ANSWER)
 
@@ -73,7 +73,7 @@ def counting() -> None:
     print(f"all figures of one event recorded {batch_ns / 100:8.0f} ns")
     print(f"telemetry of one attempt          {cost_ns(attempt):8.0f} ns")
     for share, what in ((0.0, "of an event that is not traced"), (1.0, "of an event that is traced")):
-        # Nobody takes the spans: the oldest are dropped, as they are when a collector is too slow.
+        # Nothing consumes the spans, so the oldest are dropped, as with a slow collector.
         traces = OtlpTraces("bench", Sampling(share), {"OTEL_BSP_SCHEDULE_DELAY": "60000"})
         traced = AttemptTelemetry("fl_1", DeliveryInstruments(registry), traces)
         took_ns = cost_ns(lambda traced=traced: traced.completed(delivery, outcome, 0.002, NOW_MS), 5_000)  # type: ignore[misc]
@@ -85,7 +85,7 @@ def counting() -> None:
 
 
 def looking(loops: int, rows: int, directory: Path) -> None:
-    """Prints what a look at a backlog costs."""
+    """Prints the cost of a query of the backlog."""
     path = directory / "ledger.sqlite"
     with closing(open_writer(path)) as connection:
         migrate(connection)

@@ -1,10 +1,10 @@
-"""How long the dashboard takes for its pages when ten million deliveries are behind them.
+"""Benchmark of the dashboard's pages with ten million deliveries.
 
     python -m benchmarks.bench_pages [--rows 10000000] [--dir DIR]
 
-The ledger is that of `bench_attempt_log`, with an account, a user, 20 loops and a day of counted minutes for each.
-Pages are asked for as a browser does, from the request to the answer's last byte, over the real service and reader in
-one process: without the network, the gateway's socket and Ray.
+Uses the ledger of `bench_attempt_log`, with an account, a user, 20 loops and a day of statistics per minute for each.
+Requests pages like a browser, and measures from the request to the last byte of the response. The service and the
+reader are the real ones, in one process: without the network, the gateway's socket and Ray.
 """
 
 from __future__ import annotations
@@ -51,16 +51,16 @@ HEADERS: Final = {"Origin": "http://bench.example"}
 
 
 class InProcess:
-    """A client whose actors are one service in this process."""
+    """A client whose actors are a single service in this process."""
 
     def __init__(self, service: ApplicationService) -> None:
         self._service = service
 
     async def close(self) -> None:
-        """Is not its owner."""
+        """Does nothing: this client does not own the service."""
 
     async def record_intake(self, entries: list[bytes]) -> None:
-        """There are none."""
+        """Does nothing: there are no actors."""
 
     async def call(self, command: Command[Any]) -> Any:
         return await self._service.handle(command)
@@ -81,7 +81,7 @@ def loop(account_id: str) -> FeedbackLoop:
 
 
 async def fill(ledger: SQLiteLedgerWriter, path: Path) -> list[str]:
-    """The account, its loops, and their minutes; gives the loops' ids."""
+    """Writes the account, its loops, and their statistics per minute. Returns the loops' ids."""
     mapper = event_mapper()
     account = Account.open(uuid4(), "Bench", 1)
     account_id = id_text("acc", account.id)
@@ -168,7 +168,7 @@ async def measure(path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
-    parser.add_argument("--dir", type=Path, help="where the ledger is made; default: a temporary directory")
+    parser.add_argument("--dir", type=Path, help="where to create the ledger (default: a temporary directory)")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir=options.dir) as directory:
         path = Path(directory) / "ledger.sqlite"

@@ -1,9 +1,9 @@
-"""What one POST costs: our own client, aiohttp's, and httpx over aiohttp; CPU and rate.
+"""Benchmark of one POST: CPU and rate of our own client, aiohttp, and httpx with aiohttp's transport.
 
 Run:  python -m benchmarks.bench_sender [--posts 20000] [--concurrency 32]
 
-The handler is a bare asyncio.Protocol in a process of its own that answers 200 to each piece it reads. CPU is this
-process's alone (user + system, `time.process_time`): the handler's does not count, but both share the machine's cores.
+The handler is a bare asyncio.Protocol in a separate process that answers 200 to each chunk it reads. CPU is that of
+this process only (user + system, `time.process_time`). The handler's CPU does not count, but both share the cores.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ Post = Callable[[], Awaitable[None]]
 
 
 class Handler(asyncio.Protocol):
-    """Answers every piece: requests are smaller than one."""
+    """Answers every chunk: a request is smaller than one."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport: asyncio.Transport = transport  # type: ignore[assignment]
@@ -68,7 +68,7 @@ def serve(pipe: Connection) -> None:
 
 
 async def rounds(name: str, post: Post, posts: int, concurrency: int) -> None:
-    """Five rounds after a warm-up; prints the median and the best of the CPU per post."""
+    """Runs five rounds after a warm-up. Prints the median and the best CPU time per POST."""
     cpu_us, rates = [], []
     for number in range(6):
         left = iter(range(posts))

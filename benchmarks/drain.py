@@ -1,10 +1,10 @@
-"""A handler comes back to a large backlog: how fast it drains, and what a loop of another account feels of it.
+"""Benchmark of a large backlog: how fast it drains once its handler is back, and the effect on another loop.
 
     python -m benchmarks.drain [--events 1000000] [--out benchmarks/results]
 
-One run: the plain rate (clicks answered, stored and POSTed with the handler up), the other loop's latency when all is
-quiet, then the handler goes away while `--events` are clicked, comes back, and the backlog drains while the other
-loop's clicks go on.
+A run measures the plain rate (clicks answered, stored and POSTed with the handler up) and the other loop's latency at
+rest. Then the handler is down during `--events` clicks and comes back, and the backlog drains while the other loop's
+clicks continue.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from benchmarks.main_job import latency, rate_of, send
 from benchmarks.memory import private_mb, waiting
 from tests.service import Account, Service, Sink, eventually
 
-#: What is promised: a backlog drains at no less than this part of the plain rate, and another loop's p99 is at most so
-#: many times its quiet one.
+#: The guarantees: a backlog drains at this fraction of the plain rate or faster, and another loop's p99 grows at most
+#: by this factor.
 MIN_DRAIN_RATIO = 0.8
 MAX_P99_RATIO = 2.0
 BATCH = 20_000
 RATE = 100.0
-#: Latency is measured this often, for so many seconds each; the round whose p99 is the median is told.
+#: Number of latency rounds, and seconds of each. The result is the round with the median p99.
 ROUNDS = 3
 ROUND_S = 10.0
 
 
 def fill(service: Service, account: Account, loop_id: str, events: int, folder: Path) -> None:
-    """Clicks until so many deliveries wait; the same links again and again."""
+    """Clicks the same links again and again until this many deliveries wait."""
     paths = account.click_paths(BATCH)
     before = waiting(account, loop_id)
     for done in range(BATCH, events + 1, BATCH):
@@ -48,7 +48,7 @@ def _reached(account: Account, loop_id: str, number: int) -> bool:
 
 
 def median_latency(account: Account, sink: Sink, first: int, folder: Path) -> dict[str, Any]:
-    """The other loop's latency. Its links hold the numbers from `first`."""
+    """Returns the other loop's latency. Its links are numbered from `first`."""
     clicks = int(RATE * ROUND_S)
     rounds = [latency(account, sink, RATE, ROUND_S, first + n * clicks, folder) for n in range(ROUNDS)]
     p99s = [took["p99_ms"] for took in rounds]
@@ -56,9 +56,9 @@ def median_latency(account: Account, sink: Sink, first: int, folder: Path) -> di
 
 
 class Drain(threading.Thread):
-    """Watches a sink take a backlog, and the service's memory meanwhile.
+    """Watches a sink receive a backlog, and the service's memory meanwhile.
 
-    Looking at a process's memory holds the process up for milliseconds, so nobody looks while latency `is_measured`.
+    Reading a process's memory stops the process for milliseconds, so memory is not read while `is_measured` is set.
     """
 
     def __init__(self, service: Service, sink: Sink, events: int) -> None:

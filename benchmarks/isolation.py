@@ -1,8 +1,8 @@
-"""What a loop feels of others whose handlers hang: its latency alone, and beside them, in turns.
+"""Benchmark of isolation: a loop's latency with and without other loops whose handlers hang, in turns.
 
     python -m benchmarks.isolation [--hanging 4] [--rate 150] [--seconds 10] [--rounds 5] [--out benchmarks/results]
 
-Of the rounds the one whose p99 is the median is told. The handlers that hang take a connection and never answer.
+The result is the round with the median p99. The hanging handlers accept a connection and never answer.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from benchmarks import row
 from benchmarks.main_job import latency
 from tests.service import Account, Service, Sink
 
-#: What is promised: hanging handlers move another loop's p99 to at most so many times its own.
+#: The guarantee: hanging handlers increase another loop's p99 at most by this factor.
 MAX_P99_RATIO = 2.0
 
 
 def in_turns(
     account: Account, good: Sink, hanging: Sequence[str], *, rate: float, seconds: float, rounds: int, folder: Path
 ) -> tuple[list[dict[str, float]], list[dict[str, float]]]:
-    """Latencies of the loop at `good`: with the `hanging` loops paused, and active, a round of each in turn."""
+    """Returns latencies of the loop at `good`: with the `hanging` loops paused and with them active, in turns."""
     clicks = int(rate * seconds)
     alone, beside = [], []
     latency(account, good, rate, 1.0, 0, folder)

@@ -1,9 +1,9 @@
-"""The limit to compare with: one process that answers a click and POSTs it, and keeps nothing.
+"""Upper limit for comparison: one process that answers a click, POSTs it and stores nothing.
 
     python -m benchmarks.limit --port 8081 --handler http://127.0.0.1:9000/hook
 
-Starlette on uvicorn (uvloop, httptools) and aiohttp. No token, no journal, no ledger, no enrichment, no signature, no
-retry: a click that is in its memory when it dies is gone. What keeps its promises has all of that to do besides.
+Uses Starlette on uvicorn (uvloop, httptools) and aiohttp. It has no token, journal, ledger, enrichment, signature or
+retry: if it dies, the clicks in its memory are lost. The service does all of that in addition.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A load generator that costs next to nothing: GETs a list of paths over kept-alive connections.
+"""Load generator with very low CPU cost: GETs a list of paths over kept-alive connections.
 
     python -m benchmarks.load --port 8080 --paths FILE --connections 64            # closed loop: as fast as it goes
     python -m benchmarks.load --port 8080 --paths FILE --connections 64 --rate 300 # open loop: on a fixed timetable
@@ -27,7 +27,7 @@ AGENT = (
 
 
 class Load:
-    """One run over `paths`, each requested once."""
+    """One run over `paths`, which requests each path once."""
 
     def __init__(self, paths: list[str], host: str) -> None:
         self.requests = [f"GET {p} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\n\r\n".encode() for p in paths]
@@ -66,7 +66,7 @@ class Load:
 
 
 class LoadProtocol(asyncio.Protocol):
-    """One connection, one request at a time. A broken one fails the run: an answer lost is no answer."""
+    """One connection with one request at a time. A broken connection fails the run, because an answer is missing."""
 
     def __init__(self, load: Load) -> None:
         self.load = load

@@ -1,14 +1,14 @@
-"""From ten loops to ten thousand in one service: how long it takes to start, how much memory, how late events are.
+"""Benchmark of ten to ten thousand loops in one service: start-up time, memory, and latency of events.
 
     python -m benchmarks.loops [--loops 10 100 1000 10000] [--rate 500] [--seconds 20] [--out benchmarks/results]
 
-The ledger is made before the service starts, by its own writer: verified loops of one account, each for a tag of its
-own, and one event that each is owed already. The service is ready when `/readyz` says so; all loops are served when
-each has POSTed the event it was owed. Then clicks of random loops come at a steady rate. Memory is that of all
-processes of the service (PSS), after that; so most loops have been awake.
+Before the service starts, the ledger's own writer creates the ledger: verified loops of one account, each for a
+different tag, and one pending event for each. The service is ready when `/readyz` says so. All loops are served when
+each has POSTed its pending event. Then clicks of random loops arrive at a steady rate. After that, memory is measured
+for all processes of the service (PSS), so most loops have been awake by then.
 
-The oldest loops get processes of their own one by one, while all are served. Clicks come twice: meanwhile (`starting`),
-and when no process has been started for a while.
+While all loops are served, the oldest ones get their own processes, one by one. Latency is measured twice: during that
+time (`starting`), and again when no process has been started for a while.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SETTLED_S = 15.0
 
 
 async def seed(path: Path, loops: int, url: str) -> None:
-    """Writes the account, its loops, and an event for each."""
+    """Writes the account, its loops, and an event for each loop."""
     mapper, ledger, reader = event_mapper(), SQLiteLedgerWriter(path), SQLiteLedgerReader(path)
     now_ms = time.time_ns() // 1_000_000
     account = AccountAggregate.open(ACCOUNT, "Many", now_ms)
@@ -90,7 +90,7 @@ def _fields(number: int) -> bytes:
 
 
 def click_paths(account: Account, loops: int, count: int, first: int) -> list[str]:
-    """Paths of clicks, each of a message of a random loop, whose targets hold the numbers from `first`."""
+    """Returns paths of clicks on messages of random loops. The targets are numbered from `first`."""
     chance = random.Random(first)
 
     def specs() -> Iterator[dict[str, Any]]:
@@ -109,7 +109,7 @@ def click_paths(account: Account, loops: int, count: int, first: int) -> list[st
 def latency(
     account: Account, sink: Sink, loops: int, rate: float, seconds: float, first: int, folder: Path
 ) -> dict[str, float]:
-    """From the time a click was due to the arrival of its POST, in milliseconds."""
+    """Returns the time from when a click was due to the arrival of its POST, in milliseconds."""
     count = int(rate * seconds)
     paths = click_paths(account, loops, count, first)
     sink.tell("reset")
@@ -126,7 +126,7 @@ def _came(sink: Sink, count: int) -> bool:
 
 
 def settle(service: Service) -> None:
-    """Returns when no process for loops has been started for `SETTLED_S`."""
+    """Waits until no process for loops has been started for `SETTLED_S`."""
     count, since_s = processes(service), time.monotonic()
     while time.monotonic() - since_s < SETTLED_S:
         time.sleep(1)
@@ -135,12 +135,12 @@ def settle(service: Service) -> None:
 
 
 def processes(service: Service) -> int:
-    """How many hold loops."""
+    """Returns the number of processes that hold loops."""
     return len(service.processes("loop")) + len(service.processes("host"))
 
 
 def memory_mb(service: Service) -> int:
-    """PSS of all processes of the service."""
+    """Returns the PSS of all processes of the service."""
     total = 0.0
     for process in marked(service.mark):
         try:

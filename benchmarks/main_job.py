@@ -1,10 +1,10 @@
-"""The main job: clicks answered, stored and POSTed a second, against a limit measured in the same run; and its latency.
+"""Benchmark of the main job: clicks answered, stored and POSTed per second, compared with a limit, and the latency.
 
     python -m benchmarks.main_job [--clicks 30000] [--rounds 3] [--rate 300] [--seconds 20] [--out benchmarks/results]
 
-The limit (`benchmarks/limit.py`) and the service do the same load in turn, on the same machine, with the same load
-generator and the same handler, each a process of its own. A rate is clicks divided by the time from the first request
-to the last POST.
+The limit (`benchmarks/limit.py`) and the service handle the same load in turns, on the same machine, with the same load
+generator and the same handler, each in a separate process. A rate is the number of clicks divided by the time from the
+first request to the last POST.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def send(
     connections: int = 64,
     begin: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """One run of the load generator; adds `times`, when each request was due. Calls `begin` just before the first."""
+    """Runs the load generator. Adds `times`, when each request was due. Calls `begin` just before the first request."""
     listing, times = folder / "paths.txt", folder / "times.bin"
     listing.write_text("\n".join(paths))
     command = [sys.executable, "-m", "benchmarks.load", "--port", str(port), "--paths", str(listing)]
@@ -52,7 +52,7 @@ def send(
 
 
 def rate_of(sink: Sink, port: int, paths: list[str], folder: Path) -> float:
-    """Clicks a second from the first request to the last POST."""
+    """Returns the clicks per second, from the first request to the last POST."""
     sink.tell("reset")
     result = send(port, paths, folder)
     eventually(lambda: sink.stats()["unique"] >= len(paths), 120, "every click was POSTed", 0.2)
@@ -61,7 +61,7 @@ def rate_of(sink: Sink, port: int, paths: list[str], folder: Path) -> float:
 
 
 def limit_rate(sink: Sink, clicks: int, folder: Path) -> float:
-    """The limit's rate."""
+    """Returns the limit's rate."""
     port = free_port()
     command = [sys.executable, "-m", "benchmarks.limit", "--port", str(port), "--handler", sink.url]
     process = subprocess.Popen(command, cwd=ROOT)
@@ -82,7 +82,7 @@ def _listens(port: int) -> bool:
 
 
 def latency(account: Account, sink: Sink, rate: float, seconds: float, first: int, folder: Path) -> dict[str, float]:
-    """From the time a click was due to the arrival of its POST, open loop, in milliseconds."""
+    """Returns the time from when a click was due to the arrival of its POST, open loop, in milliseconds."""
     paths = account.click_paths(int(rate * seconds), first=first)
     sink.tell("reset")
     result = send(account.service.port, paths, folder, rate)

@@ -1,10 +1,10 @@
-"""Memory while events wait for a handler that is dead: it must not grow with the backlog.
+"""Benchmark of memory while events wait for a dead handler: it must not grow with the backlog.
 
     python -m benchmarks.memory [--events 200000] [--out benchmarks/results]
 
-Prints, for each process of the service, its private memory when all events wait, and by how much it grew since three
-tenths of them did (by then the store's page cache, which is bounded, is full). Exits with 1 when one grew by more than
-`ALLOWED_MB`.
+For each process of the service, prints its private memory when all events wait, and its growth since three tenths of
+them did (by then, the store's page cache, which is bounded, is full). Exits with status 1 if a process grew by more
+than `ALLOWED_MB`.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from tests.service import ROLES, Service, Sink, eventually, marked
 
 ALLOWED_MB = 15.0
 BATCH = 20_000
-#: What tells a kind of process from its command line, the first that fits: Ray's own helpers, and ours.
+#: Patterns in the command line that identify the kind of a process; the first match counts.
 SIGNS = {"ray start": "ray.scripts.scripts", "ray dashboard": "dashboard/dashboard.py", **ROLES}
 
 
 def private_mb(service: Service) -> dict[str, float]:
-    """Private memory of each process, by role and pid, in MB."""
+    """Returns the private memory of each process in MB, by role and pid."""
     found = {}
     for process in marked(service.mark):
         try:
@@ -40,7 +40,7 @@ def private_mb(service: Service) -> dict[str, float]:
 
 
 def waiting(account: Any, loop_id: str) -> int:
-    """How many events are in the account's log, counted by the ledger's newest delivery."""
+    """Returns the number of events in the account's log, from the ledger's newest delivery."""
     page = account.call("GET", f"/v1/feedback-loops/{loop_id}/deliveries", params={"limit": 1}).json()
     return int(page["data"][0]["id"].removeprefix("dlv_")) if page["data"] else 0
 
@@ -59,7 +59,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         account = service.account()
         loop = account.loop(sink)
         paths = account.click_paths(BATCH)
-        sink.stop()  # the handler is dead from here on: connections are refused
+        sink.stop()  # from here on the handler is dead: connections are refused
         for done in range(BATCH, events + 1, BATCH):
             send(service.port, paths, folder)
             eventually(partial(_waits, account, loop["id"], done), 300, f"{done} events wait", 0.5)

@@ -1,9 +1,10 @@
-"""The ledger on PostgreSQL against the ledger on SQLite: clicks answered, stored and POSTed a second, and latency.
+"""Benchmark of the ledger on PostgreSQL and on SQLite: clicks answered, stored and POSTed per second, and latency.
 
     python -m benchmarks.postgres [--clicks 30000] [--rounds 3] [--rate 300] [--seconds 15] [--out benchmarks/results]
 
-One run, one machine, one handler: two services, one on each store, which do the same load in turn, round by round, so
-that neither has the better minutes; the other one is stopped meanwhile. PostgreSQL runs on the same machine.
+Two services, one on each store, handle the same load on the same machine with the same handler. They take turns, round
+by round, so that changes in the machine's speed affect both; the other one is stopped meanwhile. PostgreSQL runs on the
+same machine.
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from benchmarks.main_job import latency, rate_of
 from tests.postgres import running_server
 from tests.service import Account, Service, Sink
 
-#: Of SQLite's rate, what PostgreSQL's must be.
+#: The fraction of SQLite's rate that PostgreSQL must reach.
 WANTED_RATIO: Final = 0.8
 WARM_UP: Final = 2_000
-#: As a server with a GiB to spare is set up; all else is PostgreSQL's default, durable commits too.
+#: Settings for a server with a spare GiB. Everything else is PostgreSQL's default, including durable commits.
 SERVER: Final = {"shared_buffers": "256MB", "max_wal_size": "4GB", "checkpoint_timeout": "15min"}
 
 
@@ -39,14 +40,14 @@ class Contender:
 
     @property
     def account(self) -> Account:
-        """Its account, made when it is first asked for."""
+        """The account, created on first use."""
         if self._account is None:
             self._account = self.service.account()
             self._account.loop(self._sink)
         return self._account
 
     def run(self, clicks: int, folder: Path) -> None:
-        """One round: it is started, warmed up, measured, and stopped."""
+        """Runs one round: starts the service, warms it up, measures and stops it."""
         self.service.start()
         self._rate(WARM_UP, folder)
         self.rates.append(self._rate(clicks, folder))
@@ -58,7 +59,7 @@ class Contender:
         return rate_of(self._sink, self.service.port, paths, folder)
 
     def latency(self, rate: float, seconds: float, folder: Path) -> dict[str, float]:
-        """From click to handler, in milliseconds; of the service as it was left by its last round."""
+        """Returns the time from click to handler in milliseconds, for the service as its last round left it."""
         first, self._sent = self._sent, self._sent + int(rate * seconds)
         return latency(self.account, self._sink, rate, seconds, first, folder)
 

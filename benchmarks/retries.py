@@ -1,9 +1,10 @@
-"""Retries: clicks whose first POST is declined, delivered by the second, against the plain rate of the same run.
+"""Benchmark of retries: the rate of clicks that the second POST delivers, compared with the plain rate of the same run.
 
     python -m benchmarks.retries [--clicks 20000] [--rounds 3] [--out benchmarks/results]
 
-The handler answers 404 to the first POST of each event, so no breaker opens, and takes the second, which is due half a
-second later. A rate is clicks divided by the time from the first request to the last POST; each takes two attempts.
+The handler answers 404 to the first POST of each event, so that no breaker opens, and accepts the second one, which is
+due half a second later. A rate is the number of clicks divided by the time from the first request to the last POST.
+Each click takes two attempts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A row of `make bench` as a command of its own: its options, its file of results, and whether it is as promised."""
+"""Runner of one `make bench` row: its options, its results file, and its check of the guarantees."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-#: Takes the options and an empty folder that is removed afterwards; gives what was measured.
+#: Takes the options and an empty folder, which is removed afterwards. Returns the results.
 Measure = Callable[[argparse.Namespace, Path], dict[str, Any]]
 
 
 def machine() -> dict[str, Any]:
-    """What the figures were measured on."""
+    """Returns a description of this machine."""
     model = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "",
@@ -41,10 +41,10 @@ def run(
     defaults: Mapping[str, int | float | str],
     is_kept: Callable[[dict[str, Any]], bool] = lambda _result: True,
 ) -> None:
-    """Measures, prints the result and, with `--out FOLDER`, keeps it in `FOLDER/<name>.json`; then exits.
+    """Measures, prints the result, writes it to `FOLDER/<name>.json` if `--out FOLDER` is given, and exits.
 
-    `defaults`: what each option is when it is not given. `is_kept`: whether the result is as promised; if not, it
-    exits with 1, and its file is written all the same.
+    `defaults`: the options and their default values. `is_kept`: whether the result meets the guarantees. If not, exits
+    with status 1, after writing the file.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     for option, default in defaults.items():

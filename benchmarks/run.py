@@ -1,6 +1,6 @@
-"""`make bench`: every figure that the documentation quotes, one after the other, into `benchmarks/results/`.
+"""Runner of `make bench`: measures every figure that the documentation quotes, and writes it to `benchmarks/results/`.
 
-A row that misses what is promised fails; the others are measured all the same, and what failed is told at the end.
+A row that misses a guarantee fails. The others still run, and the failed rows are listed at the end.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from tests.paths import ROOT
 
 RESULTS = Path(__file__).parent / "results"
-#: Each writes its own file when it is told where to.
+#: Rows that write a file to the folder in `--out`.
 TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "isolation", "scaling", "loops", "cost")
-#: Each prints a table.
+#: Rows that print a table.
 TO_TEXT = (
     "bench_edge",
     "bench_ledger",
@@ -31,11 +31,11 @@ def main() -> None:
     failed = [name for name in TO_FILES if not _run(name, "--out", str(RESULTS))]
     failed += [name for name in TO_TEXT if not _run(name, into=RESULTS / f"{name}.txt")]
     if failed:
-        sys.exit(f"failed, or missed what is promised: {', '.join(failed)}")
+        sys.exit(f"failed, or missed a guarantee: {', '.join(failed)}")
 
 
 def _run(name: str, *arguments: str, into: Path | None = None) -> bool:
-    """Measures one row, and says whether it is as promised; what it prints is kept in the file `into`."""
+    """Measures one row. Returns whether it met its guarantees. Writes its output to the file `into`, if given."""
     print(f"--- {name}", flush=True)
     command = [sys.executable, "-m", f"benchmarks.{name}", *arguments]
     run = subprocess.run(command, cwd=ROOT, check=False, stdout=subprocess.PIPE if into else None, text=True)

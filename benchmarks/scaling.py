@@ -1,10 +1,10 @@
-"""What each process spends on a click, by the number of enrichment actors and of loops: what bounds a bigger machine.
+"""Benchmark of scaling: CPU time per click of each kind of process, by the number of enrichment actors and loops.
 
     python -m benchmarks.scaling [--clicks 20000] [--out benchmarks/results]
 
-Each row is a service of its own: clicks of one account are sent as fast as they are answered, each owed to every loop.
-A rate is clicks divided by the time from the first request to the last POST; processor time is that of all processes
-of a kind, divided by the clicks (of loops: by the deliveries). Each loop has a process of its own when it is measured.
+Each row starts a new service. Clicks of one account are sent as fast as they are answered, and every loop gets each of
+them. A rate is the number of clicks divided by the time from the first request to the last POST. CPU time is that of
+all processes of a kind, divided by the clicks (for loops: by the deliveries). Each loop has its own process by then.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from benchmarks.loops import settle
 from benchmarks.main_job import send
 from tests.service import Service, Sink, eventually
 
-#: (enrichment actors, loops).
+#: Numbers of enrichment actors and loops.
 ROWS = ((1, 1), (2, 1), (4, 1), (1, 2), (1, 4), (1, 8), (2, 8))
 ROLES = ("front", "gateway", "enricher", "ledger", "loop", "host", "raylet", "gcs", "supervisor")
 WARM_UP = 2_000
 
 
 def cpu_s(service: Service) -> dict[str, float]:
-    """Processor time so far of each kind of process, seconds."""
+    """Returns the CPU time so far of each kind of process, in seconds."""
     used = {}
     for role in ROLES:
         times = [process.cpu_times() for process in service.processes(role) if process.is_running()]
@@ -39,7 +39,7 @@ def arrived(sinks: list[Sink], number: int) -> bool:
 
 
 def one(enrichers: int, loops: int, clicks: int, folder: Path) -> dict[str, Any]:
-    """One row: a service with so many enrichment actors and loops, each loop with a handler of its own."""
+    """Measures one row: a service with this many enrichment actors and loops, each loop with its own handler."""
     sinks = [Sink().start() for _ in range(loops)]
     service = Service(folder / f"data-{enrichers}-{loops}", FEEDBACK_LOOPS_ENRICHERS=str(enrichers))
     try:
@@ -49,7 +49,7 @@ def one(enrichers: int, loops: int, clicks: int, folder: Path) -> dict[str, Any]
             account.loop(sink)
         send(service.port, account.click_paths(WARM_UP), folder)
         eventually(lambda: arrived(sinks, WARM_UP), 120, "the warm-up was POSTed", 0.2)
-        settle(service)  # each loop has a process of its own by then
+        settle(service)  # waits until each loop has its own process
         paths = account.click_paths(clicks, first=WARM_UP)
         for sink in sinks:
             sink.tell("reset")

@@ -1,14 +1,14 @@
-"""A handler that costs next to nothing: takes POSTs, notes when each click's number arrived, answers 204.
+"""Handler with very low CPU cost: accepts POSTs, notes when each click's number arrived, and answers 204.
 
     python -m benchmarks.sink --port 9000 [--control-port 9001]
 
-`GET /NAME` serves a verification file set by `PUT /NAME`; `GET /stats` gives counts; `POST /reset` forgets;
-`GET /arrivals` gives the arrival time of each number (monotonic ns, 8 bytes each, 0 where it never came).
+`GET /NAME` serves a verification file set by `PUT /NAME`. `GET /stats` returns counts, and `POST /reset` clears them.
+`GET /arrivals` returns the arrival time of each number (monotonic ns, 8 bytes each, 0 if it never arrived).
 
-It misbehaves when it is told to, until `POST /accept`: `POST /refuse` (answers 503), `/fail` (500), `/babble` (what is
-no HTTP), `/hang` (nothing), `/break` (resets the connection), `/part` (takes POSTs, and closes after each), `/decline`
-(answers 404 to the first POST of each number, and takes the second), `/vanish` (closes the port, which needs
-`--control-port N`: all calls but the hook work there too).
+These calls make it misbehave until `POST /accept`: `POST /refuse` (answers 503), `/fail` (500), `/babble` (bytes that
+are not HTTP), `/hang` (no answer), `/break` (resets the connection), `/part` (accepts POSTs, and closes the connection
+after each), `/decline` (answers 404 to the first POST of each number, and accepts the second), `/vanish` (closes the
+port; needs `--control-port N`, which serves all calls except the hook).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 TAKEN: Final = b"HTTP/1.1 204 No Content\r\n\r\n"
 TAKEN_AND_CLOSED: Final = b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n"
 DECLINED: Final = b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"
-#: What it answers in place of taking a POST.
+#: Answers that refuse a POST.
 FAULTS: Final = {
     b"/refuse": b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n",
     b"/fail": b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\n\r\n",
@@ -43,7 +43,7 @@ BEHAVIOURS: Final = {*FAULTS, b"/accept", b"/break", b"/part", b"/decline", b"/v
 
 
 class State:
-    """What arrived."""
+    """The POSTs that arrived."""
 
     def __init__(self) -> None:
         self.files: dict[bytes, bytes] = {}
@@ -77,7 +77,7 @@ class State:
 
 
 class Door:
-    """The handler's port, which can be closed, with every connection through it, and opened again."""
+    """The handler's port. It can be closed, with all its connections, and opened again."""
 
     def __init__(self, host: str, port: int, make: Callable[[], asyncio.Protocol]) -> None:
         self._host = host
@@ -87,7 +87,7 @@ class Door:
         self.inside: set[asyncio.Transport] = set()
 
     def open(self) -> None:
-        """Connections are accepted from now on."""
+        """Starts to accept connections."""
         if self._server is None:
             listening = socket.create_server((self._host, self._port), backlog=1024)
             self._opening = asyncio.get_running_loop().create_task(self._serve(listening))
@@ -96,7 +96,7 @@ class Door:
         self._server = await asyncio.get_running_loop().create_server(self._make, sock=listening)
 
     def close(self) -> None:
-        """What was answered is still sent."""
+        """Stops, after sending pending answers."""
         if self._server is not None:
             self._server.close()
             self._server = None
@@ -105,7 +105,7 @@ class Door:
 
 
 class SinkProtocol(asyncio.Protocol):
-    """Just enough HTTP/1.1."""
+    """A minimal HTTP/1.1 server."""
 
     def __init__(self, state: State, door: Door | None, inside: set[asyncio.Transport] | None) -> None:
         self.state = state
@@ -118,7 +118,7 @@ class SinkProtocol(asyncio.Protocol):
         if self.inside is not None:
             self.inside.add(self.transport)
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  why it ended changes nothing
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the reason does not matter
         if self.inside is not None:
             self.inside.discard(self.transport)
 
@@ -154,7 +154,7 @@ class SinkProtocol(asyncio.Protocol):
             self.transport.close()
         elif behaviour in FAULTS:
             self.transport.write(FAULTS[behaviour])
-        else:  # broken, or vanished while this was on its way
+        else:  # broken, or vanished while this request was in flight
             self.reset()
 
     def reset(self) -> None:
