@@ -20,7 +20,7 @@ class Enriched(NamedTuple):
     """Events of a batch, ready to be recorded."""
 
     events: list[EventToRecord]
-    #: Entries whose message is not in the ledger: it was erased, or belongs to another installation's back-up.
+    #: Entries whose message is not in the ledger: it was erased, or belongs to another installation's backup.
     unknown: list[Intake]
 
 

@@ -49,7 +49,7 @@ def refuse_newer(version: int, newest: int) -> None:
     if version > newest:
         raise StoreError(
             f"The ledger has schema version {version}, this program knows versions up to {newest}. "
-            "Start the newer program that wrote it, or restore a back-up made before the upgrade."
+            "Start the newer program that wrote it, or restore a backup made before the upgrade."
         )
 
 

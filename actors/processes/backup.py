@@ -1,7 +1,7 @@
-"""Back-up and restore of a data directory. The service may run during a back-up.
+"""Backup and restore of a data directory. The service may run during a backup.
 
-A back-up is a directory with the keys, the journal, the ledger and `manifest.json`. The manifest is written last, and
-without it the back-up is not complete. The journal is copied before the ledger, so a hit that moves from one to the
+A backup is a directory with the keys, the journal, the ledger and `manifest.json`. The manifest is written last, and
+without it the backup is not complete. The journal is copied before the ledger, so a hit that moves from one to the
 other meanwhile is in both; it is recorded once after a restore.
 """
 
@@ -36,13 +36,13 @@ FORMAT: Final = 2
 
 
 class BackedUp(NamedTuple):
-    """Contents of a back-up: the size of each file in bytes."""
+    """Contents of a backup: the size of each file in bytes."""
 
     sizes: Mapping[str, int]
 
     @property
     def has_ledger(self) -> bool:
-        """Whether the back-up includes the ledger. If not, the ledger is on PostgreSQL and needs its own back-up."""
+        """Whether the backup includes the ledger. If not, the ledger is on PostgreSQL and needs its own backup."""
         return LEDGER in self.sizes
 
 
@@ -62,7 +62,7 @@ def back_up(data_dir: Path, target: Path, now: str) -> BackedUp:
     with _failing(f"{data_dir} cannot be backed up to {target}"):
         target.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(target.iterdir()):
-            raise _wrong("target", f"{target} is not empty: name a new directory for each back-up")
+            raise _wrong("target", f"{target} is not empty: name a new directory for each backup")
         for name in KEYS:
             if (data_dir / name).is_file():
                 write_private(target / name, (data_dir / name).read_text())
@@ -75,11 +75,11 @@ def back_up(data_dir: Path, target: Path, now: str) -> BackedUp:
 
 
 def restore(source: Path, data_dir: Path) -> BackedUp:
-    """Restores a back-up to a new or empty data directory, after checking every byte of it.
+    """Restores a backup to a new or empty data directory, after checking every byte of it.
 
     Raises:
-        InvalidInput: `source` is not a complete back-up, or it is damaged; nothing was written.
-        StoreError: another version of this program made the back-up; nothing was written.
+        InvalidInput: `source` is not a complete backup, or it is damaged; nothing was written.
+        StoreError: another version of this program made the backup; nothing was written.
         Conflict: the data directory is in use, or not empty.
         StoreUnavailable: a file cannot be read or written.
     """
@@ -122,32 +122,32 @@ def _copy_ledger(data_dir: Path, target: Path) -> int | None:
 def _check_ledger(ledger: sqlite3.Connection) -> None:
     (found,) = ledger.execute("PRAGMA quick_check(1)").fetchone()
     if found != "ok":
-        raise StoreUnavailable(f"the ledger is damaged ({found}): restore an older back-up")
+        raise StoreUnavailable(f"the ledger is damaged ({found}): restore an older backup")
 
 
 def _checked(source: Path) -> dict[str, int]:
-    """Checks that a back-up is complete. Returns the sizes of its files."""
+    """Checks that a backup is complete. Returns the sizes of its files."""
     try:
         manifest = json.loads((source / MANIFEST).read_text())
         files, form, version = dict(manifest["files"]), manifest["format"], manifest["schema_version"]
         expected = {str(name): (int(facts["bytes"]), str(facts["sha256"])) for name, facts in files.items()}
     except OSError as exc:
         raise _wrong(
-            "source", f"{source} is not a complete back-up: {MANIFEST} cannot be read ({exc.strerror})"
+            "source", f"{source} is not a complete backup: {MANIFEST} cannot be read ({exc.strerror})"
         ) from exc
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
-        raise _wrong("source", f"{source / MANIFEST} is damaged: use an older back-up") from exc
+        raise _wrong("source", f"{source / MANIFEST} is damaged: use an older backup") from exc
     if form == 1:
         raise StoreError(f"{source} was made by an unreleased version, from before 0.2.0, and cannot be restored")
     if form != FORMAT or (version or 0) > SCHEMA_VERSION:
         raise StoreError(f"{source} was made by a newer program: restore it with that program")
     if strange := expected.keys() - {*KEYS, JOURNAL, LEDGER}:
-        raise _wrong("source", f"{source / MANIFEST} names {min(strange)}, which is not part of a back-up")
+        raise _wrong("source", f"{source / MANIFEST} names {min(strange)}, which is not part of a backup")
     for name, (size, digest) in expected.items():
         with _failing(f"{source / name} cannot be read"):
             facts = _facts(source / name)
         if (facts["bytes"], facts["sha256"]) != (size, digest):
-            raise _wrong("source", f"{source / name} is damaged: use an older back-up")
+            raise _wrong("source", f"{source / name} is damaged: use an older backup")
     return {name: size for name, (size, _) in expected.items()}
 
 

@@ -83,7 +83,7 @@ class DataDir:
         try:
             stored = key(text)
         except ValueError:
-            raise StoreUnavailable(f"{self._path / 'master.key'} is damaged: restore it from a back-up") from None
+            raise StoreUnavailable(f"{self._path / 'master.key'} is damaged: restore it from a backup") from None
         if given and given != stored:
             raise StoreUnavailable(f"the given master key is not the one in {self._path / 'master.key'}")
         return stored

@@ -1,4 +1,4 @@
-"""Every table of the ledger is classified: what `feedback-loops migrate` and a back-up do with it."""
+"""Every table of the ledger is classified: what `feedback-loops migrate` and a backup do with it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_each_table_is_copied_by_migrate_or_made_anew(postgres: PostgresServer, 
 
 
 def test_a_back_up_holds_every_row_of_every_table(tmp_path: Path) -> None:
-    """A back-up is the whole file: a row of each table is in the copy."""
+    """A backup is the whole file: a row of each table is in the copy."""
     data_dir = tmp_path / "data"
     data_dir.mkdir()
     (data_dir / "master.key").write_text("0" * 64)

@@ -37,7 +37,7 @@ class Fence:
         if self._epoch is None:
             row = connection.execute(_TAKE_OVER).fetchone()
             if row is None:
-                raise StoreUnavailable("the store's table `writer` is empty: restore the database from a back-up")
+                raise StoreUnavailable("the store's table `writer` is empty: restore the database from a backup")
             self._epoch = row[0]
 
     def check(self, cursor: Any) -> StoreCounters:
@@ -48,7 +48,7 @@ class Fence:
         """
         row = cursor.execute(_CHECK).fetchone()
         if row is None:
-            raise StoreUnavailable("the store's table `writer` is empty: restore the database from a back-up")
+            raise StoreUnavailable("the store's table `writer` is empty: restore the database from a backup")
         if row[0] != self._epoch:
             raise StoreUnavailable(
                 "another ledger has taken over this store, and this one no longer writes; if that was not intended, "

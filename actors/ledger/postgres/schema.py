@@ -140,5 +140,5 @@ def _cursor(connection: Connection[Any]) -> Any:
 def _value(connection: Connection[Any], query: str) -> Any:
     row = _cursor(connection).execute(query).fetchone()
     if row is None:
-        raise StoreError("the ledger's schema has no version: restore the database from a back-up")
+        raise StoreError("the ledger's schema has no version: restore the database from a backup")
     return row[0]

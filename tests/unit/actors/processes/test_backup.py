@@ -1,4 +1,4 @@
-"""`actors.processes.backup`: what a back-up holds, and which are refused."""
+"""`actors.processes.backup`: what a backup holds, and which are refused."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def test_half_a_back_up_is_none(tmp_path: Path) -> None:
 
     with pytest.raises(StoreUnavailable, match="cannot be backed up"):
         back_up(tmp_path / "data", tmp_path / "copy", NOW)
-    with pytest.raises(InvalidInput, match="is not a complete back-up"):
+    with pytest.raises(InvalidInput, match="is not a complete backup"):
         restore(tmp_path / "copy", tmp_path / "restored")
 
 
 @pytest.mark.parametrize("name", ["master.key", "admin.key", JOURNAL, LEDGER])
 def test_one_changed_byte_is_found(used: Path, tmp_path: Path, name: str) -> None:
-    """A damaged back-up is refused before anything is written."""
+    """A damaged backup is refused before anything is written."""
     back_up(used, tmp_path / "copy", NOW)
     path = tmp_path / "copy" / name
     content = bytearray(path.read_bytes())
@@ -168,7 +168,7 @@ def test_a_directory_in_use_is_not_restored_into(used: Path, tmp_path: Path) -> 
 
 
 def test_the_manifest_is_for_people_too(used: Path, tmp_path: Path) -> None:
-    """It says when the back-up was made, and of which schema; the copy is one whole database."""
+    """It says when the backup was made, and of which schema; the copy is one whole database."""
     back_up(used, tmp_path / "copy", NOW)
     manifest = json.loads((tmp_path / "copy" / MANIFEST).read_text())
 
