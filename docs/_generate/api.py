@@ -1,4 +1,4 @@
-"""Reference page of the HTTP API, made from the OpenAPI document.
+"""Generator of the reference page of the HTTP API.
 
 python -m docs._generate.api > docs/reference/api.md
 """
@@ -17,9 +17,9 @@ from api.routes.openapi import with_documents
 
 _INTRODUCTION: Final = """\
 A running service has this page at `/docs`, the OpenAPI 3.1 document at `/openapi.json`, and an explanation of each
-problem at its `type`. What handlers receive is described on [another page](events.md).
+problem at its `type`. [Another page](events.md) describes what handlers receive.
 
-This page is made from the operations in `api/routes`.
+This page is generated from the operations in `api/routes`.
 """
 
 

@@ -1,4 +1,4 @@
-"""The reference page of the command line, made from its parsers.
+"""Generator of the reference page of the command line.
 
 python -m docs._generate.cli > docs/reference/cli.md
 """
@@ -18,9 +18,8 @@ from api.cli.main import COMMANDS, command_module, parser
 _BEGINNING: Final = """\
 # Command line
 
-`demo`, `serve` and `listen` run something on this machine. `backup`, `restore`, `migrate` and `doctor` work on a data
-directory.
-The other commands use the [HTTP API](api.md) of a running service: set `FEEDBACK_LOOPS_URL` to its URL and
+`demo`, `serve` and `listen` start processes on this machine. `backup`, `restore`, `migrate` and `doctor` work on a data
+directory. The other commands use the [HTTP API](api.md) of a running service: set `FEEDBACK_LOOPS_URL` to its URL and
 `FEEDBACK_LOOPS_API_KEY` to the account's key. With `--json` they print the API's JSON, for scripts.
 
 This page is generated from the parsers in `api/cli` and shows what `--help` shows.
@@ -29,7 +28,7 @@ _SERVE: Final = "Its options are the [settings](settings.md).\n"
 
 
 def page() -> str:
-    """The page, in Markdown. Help is as wide as `COLUMNS` says; the page is made with 80."""
+    """The page, in Markdown. `COLUMNS` sets the width of the help; the page uses `MAX_WIDTH`."""
     return "\n".join([_BEGINNING, *_commands()])
 
 

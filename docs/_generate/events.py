@@ -1,4 +1,4 @@
-"""The reference page of what a handler gets, made from its table.
+"""Generator of the reference page of what a handler gets.
 
 python -m docs._generate.events > docs/reference/events.md
 """
@@ -27,16 +27,16 @@ One POST is one event, never an aggregate. This version sends these events:
 
 {events}
 
-A loop can have the other triggers too ({others}); of those it gets the samples that `feedback-loops loops test`
-sends, and no events yet.
+A loop can also have the other triggers ({others}). For those it receives the samples that `feedback-loops loops test`
+sends, but no real events yet.
 
-This page is made from the tables in `domain/event_catalogue`, and so are the `webhooks` in `/openapi.json`.
+This page is generated from the tables in `domain/event_catalogue`, and so are the `webhooks` in `/openapi.json`.
 
 ## Fields
 
-The body is a form (`application/x-www-form-urlencoded`): lists are `tags[]=a&tags[]=b`, maps `fields[name]=John`,
-which PHP's `$_POST` reads back as arrays. All values are text, and an empty list is left out. With `format: json`
-it is a JSON object with the same names. What is not known is left out. Later versions may add fields.
+The body is a form (`application/x-www-form-urlencoded`). Lists are `tags[]=a&tags[]=b` and maps are
+`fields[name]=John`, which PHP's `$_POST` turns into arrays. All values are text, and empty lists are omitted. With
+`format: json`, the body is a JSON object with the same names. Unknown values are omitted. Later versions may add fields.
 
 {fields}
 
@@ -52,37 +52,37 @@ A click as a form, here with a line break before each `&`:
 
 ## The signature
 
-It is that of [Standard Webhooks](https://www.standardwebhooks.com/) 1.0: HMAC-SHA256 with the loop's secret (the
-bytes behind `whsec_`, from base64) over `webhook-id`, a dot, `webhook-timestamp`, a dot, and the body as it came.
-Compare it with each of the signatures in the header, in constant time, and refuse a timestamp that is more than
-five minutes off. After `rotate-secret` the old secret signs beside the new one for 24 hours.
-[Handlers in five languages](../how-to/handlers.md) do all that in a few lines each.
+The signature follows [Standard Webhooks](https://www.standardwebhooks.com/) 1.0. It is HMAC-SHA256 over `webhook-id`,
+a dot, `webhook-timestamp`, a dot, and the body's bytes. The key is the loop's secret without `whsec_`, decoded from
+base64. Compare the result with each signature in the header, in constant time, and refuse a timestamp that is more
+than five minutes off. After `rotate-secret`, the service signs with both secrets for 24 hours.
+[Handlers in five languages](../how-to/handlers.md) do all this in a few lines.
 
 ## What the answer means
 
-| answer | what follows |
+| answer | what the service does |
 |---|---|
 | 2xx | the event is delivered |
-| 410 | the loop is disabled: no more events, until it is resumed |
-| 429, 503 with `Retry-After` | tried again, not before it says (seconds or a date, at most 24 hours) |
-| 3xx | redirects are not followed: a failure like any other |
-| anything else, no answer in {timeout} s, no connection | tried again on the schedule |
+| 410 | disables the loop: it sends no more events until you resume the loop |
+| 429, 503 with `Retry-After` | retries, but not before the given time (seconds or a date, at most 24 hours) |
+| 3xx | does not follow the redirect; it counts as a failure |
+| anything else, no answer in {timeout} s, no connection | retries on the schedule |
 
-After a failed attempt the next one comes after {delays}, each up to {jitter:.0%} sooner or later; after the last,
-{total:.1f} hours after the first, the delivery is `dead`. A dead one stays to be seen (`feedback-loops deliveries
-list`) and can be delivered again: `feedback-loops replay start`, or `POST /v1/feedback-loops/{{id}}/replay`. The
-schedule and the time-out are [settings](settings.md). A handler that fails again and again is asked more seldom, by
-one delivery at a time, until it answers; the others wait, and lose no attempts. One that does nothing but fail for
-{disable} days is disabled.
+The service retries a failed delivery after {delays}, each up to {jitter:.0%} sooner or later. After the last attempt,
+{total:.1f} hours after the first, the delivery is `dead`. Dead deliveries remain visible (`feedback-loops deliveries
+list`). To deliver them again, use `feedback-loops replay start` or `POST /v1/feedback-loops/{{id}}/replay`. The
+schedule and the timeout are [settings](settings.md). If a handler keeps failing, the service sends it only one
+delivery at a time, less often, until it answers. The other deliveries wait and use up no attempts. After {disable}
+days of nothing but failures, the service disables the loop.
 
-A connection that breaks at once without an answer is tried once more at once.
+If a connection breaks immediately without an answer, the service retries once without delay.
 
 ## Repeats and order
 
-Delivery is at least once: an event comes again when its answer was lost, and when it is replayed or retried. Its
-`event` is always the same: keep it in a table with a unique column, in the transaction that does the work, and drop
-what is there already. Several POSTs are under way at a time (`max_concurrency`), so events may overtake each other;
-with `ordered` they come one after the other.
+Delivery is at least once: an event comes again if its answer was lost, or if you replay or retry it. Its `event` is
+always the same. Store it in a table with a unique column, in the same transaction as your work, and drop events that
+are already there. The service sends several POSTs at a time (`max_concurrency`), so events may arrive out of order.
+With `ordered`, they arrive one after the other.
 """
 
 

@@ -14,7 +14,7 @@ INTRODUCTION: Final = """\
 # Metrics
 
 `GET /metrics` on any front end answers in Prometheus' text format, or in OpenMetrics on request. It needs no key. It
-says nothing about any account, but it shows how busy the service is: block it for strangers in your proxy.
+shows nothing about any account, but it shows how busy the service is, so block public access to it in your proxy.
 
 A scrape returns the metrics of the front end and, through its gateway, of all processes behind it. Processes that do
 not answer within a second are left out and counted in `feedback_loops_processes_silent`. Processes of the same kind are
