@@ -36,7 +36,8 @@ This page is generated from the tables in `domain/event_catalogue`, and so are t
 
 The body is a form (`application/x-www-form-urlencoded`). Lists are `tags[]=a&tags[]=b` and maps are
 `fields[name]=John`, which PHP's `$_POST` turns into arrays. All values are text, and empty lists are omitted. With
-`format: json`, the body is a JSON object with the same names. Unknown values are omitted. Later versions may add fields.
+`format: json`, the body is a JSON object with the same names. Unknown values are omitted. Later versions may add
+fields.
 
 {fields}
 
