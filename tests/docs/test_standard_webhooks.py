@@ -44,4 +44,4 @@ def test_the_command_is_one() -> None:
 
     options = group().parser.parse_args(shlex.split(line.text)[2:])
 
-    assert (options.format, options.trigger) == ("json", ["open,click"])
+    assert (options.format, options.triggers) == ("json", ["open,click"])
