@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from api.cli.api_client import Refused, Service, Unreachable
@@ -45,8 +46,11 @@ class Group:
         *,
         key_name: str = "the account's API key",
         key_variable: str = API_KEY_VARIABLE,
+        key_file: Path | None = None,
     ) -> None:
+        """`key_file`: where the key is read from if neither an option nor the variable gives it."""
         self._name = name
+        self._key_file = key_file
         self._key_variable = key_variable
         self._key_name = key_name
         self.parser = Parser(
@@ -89,14 +93,14 @@ class Group:
         """The group's commands by name, each with its parser."""
         return self._commands.choices
 
-    def run(self, arguments: Sequence[str], environment: Mapping[str, str], fallback_key: str | None = None) -> int:
+    def run(self, arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         """Runs the subcommand that the arguments name. Errors go to standard error."""
         if not arguments:
             self.parser.print_help()
             return MISUSED
         options = self.parser.parse_args(arguments)
         url = options.url or environment.get(URL_VARIABLE) or DEFAULT_URL
-        key = options.key or environment.get(self._key_variable) or fallback_key
+        key = options.key or environment.get(self._key_variable) or self._key_in_file()
         if not key or not key.isascii() or not key.isprintable():
             return self._tell(f"give {self._key_name}, by {self._key_variable} or --key", MISUSED)
         if not url.startswith(("http://", "https://")):
@@ -114,13 +118,19 @@ class Group:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return OK
 
+    def _key_in_file(self) -> str:
+        try:
+            return self._key_file.read_text().strip() if self._key_file else ""
+        except (OSError, ValueError):
+            return ""
+
     def _tell(self, what: str, code: int) -> int:
         Screen(is_json=False).beside(f"feedback-loops {self._name}: {what}")
         return code
 
     def _tell_refusal(self, refusal: Refused, options: argparse.Namespace) -> int:
         screen = Screen(is_json=options.json)
-        if options.json and refusal.problem:
+        if refusal.problem:
             screen.json(refusal.problem)
         title = refusal.problem.get("title", "the answer was not understood")
         self._tell(f"{title} (status {refusal.status}): {refusal}", FAILED)

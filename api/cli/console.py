@@ -70,7 +70,10 @@ def local_time(text: str | None) -> Text:
 
 
 class Screen:
-    """Standard output, for people or, with `is_json`, for programs. Remarks go to standard error."""
+    """Standard output, for people or, with `is_json`, for programs: commands write both, and one of them is shown.
+
+    Remarks go to standard error in either case.
+    """
 
     def __init__(self, *, is_json: bool) -> None:
         self.is_json = is_json
@@ -78,8 +81,9 @@ class Screen:
         self._errors = _console(sys.stderr)
 
     def json(self, value: Any) -> None:
-        """Prints the value as indented JSON."""
-        sys.stdout.write(json_text(value, 2) + "\n")
+        """Prints the value as indented JSON; without `is_json`, nothing."""
+        if self.is_json:
+            sys.stdout.write(json_text(value, 2) + "\n")
 
     def line(self, value: Mapping[str, Any], text: Text) -> None:
         """Prints one of many values at once: as a line of JSON, or as text."""
@@ -90,7 +94,9 @@ class Screen:
         sys.stdout.flush()
 
     def table(self, heads: Sequence[str], rows: Iterable[Sequence[Any]], nothing: str) -> None:
-        """Prints a table, or a sentence if it is empty."""
+        """Prints a table, or a sentence if it is empty; with `is_json`, nothing."""
+        if self.is_json:
+            return
         made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
         for head in heads:
             made.add_column(head, overflow="fold")
@@ -99,7 +105,9 @@ class Screen:
         self._console.print(made if made.row_count else Text(nothing, "dim"))
 
     def facts(self, values: Mapping[str, Any]) -> None:
-        """Prints one line per name and value."""
+        """Prints one line per name and value; with `is_json`, nothing."""
+        if self.is_json:
+            return
         grid = Table.grid(padding=(0, 2))
         grid.add_column(style="dim")
         grid.add_column(overflow="fold")

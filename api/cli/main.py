@@ -37,7 +37,10 @@ DESCRIPTION: Final = (
 
 
 def command_module(command: str) -> ModuleType:
-    """The module of a command, with a `run(arguments, environment) -> exit code`."""
+    """The module of a command: with a `group()` of subcommands, or with a `run(arguments, environment)`.
+
+    Either `run` returns the exit code.
+    """
     return import_module("api.cli.doctor.command" if command == "doctor" else f"api.cli.commands.{command}")
 
 
@@ -68,8 +71,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Parse only up to the command: the rest belongs to the command.
     at = next((n for n, word in enumerate(given) if not word.startswith("-")), len(given))
     command = parser().parse_args(given[: at + 1]).command
+    module = command_module(command)
+    run = module.group().run if hasattr(module, "group") else module.run
     try:
-        code = command_module(command).run(given[at + 1 :], os.environ)
+        code = run(given[at + 1 :], os.environ)
     except KeyboardInterrupt:
         code = 130
     sys.exit(code)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,9 +17,7 @@ ADMIN_KEY_FILE: Final = Path("var/admin.key")
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     account = service.ask("POST", "/v1/accounts", json={"name": options.name})
-    if screen.is_json:
-        screen.json(account)
-        return OK
+    screen.json(account)
     screen.facts({"id": account["id"], "name": account["name"], "API key": account["api_key"]})
     screen.say()
     screen.say("The key is shown only once. For the other commands:")
@@ -28,27 +25,15 @@ def create(service: Service, screen: Screen, options: argparse.Namespace) -> int
     return OK
 
 
+def admin_group(name: str, description: str) -> Group:
+    """A group of commands that need the admin key."""
+    key_name = f"the admin key (read from {ADMIN_KEY_FILE} if neither is given)"
+    return Group(name, description, key_name=key_name, key_variable=ADMIN_KEY_VARIABLE, key_file=ADMIN_KEY_FILE)
+
+
 def group() -> Group:
     """The subcommands."""
-    made = Group(
-        "accounts",
-        "Accounts: each has its own loops, messages and events.",
-        key_name=f"the admin key (read from {ADMIN_KEY_FILE} if neither is given)",
-        key_variable=ADMIN_KEY_VARIABLE,
-    )
+    made = admin_group("accounts", "Accounts: each has its own loops, messages and events.")
     creating = made.command("create", create, "open an account and show its API key", "Example")
     creating.add_argument("name", metavar="NAME", help="its name, for people")
     return made
-
-
-def written_key() -> str | None:
-    """The admin key that `serve` wrote here, if it did."""
-    try:
-        return ADMIN_KEY_FILE.read_text().strip()
-    except (OSError, ValueError):
-        return None
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment, written_key())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.text import Text
@@ -21,9 +21,7 @@ STATES: Final = ("pending", "delivered", "dead")
 def list_deliveries(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     query = {name: getattr(options, name) for name in ("state", "type", "since", "until")}
     deliveries = list(service.items(path(f"{LOOP}/deliveries", options.loop), options.limit, **query))
-    if screen.is_json:
-        screen.json(deliveries)
-        return OK
+    screen.json(deliveries)
     heads = ("id", "created", "type", "state", "attempts", "last answer", "next attempt")
     screen.table(heads, map(_row, deliveries), "No such deliveries.")
     if len(deliveries) == options.limit:
@@ -53,8 +51,7 @@ def _answer(attempt: Mapping[str, Any]) -> Text:
 
 
 def show(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    _show(screen, service.ask("GET", path(DELIVERY, options.delivery)))
-    return OK
+    return _show(screen, service.ask("GET", path(DELIVERY, options.delivery)))
 
 
 def retry(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -63,10 +60,8 @@ def retry(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     return OK
 
 
-def _show(screen: Screen, delivery: Mapping[str, Any]) -> None:
-    if screen.is_json:
-        screen.json(delivery)
-        return
+def _show(screen: Screen, delivery: Mapping[str, Any]) -> int:
+    screen.json(delivery)
     screen.facts(
         {
             "id": delivery["id"],
@@ -83,6 +78,7 @@ def _show(screen: Screen, delivery: Mapping[str, Any]) -> None:
         for a in delivery["attempts"]
     )
     screen.table(("attempt", "time", "answer", "took", "address", "body"), rows, "No attempt yet.")
+    return OK
 
 
 def _body(attempt: Mapping[str, Any]) -> str | None:
@@ -110,8 +106,3 @@ def group() -> Group:
     ):
         made.command(name, act, what, "dlv_…").add_argument("delivery", metavar="DELIVERY", help="its id, dlv_…")
     return made
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment)

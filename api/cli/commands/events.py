@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any, Final
 
@@ -103,8 +103,3 @@ def group() -> Group:
     tailing.add_argument("--recipient", metavar="ADDRESS", help="only events of messages to this address")
     tailing.add_argument("--count", type=limit, metavar="N", help="end after this many events")
     return made
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 
 from api.cli.api_client import Service, path
 from api.cli.command_group import OK, Group
@@ -12,9 +11,7 @@ from api.cli.console import Screen
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     made = service.ask("POST", "/v1/api-keys", json={"name": options.name})
-    if screen.is_json:
-        screen.json(made)
-        return OK
+    screen.json(made)
     screen.facts({"id": made["id"], "name": made["name"], "API key": made["api_key"]})
     screen.say()
     screen.say("The key is shown only once. It gives access to the whole account.")
@@ -23,9 +20,7 @@ def create(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 def list_(service: Service, screen: Screen, _options: argparse.Namespace) -> int:
     found = service.ask("GET", "/v1/api-keys")
-    if screen.is_json:
-        screen.json(found)
-        return OK
+    screen.json(found)
     screen.table(
         ("id", "name", "created", "last used"),
         [(key["id"], key["name"], key["created_at"], key["last_used_at"] or "never") for key in found["data"]],
@@ -55,8 +50,3 @@ def group() -> Group:
     )
     revoking.add_argument("id", metavar="ID", help="the key's id, from `keys list`")
     return made
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.text import Text
@@ -33,9 +33,7 @@ def health_text(health: Mapping[str, Any]) -> Text:
 
 def list_loops(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     loops = list(service.items(LOOPS, options.limit))
-    if screen.is_json:
-        screen.json(loops)
-        return OK
+    screen.json(loops)
     rows = ([x["id"], state(x["state"]), health_text(x["health"]), x["triggers"], x["url"]] for x in loops)
     nothing = "No feedback loops yet; `feedback-loops loops create` makes one."
     screen.table(("id", "state", "handler", "triggers", "url"), rows, nothing)
@@ -43,14 +41,11 @@ def list_loops(service: Service, screen: Screen, options: argparse.Namespace) ->
 
 
 def show(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    _show(screen, service.ask("GET", path(LOOP, options.loop)))
-    return OK
+    return _show(screen, service.ask("GET", path(LOOP, options.loop)))
 
 
-def _show(screen: Screen, loop: Mapping[str, Any]) -> None:
-    if screen.is_json:
-        screen.json(loop)
-        return
+def _show(screen: Screen, loop: Mapping[str, Any]) -> int:
+    screen.json(loop)
     screen.facts(
         {
             "id": loop["id"],
@@ -70,6 +65,7 @@ def _show(screen: Screen, loop: Mapping[str, Any]) -> None:
     )
     if loop["state"] == "unverified":
         _how_to_verify(screen, loop)
+    return OK
 
 
 def _settings(loop: Mapping[str, Any]) -> dict[str, Any]:
@@ -92,8 +88,7 @@ def _how_to_verify(screen: Screen, loop: Mapping[str, Any]) -> None:
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     body = {"url": options.handler, **loop_settings.given(options)}
-    _show(screen, service.ask("POST", LOOPS, json=body))
-    return OK
+    return _show(screen, service.ask("POST", LOOPS, json=body))
 
 
 def update(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -105,8 +100,7 @@ def update(service: Service, screen: Screen, options: argparse.Namespace) -> int
             "feedback-loops loops: nothing to change; `feedback-loops loops update --help` lists the settings"
         )
         return MISUSED
-    _show(screen, service.ask("PATCH", path(LOOP, options.loop), json=changes))
-    return OK
+    return _show(screen, service.ask("PATCH", path(LOOP, options.loop), json=changes))
 
 
 def verify(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -116,9 +110,7 @@ def verify(service: Service, screen: Screen, options: argparse.Namespace) -> int
     except Refused as exc:
         if exc.problem.get("type") != _NOT_VERIFIED:
             raise
-        if screen.is_json:
-            screen.json(exc.problem)
-            return FAILED
+        screen.json(exc.problem)
         screen.say("The proof was not found:")
         screen.table(("looked at", "found"), ((f["location"], f["found"]) for f in exc.problem["locations"]), "")
         return FAILED
@@ -134,20 +126,16 @@ def resume(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def _changed(screen: Screen, loop: Mapping[str, Any]) -> int:
-    if screen.is_json:
-        screen.json(loop)
-    else:
-        screen.say(f"{loop['id']} is {loop['state']}")
+    screen.json(loop)
+    screen.say(f"{loop['id']} is {loop['state']}")
     return OK
 
 
 def rotate_secret(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     loop = service.ask("POST", path(f"{LOOP}/rotate-secret", options.loop))
-    if screen.is_json:
-        screen.json(loop)
-    else:
-        screen.facts({"secret": loop["secret"]})
-        screen.say("POSTs are signed with the old secret, too, for 24 hours.")
+    screen.json(loop)
+    screen.facts({"secret": loop["secret"]})
+    screen.say("POSTs are signed with the old secret, too, for 24 hours.")
     return OK
 
 
@@ -171,27 +159,23 @@ def test(service: Service, screen: Screen, options: argparse.Namespace) -> int:
         trigger = service.ask("GET", path(LOOP, options.loop))["triggers"][0]
     body = {"type": trigger, "data": options.data}
     result = service.ask("POST", path(f"{LOOP}/test", options.loop), json=body)
-    if screen.is_json:
-        screen.json(result)
-    else:
-        screen.facts(
-            {
-                "sent": f"a sample {trigger}",
-                "result": _result(result),
-                "took": f"{result['duration_ms']} ms",
-                "answer": result["response_excerpt"] or None,
-            }
-        )
+    screen.json(result)
+    screen.facts(
+        {
+            "sent": f"a sample {trigger}",
+            "result": _result(result),
+            "took": f"{result['duration_ms']} ms",
+            "answer": result["response_excerpt"] or None,
+        }
+    )
     return FAILED if result["error"] else OK
 
 
 def check(service: Service, screen: Screen, _options: argparse.Namespace) -> int:
     results = service.ask("POST", f"{LOOPS}/check")["data"]
-    if screen.is_json:
-        screen.json(results)
-    else:
-        rows = ([r["feedback_loop"], _result(r), f"{r['duration_ms']} ms", r["response_excerpt"][:60]] for r in results)
-        screen.table(("loop", "result", "took", "answer"), rows, "No loop is active, so nothing was tested.")
+    screen.json(results)
+    rows = ([r["feedback_loop"], _result(r), f"{r['duration_ms']} ms", r["response_excerpt"][:60]] for r in results)
+    screen.table(("loop", "result", "took", "answer"), rows, "No loop is active, so nothing was tested.")
     return FAILED if any(r["error"] for r in results) else OK
 
 
@@ -208,8 +192,14 @@ def group() -> Group:
     listing = made.command("list", list_loops, "list the account's feedback loops")
     listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="the maximum number; default: 1000")
     _of_loop(made, "show", show, "show a loop's settings, its handler's health and its proof")
-    _add_create(made)
-    _add_update(made)
+    creating = made.command(
+        "create", create, "create a feedback loop", "https://example.com/script.php --trigger open,click"
+    )
+    creating.add_argument("handler", metavar="HANDLER", help="URL of your script, which receives the POSTs")
+    loop_settings.add_options(creating, is_new=True)
+    updating = _of_loop(made, "update", update, "change a loop's settings; others stay as they are")
+    updating.add_argument("--handler", metavar="URL", help="URL of another script, which must be verified again")
+    loop_settings.add_options(updating, is_new=False)
     _of_loop(made, "verify", verify, "check the proof that the handler's server is yours")
     _of_loop(made, "pause", pause, "pause deliveries; the backlog is kept")
     _of_loop(made, "resume", resume, "resume deliveries of a paused or disabled loop")
@@ -233,22 +223,3 @@ def _of_loop(made: Group, name: str, act: Any, what: str) -> argparse.ArgumentPa
     parser = made.command(name, act, what, "fl_…")
     parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
     return parser
-
-
-def _add_create(made: Group) -> None:
-    parser = made.command(
-        "create", create, "create a feedback loop", "https://example.com/script.php --trigger open,click"
-    )
-    parser.add_argument("handler", metavar="HANDLER", help="URL of your script, which receives the POSTs")
-    loop_settings.add_options(parser, is_new=True)
-
-
-def _add_update(made: Group) -> None:
-    parser = _of_loop(made, "update", update, "change a loop's settings; others stay as they are")
-    parser.add_argument("--handler", metavar="URL", help="URL of another script, which must be verified again")
-    loop_settings.add_options(parser, is_new=False)
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment)

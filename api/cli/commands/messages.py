@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,8 +98,3 @@ def group() -> Group:
     parser.add_argument("--link", action="append", default=[], metavar="URL", help="a link to track; can be repeated")
     parser.add_argument("--html", type=Path, metavar="FILE", help="the mail's HTML; - reads stdin")
     return made
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment)

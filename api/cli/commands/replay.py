@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -72,11 +72,10 @@ def _follow(service: Service, screen: Screen, loop: str, replay: Mapping[str, An
                     raise
 
 
-def _show(screen: Screen, replay: Mapping[str, Any]) -> None:
-    if screen.is_json:
-        screen.json(replay)
-    else:
-        screen.table(_HEADS, [_row(replay)], "")
+def _show(screen: Screen, replay: Mapping[str, Any]) -> int:
+    screen.json(replay)
+    screen.table(_HEADS, [_row(replay)], "")
+    return OK
 
 
 _HEADS: Final = ("id", "state", "replayed", "which", "since", "until")
@@ -95,16 +94,13 @@ def _row(replay: Mapping[str, Any]) -> list[Any]:
 
 def list_replays(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     replays = list(service.items(path(REPLAYS, options.loop), options.limit))
-    if screen.is_json:
-        screen.json(replays)
-    else:
-        screen.table(_HEADS, map(_row, replays), "This loop has no replays yet.")
+    screen.json(replays)
+    screen.table(_HEADS, map(_row, replays), "This loop has no replays yet.")
     return OK
 
 
 def cancel(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    _show(screen, service.ask("DELETE", path(REPLAY, options.loop, options.replay)))
-    return OK
+    return _show(screen, service.ask("DELETE", path(REPLAY, options.loop, options.replay)))
 
 
 def group() -> Group:
@@ -142,8 +138,3 @@ def group() -> Group:
 
 def _add_loop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment)

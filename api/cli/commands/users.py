@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.cli.api_client import Service, path
 from api.cli.command_group import FAILED, OK, Group
-from api.cli.commands.accounts import ADMIN_KEY_FILE, ADMIN_KEY_VARIABLE, written_key
+from api.cli.commands.accounts import admin_group
 from api.cli.console import Screen
 
 
@@ -19,9 +18,7 @@ def create(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def _tell_password(user: dict[str, Any], screen: Screen) -> int:
-    if screen.is_json:
-        screen.json(user)
-        return OK
+    screen.json(user)
     screen.facts({"id": user["id"], "e-mail": user["email"], "account": user["account"], "password": user["password"]})
     screen.say()
     screen.say("The password is shown only once. Change it in the dashboard, under Account.")
@@ -30,9 +27,7 @@ def _tell_password(user: dict[str, Any], screen: Screen) -> int:
 
 def list_(service: Service, screen: Screen, _options: argparse.Namespace) -> int:
     found = service.ask("GET", "/v1/users")
-    if screen.is_json:
-        screen.json(found)
-        return OK
+    screen.json(found)
     screen.table(
         ("e-mail", "account", "id"),
         [(user["email"], f"{user['account_name']} ({user['account']})", user["id"]) for user in found["data"]],
@@ -41,23 +36,25 @@ def list_(service: Service, screen: Screen, _options: argparse.Namespace) -> int
     return OK
 
 
-def _id_of(service: Service, email: str) -> str | None:
+def _id_of(service: Service, screen: Screen, email: str) -> str | None:
+    """The id of the user with this e-mail address or id; without one, standard error says so."""
     users = service.ask("GET", "/v1/users")["data"]
-    return next((str(user["id"]) for user in users if email.lower() in {user["email"], user["id"]}), None)
+    found = next((str(user["id"]) for user in users if email.lower() in {user["email"], user["id"]}), None)
+    if found is None:
+        screen.beside(f"feedback-loops users: there is no user {email}; `users list` shows who there is")
+    return found
 
 
 def password(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    user_id = _id_of(service, options.email)
+    user_id = _id_of(service, screen, options.email)
     if user_id is None:
-        screen.beside(f"feedback-loops users: there is no user {options.email}; `users list` shows who there is")
         return FAILED
     return _tell_password(service.ask("POST", path("/v1/users/{}/password", user_id)), screen)
 
 
 def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    user_id = _id_of(service, options.email)
+    user_id = _id_of(service, screen, options.email)
     if user_id is None:
-        screen.beside(f"feedback-loops users: there is no user {options.email}; `users list` shows who there is")
         return FAILED
     service.ask("DELETE", path("/v1/users/{}", user_id))
     screen.say(f"{options.email} cannot sign in any more.")
@@ -66,25 +63,17 @@ def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 def group() -> Group:
     """The subcommands."""
-    made = Group(
-        "users",
-        "Users of the dashboard; each belongs to one account.",
-        key_name=f"the admin key (read from {ADMIN_KEY_FILE} if neither is given)",
-        key_variable=ADMIN_KEY_VARIABLE,
-    )
+    made = admin_group("users", "Users of the dashboard; each belongs to one account.")
     creating = made.command("create", create, "create a user and show the password", "ann@example.com")
     creating.add_argument("email", metavar="EMAIL", help="the user's e-mail address")
     which = creating.add_mutually_exclusive_group()
     which.add_argument("--account", metavar="ID", help="the user's account; default: a new one")
     which.add_argument("--account-name", metavar="NAME", help="the new account's name; default: the e-mail address")
     made.command("list", list_, "list the users")
-    setting = made.command("password", password, "set a new password and show it", "ann@example.com")
-    setting.add_argument("email", metavar="EMAIL", help="e-mail address or id")
-    removing = made.command("remove", remove, "remove a user's access", "ann@example.com")
-    removing.add_argument("email", metavar="EMAIL", help="e-mail address or id")
+    for name, act, what in (
+        ("password", password, "set a new password and show it"),
+        ("remove", remove, "remove a user's access"),
+    ):
+        one = made.command(name, act, what, "ann@example.com")
+        one.add_argument("email", metavar="EMAIL", help="e-mail address or id")
     return made
-
-
-def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
-    """Runs the command."""
-    return group().run(arguments, environment, written_key())
