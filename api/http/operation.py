@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 
 from actors.commands.accounts import Account
+from actors.commands.command import Command
 from actors.gateway.client import Client
 from api.events.sse import StreamLimiter
 from api.first_run import FirstRun
@@ -25,6 +26,7 @@ from api.observability.readiness import ReadinessProbe
 from api.schemas.base import EmptyBody, NoQuery, QueryModel, RequestModel
 from api.tracking.urls import TrackingUrls
 
+T = TypeVar("T")
 BodyT = TypeVar("BodyT")
 QueryT = TypeVar("QueryT", bound=QueryModel)
 ModelT = TypeVar("ModelT", bound=RequestModel)
@@ -71,6 +73,10 @@ class ApiRequest(Generic[BodyT, QueryT]):
     #: With an Idempotency-Key: a text unique to this request. Ids are derived from it, so that a repetition after a
     #: crash creates nothing twice.
     seed: str | None = None
+
+    async def call(self, command: Command[T]) -> T:
+        """Calls the actors with a command and returns its result."""
+        return await self.services.client.call(command)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +135,18 @@ class Operation:
     def has_idempotency(self) -> bool:
         """Whether it accepts an Idempotency-Key."""
         return self.method == "POST" and self.access is not Access.ANYBODY
+
+
+def forward(
+    command_for: Callable[[ApiRequest[Any, Any]], Command[T]], view: Callable[[T], BaseModel] | None = None
+) -> Callable[[ApiRequest[Any, Any]], Awaitable[Response]]:
+    """A handler that calls one command and responds with the view of its result; without a view, with 204."""
+
+    async def handle(request: ApiRequest[Any, Any]) -> Response:
+        result = await request.call(command_for(request))
+        return Response(status=204) if view is None else Response.of(view(result))
+
+    return handle
 
 
 def json_body(

@@ -11,11 +11,10 @@ from api.routes import (
     deliveries,
     events,
     feedback_loops,
-    health,
     loop_actions,
     messages,
-    metrics,
     profiles,
+    service,
     users,
 )
 
@@ -31,6 +30,5 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
     *messages.OPERATIONS,
     *profiles.OPERATIONS,
     *events.OPERATIONS,
-    *health.OPERATIONS,
-    *metrics.OPERATIONS,
+    *service.OPERATIONS,
 )

@@ -15,7 +15,7 @@ from api.schemas.service import Account, NewAccount
 async def create_account(request: ApiRequest[NewAccount, NoQuery]) -> Response:
     """Opens an account. Only the hash of its key is stored."""
     api_key = new_api_key()
-    account = await request.services.client.call(CreateAccount(name=request.body.name, key_hash=key_hash(api_key)))
+    account = await request.call(CreateAccount(name=request.body.name, key_hash=key_hash(api_key)))
     return Response.of(Account(id=account.id, name=account.name, api_key=api_key), 201)
 
 

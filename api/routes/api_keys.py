@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 from actors.commands import accounts as account_commands
 from actors.commands.accounts import IssueApiKey, ListApiKeys, RevokeApiKey
 from api.http.authentication import key_hash, new_api_key
-from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
 from api.http.problems import NOT_FOUND
 from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery, time_text
 from api.schemas.keys import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
 
 COLLECTION: Final = "/v1/api-keys"
-TAG: Final = "API keys"
+operation: Final = partial(Operation, tag="API keys")
 
 
 def _facts(key: account_commands.ApiKey) -> dict[str, Any]:
@@ -30,52 +31,43 @@ async def create_key(request: ApiRequest[NewApiKey, NoQuery]) -> Response:
     """Creates a key. Only its hash is stored."""
     api_key = new_api_key()
     command = IssueApiKey(account=request.account, name=request.body.name, key_hash=key_hash(api_key))
-    made = await request.services.client.call(command)
+    made = await request.call(command)
     return Response.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)
 
 
 async def list_keys(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """All keys of the account."""
-    keys = await request.services.client.call(ListApiKeys(account=request.account))
+    keys = await request.call(ListApiKeys(account=request.account))
     return Response.of(ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None))
 
 
-async def revoke_key(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Revokes a key."""
-    await request.services.client.call(RevokeApiKey(account=request.account, key_id=request.path["id"]))
-    return Response(status=204)
-
-
 OPERATIONS: Final = (
-    Operation(
+    operation(
         id="createApiKey",
         method="POST",
         path=COLLECTION,
-        tag=TAG,
         summary="Create an API key",
         description="The response contains the key, which is shown only once. It gives access to the whole account.",
         handler=create_key,
         bodies=(json_body(NewApiKey),),
         responses=(ResponseSpec(status=201, description="The key.", model=NewApiKeyWithSecret),),
     ),
-    Operation(
+    operation(
         id="listApiKeys",
         method="GET",
         path=COLLECTION,
-        tag=TAG,
         summary="List the account's API keys",
         handler=list_keys,
         responses=(ResponseSpec(description="All keys, newest first.", model=ApiKeyList),),
     ),
-    Operation(
+    operation(
         id="revokeApiKey",
         method="DELETE",
         path=f"{COLLECTION}/{{id}}",
-        tag=TAG,
         summary="Revoke an API key",
         description="The key is refused within seconds. You can revoke the key that you use for this call; an account "
         "without keys gets new ones in the dashboard.",
-        handler=revoke_key,
+        handler=forward(lambda r: RevokeApiKey(account=r.account, key_id=r.path["id"])),
         responses=(ResponseSpec(status=204, description="The key is revoked."),),
         problems=(NOT_FOUND,),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 from actors.commands.deliveries import (
@@ -13,7 +14,7 @@ from actors.commands.deliveries import (
     RetryDelivery,
     StartReplay,
 )
-from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Response
 from api.routes.feedback_loops import ITEM as LOOP
@@ -21,7 +22,7 @@ from api.schemas.base import EmptyBody, NoQuery, PageQuery
 from api.schemas.deliveries import Delivery, DeliveryList, DeliveryQuery, NewReplay, Replay, ReplayList
 from api.schemas.views import delivery_view, replay_view
 
-TAG: Final = "Deliveries"
+operation: Final = partial(Operation, tag="Deliveries")
 DELIVERY: Final = "/v1/deliveries/{id}"
 REPLAYS: Final = f"{LOOP}/replays"
 REPLAY: Final = f"{REPLAYS}/{{rid}}"
@@ -40,20 +41,8 @@ async def list_deliveries(request: ApiRequest[EmptyBody, DeliveryQuery]) -> Resp
         limit=query.limit,
         cursor=query.cursor,
     )
-    page = await request.services.client.call(command)
+    page = await request.call(command)
     return Response.of(DeliveryList(data=[delivery_view(d) for d in page.data], next=page.next))
-
-
-async def get_delivery(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """One delivery with its attempts."""
-    command = GetDelivery(account=request.account, delivery_id=request.path["id"])
-    return Response.of(delivery_view(await request.services.client.call(command)))
-
-
-async def retry_delivery(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Makes a delivery due now."""
-    command = RetryDelivery(account=request.account, delivery_id=request.path["id"])
-    return Response.of(delivery_view(await request.services.client.call(command)))
 
 
 async def start_replay(request: ApiRequest[NewReplay, NoQuery]) -> Response:
@@ -62,7 +51,7 @@ async def start_replay(request: ApiRequest[NewReplay, NoQuery]) -> Response:
     command = StartReplay(
         account=request.account, loop_id=loop_id, since_ms=body.since, until_ms=body.until, which=body.state
     )
-    replay = await request.services.client.call(command)
+    replay = await request.call(command)
     location = f"{REPLAYS.format(id=loop_id)}/{replay.id}"
     return Response.of(replay_view(replay), 202, (("Location", location),))
 
@@ -72,28 +61,15 @@ async def list_replays(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
     command = ListReplays(
         account=request.account, loop_id=request.path["id"], limit=request.query.limit, cursor=request.query.cursor
     )
-    page = await request.services.client.call(command)
+    page = await request.call(command)
     return Response.of(ReplayList(data=[replay_view(replay) for replay in page.data], next=page.next))
 
 
-async def get_replay(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """One replay with its progress."""
-    command = GetReplay(account=request.account, loop_id=request.path["id"], replay_id=request.path["rid"])
-    return Response.of(replay_view(await request.services.client.call(command)))
-
-
-async def cancel_replay(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Cancels a replay."""
-    command = CancelReplay(account=request.account, loop_id=request.path["id"], replay_id=request.path["rid"])
-    return Response.of(replay_view(await request.services.client.call(command)))
-
-
 OPERATIONS: Final = (
-    Operation(
+    operation(
         id="listDeliveries",
         method="GET",
         path=f"{LOOP}/deliveries",
-        tag=TAG,
         summary="List a loop's deliveries",
         description="Each with its attempts, newest first.",
         handler=list_deliveries,
@@ -101,33 +77,30 @@ OPERATIONS: Final = (
         responses=(ResponseSpec(description="One page.", model=DeliveryList),),
         problems=(NOT_FOUND,),
     ),
-    Operation(
+    operation(
         id="getDelivery",
         method="GET",
         path=DELIVERY,
-        tag=TAG,
         summary="Read a delivery",
-        handler=get_delivery,
+        handler=forward(lambda r: GetDelivery(account=r.account, delivery_id=r.path["id"]), delivery_view),
         responses=(ResponseSpec(description="The delivery with its attempts.", model=Delivery),),
         problems=(NOT_FOUND,),
     ),
-    Operation(
+    operation(
         id="retryDelivery",
         method="POST",
         path=f"{DELIVERY}/retry",
-        tag=TAG,
         summary="Retry a delivery now",
         description="In any state, even if it was delivered. Its attempts are kept, their numbers continue, and the "
         "retry schedule starts again. It is a conflict while an attempt is in flight.",
-        handler=retry_delivery,
+        handler=forward(lambda r: RetryDelivery(account=r.account, delivery_id=r.path["id"]), delivery_view),
         responses=(ResponseSpec(description="The delivery, due now.", model=Delivery),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    operation(
         id="startReplay",
         method="POST",
         path=f"{LOOP}/replay",
-        tag=TAG,
         summary="Replay a period's deliveries",
         description="Runs in the background, survives restarts, and gives way to live traffic. `Location` links to "
         "its progress. A loop has one replay at a time: a second one is a conflict.",
@@ -136,11 +109,10 @@ OPERATIONS: Final = (
         responses=(ResponseSpec(status=202, description="The replay, started.", model=Replay),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    operation(
         id="listReplays",
         method="GET",
         path=REPLAYS,
-        tag=TAG,
         summary="List a loop's replays",
         description="Newest first.",
         handler=list_replays,
@@ -148,24 +120,26 @@ OPERATIONS: Final = (
         responses=(ResponseSpec(description="One page.", model=ReplayList),),
         problems=(NOT_FOUND,),
     ),
-    Operation(
+    operation(
         id="getReplay",
         method="GET",
         path=REPLAY,
-        tag=TAG,
         summary="Read a replay's progress",
-        handler=get_replay,
+        handler=forward(
+            lambda r: GetReplay(account=r.account, loop_id=r.path["id"], replay_id=r.path["rid"]), replay_view
+        ),
         responses=(ResponseSpec(description="The replay.", model=Replay),),
         problems=(NOT_FOUND,),
     ),
-    Operation(
+    operation(
         id="cancelReplay",
         method="DELETE",
         path=REPLAY,
-        tag=TAG,
         summary="Cancel a replay",
         description="Queued deliveries are still made. A replay that has ended does not change.",
-        handler=cancel_replay,
+        handler=forward(
+            lambda r: CancelReplay(account=r.account, loop_id=r.path["id"], replay_id=r.path["rid"]), replay_view
+        ),
         responses=(ResponseSpec(description="The replay now.", model=Replay),),
         problems=(NOT_FOUND, CONFLICT),
     ),

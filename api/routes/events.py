@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import Final
 
 from actors.commands.events import ListEvents
@@ -15,7 +16,7 @@ from api.schemas.base import EmptyBody
 from api.schemas.messages import EventList, EventQuery, StreamQuery
 from api.schemas.views import event_view
 
-TAG: Final = "Events"
+operation: Final = partial(Operation, tag="Events")
 _EVENT_ID: Final = "evt_[0-9a-f]{32}"
 #: Tells nginx not to hold the stream back.
 _UNBUFFERED: Final = ("X-Accel-Buffering", "no")
@@ -34,7 +35,7 @@ async def list_events(request: ApiRequest[EmptyBody, EventQuery]) -> Response:
         limit=query.limit,
         cursor=query.cursor,
     )
-    page = await request.services.client.call(command)
+    page = await request.call(command)
     return Response.of(EventList(data=[event_view(event) for event in page.data], next=page.next))
 
 
@@ -53,22 +54,20 @@ async def stream_events(request: ApiRequest[EmptyBody, StreamQuery]) -> Response
 
 
 OPERATIONS: Final = (
-    Operation(
+    operation(
         id="listEvents",
         method="GET",
         path="/v1/events",
-        tag=TAG,
         summary="List events",
         description="Newest first.",
         handler=list_events,
         query=EventQuery,
         responses=(ResponseSpec(description="One page.", model=EventList),),
     ),
-    Operation(
+    operation(
         id="streamEvents",
         method="GET",
         path="/v1/events/stream",
-        tag=TAG,
         summary="Follow events live",
         description="Server-sent events: `id` is the event's id, `event` its type, `data` the event as in the list, on "
         "one line. A comment is sent after 15 seconds of silence. Reconnect with `Last-Event-ID` to continue where it "

@@ -16,10 +16,10 @@ from actors.commands.loops import (
     SendSample,
     VerifyLoop,
 )
-from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
+from api.http.operation import ApiRequest, ResponseSpec, forward, json_body
 from api.http.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, ProblemError
 from api.http.response import Response
-from api.routes.feedback_loops import COLLECTION, ITEM, TAG
+from api.routes.feedback_loops import COLLECTION, ITEM, loop_operation
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
 from api.schemas.service import VerificationProblem
@@ -29,7 +29,7 @@ from domain import verification
 
 async def verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The verification file, under its name."""
-    loop = await request.services.client.call(GetLoop(account=request.account, loop_id=request.path["id"]))
+    loop = await request.call(GetLoop(account=request.account, loop_id=request.path["id"]))
     token = loop.verification_token
     disposition = f'attachment; filename="{verification.file_name(token)}"'
     return Response(
@@ -41,7 +41,7 @@ async def verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response
 
 async def verify(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Verifies the loop, or reports what was found at each location."""
-    report = await request.services.client.call(VerifyLoop(account=request.account, loop_id=request.path["id"]))
+    report = await request.call(VerifyLoop(account=request.account, loop_id=request.path["id"]))
     if report.verified:
         return Response.of(loop_view(report.loop))
     raise ProblemError(
@@ -58,46 +58,21 @@ async def send_sample(request: ApiRequest[Sample, NoQuery]) -> Response:
     command = SendSample(
         account=request.account, loop_id=request.path["id"], type=request.body.type, data=request.body.data
     )
-    return Response.of(sample_view(await request.services.client.call(command)))
+    return Response.of(sample_view(await request.call(command)))
 
 
 async def check_loops(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Sends a sample event to every active loop."""
-    results = await request.services.client.call(CheckLoops(account=request.account))
+    results = await request.call(CheckLoops(account=request.account))
     return Response.of(LoopCheckList(data=[check_view(result) for result in results], next=None))
-
-
-async def pause(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Pauses deliveries."""
-    command = PauseLoop(account=request.account, loop_id=request.path["id"])
-    return Response.of(loop_view(await request.services.client.call(command)))
-
-
-async def resume(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Resumes deliveries."""
-    command = ResumeLoop(account=request.account, loop_id=request.path["id"])
-    return Response.of(loop_view(await request.services.client.call(command)))
-
-
-async def rotate_secret(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Rotates the secret."""
-    command = RotateSecret(account=request.account, loop_id=request.path["id"])
-    return Response.of(loop_view(await request.services.client.call(command)))
-
-
-async def get_secret(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """The current secret."""
-    secret = await request.services.client.call(GetSecret(account=request.account, loop_id=request.path["id"]))
-    return Response.of(LoopSecret(secret=secret))
 
 
 #: Before those of one loop: `check` is no id.
 COLLECTION_OPERATIONS: Final = (
-    Operation(
+    loop_operation(
         id="checkFeedbackLoops",
         method="POST",
         path=f"{COLLECTION}/check",
-        tag=TAG,
         summary="Test every active loop now",
         handler=check_loops,
         responses=(ResponseSpec(description="The response of each handler.", model=LoopCheckList),),
@@ -105,22 +80,20 @@ COLLECTION_OPERATIONS: Final = (
 )
 
 OPERATIONS: Final = (
-    Operation(
+    loop_operation(
         id="getVerificationFile",
         method="GET",
         path=f"{ITEM}/verification-file",
-        tag=TAG,
         summary="Download the verification file",
         description="Place it under its name next to the script, or at the server's root.",
         handler=verification_file,
         responses=(ResponseSpec(description="The file.", media_type="text/plain; charset=utf-8"),),
         problems=(NOT_FOUND,),
     ),
-    Operation(
+    loop_operation(
         id="verifyFeedbackLoop",
         method="POST",
         path=f"{ITEM}/verify",
-        tag=TAG,
         summary="Verify a feedback loop",
         description="Looks for the file next to the script, then at the root, and for the DNS record. "
         "An unverified loop becomes active. A paused or disabled loop keeps its state and gets a newer `verified_at`.",
@@ -129,11 +102,10 @@ OPERATIONS: Final = (
         problems=(NOT_FOUND, CONFLICT, NOT_VERIFIED),
         problem_model=(422, VerificationProblem),
     ),
-    Operation(
+    loop_operation(
         id="testFeedbackLoop",
         method="POST",
         path=f"{ITEM}/test",
-        tag=TAG,
         summary="Send a sample event",
         description="The loop must be verified: nothing is ever POSTed to an unverified handler.",
         handler=send_sample,
@@ -141,45 +113,43 @@ OPERATIONS: Final = (
         responses=(ResponseSpec(description="The handler's response.", model=SampleResult),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    loop_operation(
         id="pauseFeedbackLoop",
         method="POST",
         path=f"{ITEM}/pause",
-        tag=TAG,
         summary="Pause an active loop",
         description="Its backlog is kept and grows.",
-        handler=pause,
+        handler=forward(lambda r: PauseLoop(account=r.account, loop_id=r.path["id"]), loop_view),
         responses=(ResponseSpec(description="The loop, paused.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    loop_operation(
         id="resumeFeedbackLoop",
         method="POST",
         path=f"{ITEM}/resume",
-        tag=TAG,
         summary="Resume a paused or disabled loop",
-        handler=resume,
+        handler=forward(lambda r: ResumeLoop(account=r.account, loop_id=r.path["id"]), loop_view),
         responses=(ResponseSpec(description="The loop, active.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    loop_operation(
         id="rotateSecret",
         method="POST",
         path=f"{ITEM}/rotate-secret",
-        tag=TAG,
         summary="Rotate the signing secret",
         description="For 24 hours, POSTs are signed with both the old and the new secret.",
-        handler=rotate_secret,
+        handler=forward(lambda r: RotateSecret(account=r.account, loop_id=r.path["id"]), loop_view),
         responses=(ResponseSpec(description="The loop with its new secret.", model=FeedbackLoop),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    loop_operation(
         id="getSecret",
         method="GET",
         path=f"{ITEM}/secret",
-        tag=TAG,
         summary="Read the signing secret",
-        handler=get_secret,
+        handler=forward(
+            lambda r: GetSecret(account=r.account, loop_id=r.path["id"]), lambda secret: LoopSecret(secret=secret)
+        ),
         responses=(ResponseSpec(description="The current secret.", model=LoopSecret),),
         problems=(NOT_FOUND,),
     ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from actors.commands.messages import GetMessage, MessageResult, MessageSpec, RegisterMessages
@@ -16,6 +17,7 @@ from api.schemas.messages import Message, NewMessage, TrackedMessage
 from api.schemas.views import message_view
 from domain.errors import FeedbackLoopsError
 
+operation: Final = partial(Operation, tag="Messages")
 MAX_LINES_BYTES: Final = 16 * MIB
 
 
@@ -41,21 +43,20 @@ async def register_messages(request: ApiRequest[NewMessage | Lines, NoQuery]) ->
 
 
 async def _register(request: ApiRequest[NewMessage | Lines, NoQuery], specs: list[MessageSpec]) -> list[MessageResult]:
-    return await request.services.client.call(RegisterMessages(account=request.account, messages=specs))
+    return await request.call(RegisterMessages(account=request.account, messages=specs))
 
 
 async def get_message(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The message and its history."""
-    message = await request.services.client.call(GetMessage(account=request.account, message_id=request.path["id"]))
+    message = await request.call(GetMessage(account=request.account, message_id=request.path["id"]))
     return Response.of(message_view(message, request.services.urls))
 
 
 OPERATIONS: Final = (
-    Operation(
+    operation(
         id="registerMessages",
         method="POST",
         path="/v1/messages",
-        tag="Messages",
         summary="Register messages to track",
         description="One as JSON, or many as NDJSON: at most 20,000 lines, with one response line for each, in order. "
         "An invalid line gets a problem object; the others are registered.",
@@ -82,11 +83,10 @@ OPERATIONS: Final = (
         ),
         problems=(CONFLICT,),
     ),
-    Operation(
+    operation(
         id="getMessage",
         method="GET",
         path="/v1/messages/{id}",
-        tag="Messages",
         summary="Read a message and its history",
         description="Write a `/` in the id as `%2F`.",
         handler=get_message,

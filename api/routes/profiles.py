@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
 
 import msgspec
 
 from actors.commands.messages import GetProfile, PutProfile
 from api.http.body import KIB
-from api.http.operation import ApiRequest, Operation, ResponseSpec, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
 from api.http.problems import CONCURRENT_WRITE, NOT_FOUND
 from api.http.response import Response
-from api.schemas.base import EmptyBody, NoQuery
+from api.schemas.base import NoQuery
 from api.schemas.messages import Profile, ProfileData
 from api.schemas.views import profile_view
 
+operation: Final = partial(Operation, tag="Profiles")
 _ITEM: Final = "/v1/databases/{db}/profiles/{id}"
 MAX_PROFILE_BYTES: Final = 128 * KIB
 
@@ -28,22 +30,15 @@ async def put_profile(request: ApiRequest[ProfileData, NoQuery]) -> Response:
         fields=msgspec.Raw(msgspec.json.encode(request.body.fields)),
         interests=request.body.interests,
     )
-    profile = await request.services.client.call(command)
+    profile = await request.call(command)
     return Response.of(profile_view(profile), 201 if profile.created else 200)
 
 
-async def get_profile(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """A profile's data."""
-    command = GetProfile(account=request.account, database=request.path["db"], profile_id=request.path["id"])
-    return Response.of(profile_view(await request.services.client.call(command)))
-
-
 OPERATIONS: Final = (
-    Operation(
+    operation(
         id="putProfile",
         method="PUT",
         path=_ITEM,
-        tag="Profiles",
         summary="Create a profile or replace its data",
         handler=put_profile,
         bodies=(json_body(ProfileData, max_bytes=MAX_PROFILE_BYTES),),
@@ -53,13 +48,14 @@ OPERATIONS: Final = (
         ),
         problems=(CONCURRENT_WRITE,),
     ),
-    Operation(
+    operation(
         id="getProfile",
         method="GET",
         path=_ITEM,
-        tag="Profiles",
         summary="Read a profile",
-        handler=get_profile,
+        handler=forward(
+            lambda r: GetProfile(account=r.account, database=r.path["db"], profile_id=r.path["id"]), profile_view
+        ),
         responses=(ResponseSpec(description="The profile.", model=Profile),),
         problems=(NOT_FOUND,),
     ),

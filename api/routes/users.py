@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import secrets
+from functools import partial
 from typing import Any, Final
 
 from actors.commands import users as user_commands
 from actors.commands.users import CreateUser, ListUsers, RemoveUser, SetPassword
-from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, json_body
+from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, forward, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Response
 from api.http.validation import invalid_input
@@ -17,7 +18,7 @@ from domain.errors import NotFound
 
 COLLECTION: Final = "/v1/users"
 ITEM: Final = f"{COLLECTION}/{{id}}"
-TAG: Final = "Users"
+operation: Final = partial(Operation, tag="Users", access=Access.ADMIN)
 
 
 def _new_password() -> str:
@@ -44,78 +45,64 @@ async def create_user(request: ApiRequest[NewUser, NoQuery]) -> Response:
     command = CreateUser(
         email=body.email, password=password, account_id=body.account, account_name=body.account_name or ""
     )
-    user = await request.services.client.call(command)
+    user = await request.call(command)
     return Response.of(UserWithPassword(**_facts(user), password=password), 201)
 
 
 async def list_users(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """All users."""
-    users = await request.services.client.call(ListUsers())
+    users = await request.call(ListUsers())
     return Response.of(UserList(data=[User(**_facts(user)) for user in users], next=None))
 
 
 async def reset_password(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Sets a new password, which is shown only once, and ends all sessions."""
-    users = await request.services.client.call(ListUsers())
+    users = await request.call(ListUsers())
     found = next((user for user in users if user.id == request.path["id"]), None)
     if found is None:
         raise NotFound(f"there is no user {request.path['id']}")
     password = _new_password()
-    await request.services.client.call(SetPassword(user_id=found.id, password=password))
+    await request.call(SetPassword(user_id=found.id, password=password))
     return Response.of(UserWithPassword(**_facts(found), password=password))
 
 
-async def remove_user(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Removes a user."""
-    await request.services.client.call(RemoveUser(user_id=request.path["id"]))
-    return Response(status=204)
-
-
 OPERATIONS: Final = (
-    Operation(
+    operation(
         id="createUser",
         method="POST",
         path=COLLECTION,
-        tag=TAG,
         summary="Create a user of the dashboard",
         description="The response contains the user's password, which is shown only once.",
-        access=Access.ADMIN,
         handler=create_user,
         bodies=(json_body(NewUser),),
         responses=(ResponseSpec(status=201, description="The user and the password.", model=UserWithPassword),),
         problems=(NOT_FOUND, CONFLICT),
     ),
-    Operation(
+    operation(
         id="listUsers",
         method="GET",
         path=COLLECTION,
-        tag=TAG,
         summary="List the users of the dashboard",
-        access=Access.ADMIN,
         handler=list_users,
         responses=(ResponseSpec(description="All users.", model=UserList),),
     ),
-    Operation(
+    operation(
         id="resetPassword",
         method="POST",
         path=f"{ITEM}/password",
-        tag=TAG,
         summary="Set a new password",
         description="All sessions of the user end. The password is shown only once.",
-        access=Access.ADMIN,
         handler=reset_password,
         responses=(ResponseSpec(description="The user and the new password.", model=UserWithPassword),),
         problems=(NOT_FOUND,),
     ),
-    Operation(
+    operation(
         id="removeUser",
         method="DELETE",
         path=ITEM,
-        tag=TAG,
         summary="Remove a user",
         description="All sessions of the user end. An account's last user cannot be removed.",
-        access=Access.ADMIN,
-        handler=remove_user,
+        handler=forward(lambda r: RemoveUser(user_id=r.path["id"])),
         responses=(ResponseSpec(status=204, description="The user is removed."),),
         problems=(NOT_FOUND, CONFLICT),
     ),

@@ -1,14 +1,19 @@
-"""Liveness and readiness. They need no key and reveal nothing of any account."""
+"""Health, readiness and metrics of the service. They need no key and reveal nothing of any account."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Final
+
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.http.operation import Access, ApiRequest, Operation, ResponseSpec
 from api.http.problems import NOT_READY, ProblemError
 from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.service import Health, ReadinessProblem, Ready
+
+service_operation: Final = partial(Operation, method="GET", tag="Service", access=Access.ANYBODY)
 
 
 async def healthz(_call: ApiRequest[EmptyBody, NoQuery]) -> Response:
@@ -26,31 +31,41 @@ async def readyz(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     return Response.of(Ready(status="ready"))
 
 
+async def metrics(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
+    """The metrics of the whole service."""
+    body, content_type = await request.services.metrics.text(request.headers.get("accept", ""))
+    return Response(body=body, content_type=content_type)
+
+
 OPERATIONS: Final = (
-    Operation(
+    service_operation(
         id="getHealth",
-        method="GET",
         path="/healthz",
-        tag="Service",
         summary="Liveness",
         description="While this responds, hits are answered, whatever else is down.",
-        access=Access.ANYBODY,
         handler=healthz,
         responses=(ResponseSpec(description="The process responds.", model=Health),),
     ),
-    Operation(
+    service_operation(
         id="getReadiness",
-        method="GET",
         path="/readyz",
-        tag="Service",
         summary="Readiness",
         description="Whether events can reach handlers now; responds within a second. It covers "
         "what all loops share: it does not report a loop whose own process is restarting; the loop's events "
         "wait for it.",
-        access=Access.ANYBODY,
         handler=readyz,
         responses=(ResponseSpec(description="Ready.", model=Ready),),
         problems=(NOT_READY,),
         problem_model=(503, ReadinessProblem),
+    ),
+    service_operation(
+        id="getMetrics",
+        path="/metrics",
+        summary="Metrics for Prometheus",
+        description="The metrics of this front end and, within some seconds, of all processes behind it, in "
+        "Prometheus' text format or, on request, OpenMetrics. Hide it from strangers with a proxy: it reveals "
+        "how much is going on.",
+        handler=metrics,
+        responses=(ResponseSpec(description="The metrics.", media_type=CONTENT_TYPE_PLAIN_0_0_4),),
     ),
 )
