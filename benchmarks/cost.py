@@ -1,22 +1,22 @@
-"""CPU time per event, idle CPU time and idle memory, compared with those of another commit.
+"""Benchmark of CPU time per event, idle CPU time and idle memory, compared with another commit.
 
     python -m benchmarks.cost [--against HEAD~1] [--rounds 5] [--blocks 6] [--seconds 3] [--clicks 4000] [--idle 10]
         [--out benchmarks/results]
 
-`--against` is a commit. Its default is HEAD, or HEAD~1 if `actors`, `api` and `domain` have no uncommitted changes.
+`--against` is a commit. The default is HEAD, or HEAD~1 if `actors`, `api` and `domain` have no uncommitted changes.
 Both versions run with the Python packages that are installed here. `--against self` compares this version with itself:
-the spread of its ratios is the error of the method on this machine. Five rounds take some 20 minutes.
+the spread of its ratios is the error of the method on this machine. Five rounds take about 20 minutes.
 
-Each round starts both versions anew. First each runs alone with one verified loop and no events: this gives its idle
-CPU time over `--idle` seconds, and its memory (PSS). Then both run, and take turns under the same loads, in `--blocks`
-blocks each: `--seconds` at 100 clicks a second and at 300 (open loop), and `--clicks` as fast as they are answered
-(closed loop). CPU time is that of all processes of the service, from the first request until half a second after the
-last POST arrived, so that it includes recording the outcomes. It does not include the kernel's own threads, for
-example those that write to the disk.
+Each round starts both versions again. First, each version runs without the other, with one verified loop and no events.
+This measures its idle CPU time over `--idle` seconds, and its memory (PSS). Then both run and take turns under the same
+loads, in `--blocks` blocks each: `--seconds` at 100 and at 300 clicks per second (open loop), and `--clicks` at full
+speed (closed loop). CPU time is that of all processes of the service, from the first request until half a second after
+the last POST arrived, so that it includes recording the outcomes. It does not include the kernel's threads, such as
+those that write to the disk.
 
-Each figure has the medians of both versions, the median of the rounds' ratios (this version divided by the other), and
-the least and the greatest of these ratios. CPU time and memory are also given by kind of process. The row fails when an
-event costs more than with the other version, under any of the loads (`benchmarks.pairs.is_more`).
+The results have the medians of both versions for each figure, the median of the rounds' ratios (this version divided by
+the other), and the smallest and largest ratios. CPU time and memory are also listed by kind of process. The row fails
+if an event costs more than with the other version under any of the loads (`benchmarks.pairs.is_more`).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from tests.paths import ROOT
 from tests.service import Service, Sink, eventually
 
 PACKAGES = ("actors", "api", "domain")
-#: Clicks a second; 0 stands for as many as are answered.
+#: Clicks per second; 0 is full speed.
 LOADS = {"at_100_per_s": 100.0, "at_300_per_s": 300.0, "at_full_load": 0.0}
 COST = "cpu_us_per_event_"
 WARM_UP = 2_000
@@ -51,7 +51,7 @@ TAIL_S = 0.5
 
 
 class Block(NamedTuple):
-    """What one version did with some clicks."""
+    """The measurements of one version during a number of clicks."""
 
     clicks: int
     #: From the first request to the last POST.
@@ -61,10 +61,10 @@ class Block(NamedTuple):
 
 
 class Side:
-    """A service of one version with one loop, and the handler of that."""
+    """A service of one version with one loop, and the loop's handler."""
 
     def __init__(self, code: Path, folder: Path, clicks: int) -> None:
-        """Starts it, makes tracked links for so many clicks, so that blocks contain clicks alone, and warms it up."""
+        """Starts the service, registers the links for all clicks in advance, and warms the service up."""
         folder.mkdir()
         self._folder = folder
         self._sink = Sink()
@@ -102,7 +102,7 @@ class Side:
 
 
 def idle_sums(code: Path, folder: Path, idle_s: float) -> dict[str, dict[str, float]]:
-    """What a service uses without events. It runs alone, since PSS divides libraries among all services that run."""
+    """Returns what a service uses without events. No other service may run: PSS divides libraries among all of them."""
     with contextlib.closing(Side(code, folder, 0)) as side:
         settle(side.service)
         before, began_s = read(side.service), time.monotonic()
@@ -115,12 +115,12 @@ def idle_sums(code: Path, folder: Path, idle_s: float) -> dict[str, dict[str, fl
 def load_blocks(
     codes: Mapping[str, Path], options: argparse.Namespace, folder: Path
 ) -> dict[str, dict[str, list[Block]]]:
-    """Blocks by version and load.
+    """Returns blocks by version and load.
 
-    Both services run the whole time, and only the one whose turn it is gets clicks. The speed of a machine changes
-    within a minute by more than the 3 % that matter here, so the blocks of the two versions must be seconds apart, and
-    a start takes longer than that. The service that waits uses some 3 % of two cores meanwhile. That slows both
-    versions alike, and is not counted: each version has the CPU time of its own processes alone.
+    Both services run all the time, and take turns to get clicks. A machine's speed changes within a minute by more
+    than the 3 % that matter here, so the blocks of the two versions must be seconds apart, and a start takes longer
+    than that. The waiting service uses about 3 % of two cores. That slows both versions equally, and is not counted:
+    each version only has the CPU time of its own processes.
     """
     counts = {load: round(rate * options.seconds) or options.clicks for load, rate in LOADS.items()}
     links = options.blocks * sum(counts.values())
@@ -138,7 +138,7 @@ def load_blocks(
 
 
 def figures_of(idle: dict[str, dict[str, float]], loaded: Mapping[str, Sequence[Block]]) -> Figures:
-    """A version's figures of one round."""
+    """Returns a version's figures of one round."""
     figures = Figures(dict(idle), {})
     for load, blocks in loaded.items():
         clicks = sum(block.clicks for block in blocks)
@@ -156,7 +156,7 @@ def figures_of(idle: dict[str, dict[str, float]], loaded: Mapping[str, Sequence[
 
 
 def one_round(codes: Mapping[str, Path], options: argparse.Namespace, folder: Path) -> Round:
-    """Both versions' figures; the first of `codes` starts first, and takes the first turn."""
+    """Returns both versions' figures. The first of `codes` starts first, and takes the first turn."""
     idle = {name: idle_sums(code, folder / f"{name}-idle", options.idle) for name, code in codes.items()}
     loaded = load_blocks(codes, options, folder)
     figures = {name: figures_of(idle[name], loaded[name]) for name in codes}
@@ -179,12 +179,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
 
 
 def is_kept(result: Mapping[str, Any]) -> bool:
-    """Whether an event costs no more than with the other version, under each load. Nothing else is promised."""
+    """Whether an event costs no more than with the other version under any load. Other figures may differ."""
     return not any(is_more(figure) for name, figure in result["figures"].items() if name.startswith(COST))
 
 
 def code_of(commit: str, folder: Path) -> Path:
-    """The root of the program at a commit, written to the folder and compiled; of `self`, this one's."""
+    """Writes the program at a commit to the folder and compiles it. Returns its root: for `self`, this program's."""
     if commit == "self":
         return ROOT
     archive = subprocess.run(["git", "archive", commit], cwd=ROOT, stdout=subprocess.PIPE, check=True).stdout

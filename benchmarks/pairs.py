@@ -8,14 +8,14 @@ from typing import Any, Final, NamedTuple
 
 AGAINST: Final = "against"
 THIS: Final = "this"
-#: A figure may be so many times the other version's.
+#: Largest allowed ratio of a figure to the other version's.
 MAX_RATIO: Final = 1.03
 
 
 class Figures(NamedTuple):
     """One version's figures of one round, by name."""
 
-    #: Figures that are sums over all processes: the part of each kind of process.
+    #: Figures that are sums over all processes, with the share of each kind of process.
     sums: dict[str, dict[str, float]]
     others: dict[str, float]
 
@@ -28,13 +28,13 @@ Round = Mapping[str, Figures]
 
 
 def turns(sides: Sequence[str], blocks: int) -> Iterator[str]:
-    """A B B A A B …, so many blocks of each. A machine that becomes slower meanwhile slows both alike."""
+    """Yields A B B A A B …, with this many blocks of each, so that a change of the machine's speed affects both."""
     for number in range(blocks):
         yield from sides if number % 2 == 0 else reversed(sides)
 
 
 def compared(rounds: Sequence[Round]) -> dict[str, Any]:
-    """Both versions' figures, and the parts of those that are sums."""
+    """Returns both versions' figures, and the shares of the sums."""
     first = rounds[0][THIS]
     return {
         "figures": {name: _compared(rounds, name) for name in first.all()},
@@ -43,7 +43,7 @@ def compared(rounds: Sequence[Round]) -> dict[str, Any]:
 
 
 def _compared(rounds: Sequence[Round], name: str) -> dict[str, Any]:
-    """The medians of the figure; and the median, the least and the greatest of the rounds' ratios."""
+    """Returns the medians of the figure, and the median, smallest and largest of the rounds' ratios."""
     against = [taken[AGAINST].all()[name] for taken in rounds]
     this = [taken[THIS].all()[name] for taken in rounds]
     ratios = [mine / other for other, mine in zip(against, this, strict=True)]
@@ -58,14 +58,14 @@ def _compared(rounds: Sequence[Round], name: str) -> dict[str, Any]:
 def is_more(figure: Mapping[str, Any]) -> bool:
     """Whether this version has more: the median ratio is above `MAX_RATIO`, and every round's ratio is above 1.
 
-    The median alone can be above `MAX_RATIO` by chance, because rounds differ by more than that on a busy machine. Two
-    equal versions have all of five ratios above 1 in one of 32 runs only.
+    The median can be above `MAX_RATIO` by chance, because rounds differ by more than that on a busy machine. With two
+    equal versions, all of five ratios are above 1 in only one of 32 runs.
     """
     return bool(figure["ratio"] > MAX_RATIO and figure["spread"][0] > 1)
 
 
 def _parts(rounds: Sequence[Round], name: str) -> dict[str, dict[str, float]]:
-    """The medians of both versions, by kind of process; 0 where a version has none of a kind."""
+    """Returns the medians of both versions by kind of process; 0 if a version has no process of a kind."""
     kinds = {kind for taken in rounds for figures in taken.values() for kind in figures.sums[name]}
     return {
         kind: {

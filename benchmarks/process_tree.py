@@ -1,4 +1,4 @@
-"""All processes of a service: their kinds, their CPU time and their memory.
+"""Process tree of a service: kinds, CPU time and memory of its processes.
 
 It works for versions that name their modules and classes differently.
 """
@@ -17,10 +17,10 @@ import psutil
 from tests.service import Service
 
 RAY: Final = "Ray's own"
-#: A part of the name of an actor's class, or of a program's module, and the kind of process; the first that fits.
+#: Part of the name of an actor's class, or of a program's module, to the kind of process. The first match counts.
 ACTORS: Final = {"ledger": "ledger", "enrich": "enrichment", "loop": "loops", "supervisor": "supervisor"}
 MODULES: Final = {"ray.": RAY, "gateway": "gateway", "api.cli": "keeper", "api.": "front end"}
-#: Of the kernel's clocks of a process, the one of its CPU time.
+#: The number of the kernel's CPU-time clock of a process.
 CPU_CLOCK: Final = 2
 
 
@@ -30,7 +30,7 @@ class Used(NamedTuple):
     kind: str
     parent: int
     own_s: float
-    #: The CPU time of its children that ended, if it waited for them.
+    #: The CPU time of its ended children that it waited for.
     ended_s: float
 
 
@@ -39,7 +39,7 @@ Reading = Mapping[int, Used]
 
 
 def kind_of(command: str) -> str:
-    """The kind of process, from its command line; its own name where that matches no kind."""
+    """Returns the kind of a process from its command line, or its own name if no kind matches."""
     words = command.split()
     if command.startswith("ray::"):
         name = words[0].removeprefix("ray::").partition(".")[0]
@@ -54,13 +54,13 @@ def kind_of(command: str) -> str:
 
 
 def read(service: Service) -> Reading:
-    """The CPU time of each process of the service so far."""
+    """Returns the CPU time of each process of the service so far."""
     processes = list(_described(service))
     return {process.pid: used for process, kind, parent in processes if (used := _used(process, kind, parent))}
 
 
 def _described(service: Service) -> Iterator[tuple[psutil.Process, str, int]]:
-    """Each process, its kind and its parent. This is slow, so it comes before the first time is read."""
+    """Yields each process, its kind and its parent. This is slow, so callers finish it before they read a time."""
     for process in service.tree():
         with contextlib.suppress(psutil.Error):
             yield process, kind_of(" ".join(process.cmdline())), process.ppid()
@@ -75,7 +75,7 @@ def _used(process: psutil.Process, kind: str, parent: int) -> Used | None:
 
 
 def cpu_s(pid: int) -> float:
-    """The CPU time of a process so far, including that of its ended threads.
+    """Returns the CPU time of a process so far, including that of its ended threads.
 
     It comes from the process's clock (`clock_getcpuclockid(3)`), because /proc counts in steps of 10 ms, and 10 ms can
     be all that a process spends on a hundred clicks.
@@ -84,10 +84,10 @@ def cpu_s(pid: int) -> float:
 
 
 def spent_s(before: Reading, after: Reading) -> dict[str, float]:
-    """The CPU time between two readings, by kind.
+    """Returns the CPU time between two readings, by kind.
 
-    If a process ended in between, and its parent waited for it, the parent's kind gets what it used after the first
-    reading. If no process waited for it, what it used after the first reading is lost.
+    If a process ended in between and its parent waited for it, its CPU time after the first reading counts for the
+    parent's kind. If no process waited for it, that time is lost.
     """
     spent: dict[str, float] = defaultdict(float)
     for pid, now in after.items():
@@ -99,7 +99,7 @@ def spent_s(before: Reading, after: Reading) -> dict[str, float]:
 
 
 def memory_mb(service: Service) -> dict[str, float]:
-    """Memory by kind, as PSS: a page that several processes share is divided among them."""
+    """Returns the memory by kind as PSS, which divides a shared page among its processes."""
     taken: dict[str, float] = defaultdict(float)
     for process, kind, _ in _described(service):
         with contextlib.suppress(psutil.Error):
@@ -108,7 +108,7 @@ def memory_mb(service: Service) -> dict[str, float]:
 
 
 def settle(*services: Service, quiet_s: float = 10.0) -> None:
-    """Returns when no process of these services has started or ended for so long."""
+    """Waits until no process of these services has started or ended for this time."""
     pids, since_s = _pids(services), time.monotonic()
     while time.monotonic() - since_s < quiet_s:
         time.sleep(0.5)
