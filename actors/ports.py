@@ -92,7 +92,7 @@ class ReplayLedger(Protocol):
 
 
 class RetentionLimits(NamedTuple):
-    """Age limits of retention, Unix times in milliseconds: older rows may be deleted. None keeps them for ever."""
+    """Age limits of retention, Unix times in milliseconds: older rows may be deleted. None keeps them forever."""
 
     #: Delivered and dead deliveries with their attempts, and ended replays.
     deliveries_before_ms: int | None
@@ -173,7 +173,7 @@ class HttpResponse(NamedTuple):
 
 
 class HttpClient(Protocol):
-    """POSTs to handlers. Connects only to permitted addresses (I6), follows no redirect, and limits what it reads."""
+    """POSTs to handlers. Connects only to permitted addresses (I6), follows no redirect, and bounds responses."""
 
     async def post(self, request: HttpRequest) -> HttpResponse: ...
 

@@ -38,11 +38,11 @@ class FeedbackLoopsError(Exception):
 
 
 class DomainError(FeedbackLoopsError):
-    """The request cannot be carried out; repeating it will not help."""
+    """The request cannot succeed, even if it is repeated."""
 
 
 class InvalidInput(DomainError):
-    """A field is wrong. `problems` is a list of `(JSON pointer, what is wrong with it)`."""
+    """A field is wrong. `problems` is a list of `(JSON pointer, error)`."""
 
     def __init__(self, detail: str, problems: list[tuple[str, str]] | None = None) -> None:
         self.problems = [(str(p), str(d)) for p, d in (problems or [])]
@@ -117,7 +117,7 @@ class Overloaded(FeedbackLoopsError):
 
 
 class Unavailable(FeedbackLoopsError):
-    """A required process is being restarted. `may_have_run`: it may have carried out the request before it ended."""
+    """A required process is being restarted. `may_have_run`: it may have executed the request before it ended."""
 
     def __init__(self, detail: str, may_have_run: bool = False) -> None:
         self.may_have_run = bool(may_have_run)

@@ -21,7 +21,7 @@ MAX_RESPONSE_BYTES: Final = 2 * (MAX_HEAD_BYTES + MAX_BODY_BYTES)
 #: How much of the body and of the headers is kept.
 BODY_START_BYTES: Final = 1024
 HEAD_START_BYTES: Final = 2048
-#: How much is kept of what is not a response. Each byte may take four characters when shown.
+#: Bytes kept of data that is not a response. Each may take four characters when shown.
 RAW_START_BYTES: Final = BODY_START_BYTES // 4
 #: RFC 9112 4: the status line of a final response (not of a 1xx).
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.[01] ([2-9][0-9]{2})(?: [^\r\n]*)?\r\n")
@@ -221,7 +221,7 @@ class ResponseParser:
             raise self._failed("protocol", f"the answer is not HTTP/1.1: {exc}") from None
 
     def _parse_leniently(self) -> None:
-        """Starts over with what has arrived; allows control characters and folded lines in header values."""
+        """Parses the received bytes again; allows control characters and folded lines in header values."""
         self._is_lenient = True
         self._reset()
         self._parser = httptools.HttpResponseParser(self)

@@ -1,4 +1,4 @@
-"""Proof fetcher: gets the file or the DNS records that prove who owns a server, and describes what it found."""
+"""Proof fetcher: gets the file or the DNS records that prove the ownership of a server, and describes them."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Ledger(LedgerWriter, AccessLedger, IdempotencyKeys, Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """The collaborators of all handlers. The handlers themselves keep no state, so any number can work side by side."""
+    """The collaborators of all handlers. The handlers are stateless, so any number can run concurrently."""
 
     ledger: Ledger
     #: Blocks: call it in a thread.

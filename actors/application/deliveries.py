@@ -76,7 +76,7 @@ class DeliveryService:
 
     @handlers.add(RetryDelivery)
     async def retry_delivery(self, command: RetryDelivery) -> DeliveryView:
-        """Makes a delivery due now. The result is pending, or further already."""
+        """Makes a delivery due now. The returned one is pending, or has already been attempted."""
         loop_id, _ = await self._find_with_loop(command)
         await self._loops.call(loop_id, command)
         return (await self._find(command))[1]

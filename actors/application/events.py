@@ -62,7 +62,7 @@ class EventService:
 
 
 async def find_event(reader: LedgerReader, event_id: str) -> TrackingEventRecorded | None:
-    """The recorded event, of whatever account; None if there is none, or if it was erased."""
+    """The recorded event, of any account; None if it does not exist or was erased."""
     event_uuid = id_uuid("evt", event_id)
     stored = await asyncio.to_thread(reader.events_of, event_uuid) if event_uuid else []
     events = domain_events(event_mapper(), stored)

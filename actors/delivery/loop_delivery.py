@@ -79,7 +79,7 @@ class LoopDelivery:
             self._replay_driver.pause()
 
     async def stop(self, drain_s: float) -> None:
-        """Stops delivering, and records what was delivered, within about `drain_s` seconds."""
+        """Stops delivering, and records finished deliveries, within about `drain_s` seconds."""
         await self._replay_driver.stop()
         await self.lane.stop(drain_s)
 

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 R = TypeVar("R")
 
-#: Seconds before each reload after a write whose fate is unknown. Several, because it may still be carried out.
+#: Seconds before each reload after a write with unknown result. Several, because it may still take effect.
 RELOADS_S: Final = (0.0, 1.0, 5.0)
 FIRST_BACKOFF_S: Final = 0.1
 MAX_BACKOFF_S: Final = 5.0

@@ -73,7 +73,7 @@ class LoopRuntime:
         return self._repository.is_settled and not (is_delivering or is_disabling)
 
     async def stop(self, drain_s: float) -> None:
-        """Stops delivering, and records what was delivered, within about `drain_s` seconds."""
+        """Stops delivering, and records finished deliveries, within about `drain_s` seconds."""
         self._repository.close()
         if self._disabling is not None:
             self._disabling.cancel()

@@ -1,4 +1,4 @@
-"""Reader of the outbox: fetches what a loop is owed when the lane has room for it."""
+"""Reader of the outbox: fetches pending deliveries of a loop when its lane has room."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class OutboxReader:
         self.nudge()
 
     def set_order(self, *, strict: bool) -> None:
-        """Reads in this order from now on; the lane has dropped what it queued in another order."""
+        """Reads in this order from now on; the lane has dropped the deliveries queued in another order."""
         self._epoch += 1
         self._in_order = strict
         self._buffer.is_in_order = False
@@ -110,7 +110,7 @@ class OutboxReader:
             except FeedbackLoopsError as exc:
                 facts = {"action": "outbox_unreadable", "loop_id": self._loop_id, "error": str(exc)}
                 log.warning("the outbox cannot be read now", extra=facts)
-            except Exception:  # go on: the outbox poller nudges the lane again
+            except Exception:  # continue: the outbox poller nudges the lane again
                 facts = {"action": "outbox_failed", "loop_id": self._loop_id}
                 log.exception("reading the outbox failed", extra=facts)
             await asyncio.sleep(MIN_READ_GAP_S)

@@ -65,7 +65,7 @@ class OutcomeRecorder:
         self._wake.set()
 
     async def close(self, within_s: float) -> None:
-        """Returns when everything is recorded, or after `within_s`: what is lost then is delivered again."""
+        """Returns when everything is recorded, or after `within_s`. Deliveries whose outcomes are lost are repeated."""
         self._is_closing = True
         self._wake.set()
         if self._task is not None:

@@ -59,7 +59,7 @@ class ReplayDriver:
         self._task = asyncio.create_task(self._replay_forever(), name="replay")
 
     async def stop(self) -> None:
-        """Ends that task; a running replay goes on when another driver starts."""
+        """Ends that task; a running replay continues when another driver starts."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Index of the routing table, which finds the loops that are owed an event among very many."""
+"""Index of the routing table: finds the loops that should receive an event, among very many."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RoutingIndex:
                     self._routes.setdefault((route.account_no, trigger, tag), []).append(route)
 
     def owed(self, account_no: int, type: str, tags: Collection[str], database: str | None) -> list[int]:  # noqa: A002
-        """Numbers of the loops that are owed such an event."""
+        """Numbers of the loops that should receive such an event."""
         found = {
             route.loop_no: None
             for tag in (None, *tags)

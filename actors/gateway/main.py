@@ -90,7 +90,7 @@ class GatewayProcess:
             return 1
         serving.cancel()
         await server.stop(DRAIN_S)
-        if self._settings.ray_address is None:  # a cluster that others run goes on without this gateway
+        if self._settings.ray_address is None:  # an external cluster keeps running without this gateway
             await stop_actors(self._context.actors, ends_s)
         return 0
 
@@ -146,7 +146,7 @@ class GatewayProcess:
 
 
 async def all_there(rollout: Rollout, report: Callable[[str], None]) -> None:
-    """Returns when all actors answer, however long the store is away; reports meanwhile what is missing.
+    """Returns when all actors answer, however long the store is unavailable; meanwhile reports what is missing.
 
     Raises:
         Conflict: they never will.

@@ -40,7 +40,7 @@ class StoreWrites(Protocol):
         ...
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
-        """Records new attempts, and updates each delivery unless it has progressed further already.
+        """Records new attempts, and updates each delivery unless the delivery has already progressed further.
 
         `health`: the number of a loop, and its new health.
         """

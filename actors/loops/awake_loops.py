@@ -102,7 +102,7 @@ class AwakeLoops:
             await asyncio.shield(stopping)
 
     async def stop_working(self, drain_s: float) -> None:
-        """Stops the loops at work. There may be thousands at rest, which need no stop."""
+        """Stops the loops that are not idle. Idle ones, of which there may be thousands, need no stop."""
         working = [loop_id for loop_id, awake in self._awake.items() if not awake.is_idle]
         await asyncio.gather(*(self.stop(loop_id, drain_s) for loop_id in [*working, *self._stopping]))
 

@@ -1,4 +1,4 @@
-"""Failure detector for one loop host: whether it is up, what it holds, and the orders to it."""
+"""Monitor of one loop host: tracks its state and its loops, and sends it orders."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class HostLauncher(Protocol):
     """Starts and ends loop hosts, and calls them. Raises errors of `domain.errors`."""
 
     def running(self) -> Iterable[str]:
-        """Names of the hosts that exist, whoever started them."""
+        """Names of all existing hosts, including those started by others."""
         ...
 
     def nodes(self) -> list[NodeCapacity]:
@@ -59,7 +59,7 @@ class HostLauncher(Protocol):
         ...
 
     async def release(self, name: str, order: Order, loop_ids: Sequence[str], drain_s: float) -> list[str]:
-        """Removes loops from a host, and returns those that it does not hold any more."""
+        """Removes loops from a host, and returns those that it no longer holds."""
         ...
 
 
@@ -140,7 +140,7 @@ class HostMonitor:
             del self._assigning[order.sequence]
 
     async def release(self, loop_ids: Sequence[str], drain_s: float) -> list[str]:
-        """Removes loops, and returns those that the host does not hold any more; see `LoopHost.release`.
+        """Removes loops, and returns those that the host no longer holds; see `LoopHost.release`.
 
         Raises:
             FeedbackLoopsError: the host may have released them or not; its status is requested.

@@ -91,7 +91,7 @@ def _by_process(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 class LocationRegistry:
-    """Copy of the supervisor's log: milliseconds late, and stale while the supervisor is away.
+    """Copy of the supervisor's log: milliseconds late, and stale while the supervisor is down.
 
     A location may be stale: the process then raises `Moved`, or ignores the message.
     """
@@ -99,7 +99,7 @@ class LocationRegistry:
     def __init__(
         self, fetch: Callable[[str, int], Awaitable[LocationChanges]], on_emptied: Callable[[str], None]
     ) -> None:
-        """`fetch` is `LocationLog.since`. `on_emptied` gets the names of processes that hold no loop any more."""
+        """`fetch` is `LocationLog.since`. `on_emptied` gets the names of processes that no longer hold a loop."""
         self._fetch = fetch
         self._on_emptied = on_emptied
         self._incarnation = ""

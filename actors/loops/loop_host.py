@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Awake loops, of about 20 KB each, above which resting ones are put to sleep.
 MAX_AWAKE: Final = 8192
-#: Loops that are woken at once because they are due. Live traffic goes on in the pauses.
+#: Maximum due loops woken together. Live traffic is served in the pauses.
 WAKING_AT_ONCE: Final = 64
 WAKING_PAUSE_S: Final = 0.05
 #: How long a heartbeat request stays open; the end of the process answers it earlier.
@@ -37,7 +37,7 @@ class LoopHost:
     An idle loop costs only a set entry; it is started on demand: by an offer, a nudge, a command, or because it is due,
     which one query a second finds out for all loops. Resting loops are put to sleep again when too many are awake.
 
-    A released loop delivers nothing any more, and none of its commands is in progress: another process may hold it.
+    After its release, a loop delivers nothing and runs no command here, so another process may hold it.
     """
 
     def __init__(
@@ -134,7 +134,7 @@ class LoopHost:
     async def release(self, order: Order, loop_ids: Collection[str], drain_s: float) -> list[str]:
         """Removes loops: resting ones at once, others within about `drain_s` (0: not at all).
 
-        Returns the loops that the host does not hold any more, or never held.
+        Returns the loops that the host no longer holds, or never held.
 
         Raises:
             Moved: the order was overtaken.

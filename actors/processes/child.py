@@ -121,7 +121,7 @@ class SupervisedProcess:
         return None if self._child is None else self._child.pid
 
     async def run(self) -> None:
-        """Starts and restarts the program until `stop`. If this is cancelled, the current process goes on."""
+        """Starts and restarts the program until `stop`. If this is cancelled, the current process keeps running."""
         while not self._is_stopping:
             began_s = time.monotonic()
             try:

@@ -29,7 +29,7 @@ class RayBackend(Protocol):
     """The Ray that runs the actors, and the gateway to it."""
 
     async def run(self) -> None:
-        """Keeps both running. If this is cancelled, they go on until `stop`."""
+        """Keeps both running. If this is cancelled, they keep running until `stop`."""
         ...
 
     async def stop(self, gateway_s: float, ray_s: float) -> None:

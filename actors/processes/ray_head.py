@@ -82,7 +82,7 @@ class RayHead:
         return f"{NODE_ADDRESS}:{port}"
 
     async def ended(self) -> str:
-        """Waits until this Ray does not work any more. Returns the reason."""
+        """Waits until this Ray fails. Returns the reason."""
         if self._child is None:
             raise RuntimeError("Ray was not started")
         ends = {
@@ -103,7 +103,7 @@ class RayHead:
         await self.remove()
 
     async def remove(self) -> None:
-        """Kills every process with the mark, whoever started it, and removes the temporary directory."""
+        """Kills every process with the mark, including those started by others, and removes the temporary directory."""
         deadline_s = time.monotonic() + _GONE_TIMEOUT_S
         while self.kill() and time.monotonic() < deadline_s:  # noqa: ASYNC110 - others' children cannot be awaited
             await asyncio.sleep(_POLL_S)
@@ -184,7 +184,7 @@ def children(pid: int) -> dict[str, int]:
 
 
 async def gone(pid: int) -> None:
-    """Waits until a process has ended, whoever started it (Linux)."""
+    """Waits until a process has ended; it need not be a child of this one (Linux)."""
     try:
         fd = os.pidfd_open(pid)
     except ProcessLookupError:

@@ -109,7 +109,7 @@ class ServeSupervisor:
         # Without a signal the two end only because of a bug. Nothing may be left running then either.
         await asyncio.wait({stop, front_end, backend}, return_when=asyncio.FIRST_COMPLETED)
         log.info("stopping", extra={"action": "stopping"})
-        # From now on connections are refused instead of waiting in vain.
+        # From now on, connections are refused; otherwise they would wait without an answer.
         self._listening.close()
         await self._front_end.stop(FRONT_END_STOP_S)
         await _cancelled(front_end)

@@ -80,7 +80,7 @@ class ActorClient:
         """
         try:
             async with asyncio.timeout(timeout_s):
-                # Ray's look-up blocks while its head is away, so it runs in a thread.
+                # Ray's look-up blocks while its head is down, so it runs in a thread.
                 actor = self._handles.get(name) or await asyncio.to_thread(self.handle, name)
                 reply: Reply = await getattr(actor, method).remote(*args)
         except PendingCallsLimitExceeded as exc:
@@ -90,7 +90,7 @@ class ActorClient:
         except RayError as exc:
             self.forget(name)
             facts = {"action": "actor_away", **_facts(name), "error": type(exc).__name__}
-            log.warning("an actor is away", extra=facts)
+            log.warning("actor unavailable", extra=facts)
             raise Unavailable(f"{display_name(name)} is away", True) from exc
         except TimeoutError as exc:
             raise Unavailable(f"{display_name(name)} did not answer within {timeout_s:.0f} s", True) from exc

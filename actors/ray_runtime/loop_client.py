@@ -16,7 +16,7 @@ R = TypeVar("R")
 
 LOCATE_S: Final = 30.0
 COMMAND_S: Final = 60.0
-#: A loop may move while it is being located, but not for ever.
+#: Maximum attempts to reach a loop, which may move while it is being located.
 TRIES: Final = 5
 
 

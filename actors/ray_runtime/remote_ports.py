@@ -43,7 +43,7 @@ unpack_events = tolerant_decoder(tuple[int, list[EventToRecord]])
 unpack_recorded = tolerant_decoder(RecordedEvents)
 #: Body of `RECORD_OUTCOMES`: the outcomes, and their loop's number with its handler's health.
 unpack_outcomes = tolerant_decoder(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None])
-#: Body of `OFFER`: loops with the deliveries for each; none: the loop should look into the outbox.
+#: Body of `OFFER`: loops with the deliveries for each. Without deliveries, the loop should read the outbox.
 unpack_offers = tolerant_decoder(list[tuple[str, list[OfferedDelivery]]])
 #: Body of `LOCATIONS`: incarnation and version of the known locations.
 unpack_version = tolerant_decoder(tuple[str, int])
@@ -66,7 +66,7 @@ def stored_events(tuples: Sequence[StoredTuple]) -> list[StoredEvent]:
 
 
 class RemoteLedger:
-    """`LedgerWriter` and `ReplayLedger` through the ledger's actor. While it is away: `StoreUnavailable`."""
+    """`LedgerWriter` and `ReplayLedger` through the ledger's actor. `StoreUnavailable` while the actor is down."""
 
     def __init__(self, actors: ActorClient, pool: ConnectionPool) -> None:
         self._actors = actors
@@ -150,7 +150,7 @@ class RemoteLoopNotifier:
 
 
 def follow_locations(pool: ConnectionPool) -> LocationRegistry:
-    """A registry that follows the supervisor, and closes connections to processes that hold no loop any more."""
+    """A registry that follows the supervisor, and closes connections to processes that no longer hold a loop."""
 
     async def fetch(incarnation: str, version: int) -> LocationChanges:
         body = await pool.request(SUPERVISOR, ActorFrame.LOCATIONS, pack((incarnation, version)))

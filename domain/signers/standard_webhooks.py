@@ -11,7 +11,7 @@ from domain.signing import SigningSecret
 
 
 class StandardWebhooks:
-    """Signs with each secret that is valid. Computes what is the same for a whole second only once."""
+    """Signs with each valid secret. Computes the parts that depend only on the second once per second."""
 
     def __init__(self, secrets: Sequence[SigningSecret]) -> None:
         self._all_secrets = secrets

@@ -52,7 +52,7 @@ class RecordOutcomes:
 
 
 def record_outcomes(cursor: Any, works: Sequence[RecordOutcomes]) -> None:
-    """Records new attempts, and updates each delivery unless it has progressed further already."""
+    """Records new attempts, and updates each delivery unless the delivery has already progressed further."""
     for outcomes in _rounds([outcome for work in works for outcome in work.outcomes]):
         recorded = cursor.execute(RECORD_OUTCOMES, _outcome_columns(outcomes)).fetchall()
         by_id = {outcome.delivery_id: outcome for outcome in outcomes}

@@ -21,7 +21,7 @@ ROUND_S: Final = 60.0
 
 
 class Retention:
-    """Deletes rows older than a number of days per kind; 0 keeps a kind for ever."""
+    """Deletes rows older than a number of days per kind; 0 keeps a kind forever."""
 
     def __init__(
         self, ledger: RetentionLedger, clock: Clock, *, deliveries_days: float, attempts_days: float, events_days: float

@@ -45,7 +45,7 @@ def open_reader(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
     Raises:
         sqlite3.Error: the file does not exist or cannot be opened.
     """
-    # Not `mode=ro`: after a crash, whoever opens the file first must recover the write-ahead log, even a reader.
+    # Not `mode=ro`: after a crash, the first process to open the file must recover the write-ahead log, even a reader.
     return _open(path, "rw", lock_timeout_s, _READER_PRAGMAS)
 
 

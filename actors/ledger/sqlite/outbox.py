@@ -143,7 +143,7 @@ def _insert_deliveries(cursor: LedgerCursor, events: Sequence[EventToRecord], no
 def record_outcomes(
     cursor: LedgerCursor, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None
 ) -> None:
-    """Records new attempts, and updates each delivery unless it has progressed further already.
+    """Records new attempts, and updates each delivery unless the delivery has already progressed further.
 
     `health`: the number of a loop, and its new health.
     """
