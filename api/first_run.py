@@ -44,10 +44,6 @@ class FirstRun:
             problem = "is wrong; the right one is in the service's log and in the file first-run.token"
             raise InvalidInput(f"token {problem}", [("/token", problem)])
 
-    async def is_open(self) -> bool:
-        """Whether no user exists yet."""
-        return await self._client.call(IsFirstRun())
-
     def close(self) -> None:
         """Removes the token's file, once a user exists."""
         if self._file is not None:
@@ -57,7 +53,7 @@ class FirstRun:
         """Logs how to create the first user and writes the token's file, or removes the file if a user exists."""
         while True:
             try:
-                is_open = await self.is_open()
+                is_open = await self._client.call(IsFirstRun())
                 break
             except FeedbackLoopsError:
                 await asyncio.sleep(_RETRY_S)

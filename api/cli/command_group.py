@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -143,3 +145,28 @@ class Group:
 
 #: Reads how many items to show.
 limit: Final = whole_number(1, 1_000_000)
+TIME_HELP: Final = "as 2026-03-01T09:30:00Z, or how long ago: 90s, 30m, 12h, 7d"
+_AGO: Final = re.compile(r"(\d{1,9})([smhd])")
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def moment(text: str, now: Callable[[], datetime] = _now) -> str:
+    """The time as the API accepts it, RFC 3339 in UTC.
+
+    Raises:
+        argparse.ArgumentTypeError: it is not a time, or one without an offset from UTC.
+    """
+    try:
+        if ago := _AGO.fullmatch(text):
+            found = now() - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
+        else:
+            found = datetime.fromisoformat(text)
+        if found.tzinfo is not None:
+            return f"{found.astimezone(UTC).isoformat(timespec='milliseconds').removesuffix('+00:00')}Z"
+    except (ValueError, OverflowError):
+        pass
+    raise argparse.ArgumentTypeError(f"must be a time {TIME_HELP}")

@@ -44,6 +44,13 @@ def json_text(value: Any, indent: int | None = None) -> str:
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
+def value_text(value: Any) -> str:
+    """A JSON value on one line: a flat list as its items, other lists and objects as JSON."""
+    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
+        return ", ".join(printable(str(item)) for item in value)
+    return json_text(value) if isinstance(value, list | dict) else printable(str(value))
+
+
 def cell(value: Any) -> Text:
     """A value of the API as one cell."""
     if isinstance(value, Text):
@@ -52,9 +59,7 @@ def cell(value: Any) -> Text:
         return Text("-", "dim")
     if isinstance(value, bool):
         return Text("yes" if value else "no")
-    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
-        return Text(", ".join(printable(str(item)) for item in value))
-    return Text(json_text(value) if isinstance(value, list | dict) else printable(str(value)))
+    return Text(value_text(value))
 
 
 def state(name: str) -> Text:

@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from rich.text import Text
 
-from api.cli.console import json_text, printable
+from api.cli.console import printable, value_text
 from domain.event_catalogue.triggers import EVENT_TYPES
 
 #: In the headline already.
@@ -65,7 +65,7 @@ def rendered(event: ReceivedEvent, width: int) -> Text:
             shown = printable(name)
             text.append(f"\n{shown:>{_NAMES}}  ", "dim")
             room = max(width - _NAMES - 2, 20)
-            text.append(f"\n{' ' * (_NAMES + 2)}".join(textwrap.wrap(_value(value), room, break_on_hyphens=False)))
+            text.append(f"\n{' ' * (_NAMES + 2)}".join(textwrap.wrap(value_text(value), room, break_on_hyphens=False)))
     return text
 
 
@@ -75,9 +75,3 @@ def _signature(event: ReceivedEvent) -> tuple[str, str]:
             return f"signature not checked: {printable(event.unchecked)}", "yellow"
         return "signature not checked (give --secret)", "dim"
     return ("signature ok", "green") if event.signature == CHECKED else (printable(event.signature), "bold red")
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, list) and not any(isinstance(item, list | dict) for item in value):
-        return ", ".join(printable(str(item)) for item in value)
-    return json_text(value) if isinstance(value, list | dict) else printable(str(value))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 import msgspec
@@ -38,25 +38,15 @@ class Chart:
 
     def data(self) -> dict[str, Any]:
         """The chart as the page's script reads it."""
-        return {
-            "unit": self.unit,
-            "times": self.times,
-            "lines": [{"label": line.label, "style": line.style, "values": line.values} for line in self.lines],
-        }
+        return {"unit": self.unit, "times": self.times, "lines": [asdict(line) for line in self.lines]}
 
 
-@dataclass(frozen=True, slots=True)
-class Charts:
+class Charts(dict[str, Chart]):
     """Several charts of the same period, by name."""
-
-    by_name: dict[str, Chart]
-
-    def __getitem__(self, name: str) -> Chart:
-        return self.by_name[name]
 
     def text(self) -> str:
         """All charts, as JSON."""
-        return msgspec.json.encode({name: chart.data() for name, chart in self.by_name.items()}).decode()
+        return msgspec.json.encode({name: chart.data() for name, chart in self.items()}).decode()
 
 
 def _minutes(now_ms: int, count: int) -> range:
@@ -77,11 +67,7 @@ def attempts_chart(found: Sequence[AttemptMinute], now_ms: int, minutes: int) ->
         for n, (label, style) in enumerate(zip(labels, styles, strict=True))
     ]
     durations = [
-        Line(
-            label=label,
-            style=style,
-            values=[_rounded(percentile_ms(count.buckets, share)) for count in counts],
-        )
+        Line(label=label, style=style, values=[_rounded(percentile_ms(count.buckets, share)) for count in counts])
         for label, style, share in (("p50", "accent", 0.5), ("p95", "wait", 0.95), ("p99", "bad", 0.99))
     ]
     return Charts(
@@ -96,10 +82,8 @@ def events_chart(found: Sequence[EventMinute], now_ms: int, minutes: int) -> Cha
     """An account's events by type."""
     shown = _minutes(now_ms, minutes)
     counts = {(event.type, event.minute): event.count for event in found}
-    types = [trigger for trigger in labels.TRIGGERS if any(event.type == trigger for event in found)] or [
-        "open",
-        "click",
-    ]
+    seen = {event.type for event in found}
+    types = [trigger for trigger in labels.TRIGGERS if trigger in seen] or ["open", "click"]
     lines = [
         Line(
             label=labels.TRIGGERS[trigger].label,

@@ -11,7 +11,7 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
 from prometheus_client.openmetrics import exposition as openmetrics
-from prometheus_client.registry import Collector, CollectorRegistry
+from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 from actors.commands.metrics import HistogramData, Number, ReadMetrics, Snapshot
@@ -51,11 +51,11 @@ class PrometheusExporter:
         If the gateway does not respond in time, only this process's metrics are included, and the gateway is reported
         as silent. Requests within one second get the same metrics: anyone may request them, and hits must not wait.
         """
-        registry = _registry(await self.metrics())
+        families = _Families(await self.metrics())
         # The library's own content negotiation fails on versions that are not numbers, and echoes client input.
         if "application/openmetrics-text" in accept:
-            return bytes(openmetrics.generate_latest(registry)), OPENMETRICS  # type: ignore[no-untyped-call]
-        return generate_latest(registry), CONTENT_TYPE_PLAIN_0_0_4
+            return bytes(openmetrics.generate_latest(families)), OPENMETRICS  # type: ignore[no-untyped-call]
+        return generate_latest(families), CONTENT_TYPE_PLAIN_0_0_4
 
     def own(self, metric: m.Metric) -> float:
         """This process's value of a metric without labels; 0 if it has none."""
@@ -129,9 +129,3 @@ class _Families(Collector):
 
     def collect(self) -> Sequence[Metric]:
         return self._found
-
-
-def _registry(found: Sequence[Metric]) -> CollectorRegistry:
-    registry = CollectorRegistry()
-    registry.register(_Families(found))
-    return registry

@@ -8,8 +8,8 @@ from actors.commands.accounts import CreateAccount
 from api.http.authentication import key_hash, new_api_key
 from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, json_body
 from api.http.response import Response
+from api.schemas.accounts import Account, NewAccount
 from api.schemas.base import NoQuery
-from api.schemas.service import Account, NewAccount
 
 
 async def create_account(request: ApiRequest[NewAccount, NoQuery]) -> Response:

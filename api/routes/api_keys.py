@@ -11,8 +11,8 @@ from api.http.authentication import key_hash, new_api_key
 from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
 from api.http.problems import NOT_FOUND
 from api.http.response import Response
+from api.schemas.accounts import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
 from api.schemas.base import EmptyBody, NoQuery, time_text
-from api.schemas.keys import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
 
 COLLECTION: Final = "/v1/api-keys"
 operation: Final = partial(Operation, tag="API keys")

@@ -12,8 +12,8 @@ from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, forw
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Response
 from api.http.validation import invalid_input
+from api.schemas.accounts import NewUser, User, UserList, UserWithPassword
 from api.schemas.base import EmptyBody, NoQuery, time_text
-from api.schemas.users import NewUser, User, UserList, UserWithPassword
 from domain.errors import NotFound
 
 COLLECTION: Final = "/v1/users"

@@ -1,32 +1,12 @@
-"""API models of accounts, problems and health."""
+"""API models of problems and health."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, RequestModel, rule
-from domain.validation import MAX_NAME_CHARS, text_problem
-
-
-class NewAccount(RequestModel):
-    """A tenant to create."""
-
-    name: Annotated[str, rule(text_problem)] = Field(
-        min_length=1,
-        max_length=MAX_NAME_CHARS,
-        examples=["Example"],
-        json_schema_extra={"pattern": NAME_PATTERN},
-    )
-
-
-class Account(AnswerModel):
-    """A tenant and its API key."""
-
-    id: str
-    name: str
-    api_key: str = Field(description="Shown only once; store it safely.", examples=["flk_…"])
+from api.schemas.base import ABSENT, AnswerModel
 
 
 class FieldProblem(AnswerModel):

@@ -65,12 +65,7 @@ def verification_view(loop: Loop) -> loops.Verification:
 
 def sample_view(result: SampleResult) -> loops.SampleResult:
     """The result of a sample event."""
-    return loops.SampleResult(
-        status=result.status,
-        duration_ms=result.duration_ms,
-        response_excerpt=result.response_excerpt,
-        error=result.error,
-    )
+    return loops.SampleResult.model_validate(result, from_attributes=True)
 
 
 def check_view(result: SampleResult) -> loops.LoopCheck:

@@ -8,9 +8,8 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from api.cli import durations
 from api.cli.api_client import Service, path
-from api.cli.command_group import OK, Group, limit
+from api.cli.command_group import OK, TIME_HELP, Group, limit, moment
 from api.cli.commands.loops import LOOP, TRIGGERS
 from api.cli.console import Screen, local_time, state
 
@@ -95,10 +94,8 @@ def group() -> Group:
     listing.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
     listing.add_argument("--state", choices=STATES, help="only deliveries in this state")
     listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
-    listing.add_argument(
-        "--since", type=durations.moment, metavar="TIME", help=f"only those created since: {durations.HELP}"
-    )
-    listing.add_argument("--until", type=durations.moment, metavar="TIME", help="only those created before")
+    listing.add_argument("--since", type=moment, metavar="TIME", help=f"only those created since: {TIME_HELP}")
+    listing.add_argument("--until", type=moment, metavar="TIME", help="only those created before")
     listing.add_argument("--limit", type=limit, default=50, metavar="N", help="the maximum number; default: 50")
     for name, act, what in (
         ("show", show, "show a delivery and each of its attempts"),

@@ -9,9 +9,8 @@ from typing import Any, Final
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from api.cli import durations
 from api.cli.api_client import Refused, Service, Unreachable, path
-from api.cli.command_group import FAILED, INTERRUPTED, OK, Group, limit
+from api.cli.command_group import FAILED, INTERRUPTED, OK, TIME_HELP, Group, limit, moment
 from api.cli.commands.loops import LOOP
 from api.cli.console import Screen, local_time, state
 
@@ -116,9 +115,9 @@ def group() -> Group:
     )
     _add_loop(starting)
     starting.add_argument(
-        "--since", type=durations.moment, required=True, metavar="TIME", help=f"start of the period: {durations.HELP}"
+        "--since", type=moment, required=True, metavar="TIME", help=f"start of the period: {TIME_HELP}"
     )
-    starting.add_argument("--until", type=durations.moment, metavar="TIME", help="end of the period; default: now")
+    starting.add_argument("--until", type=moment, metavar="TIME", help="end of the period; default: now")
     starting.add_argument(
         "--state", choices=("dead", "all"), help="all: also delivered ones, which repeats them; default: dead"
     )

@@ -17,8 +17,8 @@ import pytest
 
 from actors.commands.deliveries import AttemptView, DeliveryView, GetReplay, ListDeliveries, StartReplay
 from actors.commands.events import EventView, ListEvents
+from api.cli.command_group import moment
 from api.cli.commands import events, replay
-from api.cli.durations import moment
 from api.events import sse
 from domain.errors import StoreUnavailable
 from tests.paths import ROOT
