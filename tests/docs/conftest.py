@@ -1,4 +1,4 @@
-"""One real service for the pages whose readers have one already."""
+"""Fixtures for pages whose readers already have a running service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.service import Account, Service, eventually
 
 @pytest.fixture(scope="session")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A ready service; every process of it is gone afterwards."""
+    """A ready service. All its processes are gone afterwards."""
     running = Service(
         tmp_path_factory.mktemp("service") / "data",
         FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2,0.2,0.2",
@@ -29,13 +29,13 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def handler() -> Iterator[Handler]:
-    """The handler of a reader who has one."""
+    """The handler for pages whose reader already has one."""
     with Handler() as made:
         yield made
 
 
 def equip(reader: Reader, what: str, service: Service, handler: Handler) -> None:
-    """Gives the reader what a page supposes."""
+    """Sets up what a page assumes that its reader has."""
     account = service.account()
     reader.use(8080, service.port)
     reader.set(

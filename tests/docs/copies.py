@@ -1,8 +1,8 @@
-"""Files that stand in pages: `<!-- copy of PATH -->` before a block, the whole of the file in it.
+"""Copies of files in pages: `<!-- copy of PATH -->` before a block that contains the whole file.
 
-python -m tests.docs.copies     writes them anew, after a file has changed
+python -m tests.docs.copies     updates the copies after a file has changed
 
-They are copies, not lines that name the file: so a page reads the same in the repository and on the site.
+Pages contain copies rather than include directives, so that they look the same in the repository and on the site.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ _COPY: Final = re.compile(
 
 
 def copied(page: str) -> list[str]:
-    """The files that the page has copies of."""
+    """Returns the files that the page has copies of."""
     return [match["path"] for match in _COPY.finditer(page)]
 
 
 def renewed(page: str) -> str:
-    """The page with each copy as its file is now.
+    """Returns the page with up-to-date copies.
 
     Raises:
         ValueError: a file has a line that would end the block.

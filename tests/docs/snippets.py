@@ -1,15 +1,15 @@
-"""The fenced blocks of a page, and what becomes of each in the tests.
+"""Fenced blocks of a page, and how the tests use each of them.
 
-A block of `sh` is run as it stands. Any other says what is done with it, in a comment just before it:
+The tests run a block of `sh` as it is. A comment just before the block changes that, and other languages need one:
 
-    <!-- snippet: background NAME -->    run in a terminal of its own, until the page ends
-    <!-- snippet: output -->             what the block before it shows; `…` stands for anything
-    <!-- snippet: output of NAME -->     what that terminal shows, sooner or later
-    <!-- snippet: file PATH -->          written there, for the blocks after it
-    <!-- snippet: tested by PATH -->     a test of its own runs it
+    <!-- snippet: background NAME -->    run in a separate terminal, until the end of the page
+    <!-- snippet: output -->             the output of the block before it; `…` matches anything
+    <!-- snippet: output of NAME -->     output that the terminal NAME must show within some time
+    <!-- snippet: file PATH -->          written to PATH, for the blocks after it
+    <!-- snippet: tested by PATH -->     run by the test in PATH
     <!-- snippet: skip, REASON -->       cannot be run here
 
-Blocks of text need no comment. `<!-- snippets: given WHAT -->` at the top of a page names what its reader has already.
+Blocks of text need no comment. `<!-- snippets: given WHAT -->` at the top of a page names what its reader already has.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-#: Languages of blocks that are run without being told to, and of blocks that nothing can be done with.
+#: Languages of blocks that are run without a comment, and of blocks that are ignored without one.
 SHELL: Final = frozenset({"sh"})
 PROSE: Final = frozenset({"", "text"})
 VERBS: Final = ("background", "output of", "output", "file", "tested by", "skip,")
@@ -34,7 +34,7 @@ _GIVEN: Final = re.compile(r"\A<!-- snippets: given ((?:(?!-->).)+?) -->")
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """One block. `verb` is one of `VERBS` or `run`; `rest` is what stands after it."""
+    """One block. `verb` is one of `VERBS` or `run`; `rest` is the text after it."""
 
     page: Path
     line: int
@@ -47,16 +47,16 @@ class Snippet:
 
 
 def given(page: Path) -> str | None:
-    """What the page's reader has already, as the page names it."""
+    """Returns what the page's reader already has, as the page names it."""
     match = _GIVEN.match(page.read_text())
     return match[1] if match else None
 
 
 def snippets(page: Path) -> Iterator[Snippet]:
-    """The page's blocks in order, but those of text that need nothing.
+    """Yields the page's blocks in order, without ignored text.
 
     Raises:
-        ValueError: a block does not say what is to be done with it, or says something that is not known.
+        ValueError: a block needs a comment, or its comment is unknown.
     """
     source = page.read_text()
     for fence in _FENCE.finditer(source):

@@ -1,4 +1,4 @@
-"""Terminals in which a page's commands are run, as its reader would."""
+"""Terminals that run a page's commands as its reader would."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ from tests.service import MARK, eventually, free_port, marked
 RUN_TIMEOUT_S: Final = 60.0
 OUTPUT_TIMEOUT_S: Final = 20.0
 STOP_TIMEOUT_S: Final = 15.0
-#: Notes each command that fails; a reader's shell goes on too, but the reader sees it.
+#: Reports each command that fails. A reader's shell also continues, but the reader would notice.
 _PRELUDE: Final = "trap 'failed=\"$failed, status $?: $BASH_COMMAND\"' ERR\n"
 _COLOUR: Final = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class Reader:
-    """Somebody who follows a page in an empty directory, with the command and the examples at hand."""
+    """A reader who follows a page in an empty directory that has the command and the examples."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        #: The ports that pages name, and free ones in their place.
+        #: Free ports to use instead of the ports in the pages.
         self._ports = {8080: free_port(), 9000: free_port()}
         self._mark = uuid.uuid4().hex
         ours = {name: value for name, value in os.environ.items() if not name.startswith("FEEDBACK_LOOPS_")}
@@ -57,16 +57,16 @@ class Reader:
         self._say(_PRELUDE)
 
     def use(self, port: int, real: int) -> None:
-        """What pages have at `port` is there already, at another one."""
+        """Replaces `port` in the pages with the port of a server that already runs."""
         self._ports[port] = real
 
     def set(self, **variables: str) -> None:
-        """Sets variables that the reader's shells have."""
+        """Sets variables for the reader's shells."""
         self._environment.update(variables)
         self._say("".join(f"export {name}={shlex.quote(value)}\n" for name, value in variables.items()))
 
     def follow(self, snippet: Snippet) -> None:
-        """Does what the snippet says. Raises `AssertionError` when what the page promises does not come."""
+        """Follows the snippet. Raises `AssertionError` if the result differs from the page."""
         text = self._here(snippet.text)
         match snippet.verb:
             case "run":
@@ -102,7 +102,7 @@ class Reader:
         return output
 
     def _read_until(self, end: str, snippet: Snippet) -> tuple[str, str]:
-        """What was shown before the line that begins with `end`, and the rest of that line."""
+        """Returns the output before the line that begins with `end`, and the rest of that line."""
         assert self._shell.stdout is not None
         shown, deadline_s = b"", time.monotonic() + RUN_TIMEOUT_S
         while not (match := re.search(rb"(.*)%b(.*)\n" % end.encode(), shown, re.DOTALL)):
@@ -133,7 +133,7 @@ class Reader:
             raise AssertionError(f"{snippet}: {snippet.rest} does not show that, but\n{log.read_text()}") from None
 
     def close(self) -> None:
-        """Ends all that the page started, as Ctrl-C would; raises `AssertionError` when something stays."""
+        """Stops everything that the page started, as Ctrl-C would. Raises `AssertionError` if a process remains."""
         for started in self._background:
             os.killpg(started.pid, signal.SIGTERM)
         self._shell.communicate(timeout=5)
@@ -150,10 +150,10 @@ class Reader:
 
 
 def words(text: str) -> str:
-    """The text without colours, a space between its words: how wide columns are is no promise."""
+    """Returns the text without colours, with single spaces: the widths of columns may differ."""
     return " ".join(_COLOUR.sub("", text).split())
 
 
 def pattern(text: str) -> re.Pattern[str]:
-    """What a page shows, as a pattern for `words`; `…` stands for anything."""
+    """Returns a page's output as a pattern for `words`; `…` matches anything."""
     return re.compile(".*?".join(map(re.escape, words(text).split("…"))))

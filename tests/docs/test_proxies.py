@@ -1,4 +1,4 @@
-"""The proxies' configurations from the page about them, run before a real service."""
+"""The proxy configurations in the documentation work in front of a real service."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from tests.paths import ROOT
 from tests.service import Service, eventually, free_port
 
 PAGE = ROOT / "docs/how-to/behind-a-proxy.md"
-#: Neither the proxy's address, which is trusted, nor one that may use the API.
+#: An address that is not the trusted proxy's, and that may not use the API.
 STRANGER = "127.0.0.5"
 FORGED = {"X-Forwarded-For": "203.0.113.9"}
-#: What nginx needs around its server; all that it writes stays in its folder.
+#: The configuration around the page's `server`. nginx only writes to its folder.
 _NGINX = """\
 daemon off;
 pid nginx.pid;
@@ -48,7 +48,7 @@ def _block(sign: str, service_port: int) -> str:
 
 
 def nginx(server: str, port: int, folder: Path) -> list[str]:
-    """The command that runs the page's nginx in `folder`, with a certificate of its own."""
+    """Returns the command that runs nginx with the page's configuration in `folder`, with a test certificate."""
     certificate = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
     files = ["-keyout", "track.example.com.key", "-out", "track.example.com.pem", "-subj", "/CN=track.example.com"]
     subprocess.run([*certificate, *files], cwd=folder, check=True, capture_output=True)
@@ -59,7 +59,10 @@ def nginx(server: str, port: int, folder: Path) -> list[str]:
 
 
 def caddy(server: str, port: int, folder: Path) -> list[str]:
-    """The command that runs the page's Caddy in `folder`, without a certificate: it would ask for a real one."""
+    """Returns the command that runs Caddy with the page's configuration in `folder`.
+
+    Without TLS, because Caddy would request a real certificate.
+    """
     caddyfile = server.replace("track.example.com {", f"http://127.0.0.1:{port} {{")
     (folder / "Caddyfile").write_text(f"{{\n\tadmin off\n}}\n{caddyfile}")
     return ["caddy", "run", "--config", "Caddyfile", "--adapter", "caddyfile"]
@@ -67,7 +70,7 @@ def caddy(server: str, port: int, folder: Path) -> list[str]:
 
 @contextmanager
 def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
-    """The proxy, from when it listens on."""
+    """Runs the proxy, and waits until it listens."""
     environment = os.environ | {"HOME": str(folder), "XDG_DATA_HOME": str(folder), "XDG_CONFIG_HOME": str(folder)}
     log = folder / "proxy.log"
     with log.open("wb") as output:
@@ -96,7 +99,7 @@ def _listens(port: int) -> bool:
 @pytest.mark.ray
 @pytest.mark.parametrize(("start", "scheme", "sign"), [(nginx, "https", "upstream"), (caddy, "http", "@tracking")])
 def test_a_page_s_proxy(start: Start, scheme: str, sign: str, service: Service, tmp_path: Path) -> None:
-    """Hits pass with their client's address and not a forged one, links of any length too; the API is for few."""
+    """Hits pass with the client's real address and with links of any length. Only permitted addresses reach the API."""
     if shutil.which(start.__name__) is None:
         pytest.skip(f"{start.__name__} is not installed")
     account, port = service.account(), free_port()
@@ -132,6 +135,6 @@ def test_a_page_s_proxy(start: Start, scheme: str, sign: str, service: Service, 
 
 
 def _answer_to_a_bad_link() -> str:
-    """What the page about tracking domains says that it is."""
+    """Returns the answer to an invalid link, from the page about tracking domains."""
     (answer,) = (s.text for s in snippets(ROOT / "docs/how-to/tracking-domain.md") if "not complete" in s.text)
     return answer

@@ -1,4 +1,4 @@
-"""The reference pages that are made from code are what the code says."""
+"""The generated reference pages are up to date."""
 
 from __future__ import annotations
 

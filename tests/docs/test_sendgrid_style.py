@@ -1,4 +1,4 @@
-"""The page about code made for SendGrid, with the POSTs that the service makes."""
+"""The adapter on the page about SendGrid handles the service's POSTs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EVENT_ID = bytes(range(16))
 
 @pytest.fixture(scope="module")
 def page() -> dict[str, Any]:
-    """The names that the page's adapter defines."""
+    """Returns the names that the page's adapter defines."""
     _, adapter, _ = snippets(PAGE)
     names: dict[str, Any] = {}
     exec(compile(adapter.text, str(adapter), "exec"), names)
@@ -40,7 +40,7 @@ def page() -> dict[str, Any]:
 
 
 def post_of(trigger: Trigger, **data: Any) -> HttpRequest:
-    """The POST of a sample event, to a loop with `format: json`; `data` takes the place of the sample's fields."""
+    """Returns the POST of a sample event to a loop with `format: json`. `data` overrides the sample's fields."""
     settings = LoopSettings(triggers=(trigger,), format="json")
     config = LaneConfig("fl_1", "acc_1", "https://example.com/hooks/mail", settings, (SigningSecret(KEY, None),))
     return sample_request(RequestBuilder(config, 1.0), trigger, EVENT_ID, time.time_ns() // 1_000_000, data)
@@ -53,7 +53,7 @@ def taken(page: dict[str, Any], post: HttpRequest) -> list[dict[str, Any]]:
 
 
 def test_a_click_is_what_code_for_sendgrid_expects(page: dict[str, Any]) -> None:
-    """Each field has SendGrid's name and type; profile data stands beside them, and replaces none."""
+    """Each field has SendGrid's name and type, and profile data never overwrites them."""
     fields = {"city": "Delft", "event": "summit", "email": "other@example.com"}
     post = post_of(Trigger.CLICK, id="m-1", tags=["spring"], time=1772357400, fields=fields)
 
@@ -75,7 +75,7 @@ def test_a_click_is_what_code_for_sendgrid_expects(page: dict[str, Any]) -> None
 
 @pytest.mark.parametrize("trigger", list(Trigger))
 def test_every_trigger_becomes_what_the_page_says(trigger: Trigger, page: dict[str, Any]) -> None:
-    """The adapter's events are those of the page's table, and what has no counterpart is left out."""
+    """The adapter converts the events in the page's table, and drops events without a counterpart."""
     array = taken(page, post_of(trigger))
 
     assert [event["event"] for event in array] == [theirs for theirs, ours, _ in _rows() if ours == trigger.value]
@@ -83,7 +83,7 @@ def test_every_trigger_becomes_what_the_page_says(trigger: Trigger, page: dict[s
 
 
 def test_the_page_promises_no_more_than_this_version_sends() -> None:
-    """Every trigger has a row, and those that are not sent are called samples."""
+    """Every trigger has a row, and the triggers without real events are marked as samples."""
     rows = {ours: note for _, ours, note in _rows()}
 
     assert set(rows) == set(Trigger) - {Trigger.BOUNCE, Trigger.CREATE, Trigger.UPDATE, Trigger.DELETE}
@@ -91,7 +91,7 @@ def test_the_page_promises_no_more_than_this_version_sends() -> None:
 
 
 def test_the_page_names_every_field() -> None:
-    """What a handler may get has a name of SendGrid's on the page, or none as it says."""
+    """The page lists every field that a handler may receive, with SendGrid's name or with none."""
     text = PAGE.read_text()
 
     missing = [field.name for row in SENT_TYPES for field in fields_of(row.trigger) if f"`{field.name}`" not in text]
@@ -99,14 +99,14 @@ def test_the_page_names_every_field() -> None:
 
 
 def test_machine_opens_are_told(page: dict[str, Any]) -> None:
-    """An open by a machine has `sg_machine_open`, as SendGrid's has; a person's has it false."""
+    """`sg_machine_open` is true for an open by a machine, as with SendGrid, and false for one by a person."""
     events = [*taken(page, post_of(Trigger.OPEN)), *taken(page, post_of(Trigger.OPEN, bot=1, bot_reason="proxy:apple"))]
 
     assert [event["sg_machine_open"] for event in events] == [False, True]
 
 
 def test_a_servers_words_are_told(page: dict[str, Any]) -> None:
-    """The code of a failure stands before its reason, its extended code in `status`."""
+    """The code of a failure precedes its reason, and `status` is its extended code."""
     failure, delivery = (taken(page, post_of(trigger))[0] for trigger in (Trigger.FAILURE, Trigger.DELIVERY))
 
     assert failure["reason"].startswith("550 5.1.1 <john.doe@example.com>")
@@ -114,7 +114,7 @@ def test_a_servers_words_are_told(page: dict[str, Any]) -> None:
 
 
 def test_what_we_did_not_send_is_refused(page: dict[str, Any]) -> None:
-    """A body that was changed, or one with another's signature, never comes to the code behind."""
+    """The adapter refuses a changed body, and a signature with another secret."""
     post = post_of(Trigger.OPEN)
 
     for changed in (post._replace(body=post.body + b" "), post._replace(headers=[*post.headers, _signed_by_another()])):
@@ -123,7 +123,7 @@ def test_what_we_did_not_send_is_refused(page: dict[str, Any]) -> None:
 
 
 def test_the_command_is_one() -> None:
-    """The line that makes a loop with JSON is read as the page means it."""
+    """The command line accepts the page's command, which creates a loop with JSON."""
     line, *_ = snippets(PAGE)
 
     options = group().parser.parse_args(shlex.split(line.text)[2:])
@@ -132,7 +132,7 @@ def test_the_command_is_one() -> None:
 
 
 def _rows() -> list[tuple[str, str, str]]:
-    """SendGrid's name, ours and the note, of each row of the page's first table that has both names."""
+    """Returns SendGrid's name, ours and the note, for each row of the page's first table with both names."""
     lines = PAGE.read_text().partition("## Events")[2].partition("## ")[0].splitlines()
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| `")]
     return [(theirs.strip("`"), ours.strip("`"), note) for theirs, ours, note in cells if ours != "none"]

@@ -1,4 +1,4 @@
-"""The lines that pages start the service with are taken by it."""
+"""`serve` accepts the command lines that pages start it with."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LINES = [s for page in PAGES for s in snippets(page) if s.text.lstrip().startswi
 
 @pytest.mark.parametrize("snippet", LINES, ids=str)
 def test_the_options_are_options_and_the_values_are_good(snippet: Snippet) -> None:
-    """The line is read as `serve` reads it, and every value is one that a setting may have."""
+    """`serve` parses the line, and every value is valid."""
     words = shlex.split(snippet.text.replace("\\\n", " "))
 
     Settings.from_env({}, **vars(parser().parse_args(words[2:])))

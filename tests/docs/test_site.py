@@ -1,4 +1,4 @@
-"""The documentation's site."""
+"""The documentation site is complete and self-contained."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.docs.test_copies import INCLUDE
 from tests.paths import ROOT
 
-#: What a browser loads by itself; links that people follow may lead anywhere.
+#: Resources that a browser loads by itself. Links may lead anywhere.
 _LOADED = re.compile(r"<(?:script|img|iframe|source)\b[^>]*\bsrc=\"?([^\" >]+)|<link\b[^>]*\bhref=\"?([^\" >]+)")
 #: A page in `nav` of mkdocs.yml.
 _NAMED = re.compile(r"^ +- (\S+\.md)$", re.MULTILINE)
@@ -22,7 +22,7 @@ _NAMED = re.compile(r"^ +- (\S+\.md)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The built site; a link that leads nowhere fails the build."""
+    """The built site. A broken link fails the build."""
     folder = tmp_path_factory.mktemp("site")
     shutil.copytree(ROOT / "docs", folder / "docs")
     shutil.copy(ROOT / "mkdocs.yml", folder)
@@ -42,7 +42,7 @@ def test_every_page_is_in_the_navigation_and_was_built(site: Path) -> None:
 
 
 def test_nothing_is_loaded_from_another_host(site: Path) -> None:
-    """Pages can be read where there is no Internet, and tell nobody that they are read."""
+    """Pages work offline, and make no requests to other hosts."""
     pages = list(site.glob("**/*.html"))
 
     loaded = {url for page in pages for found in _LOADED.findall(page.read_text()) for url in found if url}
@@ -52,7 +52,7 @@ def test_nothing_is_loaded_from_another_host(site: Path) -> None:
 
 
 def test_examples_are_on_their_pages(site: Path) -> None:
-    """The examples' code stands there; on no page does a line stand that was to include a file, mangled or not."""
+    """The site contains the examples' code, and no page contains an include directive, mangled or not."""
     assert "WEBrick" in _words(site / "how-to/handlers.html")
     assert "hmac.compare_digest" in _words(site / "how-to/handlers.html")
     pages = list(site.glob("**/*.html"))
@@ -60,6 +60,6 @@ def test_examples_are_on_their_pages(site: Path) -> None:
 
 
 def _words(page: Path) -> str:
-    """What a reader sees of a page: code is coloured word by word, so without tags."""
+    """Returns the visible text of a page, without tags: code is coloured word by word."""
     text = re.sub(r"<(script|style)\b.*?</\1>", "", page.read_text(), flags=re.DOTALL)
     return html.unescape(re.sub(r"<[^>]*>", "", text))

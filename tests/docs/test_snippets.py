@@ -1,4 +1,4 @@
-"""What the pages tell their readers to do, done."""
+"""Every page can be followed: its commands work, and show the output that the page shows."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from tests.paths import ROOT
 
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md"))]
 DONE = {"run", "background", "file", "output", "output of"}
-#: What a page needs beside what the project needs, as the page says.
+#: Programs that a page needs in addition to the project's requirements, as the page says.
 PROGRAMS = {"first-event.md": "php", "php-script.md": "php"}
 
 
 def follow(reader: Reader, of_page: Iterable[Snippet]) -> None:
-    """Does what the page's snippets say, one after the other."""
+    """Follows the page's snippets, one after the other."""
     for snippet in of_page:
         if snippet.verb in DONE:
             reader.follow(snippet)
@@ -31,13 +31,13 @@ def _name(page: Path) -> str:
     return str(page.relative_to(ROOT))
 
 
-#: Those with something to run.
+#: Pages with commands.
 FOLLOWED = [page for page in PAGES if "```sh\n" in page.read_text()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
 def test_every_block_is_tested_or_says_why_not(page: Path) -> None:
-    """No block is left to itself, and a test that is said to run one is there."""
+    """Every block has a known treatment, and every test that a block names exists."""
     for snippet in snippets(page):
         if snippet.verb == "tested by":
             assert (ROOT / snippet.rest).is_file(), snippet
@@ -45,7 +45,7 @@ def test_every_block_is_tested_or_says_why_not(page: Path) -> None:
 
 @pytest.mark.parametrize("page", FOLLOWED, ids=_name)
 def test_a_page_can_be_followed(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Each command works in its turn, and shows what the page says it shows."""
+    """Each command works, and shows the output on the page."""
     if (program := PROGRAMS.get(page.name)) and shutil.which(program) is None:
         pytest.skip(f"{program} is not installed")
     reader = Reader(tmp_path)
@@ -65,7 +65,7 @@ def _page(tmp_path: Path, text: str) -> list[Snippet]:
 
 
 def test_a_block_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
-    """A block in a language that is not run must have a mark, and one that is known."""
+    """A block in a language that is not run needs a comment, and a known one."""
     with pytest.raises(ValueError, match=r"page\.md:3: a block of php must say"):
         _page(tmp_path, "# A\n\n```php\necho 1;\n```\n")
     with pytest.raises(ValueError, match="'skip,' is none of the marks"):
@@ -81,7 +81,7 @@ def test_a_block_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_a_page_that_is_not_true_fails(text: str, problem: str, tmp_path: Path) -> None:
-    """A command that fails is noticed, the last or not, and so is other output than the page's."""
+    """A failing command is an error, whether or not it is the last one, and so is different output."""
     reader = Reader(tmp_path / "reader")
     try:
         with pytest.raises(AssertionError, match=problem):

@@ -1,4 +1,4 @@
-"""The page about Standard Webhooks libraries, with the library."""
+"""The handler on the page about Standard Webhooks libraries works with the library."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
 def test_the_handler_takes_an_event_once_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:
-    """What the service signs as JSON is taken, what it did not sign is answered by 401."""
+    """The handler accepts JSON that the service signed, and answers 401 to anything else."""
     _, handler = snippets(PAGE)
     names: dict[str, Any] = {}
     exec(compile(handler.text, str(handler), "exec"), names)
@@ -39,7 +39,7 @@ def test_the_handler_takes_an_event_once_and_refuses_others(capsys: pytest.Captu
 
 
 def test_the_command_is_one() -> None:
-    """The line that makes a loop with JSON is read as the page means it."""
+    """The command line accepts the page's command, which creates a loop with JSON."""
     line, _ = snippets(PAGE)
 
     options = group().parser.parse_args(shlex.split(line.text)[2:])
