@@ -203,7 +203,7 @@ def _announce(requests: Sequence[Request], outcomes: Sequence[Outcome]) -> None:
     for loop, its_outcomes in by_loop.items():
         try:
             loop.call_soon_threadsafe(_resolve, its_outcomes)
-        except RuntimeError:  # the event loop is closed, so nobody waits
+        except RuntimeError:  # the event loop is closed, so no one waits
             extra = {"action": "answers_late", "requests": len(its_outcomes)}
             log.warning("an event loop closed before the ledger answered its requests", extra=extra)
 

@@ -38,7 +38,7 @@ class Deployment:
     version: str
     #: A digest of the master key: it distinguishes keys and reveals none.
     installation: str
-    #: A keyed digest of each option's text, so that nobody can guess a secret from it.
+    #: A keyed digest of each option's text, so that secrets cannot be guessed from it.
     options: dict[str, str]
 
     @classmethod

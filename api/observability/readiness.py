@@ -62,6 +62,6 @@ class ReadinessProbe:
             return [str(exc)]
 
     async def announce(self) -> None:
-        """Waits until the service is ready; `problems` then logs it, even if nobody else probes it."""
+        """Waits until the service is ready; `problems` then logs it, even without another probe."""
         while await self.problems():  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(_POLL_S)

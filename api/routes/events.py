@@ -18,7 +18,7 @@ from api.schemas.views import event_view
 
 operation: Final = partial(Operation, tag="Events")
 _EVENT_ID: Final = "evt_[0-9a-f]{32}"
-#: Tells nginx not to hold the stream back.
+#: A header that stops nginx from buffering the stream.
 _UNBUFFERED: Final = ("X-Accel-Buffering", "no")
 
 

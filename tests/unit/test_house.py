@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import ast
+import io
+import re
 import sys
+import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -85,3 +88,76 @@ def test_a_line_of_the_log_is_a_constant_phrase_with_facts_beside_it(path: Path)
         if isinstance(facts, ast.Dict):
             keys = [key.value for key in facts.keys if isinstance(key, ast.Constant)]
             assert "action" in keys or None in facts.keys, ast.unparse(call)
+
+
+#: Words that start no docstring of a module: it names the module's subject instead.
+NO_NOUN_PHRASE = re.compile(r"(What|Who|Whose|How|See|Where|Which|When|Whether|Why|Of)\b")
+#: Words that start no other docstring either.
+NO_START = re.compile(r"(What|Who|Whose|Of|Gives|Tells|Says|Has)\b")
+#: Words that sound translated, with the plain ones to use.
+NOT_PLAIN = {
+    r"\b(tells?|told|telling)\b": "log, report, show, return",
+    r"\banew\b": "again",
+    r"\bbeside\b": "next to",
+    r"\b(somebody|nobody)\b": "someone, no one, or name the person",
+    r"\bbut that\b": "except that",
+    r"\bof (ours|theirs|one's own)\b": "our, their",
+    r"\b(thereof|whereby|wherein|thereupon|lest)\b": "a plain word",
+}
+
+
+def prose(path: Path) -> Iterator[tuple[int, str, bool]]:
+    """Line, text and whether it is the module's docstring: of each docstring and comment in the file."""
+    source = path.read_text()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text is not None:
+                yield getattr(node, "lineno", 1), " ".join(text.split()), isinstance(node, ast.Module)
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not token.string.startswith("# noqa"):
+            yield token.start[0], token.string, False
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_docstrings_start_with_their_subject(path: Path) -> None:
+    """A module's docstring starts with a noun phrase; no docstring starts like the answer to a question."""
+    wrong = [
+        f"{line}: {text[:80]}"
+        for line, text, is_module in prose(path)
+        if (NO_NOUN_PHRASE if is_module else NO_START).match(text)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_docstrings_and_comments_use_plain_words(path: Path) -> None:
+    """Words that readers stumble over have plain replacements."""
+    wrong = [
+        f"{line}: {found[0]!r}: {plain}: {text[:80]}"
+        for line, text, _ in prose(path)
+        for pattern, plain in NOT_PLAIN.items()
+        if (found := re.search(pattern, text))
+    ]
+    assert wrong == []
+
+
+#: An aggregate's constructor mirrors the event that creates it.
+MIRRORS_AN_EVENT = {"domain/message.py"}
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
+def test_constructors_have_at_most_eight_arguments(path: Path) -> None:
+    """What always travels together is one frozen value."""
+    if name_of(path) in MIRRORS_AN_EVENT:
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
+            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+            assert len(given) - 1 <= 8, f"{path}:{node.lineno}"
+
+
+def test_only_one_package_imports_ray() -> None:
+    """Ray's types and errors stay in `actors/ray_runtime`."""
+    importers = {path for path in LIBRARY if "ray" in {m.partition(".")[0] for m in imported_modules(path)}}
+    assert {path.parent for path in importers} == {ROOT / "actors" / "ray_runtime"}

@@ -9,8 +9,9 @@ from psycopg import Connection
 from domain.errors import StoreUnavailable
 
 _TAKE_OVER: Final = "UPDATE writer SET epoch = epoch + 1 RETURNING epoch"
-#: Locks the row until the transaction ends, so nobody takes over between this check and the commit, and transactions of
-#: two writers never overlap. That is why the numbers a transaction assigns to events and deliveries commit in order.
+#: Locks the row until the transaction ends, so no other writer takes over between this check and the commit, and
+#: transactions of two writers never overlap. That is why the numbers of a transaction's events and deliveries commit
+#: in order.
 #: The counters that every transaction needs come with it.
 _CHECK: Final = (
     "{often}SELECT w.epoch, m.value, d.last_id FROM writer AS w, meta AS m, delivery_ids AS d"

@@ -11,7 +11,7 @@ from api.cli.command_group import API_KEY_VARIABLE, OK, Group
 from api.cli.console import Screen
 
 ADMIN_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_ADMIN_KEY"
-#: Where `serve` writes the key it makes at its first start, unless it is told another data directory.
+#: Where `serve` writes the key it makes at its first start, unless it has another data directory.
 ADMIN_KEY_FILE: Final = Path("var/admin.key")
 
 

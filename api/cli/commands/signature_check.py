@@ -10,7 +10,7 @@ from typing import Final
 
 from domain.signers.standard_webhooks import standard_webhooks_signature
 
-#: An older POST may be one that somebody recorded and sends again.
+#: An older POST may be a captured one that is sent again.
 TOLERANCE_S: Final = 300
 _PREFIX: Final = "whsec_"
 
