@@ -21,10 +21,10 @@ INTAKE_TIMEOUT_S: Final = 30.0
 
 
 class Client(Protocol):
-    """The API's way to the actors."""
+    """Client of the actors, for the API."""
 
     async def call(self, command: Command[R]) -> R:
-        """Carries the command out.
+        """Executes the command.
 
         Raises:
             FeedbackLoopsError: any error of `domain.errors`; `Unavailable` when the actors cannot be reached.

@@ -118,7 +118,7 @@ class _Client:
         try:
             answer = await self._handler(kind, body)
         except FeedbackLoopsError as exc:
-            if not isinstance(exc, DomainError | Unavailable):  # the process that found another one away logged it
+            if not isinstance(exc, DomainError | Unavailable):  # `Unavailable` was logged where it occurred
                 facts = {"action": "request_failed", "kind": kind, "error": f"{type(exc).__name__}: {exc}"}
                 log.warning("request failed", extra=facts)
             self._reply(request_id, frames.ERROR, frames.error_body(exc))

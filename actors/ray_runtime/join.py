@@ -78,7 +78,7 @@ def _join(address: str) -> JoinedRay:
     logging.getLogger("ray._private.worker").setLevel(logging.ERROR)
     try:
         ray.init(address, namespace=options.NAMESPACE, log_to_driver=False, configure_logging=False)
-        # A thread polls the head for errors to print. While the head is away it polls without a pause, and takes a core
+        # A thread polls the head for errors to print. While the head is down it polls without a pause, and takes a core
         # from the front end. The errors are in Ray's logs anyway; this ends the thread at its next poll.
         ray._private.worker.global_worker.threads_stopped.set()  # noqa: SLF001  there is no public API
         own_id = ray.get_runtime_context().get_node_id()

@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S: Final = 60.0
 #: Time for a running loop host to report its deployment.
 HOST_TIMEOUT_S: Final = 5.0
-#: Pause between two replacements: work that waited for one actor gets through before it has to wait for the next.
+#: Pause between two replacements: work that waited for one actor can finish before it has to wait for the next.
 SETTLE_S: Final = 1.5
 #: Method to call before an actor is ended, for those with unfinished work.
 FINISHING: Final = {LEDGER: "stop", SUPERVISOR: "suspend"}
