@@ -37,7 +37,7 @@ from api.app import create_app
 from benchmarks.bench_attempt_log import build
 from domain.account import Account
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import event_mapper
+from domain.ledger import stored_events
 from domain.loop_settings import LoopSettings
 from domain.statistics import KEPT_MINUTES
 from domain.tokens import TrackingTokens
@@ -82,12 +82,11 @@ def loop(account_id: str) -> FeedbackLoop:
 
 async def fill(ledger: SQLiteLedgerWriter, path: Path) -> list[str]:
     """Writes the account, its loops, and their statistics per minute. Returns the loops' ids."""
-    mapper = event_mapper()
     account = Account.open(uuid4(), "Bench", 1)
     account_id = id_text("acc", account.id)
     loops = [loop(account_id) for _ in range(LOOPS)]
     for aggregate in (account, *loops):
-        await ledger.append([mapper.to_stored_event(event) for event in aggregate.collect_events()])
+        await ledger.append(stored_events(aggregate))
     now = time.time_ns() // 60_000_000_000
     row = ", ".join("7" for _ in COLUMNS)
     connection = open_writer(path)

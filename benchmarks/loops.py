@@ -35,7 +35,7 @@ from benchmarks.main_job import send
 from benchmarks.row import machine
 from domain.account import Account as AccountAggregate
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import event_mapper
+from domain.ledger import stored_events
 from domain.loop_settings import LoopSettings
 from domain.tracking import EventToRecord
 from domain.values import id_text
@@ -49,16 +49,16 @@ SETTLED_S = 15.0
 
 async def seed(path: Path, loops: int, url: str) -> None:
     """Writes the account, its loops, and an event for each loop."""
-    mapper, ledger, reader = event_mapper(), SQLiteLedgerWriter(path), SQLiteLedgerReader(path)
+    ledger, reader = SQLiteLedgerWriter(path), SQLiteLedgerReader(path)
     now_ms = time.time_ns() // 1_000_000
     account = AccountAggregate.open(ACCOUNT, "Many", now_ms)
     account.issue_api_key(key_hash(KEY), now_ms)
-    await ledger.append([mapper.to_stored_event(event) for event in account.collect_events()])
+    await ledger.append(stored_events(account))
     view = reader.account_by_key(key_hash(KEY))
     assert view is not None
     for first in range(0, loops, AT_ONCE):
         made = [_loop(n, view.no, url, now_ms) for n in range(first, min(first + AT_ONCE, loops))]
-        await ledger.append([mapper.to_stored_event(event) for loop in made for event in loop.collect_events()])
+        await ledger.append(stored_events(*made))
     routes, ids = reader.routing_table(), UUID7s()
     events = [
         EventToRecord(ids.next(now_ms), view.no, "click", 0, None, now_ms, _fields(n), [route.loop_no])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Self
+from typing import Self
 from uuid import UUID
 
 from eventsourcing.domain import AggregateCreated
@@ -33,17 +33,11 @@ class Account(EventSourced):
         """A key for this account was created."""
 
         TOPIC = "account.api-key-issued"
-        class_version = 2
         key_hash: str
         name: str
 
         def apply(self, aggregate: Account) -> None:
             aggregate.key_hashes.append(self.key_hash)
-
-        @staticmethod
-        def upcast_v1_v2(state: dict[str, Any]) -> None:
-            """Keys had no names."""
-            state["name"] = ""
 
     class ApiKeyRevoked(Event):
         """A key for this account was revoked."""

@@ -248,11 +248,6 @@ class FeedbackLoop(EventSourced):
         """Whether events may be POSTed to the handler now (I6)."""
         return self.state is LoopState.ACTIVE and not self.is_deleted
 
-    @property
-    def secret_rotated_at_ms(self) -> int | None:
-        """The start of the current secret, or None for the first one."""
-        return self.secret_rotations_ms[-1] if self.secret_rotations_ms else None
-
     def signing_versions(self, now_ms: int) -> list[int]:
         """The versions of the secret that sign now, newest first: the current one and those replaced within 24 h."""
         versions = [self.secret_version]

@@ -26,7 +26,7 @@ from domain.account import Account
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import StoreUnavailable
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import domain_events, event_mapper
+from domain.ledger import domain_events, stored_events
 from domain.retry import RetrySchedule
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.values import id_text, id_uuid
@@ -239,12 +239,12 @@ class LoopFixture:
 
 async def make_active(fixture: LoopFixture) -> None:
     """Verifies the loop in the ledger."""
-    mapper, uuid = event_mapper(), id_uuid("fl", fixture.loop_id)
+    uuid = id_uuid("fl", fixture.loop_id)
     assert uuid is not None
-    loop = FeedbackLoop.from_events(domain_events(mapper, fixture.reader.events_of(uuid)))
+    loop = FeedbackLoop.from_events(domain_events(fixture.reader.events_of(uuid)))
     assert loop is not None
     loop.verify("a file", 1)
-    await fixture.ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
+    await fixture.ledger.append(stored_events(loop))
 
 
 @asynccontextmanager
@@ -253,12 +253,11 @@ async def loop_fixture(directory: Path, **settings: Any) -> AsyncIterator[LoopFi
     path = directory / "ledger.sqlite"
     ledger = SQLiteLedgerWriter(path)
     reader = WatchedReader(path)
-    mapper = event_mapper()
     now_ms = time.time_ns() // 1_000_000
     account = Account.open(ACCOUNT_ID, "Shop", now_ms)
-    await ledger.append([mapper.to_stored_event(event) for event in account.collect_events()])
+    await ledger.append(stored_events(account))
     loop = a_loop(now_ms, account_id=id_text("acc", ACCOUNT_ID), **settings)
-    await ledger.append([mapper.to_stored_event(event) for event in loop.collect_events()])
+    await ledger.append(stored_events(loop))
     loop_id = id_text("fl", LOOP_ID)
     row = reader.loop(loop_id)
     assert row is not None

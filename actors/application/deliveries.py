@@ -38,7 +38,7 @@ from actors.ledger.queries.filters import time_ms
 from domain.aggregate import EventSourced
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import domain_events, event_mapper
+from domain.ledger import domain_events
 from domain.values import id_number, id_uuid
 
 #: Deliveries that a replay can select.
@@ -55,7 +55,6 @@ class DeliveryService:
         self._clock = context.clock
         self._master_key = context.master_key
         self._loops = loops
-        self._mapper = event_mapper()
 
     # --- deliveries
 
@@ -125,7 +124,7 @@ class DeliveryService:
 
     def _loop_at(self, loop_id: UUID, at_ms: int) -> FeedbackLoop | None:
         """The state of the loop at a time, from the events until then."""
-        events = domain_events(self._mapper, self._reader.events_of(loop_id))
+        events = domain_events(self._reader.events_of(loop_id))
         return FeedbackLoop.from_events(
             event for event in events if isinstance(event, EventSourced.Event) and event.at_ms <= at_ms
         )

@@ -14,7 +14,7 @@ from actors.commands.events import EventPage, EventView, GetEvent, ListEvents
 from actors.commands.handlers import HandlerTable
 from actors.ledger.port import LedgerReader
 from domain.errors import NotFound
-from domain.ledger import domain_events, event_mapper
+from domain.ledger import domain_events
 from domain.tracking_event import TrackingEventRecorded
 from domain.values import id_uuid
 
@@ -65,5 +65,5 @@ async def find_event(reader: LedgerReader, event_id: str) -> TrackingEventRecord
     """The recorded event, of any account; None if it does not exist or was erased."""
     event_uuid = id_uuid("evt", event_id)
     stored = await asyncio.to_thread(reader.events_of, event_uuid) if event_uuid else []
-    events = domain_events(event_mapper(), stored)
+    events = domain_events(stored)
     return events[0] if events and isinstance(events[0], TrackingEventRecorded) else None

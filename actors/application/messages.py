@@ -26,6 +26,7 @@ from actors.commands.messages import (
 )
 from actors.ledger.concurrency import retry_on_conflict
 from domain.errors import ConcurrentWrite, Conflict, DomainError, InvalidInput, NotFound
+from domain.ledger import stored_events
 from domain.message import Message
 from domain.profile import Profile
 
@@ -106,7 +107,7 @@ class MessageRegistration:
         except DomainError as exc:
             return [], MessageResult(rejection=_rejection(exc))
         registered = RegisteredMessage(id=message_id, key=key, account_no=account.no)
-        return self._aggregates.stored_events(message), MessageResult(message=registered)
+        return stored_events(message), MessageResult(message=registered)
 
     async def _register_one(self, account: Account, spec: MessageSpec) -> MessageResult:
         async def attempt() -> MessageResult:
@@ -172,7 +173,7 @@ class MessageRegistration:
                 interests=command.interests,
                 at_ms=now_ms,
             )
-        return self._aggregates.stored_events(profile)
+        return stored_events(profile)
 
 
 def account_uuid(account: Account) -> UUID:

@@ -14,7 +14,7 @@ from actors.ledger.port import LedgerReader
 from actors.ports import LedgerWriter
 from domain.aggregate import EventSourced
 from domain.errors import NotFound
-from domain.ledger import domain_events, event_mapper
+from domain.ledger import domain_events, stored_events
 
 A = TypeVar("A", bound=EventSourced)
 
@@ -25,11 +25,6 @@ class AggregateRepository:
     def __init__(self, ledger: LedgerWriter, reader: LedgerReader) -> None:
         self._ledger = ledger
         self._reader = reader
-        self._mapper = event_mapper()
-
-    def stored_events(self, *aggregates: EventSourced) -> list[StoredEvent]:
-        """The new events of the aggregates, ready to be appended."""
-        return [self._mapper.to_stored_event(event) for each in aggregates for event in each.collect_events()]
 
     async def append(self, events: list[StoredEvent]) -> None:
         """Appends events, all or none.
@@ -41,14 +36,11 @@ class AggregateRepository:
 
     async def save(self, *aggregates: EventSourced) -> None:
         """Appends the new events of the aggregates, all or none. Raises as `append` does."""
-        await self.append(self.stored_events(*aggregates))
+        await self.append(stored_events(*aggregates))
 
     async def load(self, kind: type[A], aggregate_id: UUID) -> A | None:
         """The aggregate, or None if it does not exist."""
-        return await asyncio.to_thread(self._load, kind, aggregate_id)
-
-    def _load(self, kind: type[A], aggregate_id: UUID) -> A | None:
-        return kind.from_events(domain_events(self._mapper, self._reader.events_of(aggregate_id)))
+        return await asyncio.to_thread(lambda: kind.from_events(domain_events(self._reader.events_of(aggregate_id))))
 
     async def change(self, kind: type[A], aggregate_id: UUID | None, act: Callable[[A], None]) -> None:
         """Loads an aggregate, changes it with `act`, and saves it. Repeats this when another request wrote first.

@@ -15,7 +15,7 @@ from actors.ledger.port import LedgerReader
 from actors.ports import LedgerWriter
 from domain.errors import ConcurrentWrite, DomainError, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import domain_events, event_mapper
+from domain.ledger import domain_events, stored_events
 from domain.values import id_uuid
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,6 @@ class LoopRepository:
         self._ledger = ledger
         self._reader = reader
         self._on_change = on_change
-        self._mapper = event_mapper()
         self._lock = asyncio.Lock()
         #: None while its state in the ledger is unknown.
         self._loop: FeedbackLoop | None = None
@@ -97,7 +96,7 @@ class LoopRepository:
         return result
 
     async def _append(self, loop: FeedbackLoop) -> None:
-        events = [self._mapper.to_stored_event(event) for event in loop.collect_events()]
+        events = stored_events(loop)
         if not events:
             return
         try:
@@ -115,7 +114,7 @@ class LoopRepository:
     async def _read(self) -> FeedbackLoop:
         uuid = id_uuid("fl", self._loop_id) or UUID(int=0)
         stored = await asyncio.to_thread(self._reader.events_of, uuid)
-        loop = FeedbackLoop.from_events(domain_events(self._mapper, stored))
+        loop = FeedbackLoop.from_events(domain_events(stored))
         if loop is None:
             raise NotFound(f"there is no feedback loop {self._loop_id}")
         return loop

@@ -29,24 +29,17 @@ def _text(value: object) -> str:
     return _json.encode(value).decode()
 
 
-class Projector:
-    """Projects events by topic. Events of topics without a handler are skipped and not decoded.
+def project(cursor: Cursor, stored_events: Iterable[StoredEvent]) -> None:
+    """Projects events by topic, in the given order. Skips events of topics without a handler, and does not decode them.
 
     Projecting the whole log in order into empty tables gives the same rows as projecting it event by event.
+
+    Raises:
+        Exception: the driver's error if a unique value is taken; the caller must roll back.
     """
-
-    def __init__(self) -> None:
-        self._mapper = event_mapper()
-
-    def project(self, cursor: Cursor, stored_events: Iterable[StoredEvent]) -> None:
-        """Projects events in the given order.
-
-        Raises:
-            Exception: the driver's error if a unique value is taken; the caller must roll back.
-        """
-        for stored in stored_events:
-            if handler := HANDLERS.get(stored.topic):
-                handler(cursor, self._mapper.to_domain_event(stored))
+    for stored in stored_events:
+        if handler := HANDLERS.get(stored.topic):
+            handler(cursor, event_mapper().to_domain_event(stored))
 
 
 # --- accounts

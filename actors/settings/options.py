@@ -16,6 +16,7 @@ from domain.retry import RetrySchedule
 
 ENV_PREFIX: Final = "FEEDBACK_LOOPS_"
 KEY_BYTES: Final = 32
+MAX_DAYS: Final = 36_500
 
 
 class Secret:
@@ -49,11 +50,6 @@ def host(text: str) -> str:
     return text.strip("[]")
 
 
-def port(text: str) -> int:
-    """A TCP port; 0 means a free one."""
-    return integer(0, 65535)(text)
-
-
 def integer(low: int, high: int) -> Callable[[str], int]:
     """A parser of whole numbers from `low` to `high`."""
 
@@ -78,11 +74,6 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
         return value
 
     return read
-
-
-def days(text: str) -> float:
-    """A duration in days."""
-    return seconds(0, 36_500)(text)
 
 
 def directory(text: str) -> Path:
@@ -221,7 +212,13 @@ class Option:
 
 OPTIONS: Final[tuple[Option, ...]] = (
     Option(name="host", metavar="HOST", default="127.0.0.1", read=host, help="Address to listen on."),
-    Option(name="port", metavar="PORT", default="8080", read=port, help="Port to listen on; 0 picks a free one."),
+    Option(
+        name="port",
+        metavar="PORT",
+        default="8080",
+        read=integer(0, 65535),
+        help="Port to listen on; 0 picks a free one.",
+    ),
     Option(
         name="data_dir",
         metavar="DIR",
@@ -346,7 +343,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         unit="_days",
         metavar="DAYS",
         default="30",
-        read=days,
+        read=seconds(0, MAX_DAYS),
         help="Days for which delivered and dead deliveries are kept; 0: for ever.",
     ),
     Option(
@@ -354,7 +351,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         unit="_days",
         metavar="DAYS",
         default="30",
-        read=days,
+        read=seconds(0, MAX_DAYS),
         help="Days for which attempts are kept; 0: as long as their deliveries.",
     ),
     Option(
@@ -362,7 +359,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         unit="_days",
         metavar="DAYS",
         default="365",
-        read=days,
+        read=seconds(0, MAX_DAYS),
         help="Days for which events are kept; 0: for ever. An event is kept at least as long as its deliveries.",
     ),
     Option(

@@ -12,10 +12,10 @@ from psycopg.rows import tuple_row
 
 from actors.ledger.postgres.binary_arrays import adapt
 from actors.ledger.postgres.dialect import LedgerCursor as PostgresLedgerCursor
-from actors.ledger.postgres.recorder import append as append_to_postgres
+from actors.ledger.postgres.outbox import append as append_to_postgres
 from actors.ledger.postgres.schema import migrate as migrate_postgres
 from actors.ledger.sqlite.dialect import LedgerCursor as SQLiteLedgerCursor
-from actors.ledger.sqlite.recorder import append as append_to_sqlite
+from actors.ledger.sqlite.outbox import append as append_to_sqlite
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
 
 

@@ -127,7 +127,7 @@ class Store:
         """Applies a change to a loop in the store."""
         uuid = id_uuid("fl", loop_id)
         assert uuid is not None
-        loop = FeedbackLoop.from_events(domain_events(_mapper, self.reader.events_of(uuid)))
+        loop = FeedbackLoop.from_events(domain_events(self.reader.events_of(uuid)))
         assert loop is not None
         act(loop)
         self.append(loop)

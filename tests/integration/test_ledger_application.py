@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
+from eventsourcing.application import Application
 from eventsourcing.persistence import IntegrityError
 from eventsourcing.utils import get_topic
 
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from domain.account import Account
-from domain.ledger import Ledger
 from domain.message import Message
 from tests.contract.application_recorders import SQLiteLedgerRecorder
 
 
-def application(path: Path) -> Ledger:
-    return Ledger(
+def application(path: Path) -> Application[UUID]:
+    return Application[UUID](
         {
             "PERSISTENCE_MODULE": "eventsourcing.sqlite",
             "SQLITE_DBNAME": str(path),

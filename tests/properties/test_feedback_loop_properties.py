@@ -12,10 +12,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from domain.errors import Conflict, DomainError, NotFound
 from domain.event_catalogue.triggers import Trigger
 from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
-from domain.ledger import domain_events, event_mapper
+from domain.ledger import domain_events, stored_events
 from tests.loops import URL, a_loop
 
-MAPPER = event_mapper()
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
     "triggers": st.lists(st.sampled_from([t.value for t in Trigger]), min_size=1, unique=True),
     "format": st.sampled_from(["form", "json"]),
@@ -121,9 +120,9 @@ class LoopMachine(RuleBasedStateMachine):
     @invariant()
     def is_what_its_history_amounts_to(self) -> None:
         """Stored and loaded again, all events fold into an equal aggregate."""
-        self.stored.extend(MAPPER.to_stored_event(event) for event in self.loop.collect_events())
+        self.stored.extend(stored_events(self.loop))
         assert [event.originator_version for event in self.stored] == list(range(1, len(self.stored) + 1))
-        assert FeedbackLoop.from_events(domain_events(MAPPER, self.stored)) == self.loop
+        assert FeedbackLoop.from_events(domain_events(self.stored)) == self.loop
 
 
 TestLoops = LoopMachine.TestCase

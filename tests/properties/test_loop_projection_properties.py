@@ -16,8 +16,8 @@ from actors.ledger.loop_projection import LoopKey, LoopProjection
 from actors.ledger.projector import HANDLERS
 from domain.errors import DomainError
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import event_topics
 from domain.loop_settings import LoopSettings
+from tests.event_topics import event_topics
 
 KEY = LoopKey(7, "fl_1", 3)
 Command = Callable[[FeedbackLoop, int], None]

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, Final
+from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
 from actors.ledger.event_encoding import duplicate_positions, encode_state
-from actors.ledger.postgres.binary_arrays import Blobs, Numbers, Uuids
+from actors.ledger.postgres.binary_arrays import Blobs, Numbers, Texts, Uuids
 from actors.ledger.postgres.fence import StoreCounters
 from actors.ledger.postgres.outcomes import RecordOutcomes
-from actors.ledger.postgres.recorder import append
+from actors.ledger.projector import project
 from actors.ledger.session import Work, WorkResult
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
@@ -27,6 +28,9 @@ from domain.errors import FirstTaken, StaleRoutes
 from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.tracking import EventToRecord, RecordedEvents
 
+APPEND: Final = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state) SELECT * FROM unnest($1, $2, $3, $4)"
+)
 KNOWN: Final = "{often}SELECT originator_id FROM stored_events WHERE originator_id {in $1} AND originator_version = 1"
 TAKEN: Final = (
     "{often}SELECT f.message_key, f.first_key FROM unnest($1, $2) AS wanted (message_key, first_key)"
@@ -127,6 +131,22 @@ class _Batch:
             (id_, loop_no, event.event_id, type_, now_ms) for id_, loop_no in zip(ids, event.loop_nos, strict=True)
         ]
         return ids
+
+
+def append(cursor: Any, events: Sequence[StoredEvent]) -> None:
+    """Inserts events of aggregates, and the read model rows that follow from them, in the cursor's transaction.
+
+    Raises:
+        psycopg.errors.UniqueViolation: the version of an event, or another unique value, is taken.
+    """
+    columns = (
+        Uuids([UUID(str(e.originator_id)).bytes for e in events]),
+        Numbers([e.originator_version for e in events]),
+        Texts([e.topic for e in events]),
+        Blobs([e.state for e in events]),
+    )
+    cursor.execute(APPEND, columns)
+    project(cursor, events)
 
 
 def record_events(cursor: Any, works: Sequence[RecordEvents], counters: StoreCounters) -> list[WorkResult]:

@@ -6,14 +6,15 @@ import sqlite3
 from collections.abc import Sequence
 from itertools import count
 from typing import Final
+from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
 from actors.ledger.event_encoding import duplicate_positions, encode_state
+from actors.ledger.projector import project
 from actors.ledger.session import Work
 from actors.ledger.sqlite.dialect import LedgerCursor, json_text
-from actors.ledger.sqlite.recorder import append
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
@@ -24,6 +25,7 @@ KNOWN: Final = (
     "SELECT originator_id FROM stored_events"
     " WHERE originator_id IN (SELECT value FROM json_each(?)) AND originator_version = 1"
 )
+_APPEND: Final = "INSERT INTO stored_events VALUES (?, ?, ?, ?)"
 _INSERT_STORED: Final = "INSERT INTO stored_events VALUES (?, 1, 'tracking-event.recorded', ?)"
 _INSERT_EVENT: Final = "INSERT INTO events (account_no, event_id, type, message_key) VALUES (?, ?, ?, ?)"
 _INSERT_FIRST: Final = "INSERT INTO first_hits (message_key, first_key) VALUES (?, ?)"
@@ -65,6 +67,18 @@ class SQLiteWrites:
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
         """See `StoreWrites.record_outcomes`."""
         return lambda cursor: record_outcomes(cursor, outcomes, health)
+
+
+def append(cursor: LedgerCursor, events: Sequence[StoredEvent]) -> None:
+    """Inserts events of aggregates, and the read model rows that follow from them, in the cursor's transaction.
+
+    Raises:
+        sqlite3.IntegrityError: the version of an event, or another unique value, is taken.
+    """
+    cursor.executemany(
+        _APPEND, [(UUID(str(e.originator_id)).hex, e.originator_version, e.topic, e.state) for e in events]
+    )
+    project(cursor, events)
 
 
 def record_events(

@@ -12,8 +12,9 @@ from eventsourcing.domain import ProgrammingError
 from domain.account import Account
 from domain.aggregate import EventSourced, instant
 from domain.feedback_loop import FeedbackLoop
-from domain.ledger import AGGREGATES, event_topics
+from domain.ledger import AGGREGATES
 from domain.tracking_event import TrackingEventRecorded
+from tests.event_topics import event_topics
 
 ID = UUID(int=1)
 PRIMITIVES = {"str", "int", "float", "bool", "list[str]", "str | None", "float | None"}

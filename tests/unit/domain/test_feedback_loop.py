@@ -65,7 +65,7 @@ def test_a_new_loop_is_unverified() -> None:
         2.5,
     )
     assert (loop.state, loop.created_at_ms, loop.verified_at_ms) == (LoopState.UNVERIFIED, 5, None)
-    assert (loop.verification_token, loop.secret_version, loop.secret_rotated_at_ms) == ("token-1", 1, None)
+    assert (loop.verification_token, loop.secret_version, loop.secret_rotations_ms) == ("token-1", 1, [])
     assert not loop.may_receive
 
 
@@ -208,7 +208,7 @@ def test_a_replaced_secret_signs_for_a_day() -> None:
     loop = a_loop()
     assert loop.signing_versions(0) == [1]
     loop.rotate_secret(1000)
-    assert (loop.secret_version, loop.secret_rotated_at_ms) == (2, 1000)
+    assert (loop.secret_version, loop.secret_rotations_ms) == (2, [1000])
     assert loop.signing_versions(1000) == [2, 1]
     assert loop.signing_versions(1000 + SECRET_OVERLAP_MS - 1) == [2, 1]
     assert loop.signing_versions(1000 + SECRET_OVERLAP_MS) == [2]

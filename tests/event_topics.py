@@ -1,0 +1,14 @@
+"""Topics of the ledger, each with the class of its events."""
+
+from __future__ import annotations
+
+from domain.ledger import AGGREGATES
+from domain.tracking_event import TrackingEventRecorded
+
+
+def event_topics() -> dict[str, type]:
+    """Each topic in the ledger and the class of its events."""
+    classes: dict[str, type] = {TrackingEventRecorded.TOPIC: TrackingEventRecorded}
+    for aggregate in AGGREGATES:
+        classes |= {e.TOPIC: e for e in vars(aggregate).values() if isinstance(e, type) and hasattr(e, "TOPIC")}
+    return classes
