@@ -25,7 +25,7 @@ import msgspec
 
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.writer import PostgresLedgerWriter
-from actors.ledger.reader import StoreReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter
@@ -108,7 +108,7 @@ async def write(ledger: StoreWriter, events: int, batch: int, loops: int, caller
     await ledger.close()
 
 
-def read(reader: StoreReader, batch: int) -> None:
+def read(reader: LedgerReader, batch: int) -> None:
     """Reads due deliveries like a lane."""
     rounds = 50
     with measured(f"due_deliveries   {batch} a call", rounds * batch):

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, cast
 
 from actors.adapters.clock import SystemClock
 from actors.commands.command import Command
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.loops.loop_host import LoopHost
 from actors.loops.orders import HostStatus, Order
 from actors.loops.placement import NodeCapacity

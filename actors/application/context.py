@@ -8,7 +8,7 @@ from typing import Protocol
 
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access.port import AccessLedger
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ports import Clock, LedgerWriter
 
 

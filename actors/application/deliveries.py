@@ -14,9 +14,9 @@ from msgspec.structs import replace
 from actors.application.context import Context
 from actors.application.events import find_event
 from actors.application.loops import LoopClient, owned_loop
+from actors.commands.command import Page
 from actors.commands.deliveries import (
     CancelReplay,
-    DeliveryPage,
     DeliveryView,
     EventDelivery,
     GetDelivery,
@@ -27,7 +27,6 @@ from actors.commands.deliveries import (
     ListReplays,
     Post,
     Replay,
-    ReplayPage,
     RetryDelivery,
     StartReplay,
 )
@@ -59,7 +58,7 @@ class DeliveryService:
     # --- deliveries
 
     @handlers.add(ListDeliveries)
-    async def list_deliveries(self, command: ListDeliveries) -> DeliveryPage:
+    async def list_deliveries(self, command: ListDeliveries) -> Page[DeliveryView]:
         row = await owned_loop(self._reader, command.account, command.loop_id)
         return await asyncio.to_thread(self._reader.list_deliveries, row.no, command)
 
@@ -149,7 +148,7 @@ class DeliveryService:
         return await self._loops.call(row.id, replace(command, since_ms=since_ms, until_ms=until_ms))
 
     @handlers.add(ListReplays)
-    async def list_replays(self, command: ListReplays) -> ReplayPage:
+    async def list_replays(self, command: ListReplays) -> Page[Replay]:
         row = await owned_loop(self._reader, command.account, command.loop_id)
         return await asyncio.to_thread(self._reader.list_replays, row.no, command.limit, command.cursor)
 

@@ -9,10 +9,11 @@ from uuid import UUID
 import msgspec
 
 from actors.application.context import Context
+from actors.commands.command import Page
 from actors.commands.deliveries import EventDelivery, ListEventDeliveries
-from actors.commands.events import EventPage, EventView, GetEvent, ListEvents
+from actors.commands.events import EventView, GetEvent, ListEvents
 from actors.commands.handlers import HandlerTable
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from domain.errors import NotFound
 from domain.ledger import domain_events
 from domain.tracking_event import TrackingEventRecorded
@@ -31,7 +32,7 @@ class EventService:
         self._reader = context.reader
 
     @handlers.add(ListEvents)
-    async def list_events(self, command: ListEvents) -> EventPage:
+    async def list_events(self, command: ListEvents) -> Page[EventView]:
         return await asyncio.to_thread(self._reader.list_events, command)
 
     @handlers.add(GetEvent)

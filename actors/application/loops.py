@@ -12,7 +12,7 @@ from uuid import UUID, uuid4, uuid5
 from actors.application.context import Context
 from actors.application.repository import AggregateRepository
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.commands.handlers import HandlerTable
 from actors.commands.loops import (
     ChangeLoop,
@@ -23,7 +23,6 @@ from actors.commands.loops import (
     GetSecret,
     ListLoops,
     Loop,
-    LoopPage,
     PauseLoop,
     ResumeLoop,
     RotateSecret,
@@ -31,7 +30,8 @@ from actors.commands.loops import (
     SendSample,
     VerifyLoop,
 )
-from actors.ledger.port import LedgerReader, LoopRow
+from actors.ledger.loop_projection import LoopRow
+from actors.ledger.reader import LedgerReader
 from actors.ports import UrlCheck
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop
@@ -116,7 +116,7 @@ class LoopService:
         await self._aggregates.save(loop)
 
     @handlers.add(ListLoops)
-    async def list_loops(self, command: ListLoops) -> LoopPage:
+    async def list_loops(self, command: ListLoops) -> Page[Loop]:
         return await asyncio.to_thread(self._reader.list_loops, command.account.no, command.limit, command.cursor)
 
     @handlers.add(GetLoop)

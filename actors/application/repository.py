@@ -10,7 +10,7 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger.concurrency import retry_on_conflict
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ports import LedgerWriter
 from domain.aggregate import EventSourced
 from domain.errors import NotFound

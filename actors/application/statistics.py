@@ -16,7 +16,7 @@ from actors.commands.statistics import (
     ListStatistics,
     LoopStatistics,
 )
-from actors.ledger.port import LoopRow
+from actors.ledger.loop_projection import LoopRow
 from domain.statistics import KEPT_MINUTES, MINUTE_MS
 
 #: Maximum count of a backlog.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Self
 
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.compatibility import WireStruct
 from domain.delivery import ReplayProgress
 
@@ -33,11 +33,6 @@ class DeliveryView(WireStruct, frozen=True, kw_only=True):
     #: None if there will be no further attempt.
     next_attempt_at_ms: int | None
     attempts: list[AttemptView]
-
-
-class DeliveryPage(WireStruct, frozen=True, kw_only=True):
-    data: list[DeliveryView]
-    next: str | None
 
 
 class EventDelivery(WireStruct, frozen=True, kw_only=True):
@@ -82,12 +77,7 @@ class Replay(WireStruct, frozen=True, kw_only=True):
         )
 
 
-class ReplayPage(WireStruct, frozen=True, kw_only=True):
-    data: list[Replay]
-    next: str | None
-
-
-class ListDeliveries(Command[DeliveryPage], frozen=True, kw_only=True):
+class ListDeliveries(Command[Page[DeliveryView]], frozen=True, kw_only=True):
     account: Account
     loop_id: str
     state: str | None = None
@@ -146,7 +136,7 @@ class StartReplay(Command[Replay], frozen=True, kw_only=True):
     which: str = "dead"
 
 
-class ListReplays(Command[ReplayPage], frozen=True, kw_only=True):
+class ListReplays(Command[Page[Replay]], frozen=True, kw_only=True):
     """Lists replays, newest first."""
 
     account: Account

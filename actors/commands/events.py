@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.compatibility import WireStruct
 
 
@@ -18,17 +18,12 @@ class EventView(WireStruct, frozen=True, kw_only=True):
     fields: msgspec.Raw
 
 
-class EventPage(WireStruct, frozen=True, kw_only=True):
-    data: list[EventView]
-    next: str | None
-
-
 class GetEvent(Command[EventView], frozen=True, kw_only=True):
     account: Account
     event_id: str
 
 
-class ListEvents(Command[EventPage], frozen=True, kw_only=True):
+class ListEvents(Command[Page[EventView]], frozen=True, kw_only=True):
     """Lists events, newest first; with `after`, oldest first."""
 
     account: Account

@@ -7,7 +7,7 @@ from typing import Any, Self
 import msgspec
 
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.compatibility import WireStruct, wire_type
 from domain.delivery import LaneHealth
 from domain.feedback_loop import FeedbackLoop
@@ -64,11 +64,6 @@ class Loop(WireStruct, frozen=True, kw_only=True):
         )
 
 
-class LoopPage(WireStruct, frozen=True, kw_only=True):
-    data: list[Loop]
-    next: str | None
-
-
 class Finding(WireStruct, frozen=True, kw_only=True):
     """Result of the search for the proof at one location."""
 
@@ -103,7 +98,7 @@ class CreateLoop(Command[Loop], frozen=True, kw_only=True):
     seed: str | None = None
 
 
-class ListLoops(Command[LoopPage], frozen=True, kw_only=True):
+class ListLoops(Command[Page[Loop]], frozen=True, kw_only=True):
     account: Account
     limit: int = 50
     cursor: str | None = None

@@ -11,7 +11,7 @@ from actors.delivery.lane_config import LaneConfig
 from actors.delivery.replay_driver import ReplayDriver
 from actors.delivery.services import DeliveryServices
 from actors.delivery.telemetry import AttemptTelemetry
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from domain.delivery import LaneHealth, ReplayProgress
 from domain.errors import NotFound
 

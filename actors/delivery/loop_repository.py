@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from uuid import UUID
 
 from actors.ledger.concurrency import retry_on_conflict
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ports import LedgerWriter
 from domain.errors import ConcurrentWrite, DomainError, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop

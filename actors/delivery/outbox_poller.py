@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from actors.delivery.monotonic_clock import MonotonicWallClock
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)

@@ -11,7 +11,7 @@ from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.prefetch_buffer import PrefetchBuffer
 from actors.delivery.timer import Timer
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from domain.delivery import OfferedDelivery
 from domain.errors import FeedbackLoopsError
 

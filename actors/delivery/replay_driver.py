@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ports import ReplayLedger
 from domain.delivery import ReplayProgress
 from domain.errors import FeedbackLoopsError

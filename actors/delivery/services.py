@@ -8,7 +8,7 @@ from typing import Final, Protocol
 
 from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ports import Clock, HttpClient, LedgerWriter, ReplayLedger
 from domain.retry import RetrySchedule
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 from actors.commands.intake import Batch
 from actors.enrichment.hits import Enriched, enrich_hits
 from actors.enrichment.routing_index import RoutingIndex
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.metrics.instruments import EnrichmentInstruments
 from actors.ports import LedgerWriter, LoopNotifier
 from actors.tracing.spans import Span, Traces

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from actors.enrichment.routing_index import RoutingIndex
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from domain.bots import bot_reason
 from domain.enrichment import event_fields, first_key
 from domain.tracking import EventToRecord, Intake, TrackingHit

@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from actors.ledger.reader import StoreReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter
@@ -40,7 +40,7 @@ def make_writer(settings: Settings) -> StoreWriter:
     return PostgresLedgerWriter(settings.store)
 
 
-def make_reader(settings: Settings) -> StoreReader:
+def make_reader(settings: Settings) -> LedgerReader:
     """A reader for one process. It connects on first use."""
     if settings.store is None:
         return SQLiteLedgerReader(settings.data_dir / LEDGER_FILE)

@@ -6,8 +6,7 @@ from typing import Final, NamedTuple, Self, cast
 
 import msgspec
 
-from actors.commands.loops import Health
-from actors.ledger.port import LoopRow
+from actors.commands.loops import Health, Loop
 from domain.feedback_loop import FeedbackLoop
 from domain.loop_settings import LoopSettings
 from domain.tracking import Route
@@ -15,6 +14,15 @@ from domain.values import LoopState
 
 #: States in which events are routed to a loop.
 ROUTED_STATES: Final = (LoopState.ACTIVE, LoopState.PAUSED)
+
+
+class LoopRow(Loop, frozen=True, kw_only=True):
+    """A loop's read model: the API's view of the loop, and its number and account."""
+
+    no: int
+    account_no: int
+    account_id: str
+    deleted: bool = False
 
 
 class LoopKey(NamedTuple):

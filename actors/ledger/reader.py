@@ -1,9 +1,11 @@
-"""Base class of `LedgerReader` implementations: the queries of `actors.ledger.queries` on one connection."""
+"""Reader of the ledger: the queries of `actors.ledger.queries` on one connection.
+
+Calls are synchronous, indexed look-ups; an event loop makes them in a thread.
+"""
 
 from __future__ import annotations
 
 from actors.ledger.queries.access import AccessQueries
-from actors.ledger.queries.backlog_summary import BacklogQueries
 from actors.ledger.queries.deliveries import DeliveryQueries
 from actors.ledger.queries.events import EventQueries
 from actors.ledger.queries.hot_path import EnrichmentQueries, LaneQueries
@@ -13,7 +15,7 @@ from actors.ledger.queries.replays import ReplayQueries
 from actors.ledger.queries.statistics import StatisticsQueries
 
 
-class StoreReader(
+class LedgerReader(
     LaneQueries,
     EnrichmentQueries,
     LoopQueries,
@@ -21,12 +23,11 @@ class StoreReader(
     MessageQueries,
     DeliveryQueries,
     ReplayQueries,
-    BacklogQueries,
     AccessQueries,
     StatisticsQueries,
 ):
-    """`LedgerReader` without a connection; each store adds its own.
+    """Reads committed rows. Any process may have a reader. Raises `StoreUnavailable` while it cannot read.
 
-    Each base class holds the queries of one subject and builds on `StoreConnection`. Queries for the API return the
-    value types of `actors.commands`, which the gateway passes on unchanged.
+    Each base class holds the queries of one subject; each store adds its connection. Queries for the API return the
+    value types of `actors.commands`, which are passed on unchanged.
     """

@@ -7,9 +7,10 @@ from typing import Final
 
 from actors.ledger.dialect import Cursor
 from actors.ledger.queries import delivery_index
+from actors.ledger.queries.filters import one_of
 from actors.ledger.store_connection import Row, StoreConnection
 from domain.delivery import ReplayProgress
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, NotFound
 from domain.values import DeliveryState
 
 #: The states of the deliveries that each kind of replay requeues.
@@ -47,10 +48,8 @@ def count(connection: StoreConnection, loop_no: int, which: str, since_ms: int, 
     Raises:
         InvalidInput: `which` is not a kind of replay.
     """
-    if which not in STATES:
-        problem = f"must be one of {', '.join(STATES)}"
-        raise InvalidInput(f"state {problem}", [("/state", problem)])
-    [(number,)] = connection.rows(delivery_index.count(STATES[which]), (loop_no, since_ms, until_ms))
+    states = one_of(STATES, which, "state")
+    [(number,)] = connection.rows(delivery_index.count(states), (loop_no, since_ms, until_ms))
     return int(number)
 
 

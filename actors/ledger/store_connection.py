@@ -5,11 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, TypeVar
+
+import msgspec
 
 from actors.ledger.dialect import Cursor, Dialect
 
 Row = tuple[Any, ...]
+S = TypeVar("S", bound=msgspec.Struct)
 
 
 class StoreConnection(ABC):
@@ -44,3 +47,8 @@ class StoreConnection(ABC):
     def many(self, values: Collection[int]) -> object:
         """The parameter for a list of numbers."""
         return self.dialect.many(values)
+
+
+def struct_of(kind: type[S], columns: Sequence[Any]) -> S:
+    """The struct with these values, which are in the order of its fields."""
+    return kind(**dict(zip(kind.__struct_fields__, columns, strict=True)))

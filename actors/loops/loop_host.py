@@ -11,7 +11,7 @@ from typing import Final, TypeVar
 from actors.commands.command import Command
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.loops.awake_loops import REST_S, AwakeLoop, AwakeLoops, Runtime
 from actors.loops.orders import HostStatus, Order
 from actors.ports import Clock, HttpClient

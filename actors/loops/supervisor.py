@@ -7,7 +7,7 @@ import contextlib
 from typing import Final
 
 from actors.actor_names import own_loop
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.loops import placement
 from actors.loops.background import BackgroundTasks
 from actors.loops.broadcast import Broadcast

@@ -30,7 +30,7 @@ from actors.enrichment.enricher import Enricher
 from actors.ipc.pool import ConnectionPool
 from actors.ipc.server import Handler, Listener, connection_token
 from actors.ledger import factory
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.retention.task import Retention
 from actors.ledger.writer import StoreWriter
 from actors.loops.location_registry import LocationRegistry

@@ -30,18 +30,18 @@ _CLASSIFIED: Final = (Trigger.FAILURE, Trigger.BOUNCE)
 _RECIPIENT: Final = "john.doe@example.com"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class EventField:
     """One field of a POST's body."""
 
     name: str
-    #: The names of the triggers whose events may have the field.
-    triggers: tuple[str, ...] = _ALL
-    type: FieldType = FieldType.TEXT
     #: One sentence.
     meaning: str
     #: A value as a JSON body has it.
     example: Any
+    #: The names of the triggers whose events may have the field.
+    triggers: tuple[str, ...] = _ALL
+    type: FieldType = FieldType.TEXT
     #: Whether every POST of these triggers has the field.
     is_always: bool = False
     #: Whether samples have the field.
@@ -50,188 +50,139 @@ class EventField:
 
 #: In the order in which samples and the documentation have them.
 FIELDS: Final[tuple[EventField, ...]] = (
-    EventField(name="id", triggers=_MESSAGES, meaning="The message's id.", example="sample-message", is_always=True),
+    EventField("id", "The message's id.", "sample-message", triggers=_MESSAGES, is_always=True),
     EventField(
-        name="event",
-        meaning="The event's id, the same on every attempt: use it to recognise repeats.",
-        example="evt_0199c2a4d1f27c3e8a5b6c7d8e9fa0b1",
+        "event",
+        "The event's id, the same on every attempt: use it to recognise repeats.",
+        "evt_0199c2a4d1f27c3e8a5b6c7d8e9fa0b1",
         is_always=True,
     ),
-    EventField(name="type", meaning="What happened.", example="click", is_always=True),
+    EventField("type", "What happened.", "click", is_always=True),
     EventField(
-        name="timestamp",
-        meaning="When it happened, as `YYYY-MM-DD HH:MM:SS` in UTC.",
-        example="2026-03-01 09:30:00",
-        is_always=True,
+        "timestamp", "When it happened, as `YYYY-MM-DD HH:MM:SS` in UTC.", "2026-03-01 09:30:00", is_always=True
     ),
+    EventField("time", "When it happened, as Unix seconds.", 1772357400, type=FieldType.NUMBER, is_always=True),
     EventField(
-        name="time",
-        type=FieldType.NUMBER,
-        meaning="When it happened, as Unix seconds.",
-        example=1772357400,
-        is_always=True,
+        "recipient", "The e-mail address that the message was sent to.", _RECIPIENT, triggers=_MESSAGES, is_always=True
     ),
+    EventField("tags", "The message's tags.", ["sample", "newsletter"], triggers=_MESSAGES, type=FieldType.TEXTS),
+    EventField("mailing", "The message's mailing, if it has one.", "sample-mailing", triggers=_MESSAGES),
+    EventField("ip", "The address that the request came from.", "203.0.113.7", triggers=_HITS),
     EventField(
-        name="recipient",
-        triggers=_MESSAGES,
-        meaning="The e-mail address that the message was sent to.",
-        example=_RECIPIENT,
-        is_always=True,
-    ),
-    EventField(
-        name="tags",
-        triggers=_MESSAGES,
-        type=FieldType.TEXTS,
-        meaning="The message's tags.",
-        example=["sample", "newsletter"],
-    ),
-    EventField(
-        name="mailing", triggers=_MESSAGES, meaning="The message's mailing, if it has one.", example="sample-mailing"
-    ),
-    EventField(name="ip", triggers=_HITS, meaning="The address that the request came from.", example="203.0.113.7"),
-    EventField(
-        name="useragent",
+        "useragent",
+        "The request's `User-Agent`.",
+        "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
         triggers=_HITS,
-        meaning="The request's `User-Agent`.",
-        example="Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
     ),
-    EventField(name="referer", triggers=_HITS, meaning="The request's `Referer`.", example="https://mail.example.com/"),
+    EventField("referer", "The request's `Referer`.", "https://mail.example.com/", triggers=_HITS),
     EventField(
-        name="original",
+        "original",
+        "The URL behind the link.",
+        "https://example.com/offer?id=1",
         triggers=(Trigger.CLICK,),
-        meaning="The URL behind the link.",
-        example="https://example.com/offer?id=1",
         is_always=True,
     ),
     EventField(
-        name="bot",
+        "bot",
+        "`1` if a machine made the request: a mail proxy, a link scanner, a crawler.",
+        1,
         triggers=(Trigger.OPEN, Trigger.CLICK),
         type=FieldType.FLAG,
-        meaning="`1` if a machine made the request: a mail proxy, a link scanner, a crawler.",
-        example=1,
         in_samples=False,
     ),
     EventField(
-        name="bot_reason",
+        "bot_reason",
+        "With `bot`: how we recognised the machine.",
+        "proxy:google",
         triggers=(Trigger.OPEN, Trigger.CLICK),
-        meaning="With `bot`: how we recognised the machine.",
-        example="proxy:google",
         in_samples=False,
     ),
     EventField(
-        name="first",
+        "first",
+        "`1` on the first open of the message, and on the first click of each of its links.",
+        1,
         triggers=(Trigger.OPEN, Trigger.CLICK),
         type=FieldType.FLAG,
-        meaning="`1` on the first open of the message, and on the first click of each of its links.",
-        example=1,
     ),
-    EventField(name="database", meaning="The profile's database.", example="1"),
-    EventField(name="profile", meaning="The profile's id.", example="123"),
+    EventField("database", "The profile's database.", "1"),
+    EventField("profile", "The profile's id.", "123"),
+    EventField("collection", "The subprofile's collection.", "orders", triggers=_PROFILES, in_samples=False),
+    EventField("subprofile", "The subprofile's id.", "7", triggers=_PROFILES, in_samples=False),
+    EventField("created", "When the profile was created.", "2026-01-01 12:00:00", triggers=_PROFILES),
+    EventField("modified", "When the profile was last changed.", "2026-01-02 12:00:00", triggers=_PROFILES),
     EventField(
-        name="collection",
-        triggers=_PROFILES,
-        meaning="The subprofile's collection.",
-        example="orders",
-        in_samples=False,
-    ),
-    EventField(name="subprofile", triggers=_PROFILES, meaning="The subprofile's id.", example="7", in_samples=False),
-    EventField(
-        name="created", triggers=_PROFILES, meaning="When the profile was created.", example="2026-01-01 12:00:00"
-    ),
-    EventField(
-        name="modified", triggers=_PROFILES, meaning="When the profile was last changed.", example="2026-01-02 12:00:00"
-    ),
-    EventField(
-        name="parameters",
+        "parameters",
+        "The fields and interests of the call, in one map.",
+        {"firstname": "John"},
         triggers=(Trigger.CREATE, Trigger.UPDATE),
         type=FieldType.MAP,
-        meaning="The fields and interests of the call, in one map.",
-        example={"firstname": "John"},
     ),
     EventField(
-        name="changed",
+        "changed",
+        "The names of the fields that changed.",
+        ["firstname"],
         triggers=(Trigger.CREATE, Trigger.UPDATE),
         type=FieldType.TEXTS,
-        meaning="The names of the fields that changed.",
-        example=["firstname"],
         in_samples=False,
     ),
     EventField(
-        name="fields",
+        "fields",
+        "The profile's data at the time of the event.",
+        {"firstname": "John", "lastname": "Doe", "email": _RECIPIENT},
         type=FieldType.MAP,
-        meaning="The profile's data at the time of the event.",
-        example={"firstname": "John", "lastname": "Doe", "email": _RECIPIENT},
     ),
     EventField(
-        name="interests",
-        type=FieldType.TEXTS,
-        meaning="The profile's interests at the time of the event.",
-        example=["sailing", "music"],
+        "interests", "The profile's interests at the time of the event.", ["sailing", "music"], type=FieldType.TEXTS
     ),
-    EventField(name="action", triggers=(Trigger.FAILURE,), meaning="Always `failed`.", example="failed"),
+    EventField("action", "Always `failed`.", "failed", triggers=(Trigger.FAILURE,)),
     EventField(
-        name="state",
+        "state",
+        "The SMTP stage that failed, or `bounce` if the failure was reported later.",
+        "rcptto",
         triggers=(Trigger.FAILURE,),
-        meaning="The SMTP stage that failed, or `bounce` if the failure was reported later.",
-        example="rcptto",
     ),
-    EventField(name="code", triggers=_REPLIES, meaning="The SMTP code of the receiving server's reply.", example="550"),
-    EventField(name="extended", triggers=_REPLIES, meaning="The RFC 3463 status of the reply.", example="5.1.1"),
+    EventField("code", "The SMTP code of the receiving server's reply.", "550", triggers=_REPLIES),
+    EventField("extended", "The RFC 3463 status of the reply.", "5.1.1", triggers=_REPLIES),
     EventField(
-        name="description",
+        "description",
+        "The text of the reply.",
+        f"5.1.1 <{_RECIPIENT}>: Recipient address rejected: User unknown",
         triggers=_REPLIES,
-        meaning="The text of the reply.",
-        example=f"5.1.1 <{_RECIPIENT}>: Recipient address rejected: User unknown",
     ),
     EventField(
-        name="category",
+        "category",
+        "Why the message failed or came back, in one word.",
+        "address",
         triggers=_CLASSIFIED,
-        meaning="Why the message failed or came back, in one word.",
-        example="address",
         in_samples=False,
     ),
     EventField(
-        name="permanent",
+        "permanent",
+        "`1` if another attempt would fail too, else `0`.",
+        1,
         triggers=_CLASSIFIED,
         type=FieldType.NUMBER,
-        meaning="`1` if another attempt would fail too, else `0`.",
-        example=1,
         in_samples=False,
     ),
+    EventField("envelope", "The envelope address of the returned mail.", "abuse@example.com", triggers=_MAILS),
     EventField(
-        name="envelope",
-        triggers=_MAILS,
-        meaning="The envelope address of the returned mail.",
-        example="abuse@example.com",
+        "emailfrom", "The address of the complaint's sender.", "feedback@provider.example", triggers=(Trigger.ABUSE,)
     ),
     EventField(
-        name="emailfrom",
-        triggers=(Trigger.ABUSE,),
-        meaning="The address of the complaint's sender.",
-        example="feedback@provider.example",
-    ),
-    EventField(
-        name="mime",
-        triggers=_MAILS,
-        meaning="The returned mail as text, at most its first 512 KiB.",
-        example=f"From: sender@example.com\r\nTo: {_RECIPIENT}\r\nSubject: Sample\r\n"
+        "mime",
+        "The returned mail as text, at most its first 512 KiB.",
+        f"From: sender@example.com\r\nTo: {_RECIPIENT}\r\nSubject: Sample\r\n"
         "Message-ID: <sample@example.com>\r\n\r\nThis is a sample.\r\n",
+        triggers=_MAILS,
     ),
     EventField(
-        name="mime_charset",
+        "mime_charset",
+        "The charset that `mime` was decoded with: UTF-8 or Latin-1.",
+        "utf-8",
         triggers=_MAILS,
-        meaning="The charset that `mime` was decoded with: UTF-8 or Latin-1.",
-        example="utf-8",
         in_samples=False,
     ),
-    EventField(
-        name="mime_truncated",
-        triggers=_MAILS,
-        type=FieldType.FLAG,
-        meaning="`1` if `mime` is cut.",
-        example=1,
-        in_samples=False,
-    ),
+    EventField("mime_truncated", "`1` if `mime` is cut.", 1, triggers=_MAILS, type=FieldType.FLAG, in_samples=False),
 )
 
 

@@ -43,7 +43,7 @@ class Source(Enum):
 SUPPORTED_SOURCES: Final = frozenset({Source.HIT})
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class EventType:
     """The row of one trigger."""
 
@@ -67,87 +67,40 @@ class EventType:
 
 
 _ROWS: Final = (
+    EventType(Trigger.OPEN, 1, Source.HIT, "Opens", "Someone opened the message: its pixel was loaded.", "cyan"),
+    EventType(Trigger.CLICK, 2, Source.HIT, "Clicks", "Someone followed a link in the message.", "green"),
     EventType(
-        trigger=Trigger.OPEN,
-        code=1,
-        source=Source.HIT,
-        label="Opens",
-        meaning="Someone opened the message: its pixel was loaded.",
-        colour="cyan",
-    ),
-    EventType(
-        trigger=Trigger.CLICK,
-        code=2,
-        source=Source.HIT,
-        label="Clicks",
-        meaning="Someone followed a link in the message.",
-        colour="green",
-    ),
-    EventType(
-        trigger=Trigger.DELIVERY,
-        code=3,
-        source=Source.REPORT,
-        label="Deliveries",
-        meaning="The receiving mail server accepted the message.",
-        colour="blue",
+        Trigger.DELIVERY,
+        3,
+        Source.REPORT,
+        "Deliveries",
+        "The receiving mail server accepted the message.",
+        "blue",
         examples={"code": "250", "extended": "2.0.0", "description": "2.0.0 Ok: queued as 4F1A2B3C4D"},
     ),
     EventType(
-        trigger=Trigger.BOUNCE,
-        code=4,
-        source=Source.REPORT,
-        label="Bounces",
-        meaning="The message was returned.",
-        colour="red",
+        Trigger.BOUNCE,
+        4,
+        Source.REPORT,
+        "Bounces",
+        "The message was returned.",
+        "red",
         examples={"envelope": "bounces@example.com"},
     ),
+    EventType(Trigger.FAILURE, 5, Source.REPORT, "Failures", "The message could not be delivered.", "red"),
+    EventType(Trigger.ABUSE, 6, Source.REPORT, "Complaints", "Someone marked the message as spam.", "red"),
     EventType(
-        trigger=Trigger.FAILURE,
-        code=5,
-        source=Source.REPORT,
-        label="Failures",
-        meaning="The message could not be delivered.",
-        colour="red",
+        Trigger.UNSUBSCRIBE,
+        7,
+        Source.HIT,
+        "Unsubscribes",
+        "Someone unsubscribed, with the mail program's button (RFC 8058) or on the page.",
+        "yellow",
     ),
+    EventType(Trigger.CREATE, 8, Source.PROFILE, "New profiles", "A profile or subprofile was created.", "magenta"),
+    EventType(Trigger.UPDATE, 9, Source.PROFILE, "Changed profiles", "A profile or subprofile was changed.", "magenta"),
     EventType(
-        trigger=Trigger.ABUSE,
-        code=6,
-        source=Source.REPORT,
-        label="Complaints",
-        meaning="Someone marked the message as spam.",
-        colour="red",
-    ),
-    EventType(
-        trigger=Trigger.UNSUBSCRIBE,
-        code=7,
-        source=Source.HIT,
-        label="Unsubscribes",
-        meaning="Someone unsubscribed, with the mail program's button (RFC 8058) or on the page.",
-        colour="yellow",
-    ),
-    EventType(
-        trigger=Trigger.CREATE,
-        code=8,
-        source=Source.PROFILE,
-        label="New profiles",
-        meaning="A profile or subprofile was created.",
-        colour="magenta",
-    ),
-    EventType(
-        trigger=Trigger.UPDATE,
-        code=9,
-        source=Source.PROFILE,
-        label="Changed profiles",
-        meaning="A profile or subprofile was changed.",
-        colour="magenta",
-    ),
-    EventType(
-        trigger=Trigger.DELETE,
-        code=10,
-        source=Source.PROFILE,
-        label="Deleted profiles",
-        meaning="A profile or subprofile was deleted.",
-        colour="magenta",
+        Trigger.DELETE, 10, Source.PROFILE, "Deleted profiles", "A profile or subprofile was deleted.", "magenta"
     ),
 )
 

@@ -14,7 +14,8 @@ from eventsourcing.persistence import StoredEvent
 from actors.commands import accounts as account_commands
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access.port import AccessLedger
-from actors.ledger.port import LedgerReader, LoopRow
+from actors.ledger.loop_projection import LoopRow
+from actors.ledger.reader import LedgerReader
 from actors.ports import LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
 from domain.account import Account
 from domain.aggregate import EventSourced

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 
 from actors.commands.deliveries import ListDeliveries
-from actors.ledger.port import LoopRow
+from actors.ledger.loop_projection import LoopRow
 from domain.errors import Conflict, InvalidInput, NotFound
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, failed, outcome
 

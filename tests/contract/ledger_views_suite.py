@@ -9,9 +9,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from actors.commands.deliveries import DeliveryPage, ListDeliveries
+from actors.commands.command import Page
+from actors.commands.deliveries import DeliveryView, ListDeliveries
 from actors.commands.events import ListEvents
-from actors.ledger.port import LoopRow
+from actors.ledger.loop_projection import LoopRow
 from domain.errors import InvalidInput
 from domain.values import id_text
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
@@ -209,7 +210,7 @@ class ViewsSuite:
 
     def page(
         self, store: Store, tenant: Tenant, loop_no: int, limit: int, cursor: str | None, filters: dict[str, Any]
-    ) -> DeliveryPage:
+    ) -> Page[DeliveryView]:
         return store.reader.list_deliveries(
             loop_no, ListDeliveries(account=tenant.view, loop_id="", limit=limit, cursor=cursor, **filters)
         )

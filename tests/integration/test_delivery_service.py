@@ -13,7 +13,7 @@ from actors.application.deliveries import DeliveryService
 from actors.commands.accounts import Account
 from actors.commands.command import Command
 from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, Replay, RetryDelivery, StartReplay
-from actors.ledger.port import LoopRow
+from actors.ledger.loop_projection import LoopRow
 from domain.errors import InvalidInput, NotFound
 from domain.values import id_number
 from tests.application_context import application_context

@@ -63,7 +63,7 @@ def test_a_reader_cannot_write(url: str) -> None:
     with ledger(url) as store:
         store.account()
         with pytest.raises(StoreUnavailable, match="read-only"):
-            store.reader.rows("DELETE FROM meta")  # type: ignore[attr-defined]
+            store.reader.rows("DELETE FROM meta")
     assert read_models(url)["meta"]
 
 

@@ -22,7 +22,6 @@ from actors.ledger.postgres.connection import open_writer
 from actors.ledger.postgres.dialect import POSTGRES
 from actors.ledger.queries import (
     access,
-    backlog_summary,
     deliveries,
     delivery_index,
     events,
@@ -177,7 +176,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
     "attempts": (deliveries.ATTEMPTS, [SOME]),
     "delivery": (deliveries.DELIVERY, [1, 1]),
     "known events": (outbox.KNOWN, [IDS]),
-    "backlogs": (backlog_summary.LOOPS, []),
+    "backlogs": (statistics.BACKLOGS, []),
     "pending": (hot_path.PENDING_COUNT, [1, 19_000, 1000]),
     "health": (hot_path.HEALTH, [1]),
     "running replay": (replay_queries.RUNNING, [1]),

@@ -206,7 +206,7 @@ def test_a_reader_waits_for_its_file(path: Path) -> None:
 def test_a_reader_cannot_write(path: Path) -> None:
     """A reader's connection cannot write."""
     with ledger(path) as store, pytest.raises(StoreUnavailable, match="readonly"):
-        store.reader.rows("DELETE FROM meta")  # type: ignore[attr-defined]
+        store.reader.rows("DELETE FROM meta")
     assert read_models(path)["meta"]
 
 

@@ -22,7 +22,7 @@ from actors.ledger.postgres.import_sqlite import ImportedTable, import_ledger
 from actors.ledger.postgres.import_tables import TABLES
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.writer import PostgresLedgerWriter
-from actors.ledger.reader import StoreReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.settings.data_dir import DataDir
@@ -97,7 +97,7 @@ def moved(old: Old, url: str) -> list[ImportedTable]:
     return import_ledger(old.data_dir, url, lambda *_: None)
 
 
-def answers(reader: StoreReader, tenant: Tenant, loop_no: int) -> list[object]:
+def answers(reader: LedgerReader, tenant: Tenant, loop_no: int) -> list[object]:
     """The results of the queries that a service makes."""
     deliveries = ListDeliveries(account=tenant.view, loop_id="", limit=1000)
     return [

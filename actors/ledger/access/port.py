@@ -99,27 +99,3 @@ class ApiKeyRow(WireStruct, frozen=True, kw_only=True):
     name: str
     issued_at_ms: int
     used_at_ms: int | None
-
-
-class AccessReader(Protocol):
-    """Reads of users, sessions and API keys. They raise `StoreUnavailable` while the store cannot be read."""
-
-    def has_users(self) -> bool: ...
-    def user(self, user_id: str) -> UserRow | None: ...
-    def user_by_email(self, email: str) -> UserRow | None:
-        """The user with this address, in any case."""
-        ...
-
-    def users(self, account_no: int | None, limit: int) -> list[UserRow]:
-        """Users of one account, or of all accounts if it is None, ordered by e-mail address."""
-        ...
-
-    def session(self, hash_: str) -> SessionRow | None: ...
-    def account_by_id(self, account_id: str) -> Account | None: ...
-    def api_keys(self, account_no: int, limit: int) -> list[ApiKeyRow]:
-        """The account's keys, newest first."""
-        ...
-
-    def api_key_used_ms(self, hash_: str) -> int | None:
-        """The last recorded use of the key, Unix milliseconds."""
-        ...

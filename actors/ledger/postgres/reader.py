@@ -9,7 +9,7 @@ from actors.adapters.clock import SystemClock
 from actors.ledger.postgres.binary_arrays import Numbers, Texts
 from actors.ledger.postgres.outbox import TAKEN
 from actors.ledger.postgres.read_connection import IDLE_S, PostgresReadConnection
-from actors.ledger.reader import StoreReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.store_connection import Row
 from actors.ports import Clock
 
@@ -20,7 +20,7 @@ PROFILES: Final = (
 )
 
 
-class PostgresLedgerReader(PostgresReadConnection, StoreReader):
+class PostgresLedgerReader(PostgresReadConnection, LedgerReader):
     """`LedgerReader` on PostgreSQL. Any process may have one, next to the writer.
 
     It connects on first use. Any thread may use it; threads take turns on one connection, which is closed after some

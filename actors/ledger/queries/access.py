@@ -6,7 +6,7 @@ from typing import Final
 
 from actors.commands.accounts import Account
 from actors.ledger.access.port import ApiKeyRow, SessionRow, UserRow
-from actors.ledger.store_connection import Row, StoreConnection
+from actors.ledger.store_connection import Row, StoreConnection, struct_of
 
 _USER: Final = "u.id, u.email, u.password_hash, u.joined_at_ms, a.no, a.id, a.name"
 _USERS: Final = f"SELECT {_USER} FROM users AS u {{join}} accounts AS a ON a.no = u.account_no"  # noqa: S608
@@ -31,12 +31,12 @@ API_KEY_USE: Final = "SELECT used_at_ms FROM api_key_uses WHERE hash = $1"
 
 
 class AccessQueries(StoreConnection):
-    """`AccessReader`, and the account that an API key belongs to."""
+    """The part of `LedgerReader` that reads accounts, users, sessions and API keys."""
 
     def account_by_key(self, key_hash: str) -> Account | None:
         """The account that an API key belongs to, by the key's SHA-256 (hexadecimal)."""
         found = self.row(ACCOUNT_BY_KEY, (key_hash,))
-        return Account(no=found[0], id=found[1], name=found[2]) if found else None
+        return struct_of(Account, found) if found else None
 
     def has_users(self) -> bool:
         """Whether there is any user."""
@@ -66,14 +66,11 @@ class AccessQueries(StoreConnection):
     def account_by_id(self, account_id: str) -> Account | None:
         """An account by its id."""
         found = self.row(ACCOUNT, (account_id,))
-        return Account(no=found[0], id=found[1], name=found[2]) if found else None
+        return struct_of(Account, found) if found else None
 
     def api_keys(self, account_no: int, limit: int) -> list[ApiKeyRow]:
         """The account's keys, newest first."""
-        return [
-            ApiKeyRow(hash=hash_, name=name, issued_at_ms=issued_at_ms, used_at_ms=used_at_ms)
-            for hash_, name, issued_at_ms, used_at_ms in self.rows(API_KEYS, (account_no, limit))
-        ]
+        return [struct_of(ApiKeyRow, row) for row in self.rows(API_KEYS, (account_no, limit))]
 
     def api_key_used_ms(self, hash_: str) -> int | None:
         """The last recorded use of the key, Unix milliseconds."""
@@ -85,7 +82,7 @@ def _user(row: Row) -> UserRow:
     id_, email, password_hash, joined_at_ms, *account = row
     return UserRow(
         id=id_,
-        account=Account(**dict(zip(Account.__struct_fields__, account, strict=True))),
+        account=struct_of(Account, account),
         email=email,
         password_hash=password_hash,
         joined_at_ms=joined_at_ms,

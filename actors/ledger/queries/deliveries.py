@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from actors.commands.deliveries import AttemptView, DeliveryPage, DeliveryView, ListDeliveries
+from actors.commands.command import Page
+from actors.commands.deliveries import AttemptView, DeliveryView, ListDeliveries
 from actors.ledger.dialect import Cursor
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
-from actors.ledger.store_connection import Row, StoreConnection
+from actors.ledger.store_connection import Row, StoreConnection, struct_of
 from domain.event_catalogue.triggers import TRIGGER_NAMES
 from domain.values import DeliveryState, id_text
 
@@ -41,7 +42,7 @@ class DeliveryQueries(StoreConnection):
             [view] = self._views(cursor, [found[1:]])
         return found[0], view
 
-    def list_deliveries(self, loop_no: int, query: ListDeliveries) -> DeliveryPage:
+    def list_deliveries(self, loop_no: int, query: ListDeliveries) -> Page[DeliveryView]:
         """Deliveries of the loop with their attempts, newest first by creation time.
 
         Raises:
@@ -52,7 +53,7 @@ class DeliveryQueries(StoreConnection):
             found = cursor.execute(statement, params).fetchall()
             page = found[: query.limit]
             views = self._views(cursor, page)
-        return DeliveryPage(
+        return Page(
             data=views,
             next=encode_cursor([page[-1][4], page[-1][0]]) if len(found) > query.limit else None,
         )
@@ -60,7 +61,7 @@ class DeliveryQueries(StoreConnection):
     def _views(self, cursor: Cursor, rows: Sequence[Row]) -> list[DeliveryView]:
         attempts: dict[int, list[AttemptView]] = {}
         for delivery_id, *attempt in cursor.execute(ATTEMPTS, (self.many([row[0] for row in rows]),)):
-            attempts.setdefault(delivery_id, []).append(_attempt_view(*attempt))
+            attempts.setdefault(delivery_id, []).append(struct_of(AttemptView, attempt))
         return [_delivery_view(row, attempts.get(row[0], [])) for row in rows]
 
 
@@ -91,19 +92,4 @@ def _delivery_view(row: Row, attempts: list[AttemptView]) -> DeliveryView:
         created_at_ms=created_at_ms,
         next_attempt_at_ms=due_at_ms if state == DeliveryState.PENDING else None,
         attempts=attempts,
-    )
-
-
-def _attempt_view(no: int, at_ms: int, duration_ms: int, *answer: Any) -> AttemptView:
-    status, error, excerpt, address, response_bytes, response_headers = answer
-    return AttemptView(
-        no=no,
-        at_ms=at_ms,
-        duration_ms=duration_ms,
-        status=status,
-        error=error,
-        response_excerpt=excerpt,
-        address=address,
-        response_bytes=response_bytes,
-        response_headers=response_headers,
     )

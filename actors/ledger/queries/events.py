@@ -7,11 +7,12 @@ from typing import Annotated, Final
 
 import msgspec
 
-from actors.commands.events import EventPage, EventView, ListEvents
+from actors.commands.command import Page
+from actors.commands.events import EventView, ListEvents
 from actors.ledger.dialect import Dialect
 from actors.ledger.event_encoding import decode_delivered
 from actors.ledger.queries.filters import first_event_id, type_code
-from actors.ledger.queries.pagination import decode_cursor, encode_cursor
+from actors.ledger.queries.pagination import decode_cursor, page_of
 from actors.ledger.store_connection import StoreConnection
 from domain.errors import InvalidInput
 from domain.event_catalogue.triggers import TRIGGER_NAMES
@@ -41,7 +42,7 @@ def event_view(event_id: bytes, type_code: int, state: bytes) -> EventView:
 class EventQueries(StoreConnection):
     """The part of `LedgerReader` that lists events. Time ranges include their start and exclude their end."""
 
-    def list_events(self, query: ListEvents) -> EventPage:
+    def list_events(self, query: ListEvents) -> Page[EventView]:
         """Events of the account, newest first; oldest first if `after` is given.
 
         The recipient filter ignores the case of ASCII letters.
@@ -51,11 +52,7 @@ class EventQueries(StoreConnection):
         """
         statement, params = events_statement(query, self.dialect)
         found = self.rows(statement, params)
-        page = found[: query.limit]
-        return EventPage(
-            data=[event_view(*row) for row in page],
-            next=encode_cursor([page[-1][0].hex()]) if len(found) > query.limit else None,
-        )
+        return page_of(found, query.limit, lambda row: event_view(*row), lambda row: [row[0].hex()])
 
 
 def events_statement(query: ListEvents, dialect: Dialect) -> tuple[str, list[object]]:

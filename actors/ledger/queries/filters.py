@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, TypeVar
 
 from domain.errors import InvalidInput
 from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.values import DeliveryState
+
+T = TypeVar("T")
 
 #: Later than any stored time. Event ids have 48 bits of time.
 END_OF_TIME_MS: Final = 2**48 - 1
@@ -29,10 +32,7 @@ def type_code(name: str) -> int:
     Raises:
         InvalidInput: there is no such type.
     """
-    if name not in TRIGGER_CODES:
-        problem = f"must be one of {', '.join(TRIGGER_CODES)}"
-        raise InvalidInput(f"type {problem}", [("/type", problem)])
-    return TRIGGER_CODES[name]
+    return one_of(TRIGGER_CODES, name, "type")
 
 
 def delivery_state(name: str) -> DeliveryState:
@@ -41,7 +41,16 @@ def delivery_state(name: str) -> DeliveryState:
     Raises:
         InvalidInput: there is no such state.
     """
-    if name not in _STATES:
-        problem = f"must be one of {', '.join(_STATES)}"
-        raise InvalidInput(f"state {problem}", [("/state", problem)])
-    return _STATES[name]
+    return one_of(_STATES, name, "state")
+
+
+def one_of(values: Mapping[str, T], name: str, field: str) -> T:
+    """The value with this name, which a request has in `field`.
+
+    Raises:
+        InvalidInput: there is no such value.
+    """
+    if name not in values:
+        problem = f"must be one of {', '.join(values)}"
+        raise InvalidInput(f"{field} {problem}", [(f"/{field}", problem)])
+    return values[name]

@@ -78,7 +78,7 @@ class EnrichmentQueries(StoreConnection):
     """The part of `LedgerReader` for enrichment and for loading aggregates."""
 
     def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
-        """See `LedgerReader.events_of`."""
+        """All events of one aggregate, in order; empty if it does not exist."""
         return [StoredEvent(originator_id, *row) for row in self.rows(EVENTS_OF, (originator_id.hex,))]
 
     def routing_table(self) -> RoutingTable:
@@ -98,7 +98,7 @@ class EnrichmentQueries(StoreConnection):
         }
 
     def profiles(self, keys: Collection[tuple[int, str, str]]) -> dict[tuple[int, str, str], ProfileFacts]:
-        """See `LedgerReader.profiles`."""
+        """The profiles that exist, by (account_no, database, profile id)."""
         found = self.profile_rows(keys) if keys else []
         return {
             (account_no, database, id_): ProfileFacts(
@@ -108,11 +108,11 @@ class EnrichmentQueries(StoreConnection):
         }
 
     def taken_firsts(self, keys: Collection[tuple[int, int]]) -> set[tuple[int, int]]:
-        """See `LedgerReader.taken_firsts`."""
+        """The (message key, first key) pairs that an event has claimed already."""
         return set(self.first_rows(keys)) if keys else set()
 
     def loops_owed(self, event_ids: Collection[bytes]) -> list[int]:
-        """See `LedgerReader.loops_owed`. The numbers are in ascending order."""
+        """The number of each loop that has a pending delivery of these events, in ascending order."""
         return sorted({no for (no,) in self.rows_of_events(LOOPS_OWED, event_ids)})
 
     @abstractmethod
@@ -133,7 +133,10 @@ class LaneQueries(StoreConnection):
     def due_deliveries(
         self, loop_no: int, now_ms: int, limit: int, skip: Collection[int], *, in_order: bool = False
     ) -> list[OfferedDelivery]:
-        """See `LedgerReader.due_deliveries`."""
+        """Pending deliveries of the loop due by `now_ms`, soonest first, except the ids in `skip`.
+
+        `in_order`: all pending deliveries, due or not, in order of id, which is the order of recording.
+        """
         if in_order:
             found = self.rows(PENDING_IN_ORDER, (loop_no, self.many(skip), limit))
         else:
@@ -141,31 +144,34 @@ class LaneQueries(StoreConnection):
         return [_offered(*row) for row in found]
 
     def pending_delivery(self, loop_no: int, delivery_id: int) -> OfferedDelivery | None:
-        """See `LedgerReader.pending_delivery`."""
+        """A delivery of the loop, due or not; None if it is not pending."""
         found = self.row(PENDING_ONE, (delivery_id, loop_no))
         return _offered(*found) if found else None
 
     def loops_due(self, now_ms: int) -> list[str]:
-        """See `LedgerReader.loops_due`."""
+        """Ids of the active loops that have a pending delivery due by `now_ms`, or a running replay.
+
+        The cost grows with the number of loops that have pending deliveries, not with all loops or all deliveries.
+        """
         return [loop_id for (loop_id,) in self.rows(LOOPS_DUE, (now_ms,))]
 
     def next_due_ms(self, loop_no: int) -> int | None:
-        """See `LedgerReader.next_due_ms`."""
+        """When the loop's soonest pending delivery is due (Unix milliseconds); None if nothing is pending."""
         [(due_at_ms,)] = self.rows(NEXT_DUE, (loop_no,))
         return None if due_at_ms is None else int(due_at_ms)
 
     def pending_count(self, loop_no: int, at_most: int) -> int:
-        """See `LedgerReader.pending_count`. The limit bounds the cost, however large the backlog is."""
+        """The number of pending deliveries that are due, counted up to `at_most`, which bounds the cost."""
         [(number,)] = self.rows(PENDING_COUNT, (loop_no, self.clock.now_ms(), at_most))
         return int(number)
 
     def newest_delivery_id(self) -> int:
-        """See `LedgerReader.newest_delivery_id`."""
+        """The highest delivery id given so far, across all loops. Ids only grow."""
         [(last_id,)] = self.rows(NEWEST_DELIVERY_ID)
         return int(last_id)
 
     def health(self, loop_no: int) -> LaneHealth:
-        """See `LedgerReader.health`. A loop without a record is healthy."""
+        """The last recorded health of the loop's handler. A loop without a record is healthy."""
         found = self.row(HEALTH, (loop_no,))
         return LaneHealth(*found) if found else LaneHealth()
 

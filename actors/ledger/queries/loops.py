@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.commands.loops import Health, LoopPage
-from actors.ledger.loop_projection import LoopKey, LoopProjection
-from actors.ledger.port import LoopRow
+from actors.commands.command import Page
+from actors.commands.loops import Health, Loop
+from actors.ledger.loop_projection import LoopKey, LoopProjection, LoopRow
 from actors.ledger.queries.hot_path import HEALTH_COLUMNS
-from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
-from actors.ledger.store_connection import Row, StoreConnection
+from actors.ledger.queries.pagination import Number, decode_cursor, page_of
+from actors.ledger.store_connection import Row, StoreConnection, struct_of
 
 _LOOPS: Final = (
     f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - constants only
@@ -37,22 +37,18 @@ class LoopQueries(StoreConnection):
         """Ids of all loops that are not deleted, oldest first."""
         return [loop_id for (loop_id,) in self.rows(RUNNING_LOOPS)]
 
-    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> LoopPage:
+    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> Page[Loop]:
         """The account's loops that are not deleted, oldest first.
 
         Raises:
             InvalidInput: the cursor is not from this list.
         """
         (after,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (0,)
-        found = [_loop_row(row) for row in self.rows(LOOPS_OF_ACCOUNT, (account_no, after, limit + 1))]
-        page = found[:limit]
-        return LoopPage(
-            data=list(page),
-            next=encode_cursor([page[-1].no]) if len(found) > limit else None,
-        )
+        found = self.rows(LOOPS_OF_ACCOUNT, (account_no, after, limit + 1))
+        return page_of(found, limit, _loop_row, lambda row: [row[0]])
 
 
 def _loop_row(row: Row) -> LoopRow:
     no, id_, account_no, doc, *health = row
-    shown = Health(**dict(zip(Health.__struct_fields__, health, strict=True))) if health[0] else Health()
+    shown = struct_of(Health, health) if health[0] else Health()
     return LoopProjection.from_text(doc).row(LoopKey(no, id_, account_no), shown)

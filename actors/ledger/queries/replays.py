@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.commands.deliveries import Replay, ReplayPage
-from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
+from actors.commands.command import Page
+from actors.commands.deliveries import Replay
+from actors.ledger.queries.pagination import Number, decode_cursor, page_of
 from actors.ledger.replays import PROGRESS
 from actors.ledger.store_connection import StoreConnection
 from domain.delivery import ReplayProgress
@@ -32,7 +33,7 @@ class ReplayQueries(StoreConnection):
         found = self.row(REPLAY, (replay_id, loop_no))
         return Replay.of(ReplayProgress(*found)) if found else None
 
-    def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> ReplayPage:
+    def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> Page[Replay]:
         """Replays of the loop, newest first.
 
         Raises:
@@ -40,8 +41,4 @@ class ReplayQueries(StoreConnection):
         """
         (before,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (_NEWEST,)
         found = self.rows(REPLAYS, (loop_no, before, limit + 1))
-        page = found[:limit]
-        return ReplayPage(
-            data=[Replay.of(ReplayProgress(*row)) for row in page],
-            next=encode_cursor([page[-1][0]]) if len(found) > limit else None,
-        )
+        return page_of(found, limit, lambda row: Replay.of(ReplayProgress(*row)), lambda row: [row[0]])

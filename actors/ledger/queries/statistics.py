@@ -1,4 +1,4 @@
-"""Queries for the dashboard's statistics."""
+"""Queries for statistics: of the dashboard, and of all loops together for operators."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Final
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS
+from actors.ledger.queries.hot_path import PENDING_COUNT
 from actors.ledger.rollups import COLUMNS
 from actors.ledger.store_connection import StoreConnection
+from actors.ports import LoopBacklog
 from domain.event_catalogue.triggers import TRIGGER_NAMES
 from domain.statistics import ANSWERS
 from domain.values import DeliveryState
@@ -24,6 +26,12 @@ EVENT_MINUTES: Final = (
     "SELECT minute, type, count FROM event_minutes WHERE account_no = $1 AND minute >= $2 ORDER BY minute, type"
 )
 BACKLOG: Final = "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {pending} AND loop_no = $1 LIMIT $2) AS d"
+#: One index look-up per loop.
+BACKLOGS: Final = (
+    "SELECT l.no, l.state, coalesce(h.breaker, 'closed'),"
+    " (SELECT min(due_at_ms) FROM deliveries WHERE {pending} AND loop_no = l.no)"
+    " FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no WHERE l.deleted = 0"
+)
 DELIVERIES_OF_EVENT: Final = (
     "SELECT d.id, l.id FROM deliveries AS d {join} loops AS l ON l.no = d.loop_no"
     " WHERE d.event_id = $1 AND l.account_no = $2 AND l.deleted = 0 ORDER BY d.id LIMIT $3"
@@ -32,7 +40,7 @@ _NEWEST: Final = delivery_index.newest_first("id, created_at_ms", list(DeliveryS
 
 
 class StatisticsQueries(StoreConnection):
-    """`StatisticsReader`. Minutes are Unix time in seconds divided by 60."""
+    """The part of `LedgerReader` that counts. Minutes are Unix time in seconds divided by 60."""
 
     def attempts_since(self, loop_no: int, minute: int) -> Counts:
         """The sums of the loop's attempts since a minute."""
@@ -66,6 +74,29 @@ class StatisticsQueries(StoreConnection):
         """The delivery ids of an event, each with its loop id, oldest first, excluding deleted loops."""
         found = self.rows(DELIVERIES_OF_EVENT, (self.dialect.event_id(event_id), account_no, limit))
         return [(int(number), loop_id) for number, loop_id in found]
+
+    def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
+        """The due deliveries of all loops that are not deleted, grouped by loop state and breaker state.
+
+        At most `at_most` deliveries are counted per group, so the cost does not grow with the backlog. But it reads
+        every loop, so do not call it for each request.
+        """
+        groups: dict[tuple[str, str], LoopBacklog] = {}
+        for loop_no, state, breaker, next_due_ms in self.rows(BACKLOGS):
+            group = groups.get((state, breaker), LoopBacklog(state, breaker, 0, 0, None))
+            group = group._replace(loops=group.loops + 1)
+            if next_due_ms is not None and next_due_ms <= now_ms:
+                oldest_ms = next_due_ms if group.oldest_due_ms is None else min(group.oldest_due_ms, next_due_ms)
+                group = group._replace(waiting=group.waiting + self._due(loop_no, now_ms, at_most - group.waiting))
+                group = group._replace(oldest_due_ms=oldest_ms)
+            groups[state, breaker] = group
+        return list(groups.values())
+
+    def _due(self, loop_no: int, now_ms: int, at_most: int) -> int:
+        if at_most <= 0:
+            return 0
+        [(count,)] = self.rows(PENDING_COUNT, (loop_no, now_ms, at_most))
+        return int(count)
 
 
 def _counts(numbers: Sequence[int]) -> Counts:

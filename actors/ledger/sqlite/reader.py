@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.adapters.clock import SystemClock
-from actors.ledger.reader import StoreReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.sqlite.dialect import json_text
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ledger.store_connection import Row
@@ -24,7 +24,7 @@ TAKEN_FIRSTS: Final = (
 )
 
 
-class SQLiteLedgerReader(SQLiteReadConnection, StoreReader):
+class SQLiteLedgerReader(SQLiteReadConnection, LedgerReader):
     """`LedgerReader` on one SQLite file. Any process may have one, next to the writer.
 
     It opens the file on first use. Any thread may use it; threads take turns. Each call sees all earlier commits. Calls

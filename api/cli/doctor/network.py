@@ -22,7 +22,8 @@ from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands.accounts import Account
 from actors.commands.deliveries import AttemptView, ListDeliveries
-from actors.ledger.port import LedgerReader, LoopRow
+from actors.ledger.loop_projection import LoopRow
+from actors.ledger.reader import LedgerReader
 from api.cli.doctor.findings import Finding, ok, problem, warning
 from domain.breaker import OPEN
 from domain.errors import FeedbackLoopsError

@@ -10,7 +10,7 @@ from typing import Final
 
 from actors.commands.intake import received_ms
 from actors.ledger.factory import refuse_moved_ledger, refuse_unmoved_ledger
-from actors.ledger.port import LedgerReader
+from actors.ledger.reader import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
 from actors.ports import LoopBacklog

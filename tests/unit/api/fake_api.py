@@ -21,21 +21,19 @@ import msgspec
 
 from actors.commands import protocol as wire
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.commands.deliveries import (
     CancelReplay,
-    DeliveryPage,
     DeliveryView,
     GetDelivery,
     GetReplay,
     ListDeliveries,
     ListReplays,
     Replay,
-    ReplayPage,
     RetryDelivery,
     StartReplay,
 )
-from actors.commands.events import EventPage, EventView, ListEvents
+from actors.commands.events import EventView, ListEvents
 from actors.commands.loops import (
     ChangeLoop,
     CheckLoops,
@@ -47,7 +45,6 @@ from actors.commands.loops import (
     Health,
     ListLoops,
     Loop,
-    LoopPage,
     PauseLoop,
     ResumeLoop,
     RotateSecret,
@@ -214,10 +211,10 @@ class FakeClient(FakeAccess, FakeFigures):
         health = self.health.get(loop_id, Health())
         return msgspec.structs.replace(Loop.of(loop_id, loop, LaneHealth(), secret), health=health)
 
-    def _list_loops(self, x: ListLoops) -> LoopPage:
+    def _list_loops(self, x: ListLoops) -> Page[Loop]:
         ids = [loop_id for loop_id, (no, loop) in self.loops.items() if no == x.account.no and not loop.is_deleted]
         data, following = _page(ids, x.limit, x.cursor)
-        return LoopPage(data=[self._view(loop_id) for loop_id in data], next=following)
+        return Page(data=[self._view(loop_id) for loop_id in data], next=following)
 
     def _get_loop(self, x: GetLoop) -> Loop:
         self._loop(x.account, x.loop_id)
@@ -271,7 +268,7 @@ class FakeClient(FakeAccess, FakeFigures):
     def _check_loops(self, x: CheckLoops) -> list[SampleResult]:
         return [self._sample(i) for i, (no, loop) in self.loops.items() if no == x.account.no and loop.may_receive]
 
-    def _list_deliveries(self, x: ListDeliveries) -> DeliveryPage:
+    def _list_deliveries(self, x: ListDeliveries) -> Page[DeliveryView]:
         self._loop(x.account, x.loop_id)
         wanted = [
             d
@@ -281,7 +278,7 @@ class FakeClient(FakeAccess, FakeFigures):
             and (x.since_ms or 0) <= d.created_at_ms < (x.until_ms or 1 << 60)
         ]
         data, following = _page(wanted, x.limit, x.cursor)
-        return DeliveryPage(data=data, next=following)
+        return Page(data=data, next=following)
 
     def _get_delivery(self, x: GetDelivery | RetryDelivery) -> DeliveryView:
         return self.own_delivery(x.account, x.delivery_id)[1]
@@ -316,10 +313,10 @@ class FakeClient(FakeAccess, FakeFigures):
         self.replays[x.loop_id].insert(0, replay)
         return replay
 
-    def _list_replays(self, x: ListReplays) -> ReplayPage:
+    def _list_replays(self, x: ListReplays) -> Page[Replay]:
         self._loop(x.account, x.loop_id)
         data, following = _page(self.replays[x.loop_id], x.limit, x.cursor)
-        return ReplayPage(data=data, next=following)
+        return Page(data=data, next=following)
 
     def _get_replay(self, x: GetReplay | CancelReplay) -> Replay:
         self._loop(x.account, x.loop_id)
@@ -385,12 +382,12 @@ class FakeClient(FakeAccess, FakeFigures):
             raise NotFound(f"there is no profile {x.profile_id} in this account")
         return found
 
-    def _list_events(self, x: ListEvents) -> EventPage:
+    def _list_events(self, x: ListEvents) -> Page[EventView]:
         wanted = [e for e in self.events if x.type in {None, e.type}]
         if x.after is not None:
             wanted = sorted((e for e in wanted if e.id > str(x.after)), key=lambda e: e.id)
         data, following = _page(wanted, x.limit, x.cursor)
-        return EventPage(data=data, next=following)
+        return Page(data=data, next=following)
 
     # --- the service itself
 
