@@ -10,7 +10,7 @@ from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
 from domain.errors import InvalidInput
-from domain.validation import Problems, text_problem
+from domain.validation import text_problem
 
 _SHA256_HEX = re.compile(r"[0-9a-f]{64}")
 
@@ -71,12 +71,10 @@ class Account(EventSourced):
         Raises:
             InvalidInput: `key_hash` is not such a hash, or the name is invalid.
         """
-        problems = Problems()
-        problems.add("/name", text_problem(name, min_chars=0))
-        problems.raise_if_any()
+        if problem := text_problem(name, min_chars=0):
+            raise InvalidInput.at("/name", problem)
         if not _SHA256_HEX.fullmatch(key_hash):
-            problem = "must be the SHA-256 of the key, 64 lower-case hex digits"
-            raise InvalidInput(f"key_hash {problem}", [("/key_hash", problem)])
+            raise InvalidInput.at("/key_hash", "must be the SHA-256 of the key, 64 lower-case hex digits")
         if key_hash not in self.key_hashes:
             self.trigger_event(self.ApiKeyIssued, key_hash=key_hash, name=name, at_ms=at_ms)
 
@@ -92,6 +90,5 @@ def check_account_name(name: str) -> None:
     Raises:
         InvalidInput: the name is empty, longer than 200 characters or holds control characters.
     """
-    problems = Problems()
-    problems.add("/name", text_problem(name))
-    problems.raise_if_any()
+    if problem := text_problem(name):
+        raise InvalidInput.at("/name", problem)

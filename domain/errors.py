@@ -23,7 +23,7 @@ Every class survives pickling (Ray) and `to_wire`/`from_wire` (the gateway's soc
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 
 class FeedbackLoopsError(Exception):
@@ -47,6 +47,11 @@ class InvalidInput(DomainError):
     def __init__(self, detail: str, problems: list[tuple[str, str]] | None = None) -> None:
         self.problems = [(str(p), str(d)) for p, d in (problems or [])]
         super().__init__(detail, self.problems)
+
+    @classmethod
+    def at(cls, pointer: str, problem: str) -> Self:
+        """The error for one field: `InvalidInput.at("/name", "must not be empty")`."""
+        return cls(f"{pointer.removeprefix('/')} {problem}", [(pointer, problem)])
 
 
 class InvalidToken(DomainError):

@@ -10,9 +10,8 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.errors import InvalidInput
 from domain.validation import MAX_NAME_CHARS, Problems, dots_problem, text_problem
-from domain.values import EmailAddress
+from domain.values import email_problem
 
 MAX_TAGS: Final = 50
 MAX_LINKS: Final = 1000
@@ -97,7 +96,7 @@ class Message(EventSourced):
         problems = Problems()
         problems.add("/id", _id_problem(message_id))
         problems.add("/key", None if 0 < key <= _MAX_KEY else "must be a positive 63-bit number")
-        _check_recipient(problems, recipient)
+        problems.add("/recipient", text_problem(recipient, 400) or email_problem(recipient))
         problems.add_texts("/tags", list(tags), MAX_TAGS)
         problems.add("/mailing", None if mailing is None else text_problem(mailing))
         _check_profile(problems, database, profile)
@@ -122,16 +121,6 @@ class Message(EventSourced):
 def _id_problem(message_id: str) -> str | None:
     printable = 0 < len(message_id) <= MAX_NAME_CHARS and message_id.isprintable()
     return dots_problem(message_id) if printable else f"must be 1 to {MAX_NAME_CHARS} printable characters"
-
-
-def _check_recipient(problems: Problems, recipient: str) -> None:
-    if problem := text_problem(recipient, 400):
-        problems.add("/recipient", problem)
-        return
-    try:
-        EmailAddress(recipient)
-    except InvalidInput as exc:
-        problems.add_all_of(exc)
 
 
 def _check_profile(problems: Problems, database: str | None, profile: str | None) -> None:

@@ -34,8 +34,9 @@ class RetrySchedule:
     def __post_init__(self) -> None:
         fits = all(isfinite(delay) and 0 <= delay <= MAX_DELAY_S for delay in self.delays_s)
         if not fits or len(self.delays_s) > MAX_RETRIES:
-            problem = f"must be at most {MAX_RETRIES} delays of 0 to {MAX_DELAY_S:.0f} seconds"
-            raise InvalidInput(f"retry_schedule {problem}", [("/retry_schedule", problem)])
+            raise InvalidInput.at(
+                "/retry_schedule", f"must be at most {MAX_RETRIES} delays of 0 to {MAX_DELAY_S:.0f} seconds"
+            )
 
     @classmethod
     def parse(cls, text: str) -> Self:
@@ -47,8 +48,10 @@ class RetrySchedule:
         parts = [part.strip() for part in text.split(",")]
         for n, part in enumerate(parts, start=1):
             if not _NUMBER.fullmatch(part):
-                problem = f"must be seconds separated by commas, like 5,300,1800; number {n} is {part[:40]!r}"
-                raise InvalidInput(f"retry_schedule {problem}", [("/retry_schedule", problem)])
+                raise InvalidInput.at(
+                    "/retry_schedule",
+                    f"must be seconds separated by commas, like 5,300,1800; number {n} is {part[:40]!r}",
+                )
         return cls(tuple(float(part) for part in parts))
 
     def __str__(self) -> str:

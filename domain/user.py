@@ -10,8 +10,8 @@ from eventsourcing.domain import AggregateCreated
 from domain.account import check_account_name
 from domain.aggregate import EventSourced
 from domain.errors import InvalidInput, NotFound
-from domain.validation import Problems, check_all, text_problem
-from domain.values import EmailAddress
+from domain.validation import check_all, text_problem
+from domain.values import email_problem
 
 MIN_PASSWORD_CHARS: Final = 10
 MAX_PASSWORD_CHARS: Final = 200
@@ -109,15 +109,8 @@ def check_email(email: str) -> None:
     Raises:
         InvalidInput: it is not an e-mail address.
     """
-    problem = text_problem(email, _MAX_EMAIL_CHARS)
-    if problem is None:
-        try:
-            EmailAddress(email)
-        except InvalidInput as exc:
-            problem = exc.problems[0][1]
-    problems = Problems()
-    problems.add("/email", problem)
-    problems.raise_if_any()
+    if problem := text_problem(email, _MAX_EMAIL_CHARS) or email_problem(email):
+        raise InvalidInput.at("/email", problem)
 
 
 def check_password(password: str, email: str, pointer: str = "/password") -> None:
@@ -135,6 +128,5 @@ def check_password(password: str, email: str, pointer: str = "/password") -> Non
         problem = "must not be the e-mail address"
     elif len(set(password)) < 4:
         problem = "must not be the same few characters over and over"
-    problems = Problems()
-    problems.add(pointer, problem)
-    problems.raise_if_any()
+    if problem:
+        raise InvalidInput.at(pointer, problem)

@@ -76,7 +76,7 @@ class HandlerUrl:
 
     def __post_init__(self) -> None:
         if problem := _url_problem(self.text):
-            raise InvalidInput(f"url {problem}", [("/url", problem)])
+            raise InvalidInput.at("/url", problem)
 
     @property
     def parts(self) -> SplitResult:
@@ -117,13 +117,6 @@ def _url_problem(text: str) -> str | None:
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
 
 
-@dataclass(frozen=True, slots=True)
-class EmailAddress:
-    """A recipient's address as given. Only its shape is checked; mail servers decide the rest."""
-
-    text: str
-
-    def __post_init__(self) -> None:
-        if not _EMAIL.fullmatch(self.text):
-            problem = "is not an e-mail address (local@domain)"
-            raise InvalidInput(f"recipient {problem}", [("/recipient", problem)])
+def email_problem(text: str) -> str | None:
+    """What is wrong with an e-mail address, or None. Only its shape is checked; mail servers decide the rest."""
+    return None if _EMAIL.fullmatch(text) else "is not an e-mail address (local@domain)"

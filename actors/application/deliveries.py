@@ -140,11 +140,13 @@ class DeliveryService:
         """
         row = await owned_loop(self._reader, command.account, command.loop_id)
         if command.which not in WHICH:
-            raise _invalid("/state", f"must be one of {', '.join(WHICH)}")
+            raise InvalidInput.at("/state", f"must be one of {', '.join(WHICH)}")
         since_ms = time_ms(command.since_ms)
         until_ms = self._clock.now_ms() if command.until_ms is None else time_ms(command.until_ms)
         if since_ms >= until_ms:
-            raise _invalid("/since", "must be before now" if command.until_ms is None else "must be before `until`")
+            raise InvalidInput.at(
+                "/since", "must be before now" if command.until_ms is None else "must be before `until`"
+            )
         return await self._loops.call(row.id, replace(command, since_ms=since_ms, until_ms=until_ms))
 
     @handlers.add(ListReplays)
@@ -172,7 +174,3 @@ class DeliveryService:
 
 def _no_delivery(delivery_id: str) -> NotFound:
     return NotFound(f"there is no delivery {delivery_id} in this account")
-
-
-def _invalid(pointer: str, problem: str) -> InvalidInput:
-    return InvalidInput(f"{pointer[1:]} {problem}", [(pointer, problem)])

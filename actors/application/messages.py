@@ -155,7 +155,7 @@ class MessageRegistration:
     async def _profile_events(self, command: PutProfile) -> list[StoredEvent]:
         fields = bytes(command.fields).decode()
         if not isinstance(msgspec.json.decode(fields), dict):
-            raise InvalidInput("fields must be an object", [("/fields", "must be an object")])
+            raise InvalidInput.at("/fields", "must be an object")
         account_id = account_uuid(command.account)
         now_ms = self._clock.now_ms()
         profile = await self._aggregates.load(

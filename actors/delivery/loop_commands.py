@@ -102,7 +102,7 @@ class LoopCommands:
         url = changes.get("url")
         if "url" in changes:
             if not isinstance(url, str):
-                raise InvalidInput("url must be a text", [("/url", "must be a text")])
+                raise InvalidInput.at("/url", "must be a text")
             await self._url_check.check_url(url)
 
         def apply(loop: FeedbackLoop) -> None:

@@ -59,10 +59,15 @@ class LoopDelivery:
             newest_before=progress.newest_delivery_id,
         )
         self._replay_driver = ReplayDriver(
-            progress.loop_no, services.ledger, services.reader, self.lane.nudge, config.loop_id
+            progress.loop_no,
+            services.ledger,
+            services.reader,
+            self.lane.nudge,
+            config.loop_id,
+            has_replay=progress.has_replay,
         )
         self.lane.start()
-        self._replay_driver.start(has_replay=progress.has_replay)
+        self._replay_driver.start()
 
     @property
     def is_idle(self) -> bool:

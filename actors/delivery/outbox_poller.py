@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from actors.background_task import BackgroundTask
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.ledger.reader import LedgerReader
 from domain.errors import FeedbackLoopsError
@@ -16,7 +17,7 @@ log = logging.getLogger(__name__)
 EVERY_S: Final = 1.0
 
 
-class OutboxPoller:
+class OutboxPoller(BackgroundTask):
     """Reports every `EVERY_S` which loops of the ledger have something due: a retry, a replay, an offer that was lost.
 
     The cost of its one query grows with the loops that are owed something, so an idle loop costs nothing.
@@ -30,23 +31,12 @@ class OutboxPoller:
         self._wall_clock = wall_clock
         self._on_due = on_due
         self._poll_now = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Starts the task that polls."""
-        self._task = asyncio.create_task(self._poll_forever(), name="poll-outbox")
-
-    async def stop(self) -> None:
-        """Ends that task."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     def poll_now(self) -> None:
         """Polls at once, not at the next interval."""
         self._poll_now.set()
 
-    async def _poll_forever(self) -> None:
+    async def _run(self) -> None:
         while True:
             self._poll_now.clear()
             try:

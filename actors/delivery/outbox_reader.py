@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from actors.background_task import BackgroundTask
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.prefetch_buffer import PrefetchBuffer
@@ -22,7 +23,7 @@ READ_AT_ONCE: Final = 250
 MIN_READ_GAP_S: Final = 0.02
 
 
-class OutboxReader:
+class OutboxReader(BackgroundTask):
     """Keeps the buffer filled from the outbox: when it is half empty, when a retry is due, and when it is nudged.
 
     In strict order it reads what was recorded first, due or not. Otherwise it reads what is due, earliest first. A new
@@ -50,19 +51,12 @@ class OutboxReader:
         #: Changes when the result of a running read is no longer wanted.
         self._epoch = 0
         self._read_now = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
         self._timer = Timer(self.nudge)
 
-    def start(self) -> None:
-        """Starts the task that reads."""
-        self._task = asyncio.create_task(self._read_forever(), name="read-outbox")
-
     async def stop(self) -> None:
-        """Ends that task."""
+        """Stops reading."""
         self._timer.cancel()
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
 
     def pause(self) -> None:
         """Reads nothing until `resume`, and drops the result of a running read."""
@@ -100,7 +94,7 @@ class OutboxReader:
         """Reads when a delivery falls due."""
         self._timer.ring_in(max(due_at_ms - self._wall_clock.now_ms(), 0) / 1000)
 
-    async def _read_forever(self) -> None:
+    async def _run(self) -> None:
         while True:
             await self._read_now.wait()
             self._read_now.clear()

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from actors.background_task import BackgroundTask
 from actors.ledger.reader import LedgerReader
 from actors.ports import ReplayLedger
 from domain.delivery import ReplayProgress
@@ -23,10 +24,10 @@ FIRST_PAUSE_S: Final = 0.05
 MAX_PAUSE_S: Final = 1.0
 
 
-class ReplayDriver:
+class ReplayDriver(BackgroundTask):
     """Advances the loop's running replay, if there is one, while the loop may receive.
 
-    It keeps no state: the ledger has the progress, so a new driver continues from there.
+    It keeps no state: the ledger has the progress, so a new driver continues from there after `stop`.
     """
 
     def __init__(
@@ -36,8 +37,10 @@ class ReplayDriver:
         reader: LedgerReader,
         on_advanced: Callable[[], None],
         loop_id: str,
+        *,
+        has_replay: bool,
     ) -> None:
-        """`on_advanced` is called when the outbox has more."""
+        """A paused driver. `on_advanced` is called when the outbox has more. `has_replay`: whether a replay runs."""
         self._loop_no = loop_no
         self._loop_id = loop_id
         self._ledger = ledger
@@ -45,24 +48,13 @@ class ReplayDriver:
         self._on_advanced = on_advanced
         self._may_run = asyncio.Event()
         self._has_replay = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
+        if has_replay:
+            self._has_replay.set()
 
     @property
     def has_replay(self) -> bool:
         """Whether a replay is running, as far as the driver knows."""
         return self._has_replay.is_set()
-
-    def start(self, *, has_replay: bool) -> None:
-        """Starts the task that advances a replay; paused."""
-        if has_replay:
-            self._has_replay.set()
-        self._task = asyncio.create_task(self._replay_forever(), name="replay")
-
-    async def stop(self) -> None:
-        """Ends that task; a running replay continues when another driver starts."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     def pause(self) -> None:
         """Advances nothing until `resume`."""
@@ -76,7 +68,7 @@ class ReplayDriver:
         """Notes that a replay was started."""
         self._has_replay.set()
 
-    async def _replay_forever(self) -> None:
+    async def _run(self) -> None:
         pause_s = FIRST_PAUSE_S
         while True:
             await self._has_replay.wait()

@@ -9,6 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final, Protocol
 
 from actors.actor_names import own_loop
+from actors.background_task import BackgroundTask
 from actors.loops.orders import HostStatus, Order
 from actors.loops.placement import NodeCapacity, Slot
 from domain.errors import FeedbackLoopsError
@@ -63,7 +64,7 @@ class HostLauncher(Protocol):
         ...
 
 
-class HostMonitor:
+class HostMonitor(BackgroundTask):
     """Tracks whether a host is up and which loops it holds.
 
     After a failed order it is unknown whether the host carried it out. The monitor then asks for the status, after
@@ -100,7 +101,6 @@ class HostMonitor:
         self._doubtful: set[str] = set()
         self._sequence = 0
         self._doubt = asyncio.Event()
-        self._task: asyncio.Task[None] | None = None
 
     @property
     def slot(self) -> Slot:
@@ -110,16 +110,10 @@ class HostMonitor:
     def loops(self) -> Collection[str]:
         return self._loops
 
-    def start(self) -> None:
-        """Starts to watch the host, in the running event loop."""
-        self._task = asyncio.create_task(self._watch(), name=f"monitor {self.name}")
-
     async def stop(self) -> None:
         """Stops watching, and counts the host as down."""
         self.is_up = False
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await super().stop()
 
     async def assign(self, loop_ids: Sequence[str]) -> None:
         """Adds loops, which count as held from now on.
@@ -161,7 +155,7 @@ class HostMonitor:
         self.is_up = False
         self._doubt.set()
 
-    async def _watch(self) -> None:
+    async def _run(self) -> None:
         silent_since_s = time.monotonic()
         while True:
             self._doubt.clear()

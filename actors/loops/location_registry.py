@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from itertools import islice
 from typing import Final, NamedTuple
 
+from actors.background_task import BackgroundTask
 from actors.loops.broadcast import Broadcast
 from domain.errors import FeedbackLoopsError
 
@@ -90,7 +91,7 @@ def _by_process(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     return found
 
 
-class LocationRegistry:
+class LocationRegistry(BackgroundTask):
     """Copy of the supervisor's log: milliseconds late, and stale while the supervisor is down.
 
     A location may be stale: the process then raises `Moved`, or ignores the message.
@@ -105,16 +106,6 @@ class LocationRegistry:
         self._incarnation = ""
         self._version = 0
         self._locations: dict[str, str] = {}
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Starts to follow the log, in the running event loop."""
-        self._task = asyncio.create_task(self._follow_forever(), name="follow-locations")
-
-    async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     def get(self, loop_id: str) -> str | None:
         """Name of the process that holds the loop, if known."""
@@ -124,7 +115,7 @@ class LocationRegistry:
         """Known number of loops in each process, by its name."""
         return Counter(self._locations.values())
 
-    async def _follow_forever(self) -> None:
+    async def _run(self) -> None:
         while True:
             try:
                 self._apply(await self._fetch(self._incarnation, self._version))

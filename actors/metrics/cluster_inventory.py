@@ -29,14 +29,14 @@ def build_inventory(
     """
     order = {kind: n for n, kind in enumerate(m.ACTORS)}
     # Within a kind, actors that do not answer come first. Sorting by length first keeps numbered names in order.
-    names = sorted(expected, key=lambda name: (order[_kind(name)], name in processes, len(name), name))
+    names = sorted(expected, key=lambda name: (order[kind_of(name)], name in processes, len(name), name))
     listed = [_process(name, processes.get(name), loops.get(name, 0)) for name in names[:MAX_LISTED]]
     alive_first = sorted(nodes, key=lambda node: (not node.is_alive, node.id))
     return ClusterInventory(nodes=alive_first[:MAX_LISTED], processes=listed, process_count=len(names))
 
 
 def _process(name: str, process: ProcessSnapshot | None, loops: int) -> ActorProcess:
-    kind = _kind(name)
+    kind = kind_of(name)
     shown = kind if kind == m.FEEDBACK_LOOP else name
     if process is None:
         return ActorProcess(name=shown, is_answering=False, node="", started_ms=None, memory_bytes=None, loops=loops)
@@ -51,5 +51,6 @@ def _process(name: str, process: ProcessSnapshot | None, loops: int) -> ActorPro
     )
 
 
-def _kind(name: str) -> str:
+def kind_of(name: str) -> str:
+    """The kind of process behind an actor's name."""
     return name.partition("/")[0]

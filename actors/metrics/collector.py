@@ -15,7 +15,7 @@ from actors.commands.metrics import Number, Snapshot
 from actors.commands.service import ClusterInventory, ClusterNode
 from actors.metrics import catalogue as m
 from actors.metrics.accumulator import Accumulator, known_series, merge_gauges
-from actors.metrics.cluster_inventory import build_inventory
+from actors.metrics.cluster_inventory import build_inventory, kind_of
 from actors.metrics.process_metrics import STARTED_MS, process_snapshot
 from actors.metrics.registry import Registry
 from actors.metrics.snapshots import ProcessSnapshot
@@ -136,11 +136,6 @@ class Collector:
 
         await asyncio.gather(*map(ask, expected))
         return expected, processes, nodes
-
-
-def kind_of(name: str) -> str:
-    """The kind of process behind an actor's name."""
-    return name.partition("/")[0]
 
 
 def _node_counts(nodes: Sequence[ClusterNode]) -> list[Number]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import logging
 import os
 import re
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from actors.processes.ray_head import temp_dirs_in_use
-from actors.settings.data_dir import make_private_dir
+from actors.settings.data_dir import make_private_dir, try_lock
 from domain.errors import Conflict
 
 log = logging.getLogger(__name__)
@@ -66,7 +65,7 @@ def _taken(path: Path, deadline_s: float) -> int:
         with contextlib.suppress(FileNotFoundError):  # another service removed it between two steps
             make_private_dir(path)
             descriptor = os.open(path, _OPEN)
-            if _try_lock(descriptor) and _is_at(descriptor, path):
+            if try_lock(descriptor) and _is_at(descriptor, path):
                 return descriptor
             os.close(descriptor)
         if time.monotonic() > deadline_s:
@@ -79,21 +78,13 @@ def _remove_unlocked(path: Path) -> None:
     try:
         is_ours = os.fstat(descriptor).st_uid == os.getuid()
         # Only the holder of the lock on the directory at this path may remove it.
-        if is_ours and _try_lock(descriptor) and _is_at(descriptor, path):
+        if is_ours and try_lock(descriptor) and _is_at(descriptor, path):
             shutil.rmtree(path, ignore_errors=True)
             log.info(
                 "removed the runtime directory of a killed service", extra={"action": "leftover_removed", "path": path}
             )
     finally:
         os.close(descriptor)
-
-
-def _try_lock(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

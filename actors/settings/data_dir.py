@@ -154,7 +154,7 @@ def _make_private(path: Path) -> None:
 
 
 def _lock(lock_fd: int, path: Path, deadline_s: float) -> None:
-    while not _try_lock(lock_fd):
+    while not try_lock(lock_fd):
         owner = os.pread(lock_fd, 32, 0).decode(errors="replace").strip() or "unknown"
         if _is_alive(owner) or time.monotonic() > deadline_s:
             what = "another service" if _is_alive(owner) else "the children of a service that has died"
@@ -164,7 +164,8 @@ def _lock(lock_fd: int, path: Path, deadline_s: float) -> None:
     os.pwrite(lock_fd, f"{os.getpid()}\n".encode(), 0)
 
 
-def _try_lock(lock_fd: int) -> bool:
+def try_lock(lock_fd: int) -> bool:
+    """Locks an open file or directory for this process, unless another process has locked it."""
     try:
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -18,23 +18,14 @@ from api.schemas.base import (
     TriggerName,
     rule,
 )
-from domain.errors import InvalidInput
 from domain.message import MAX_LINKS, MAX_TAGS, link_problem
 from domain.profile import MAX_INTERESTS
 from domain.validation import MAX_NAME_CHARS, MAX_TAG_CHARS
-from domain.values import EmailAddress
+from domain.values import email_problem
 
 MAX_HTML_CHARS: Final = 2_000_000
 
 Name = Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)]
-
-
-def _recipient_problem(text: str) -> str | None:
-    try:
-        EmailAddress(text)
-    except InvalidInput as exc:
-        return exc.problems[0][1]
-    return None
 
 
 class ProfileRef(RequestModel):
@@ -47,7 +38,7 @@ class ProfileRef(RequestModel):
 class NewMessage(RequestModel):
     """A message to track: one e-mail to one recipient."""
 
-    recipient: Annotated[str, rule(_recipient_problem)] = Field(
+    recipient: Annotated[str, rule(email_problem)] = Field(
         description="The recipient's e-mail address.",
         examples=["john@example.com"],
         json_schema_extra={"format": "email"},

@@ -19,10 +19,9 @@ def sample_fields(trigger: str, event_id: bytes, time_ms: int, data: dict[str, A
         InvalidInput: there is no such trigger, or `data` contains what no profile may contain.
     """
     if trigger not in EVENT_TYPES:
-        expected = f"must be one of {', '.join(EVENT_TYPES)}"
-        raise InvalidInput(f"type {expected}", [("/type", expected)])
+        raise InvalidInput.at("/type", f"must be one of {', '.join(EVENT_TYPES)}")
     if problem := _data_problem(data):
-        raise InvalidInput(f"data {problem}", [("/data", problem)])
+        raise InvalidInput.at("/data", problem)
     known = time_fields(event_id, trigger, time_ms)
     examples = {
         field.name: example_of(trigger, field)

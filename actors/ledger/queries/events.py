@@ -102,6 +102,5 @@ def _id_after(event_id: str) -> bytes:
     """The smallest id greater than the given event id (`evt_…`, or only its hexadecimal digits)."""
     uuid = id_uuid("evt", f"evt_{event_id.removeprefix('evt_')}")
     if uuid is None:
-        problem = "is not the id of an event (evt_…)"
-        raise InvalidInput(f"after {problem}", [("/after", problem)])
+        raise InvalidInput.at("/after", "is not the id of an event (evt_…)")
     return min(uuid.int + 1, 2**128 - 1).to_bytes(16, "big")

@@ -51,6 +51,5 @@ def one_of(values: Mapping[str, T], name: str, field: str) -> T:
         InvalidInput: there is no such value.
     """
     if name not in values:
-        problem = f"must be one of {', '.join(values)}"
-        raise InvalidInput(f"{field} {problem}", [(f"/{field}", problem)])
+        raise InvalidInput.at(f"/{field}", f"must be one of {', '.join(values)}")
     return values[name]

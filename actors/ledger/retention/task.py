@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import Final
 
+from actors.background_task import BackgroundTask
 from actors.ports import Clock, RetentionLedger, RetentionLimits
 from domain.errors import StoreUnavailable
 
@@ -20,8 +21,11 @@ PAUSE_S: Final = 0.05
 ROUND_S: Final = 60.0
 
 
-class Retention:
-    """Deletes rows older than a number of days per kind; 0 keeps a kind forever."""
+class Retention(BackgroundTask):
+    """Deletes rows older than a number of days per kind; 0 keeps a kind forever.
+
+    After `stop`, a transaction in progress still completes.
+    """
 
     def __init__(
         self, ledger: RetentionLedger, clock: Clock, *, deliveries_days: float, attempts_days: float, events_days: float
@@ -29,17 +33,6 @@ class Retention:
         self._ledger = ledger
         self._clock = clock
         self._days = (deliveries_days, attempts_days, events_days)
-        self._task: asyncio.Task[None] | None = None
-
-    def start(self) -> None:
-        """Starts the background task."""
-        self._task = asyncio.create_task(self._run(), name="retention")
-
-    async def stop(self) -> None:
-        """Stops the background task; a transaction in progress still completes."""
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
 
     async def drop_all(self) -> int:
         """Deletes everything that has expired by now, and returns the number of rows."""
