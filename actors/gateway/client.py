@@ -58,11 +58,9 @@ class GatewayClient:
         await self._connection.close()
 
     async def call(self, command: Command[R]) -> R:
-        """See `Client.call`."""
         body = protocol.call_body(command)
         answer = await self._connection.request(GatewayFrame.CALL, body, CALL_TIMEOUT_S)
         return cast(R, protocol.read_answer(command, answer))
 
     async def record_intake(self, entries: list[bytes]) -> None:
-        """See `Client.record_intake`."""
         await self._connection.request(GatewayFrame.INTAKE, encode_batch(entries), INTAKE_TIMEOUT_S)

@@ -66,19 +66,16 @@ class StoreWriter:
         self._commits.instruments = instruments
 
     async def append(self, events: Sequence[StoredEvent]) -> None:
-        """See `LedgerWriter.append`."""
         if events:
             await self._commits.run(self._writes.append(events), len(events))
 
     async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        """See `LedgerWriter.record_events`."""
         work = self._writes.record_events(routes_version, events, self._clock)
         return await self._commits.run(work, len(events))
 
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
     ) -> None:
-        """See `LedgerWriter.record_outcomes`."""
         rows = len(outcomes) + (health is not None)
         if rows:
             await self._commits.run(self._writes.record_outcomes(outcomes, health), rows)
@@ -139,7 +136,6 @@ class StoreWriter:
         await self._commits.check(CHECK_S)
 
     async def change_access(self, change: AccessChange) -> int:
-        """See `AccessLedger.change_access`."""
         return await self._commits.run(lambda cursor: store.change(cursor, change, self._clock.now_ms()), 1)
 
     async def close(self) -> None:

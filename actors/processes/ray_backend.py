@@ -50,7 +50,7 @@ def gateway_program(
 
 
 class LocalRay:
-    """A Ray that this service runs on this machine, and the gateway to it."""
+    """The `RayBackend` for a Ray that this service runs on this machine."""
 
     def __init__(self, head: RayHead, settings_file: Path, environment: Mapping[str, str]) -> None:
         self._head = head
@@ -59,7 +59,6 @@ class LocalRay:
         self._gateway: SupervisedProcess | None = None
 
     async def run(self) -> None:
-        """See `RayBackend.run`."""
         backoff = Backoff(first_s=RAY_FIRST_BACKOFF_S)
         while True:
             began_s = time.monotonic()
@@ -93,13 +92,11 @@ class LocalRay:
         await self._head.remove()
 
     async def stop(self, gateway_s: float, ray_s: float) -> None:
-        """See `RayBackend.stop`."""
         if self._gateway is not None:
             await self._gateway.stop(gateway_s)
         await self._head.stop(ray_s)
 
     def kill(self) -> None:
-        """See `RayBackend.kill`."""
         if self._gateway is not None:
             self._gateway.kill()
         self._head.kill()
@@ -113,15 +110,12 @@ class ExternalRay:
         self._gateway = SupervisedProcess(program)
 
     async def run(self) -> None:
-        """See `RayBackend.run`."""
         await self._gateway.run()
 
     async def stop(self, gateway_s: float, _ray_s: float) -> None:
-        """See `RayBackend.stop`."""
         await self._gateway.stop(gateway_s)
 
     def kill(self) -> None:
-        """See `RayBackend.kill`."""
         self._gateway.kill()
 
 

@@ -58,6 +58,5 @@ class RayFleetLauncher:
         return actors.REMOTE_ENRICHER, options.enricher(name)
 
     def end(self, name: str) -> None:
-        """See `FleetLauncher.end`."""
         with contextlib.suppress(Unavailable, RayError):  # already gone
             ray.kill(self._client.handle(name), no_restart=True)

@@ -45,7 +45,6 @@ class OtlpTraces:
         self._tracer = self._provider.get_tracer(f"feedback_loops.{process}")
 
     def add(self, span: Span) -> None:
-        """See `Traces.add`."""
         self._ids.root = span.event_id if span.is_root else None
         started = self._tracer.start_span(
             span.name,
@@ -59,7 +58,6 @@ class OtlpTraces:
         started.end(span.ended_ns)
 
     def stop(self, within_s: float) -> None:
-        """See `Traces.stop`."""
         ending = threading.Thread(target=self._provider.shutdown, name="last spans", daemon=True)
         ending.start()
         ending.join(within_s)

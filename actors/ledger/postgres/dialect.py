@@ -15,7 +15,6 @@ class PostgresDialect:
     """`Dialect` in which lists are arrays and all ids are uuids. The server accepts a text where it expects a uuid."""
 
     def word(self, name: str, of: Sequence[str]) -> str:
-        """See `Dialect.word`."""
         a, *b = of
         texts = {
             "often": "",
@@ -40,19 +39,15 @@ class PostgresDialect:
         return texts[name]
 
     def parameter(self, number: str) -> str:
-        """See `Dialect.parameter`."""
         return f"${number}"
 
     def many(self, values: Collection[int]) -> Numbers:
-        """See `Dialect.many`."""
         return Numbers(values)
 
     def event_id(self, id_: bytes) -> str:
-        """See `Dialect.event_id`."""
         return id_.hex()
 
     def event_id_bytes(self, originator_id: bytes) -> bytes:
-        """See `Dialect.event_id_bytes`."""
         return originator_id
 
 
@@ -72,5 +67,4 @@ class LedgerCursor(RawCursor[tuple[Any, ...]]):
         return super().execute(postgres_sql(query), params or None, **options)
 
     def executemany(self, query: Any, params_seq: Any, *, returning: bool = False) -> None:
-        """See `psycopg.Cursor.executemany`."""
         super().executemany(postgres_sql(query), params_seq, returning=returning)

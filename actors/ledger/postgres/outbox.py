@@ -73,15 +73,12 @@ class PostgresWrites:
     """`StoreWrites` on PostgreSQL, as requests that a `PostgresSession` can merge."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
-        """See `StoreWrites.append`."""
         return lambda cursor: append(cursor, events)
 
     def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        """See `StoreWrites.record_events`."""
         return RecordEvents(routes_version, events, clock)
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
-        """See `StoreWrites.record_outcomes`."""
         return RecordOutcomes(outcomes, health)
 
 

@@ -51,7 +51,6 @@ class PostgresReadConnection(StoreConnection):
         self._logged_at_s = float("-inf")
 
     def close(self) -> None:
-        """See `StoreConnection.close`."""
         with self._lock:
             self._closed = True
             if self._idle is not None:
@@ -59,7 +58,6 @@ class PostgresReadConnection(StoreConnection):
             self._disconnect()
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        """See `StoreConnection.rows`."""
         with self._cursor() as cursor:
             return cursor.execute(sql, params).fetchall()
 
@@ -69,7 +67,6 @@ class PostgresReadConnection(StoreConnection):
 
     @contextmanager
     def snapshot(self) -> Iterator[LedgerCursor]:
-        """See `StoreConnection.snapshot`."""
         with self._cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:

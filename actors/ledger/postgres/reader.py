@@ -35,11 +35,9 @@ class PostgresLedgerReader(PostgresReadConnection, LedgerReader):
         self.clock = clock or SystemClock()
 
     def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
-        """See `EnrichmentQueries.profile_rows`."""
         account_nos, databases, ids = zip(*keys, strict=True)
         return self.rows(PROFILES, (Numbers(account_nos), Texts(databases), Texts(ids)))
 
     def first_rows(self, keys: Collection[tuple[int, int]]) -> list[Row]:
-        """See `EnrichmentQueries.first_rows`."""
         message_keys, first_keys = zip(*keys, strict=True)
         return self.rows(TAKEN, (Numbers(message_keys), Numbers(first_keys)))

@@ -41,7 +41,6 @@ class PostgresSession:
         self._fence = fence
 
     def commit(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
-        """See `StoreSession.commit`."""
         with WATCHDOG.within(self._connection, _DEADLINE_S), contextlib.closing(self._connection.cursor()) as cursor:
             try:
                 return self._commit_together(cursor, works)
@@ -80,7 +79,6 @@ class PostgresSession:
         """See `StoreSession.finish`. PostgreSQL needs no preparation."""
 
     def close(self) -> None:
-        """See `StoreSession.close`."""
         with contextlib.suppress(psycopg.Error):
             self._connection.close()
 

@@ -39,7 +39,6 @@ class RetentionSweeper:
         self._after: dict[Sweep, Position] = {}
 
     async def drop_old(self, limits: RetentionLimits, limit: int) -> int:
-        """See `RetentionLedger.drop_old`."""
         for _ in range(len(self._sweeps)):
             sweep = self._sweeps.pop(0)
             self._sweeps.append(sweep)

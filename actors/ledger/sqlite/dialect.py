@@ -15,7 +15,6 @@ class SQLiteDialect:
     """`Dialect` in which lists are JSON texts, event ids are blobs and originator ids are hexadecimal texts."""
 
     def word(self, name: str, of: Sequence[str]) -> str:
-        """See `Dialect.word`."""
         a, *b = of
         texts = {
             "often": "",  # SQLite keeps every plan
@@ -36,19 +35,15 @@ class SQLiteDialect:
         return texts[name]
 
     def parameter(self, number: str) -> str:
-        """See `Dialect.parameter`."""
         return f"?{number}"
 
     def many(self, values: Collection[int]) -> str:
-        """See `Dialect.many`."""
         return json_text(values)
 
     def event_id(self, id_: bytes) -> bytes:
-        """See `Dialect.event_id`."""
         return id_
 
     def event_id_bytes(self, originator_id: str) -> bytes:
-        """See `Dialect.event_id_bytes`."""
         return bytes.fromhex(originator_id)
 
 
@@ -67,11 +62,9 @@ class LedgerCursor(sqlite3.Cursor):
     dialect: Dialect = SQLITE
 
     def execute(self, sql: str, params: Any = (), /) -> Self:
-        """See `sqlite3.Cursor.execute`."""
         super().execute(sqlite_sql(sql), params)
         return self
 
     def executemany(self, sql: str, params: Any, /) -> Self:
-        """See `sqlite3.Cursor.executemany`."""
         super().executemany(sqlite_sql(sql), params)
         return self

@@ -57,15 +57,12 @@ class SQLiteWrites:
     """`StoreWrites` on SQLite, row by row: the store is in the same process, so there are no round trips to save."""
 
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
-        """See `StoreWrites.append`."""
         return lambda cursor: append(cursor, events)
 
     def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        """See `StoreWrites.record_events`."""
         return lambda cursor: record_events(cursor, routes_version, events, clock.now_ms())
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
-        """See `StoreWrites.record_outcomes`."""
         return lambda cursor: record_outcomes(cursor, outcomes, health)
 
 

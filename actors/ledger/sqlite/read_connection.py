@@ -34,13 +34,11 @@ class SQLiteReadConnection(StoreConnection):
         self._closed = False
 
     def close(self) -> None:
-        """See `StoreConnection.close`."""
         with self._lock:
             self._closed = True
             self._disconnect()
 
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        """See `StoreConnection.rows`."""
         with self._cursor() as cursor:
             return cursor.execute(sql, params).fetchall()
 
@@ -54,7 +52,6 @@ class SQLiteReadConnection(StoreConnection):
 
     @contextmanager
     def snapshot(self) -> Iterator[LedgerCursor]:
-        """See `StoreConnection.snapshot`."""
         with self._cursor() as cursor:
             cursor.execute("BEGIN")
             try:

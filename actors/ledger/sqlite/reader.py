@@ -38,9 +38,7 @@ class SQLiteLedgerReader(SQLiteReadConnection, LedgerReader):
         self.clock = clock or SystemClock()
 
     def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
-        """See `EnrichmentQueries.profile_rows`."""
         return self.rows(PROFILES, (json_text(keys),))
 
     def first_rows(self, keys: Collection[tuple[int, int]]) -> list[Row]:
-        """See `EnrichmentQueries.first_rows`."""
         return self.rows(TAKEN_FIRSTS, (json_text(keys),))

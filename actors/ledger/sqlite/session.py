@@ -42,7 +42,6 @@ class SQLiteSession:
             log.warning("kept the ledger's write-ahead log", exc_info=True, extra={"action": "checkpoint_failed"})
 
     def close(self) -> None:
-        """See `StoreSession.close`."""
         try:
             self._connection.close()
         except sqlite3.Error:
