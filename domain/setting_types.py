@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias
 
-from domain.validation import text_problem
+from domain.validation import text_list_problems, text_problem
 
 #: A JSON pointer and an error.
 Problem = tuple[str, str]
@@ -58,14 +58,7 @@ class TextList:
     max_chars: int
 
     def problems(self, pointer: str, value: object) -> Iterator[Problem]:
-        if not isinstance(value, list | tuple):
-            yield pointer, "must be a list of strings"
-        elif len(value) > self.max_items:
-            yield pointer, f"must hold at most {self.max_items} items"
-        else:
-            for n, item in enumerate(value):
-                if problem := text_problem(item, self.max_chars):
-                    yield f"{pointer}/{n}", problem
+        return text_list_problems(pointer, value, self.max_items, self.max_chars)
 
 
 @dataclass(frozen=True, slots=True)

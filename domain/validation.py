@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from domain.errors import InvalidInput
@@ -35,6 +35,18 @@ def dots_problem(value: str) -> str | None:
     return f"must not be {value}, which no URL can hold" if value in {".", ".."} else None
 
 
+def text_list_problems(pointer: str, values: object, max_items: int, max_chars: int) -> Iterator[tuple[str, str]]:
+    """The problems of a list of at most `max_items` texts, each with its JSON pointer."""
+    if not isinstance(values, list | tuple):
+        yield pointer, "must be a list of strings"
+    elif len(values) > max_items:
+        yield pointer, f"must hold at most {max_items} items"
+    else:
+        for n, value in enumerate(values):
+            if problem := text_problem(value, max_chars):
+                yield f"{pointer}/{n}", problem
+
+
 class Problems:
     """The problems of one request, each with the JSON pointer of its field."""
 
@@ -48,17 +60,7 @@ class Problems:
 
     def add_texts(self, pointer: str, values: object, max_items: int, max_chars: int = MAX_TAG_CHARS) -> None:
         """Adds the problems of a list of at most `max_items` texts, item by item."""
-        if not isinstance(values, list):
-            self.add(pointer, "must be a list of strings")
-        elif len(values) > max_items:
-            self.add(pointer, f"must hold at most {max_items} items")
-        else:
-            for n, value in enumerate(values):
-                self.add(f"{pointer}/{n}", text_problem(value, max_chars))
-
-    def add_all_of(self, error: InvalidInput) -> None:
-        """Adds the problems of another check."""
-        self._found.extend(error.problems)
+        self._found.extend(text_list_problems(pointer, values, max_items, max_chars))
 
     def raise_if_any(self) -> None:
         """Raises one `InvalidInput` with all problems; its detail is the first one."""
@@ -78,5 +80,6 @@ def check_all(*checks: Callable[[], object]) -> None:
         try:
             check()
         except InvalidInput as exc:
-            problems.add_all_of(exc)
+            for pointer, problem in exc.problems:
+                problems.add(pointer, problem)
     problems.raise_if_any()

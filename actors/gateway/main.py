@@ -85,7 +85,7 @@ class GatewayProcess:
         ends_s = loop.time() + STOP_S
         if serving.done():
             stop.cancel()
-            log.error("Ray is lost", extra={"action": "ray_lost", "ending": _ending(serving)})
+            log.error("Ray is lost", extra={"action": "ray_lost", "ending": serving.exception() or serving.result()})
             await server.stop(0)
             return 1
         serving.cancel()
@@ -182,10 +182,6 @@ def ledger_at(settings: Settings, joined: JoinedRay) -> str | None:
             f"({', '.join(others)}): keep the ledger on PostgreSQL with --store postgresql://…"
         )
     return joined.own_address
-
-
-def _ending(serving: asyncio.Task[str]) -> object:
-    return serving.exception() or serving.result()
 
 
 def main() -> None:

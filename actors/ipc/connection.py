@@ -54,7 +54,7 @@ class Connection:
             protocol = self._protocol
             if protocol is None:
                 async with asyncio.timeout(PATIENCE_S):
-                    protocol = await self._connected()
+                    protocol = await asyncio.shield(self._start_connecting())
         except TimeoutError:
             raise Unavailable(f"{self._name} is away; it is being restarted, try again shortly") from None
         if not protocol.is_open:  # lost while this task waited for its turn: no answer would ever come
@@ -91,9 +91,6 @@ class Connection:
         if self._protocol is not None:
             self._protocol.close()
         self._lost()
-
-    async def _connected(self) -> frames.FrameProtocol:
-        return await asyncio.shield(self._start_connecting())
 
     def _start_connecting(self) -> asyncio.Task[frames.FrameProtocol]:
         if self._connecting is None or self._connecting.done():

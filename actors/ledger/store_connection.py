@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 import msgspec
@@ -52,3 +52,13 @@ class StoreConnection(ABC):
 def struct_of(kind: type[S], columns: Sequence[Any]) -> S:
     """The struct with these values, which are in the order of its fields."""
     return kind(**dict(zip(kind.__struct_fields__, columns, strict=True)))
+
+
+@contextmanager
+def closed_on_error(connection: Any) -> Iterator[None]:
+    """Closes a new connection if the block, which prepares it, fails."""
+    try:
+        yield
+    except BaseException:
+        connection.close()
+        raise

@@ -97,7 +97,7 @@ class DataDir:
         if given is not None:
             return given
         try:
-            return bearer_key(self._stored("admin.key", _new_admin_key))
+            return bearer_key(self._stored("admin.key", lambda: f"fla_{secrets.token_urlsafe(32)}"))
         except ValueError:
             problem = f"{self._path / 'admin.key'} is damaged: remove it, and the next start creates a new key"
             raise StoreUnavailable(problem) from None
@@ -138,10 +138,6 @@ def check_format(path: Path) -> None:
             f"{path} has format {found}, this program reads formats up to {FORMAT}: "
             "start the newer program that wrote it"
         )
-
-
-def _new_admin_key() -> str:
-    return f"fla_{secrets.token_urlsafe(32)}"
 
 
 def _make_private(path: Path) -> None:

@@ -12,6 +12,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from actors.ledger.postgres.binary_arrays import adapt, adapt_for_look_ups
 from actors.ledger.postgres.dialect import LedgerCursor
+from actors.ledger.store_connection import closed_on_error
 from domain.errors import InvalidInput, StoreUnavailable
 
 #: Where the URL comes from, for error texts.
@@ -83,11 +84,8 @@ def open_writer(url: str) -> Connection[tuple[Any, ...]]:
         "idle_in_transaction_session_timeout": f"{IDLE_IN_TRANSACTION_S}s",
     }
     connection = _open(url, "feedback-loops ledger", settings)
-    try:
+    with closed_on_error(connection):
         _insist_on_durability(connection)
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -116,12 +114,9 @@ def open_importer(url: str) -> Connection[tuple[Any, ...]]:
 
 def _open(url: str, name: str, settings: Mapping[str, str]) -> Connection[tuple[Any, ...]]:
     connection = _connect(url, name, cursor_factory=LedgerCursor, prepare_threshold=None)
-    try:
+    with closed_on_error(connection):
         adapt(connection)
         _configure(connection, {**_SESSION, **settings})
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 

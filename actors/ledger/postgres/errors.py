@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psycopg
 
 from domain.errors import ConcurrentWrite, StoreError, StoreUnavailable
@@ -37,6 +40,15 @@ def to_domain_error(error: Exception) -> Exception:
         translated = StoreError(f"the ledger cannot store or look up this value ({_first_line(error)})")
     translated.__cause__ = error
     return translated
+
+
+@contextmanager
+def domain_errors() -> Iterator[None]:
+    """Raises the domain errors for PostgreSQL errors of the block."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        raise to_domain_error(exc) from exc
 
 
 def _first_line(error: psycopg.Error) -> str:

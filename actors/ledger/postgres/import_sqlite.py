@@ -27,6 +27,7 @@ from actors.ledger.postgres.schema import migrate, record_version, recorded_vers
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.errors import to_domain_error as sqlite_to_domain_error
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
+from actors.ledger.store_connection import closed_on_error
 from domain.errors import Conflict, StoreError
 
 #: Rows per transaction when copying, and per query when comparing.
@@ -82,12 +83,9 @@ def import_ledger(data_dir: Path, url: str, report: Report, batch: int = BATCH) 
 def _open_source(path: Path) -> sqlite3.Connection:
     """The old ledger, migrated to this program's schema, with its write-ahead log moved into the file."""
     connection = open_writer(path)
-    try:
+    with closed_on_error(connection):
         migrate_sqlite(connection)
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    except BaseException:
-        connection.close()
-        raise
     return connection
 
 
@@ -112,7 +110,7 @@ class _Import:
             return []
         for table in TABLES:
             self._copy(table)
-        compared = self._compare_all()
+        compared = [self._compare(table) for table in TABLES]
         with self._target.transaction():
             self._target.execute(
                 "SELECT setval(pg_get_serial_sequence('stored_events', 'notification_id'),"
@@ -193,12 +191,9 @@ class _Import:
 
     # --- comparing
 
-    def _compare_all(self) -> list[ImportedTable]:
-        return [self._compare(table) for table in TABLES]
-
     def _compare(self, table: Table) -> ImportedTable:
         rows, checksum = 0, hashlib.sha256()
-        for ours, theirs in zip_longest(self._source_rows(table), self._target_rows(table)):
+        for ours, theirs in zip_longest(_rows(table, self._read_source), _rows(table, self._read_target)):
             if ours != theirs:
                 key = table.key_of(ours or theirs)
                 raise StoreError(
@@ -209,21 +204,17 @@ class _Import:
             checksum.update(_encode(ours))
         return ImportedTable(table.name, rows, checksum.hexdigest())
 
-    def _source_rows(self, table: Table) -> Iterator[Row]:
-        after: Row | None = None
-        while batch := self._read_source(table, after):
-            after = table.key_of(batch[-1])
-            yield from map(table.comparable, batch)
+    def _read_target(self, table: Table, after: Row | None) -> list[Row]:
+        statement = table.select(self._batch, on_sqlite=False, is_first=after is None)
+        return self._target.execute(statement.encode(), after or None).fetchall()
 
-    def _target_rows(self, table: Table) -> Iterator[Row]:
-        after: Row | None = None
-        while True:
-            statement = table.select(self._batch, on_sqlite=False, is_first=after is None)
-            batch = self._target.execute(statement.encode(), after or None).fetchall()
-            if not batch:
-                return
-            after = table.key_of(batch[-1])
-            yield from map(table.comparable, batch)
+
+def _rows(table: Table, read: Callable[[Table, Row | None], list[Row]]) -> Iterator[Row]:
+    """All rows of a table, comparable, from a function that reads the next ones after a key."""
+    after: Row | None = None
+    while batch := read(table, after):
+        after = table.key_of(batch[-1])
+        yield from map(table.comparable, batch)
 
 
 def _to_json(value: Any) -> Any:

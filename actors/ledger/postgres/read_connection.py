@@ -17,10 +17,10 @@ from actors.ledger.dialect import Dialect
 from actors.ledger.postgres.binary_arrays import Uuids
 from actors.ledger.postgres.connection import READER_STATEMENT_S, SILENCE_S, open_reader
 from actors.ledger.postgres.dialect import POSTGRES, LedgerCursor
-from actors.ledger.postgres.errors import to_domain_error
+from actors.ledger.postgres.errors import domain_errors, to_domain_error
 from actors.ledger.postgres.schema import check_readable
 from actors.ledger.postgres.watchdog import WATCHDOG
-from actors.ledger.store_connection import Row, StoreConnection
+from actors.ledger.store_connection import Row, StoreConnection, closed_on_error
 from domain.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
@@ -157,12 +157,6 @@ def _has_ended(connection: Connection[Any]) -> bool:
 def _open(url: str) -> Connection[Any]:
     """A connection to a ledger that this program can read."""
     connection = open_reader(url)
-    try:
+    with domain_errors(), closed_on_error(connection):
         check_readable(connection)
-    except psycopg.Error as exc:
-        connection.close()
-        raise to_domain_error(exc) from exc
-    except BaseException:
-        connection.close()
-        raise
     return connection

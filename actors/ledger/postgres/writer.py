@@ -5,18 +5,18 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
 from psycopg import Connection
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.postgres.connection import open_writer
-from actors.ledger.postgres.errors import to_domain_error
+from actors.ledger.postgres.errors import domain_errors
 from actors.ledger.postgres.fence import Fence
 from actors.ledger.postgres.outbox import PostgresWrites
 from actors.ledger.postgres.read_connection import PostgresReadConnection
 from actors.ledger.postgres.schema import migrate
 from actors.ledger.postgres.session import PostgresSession
+from actors.ledger.store_connection import closed_on_error
 from actors.ledger.writer import StoreWriter
 from actors.ports import Clock
 
@@ -40,13 +40,7 @@ class PostgresLedgerWriter(StoreWriter):
 
     def _open_session(self) -> PostgresSession:
         connection = self._connect(self._url)
-        try:
+        with domain_errors(), closed_on_error(connection):
             migrate(connection)
             self._fence.enter(connection)
-        except psycopg.Error as exc:
-            connection.close()
-            raise to_domain_error(exc) from exc
-        except BaseException:
-            connection.close()
-            raise
         return PostgresSession(connection, self._fence)

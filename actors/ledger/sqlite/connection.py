@@ -6,6 +6,8 @@ import sqlite3
 from pathlib import Path
 from typing import Final
 
+from actors.ledger.store_connection import closed_on_error
+
 #: Pages (of 4 KiB) in the write-ahead log that trigger a checkpoint. SQLite's default of 1000 checkpoints too often.
 WAL_PAGES: Final = 4000
 WRITER_CACHE_KIB: Final = 64 * 1024
@@ -58,10 +60,7 @@ def _open(path: Path, mode: str, lock_timeout_s: float, pragmas: tuple[str, ...]
         check_same_thread=False,
         cached_statements=256,
     )
-    try:
+    with closed_on_error(connection):
         for pragma in pragmas:
             connection.execute(f"PRAGMA {pragma}")
-    except BaseException:
-        connection.close()
-        raise
     return connection

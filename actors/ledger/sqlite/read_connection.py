@@ -15,7 +15,7 @@ from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.dialect import SQLITE, LedgerCursor
 from actors.ledger.sqlite.errors import to_domain_error
 from actors.ledger.sqlite.schema import check_readable
-from actors.ledger.store_connection import Row, StoreConnection
+from actors.ledger.store_connection import Row, StoreConnection, closed_on_error
 from domain.errors import StoreUnavailable
 
 #: Parameters per statement. Every SQLite build allows this many.
@@ -73,11 +73,8 @@ class SQLiteReadConnection(StoreConnection):
             raise StoreUnavailable("the ledger's reader is closed")
         if self._connection is None:
             connection = open_reader(self._path)
-            try:
+            with closed_on_error(connection):
                 check_readable(connection)
-            except BaseException:
-                connection.close()
-                raise
             self._connection = connection
         return self._connection
 

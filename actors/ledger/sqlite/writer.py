@@ -15,6 +15,7 @@ from actors.ledger.sqlite.outbox import SQLiteWrites
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ledger.sqlite.schema import migrate
 from actors.ledger.sqlite.session import SQLiteSession
+from actors.ledger.store_connection import closed_on_error
 from actors.ledger.writer import StoreWriter
 from actors.ports import Clock
 from domain.errors import FeedbackLoopsError
@@ -41,9 +42,6 @@ class SQLiteLedgerWriter(StoreWriter):
 
 def _open_session(path: Path, connect: Connect) -> SQLiteSession:
     connection = connect(path)
-    try:
+    with closed_on_error(connection):
         migrate(connection)
-    except BaseException:
-        connection.close()
-        raise
     return SQLiteSession(connection)
