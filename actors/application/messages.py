@@ -40,6 +40,7 @@ class MessageRegistration:
     handlers = HandlerTable()
 
     def __init__(self, context: Context) -> None:
+        self._ledger = context.ledger
         self._reader = context.reader
         self._clock = context.clock
         self._random_bytes = context.random_bytes
@@ -57,7 +58,7 @@ class MessageRegistration:
         events = [event for stored, _ in prepared for event in stored]
         if len(set(ids)) == len(ids):
             try:
-                await self._aggregates.append(events)
+                await self._ledger.append(events)
             except ConcurrentWrite:
                 pass
             else:
@@ -116,7 +117,7 @@ class MessageRegistration:
                 return _same_or_conflict(known, spec)
             stored, result = self._prepare(account, spec)
             if stored:
-                await self._aggregates.append(stored)
+                await self._ledger.append(stored)
             return result
 
         return await retry_on_conflict(attempt, f"message {spec.id} is being registered by many at once; try again")
@@ -133,7 +134,7 @@ class MessageRegistration:
 
         async def attempt() -> commands.Profile:
             stored = await self._profile_events(command)
-            await self._aggregates.append(stored)
+            await self._ledger.append(stored)
             known = await asyncio.to_thread(
                 self._reader.profile, command.account.no, command.database, command.profile_id
             )

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from typing import TypeVar
 from uuid import UUID
 
-from eventsourcing.persistence import StoredEvent
-
 from actors.ledger.concurrency import retry_on_conflict
 from actors.ledger.reader import LedgerReader
 from actors.ports import LedgerWriter
@@ -26,17 +24,13 @@ class AggregateRepository:
         self._ledger = ledger
         self._reader = reader
 
-    async def append(self, events: list[StoredEvent]) -> None:
-        """Appends events, all or none.
+    async def save(self, *aggregates: EventSourced) -> None:
+        """Appends the new events of the aggregates, all or none.
 
         Raises:
             ConcurrentWrite: another request wrote first; nothing was written.
         """
-        await self._ledger.append(events)
-
-    async def save(self, *aggregates: EventSourced) -> None:
-        """Appends the new events of the aggregates, all or none. Raises as `append` does."""
-        await self.append(stored_events(*aggregates))
+        await self._ledger.append(stored_events(*aggregates))
 
     async def load(self, kind: type[A], aggregate_id: UUID) -> A | None:
         """The aggregate, or None if it does not exist."""

@@ -21,7 +21,8 @@ class HandlerTable:
     """
 
     def __init__(self) -> None:
-        self._methods: dict[type[Command[Any]], Callable[[Any, Any], Awaitable[Any]]] = {}
+        #: The methods, by the type of the command.
+        self.methods: dict[type[Command[Any]], Callable[[Any, Any], Awaitable[Any]]] = {}
 
     def add(self, *commands: type[Command[Any]]) -> Callable[[F], F]:
         """Registers the decorated method as the handler of the commands.
@@ -32,17 +33,12 @@ class HandlerTable:
 
         def register(method: F) -> F:
             for command in commands:
-                if command in self._methods:
+                if command in self.methods:
                     raise ValueError(f"{command.__name__} has a handler already")
-                self._methods[command] = method
+                self.methods[command] = method
             return method
 
         return register
-
-    @property
-    def methods(self) -> dict[type[Command[Any]], Callable[[Any, Any], Awaitable[Any]]]:
-        """The methods, by the type of the command."""
-        return dict(self._methods)
 
     async def dispatch(self, owner: object, command: Command[Any]) -> Any:
         """Calls the handler of `owner`, an object of the class, and returns its answer.
@@ -50,10 +46,10 @@ class HandlerTable:
         Raises:
             TypeError: the class has no handler for the command.
         """
-        if (method := self._methods.get(type(command))) is None:
+        if (method := self.methods.get(type(command))) is None:
             raise TypeError(f"{type(owner).__name__} has no handler for {type(command).__name__}")
         return await method(owner, command)
 
     def bound_to(self, owner: object) -> Handlers:
         """The handlers of `owner`, an object of the class."""
-        return {command: partial(method, owner) for command, method in self._methods.items()}
+        return {command: partial(method, owner) for command, method in self.methods.items()}

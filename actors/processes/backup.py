@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Mapping
@@ -22,7 +21,7 @@ import lmdb
 from actors.ledger.factory import ELSEWHERE, ELSEWHERE_FILE
 from actors.ledger.sqlite.connection import open_reader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
-from actors.settings.data_dir import FORMAT_FILE, DataDir, check_format, write_private
+from actors.settings.data_dir import FORMAT_FILE, DataDir, check_format, make_durable, write_private
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
 
 MANIFEST: Final = "manifest.json"
@@ -163,21 +162,13 @@ def _copy_durably(source: Path, target: Path) -> None:
     shutil.copyfile(source, temporary)
     _make_private_and_durable(temporary)
     temporary.replace(target)
-    _make_durable(target.parent)
+    make_durable(target.parent)
 
 
 def _make_private_and_durable(path: Path) -> None:
     """Makes a file readable for its owner only, and flushes it to the disk."""
     path.chmod(0o600)
-    _make_durable(path)
-
-
-def _make_durable(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    make_durable(path)
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 from actors.processes.child import Backoff, Program, SupervisedProcess
 from actors.processes.ray_head import RayHead
@@ -25,22 +25,6 @@ GATEWAY: Final = "actors.gateway.main"
 RAY_FIRST_BACKOFF_S: Final = 0.5
 
 
-class RayBackend(Protocol):
-    """The Ray that runs the actors, and the gateway to it."""
-
-    async def run(self) -> None:
-        """Keeps both running. If this is cancelled, they keep running until `stop`."""
-        ...
-
-    async def stop(self, gateway_s: float, ray_s: float) -> None:
-        """Stops the actors within `gateway_s` and Ray within `ray_s`. Nothing runs afterwards."""
-        ...
-
-    def kill(self) -> None:
-        """Kills everything now."""
-        ...
-
-
 def gateway_program(
     settings_file: Path, ray_address: str, environment: Mapping[str, str], advice: str | None = None
 ) -> Program:
@@ -50,7 +34,7 @@ def gateway_program(
 
 
 class LocalRay:
-    """The `RayBackend` for a Ray that this service runs on this machine."""
+    """A Ray that this service runs on this machine, and the gateway to it."""
 
     def __init__(self, head: RayHead, settings_file: Path, environment: Mapping[str, str]) -> None:
         self._head = head
@@ -59,6 +43,7 @@ class LocalRay:
         self._gateway: SupervisedProcess | None = None
 
     async def run(self) -> None:
+        """Keeps both running. If this is cancelled, they keep running until `stop`."""
         backoff = Backoff(first_s=RAY_FIRST_BACKOFF_S)
         while True:
             began_s = time.monotonic()
@@ -92,18 +77,20 @@ class LocalRay:
         await self._head.remove()
 
     async def stop(self, gateway_s: float, ray_s: float) -> None:
+        """Stops the actors within `gateway_s` and Ray within `ray_s`. Nothing runs afterwards."""
         if self._gateway is not None:
             await self._gateway.stop(gateway_s)
         await self._head.stop(ray_s)
 
     def kill(self) -> None:
+        """Kills everything now."""
         if self._gateway is not None:
             self._gateway.kill()
         self._head.kill()
 
 
 class ExternalRay:
-    """The gateway to an external Ray cluster, which outlives this service."""
+    """The gateway to an external Ray cluster, which outlives this service. It has the methods of `LocalRay`."""
 
     def __init__(self, address: str, settings_file: Path, environment: Mapping[str, str]) -> None:
         program = gateway_program(settings_file, address, environment, _joining_advice(address))

@@ -23,7 +23,7 @@ from typing import Final
 import actors
 from actors.ledger import factory
 from actors.processes.child import Program, SupervisedProcess
-from actors.processes.ray_backend import ExternalRay, LocalRay, RayBackend
+from actors.processes.ray_backend import ExternalRay, LocalRay
 from actors.processes.ray_head import RayHead
 from actors.processes.runtime_dir import locked, remove_leftovers
 from actors.settings.data_dir import DataDir, make_private_dir, runtime_dir_path, write_private
@@ -83,7 +83,7 @@ class ServeSupervisor:
         self._settings = settings
         self._listening = listening
         self._front_end = SupervisedProcess(_front_end(settings_file, listening, data_dir.lock_fd, environment))
-        self._backend: RayBackend
+        self._backend: LocalRay | ExternalRay
         if settings.ray_address is None:
             # In a subdirectory, because the gateway's socket next to it outlives a Ray.
             head = RayHead(runtime_dir_path(settings.data_dir) / "r", run_dir, data_dir.folder("logs"), environment)

@@ -6,8 +6,7 @@ import asyncio
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final
 
 import ray
 
@@ -15,8 +14,6 @@ from actors.ray_runtime import options
 from domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 #: Pause between attempts to connect to Ray's address.
 _POLL_S: Final = 0.2
@@ -70,7 +67,28 @@ async def join(address: str) -> JoinedRay:
     Raises:
         Unavailable: the join failed; says why.
     """
-    return await _in_thread(lambda: _join(address))
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[JoinedRay] = loop.create_future()
+
+    def settle(joined: JoinedRay | Unavailable) -> None:
+        if done.done():
+            return
+        if isinstance(joined, Unavailable):
+            done.set_exception(joined)
+        else:
+            done.set_result(joined)
+
+    def run() -> None:
+        joined: JoinedRay | Unavailable
+        try:
+            joined = _join(address)
+        except Unavailable as exc:
+            joined = exc
+        with contextlib.suppress(RuntimeError):  # the loop has ended since
+            loop.call_soon_threadsafe(settle, joined)
+
+    threading.Thread(target=run, name="join", daemon=True).start()  # `asyncio.to_thread` would keep the process alive
+    return await done
 
 
 def _join(address: str) -> JoinedRay:
@@ -91,30 +109,3 @@ def _join(address: str) -> JoinedRay:
         addresses=[node["NodeManagerAddress"] for node in alive],
         own_address=own["NodeManagerAddress"],
     )
-
-
-async def _in_thread(work: Callable[[], T]) -> T:
-    """`asyncio.to_thread` for work that may hang: the process can end before the work does."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[T] = loop.create_future()
-
-    def settle(result: T | None, error: Unavailable | None) -> None:
-        if done.done():
-            return
-        if error is not None:
-            done.set_exception(error)
-        else:
-            done.set_result(result)  # type: ignore[arg-type]
-
-    def run() -> None:
-        result: T | None = None
-        error: Unavailable | None = None
-        try:
-            result = work()
-        except Unavailable as exc:
-            error = exc
-        with contextlib.suppress(RuntimeError):  # the loop has ended since
-            loop.call_soon_threadsafe(settle, result, error)
-
-    threading.Thread(target=run, name="join", daemon=True).start()
-    return await done

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any, Final
 
 from actors.ledger import rollups
@@ -75,11 +76,7 @@ def _rounds(outcomes: Sequence[AttemptOutcome]) -> list[list[AttemptOutcome]]:
         if number == len(rounds):
             rounds.append([])
         rounds[number].append(outcome)
-    return [sorted(outcomes, key=_delivery_id) for outcomes in rounds]
-
-
-def _delivery_id(outcome: AttemptOutcome) -> int:
-    return outcome.delivery_id
+    return [sorted(outcomes, key=attrgetter("delivery_id")) for outcomes in rounds]
 
 
 def _outcome_columns(outcomes: Sequence[AttemptOutcome]) -> tuple[object, ...]:

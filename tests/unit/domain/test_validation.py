@@ -46,7 +46,7 @@ def test_every_problem_is_raised_at_once() -> None:
     problems.add_texts("/tags", ["ok", "", 3], max_items=5)
     problems.add_texts("/list", "text", max_items=5)
     problems.add_texts("/many", ["a"] * 3, max_items=2)
-    problems.add_all_of(InvalidInput("", [("/url", "has no host")]))
+    problems.add("/url", "has no host")
     with pytest.raises(InvalidInput, match="tags/1 must not be empty") as caught:
         problems.raise_if_any()
     assert caught.value.problems == [
