@@ -40,8 +40,8 @@ from domain.values import id_text
 
 R = TypeVar("R")
 
-#: Commands for the process that runs the loop.
-LoopCommand = ChangeLoop | DeleteLoop | GetSecret | PauseLoop | ResumeLoop | RotateSecret | SendSample | VerifyLoop
+#: Commands that are forwarded to the process that runs the loop.
+ForwardedCommand = ChangeLoop | DeleteLoop | GetSecret | PauseLoop | ResumeLoop | RotateSecret | SendSample | VerifyLoop
 
 #: Loops per page when all loops of an account are read.
 _PAGE: Final = 200
@@ -124,7 +124,7 @@ class LoopService:
         return _view(await owned_loop(self._reader, command.account, command.loop_id))
 
     @handlers.add(ChangeLoop, GetSecret, PauseLoop, ResumeLoop, RotateSecret, SendSample, VerifyLoop)
-    async def forward(self, command: LoopCommand) -> Any:
+    async def forward(self, command: ForwardedCommand) -> Any:
         """Forwards the command to the loop's process.
 
         Raises:

@@ -6,6 +6,7 @@ from typing import Self
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command, Page
+from actors.commands.loops import LoopCommand
 from actors.compatibility import WireStruct
 from domain.delivery import ReplayProgress
 
@@ -77,9 +78,7 @@ class Replay(WireStruct, frozen=True, kw_only=True):
         )
 
 
-class ListDeliveries(Command[Page[DeliveryView]], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class ListDeliveries(LoopCommand[Page[DeliveryView]], frozen=True, kw_only=True):
     state: str | None = None
     type: str | None = None
     since_ms: int | None = None
@@ -122,38 +121,30 @@ class RetryDelivery(Command[DeliveryView], frozen=True, kw_only=True):
     delivery_id: str
 
 
-class StartReplay(Command[Replay], frozen=True, kw_only=True):
+class StartReplay(LoopCommand[Replay], frozen=True, kw_only=True):
     """Repeats the deliveries created from `since_ms` until before `until_ms` (None: now).
 
     `which` is `dead`, or `all` for delivered ones too; pending ones are not affected. The replay runs in the
     background, survives restarts and yields to live traffic. A loop has one replay at a time: a second is a Conflict.
     """
 
-    account: Account
-    loop_id: str
     since_ms: int
     until_ms: int | None = None
     which: str = "dead"
 
 
-class ListReplays(Command[Page[Replay]], frozen=True, kw_only=True):
+class ListReplays(LoopCommand[Page[Replay]], frozen=True, kw_only=True):
     """Lists replays, newest first."""
 
-    account: Account
-    loop_id: str
     limit: int = 50
     cursor: str | None = None
 
 
-class GetReplay(Command[Replay], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class GetReplay(LoopCommand[Replay], frozen=True, kw_only=True):
     replay_id: str
 
 
-class CancelReplay(Command[Replay], frozen=True, kw_only=True):
+class CancelReplay(LoopCommand[Replay], frozen=True, kw_only=True):
     """Ends a replay. Deliveries that it made due already are still sent. A finished replay does not change."""
 
-    account: Account
-    loop_id: str
     replay_id: str

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Generic, Self
 
 import msgspec
 
 from actors.commands.accounts import Account
-from actors.commands.command import Command, Page
+from actors.commands.command import Command, Page, R_co
 from actors.compatibility import WireStruct, wire_type
 from domain.delivery import LaneHealth
 from domain.feedback_loop import FeedbackLoop
@@ -88,6 +88,13 @@ class SampleResult(WireStruct, frozen=True, kw_only=True):
     error: str | None
 
 
+class LoopCommand(Command[R_co], Generic[R_co], frozen=True, kw_only=True):
+    """A command about one feedback loop of an account."""
+
+    account: Account
+    loop_id: str
+
+
 class CreateLoop(Command[Loop], frozen=True, kw_only=True):
     """The caller has validated the URL; the handler of the command checks whether its address is allowed."""
 
@@ -104,56 +111,43 @@ class ListLoops(Command[Page[Loop]], frozen=True, kw_only=True):
     cursor: str | None = None
 
 
-class GetLoop(Command[Loop], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class GetLoop(LoopCommand[Loop], frozen=True, kw_only=True):
+    """Shows a loop."""
 
 
-class ChangeLoop(Command[Loop], frozen=True, kw_only=True):
+class ChangeLoop(LoopCommand[Loop], frozen=True, kw_only=True):
     """`changes` maps names of settings, or `url`, to their new values; everything else stays as it is."""
 
-    account: Account
-    loop_id: str
     changes: dict[str, Any]
 
 
-class DeleteLoop(Command[None], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class DeleteLoop(LoopCommand[None], frozen=True, kw_only=True):
+    """Ends a loop. Attempts in flight finish; nothing else is delivered."""
 
 
-class VerifyLoop(Command[VerificationReport], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class VerifyLoop(LoopCommand[VerificationReport], frozen=True, kw_only=True):
+    """Searches for the proof that the owner of the loop owns its handler."""
 
 
-class PauseLoop(Command[Loop], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class PauseLoop(LoopCommand[Loop], frozen=True, kw_only=True):
+    """Stops delivery, and keeps the backlog."""
 
 
-class ResumeLoop(Command[Loop], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
+class ResumeLoop(LoopCommand[Loop], frozen=True, kw_only=True):
+    """Restarts delivery."""
 
 
-class RotateSecret(Command[Loop], frozen=True, kw_only=True):
+class RotateSecret(LoopCommand[Loop], frozen=True, kw_only=True):
     """Creates a new secret, which the answer contains. The old one also signs for 24 h."""
 
-    account: Account
-    loop_id: str
+
+class GetSecret(LoopCommand[str], frozen=True, kw_only=True):
+    """Shows the current secret."""
 
 
-class GetSecret(Command[str], frozen=True, kw_only=True):
-    account: Account
-    loop_id: str
-
-
-class SendSample(Command[SampleResult], frozen=True, kw_only=True):
+class SendSample(LoopCommand[SampleResult], frozen=True, kw_only=True):
     """POSTs a sample event now. `data` replaces fields of the sample."""
 
-    account: Account
-    loop_id: str
     type: str
     data: dict[str, Any] = msgspec.field(default_factory=dict)
 

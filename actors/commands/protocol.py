@@ -31,7 +31,7 @@ COMMANDS: Final[dict[str, type[Command[Any]]]] = {
     cls.__name__: cls
     for module in _MODULES
     for cls in vars(module).values()
-    if isinstance(cls, type) and issubclass(cls, Command) and cls is not Command
+    if isinstance(cls, type) and issubclass(cls, Command) and cls not in {Command, loops.LoopCommand}
 }
 _answer_types: Final[dict[type, Any]] = {cls: get_args(vars(cls)["__orig_bases__"][0])[0] for cls in COMMANDS.values()}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
+from actors.commands.loops import LoopCommand
 from actors.compatibility import WireStruct
 
 
@@ -44,11 +45,9 @@ class ListStatistics(Command[list[LoopStatistics]], frozen=True, kw_only=True):
     minutes: int = 24 * 60
 
 
-class ListAttemptMinutes(Command[list[AttemptMinute]], frozen=True, kw_only=True):
+class ListAttemptMinutes(LoopCommand[list[AttemptMinute]], frozen=True, kw_only=True):
     """Counts a loop's attempts by the minute, oldest first, without empty minutes."""
 
-    account: Account
-    loop_id: str
     minutes: int = 60
 
 

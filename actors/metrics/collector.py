@@ -152,7 +152,5 @@ def _presence(expected: Sequence[str], processes: Mapping[str, ProcessSnapshot])
     silent.update(kind for kind in (m.LEDGER, m.SUPERVISOR) if kind not in running and kind not in silent)
     others = Counter(kind_of(name) for name, process in processes.items() if process.version != PROGRAM)
     kinds = (m.GATEWAY, *m.ACTORS)
-    present: list[Number] = [(m.RUNNING.short_name, (kind,), float(running[kind])) for kind in kinds]
-    missing: list[Number] = [(m.SILENT.short_name, (kind,), float(silent[kind])) for kind in kinds]
-    other: list[Number] = [(m.OTHER_VERSION.short_name, (kind,), float(others[kind])) for kind in kinds]
-    return present + missing + other
+    counted = ((m.RUNNING, running), (m.SILENT, silent), (m.OTHER_VERSION, others))
+    return [(metric.short_name, (kind,), float(counts[kind])) for metric, counts in counted for kind in kinds]

@@ -11,7 +11,7 @@ from actors.application import service
 from actors.application.accounts import AccountService
 from actors.application.deliveries import DeliveryService
 from actors.application.events import EventService
-from actors.application.loops import LoopCommand, LoopService
+from actors.application.loops import ForwardedCommand, LoopService
 from actors.application.messages import MessageRegistration
 from actors.application.service import ApplicationService
 from actors.application.statistics import StatisticsService
@@ -63,7 +63,7 @@ def test_a_handler_takes_its_command_and_returns_its_answer(command: type, metho
 
 def test_a_loop_handles_every_command_that_is_forwarded_to_it() -> None:
     """Otherwise the loop's process would refuse it."""
-    forwarded = {*get_args(LoopCommand), CancelReplay, RetryDelivery, StartReplay}
+    forwarded = {*get_args(ForwardedCommand), CancelReplay, RetryDelivery, StartReplay}
 
     assert set(LoopCommands.handlers.methods) == forwarded
 
