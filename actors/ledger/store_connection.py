@@ -24,8 +24,13 @@ class StoreConnection(ABC):
     dialect: Dialect
 
     @abstractmethod
+    def _cursor(self) -> AbstractContextManager[Cursor]:
+        """A cursor for one query or one snapshot."""
+
     def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
         """All rows of one query, which is in the dialect of `actors.ledger.dialect`."""
+        with self._cursor() as cursor:
+            return cursor.execute(sql, params).fetchall()
 
     @abstractmethod
     def snapshot(self) -> AbstractContextManager[Cursor]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from typing import Final, Protocol
 
 from actors.metrics import catalogue as m
@@ -46,7 +47,7 @@ class BacklogSampler:
         self._waiting = {handler: registry.gauge(m.WAITING, handler) for handler in m.HANDLERS}
         self._oldest_due_ms: dict[str, int] = {}
         for handler in m.HANDLERS:
-            registry.set_function(m.OLDEST_DUE, self._oldest_reader(handler), handler)
+            registry.set_function(m.OLDEST_DUE, partial(self._oldest_s, handler), handler)
         self._sampled_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
@@ -87,9 +88,6 @@ class BacklogSampler:
             gauge.value = min(sums["waiting", handler], AT_MOST)
         self._oldest_due_ms = oldest
 
-    def _oldest_reader(self, handler: str) -> Callable[[], float]:
-        def read() -> float:
-            due_ms = self._oldest_due_ms.get(handler)
-            return 0.0 if due_ms is None else max(self._clock.now_ms() - due_ms, 0) / 1000
-
-        return read
+    def _oldest_s(self, handler: str) -> float:
+        due_ms = self._oldest_due_ms.get(handler)
+        return 0.0 if due_ms is None else max(self._clock.now_ms() - due_ms, 0) / 1000

@@ -6,7 +6,7 @@ import logging
 import select
 import threading
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
@@ -56,10 +56,6 @@ class PostgresReadConnection(StoreConnection):
             if self._idle is not None:
                 self._idle.cancel()
             self._disconnect()
-
-    def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        with self._cursor() as cursor:
-            return cursor.execute(sql, params).fetchall()
 
     def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
         """See `StoreConnection.rows_of_events`. Reads in one snapshot."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -37,10 +37,6 @@ class SQLiteReadConnection(StoreConnection):
         with self._lock:
             self._closed = True
             self._disconnect()
-
-    def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
-        with self._cursor() as cursor:
-            return cursor.execute(sql, params).fetchall()
 
     def rows_of_events(self, sql: str, event_ids: Collection[bytes]) -> list[Row]:
         """See `StoreConnection.rows_of_events`. JSON lists cannot hold blobs, so each id is a parameter."""
