@@ -149,7 +149,7 @@ class PinnedHttpClient:
             return
         self._idle_count += 1
         pool.idle.append(connection)
-        connection.rest(now_s + IDLE_S)
+        connection.end_at(now_s + IDLE_S)
 
 
 def host_header(url: str) -> str:

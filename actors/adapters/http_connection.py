@@ -56,7 +56,7 @@ class HttpConnection(asyncio.Protocol):
         self._timeout_s = timeout_s
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiter = waiter
-        self._end_at(ends_s)
+        self.end_at(ends_s)
         transport.write(data)
         try:
             await waiter
@@ -64,9 +64,14 @@ class HttpConnection(asyncio.Protocol):
             self.abort()
             raise
 
-    def rest(self, until_s: float) -> None:
-        """Keeps the idle connection open until loop time `until_s`."""
-        self._end_at(until_s)
+    def end_at(self, ends_s: float) -> None:
+        """Sets the loop time when the exchange has to be over, or when the idle connection is closed.
+
+        The timer is only moved if it would fire too late: rarely, in a series of POSTs.
+        """
+        self._ends_s = ends_s
+        if self._timer is None or self._timer_s > ends_s:
+            self._set_timer(ends_s)
 
     def abort(self) -> None:
         """Closes the connection at once."""
@@ -138,12 +143,6 @@ class HttpConnection(asyncio.Protocol):
             self._raise(StaleConnection())
         else:
             self._fail("disconnect", "the connection was lost before an answer came")
-
-    def _end_at(self, ends_s: float) -> None:
-        """Sets the deadline. The timer is only moved if it would fire too late: rarely, in a series of POSTs."""
-        self._ends_s = ends_s
-        if self._timer is None or self._timer_s > ends_s:
-            self._set_timer(ends_s)
 
     def _set_timer(self, at_s: float) -> None:
         if self._timer is not None:

@@ -31,11 +31,6 @@ SILENCE_S: Final = 5
 OnFrame = Callable[[int, int, bytes], None]
 
 
-def frame_bytes(kind: int, request_id: int, body: bytes) -> bytes:
-    """The frame as sent over the socket."""
-    return HEADER.pack(len(body), kind, request_id) + body
-
-
 def error_body(error: FeedbackLoopsError) -> bytes:
     """The body of an `ERROR` frame."""
     return msgspec.json.encode(to_wire(error))
@@ -114,7 +109,7 @@ class FrameProtocol(asyncio.Protocol):
     def send(self, kind: int, request_id: int, body: bytes) -> None:
         """Sends a frame, unless the connection is closed."""
         if self._transport is not None:
-            self._transport.write(frame_bytes(kind, request_id, body))
+            self._transport.write(HEADER.pack(len(body), kind, request_id) + body)
 
     async def drained(self) -> None:
         """Returns when the other end accepts frames."""

@@ -99,9 +99,8 @@ class ServeSupervisor:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
             loop.add_signal_handler(number, self._signal)
         make_private_dir(runtime_dir_path(self._settings.data_dir))
-        log.info(
-            "listening", extra={"action": "listening", "url": self._settings.public_url, **self._listening_facts()}
-        )
+        facts = {"host": self._settings.host, "port": self._settings.port, "data_dir": self._settings.data_dir}
+        log.info("listening", extra={"action": "listening", "url": self._settings.public_url, **facts})
         # The front end starts first, and answers hits while everything else is still starting.
         front_end = asyncio.create_task(self._front_end.run(), name="front end")
         backend = asyncio.create_task(self._backend.run(), name="Ray backend")
@@ -121,9 +120,6 @@ class ServeSupervisor:
         for task in (front_end, backend):
             if not task.cancelled() and (error := task.exception()):
                 raise error
-
-    def _listening_facts(self) -> dict[str, object]:
-        return {"host": self._settings.host, "port": self._settings.port, "data_dir": self._settings.data_dir}
 
     def _signal(self) -> None:
         self._signals += 1

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from actors.ipc import frames
 from actors.ipc.connection import MAX_UNSENT_BYTES, Connection
-from actors.ipc.frames import FrameProtocol, frame_bytes
+from actors.ipc.frames import HEADER, FrameProtocol
 from actors.ipc.server import FrameServer
 from domain.errors import NotFound, Unavailable
 
@@ -35,7 +35,7 @@ async def echo(kind: int, body: bytes) -> bytes:
 @given(st.lists(st.tuples(st.integers(0, 255), st.integers(0, 2**63), st.binary(max_size=300))), st.data())
 def test_frames_survive_any_division_of_the_stream(sent: list[tuple[int, int, bytes]], data: Any) -> None:
     """The same frames come out, however the stream is cut into pieces."""
-    stream = b"".join(frame_bytes(*frame) for frame in sent)
+    stream = b"".join(HEADER.pack(len(body), kind, request_id) + body for kind, request_id, body in sent)
     cuts = sorted(data.draw(st.lists(st.integers(0, len(stream)), max_size=8)))
     got: list[tuple[int, int, bytes]] = []
     protocol = FrameProtocol(lambda *frame: got.append(frame), lambda: None)
