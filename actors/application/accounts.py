@@ -7,8 +7,7 @@ import contextlib
 from typing import Final
 from uuid import uuid4
 
-from actors.application.context import Context
-from actors.application.repository import AggregateRepository
+from actors.application.context import CommandService
 from actors.commands import accounts as commands
 from actors.commands.accounts import ApiKey, Authenticate, CreateAccount, IssueApiKey, ListApiKeys, RevokeApiKey
 from actors.commands.handlers import HandlerTable
@@ -22,16 +21,10 @@ from domain.values import id_uuid
 MAX_LISTED: Final = 1000
 
 
-class AccountService:
+class AccountService(CommandService):
     """Handles commands about accounts and API keys."""
 
     handlers = HandlerTable()
-
-    def __init__(self, context: Context) -> None:
-        self._ledger = context.ledger
-        self._reader = context.reader
-        self._clock = context.clock
-        self._aggregates = AggregateRepository(context.ledger, context.reader)
 
     @handlers.add(CreateAccount)
     async def create_account(self, command: CreateAccount) -> commands.Account:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from actors.application.repository import AggregateRepository
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access.port import AccessLedger
 from actors.ledger.reader import LedgerReader
@@ -34,3 +35,15 @@ class Context:
     #: Cryptographically secure.
     random_bytes: Callable[[int], bytes]
     master_key: bytes
+
+
+class CommandService:
+    """Base of the classes that handle commands: has the collaborators as attributes."""
+
+    def __init__(self, context: Context) -> None:
+        self._ledger = context.ledger
+        self._reader = context.reader
+        self._clock = context.clock
+        self._random_bytes = context.random_bytes
+        self._master_key = context.master_key
+        self._aggregates = AggregateRepository(context.ledger, context.reader)

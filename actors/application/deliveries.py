@@ -11,7 +11,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from actors.application.context import Context
+from actors.application.context import CommandService, Context
 from actors.application.events import find_event
 from actors.application.loops import LoopClient, owned_loop
 from actors.commands.command import Page
@@ -44,15 +44,13 @@ from domain.values import id_number, id_uuid
 WHICH: Final = ("dead", "all")
 
 
-class DeliveryService:
+class DeliveryService(CommandService):
     """Handles commands about deliveries and replays."""
 
     handlers = HandlerTable()
 
     def __init__(self, context: Context, loops: LoopClient) -> None:
-        self._reader = context.reader
-        self._clock = context.clock
-        self._master_key = context.master_key
+        super().__init__(context)
         self._loops = loops
 
     # --- deliveries

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from actors.application.context import Context
+from actors.application.context import CommandService
 from actors.commands.command import Page
 from actors.commands.deliveries import EventDelivery, ListEventDeliveries
 from actors.commands.events import EventView, GetEvent, ListEvents
@@ -23,13 +23,10 @@ from domain.values import id_uuid
 MAX_EVENT_DELIVERIES: Final = 200
 
 
-class EventService:
+class EventService(CommandService):
     """Handles commands about events."""
 
     handlers = HandlerTable()
-
-    def __init__(self, context: Context) -> None:
-        self._reader = context.reader
 
     @handlers.add(ListEvents)
     async def list_events(self, command: ListEvents) -> Page[EventView]:

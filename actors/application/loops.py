@@ -9,8 +9,7 @@ import asyncio
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID, uuid4, uuid5
 
-from actors.application.context import Context
-from actors.application.repository import AggregateRepository
+from actors.application.context import CommandService, Context
 from actors.commands.accounts import Account
 from actors.commands.command import Command, Page
 from actors.commands.handlers import HandlerTable
@@ -63,19 +62,15 @@ class LoopClient(Protocol):
         ...
 
 
-class LoopService:
+class LoopService(CommandService):
     """Handles commands about feedback loops."""
 
     handlers = HandlerTable()
 
     def __init__(self, context: Context, loops: LoopClient, url_check: UrlCheck) -> None:
-        self._reader = context.reader
-        self._clock = context.clock
-        self._random_bytes = context.random_bytes
-        self._master_key = context.master_key
+        super().__init__(context)
         self._loops = loops
         self._url_check = url_check
-        self._aggregates = AggregateRepository(context.ledger, context.reader)
 
     @handlers.add(CreateLoop)
     async def create_loop(self, command: CreateLoop) -> Loop:

@@ -8,8 +8,7 @@ from uuid import UUID
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
-from actors.application.context import Context
-from actors.application.repository import AggregateRepository
+from actors.application.context import CommandService, Context
 from actors.commands import messages as commands
 from actors.commands.accounts import Account
 from actors.commands.handlers import HandlerTable
@@ -31,7 +30,7 @@ from domain.message import Message
 from domain.profile import Profile
 
 
-class MessageRegistration:
+class MessageRegistration(CommandService):
     """Handles commands about messages and profiles.
 
     Registering the same message again returns the same answer and writes nothing.
@@ -40,11 +39,7 @@ class MessageRegistration:
     handlers = HandlerTable()
 
     def __init__(self, context: Context) -> None:
-        self._ledger = context.ledger
-        self._reader = context.reader
-        self._clock = context.clock
-        self._random_bytes = context.random_bytes
-        self._aggregates = AggregateRepository(context.ledger, context.reader)
+        super().__init__(context)
         self._last_key = 0
 
     # --- messages

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Final
 
-from actors.application.context import Context
+from actors.application.context import CommandService
 from actors.application.loops import owned_loop
 from actors.commands.handlers import HandlerTable
 from actors.commands.statistics import (
@@ -23,14 +23,10 @@ from domain.statistics import KEPT_MINUTES, MINUTE_MS
 MAX_COUNTED: Final = 100_000
 
 
-class StatisticsService:
+class StatisticsService(CommandService):
     """Handles commands about statistics."""
 
     handlers = HandlerTable()
-
-    def __init__(self, context: Context) -> None:
-        self._reader = context.reader
-        self._clock = context.clock
 
     @handlers.add(ListStatistics)
     async def list_statistics(self, command: ListStatistics) -> list[LoopStatistics]:

@@ -14,8 +14,7 @@ from ipaddress import IPv6Address, ip_address
 from typing import Final, Protocol
 from uuid import UUID, uuid4
 
-from actors.application.context import Context
-from actors.application.repository import AggregateRepository
+from actors.application.context import CommandService, Context
 from actors.commands import users as commands
 from actors.commands.accounts import Account as AccountView
 from actors.commands.handlers import HandlerTable
@@ -59,18 +58,14 @@ class Passwords(Protocol):
         ...
 
 
-class UserService:
+class UserService(CommandService):
     """Handles commands about users and sessions."""
 
     handlers = HandlerTable()
 
     def __init__(self, context: Context, passwords: Passwords) -> None:
-        self._ledger = context.ledger
-        self._reader = context.reader
-        self._clock = context.clock
-        self._random_bytes = context.random_bytes
+        super().__init__(context)
         self._passwords = passwords
-        self._aggregates = AggregateRepository(context.ledger, context.reader)
         #: The same on every front end, so that only one of two simultaneous first runs succeeds.
         self._first_account = UUID(bytes=derive(context.master_key, "first-account", 16))
 
