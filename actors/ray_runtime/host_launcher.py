@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import ray
 from ray.exceptions import RayError
@@ -53,8 +53,7 @@ class RayHostLauncher:
             self._kill(name, no_restart=True)
 
     async def status(self, name: str, order: Order) -> HostStatus:
-        status: HostStatus = await self._actors.call(name, "status", order, timeout_s=REPLY_S)
-        return status
+        return cast(HostStatus, await self._actors.call(name, "status", order, timeout_s=REPLY_S))
 
     async def wait_for_end(self, name: str, incarnation: str) -> None:
         with contextlib.suppress(FeedbackLoopsError):

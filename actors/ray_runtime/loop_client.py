@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Final, TypeVar
+from typing import Final, TypeVar, cast
 
 from actors.actor_names import SUPERVISOR
 from actors.commands.command import Command
@@ -33,13 +33,11 @@ class RemoteLoopClient:
         for _ in range(TRIES):
             name = name or await self._locate(loop_id)
             try:
-                answer: R = await self._actors.call(name, "call", loop_id, command, timeout_s=COMMAND_S)
+                return cast(R, await self._actors.call(name, "call", loop_id, command, timeout_s=COMMAND_S))
             except Unavailable as exc:
                 if exc.may_have_run:
                     raise
                 name = None
-            else:
-                return answer
         raise Moved(f"feedback loop {loop_id} is on the move; try again shortly")
 
     async def begin(self, loop_id: str) -> None:
@@ -56,5 +54,4 @@ class RemoteLoopClient:
             await self._actors.call(SUPERVISOR, "remove", loop_id)
 
     async def _locate(self, loop_id: str) -> str:
-        name: str = await self._actors.call(SUPERVISOR, "locate", loop_id, timeout_s=LOCATE_S)
-        return name
+        return cast(str, await self._actors.call(SUPERVISOR, "locate", loop_id, timeout_s=LOCATE_S))

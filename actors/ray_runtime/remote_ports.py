@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -87,30 +87,25 @@ class RemoteLedger:
         await _store(self._pool.request(LEDGER, ActorFrame.RECORD_OUTCOMES, pack((outcomes, health))))
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
-        progress: ReplayProgress = await self._call("start_replay", loop_no, which, since_ms, until_ms)
-        return progress
+        return cast(ReplayProgress, await self._call("start_replay", loop_no, which, since_ms, until_ms))
 
     async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
-        progress: ReplayProgress = await self._call("advance_replay", replay_id, limit)
-        return progress
+        return cast(ReplayProgress, await self._call("advance_replay", replay_id, limit))
 
     async def cancel_replay(self, replay_id: int) -> ReplayProgress:
-        progress: ReplayProgress = await self._call("cancel_replay", replay_id)
-        return progress
+        return cast(ReplayProgress, await self._call("cancel_replay", replay_id))
 
     async def retry_delivery(self, delivery_id: int) -> None:
         await self._call("retry_delivery", delivery_id)
 
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None:
-        answer: StoredAnswer | None = await self._call("claim_key", command)
-        return answer
+        return cast(StoredAnswer | None, await self._call("claim_key", command))
 
     async def keep_answer(self, command: KeepAnswer) -> None:
         await self._call("keep_answer", command)
 
     async def change_access(self, change: AccessChange) -> int:
-        answer: int = await self._call("change_access", change)
-        return answer
+        return cast(int, await self._call("change_access", change))
 
     async def _call(self, method: str, *args: Any) -> Any:
         return await _store(self._actors.call(LEDGER, method, *args))
