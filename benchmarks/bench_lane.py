@@ -25,12 +25,12 @@ import uvloop
 from actors.adapters.clock import SystemClock
 from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.dependencies import DeliveryPolicy, DeliveryServices
 from actors.delivery.lane import Lane
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.services import DeliveryPolicy, DeliveryServices
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from benchmarks.bench_sender import serve
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery

@@ -16,7 +16,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from actors.delivery.telemetry import AttemptTelemetry
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import migrate

@@ -16,8 +16,8 @@ from eventsourcing.persistence import StoredEvent
 
 from actors.adapters.clock import SystemClock
 from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.dependencies import DeliveryPolicy, DeliveryServices
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.services import DeliveryPolicy, DeliveryServices
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter

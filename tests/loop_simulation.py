@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from actors.adapters.resolver import HandlerResolver
+from actors.delivery.attempt_telemetry import AttemptTelemetry
+from actors.delivery.dependencies import DeliveryPolicy, DeliveryServices
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.services import DeliveryPolicy, DeliveryServices
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ports import HttpRequest, HttpResponse
 from domain.delivery import OfferedDelivery

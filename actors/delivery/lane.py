@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from actors.delivery.attempt_telemetry import AttemptTelemetry
+from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_reader import OutboxReader
@@ -14,8 +16,6 @@ from actors.delivery.outcome_recorder import OutcomeRecorder
 from actors.delivery.prefetch_buffer import CAPACITY, PrefetchBuffer
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.delivery.scheduler import Scheduler
-from actors.delivery.services import DeliveryServices
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.delivery.worker_pool import WorkerPool
 from actors.ports import HttpResponse
 from domain.breaker import Breaker

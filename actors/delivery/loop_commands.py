@@ -22,12 +22,12 @@ from actors.commands.loops import (
     VerificationReport,
     VerifyLoop,
 )
+from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_delivery import LoopDelivery
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.proof_search import search_for_proof
 from actors.delivery.sample_events import post_sample
-from actors.delivery.services import DeliveryServices
 from actors.ports import ProofFetcher, UrlCheck
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop

@@ -6,11 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
+from actors.delivery.attempt_telemetry import AttemptTelemetry
+from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.lane import Lane
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.replay_driver import ReplayDriver
-from actors.delivery.services import DeliveryServices
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.ledger.reader import LedgerReader
 from domain.delivery import LaneHealth, ReplayProgress
 from domain.errors import NotFound

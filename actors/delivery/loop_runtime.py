@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import TypeVar
 
 from actors.commands.command import Command
+from actors.delivery.attempt_telemetry import AttemptTelemetry
+from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_commands import LoopCommands
 from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
 from actors.delivery.loop_repository import LoopRepository, retry_until_available
-from actors.delivery.services import DeliveryServices
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.ports import ProofFetcher, UrlCheck
 from domain.delivery import OfferedDelivery
 from domain.errors import DomainError

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from typing import Final, NamedTuple
 
+from actors.delivery.dependencies import DeliveryPolicy
 from actors.delivery.response_text import body_excerpt, error_code, header_lines
-from actors.delivery.services import DeliveryPolicy
 from actors.ports import HttpResponse
 from domain.breaker import Breaker, is_down
 from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, OfferedDelivery

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 
 from actors.commands.loops import SampleResult
+from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.response_text import body_excerpt, error_code
-from actors.delivery.services import DeliveryServices
 from actors.ports import HttpRequest
 from domain.errors import InvalidInput
 from domain.event_catalogue.samples import sample_fields

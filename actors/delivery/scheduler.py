@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outcome_recorder import OutcomeRecorder
 from actors.delivery.prefetch_buffer import PrefetchBuffer
 from actors.delivery.rate_limiter import RateLimiter
-from actors.delivery.services import DeliveryServices
 from actors.delivery.timer import Timer
 from domain.breaker import Breaker
 from domain.delivery import OfferedDelivery

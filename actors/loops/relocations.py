@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final
 
-from actors.loops.background import BackgroundTasks, Work
+from actors.loops.background_tasks import BackgroundTasks, Work
 from actors.loops.host_monitor import HostMonitor
 from actors.loops.location_registry import LocationLog
 from actors.loops.placement import Move

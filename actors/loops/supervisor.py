@@ -9,7 +9,7 @@ from typing import Final
 from actors.actor_names import own_loop
 from actors.ledger.reader import LedgerReader
 from actors.loops import placement
-from actors.loops.background import BackgroundTasks
+from actors.loops.background_tasks import BackgroundTasks
 from actors.loops.broadcast import Broadcast
 from actors.loops.host_fleet import HostFleet
 from actors.loops.host_monitor import HostLauncher

@@ -21,11 +21,11 @@ from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver
 from actors.application.context import Context
 from actors.application.service import ApplicationService
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.cpu_throttle import CpuThrottle
+from actors.delivery.dependencies import DeliveryPolicy, DeliveryServices
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
-from actors.delivery.services import DeliveryPolicy, DeliveryServices
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.enrichment.enricher import Enricher
 from actors.ipc.pool import ConnectionPool
 from actors.ipc.server import Handler, Listener, connection_token

@@ -16,13 +16,13 @@ from standardwebhooks import Webhook
 from actors.adapters.http_client import PinnedHttpClient
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery import prefetch_buffer
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.cpu_throttle import MAX_REST_S, PIECES, SHARE, CpuThrottle
 from actors.delivery.lane import Lane
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
 from actors.delivery.scheduler import LATE_MS
-from actors.delivery.telemetry import AttemptTelemetry
 from actors.ports import HttpRequest, HttpResponse
 from actors.version import USER_AGENT
 from domain.breaker import FAILURES_TO_OPEN

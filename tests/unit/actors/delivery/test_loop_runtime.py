@@ -15,9 +15,9 @@ from standardwebhooks import Webhook
 
 from actors.adapters.resolver import HandlerResolver
 from actors.commands.command import Command
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.loop_runtime import LoopRuntime
-from actors.delivery.telemetry import AttemptTelemetry
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
 from domain.event_catalogue.triggers import Trigger
 from domain.handler_policy import HandlerPolicy

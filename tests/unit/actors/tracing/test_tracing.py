@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 
 from actors.adapters.uuid7 import UUID7s
-from actors.delivery.telemetry import AttemptTelemetry
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.tracing.setup import is_wanted, sampling, start_tracing
 from actors.tracing.spans import Sampling, Span, Traces
 from domain.delivery import AttemptOutcome, OfferedDelivery

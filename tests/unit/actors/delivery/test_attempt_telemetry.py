@@ -1,4 +1,4 @@
-"""`actors.delivery.telemetry`: log lines about attempts."""
+"""`actors.delivery.attempt_telemetry`: log lines about attempts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from actors.delivery.telemetry import AttemptTelemetry
+from actors.delivery.attempt_telemetry import AttemptTelemetry
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 
