@@ -35,10 +35,11 @@ def _filled(paragraph: str, width: int, indent: str) -> str:
             lines[-1] = f"{lines[-1]} {line}"
         else:
             lines.append(line)
-    return "\n".join(_wrapped(line, width, indent) for line in lines)
+    return "\n".join(wrapped(line, width, indent) for line in lines)
 
 
-def _wrapped(line: str, width: int, indent: str) -> str:
+def wrapped(line: str, width: int, indent: str) -> str:
+    """The line, indented and wrapped between words. The text of an item of a list hangs below its beginning."""
     item = _ITEM.match(line)
     hanging = indent + " " * (item.end() if item else 0)
     return textwrap.fill(

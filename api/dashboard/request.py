@@ -10,6 +10,7 @@ from starlette.datastructures import Headers
 
 from actors.commands.accounts import Account
 from actors.commands.command import Command
+from actors.commands.loops import GetLoop, Loop
 from actors.commands.users import Session
 from api.dashboard.forms import Form
 from api.dashboard.render import Renderer
@@ -55,6 +56,10 @@ class Visit:
     async def call(self, command: Command[Any]) -> Any:
         """Calls the actors with a command and returns its result."""
         return await self.services.client.call(command)
+
+    async def loop(self) -> Loop:
+        """The account's feedback loop that the path names as `{id}`."""
+        return await self.services.client.call(GetLoop(account=self.account, loop_id=self.path["id"]))
 
     def html(self, template: str, status: int = 200, **values: Any) -> Response:
         """Renders the template with these values and those that every page needs."""

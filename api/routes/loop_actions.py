@@ -23,20 +23,13 @@ from api.routes.feedback_loops import COLLECTION, ITEM, loop_operation
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
 from api.schemas.service import VerificationProblem
-from api.schemas.views import check_view, loop_view, sample_view
-from domain import verification
+from api.schemas.views import check_view, loop_view, sample_view, verification_file
 
 
-async def verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
+async def get_verification_file(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """The verification file, under its name."""
     loop = await request.call(GetLoop(account=request.account, loop_id=request.path["id"]))
-    token = loop.verification_token
-    disposition = f'attachment; filename="{verification.file_name(token)}"'
-    return Response(
-        body=verification.file_content(token).encode(),
-        content_type="text/plain; charset=utf-8",
-        headers=(("Content-Disposition", disposition),),
-    )
+    return verification_file(loop)
 
 
 async def verify(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
@@ -86,7 +79,7 @@ OPERATIONS: Final = (
         path=f"{ITEM}/verification-file",
         summary="Download the verification file",
         description="Place it under its name next to the script, or at the server's root.",
-        handler=verification_file,
+        handler=get_verification_file,
         responses=(ResponseSpec(description="The file.", media_type="text/plain; charset=utf-8"),),
         problems=(NOT_FOUND,),
     ),

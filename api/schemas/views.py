@@ -10,6 +10,7 @@ from actors.commands.deliveries import AttemptView, DeliveryView, Replay
 from actors.commands.events import EventView
 from actors.commands.loops import Health, Loop, SampleResult
 from actors.commands.messages import MessageView, Profile
+from api.http.response import Response
 from api.schemas import deliveries, loops, messages
 from api.schemas.base import AnswerModel, time_text
 from api.schemas.loop_settings import shown_settings
@@ -60,6 +61,16 @@ def verification_view(loop: Loop) -> loops.Verification:
         file_content=verification.file_content(token),
         locations=verification.file_locations(url, token),
         dns=None if name is None else loops.DnsProof(name=name, type="TXT", value=verification.dns_value(token)),
+    )
+
+
+def verification_file(loop: Loop) -> Response:
+    """The verification file as a download, under its name."""
+    token = loop.verification_token
+    return Response(
+        body=verification.file_content(token).encode(),
+        content_type="text/plain; charset=utf-8",
+        headers=(("Content-Disposition", f'attachment; filename="{verification.file_name(token)}"'),),
     )
 
 

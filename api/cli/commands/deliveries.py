@@ -10,7 +10,7 @@ from rich.text import Text
 
 from api.cli.api_client import Service, path
 from api.cli.command_group import OK, TIME_HELP, Group, limit, moment
-from api.cli.commands.loops import LOOP, TRIGGERS
+from api.cli.commands.loops import LOOP, TRIGGERS, loop_command
 from api.cli.console import Screen, local_time, state
 
 DELIVERY: Final = "/v1/deliveries/{}"
@@ -90,8 +90,8 @@ def _body(attempt: Mapping[str, Any]) -> str | None:
 def group() -> Group:
     """The subcommands."""
     made = Group("deliveries", "Deliveries of a feedback loop, each with its attempts.")
-    listing = made.command("list", list_deliveries, "list a loop's deliveries, newest first", "fl_… --state dead")
-    listing.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
+    what = "list a loop's deliveries, newest first"
+    listing = loop_command(made, "list", list_deliveries, what, "fl_… --state dead")
     listing.add_argument("--state", choices=STATES, help="only deliveries in this state")
     listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
     listing.add_argument("--since", type=moment, metavar="TIME", help=f"only those created since: {TIME_HELP}")

@@ -8,7 +8,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -25,7 +24,7 @@ from actors.settings.options import ENV_PREFIX
 from actors.settings.settings import MARKS
 from api.cli.child_process import OwnProcess, accepts, free_port
 from api.cli.event_rendering import CHECKED, ReceivedEvent, rendered
-from api.cli.help import Parser
+from api.cli.help import Parser, wrapped
 
 BROWSER: Final = {
     "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
@@ -151,17 +150,7 @@ class Demo:
         took = f"{took_s:.1f} s" if took_s >= 1 else f"{1000 * took_s:.0f} ms"
         self._console.print(Text.assemble((f"{self._steps} ", "bold cyan"), (what, "bold"), (f"  {took}", "dim")))
         for note in notes:
-            self._console.print(Text(self._wrapped(note), style="dim"))
-
-    def _wrapped(self, note: str) -> str:
-        return textwrap.fill(
-            note,
-            self._console.width,
-            initial_indent="  ",
-            subsequent_indent="  ",
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+            self._console.print(Text(wrapped(note, self._console.width, "  "), style="dim"))
 
     def _wait_ready(self, service: OwnProcess) -> None:
         with self._step("start the service and wait for /readyz") as notes:

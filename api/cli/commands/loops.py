@@ -11,7 +11,7 @@ from rich.text import Text
 
 from api.cli import loop_settings
 from api.cli.api_client import Refused, Service, path
-from api.cli.command_group import FAILED, MISUSED, OK, Group, limit
+from api.cli.command_group import FAILED, MISUSED, OK, Act, Group, limit
 from api.cli.console import Screen, local_time, state
 from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.loop_settings import SETTINGS
@@ -191,22 +191,22 @@ def group() -> Group:
     made = Group("loops", "Feedback loops: which events are sent to which script.")
     listing = made.command("list", list_loops, "list the account's feedback loops")
     listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="the maximum number; default: 1000")
-    _of_loop(made, "show", show, "show a loop's settings, its handler's health and its proof")
+    loop_command(made, "show", show, "show a loop's settings, its handler's health and its proof")
     creating = made.command(
         "create", create, "create a feedback loop", "https://example.com/script.php --trigger open,click"
     )
     creating.add_argument("handler", metavar="HANDLER", help="URL of your script, which receives the POSTs")
     loop_settings.add_options(creating, is_new=True)
-    updating = _of_loop(made, "update", update, "change a loop's settings; others stay as they are")
+    updating = loop_command(made, "update", update, "change a loop's settings; others stay as they are")
     updating.add_argument("--handler", metavar="URL", help="URL of another script, which must be verified again")
     loop_settings.add_options(updating, is_new=False)
-    _of_loop(made, "verify", verify, "check the proof that the handler's server is yours")
-    _of_loop(made, "pause", pause, "pause deliveries; the backlog is kept")
-    _of_loop(made, "resume", resume, "resume deliveries of a paused or disabled loop")
-    _of_loop(made, "rotate-secret", rotate_secret, "create a new signing secret")
-    deleting = _of_loop(made, "delete", delete, "delete a loop with its backlog")
+    loop_command(made, "verify", verify, "check the proof that the handler's server is yours")
+    loop_command(made, "pause", pause, "pause deliveries; the backlog is kept")
+    loop_command(made, "resume", resume, "resume deliveries of a paused or disabled loop")
+    loop_command(made, "rotate-secret", rotate_secret, "create a new signing secret")
+    deleting = loop_command(made, "delete", delete, "delete a loop with its backlog")
     deleting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
-    testing = _of_loop(made, "test", test, "send a sample event to a loop's handler now")
+    testing = loop_command(made, "test", test, "send a sample event to a loop's handler now")
     testing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="default: the loop's first trigger")
     testing.add_argument(
         "--data",
@@ -219,7 +219,10 @@ def group() -> Group:
     return made
 
 
-def _of_loop(made: Group, name: str, act: Any, what: str) -> argparse.ArgumentParser:
-    parser = made.command(name, act, what, "fl_…")
+def loop_command(
+    made: Group, name: str, act: Act, what: str, example: str = "fl_…", description: str = ""
+) -> argparse.ArgumentParser:
+    """Adds a subcommand whose first argument is a loop."""
+    parser = made.command(name, act, what, example, description)
     parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
     return parser

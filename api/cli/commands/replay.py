@@ -11,7 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from api.cli.api_client import Refused, Service, Unreachable, path
 from api.cli.command_group import FAILED, INTERRUPTED, OK, TIME_HELP, Group, limit, moment
-from api.cli.commands.loops import LOOP
+from api.cli.commands.loops import LOOP, loop_command
 from api.cli.console import Screen, local_time, state
 
 REPLAYS: Final = f"{LOOP}/replays"
@@ -105,7 +105,8 @@ def cancel(service: Service, screen: Screen, options: argparse.Namespace) -> int
 def group() -> Group:
     """The subcommands."""
     made = Group("replay", "Replays: deliver a period's deliveries again.")
-    starting = made.command(
+    starting = loop_command(
+        made,
         "start",
         start,
         "deliver a period again: dead deliveries, or all",
@@ -113,7 +114,6 @@ def group() -> Group:
         "Delivers a period again. The replay runs in the service, survives restarts, and gives way "
         "to live traffic. The bar shows how many deliveries are queued; Ctrl-C ends the bar, not the replay.",
     )
-    _add_loop(starting)
     starting.add_argument(
         "--since", type=moment, required=True, metavar="TIME", help=f"start of the period: {TIME_HELP}"
     )
@@ -122,18 +122,12 @@ def group() -> Group:
         "--state", choices=("dead", "all"), help="all: also delivered ones, which repeats them; default: dead"
     )
     starting.add_argument("--detach", action="store_true", help="do not wait for its end")
-    listing = made.command("list", list_replays, "list a loop's replays, newest first", "fl_…")
-    _add_loop(listing)
+    listing = loop_command(made, "list", list_replays, "list a loop's replays, newest first")
     listing.add_argument("--limit", type=limit, default=50, metavar="N", help="the maximum number; default: 50")
     for name, act, what in (
         ("watch", watch, "show a replay's progress until it ends"),
         ("cancel", cancel, "cancel a replay; queued deliveries are still made"),
     ):
-        one = made.command(name, act, what, "fl_… rpl_…")
-        _add_loop(one)
+        one = loop_command(made, name, act, what, "fl_… rpl_…")
         one.add_argument("replay", metavar="REPLAY", help="its id, rpl_…")
     return made
-
-
-def _add_loop(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")

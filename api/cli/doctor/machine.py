@@ -9,7 +9,7 @@ import shutil
 import socket
 import stat
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
@@ -77,18 +77,13 @@ def check_data_dir(data_dir: Path) -> Sequence[Finding]:
 
 def check_keys(data_dir: Path) -> Sequence[Finding]:
     """Checks that the keys are intact and only readable by their owner."""
-    found = []
-    for file, read in (("master.key", key), ("admin.key", bearer_key)):
-        path = data_dir / file
-        if path.exists():
-            found.append(_key(path, read))
-    return found
+    files = ((data_dir / "master.key", key), (data_dir / "admin.key", bearer_key))
+    return [_key(path, read) for path, read in files if path.exists()]
 
 
-def _key(path: Path, read: object) -> Finding:
+def _key(path: Path, read: Callable[[str], object]) -> Finding:
     try:
-        text = path.read_text().strip()
-        read(text)  # type: ignore[operator]
+        read(path.read_text().strip())
     except ValueError:
         advice = "Restore it from a backup; without it no link that was sent can be read."
         if path.name == "admin.key":

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from actors.commands.deliveries import ListDeliveries
-from actors.commands.loops import DeleteLoop, GetLoop, GetSecret, Loop, PauseLoop, ResumeLoop, RotateSecret
+from actors.commands.loops import DeleteLoop, GetSecret, Loop, PauseLoop, ResumeLoop, RotateSecret
 from actors.commands.statistics import ListAttemptMinutes, ListStatistics
 from api.dashboard import labels
 from api.dashboard.charts import attempts_chart
@@ -24,11 +24,6 @@ PAGE: Final = 25
 #: Minutes that the charts show.
 CHART_MINUTES: Final = 60
 _FILTERS: Final = ("state", "type")
-
-
-async def _loop(visit: Visit) -> Loop:
-    loop: Loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
-    return loop
 
 
 async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:
@@ -54,7 +49,7 @@ async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:
 
 async def loop_page(visit: Visit) -> Response:
     """The whole page."""
-    loop = await _loop(visit)
+    loop = await visit.loop()
     is_first = not visit.query.text("cursor")
     facts = await _facts(visit, loop)
     return visit.html("loop.html", **facts, is_first=is_first, done=visit.query.text("done"))
@@ -62,11 +57,11 @@ async def loop_page(visit: Visit) -> Response:
 
 async def loop_live(visit: Visit) -> Response:
     """The page's live parts, as they change."""
-    await _loop(visit)
+    await visit.loop()
     visit.services.streams.check(visit.account.no)
 
     async def look() -> Mapping[str, Any]:
-        return await _facts(visit, await _loop(visit))
+        return await _facts(visit, await visit.loop())
 
     def render(facts: Mapping[str, Any]) -> list[bytes]:
         parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in ("facts", "deliveries")]
@@ -90,7 +85,7 @@ async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done
     try:
         loop = await visit.call(command)
     except Conflict:
-        loop = await _loop(visit)
+        loop = await visit.loop()
         if loop.state != state:
             raise
     return see_other(f"{ROOT}/loops/{loop.id}?done={done}")
@@ -98,7 +93,7 @@ async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done
 
 async def code_page(visit: Visit) -> Response:
     """The secret, and code of a handler that checks signatures."""
-    loop = await _loop(visit)
+    loop = await visit.loop()
     secret = await visit.call(GetSecret(account=visit.account, loop_id=loop.id))
     return visit.html("code.html", loop=loop, secret=secret, is_new=False, snippets=SNIPPETS)
 
@@ -111,12 +106,12 @@ async def rotate(visit: Visit) -> Response:
 
 async def delete_page(visit: Visit) -> Response:
     """Asks for the loop's name as confirmation."""
-    return visit.html("delete.html", loop=await _loop(visit), problem="")
+    return visit.html("delete.html", loop=await visit.loop(), problem="")
 
 
 async def delete(visit: Visit) -> Response:
     """Deletes the loop if its name was typed."""
-    loop = await _loop(visit)
+    loop = await visit.loop()
     if visit.form.text("name") != labels.loop_name(loop):
         return visit.html("delete.html", 422, loop=loop, problem="This is not the feedback loop's name.")
     await visit.call(DeleteLoop(account=visit.account, loop_id=loop.id))

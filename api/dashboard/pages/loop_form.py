@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Final
 
-from actors.commands.loops import ChangeLoop, CreateLoop, GetLoop, Loop
+from actors.commands.loops import ChangeLoop, CreateLoop, Loop
 from api.dashboard import labels
 from api.dashboard.forms import Form
 from api.dashboard.request import ROOT, Page, Visit, see_other
@@ -72,11 +72,6 @@ def _form_page(
     return visit.html("loop_form.html", status, **shown)
 
 
-def _seed(form: Form) -> str | None:
-    """A seed that is equal for a form sent twice, by a double click or the back button."""
-    return form.digest() if form.text("once") else None
-
-
 async def new_loop_page(visit: Visit) -> Response:
     """The form, empty or filled in from the query."""
     is_filled_in = "triggers" in visit.query or "url" in visit.query
@@ -91,26 +86,24 @@ async def create_loop(visit: Visit) -> Response:
     try:
         sent = _sent_loop(visit.form)
         settings = LoopSettings.of(sent_settings(sent))
-        command = CreateLoop(account=visit.account, url=sent.url, settings=settings, seed=_seed(visit.form))
+        # Equal for a form sent twice, by a double click or the back button.
+        seed = visit.form.digest() if visit.form.text("once") else None
+        command = CreateLoop(account=visit.account, url=sent.url, settings=settings, seed=seed)
         loop = await visit.call(command)
     except InvalidInput as exc:
         return _form_page(visit, visit.form, exc.problems)
     return see_other(f"{ROOT}/loops/{loop.id}/verify?done=created")
 
 
-def _filled(loop: Loop) -> Form:
-    return Form({"url": [loop.url]} | form_of(loop.settings))
-
-
 async def edit_page(visit: Visit) -> Response:
     """The form, filled in with the loop's settings."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
-    return _form_page(visit, _filled(loop), loop=loop)
+    loop = await visit.loop()
+    return _form_page(visit, Form({"url": [loop.url]} | form_of(loop.settings)), loop=loop)
 
 
 async def edit(visit: Visit) -> Response:
     """Saves the settings that have changed."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.loop()
     if "show" in visit.form:
         return _form_page(visit, visit.form, loop=loop)
     try:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
-from actors.commands.loops import Finding, GetLoop, Loop, VerifyLoop
+from actors.commands.loops import Finding, Loop, VerifyLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Response
-from api.schemas.views import verification_view
-from domain import verification
+from api.schemas.views import verification_file, verification_view
 
 
 async def _page(visit: Visit, loop: Loop, findings: list[Finding] | None = None) -> Response:
@@ -20,8 +19,7 @@ async def _page(visit: Visit, loop: Loop, findings: list[Finding] | None = None)
 
 async def verify_page(visit: Visit) -> Response:
     """The three steps."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
-    return await _page(visit, loop)
+    return await _page(visit, await visit.loop())
 
 
 async def verify(visit: Visit) -> Response:
@@ -37,13 +35,7 @@ async def verify(visit: Visit) -> Response:
 
 async def proof_file(visit: Visit) -> Response:
     """The file to place, under its name."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
-    name = verification.file_name(loop.verification_token)
-    return Response(
-        body=verification.file_content(loop.verification_token).encode(),
-        content_type="text/plain; charset=utf-8",
-        headers=(("Content-Disposition", f'attachment; filename="{name}"'),),
-    )
+    return verification_file(await visit.loop())
 
 
 PAGES: Final = (

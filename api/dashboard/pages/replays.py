@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from actors.commands.deliveries import CancelReplay, GetReplay, ListReplays, StartReplay
-from actors.commands.loops import GetLoop
 from api.dashboard.forms import beside_fields
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.time_fields import time_ms
@@ -23,7 +22,7 @@ _LABELS: Final = {"since": "From", "until": "To"}
 async def _page(
     visit: Visit, status: int = 200, problem: str = "", problems: Mapping[str, str] = MappingProxyType({})
 ) -> Response:
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.loop()
     replays = await visit.call(ListReplays(account=visit.account, loop_id=loop.id, limit=_LISTED))
     day_before = datetime.fromtimestamp(visit.services.now_ms() / 1000, UTC) - timedelta(days=1)
     values: dict[str, Any] = {
@@ -65,7 +64,7 @@ async def start(visit: Visit) -> Response:
 
 async def replay_page(visit: Visit) -> Response:
     """The progress of a replay; the page reloads this part while the replay runs."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.loop()
     command = GetReplay(account=visit.account, loop_id=loop.id, replay_id=visit.path["replay"])
     replay = await visit.call(command)
     template = "_replay.html" if visit.is_fragment else "replay.html"

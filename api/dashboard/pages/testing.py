@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, Final
 
-from actors.commands.loops import GetLoop, Loop, SendSample
+from actors.commands.loops import Loop, SendSample
 from api.dashboard import labels
 from api.dashboard.request import Page, Visit
 from api.http.problems import ProblemError
@@ -34,7 +34,7 @@ async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int =
 
 async def test_page(visit: Visit) -> Response:
     """The form with a sample of the requested trigger, or of the loop's first one."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.loop()
     wanted = visit.query.text("type")
     trigger = wanted if wanted in labels.TRIGGERS else loop.settings.triggers[0]
     return await _page(visit, loop, trigger, sample_data(trigger))
@@ -42,7 +42,7 @@ async def test_page(visit: Visit) -> Response:
 
 async def send(visit: Visit) -> Response:
     """Sends the edited sample."""
-    loop = await visit.call(GetLoop(account=visit.account, loop_id=visit.path["id"]))
+    loop = await visit.loop()
     trigger, text = visit.form.text("type"), visit.form.raw("data")
     if trigger not in labels.TRIGGERS:
         trigger = loop.settings.triggers[0]
