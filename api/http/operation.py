@@ -116,7 +116,7 @@ class Operation:
     """A method at a path. `problems` lists those that do not follow from the other attributes."""
 
     id: str
-    method: str
+    method: str = "GET"
     path: str
     tag: str
     summary: str

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, jso
 from api.http.problems import NOT_FOUND
 from api.http.response import Response
 from api.schemas.accounts import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
-from api.schemas.base import EmptyBody, NoQuery, time_text
+from api.schemas.base import NoQuery, time_text
 
 COLLECTION: Final = "/v1/api-keys"
 operation: Final = partial(Operation, tag="API keys")
@@ -35,10 +36,8 @@ async def create_key(request: ApiRequest[NewApiKey, NoQuery]) -> Response:
     return Response.of(NewApiKeyWithSecret(**_facts(made), api_key=api_key), 201)
 
 
-async def list_keys(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """All keys of the account."""
-    keys = await request.call(ListApiKeys(account=request.account))
-    return Response.of(ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None))
+def _key_list(keys: Iterable[account_commands.ApiKey]) -> ApiKeyList:
+    return ApiKeyList(data=[ApiKey(**_facts(key)) for key in keys], next=None)
 
 
 OPERATIONS: Final = (
@@ -54,10 +53,9 @@ OPERATIONS: Final = (
     ),
     operation(
         id="listApiKeys",
-        method="GET",
         path=COLLECTION,
         summary="List the account's API keys",
-        handler=list_keys,
+        handler=forward(lambda r: ListApiKeys(account=r.account), _key_list),
         responses=(ResponseSpec(description="All keys, newest first.", model=ApiKeyList),),
     ),
     operation(

@@ -68,7 +68,6 @@ async def list_replays(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
 OPERATIONS: Final = (
     operation(
         id="listDeliveries",
-        method="GET",
         path=f"{LOOP}/deliveries",
         summary="List a loop's deliveries",
         description="Each with its attempts, newest first.",
@@ -79,7 +78,6 @@ OPERATIONS: Final = (
     ),
     operation(
         id="getDelivery",
-        method="GET",
         path=DELIVERY,
         summary="Read a delivery",
         handler=forward(lambda r: GetDelivery(account=r.account, delivery_id=r.path["id"]), delivery_view),
@@ -111,7 +109,6 @@ OPERATIONS: Final = (
     ),
     operation(
         id="listReplays",
-        method="GET",
         path=REPLAYS,
         summary="List a loop's replays",
         description="Newest first.",
@@ -122,7 +119,6 @@ OPERATIONS: Final = (
     ),
     operation(
         id="getReplay",
-        method="GET",
         path=REPLAY,
         summary="Read a replay's progress",
         handler=forward(

@@ -56,7 +56,6 @@ async def stream_events(request: ApiRequest[EmptyBody, StreamQuery]) -> Response
 OPERATIONS: Final = (
     operation(
         id="listEvents",
-        method="GET",
         path="/v1/events",
         summary="List events",
         description="Newest first.",
@@ -66,7 +65,6 @@ OPERATIONS: Final = (
     ),
     operation(
         id="streamEvents",
-        method="GET",
         path="/v1/events/stream",
         summary="Follow events live",
         description="Server-sent events: `id` is the event's id, `event` its type, `data` the event as in the list, on "

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops
+from actors.commands.command import Page
+from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops, Loop
 from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Response
-from api.schemas.base import EmptyBody, NoQuery, PageQuery
+from api.schemas.base import AnswerModel, NoQuery, PageQuery
 from api.schemas.loop_settings import sent_settings
 from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, NewLoop, SentLoop
 from api.schemas.views import loop_view
@@ -28,12 +29,8 @@ async def create_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
     return Response.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
 
 
-async def list_loops(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
-    """One page of the account's loops."""
-    query = ListLoops(account=request.account, limit=request.query.limit, cursor=request.query.cursor)
-    page = await request.call(query)
-    views = {"data": [loop_view(loop) for loop in page.data], "next": page.next}
-    return Response.of(FeedbackLoopList.model_validate(views))
+def _loop_list(page: Page[Loop]) -> AnswerModel:
+    return FeedbackLoopList.model_validate({"data": [loop_view(loop) for loop in page.data], "next": page.next})
 
 
 async def change_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
@@ -60,10 +57,9 @@ COLLECTION_OPERATIONS: Final = (
     ),
     loop_operation(
         id="listFeedbackLoops",
-        method="GET",
         path=COLLECTION,
         summary="List feedback loops",
-        handler=list_loops,
+        handler=forward(lambda r: ListLoops(account=r.account, limit=r.query.limit, cursor=r.query.cursor), _loop_list),
         query=PageQuery,
         responses=(ResponseSpec(description="One page.", model=FeedbackLoopList),),
     ),
@@ -72,7 +68,6 @@ COLLECTION_OPERATIONS: Final = (
 OPERATIONS: Final = (
     loop_operation(
         id="getFeedbackLoop",
-        method="GET",
         path=ITEM,
         summary="Read a feedback loop",
         handler=forward(lambda r: GetLoop(account=r.account, loop_id=r.path["id"]), loop_view),

@@ -75,7 +75,6 @@ COLLECTION_OPERATIONS: Final = (
 OPERATIONS: Final = (
     loop_operation(
         id="getVerificationFile",
-        method="GET",
         path=f"{ITEM}/verification-file",
         summary="Download the verification file",
         description="Place it under its name next to the script, or at the server's root.",
@@ -137,7 +136,6 @@ OPERATIONS: Final = (
     ),
     loop_operation(
         id="getSecret",
-        method="GET",
         path=f"{ITEM}/secret",
         summary="Read the signing secret",
         handler=forward(

@@ -85,7 +85,6 @@ OPERATIONS: Final = (
     ),
     operation(
         id="getMessage",
-        method="GET",
         path="/v1/messages/{id}",
         summary="Read a message and its history",
         description="Write a `/` in the id as `%2F`.",

@@ -50,7 +50,6 @@ OPERATIONS: Final = (
     ),
     operation(
         id="getProfile",
-        method="GET",
         path=_ITEM,
         summary="Read a profile",
         handler=forward(

@@ -13,7 +13,7 @@ from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery
 from api.schemas.service import Health, ReadinessProblem, Ready
 
-service_operation: Final = partial(Operation, method="GET", tag="Service", access=Access.ANYBODY)
+service_operation: Final = partial(Operation, tag="Service", access=Access.ANYBODY)
 
 
 async def healthz(_call: ApiRequest[EmptyBody, NoQuery]) -> Response:

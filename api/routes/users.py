@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, Final
 
@@ -49,10 +50,8 @@ async def create_user(request: ApiRequest[NewUser, NoQuery]) -> Response:
     return Response.of(UserWithPassword(**_facts(user), password=password), 201)
 
 
-async def list_users(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """All users."""
-    users = await request.call(ListUsers())
-    return Response.of(UserList(data=[User(**_facts(user)) for user in users], next=None))
+def _user_list(users: Iterable[user_commands.User]) -> UserList:
+    return UserList(data=[User(**_facts(user)) for user in users], next=None)
 
 
 async def reset_password(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
@@ -80,10 +79,9 @@ OPERATIONS: Final = (
     ),
     operation(
         id="listUsers",
-        method="GET",
         path=COLLECTION,
         summary="List the users of the dashboard",
-        handler=list_users,
+        handler=forward(lambda _: ListUsers(), _user_list),
         responses=(ResponseSpec(description="All users.", model=UserList),),
     ),
     operation(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -122,11 +121,6 @@ def _tell(findings: Sequence[Finding], screen: Screen) -> None:
         screen.json({"ok": is_well, "findings": [finding._asdict() for finding in findings]})
         return
     for finding in findings:
-        text = Text()
-        text.append(f"{finding.level:8}", COLOURS[finding.level])
-        text.append(f"{finding.check:15}", "dim")
-        text.append(printable(finding.found) + ".")
-        if finding.advice:
-            text.append(" " + printable(finding.advice), "bold")
-        screen.line({}, text)
-    sys.stdout.flush()
+        level, check = (f"{finding.level:8}", COLOURS[finding.level]), (f"{finding.check:15}", "dim")
+        advice = (f" {printable(finding.advice)}" if finding.advice else "", "bold")
+        screen.line({}, Text.assemble(level, check, f"{printable(finding.found)}.", advice))

@@ -78,10 +78,9 @@ def _ready(url: str, answer: httpx.Response) -> Finding:
 
 def _offset(answer: httpx.Response) -> Sequence[Finding]:
     """Compares the clocks of this machine and the service."""
-    stated = email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp() if "date" in answer.headers else None
-    if stated is None:
+    if "date" not in answer.headers:
         return []
-    offset_s = abs(time.time() - stated)
+    offset_s = abs(time.time() - email.utils.parsedate_to_datetime(answer.headers["date"]).timestamp())
     if offset_s < OFFSET_S:
         return []
     advice = "Synchronise both with chrony or systemd-timesyncd."

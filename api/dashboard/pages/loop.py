@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, Final
+from importlib.resources import files
+from typing import Any, Final, NamedTuple
 
 from actors.commands.deliveries import ListDeliveries
 from actors.commands.loops import DeleteLoop, GetSecret, Loop, PauseLoop, ResumeLoop, RotateSecret
@@ -13,7 +14,6 @@ from api.dashboard import labels
 from api.dashboard.charts import attempts_chart
 from api.dashboard.pages.loops import row
 from api.dashboard.request import ROOT, Page, Visit, see_other
-from api.dashboard.snippets import SNIPPETS
 from api.dashboard.sse import live, message
 from api.events.sse import EVENT_STREAM
 from api.http.response import Response
@@ -24,6 +24,27 @@ PAGE: Final = 25
 #: Minutes that the charts show.
 CHART_MINUTES: Final = 60
 _FILTERS: Final = ("state", "type")
+
+
+class Snippet(NamedTuple):
+    """A handler in one file, to copy: one of `examples/`, which the tests run."""
+
+    language: str
+    file_name: str
+    code: str
+
+
+def _snippet(language: str, file_name: str) -> Snippet:
+    return Snippet(language, file_name, (files("api.dashboard") / "snippets" / file_name).read_text())
+
+
+SNIPPETS: Final = (
+    _snippet("PHP", "handler.php"),
+    _snippet("Python", "handler.py"),
+    _snippet("Node", "handler.js"),
+    _snippet("Go", "handler.go"),
+    _snippet("Ruby", "handler.rb"),
+)
 
 
 async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:

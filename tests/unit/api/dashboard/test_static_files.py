@@ -10,7 +10,7 @@ import re
 from importlib.resources import files
 from pathlib import Path
 
-from api.dashboard.snippets import SNIPPETS
+from api.dashboard.pages.loop import SNIPPETS
 from api.dashboard.static_files import StaticFiles
 from tests.paths import ROOT
 from tests.unit.api.dashboard.fake_dashboard import Visitor, World
