@@ -118,5 +118,5 @@ _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")
 
 
 def email_problem(text: str) -> str | None:
-    """What is wrong with an e-mail address, or None. Only its shape is checked; mail servers decide the rest."""
+    """The problem with an e-mail address, or None. Checks only its syntax; mail servers decide the rest."""
     return None if _EMAIL.fullmatch(text) else "is not an e-mail address (local@domain)"
