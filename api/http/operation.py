@@ -12,7 +12,7 @@ from pydantic import BaseModel
 from starlette.datastructures import Headers
 
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.gateway.client import Client
 from api.events.sse import StreamLimiter
 from api.first_run import FirstRun
@@ -147,6 +147,11 @@ def forward(
         return Response(status=204) if view is None else Response.of(view(result))
 
     return handle
+
+
+def page_view(model: type[BaseModel], view: Callable[[T], BaseModel]) -> Callable[[Page[T]], BaseModel]:
+    """The view of a page: a list `model` with the view of each item."""
+    return lambda page: model.model_validate({"data": [view(item) for item in page.data], "next": page.next})
 
 
 def json_body(

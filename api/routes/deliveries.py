@@ -14,7 +14,7 @@ from actors.commands.deliveries import (
     RetryDelivery,
     StartReplay,
 )
-from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
+from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body, page_view
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Response
 from api.routes.feedback_loops import ITEM as LOOP
@@ -28,10 +28,9 @@ REPLAYS: Final = f"{LOOP}/replays"
 REPLAY: Final = f"{REPLAYS}/{{rid}}"
 
 
-async def list_deliveries(request: ApiRequest[EmptyBody, DeliveryQuery]) -> Response:
-    """One page of the loop's deliveries with their attempts."""
+def _list_deliveries(request: ApiRequest[EmptyBody, DeliveryQuery]) -> ListDeliveries:
     query = request.query
-    command = ListDeliveries(
+    return ListDeliveries(
         account=request.account,
         loop_id=request.path["id"],
         state=query.state,
@@ -41,8 +40,6 @@ async def list_deliveries(request: ApiRequest[EmptyBody, DeliveryQuery]) -> Resp
         limit=query.limit,
         cursor=query.cursor,
     )
-    page = await request.call(command)
-    return Response.of(DeliveryList(data=[delivery_view(d) for d in page.data], next=page.next))
 
 
 async def start_replay(request: ApiRequest[NewReplay, NoQuery]) -> Response:
@@ -56,22 +53,13 @@ async def start_replay(request: ApiRequest[NewReplay, NoQuery]) -> Response:
     return Response.of(replay_view(replay), 202, (("Location", location),))
 
 
-async def list_replays(request: ApiRequest[EmptyBody, PageQuery]) -> Response:
-    """One page of the loop's replays."""
-    command = ListReplays(
-        account=request.account, loop_id=request.path["id"], limit=request.query.limit, cursor=request.query.cursor
-    )
-    page = await request.call(command)
-    return Response.of(ReplayList(data=[replay_view(replay) for replay in page.data], next=page.next))
-
-
 OPERATIONS: Final = (
     operation(
         id="listDeliveries",
         path=f"{LOOP}/deliveries",
         summary="List a loop's deliveries",
         description="Each with its attempts, newest first.",
-        handler=list_deliveries,
+        handler=forward(_list_deliveries, page_view(DeliveryList, delivery_view)),
         query=DeliveryQuery,
         responses=(ResponseSpec(description="One page.", model=DeliveryList),),
         problems=(NOT_FOUND,),
@@ -112,7 +100,10 @@ OPERATIONS: Final = (
         path=REPLAYS,
         summary="List a loop's replays",
         description="Newest first.",
-        handler=list_replays,
+        handler=forward(
+            lambda r: ListReplays(account=r.account, loop_id=r.path["id"], limit=r.query.limit, cursor=r.query.cursor),
+            page_view(ReplayList, replay_view),
+        ),
         query=PageQuery,
         responses=(ResponseSpec(description="One page.", model=ReplayList),),
         problems=(NOT_FOUND,),

@@ -9,7 +9,7 @@ from typing import Final
 from actors.commands.events import ListEvents
 from api.events.sse import EVENT_STREAM, event_stream
 from api.events.tail import EventTail
-from api.http.operation import ApiRequest, Header, Operation, ResponseSpec
+from api.http.operation import ApiRequest, Header, Operation, ResponseSpec, forward, page_view
 from api.http.problems import MALFORMED, ProblemError
 from api.http.response import Response
 from api.schemas.base import EmptyBody
@@ -22,10 +22,9 @@ _EVENT_ID: Final = "evt_[0-9a-f]{32}"
 _UNBUFFERED: Final = ("X-Accel-Buffering", "no")
 
 
-async def list_events(request: ApiRequest[EmptyBody, EventQuery]) -> Response:
-    """One page of the account's events, newest first."""
+def _list_events(request: ApiRequest[EmptyBody, EventQuery]) -> ListEvents:
     query = request.query
-    command = ListEvents(
+    return ListEvents(
         account=request.account,
         type=query.type,
         message_id=query.message,
@@ -35,8 +34,6 @@ async def list_events(request: ApiRequest[EmptyBody, EventQuery]) -> Response:
         limit=query.limit,
         cursor=query.cursor,
     )
-    page = await request.call(command)
-    return Response.of(EventList(data=[event_view(event) for event in page.data], next=page.next))
 
 
 async def stream_events(request: ApiRequest[EmptyBody, StreamQuery]) -> Response:
@@ -59,7 +56,7 @@ OPERATIONS: Final = (
         path="/v1/events",
         summary="List events",
         description="Newest first.",
-        handler=list_events,
+        handler=forward(_list_events, page_view(EventList, event_view)),
         query=EventQuery,
         responses=(ResponseSpec(description="One page.", model=EventList),),
     ),

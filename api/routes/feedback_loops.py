@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import partial
 from typing import Final
 
-from actors.commands.command import Page
-from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops, Loop
-from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
+from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops
+from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body, page_view
 from api.http.problems import CONFLICT, NOT_FOUND
 from api.http.response import Response
-from api.schemas.base import AnswerModel, NoQuery, PageQuery
+from api.schemas.base import NoQuery, PageQuery
 from api.schemas.loop_settings import sent_settings
 from api.schemas.loops import FeedbackLoop, FeedbackLoopList, LoopChange, NewLoop, SentLoop
 from api.schemas.views import loop_view
@@ -27,10 +26,6 @@ async def create_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
     command = CreateLoop(account=request.account, url=request.body.url, settings=settings, seed=request.seed)
     loop = await request.call(command)
     return Response.of(loop_view(loop), 201, (("Location", f"{COLLECTION}/{loop.id}"),))
-
-
-def _loop_list(page: Page[Loop]) -> AnswerModel:
-    return FeedbackLoopList.model_validate({"data": [loop_view(loop) for loop in page.data], "next": page.next})
 
 
 async def change_loop(request: ApiRequest[SentLoop, NoQuery]) -> Response:
@@ -59,7 +54,10 @@ COLLECTION_OPERATIONS: Final = (
         id="listFeedbackLoops",
         path=COLLECTION,
         summary="List feedback loops",
-        handler=forward(lambda r: ListLoops(account=r.account, limit=r.query.limit, cursor=r.query.cursor), _loop_list),
+        handler=forward(
+            lambda r: ListLoops(account=r.account, limit=r.query.limit, cursor=r.query.cursor),
+            page_view(FeedbackLoopList, loop_view),
+        ),
         query=PageQuery,
         responses=(ResponseSpec(description="One page.", model=FeedbackLoopList),),
     ),
