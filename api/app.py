@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Network, IPv6Network
@@ -132,11 +133,10 @@ def create_app(
     dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
     authenticator = Authenticator(client, str(settings.admin_key))
     idempotency_keys = IdempotencyKeys(client, settings.master_key)
-    operations = with_documents(OPERATIONS, VERSION)
     api = Starlette(
         routes=[
             Route(path, Endpoint(by_method, services, authenticator, idempotency_keys))
-            for path, by_method in _by_path(operations).items()
+            for path, by_method in _by_path(_operations()).items()
         ],
         exception_handlers={HTTPException: _http_problem, Exception: _unexpected},
         lifespan=lifespan,
@@ -144,6 +144,12 @@ def create_app(
     # A redirect to the path without its trailing slash would lose the body and hide the mistake.
     api.router.redirect_slashes = False
     return FrontEnd(api, tracking, dashboard)
+
+
+@functools.cache
+def _operations() -> tuple[Operation, ...]:
+    """All operations. The documents that describe them take long to make, and are the same for each application."""
+    return with_documents(OPERATIONS, VERSION)
 
 
 class FrontEnd:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -47,6 +48,13 @@ _HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 _FORM: Final = "application/x-www-form-urlencoded"
 
 
+@functools.cache
+def _files_and_templates() -> tuple[StaticFiles, Renderer]:
+    """What pages are made of. To read it takes long, and it is the same for each application."""
+    static = StaticFiles(STATIC)
+    return static, Renderer(static)
+
+
 class Dashboard:
     """Serves `/` and everything below `ROOT`."""
 
@@ -56,8 +64,7 @@ class Dashboard:
         self._services = services
         self._clients = clients
         self._public_url = public_url
-        self._static = StaticFiles(STATIC)
-        self._renderer = Renderer(self._static)
+        self._static, self._renderer = _files_and_templates()
         by_path: dict[str, dict[str, Page]] = {}
         for page in pages:
             by_path.setdefault(page.path, {})[page.method] = page
