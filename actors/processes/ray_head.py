@@ -9,7 +9,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import time
 from collections.abc import Iterator, Mapping
@@ -72,11 +71,10 @@ class RayHead:
         write_private(self._token_file, secrets.token_hex(32))
         with contextlib.suppress(FileNotFoundError):
             self._log.replace(self._log.with_name("ray.log.1"))
-        port = free_port()
-        self._child = await ChildProcess.start(self._program(port))
+        self._child = await ChildProcess.start(self._program())
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
-                await self._answers(port)
+                port = await self._answers()
         except TimeoutError:
             raise Unavailable(f"Ray did not start within {START_TIMEOUT_S:.0f} s; see {self._log}") from None
         return f"{NODE_ADDRESS}:{port}"
@@ -119,10 +117,10 @@ class RayHead:
                 os.kill(pid, signal.SIGKILL)
         return bool(pids)
 
-    def _program(self, port: int) -> Program:
+    def _program(self) -> Program:
         command = (
             *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            *(f"--node-ip-address={NODE_ADDRESS}", f"--port={port}", f"--temp-dir={self._temp_dir}"),
+            *(f"--node-ip-address={NODE_ADDRESS}", "--port=0", f"--temp-dir={self._temp_dir}"),
             *("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"),
             *("--include-dashboard=false", "--include-log-monitor=false", "--no-monitor", "--disable-usage-stats"),
             *(f"--num-cpus={os.cpu_count() or 1}", f"--object-store-memory={OBJECT_STORE_BYTES}"),
@@ -136,16 +134,20 @@ class RayHead:
         environment.pop("RAY_ADDRESS", None)
         return Program(name="ray", command=command, environment=environment, output=self._log)
 
-    async def _answers(self, port: int) -> None:
+    async def _answers(self) -> int:
+        """The port that it has taken, as soon as something answers there."""
         if self._child is None:
             raise RuntimeError("Ray was not started")
         ended = asyncio.create_task(self._child.wait())
         try:
             while not ended.done():
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(OSError, ValueError):
+                    # It takes any that is free, and notes which.
+                    (noted,) = self._temp_dir.glob("session_latest/gcs_server_port_*")
+                    port = int(noted.read_text())
                     _, writer = await asyncio.open_connection(NODE_ADDRESS, port)
                     writer.close()
-                    return
+                    return port
                 await asyncio.wait({ended}, timeout=_POLL_S)
             raise Unavailable(f"Ray ended with {ended.result()} during its start; see {self._log}")
         finally:
@@ -164,14 +166,6 @@ class RayHead:
         finally:
             for task in ends:
                 task.cancel()
-
-
-def free_port() -> int:
-    """A TCP port on which nothing listens now."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def children(pid: int) -> dict[str, int]:
