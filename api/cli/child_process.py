@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -16,6 +18,8 @@ from typing import Final
 from actors.process_setup.pdeathsig import killed_with_parent
 
 STOP_TIMEOUT_S: Final = 12.0
+#: Systems hand out those from 32768 on, or from further up.
+PORTS: Final = range(32_000, 32_768)
 
 
 class OwnProcess:
@@ -76,11 +80,16 @@ class OwnProcess:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """A port on 127.0.0.1 that nothing listens on now, and that nobody who asks for any port is given meanwhile.
+
+    Raises:
+        OSError: all of `PORTS` are taken.
+    """
+    for port in random.sample(PORTS, len(PORTS)):
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"something listens on every port from {PORTS.start} to {PORTS.stop - 1}")
 
 
 def accepts(port: int, timeout_s: float) -> bool:
