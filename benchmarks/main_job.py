@@ -21,7 +21,8 @@ from typing import Any
 
 from benchmarks import row
 from tests.paths import ROOT
-from tests.service import Account, Service, Sink, eventually, free_port
+from tests.ports import free_port
+from tests.service import Account, Service, Sink, eventually
 
 
 def send(

@@ -18,7 +18,7 @@ from typing import Any, Final, Self
 
 import psycopg
 
-from tests.service import free_port
+from tests.ports import free_port
 
 #: PostgreSQL refuses to run as root, so tests run as root start it as this user.
 UNPRIVILEGED: Final = "nobody"

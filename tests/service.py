@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,8 +18,10 @@ from typing import Any
 import httpx
 import psutil
 
+from actors.process_setup.pdeathsig import killed_with_parent
 from actors.settings.data_dir import runtime_dir_path
 from tests.paths import ROOT
+from tests.ports import free_port
 
 MARK = "FEEDBACK_LOOPS_TEST_RUN"
 
@@ -37,14 +38,6 @@ ROLES = {
     "gcs": "gcs/gcs_server",
     "serve": "api.cli.main serve",
 }
-
-
-def free_port() -> int:
-    """A port on 127.0.0.1 that nothing listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def eventually(check: Callable[[], Any], timeout_s: float, what: str, interval_s: float = 0.05) -> Any:
@@ -84,7 +77,7 @@ class Service:
     def __init__(
         self, data_dir: Path, *, wrapper: Sequence[str] = (), host: str = "127.0.0.1", **environment: str
     ) -> None:
-        """`wrapper` is a command that runs the command after it in its own place, where `host` is an address."""
+        """`wrapper` is a command, by its path, that runs the one after it elsewhere, where `host` is an address."""
         self.data_dir = data_dir
         self.wrapper = wrapper
         #: The version of the program that is started.
@@ -103,11 +96,11 @@ class Service:
         self.http = httpx.Client(base_url=f"http://{host}:{self.port}", timeout=60, trust_env=False)
 
     def start(self, *, wait: bool = True) -> Service:
-        """Starts `serve`; with `wait`, returns when `/readyz` says so."""
+        """Starts `serve`; with `wait`, returns when `/readyz` says so. It ends with us, should we be killed."""
         command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self.serve_process = subprocess.Popen(
-                [*self.wrapper, *command, "--data-dir", str(self.data_dir)],
+                killed_with_parent([*self.wrapper, *command, "--data-dir", str(self.data_dir)], signal.SIGKILL),
                 cwd=self.code,
                 env={**os.environ, "PYTHONPATH": str(self.code), **self.environment, MARK: self.mark},
                 stdout=log,
@@ -269,7 +262,8 @@ class Sink:
 
     def start(self) -> Sink:
         command = [sys.executable, "-m", "benchmarks.sink", "--host", self.host, "--port", str(self.port)]
-        self.process = subprocess.Popen([*command, "--control-port", str(self.control_port)], cwd=ROOT)
+        command = [*command, "--control-port", str(self.control_port)]
+        self.process = subprocess.Popen(killed_with_parent(command, signal.SIGKILL), cwd=ROOT)
         eventually(self._answers, 10, "the sink answers")
         return self
 

@@ -44,7 +44,7 @@ class Stage:
         self.has_own_hosts = _can_run([*self._hosts_wrapper(), "getent", "hosts", HANDLER_NAME])
 
     def _hosts_wrapper(self) -> tuple[str, ...]:
-        return ("unshare", "--mount", "sh", "-c", _OWN_HOSTS, str(self._hosts), str(self._resolv))
+        return ("/usr/bin/unshare", "--mount", "sh", "-c", _OWN_HOSTS, str(self._hosts), str(self._resolv))
 
     @property
     def wrapper(self) -> tuple[str, ...]:

@@ -66,7 +66,10 @@ class Machine:
     @property
     def wrapper(self) -> tuple[str, ...]:
         """What runs the command after it on this machine."""
-        return ("nsenter", "-t", str(self._init), "--net", "--mount", "--pid", "--uts", "--ipc", f"--wdns={CODE}")
+        return (
+            *("/usr/bin/nsenter", "-t", str(self._init)),
+            *("--net", "--mount", "--pid", "--uts", "--ipc", f"--wdns={CODE}"),
+        )
 
     def boot(self) -> None:
         """Starts it, without any program."""

@@ -61,11 +61,10 @@ class Network:
     """The two networks of one test. `remove` takes them away."""
 
     def __init__(self) -> None:
-        taken = {path.name for path in Path("/sys/class/net").iterdir()}
-        self._number = next(n for n in range(1, 254) if f"fl{n}in" not in taken)
+        self._number = _taken_number()
+        run("ip", "link", "add", self._bridge("out"), "type", "bridge")
         for side, own in (("in", self.inside(OWN_NUMBER)), ("out", self.outside(OWN_NUMBER))):
             bridge = self._bridge(side)
-            run("ip", "link", "add", bridge, "type", "bridge")
             run("ip", "address", "add", f"{own}/24", "dev", bridge)
             run("ip", "link", "set", bridge, "up")
 
@@ -97,4 +96,18 @@ class Network:
             run("ip", "link", "delete", self._bridge(side))
 
     def _bridge(self, side: str) -> str:
-        return f"fl{self._number}{side}"
+        return _bridge(self._number, side)
+
+
+def _bridge(number: int, side: str) -> str:
+    return f"fl{number}{side}"
+
+
+def _taken_number() -> int:
+    """A number that no network had, and that its first bridge has now: of those who try at once the kernel lets one."""
+    for number in range(1, 254):
+        if not Path(f"/sys/class/net/{_bridge(number, 'in')}").exists():
+            with contextlib.suppress(AssertionError):
+                run("ip", "link", "add", _bridge(number, "in"), "type", "bridge")
+                return number
+    raise AssertionError("a network of its own cannot be made: every number is taken")

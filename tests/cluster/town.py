@@ -15,8 +15,9 @@ from tests.cluster.network import OWN_NUMBER, Network
 from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
 from tests.cluster.stores import RedisServer, postgres_at
 from tests.paths import ROOT
+from tests.ports import free_port
 from tests.postgres import PostgresServer
-from tests.service import ROLES, Sink, eventually, free_port
+from tests.service import ROLES, Sink, eventually
 
 #: Processes of loops: as many hosts as machines, and as many of loops' own.
 BUDGET = 6

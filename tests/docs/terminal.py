@@ -18,7 +18,8 @@ import psutil
 
 from tests.docs.snippets import Snippet
 from tests.paths import ROOT
-from tests.service import MARK, eventually, free_port, marked
+from tests.ports import free_port
+from tests.service import MARK, eventually, marked
 
 RUN_TIMEOUT_S: Final = 60.0
 OUTPUT_TIMEOUT_S: Final = 20.0

@@ -15,7 +15,8 @@ import pytest
 from tests.docs.snippets import snippets
 from tests.e2e.test_main_job import BROWSER, path_of, register
 from tests.paths import ROOT
-from tests.service import Service, eventually, free_port
+from tests.ports import free_port
+from tests.service import Service, eventually
 
 PAGE = ROOT / "docs/how-to/behind-a-proxy.md"
 #: An address that is not the trusted proxy's, and that may not use the API.

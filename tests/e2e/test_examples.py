@@ -25,7 +25,8 @@ from standardwebhooks.webhooks import Webhook
 
 from tests.e2e.test_main_job import BROWSER, path_of, register
 from tests.paths import ROOT
-from tests.service import Account, Service, eventually, free_port
+from tests.ports import free_port
+from tests.service import Account, Service, eventually
 
 EXAMPLES = ROOT / "examples"
 #: How each is started, in its folder, and the path of its URL.

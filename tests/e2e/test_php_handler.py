@@ -12,7 +12,8 @@ import httpx
 import pytest
 
 from tests.e2e.test_main_job import BROWSER, path_of, register
-from tests.service import Account, Service, eventually, free_port
+from tests.ports import free_port
+from tests.service import Account, Service, eventually
 
 pytestmark = [
     pytest.mark.php,

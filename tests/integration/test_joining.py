@@ -15,7 +15,8 @@ import pytest
 
 from actors.processes.ray_head import NODE_ADDRESS
 from tests.paths import ROOT
-from tests.service import eventually, free_port, in_sessions
+from tests.ports import free_port
+from tests.service import eventually, in_sessions
 
 #: Joins, reports it, and prints its CPU time on request.
 DRIVER = """

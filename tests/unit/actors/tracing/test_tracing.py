@@ -16,7 +16,7 @@ from actors.tracing.spans import Sampling, Span, Traces
 from domain.delivery import AttemptOutcome, OfferedDelivery
 from domain.values import DeliveryState
 from tests.collector import Collector
-from tests.service import free_port
+from tests.ports import free_port
 
 SMALL = {"OTEL_BSP_MAX_EXPORT_BATCH_SIZE": "50"}
 NOW_MS = 1_700_000_000_123

@@ -34,8 +34,8 @@ from domain.tracking import TrackingHit
 from domain.values import id_text
 from tests.contract.ledger_facts import Store, event, failed, outcome
 from tests.contract.sqlite_store import sqlite_stores
+from tests.ports import free_port
 from tests.raw_handler import OK, answering, make_certificates, raw_handler
-from tests.service import free_port
 
 LOCAL = HandlerPolicy(parse_networks("127.0.0.0/8", "networks"))
 
