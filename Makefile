@@ -4,6 +4,8 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 BIN := .venv/bin
 LOCKED := .venv/locked
 STAMP := .venv/installed
+# Tests that run at a time. They mostly wait, so two processors carry three.
+AT_A_TIME ?= 3
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
 .PHONY: setup demo serve test docs reference lint fmt bench chaos lock clean languages help
@@ -31,7 +33,8 @@ serve: setup  ## run the service on 127.0.0.1:8080, with data in ./var
 	@$(BIN)/feedback-loops serve
 
 test: setup lint languages  ## run everything that CI runs; takes some minutes
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(AT_A_TIME) -m "not alone"
+	$(BIN)/python -m pytest -m alone tests/e2e
 
 docs: setup  ## build the documentation site into build/docs
 	$(BIN)/zensical build --strict

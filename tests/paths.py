@@ -6,4 +6,5 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).parent.parent
-FIXTURES: Final = ROOT / "tests" / "fixtures"
+TESTS: Final = ROOT / "tests"
+FIXTURES: Final = TESTS / "fixtures"

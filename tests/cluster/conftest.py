@@ -1,4 +1,4 @@
-"""A cluster of three machines for all tests of a module, and load on it."""
+"""A cluster of three machines for all tests of clusters, and load on it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.cluster.network import reason_to_skip
 from tests.cluster.town import Town, town
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="package")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
     """A cluster of this version, whose head keeps its records."""
     if reason := reason_to_skip():
@@ -23,6 +23,9 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 @pytest.fixture(scope="module")
-def storm(cluster: Town, request: pytest.FixtureRequest) -> ClusterStorm:
-    """The cluster, under load; the module's `SEED` decides what is by chance."""
-    return ClusterStorm(cluster, random.Random(request.module.SEED), RATE)
+def storm(cluster: Town, request: pytest.FixtureRequest) -> Iterator[ClusterStorm]:
+    """The cluster, under load; the module's `SEED` decides what is by chance. Its loops are gone afterwards."""
+    cluster.sink.tell("reset")
+    made = ClusterStorm(cluster, random.Random(request.module.SEED), RATE)
+    yield made
+    made.remove_loops()

@@ -13,7 +13,7 @@ from tests.handler import Handler
 from tests.service import Account, Service, eventually
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A ready service. All its processes are gone afterwards."""
     running = Service(

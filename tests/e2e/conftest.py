@@ -11,7 +11,7 @@ from tests.handler import Handler
 from tests.service import Account, Service, Sink
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A ready service; every process of it is gone afterwards."""
     folder: Path = tmp_path_factory.mktemp("service")

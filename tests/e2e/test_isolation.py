@@ -10,7 +10,7 @@ import pytest
 from benchmarks.isolation import MAX_P99_RATIO, in_turns
 from tests.service import Account, Sink
 
-pytestmark = pytest.mark.ray
+pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
 ROUNDS = 5
 #: What other work on a busy machine adds to the quietest of the rounds. Who waits for a handler that hangs waits for

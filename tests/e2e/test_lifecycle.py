@@ -6,12 +6,14 @@ import subprocess
 import sys
 
 import httpx
+import pytest
 
 from tests.chaos.clicks import Clicks
 from tests.paths import ROOT
 from tests.service import Service, Sink, eventually, marked
 
 
+@pytest.mark.alone
 def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Service, sink: Sink) -> None:
     """Ready within 15 s; SIGTERM ends everything within 10 s; what was answered is delivered after a restart."""
     fresh.start(wait=False)

@@ -1,0 +1,32 @@
+"""What one process takes when several run the tests."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+import pytest
+
+from tests.parallel import rank, unit
+from tests.paths import TESTS
+
+
+@pytest.mark.parametrize(
+    ("node_id", "taken_with"),
+    [
+        ("tests/e2e/test_keeper.py::test_a[tests/x::y]", "tests/e2e/test_keeper.py"),
+        ("tests/unit/actors/ipc/test_pool.py::Pool::test_a", "tests/unit/actors/ipc/test_pool.py"),
+        ("tests/cluster/test_upgrade.py::test_a", "cluster"),
+    ],
+)
+def test_a_test_is_taken_with_its_file_or_its_kind(node_id: str, taken_with: str) -> None:
+    """What shares fixtures is run by one process."""
+    assert unit(node_id) == taken_with
+
+
+def test_long_files_begin_first() -> None:
+    """Every kind has a place in the order, and the unit tests are among the last."""
+    kinds = {path.parent.relative_to(TESTS).parts[0] for path in TESTS.rglob("test_*.py")}
+    ranks = {kind: rank(PurePosixPath(kind, "test_a.py")) for kind in kinds}
+
+    assert min(ranks, key=ranks.__getitem__) == "chaos"
+    assert ranks["unit"] == max(ranks.values())
