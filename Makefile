@@ -8,7 +8,7 @@ STAMP := .venv/installed
 AT_A_TIME ?= 3
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
-.PHONY: setup demo serve test docs reference lint fmt bench chaos lock clean languages help
+.PHONY: setup demo serve test check docs reference lint fmt bench chaos lock clean languages help
 
 setup: $(STAMP)  ## install everything into .venv, from the lock file with its hashes
 
@@ -35,6 +35,9 @@ serve: setup  ## run the service on 127.0.0.1:8080, with data in ./var
 test: setup lint languages  ## run everything that CI runs; takes some minutes
 	$(BIN)/python -m pytest -n $(AT_A_TIME) -m "not alone"
 	$(BIN)/python -m pytest -m alone tests/e2e
+
+check: setup lint  ## check style, types, and and the unit and property tests of what you changed; under a minute
+	$(BIN)/python -m tests.changed
 
 docs: setup  ## build the documentation site into build/docs
 	$(BIN)/zensical build --strict
