@@ -88,7 +88,10 @@ class PostgresServer:
 
     def start(self) -> Self:
         """Starts the server, and returns when it accepts connections."""
-        command = [str(self._installation / "bin" / "postgres"), "-D", str(self.data), "-p", str(self.port)]
+        # What may not read our files needs a program of the system's to end with us.
+        ends_with_us = ("setpriv", "--pdeathsig", "QUIT") if shutil.which("setpriv") else ()
+        command = [*ends_with_us, str(self._installation / "bin" / "postgres")]
+        command += ["-D", str(self.data), "-p", str(self.port)]
         for name, value in {"listen_addresses": "127.0.0.1", "unix_socket_directories": "", **self._settings}.items():
             command += ["-c", f"{name}={value}"]
         with self.log.open("ab") as log:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from actors.process_setup.pdeathsig import killed_with_parent
 from tests.postgres import PostgresServer
 from tests.service import eventually
 
@@ -49,7 +51,7 @@ class RedisServer:
         command = [str(program), "--bind", self._host, "--port", str(REDIS_PORT), "--dir", str(self._folder)]
         command += ["--appendonly", "yes", "--appendfsync", "always", "--save", "", "--protected-mode", "no"]
         with (self._folder / "log").open("ab") as log:
-            self._process = subprocess.Popen(command, stdout=log, stderr=log)
+            self._process = subprocess.Popen(killed_with_parent(command, signal.SIGKILL), stdout=log, stderr=log)
         eventually(self._answers, 10, "Redis answers")
         return self
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import httpx
 import pytest
@@ -36,11 +37,10 @@ def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Ser
     eventually(lambda: not [n for n in answered if not sink.arrivals()[n]], 20, "every answered click was delivered")
 
 
-def test_a_second_service_on_the_same_data_is_refused(fresh: Service) -> None:
+def test_a_second_service_on_the_same_data_is_refused(service: Service) -> None:
     """The second one says who is in the way and what to do, changes nothing, and the first goes on."""
-    fresh.start()
     second = subprocess.run(
-        [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(fresh.data_dir)],
+        [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(service.data_dir)],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -51,14 +51,22 @@ def test_a_second_service_on_the_same_data_is_refused(fresh: Service) -> None:
     assert second.returncode != 0
     assert "in use" in second.stderr
     assert "--data-dir" in second.stderr
-    assert fresh.is_ready()
+    assert service.is_ready()
 
 
-def test_a_taken_port_is_said_so(fresh: Service) -> None:
+def test_a_taken_port_is_said_so(service: Service, tmp_path: Path) -> None:
     """The message names the port and the option."""
-    fresh.start()
     second = subprocess.run(
-        [sys.executable, "-m", "api.cli.main", "serve", "--port", str(fresh.port), "--data-dir", f"{fresh.data_dir}-2"],
+        [
+            sys.executable,
+            "-m",
+            "api.cli.main",
+            "serve",
+            "--port",
+            str(service.port),
+            "--data-dir",
+            str(tmp_path / "data"),
+        ],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -67,7 +75,7 @@ def test_a_taken_port_is_said_so(fresh: Service) -> None:
     )
 
     assert second.returncode != 0
-    assert str(fresh.port) in second.stderr
+    assert str(service.port) in second.stderr
     assert "--port" in second.stderr
 
 

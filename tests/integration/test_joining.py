@@ -48,6 +48,7 @@ def head(tmp_path: Path) -> Iterator[tuple[str, int]]:
         "--disable-usage-stats",
     ]
     command += ["--object-store-memory=80000000", f"--temp-dir={folder}"]
+    command += ["--dashboard-agent-listen-port=0", "--min-worker-port=0", "--max-worker-port=0"]
     with (tmp_path / "ray.log").open("wb") as log:
         ray = subprocess.Popen(
             command,
@@ -82,7 +83,7 @@ def test_a_head_that_is_away_costs_no_cpu(head: tuple[str, int]) -> None:
             gcs.kill()
             before_s = sum(psutil.Process(driver.pid).cpu_times()[:2])
             with pytest.raises(subprocess.TimeoutExpired):
-                driver.wait(5)
-            assert sum(psutil.Process(driver.pid).cpu_times()[:2]) - before_s < 1.0
+                driver.wait(2)
+            assert sum(psutil.Process(driver.pid).cpu_times()[:2]) - before_s < 0.4
         finally:
             driver.kill()
