@@ -9,7 +9,7 @@ from xdist.scheduler import LoadScopeScheduling
 
 #: The kinds of tests that begin first, since they take longest; the others fill what is left of the time.
 LONGEST_FIRST: Final = ("chaos", "cluster", "e2e", "docs", "browser", "integration")
-#: The kinds whose files share what takes long to make.
+#: The kinds whose files share what takes long to make, or would be in each other's way.
 TOGETHER: Final = frozenset({"cluster", "docs"})
 
 

@@ -30,12 +30,6 @@ class ClusterStorm(Storm):
         loop_id: str = self.account.loop(self.sink, url=url, filters={"tags": self.tags(number)})["id"]
         return loop_id
 
-    def remove_loops(self) -> None:
-        """Makes room for the loops of another storm."""
-        for loop_id in self.loop_ids:
-            answer = self.account.call("DELETE", f"/v1/feedback-loops/{loop_id}")
-            assert answer.status_code == 204, answer.text
-
     def tags(self, number: int) -> list[str]:
         """See `Storm.tags`."""
         return [f"loop-{number % LOOPS}"]
