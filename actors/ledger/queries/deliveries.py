@@ -9,10 +9,10 @@ from actors.commands.command import Page
 from actors.commands.deliveries import AttemptView, DeliveryView, ListDeliveries
 from actors.ledger.dialect import Cursor
 from actors.ledger.queries import delivery_index
-from actors.ledger.queries.filters import END_OF_TIME_MS, delivery_state, time_ms, type_code
+from actors.ledger.queries.filters import END_OF_TIME_MS, STATES, one_of, time_ms
 from actors.ledger.queries.pagination import Number, decode_cursor, encode_cursor
 from actors.ledger.store_connection import Row, StoreConnection, struct_of
-from domain.event_catalogue.triggers import TRIGGER_NAMES
+from domain.event_catalogue.triggers import TRIGGER_CODES, TRIGGER_NAMES
 from domain.values import DeliveryState, id_text
 
 _SHOWN: Final = "id, event_id, type, state, created_at_ms, due_at_ms"
@@ -67,8 +67,8 @@ class DeliveryQueries(StoreConnection):
 
 def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, delivery_index.IndexRange]:
     """SQL and parameters for one page of deliveries plus one row."""
-    states = list(DeliveryState) if query.state is None else [delivery_state(query.state)]
-    types = delivery_index.ALL_TYPES if query.type is None else [type_code(query.type)]
+    states = list(DeliveryState) if query.state is None else [one_of(STATES, query.state, "state")]
+    types = delivery_index.ALL_TYPES if query.type is None else [one_of(TRIGGER_CODES, query.type, "type")]
     at_ms, at_id = _NEWEST if query.cursor is None else decode_cursor(query.cursor, tuple[Number, Number])
     until_ms = END_OF_TIME_MS if query.until_ms is None else query.until_ms
     part = delivery_index.IndexRange(

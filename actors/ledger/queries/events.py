@@ -11,11 +11,11 @@ from actors.commands.command import Page
 from actors.commands.events import EventView, ListEvents
 from actors.ledger.dialect import Dialect
 from actors.ledger.event_encoding import decode_delivered
-from actors.ledger.queries.filters import first_event_id, type_code
+from actors.ledger.queries.filters import first_event_id, one_of
 from actors.ledger.queries.pagination import decode_cursor, page_of
 from actors.ledger.store_connection import StoreConnection
 from domain.errors import InvalidInput
-from domain.event_catalogue.triggers import TRIGGER_NAMES
+from domain.event_catalogue.triggers import TRIGGER_CODES, TRIGGER_NAMES
 from domain.values import id_text, id_uuid
 
 _EVENTS: Final = (
@@ -81,7 +81,7 @@ def events_statement(query: ListEvents, dialect: Dialect) -> tuple[str, list[obj
 
     if query.type is not None:
         index = "{by events_of_type}"
-        conditions.append(f"type = {parameter(type_code(query.type))}")
+        conditions.append(f"type = {parameter(one_of(TRIGGER_CODES, query.type, 'type'))}")
     if query.message_id is not None or query.recipient is not None:
         index = "{by events_of_message}"
         conditions.append(f"message_key IN ({_messages_statement(query, parameter)})")

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 from typing import Final, TypeVar
 
 from domain.errors import InvalidInput
-from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.values import DeliveryState
 
 T = TypeVar("T")
 
 #: Later than any stored time. Event ids have 48 bits of time.
 END_OF_TIME_MS: Final = 2**48 - 1
-_STATES: Final = {state.name.lower(): state for state in DeliveryState}
+#: Delivery states by their names in the API.
+STATES: Final = {state.name.lower(): state for state in DeliveryState}
 
 
 def time_ms(given_ms: int) -> int:
@@ -24,24 +24,6 @@ def time_ms(given_ms: int) -> int:
 def first_event_id(at_ms: int) -> bytes:
     """The smallest event id of a millisecond. Ids are UUIDv7 (RFC 9562 5.7), which start with 48 bits of time."""
     return (time_ms(at_ms) << 80).to_bytes(16, "big")
-
-
-def type_code(name: str) -> int:
-    """The number of an event type.
-
-    Raises:
-        InvalidInput: there is no such type.
-    """
-    return one_of(TRIGGER_CODES, name, "type")
-
-
-def delivery_state(name: str) -> DeliveryState:
-    """The delivery state with this name.
-
-    Raises:
-        InvalidInput: there is no such state.
-    """
-    return one_of(_STATES, name, "state")
 
 
 def one_of(values: Mapping[str, T], name: str, field: str) -> T:
