@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from actors.settings.options import KEY_BYTES, Secret, bearer_key, key
+from actors.settings.parsers import KEY_BYTES, Secret, bearer_key, key
 from domain.errors import Conflict, StoreError, StoreUnavailable
 
 #: Format of everything in the directory but the ledger, which has a schema version of its own. A program only reads

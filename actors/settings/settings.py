@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from actors.settings.data_dir import runtime_dir_path
-from actors.settings.options import ENV_PREFIX, OPTIONS, Option, Secret, text_of
+from actors.settings.options import ENV_PREFIX, OPTIONS, Option, text_of
+from actors.settings.parsers import Secret
 from domain.errors import InvalidInput
 from domain.retry import RetrySchedule
 

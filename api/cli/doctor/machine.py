@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import ClassVar, Final
 
 from actors.settings.data_dir import check_format
-from actors.settings.options import bearer_key, key
+from actors.settings.parsers import bearer_key, key
 from actors.settings.settings import Settings
 from api.cli.doctor.findings import Finding, ok, problem, warning
 from domain.errors import StoreError

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actors.ray_runtime.deployment import OWN_OPTIONS, Deployment
-from actors.settings.options import OPTIONS, Secret
+from actors.settings.options import OPTIONS
+from actors.settings.parsers import Secret
 from actors.settings.settings import Settings
 
 STORE = "postgresql://user:password@db/feedback_loops"

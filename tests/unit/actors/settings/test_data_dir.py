@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from actors.settings.data_dir import FORMAT, FORMAT_FILE, DataDir, make_private_dir, runtime_dir_path, write_private
-from actors.settings.options import Secret
+from actors.settings.parsers import Secret
 from domain.errors import Conflict, StoreError, StoreUnavailable
 from tests.paths import ROOT
 

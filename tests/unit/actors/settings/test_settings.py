@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings.options import OPTIONS, Secret, text_of
+from actors.settings.options import OPTIONS, text_of
+from actors.settings.parsers import Secret
 from actors.settings.settings import Settings
 from api.cli.commands import serve
 from docs._generate.settings import page
