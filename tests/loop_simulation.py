@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from actors.adapters.resolver import HandlerResolver
 from actors.delivery.attempt_telemetry import AttemptTelemetry
-from actors.delivery.dependencies import DeliveryPolicy, DeliveryServices
+from actors.delivery.dependencies import CommandServices, DeliveryPolicy, DeliveryServices
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_poller import OutboxPoller
@@ -187,9 +187,7 @@ class LoopSimulation:
             self.loop_id,
             services,
             AttemptTelemetry(self.loop_id),
-            proof_fetcher=ScriptedProofFetcher(),
-            url_check=HandlerResolver(HandlerPolicy(()), look_up),
-            master_key=b"m" * 32,
+            CommandServices(ScriptedProofFetcher(), HandlerResolver(HandlerPolicy(()), look_up), b"m" * 32),
         )
         runtime = self.runtime
         self.starting = asyncio.create_task(runtime.start())

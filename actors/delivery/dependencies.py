@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.reader import LedgerReader
-from actors.ports import Clock, HttpClient, LedgerWriter, ReplayLedger
+from actors.ports import Clock, HttpClient, LedgerWriter, ProofFetcher, ReplayLedger, UrlCheck
 from domain.retry import RetrySchedule
 
 DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
@@ -43,3 +43,12 @@ class DeliveryServices:
     shared_bytes: SharedBytes
     #: None: backlogs may use all of the processor.
     cpu_throttle: CpuThrottle | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CommandServices:
+    """Dependencies of the loops' commands that the loops of a process share."""
+
+    proof_fetcher: ProofFetcher
+    url_check: UrlCheck
+    master_key: bytes

@@ -22,13 +22,12 @@ from actors.commands.loops import (
     VerificationReport,
     VerifyLoop,
 )
-from actors.delivery.dependencies import DeliveryServices
+from actors.delivery.dependencies import CommandServices, DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_delivery import LoopDelivery
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.proof_search import search_for_proof
 from actors.delivery.sample_events import post_sample
-from actors.ports import ProofFetcher, UrlCheck
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.signing import loop_secret, secret_text
@@ -46,19 +45,16 @@ class LoopCommands:
         repository: LoopRepository,
         delivery: LoopDelivery,
         services: DeliveryServices,
-        *,
-        proof_fetcher: ProofFetcher,
-        url_check: UrlCheck,
-        master_key: bytes,
+        command_services: CommandServices,
     ) -> None:
         self._loop_id = loop_id
         self._repository = repository
         self._delivery = delivery
         self._services = services
         self._clock = services.clock
-        self._proof_fetcher = proof_fetcher
-        self._url_check = url_check
-        self._master_key = master_key
+        self._proof_fetcher = command_services.proof_fetcher
+        self._url_check = command_services.url_check
+        self._master_key = command_services.master_key
 
     @handlers.add(VerifyLoop)
     async def verify(self, _command: VerifyLoop) -> VerificationReport:

@@ -10,12 +10,11 @@ from typing import TypeVar
 
 from actors.commands.command import Command
 from actors.delivery.attempt_telemetry import AttemptTelemetry
-from actors.delivery.dependencies import DeliveryServices
+from actors.delivery.dependencies import CommandServices, DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_commands import LoopCommands
 from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
 from actors.delivery.loop_repository import LoopRepository, retry_until_available
-from actors.ports import ProofFetcher, UrlCheck
 from domain.delivery import OfferedDelivery
 from domain.errors import DomainError
 from domain.feedback_loop import FeedbackLoop
@@ -38,17 +37,12 @@ class LoopRuntime:
         loop_id: str,
         services: DeliveryServices,
         telemetry: AttemptTelemetry,
-        *,
-        proof_fetcher: ProofFetcher,
-        url_check: UrlCheck,
-        master_key: bytes,
+        command_services: CommandServices,
     ) -> None:
         self._loop_id = loop_id
         self._services = services
         self._telemetry = telemetry
-        self._proof_fetcher = proof_fetcher
-        self._url_check = url_check
-        self._master_key = master_key
+        self._command_services = command_services
         self._repository = LoopRepository(loop_id, services.ledger, services.reader, self._follow)
         self._progress: StoredProgress
         self._commands: LoopCommands
@@ -98,7 +92,9 @@ class LoopRuntime:
     def _follow(self, loop: FeedbackLoop | None) -> None:
         """Applies the loop's settings, and delivers if it may receive; None: its state is unknown."""
         if loop is not None:
-            config = LaneConfig.of(self._loop_id, loop, self._master_key, self._services.clock.now_ms())
+            config = LaneConfig.of(
+                self._loop_id, loop, self._command_services.master_key, self._services.clock.now_ms()
+            )
             if self._delivery is None:
                 self._delivery = self._open(config)
             else:
@@ -108,15 +104,7 @@ class LoopRuntime:
 
     def _open(self, config: LaneConfig) -> LoopDelivery:
         delivery = LoopDelivery(self._progress, config, self._services, self._telemetry, self._disable)
-        self._commands = LoopCommands(
-            self._loop_id,
-            self._repository,
-            delivery,
-            self._services,
-            proof_fetcher=self._proof_fetcher,
-            url_check=self._url_check,
-            master_key=self._master_key,
-        )
+        self._commands = LoopCommands(self._loop_id, self._repository, delivery, self._services, self._command_services)
         return delivery
 
     def _disable(self, reason: str) -> None:

@@ -23,7 +23,7 @@ from actors.application.context import Context
 from actors.application.service import ApplicationService
 from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.cpu_throttle import CpuThrottle
-from actors.delivery.dependencies import DeliveryPolicy, DeliveryServices
+from actors.delivery.dependencies import CommandServices, DeliveryPolicy, DeliveryServices
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.enrichment.enricher import Enricher
@@ -168,6 +168,7 @@ class ProcessContext:
         settings, resolver, instruments = self.settings, self.resolver, DeliveryInstruments(self.registry)
         http_client = PinnedHttpClient(resolver)
         proof_fetcher = PinnedProofFetcher(http_client, settings.nameserver)
+        command_services = CommandServices(proof_fetcher, resolver, settings.master_key)
         services = DeliveryServices(
             ledger=self.remote_ledger,
             reader=self.reader,
@@ -180,14 +181,8 @@ class ProcessContext:
         )
 
         def make_runtime(loop_id: str) -> LoopRuntime:
-            return LoopRuntime(
-                loop_id,
-                services,
-                AttemptTelemetry(loop_id, instruments, self.traces),
-                proof_fetcher=proof_fetcher,
-                url_check=resolver,
-                master_key=settings.master_key,
-            )
+            telemetry = AttemptTelemetry(loop_id, instruments, self.traces)
+            return LoopRuntime(loop_id, services, telemetry, command_services)
 
         return LoopHost(
             incarnation=uuid4().hex,

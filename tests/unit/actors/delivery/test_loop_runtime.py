@@ -16,6 +16,7 @@ from standardwebhooks import Webhook
 from actors.adapters.resolver import HandlerResolver
 from actors.commands.command import Command
 from actors.delivery.attempt_telemetry import AttemptTelemetry
+from actors.delivery.dependencies import CommandServices
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.loop_runtime import LoopRuntime
 from domain.errors import Conflict, InvalidInput, NotFound, StoreUnavailable
@@ -40,9 +41,7 @@ def make_runtime(fixture: LoopFixture) -> LoopRuntime:
         fixture.loop_id,
         fixture.services(),
         AttemptTelemetry(fixture.loop_id),
-        proof_fetcher=fixture.proof_fetcher,
-        url_check=HandlerResolver(HandlerPolicy(()), look_up),
-        master_key=MASTER,
+        CommandServices(fixture.proof_fetcher, HandlerResolver(HandlerPolicy(()), look_up), MASTER),
     )
 
 
