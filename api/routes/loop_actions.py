@@ -46,14 +46,6 @@ async def verify(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     )
 
 
-async def send_sample(request: ApiRequest[Sample, NoQuery]) -> Response:
-    """Sends a sample event now."""
-    command = SendSample(
-        account=request.account, loop_id=request.path["id"], type=request.body.type, data=request.body.data
-    )
-    return Response.of(sample_view(await request.call(command)))
-
-
 async def check_loops(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Sends a sample event to every active loop."""
     results = await request.call(CheckLoops(account=request.account))
@@ -100,7 +92,10 @@ OPERATIONS: Final = (
         path=f"{ITEM}/test",
         summary="Send a sample event",
         description="The loop must be verified: nothing is ever POSTed to an unverified handler.",
-        handler=send_sample,
+        handler=forward(
+            lambda r: SendSample(account=r.account, loop_id=r.path["id"], type=r.body.type, data=r.body.data),
+            sample_view,
+        ),
         bodies=(json_body(Sample),),
         responses=(ResponseSpec(description="The handler's response.", model=SampleResult),),
         problems=(NOT_FOUND, CONFLICT),

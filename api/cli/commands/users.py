@@ -37,7 +37,7 @@ def list_(service: Service, screen: Screen, _options: argparse.Namespace) -> int
 
 
 def _id_of(service: Service, screen: Screen, email: str) -> str | None:
-    """The id of the user with this e-mail address or id; without one, standard error says so."""
+    """The id of the user with this e-mail address or id, or None with an error on the screen."""
     users = service.ask("GET", "/v1/users")["data"]
     found = next((str(user["id"]) for user in users if email.lower() in {user["email"], user["id"]}), None)
     if found is None:

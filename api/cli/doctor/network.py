@@ -37,6 +37,7 @@ OFFSET_S: Final = 30.0
 KNOWN_NAME: Final = "example.com"
 #: Number of latest attempts shown.
 ATTEMPTS: Final = 3
+_PREFIX: Final = "feedback_loops_"
 
 Samples = dict[tuple[str, ...], float]
 
@@ -94,18 +95,17 @@ def _samples(text: str) -> Samples:
 
 def figures(samples: Samples) -> Sequence[Finding]:
     """Findings about journal, actors and Ray from the metrics."""
-    prefix = "feedback_loops_"
-    return [_journal(samples, prefix), _actors(samples, prefix), _nodes(samples, prefix)]
+    return [_journal(samples), _actors(samples), _nodes(samples)]
 
 
-def _journal(samples: Samples, prefix: str) -> Finding:
-    depth = samples.get((f"{prefix}journal_depth",), 0.0)
-    age_s = samples.get((f"{prefix}journal_oldest_age_seconds",), 0.0)
+def _journal(samples: Samples) -> Finding:
+    depth = samples.get((f"{_PREFIX}journal_depth",), 0.0)
+    age_s = samples.get((f"{_PREFIX}journal_oldest_age_seconds",), 0.0)
     found = f"{depth:.0f} hits are waiting, the oldest for {age_s:.0f} s"
-    if samples.get((f"{prefix}journal_trouble",), 0.0):
+    if samples.get((f"{_PREFIX}journal_trouble",), 0.0):
         advice = "Free space on its disk, or repair it, before you restart the service."
         return problem("journal", f"hits are kept in memory because the disk cannot be written; {found}", advice)
-    if lost := samples.get((f"{prefix}hits_lost_total",), 0.0):
+    if lost := samples.get((f"{_PREFIX}hits_lost_total",), 0.0):
         advice = "Repair the disk: see `hit_lost` in the log."
         return problem("journal", f"{lost:.0f} hits were lost since the start", advice)
     if age_s > 60:
@@ -113,23 +113,23 @@ def _journal(samples: Samples, prefix: str) -> Finding:
     return ok("journal", found)
 
 
-def _actors(samples: Samples, prefix: str) -> Finding:
-    silent = {key[1]: value for key, value in samples.items() if key[0] == f"{prefix}processes_silent" and value}
-    running = {key[1]: value for key, value in samples.items() if key[0] == f"{prefix}processes" and value}
+def _actors(samples: Samples) -> Finding:
+    silent = {key[1]: value for key, value in samples.items() if key[0] == f"{_PREFIX}processes_silent" and value}
+    running = {key[1]: value for key, value in samples.items() if key[0] == f"{_PREFIX}processes" and value}
     if silent:
         found = ", ".join(f"{count:.0f} of kind {kind}" for kind, count in silent.items())
         advice = "They are restarted automatically; if this persists, see logs/ray.log in the data directory."
         return problem("actors", f"processes are not responding: {found}", advice)
     found = ", ".join(f"{count:.0f} {kind}" for kind, count in running.items())
-    if restarts := sum(value for key, value in samples.items() if key[0] == f"{prefix}actor_restarts_total"):
+    if restarts := sum(value for key, value in samples.items() if key[0] == f"{_PREFIX}actor_restarts_total"):
         advice = "If their number grows, look for the kernel's out-of-memory killer (`journalctl -k`)."
         return warning("actors", f"{found} respond; actors were restarted {restarts:.0f} times", advice)
     return ok("actors", f"{found} respond")
 
 
-def _nodes(samples: Samples, prefix: str) -> Finding:
-    alive = samples.get((f"{prefix}ray_nodes", "alive"), 0.0)
-    dead = samples.get((f"{prefix}ray_nodes", "dead"), 0.0)
+def _nodes(samples: Samples) -> Finding:
+    alive = samples.get((f"{_PREFIX}ray_nodes", "alive"), 0.0)
+    dead = samples.get((f"{_PREFIX}ray_nodes", "dead"), 0.0)
     if not alive:
         return problem(
             "Ray", "it is not responding", "The service restarts its own Ray; otherwise start the cluster's head."
