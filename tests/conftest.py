@@ -10,7 +10,7 @@ from typing import Any
 import hypothesis
 import pytest
 
-from tests.parallel import Units, rank
+from tests.parallel import FileScheduler, rank
 from tests.paths import TESTS
 from tests.postgres import PostgresServer, running_server
 
@@ -29,10 +29,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Units:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduler:
     """Says what each process takes, with `-n`."""
     config.option.loadscopereorder = False
-    return Units(config, log)
+    return FileScheduler(config, log)
 
 
 @pytest.fixture(scope="session")

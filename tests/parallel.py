@@ -19,15 +19,15 @@ def rank(path: PurePosixPath) -> int:
     return LONGEST_FIRST.index(kind) if kind in LONGEST_FIRST else len(LONGEST_FIRST)
 
 
-def unit(node_id: str) -> str:
+def scope(node_id: str) -> str:
     """What a test is taken with, by the same process, in order: its file, or all files of its kind."""
     file = node_id.partition("::")[0]
     _, kind, *_ = PurePosixPath(file).parts
     return kind if kind in TOGETHER else file
 
 
-class Units(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
-    """Gives each process one `unit` after another, in the order in which they were collected."""
+class FileScheduler(LoadScopeScheduling):  # type: ignore[misc]  # xdist says nothing of its types
+    """Gives each process one scope after another, in the order in which they were collected."""
 
     def _split_scope(self, nodeid: str) -> str:
-        return unit(nodeid)
+        return scope(nodeid)

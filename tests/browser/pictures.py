@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 from tests.browser.chromium import CHROMIUM
-from tests.browser.test_walk import stage, walk
+from tests.browser.test_walk import service_and_browser, walk
 from tests.paths import ROOT
 
 
@@ -23,7 +23,7 @@ def main() -> None:
     if CHROMIUM is None:
         sys.exit("Chromium is not installed: the pictures are taken with it; `apt-get install chromium` has it")
     out.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as folder, stage(Path(folder), out) as (service, browser):
+    with tempfile.TemporaryDirectory() as folder, service_and_browser(Path(folder), out) as (service, browser):
         walk(service, browser)
     for picture in sorted(out.glob("*.webp")):
         print(f"{picture.stat().st_size / 1000:6.1f} kB  {picture}")

@@ -23,7 +23,7 @@ pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 
 @contextmanager
-def stage(folder: Path, pictures: Path | None = None) -> Iterator[tuple[Service, Watched]]:
+def service_and_browser(folder: Path, pictures: Path | None = None) -> Iterator[tuple[Service, Watched]]:
     """A service with its data in `folder`, and a browser that looks at it."""
     service = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2")
     try:
@@ -216,6 +216,6 @@ def look_at_the_service(browser: Watched) -> None:
 
 def test_the_marketers_walk(tmp_path: Path) -> None:
     """From the first run over a verified loop to a click that arrives live, a broken script, and its replay."""
-    with stage(tmp_path) as (service, browser):
+    with service_and_browser(tmp_path) as (service, browser):
         walk(service, browser)
         look_at_the_service(browser)

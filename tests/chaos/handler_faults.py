@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.chaos.storm import Allowed, Fault, Storm
+from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
 from tests.service import eventually
 
 #: How long after it is well again a handler may have to wait, besides what follows from how long it was not.
@@ -19,11 +19,11 @@ class Misbehaving(Fault):
         self.lasts_s = lasts_s
         self._behaviour = behaviour
 
-    def begin(self, storm: Storm) -> None:
-        storm.sink.tell(self._behaviour)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        load.sink.tell(self._behaviour)
 
-    def end(self, storm: Storm) -> None:
-        storm.sink.tell("accept")
+    def end(self, load: ServiceUnderLoad) -> None:
+        load.sink.tell("accept")
 
 
 class NameFails(Fault):
@@ -33,30 +33,30 @@ class NameFails(Fault):
         super().__init__("handler's DNS", _allowed(lasts_s + FORGOTTEN_S))
         self.lasts_s = lasts_s
 
-    def reason_to_skip(self, storm: Storm) -> str | None:
-        return None if storm.stage.has_own_hosts else "a hosts file of its own needs root and mounts"
+    def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
+        return None if load.sandbox.has_own_hosts else "a hosts file of its own needs root and mounts"
 
-    def begin(self, storm: Storm) -> None:
-        storm.sink.tell("part")
-        storm.stage.hide_handler()
-        eventually(lambda: self._is_noticed(storm), FORGOTTEN_S, "the name is asked for, and not found", 0.2)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        load.sink.tell("part")
+        load.sandbox.hide_handler()
+        eventually(lambda: self._is_noticed(load), FORGOTTEN_S, "the name is asked for, and not found", 0.2)
 
-    def _is_noticed(self, storm: Storm) -> bool:
-        if storm.call("GET")["health"]["breaker"] == "closed":
+    def _is_noticed(self, load: ServiceUnderLoad) -> bool:
+        if load.call("GET")["health"]["breaker"] == "closed":
             return False
         # Newest first: those that have come since it is down, and were not attempted, are before the ones that failed.
         query = {"state": "pending", "limit": 200}
         while True:
-            page = storm.call("GET", "/deliveries", params=query)
+            page = load.call("GET", "/deliveries", params=query)
             if any(attempt["error"] == "dns" for delivery in page["data"] for attempt in delivery["attempts"]):
                 return True
             if page["next"] is None:
                 return False
             query["cursor"] = page["next"]
 
-    def end(self, storm: Storm) -> None:
-        storm.stage.show_handler()
-        storm.sink.tell("accept")
+    def end(self, load: ServiceUnderLoad) -> None:
+        load.sandbox.show_handler()
+        load.sink.tell("accept")
 
 
 def _allowed(lasts_s: float) -> Allowed:

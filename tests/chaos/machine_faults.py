@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from tests.chaos.storm import Allowed, Fault, Storm
+from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
 from tests.service import eventually
 
 HOUR_S = 3600.0
@@ -20,11 +20,11 @@ class StoreLocked(Fault):
         self.lasts_s = lasts_s
         self._other: sqlite3.Connection | None = None
 
-    def begin(self, storm: Storm) -> None:
-        self._other = sqlite3.connect(storm.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        self._other = sqlite3.connect(load.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
         self._other.execute("BEGIN IMMEDIATE")
 
-    def end(self, storm: Storm) -> None:
+    def end(self, load: ServiceUnderLoad) -> None:
         if self._other is not None:
             self._other.close()
             self._other = None
@@ -37,18 +37,18 @@ class DiskFull(Fault):
         super().__init__("disk full", Allowed(recovery_s=12))
         self.lasts_s = lasts_s
 
-    def reason_to_skip(self, storm: Storm) -> str | None:
-        return None if storm.stage.has_own_disk else "a file system of its own needs root and mounts"
+    def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
+        return None if load.sandbox.has_own_disk else "a file system of its own needs root and mounts"
 
-    def begin(self, storm: Storm) -> None:
+    def begin(self, load: ServiceUnderLoad) -> None:
         # What the write-ahead log has grown to would be used again, for long at this rate.
-        ledger = sqlite3.connect(storm.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
+        ledger = sqlite3.connect(load.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
         eventually(lambda: ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, 10, "the log is cut")
         ledger.close()
-        storm.stage.fill_disk()
+        load.sandbox.fill_disk()
 
-    def end(self, storm: Storm) -> None:
-        storm.stage.free_disk()
+    def end(self, load: ServiceUnderLoad) -> None:
+        load.sandbox.free_disk()
 
 
 class ClockStep(Fault):
@@ -58,9 +58,9 @@ class ClockStep(Fault):
         super().__init__(name, Allowed(recovery_s=5))
         self._step_s = step_s
 
-    def begin(self, storm: Storm) -> None:
-        storm.call("POST", "/pause")
+    def begin(self, load: ServiceUnderLoad) -> None:
+        load.call("POST", "/pause")
         waiting = {"state": "pending", "limit": WAITING}
-        eventually(lambda: len(storm.call("GET", "/deliveries", params=waiting)["data"]) == WAITING, 10, "some wait")
-        storm.stage.step_clock_to(storm.stage.clock_step_s + self._step_s)
-        storm.call("POST", "/resume")
+        eventually(lambda: len(load.call("GET", "/deliveries", params=waiting)["data"]) == WAITING, 10, "some wait")
+        load.sandbox.step_clock_to(load.sandbox.clock_step_s + self._step_s)
+        load.call("POST", "/resume")

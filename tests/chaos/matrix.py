@@ -23,8 +23,8 @@ from tests.chaos.handler_faults import Misbehaving, NameFails
 from tests.chaos.machine_faults import HOUR_S, ClockStep, DiskFull, StoreLocked
 from tests.chaos.process_faults import KILLED, STOPPED, Kill, Stop
 from tests.chaos.replay_fault import KillInReplay
-from tests.chaos.stage import stage
-from tests.chaos.storm import Fault, Row, Storm
+from tests.chaos.sandbox import sandbox
+from tests.chaos.service_under_load import Fault, Row, ServiceUnderLoad
 from tests.service import running
 
 #: A time-out shorter than the shortest fault, and retries that outlast the longest.
@@ -60,24 +60,24 @@ def faults(*, is_short: bool) -> list[Fault]:
 
 
 @contextlib.contextmanager
-def a_storm(folder: Path, rng: random.Random, rate: float = RATE) -> Iterator[Storm]:
+def service_under_load(folder: Path, rng: random.Random, rate: float = RATE) -> Iterator[ServiceUnderLoad]:
     """A ready service under nobody's load yet; it, its handler and its disk are gone afterwards."""
     with (
-        stage(folder) as place,
+        sandbox(folder) as place,
         running(place.data_dir, wrapper=place.wrapper, **SETTINGS, **place.environment) as (service, sink),
     ):
-        yield Storm(service, sink, place, rng, rate)
+        yield ServiceUnderLoad(service, sink, place, rng, rate)
 
 
-def run(storm: Storm, chosen: list[Fault]) -> list[str]:
+def run(load: ServiceUnderLoad, chosen: list[Fault]) -> list[str]:
     """Prints a row for each fault, and gives the promises that were broken."""
     broken: list[str] = []
     for fault in chosen:
-        if reason := fault.reason_to_skip(storm):
+        if reason := fault.reason_to_skip(load):
             print(f"{fault.name:<18}skipped: {reason}", flush=True)
             continue
         try:
-            row = storm.round(fault)
+            row = load.round(fault)
         except AssertionError as exc:
             problems = [str(exc)]
             print(f"{fault.name:<18}BROKEN: {exc}", flush=True)
@@ -102,10 +102,13 @@ def main() -> None:
     # Otherwise processes and mounts would be left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rng, began_s, broken = random.Random(arguments.seed), time.monotonic(), []
-    with tempfile.TemporaryDirectory(prefix="feedback-loops-chaos-") as folder, a_storm(Path(folder), rng) as storm:
+    with (
+        tempfile.TemporaryDirectory(prefix="feedback-loops-chaos-") as folder,
+        service_under_load(Path(folder), rng) as load,
+    ):
         for _ in range(arguments.rounds):
             rng.shuffle(chosen)
-            broken += run(storm, chosen)
+            broken += run(load, chosen)
     print(f"{(time.monotonic() - began_s) / 60:.1f} minutes", flush=True)
     print("\n".join(broken) or "every promise kept", flush=True)
     sys.exit(bool(broken))

@@ -7,7 +7,7 @@ import signal
 
 import psutil
 
-from tests.chaos.storm import Allowed, Fault, Storm
+from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
 from tests.service import eventually
 
 #: What may follow kill -9 of one process of a kind. Answers stop only with the front end; an event is repeated only
@@ -36,12 +36,12 @@ STOPPED = {
 }
 
 
-def one_of(storm: Storm, role: str) -> psutil.Process:
-    """A process of that kind, picked by the storm's dice. A loop gets its own a while after the start."""
+def one_of(load: ServiceUnderLoad, role: str) -> psutil.Process:
+    """A process of that kind, picked by the load's dice. A loop gets its own a while after the start."""
     found: list[psutil.Process] = eventually(
-        lambda: storm.service.processes(role), 20, f"there is a process of kind {role}"
+        lambda: load.service.processes(role), 20, f"there is a process of kind {role}"
     )
-    return storm.rng.choice(found)
+    return load.rng.choice(found)
 
 
 class Kill(Fault):
@@ -51,15 +51,15 @@ class Kill(Fault):
         super().__init__(f"kill {role}", KILLED[role])
         self._role = role
 
-    def begin(self, storm: Storm) -> None:
+    def begin(self, load: ServiceUnderLoad) -> None:
         if self._role == "tree":
-            storm.service.kill()
+            load.service.kill()
         else:
             with contextlib.suppress(psutil.NoSuchProcess):
-                one_of(storm, self._role).kill()
+                one_of(load, self._role).kill()
         if self._role in {"serve", "tree"}:
-            storm.service.kill()
-            storm.service.start(wait=False)
+            load.service.kill()
+            load.service.start(wait=False)
 
 
 class Stop(Fault):
@@ -71,11 +71,11 @@ class Stop(Fault):
         self._role = role
         self._stopped: psutil.Process | None = None
 
-    def begin(self, storm: Storm) -> None:
-        self._stopped = one_of(storm, self._role)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        self._stopped = one_of(load, self._role)
         self._stopped.send_signal(signal.SIGSTOP)
 
-    def end(self, storm: Storm) -> None:
+    def end(self, load: ServiceUnderLoad) -> None:
         process, self._stopped = self._stopped, None
         if process is not None:
             with contextlib.suppress(psutil.NoSuchProcess):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping
 
 from tests.chaos.process_faults import KILLED, Kill
-from tests.chaos.storm import Storm, utc_text
+from tests.chaos.service_under_load import ServiceUnderLoad, utc_text
 
 REPLAYED = 600
 #: A second; a replay takes some seconds with it, so that there is something to interrupt.
@@ -21,20 +21,20 @@ class KillInReplay(Kill):
         self.name = "kill in a replay"
         self.allowed = KILLED["tree"]
 
-    def reason_to_skip(self, storm: Storm) -> str | None:
-        paths = storm.service.http.get("/openapi.json").json()["paths"]
+    def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
+        paths = load.service.http.get("/openapi.json").json()["paths"]
         return None if any(path.endswith("/replay") for path in paths) else "the API has no replay"
 
-    def prepare(self, storm: Storm) -> Mapping[int, int]:
-        since = utc_text(storm.stage.now_ns())
-        clicks = storm.click(REPLAYED, rate=4 * storm.rate)
-        numbers = {click.number for click in storm.note(clicks, clicks.finish())}
-        assert storm.missing_in_the_end(numbers, 30) == 0
-        storm.call("PATCH", json={"rate_limit": RATE_LIMIT})
-        storm.sink.tell("reset")
-        storm.call("POST", "/replay", json={"since": since, "state": "all"})
+    def prepare(self, load: ServiceUnderLoad) -> Mapping[int, int]:
+        since = utc_text(load.sandbox.now_ns())
+        clicks = load.click(REPLAYED, rate=4 * load.rate)
+        numbers = {click.number for click in load.note(clicks, clicks.finish())}
+        assert load.missing_in_the_end(numbers, 30) == 0
+        load.call("PATCH", json={"rate_limit": RATE_LIMIT})
+        load.sink.tell("reset")
+        load.call("POST", "/replay", json={"since": since, "state": "all"})
         return dict.fromkeys(numbers, time.monotonic_ns())
 
-    def end(self, storm: Storm) -> None:
-        storm.service.wait_ready()
-        storm.call("PATCH", json={"rate_limit": None})
+    def end(self, load: ServiceUnderLoad) -> None:
+        load.service.wait_ready()
+        load.call("PATCH", json={"rate_limit": None})

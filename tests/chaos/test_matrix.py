@@ -8,29 +8,29 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.matrix import a_storm, faults
-from tests.chaos.storm import Fault, Storm
+from tests.chaos.matrix import faults, service_under_load
+from tests.chaos.service_under_load import Fault, ServiceUnderLoad
 
 SEED = 20261123
 RATE = 100.0
 
 
 @pytest.fixture(scope="module")
-def storm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Storm]:
+def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUnderLoad]:
     """A service under load, for the whole module."""
-    folder: Path = tmp_path_factory.mktemp("storm")
-    with a_storm(folder, random.Random(SEED), RATE) as storm:
-        yield storm
+    folder: Path = tmp_path_factory.mktemp("load")
+    with service_under_load(folder, random.Random(SEED), RATE) as load:
+        yield load
 
 
 @pytest.mark.chaos
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("fault", faults(is_short=True), ids=lambda fault: fault.name)
-def test_a_fault_breaks_no_promise(storm: Storm, fault: Fault) -> None:
+def test_a_fault_breaks_no_promise(load: ServiceUnderLoad, fault: Fault) -> None:
     """I1 to I4: all that was answered is delivered, in time, nothing is recorded twice, and repeats have a reason."""
-    if reason := fault.reason_to_skip(storm):
+    if reason := fault.reason_to_skip(load):
         pytest.skip(reason)
-    row = storm.round(fault)
+    row = load.round(fault)
 
     print(row)
     assert row.broken_promises() == []

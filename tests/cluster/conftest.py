@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cluster.cluster_storm import ClusterStorm
+from tests.cluster.cluster_fixture import Cluster, running_cluster
+from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.matrix import RATE
 from tests.cluster.network import reason_to_skip
-from tests.cluster.town import Town, town
 
 #: Three machines and their users share the processors with other tests, which are not in as much of a hurry.
 PRECEDENCE = 5
@@ -27,16 +27,16 @@ def precedence() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Town]:
+def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster of this version, whose head keeps its records."""
     if reason := reason_to_skip():
         pytest.skip(reason)
     request.getfixturevalue("precedence")  # root's alone, as networks are
-    with town(tmp_path_factory.mktemp("cluster"), with_redis=True) as made:
+    with running_cluster(tmp_path_factory.mktemp("cluster"), with_redis=True) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
-def storm(cluster: Town, request: pytest.FixtureRequest) -> ClusterStorm:
+def load(cluster: Cluster, request: pytest.FixtureRequest) -> ClusterUnderLoad:
     """The cluster, under load; the module's `SEED` decides what is by chance."""
-    return ClusterStorm(cluster, random.Random(request.module.SEED), RATE)
+    return ClusterUnderLoad(cluster, random.Random(request.module.SEED), RATE)

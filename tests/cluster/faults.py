@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable
 
-from tests.chaos.storm import Allowed, Fault, Storm
-from tests.cluster.cluster_storm import ClusterStorm
+from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
+from tests.cluster.cluster_fixture import Cluster
+from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.machine import Machine
-from tests.cluster.town import Town
 from tests.service import eventually
 
 #: Ray gives a silent machine up after about 9 seconds; actors start anew elsewhere within some more.
@@ -25,13 +25,13 @@ TESTED_LATE_S = 5.0
 class NodeKilled(Fault):
     """kill -9 of all of Ray on a worker, where one kind of actor is; the service manager starts it again."""
 
-    def __init__(self, town: Town, role: str) -> None:
+    def __init__(self, cluster: Cluster, role: str) -> None:
         super().__init__(f"{role}'s node", Allowed(recovery_s=GIVEN_UP_S + START_S + BOOT_S, repeats=True))
-        self._town = town
+        self._cluster = cluster
         self._role = role
 
-    def begin(self, storm: Storm) -> None:
-        self._town.ray.kill_node(self._town.machine_of(self._role))
+    def begin(self, load: ServiceUnderLoad) -> None:
+        self._cluster.ray.kill_node(self._cluster.machine_of(self._role))
 
 
 class PowerCut(Fault):
@@ -39,7 +39,7 @@ class PowerCut(Fault):
 
     def __init__(
         self,
-        town: Town,
+        cluster: Cluster,
         name: str,
         which: Callable[[], Machine],
         lasts_s: float,
@@ -48,45 +48,45 @@ class PowerCut(Fault):
         # What an edge had in its journal waits for its machine to boot.
         super().__init__(name, Allowed(recovery_s=recovery_s, unanswered=True, repeats=True))
         self.lasts_s = lasts_s
-        self._town = town
+        self._cluster = cluster
         self._which = which
         self._machine: Machine | None = None
 
-    def begin(self, storm: Storm) -> None:
+    def begin(self, load: ServiceUnderLoad) -> None:
         self._machine = self._which()
         self._machine.cut_power()
 
-    def end(self, storm: Storm) -> None:
+    def end(self, load: ServiceUnderLoad) -> None:
         if self._machine is not None:
-            self._town.boot(self._machine)
+            self._cluster.boot(self._machine)
             self._machine = None
 
 
 class CutOff(Fault):
     """An edge is taken off the cluster's network, and put back. It answers clicks all the while."""
 
-    def __init__(self, town: Town, machine: Machine, lasts_s: float) -> None:
+    def __init__(self, cluster: Cluster, machine: Machine, lasts_s: float) -> None:
         super().__init__(f"edge cut off {lasts_s:.0f} s", Allowed(recovery_s=BOOT_S + START_S, repeats=True))
         self.lasts_s = lasts_s
-        self._town = town
+        self._cluster = cluster
         self._machine = machine
 
-    def begin(self, storm: Storm) -> None:
+    def begin(self, load: ServiceUnderLoad) -> None:
         self._machine.cut_off()
 
-    def end(self, storm: Storm) -> None:
+    def end(self, load: ServiceUnderLoad) -> None:
         self._machine.rejoin()
 
 
 class HeadKilled(Fault):
     """kill -9 of all of Ray on the head; the service manager starts it again."""
 
-    def __init__(self, town: Town, name: str, recovery_s: float) -> None:
+    def __init__(self, cluster: Cluster, name: str, recovery_s: float) -> None:
         super().__init__(name, Allowed(recovery_s=recovery_s, repeats=True))
-        self._town = town
+        self._cluster = cluster
 
-    def begin(self, storm: Storm) -> None:
-        self._town.ray.kill_node(self._town.head)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        self._cluster.ray.kill_node(self._cluster.head)
 
 
 class NodeLeaves(Fault):
@@ -95,38 +95,38 @@ class NodeLeaves(Fault):
     The one with the ledger, when a worker has it.
     """
 
-    def __init__(self, town: Town, lasts_s: float) -> None:
+    def __init__(self, cluster: Cluster, lasts_s: float) -> None:
         super().__init__("node leaves", Allowed(recovery_s=START_S, repeats=True))
         self.lasts_s = lasts_s
-        self._town = town
+        self._cluster = cluster
         self._stack = contextlib.ExitStack()
 
-    def begin(self, storm: Storm) -> None:
-        assert isinstance(storm, ClusterStorm)
-        machine = self._town.machine_of("ledger")
-        if machine is self._town.head:  # which does not leave: that is a loss, of its own
-            machine = self._town.workers[0]
-        self._stack.enter_context(storm.out_of_rotation(machine.outside))
-        self._stack.callback(self._town.ray.start, machine)
-        self._town.ray.stop_node(machine)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        assert isinstance(load, ClusterUnderLoad)
+        machine = self._cluster.machine_of("ledger")
+        if machine is self._cluster.head:  # which does not leave: that is a loss, of its own
+            machine = self._cluster.workers[0]
+        self._stack.enter_context(load.out_of_rotation(machine.outside))
+        self._stack.callback(self._cluster.ray.start, machine)
+        self._cluster.ray.stop_node(machine)
 
-    def end(self, storm: Storm) -> None:
+    def end(self, load: ServiceUnderLoad) -> None:
         self._stack.close()
 
 
 class StoreDown(Fault):
     """The store's server is stopped, and started again."""
 
-    def __init__(self, town: Town, lasts_s: float) -> None:
+    def __init__(self, cluster: Cluster, lasts_s: float) -> None:
         super().__init__(f"store down {lasts_s:.0f} s", Allowed(recovery_s=30))
         self.lasts_s = lasts_s
-        self._town = town
+        self._cluster = cluster
 
-    def begin(self, storm: Storm) -> None:
-        self._town.postgres.stop()
+    def begin(self, load: ServiceUnderLoad) -> None:
+        self._cluster.postgres.stop()
 
-    def end(self, storm: Storm) -> None:
-        self._town.postgres.start()
+    def end(self, load: ServiceUnderLoad) -> None:
+        self._cluster.postgres.start()
 
 
 class RollingRestart(Fault):
@@ -135,19 +135,19 @@ class RollingRestart(Fault):
     The first of them renews the actors. No click may be without an answer, and none may take longer than `late_s`.
     """
 
-    def __init__(self, town: Town, late_s: float = LATE_S) -> None:
+    def __init__(self, cluster: Cluster, late_s: float = LATE_S) -> None:
         super().__init__("rolling restart", Allowed(recovery_s=late_s, repeats=True, delay_s=late_s))
-        self._town = town
+        self._cluster = cluster
 
-    def begin(self, storm: Storm) -> None:
-        assert isinstance(storm, ClusterStorm)
-        for edge in self._town.edges:
+    def begin(self, load: ServiceUnderLoad) -> None:
+        assert isinstance(load, ClusterUnderLoad)
+        for edge in self._cluster.edges:
             timeout_s = int(edge.environment["FEEDBACK_LOOPS_DELIVERY_TIMEOUT"])
             edge.environment["FEEDBACK_LOOPS_DELIVERY_TIMEOUT"] = str(5 - timeout_s)
-            with storm.out_of_rotation(edge.host):
+            with load.out_of_rotation(edge.host):
                 edge.terminate()
                 edge.start()
         eventually(self._is_renewed, 60, "every actor was started with the new setting")
 
     def _is_renewed(self) -> bool:
-        return " action=renewed" in self._town.edges[0].last_words()
+        return " action=renewed" in self._cluster.edges[0].last_words()

@@ -18,11 +18,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.chaos.matrix import run
-from tests.chaos.storm import Fault, Row
-from tests.cluster.cluster_storm import ClusterStorm
+from tests.chaos.service_under_load import Fault, Row
+from tests.cluster.cluster_fixture import Cluster, running_cluster
+from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.faults import CutOff, HeadKilled, NodeKilled, NodeLeaves, PowerCut, RollingRestart, StoreDown
 from tests.cluster.network import reason_to_skip
-from tests.cluster.town import Town, town
 from tests.cluster.upgrade import Upgrade, UpgradeMachines
 from tests.next_version import make_next_version
 from tests.paths import ROOT
@@ -35,7 +35,7 @@ SAME_HEAD_S = 40.0
 OTHER_HEAD_S = 60.0
 
 
-def faults(cluster: Town, *, is_short: bool) -> list[Fault]:
+def faults(cluster: Cluster, *, is_short: bool) -> list[Fault]:
     """Those of a cluster whose head forgets everything when it ends."""
 
     def lasting(long_s: float, short_s: float) -> float:
@@ -64,7 +64,7 @@ def faults(cluster: Town, *, is_short: bool) -> list[Fault]:
     return matrix
 
 
-def faults_with_redis(cluster: Town, *, is_short: bool) -> list[Fault]:
+def faults_with_redis(cluster: Cluster, *, is_short: bool) -> list[Fault]:
     """Those of a cluster whose head keeps its records."""
     matrix: list[Fault] = [HeadKilled(cluster, "head killed (Redis)", SAME_HEAD_S)]
     if not is_short:
@@ -104,9 +104,9 @@ def _on_a_cluster(
     *,
     with_redis: bool,
 ) -> list[str]:
-    with town(folder, with_redis=with_redis) as cluster:
+    with running_cluster(folder, with_redis=with_redis) as cluster:
         chosen = [f for f in matrix(cluster, is_short=arguments.short) if f.name.startswith(tuple(arguments.only))]
-        broken = run(ClusterStorm(cluster, rng, RATE), chosen) if chosen else []
+        broken = run(ClusterUnderLoad(cluster, rng, RATE), chosen) if chosen else []
         if broken:
             sys.stderr.write(cluster.logs())
         return broken

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.storm import Fault
-from tests.cluster.cluster_storm import ClusterStorm
+from tests.chaos.service_under_load import Fault
+from tests.cluster.cluster_fixture import Cluster
+from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.faults import TESTED_LATE_S, HeadKilled, PowerCut, RollingRestart
 from tests.cluster.matrix import SAME_HEAD_S
-from tests.cluster.town import Town
 
 SEED = 20261125
 
@@ -19,7 +19,7 @@ SEED = 20261125
 @pytest.mark.ray
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("which", ["rolling restart", "head killed", "power of an edge"])
-def test_a_machine_fails_and_no_promise_is_broken(cluster: Town, storm: ClusterStorm, which: str) -> None:
+def test_a_machine_fails_and_no_promise_is_broken(cluster: Cluster, load: ClusterUnderLoad, which: str) -> None:
     """I1 to I4 over machines; a restart in order delays no click for long."""
     edge = cluster.edges[-1].machine
     faults: dict[str, Fault] = {
@@ -27,14 +27,14 @@ def test_a_machine_fails_and_no_promise_is_broken(cluster: Town, storm: ClusterS
         "head killed": HeadKilled(cluster, which, SAME_HEAD_S),
         "power of an edge": PowerCut(cluster, which, lambda: edge, 2.0),
     }
-    row = storm.round(faults[which])
+    row = load.round(faults[which])
 
     print(row)
     assert row.broken_promises() == []
     assert row.answered > 0
 
 
-def test_another_master_key_is_refused(cluster: Town, tmp_path: Path) -> None:
+def test_another_master_key_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     """A front end whose links nobody else could read does not join, and its `/readyz` names the setting."""
     stranger = cluster.another_edge(tmp_path, FEEDBACK_LOOPS_MASTER_KEY="ab" * 32)
     try:
@@ -45,7 +45,7 @@ def test_another_master_key_is_refused(cluster: Town, tmp_path: Path) -> None:
     cluster.wait_ready()
 
 
-def test_sqlite_is_refused_on_several_machines(cluster: Town, tmp_path: Path) -> None:
+def test_sqlite_is_refused_on_several_machines(cluster: Cluster, tmp_path: Path) -> None:
     """The ledger would be a file on one of them; the message says what to set."""
     stranger = cluster.another_edge(tmp_path, FEEDBACK_LOOPS_STORE="")
     try:

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from actors.version import VERSION
-from tests.chaos.storm import Allowed
-from tests.cluster.cluster_storm import ClusterStorm
+from tests.chaos.service_under_load import Allowed
+from tests.cluster.cluster_fixture import Cluster
+from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.faults import TESTED_LATE_S
-from tests.cluster.town import Town
 from tests.cluster.upgrade import Upgrade, has_one_version
 from tests.next_version import NEXT_VERSION, make_next_version
 from tests.paths import ROOT
@@ -29,7 +29,9 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.ray
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("version", [NEXT_VERSION, VERSION], ids=["to the next version", "and back"])
-def test_an_upgrade_breaks_no_promise(cluster: Town, storm: ClusterStorm, next_version: Path, version: str) -> None:
+def test_an_upgrade_breaks_no_promise(
+    cluster: Cluster, load: ClusterUnderLoad, next_version: Path, version: str
+) -> None:
     """Under load every front end is replaced, with new fields on every wire, a new option and a newer ledger.
 
     At first loops are still on their way to processes of their own; those that start meanwhile are of the next version.
@@ -40,7 +42,7 @@ def test_an_upgrade_breaks_no_promise(cluster: Town, storm: ClusterStorm, next_v
     code = next_version if version == NEXT_VERSION else ROOT
     allowed = Allowed(recovery_s=TESTED_LATE_S, repeats=True, delay_s=TESTED_LATE_S)
     upgrade = Upgrade(cluster, f"upgrade to {version}", code, allowed)
-    row = storm.round(upgrade)
+    row = load.round(upgrade)
 
     print(row, f"not ready for {upgrade.pages.unready_s():.1f} s at most")
     assert row.broken_promises() == []

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import httpx
 
-from tests.chaos.storm import Allowed, Fault, Storm
-from tests.cluster.cluster_storm import ClusterStorm
-from tests.cluster.edge import PORT, Edge
+from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
+from tests.cluster.cluster_fixture import Cluster
+from tests.cluster.cluster_under_load import ClusterUnderLoad
+from tests.cluster.edge_node import PORT, EdgeNode
 from tests.cluster.faults import LATE_S
-from tests.cluster.town import Town
 from tests.service import eventually
 
 #: Between two looks at all pages.
@@ -42,8 +42,8 @@ class Look:
 class Pages:
     """Looks at `/metrics` and `/readyz` of every front end in rotation, again and again."""
 
-    def __init__(self, town: Town) -> None:
-        self._town = town
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
         self._stopped = threading.Event()
         self.looks: list[Look] = []
 
@@ -61,7 +61,7 @@ class Pages:
     def _watch(self) -> None:
         with httpx.Client(timeout=10, trust_env=False) as client:
             while not self._stopped.wait(LOOK_S):
-                for host, page in itertools.product(self._town.in_rotation, ("/metrics", "/readyz")):
+                for host, page in itertools.product(self._cluster.in_rotation, ("/metrics", "/readyz")):
                     self.looks.append(self._look(client, host, page))
 
     def _look(self, client: httpx.Client, host: str, page: str) -> Look:
@@ -97,29 +97,29 @@ class Upgrade(Fault):
     Ray's nodes run on: what they start from then on is of the new version.
     """
 
-    def __init__(self, town: Town, name: str, code: Path, allowed: Allowed | None = None) -> None:
+    def __init__(self, cluster: Cluster, name: str, code: Path, allowed: Allowed | None = None) -> None:
         super().__init__(name, allowed or Allowed(recovery_s=LATE_S, repeats=True, delay_s=LATE_S))
-        self._town = town
+        self._cluster = cluster
         self._code = code
         self.margin_s = 90.0
-        self.pages = Pages(town)
+        self.pages = Pages(cluster)
 
-    def begin(self, storm: Storm) -> None:
-        assert isinstance(storm, ClusterStorm)
+    def begin(self, load: ServiceUnderLoad) -> None:
+        assert isinstance(load, ClusterUnderLoad)
         with self.pages.watched():
-            self._upgrade(storm)
+            self._upgrade(load)
             eventually(self._is_renewed, 60, "every actor was replaced")
 
-    def _upgrade(self, storm: ClusterStorm) -> None:
-        for machine in self._town.machines:
+    def _upgrade(self, load: ClusterUnderLoad) -> None:
+        for machine in self._cluster.machines:
             machine.install(self._code)
-        for edge in self._town.edges:
-            with storm.out_of_rotation(edge.host):
+        for edge in self._cluster.edges:
+            with load.out_of_rotation(edge.host):
                 edge.terminate()
                 edge.start()
 
     def _is_renewed(self) -> bool:
-        return all(" action=renewed" in edge.last_words() for edge in self._town.edges)
+        return all(" action=renewed" in edge.last_words() for edge in self._cluster.edges)
 
 
 class UpgradeMachines(Upgrade):
@@ -128,29 +128,29 @@ class UpgradeMachines(Upgrade):
     The head, which has no front end, is the last. Loops that are there wait until it is back.
     """
 
-    def __init__(self, town: Town, name: str, code: Path, recovery_s: float) -> None:
-        super().__init__(town, name, code, Allowed(recovery_s=recovery_s, repeats=True))
+    def __init__(self, cluster: Cluster, name: str, code: Path, recovery_s: float) -> None:
+        super().__init__(cluster, name, code, Allowed(recovery_s=recovery_s, repeats=True))
         self.margin_s = 150.0
 
-    def _upgrade(self, storm: ClusterStorm) -> None:
-        for edge in self._town.edges:
-            with storm.out_of_rotation(edge.host):
+    def _upgrade(self, load: ClusterUnderLoad) -> None:
+        for edge in self._cluster.edges:
+            with load.out_of_rotation(edge.host):
                 edge.terminate()
                 self._replace(edge)
                 edge.start()
-        self._town.ray.stop_node(self._town.head)
-        self._town.head.install(self._code)
-        self._town.ray.start(self._town.head)
-        self._town.ray.wait_for(self._town.head)
-        self._town.wait_ready()
+        self._cluster.ray.stop_node(self._cluster.head)
+        self._cluster.head.install(self._code)
+        self._cluster.ray.start(self._cluster.head)
+        self._cluster.ray.wait_for(self._cluster.head)
+        self._cluster.wait_ready()
 
-    def _replace(self, edge: Edge) -> None:
-        self._town.ray.stop_node(edge.machine)
+    def _replace(self, edge: EdgeNode) -> None:
+        self._cluster.ray.stop_node(edge.machine)
         edge.machine.install(self._code)
-        self._town.ray.start(edge.machine)
+        self._cluster.ray.start(edge.machine)
 
 
-def has_one_version(edge: Edge) -> bool:
+def has_one_version(edge: EdgeNode) -> bool:
     """Whether a front end says that every actor runs the version that it does."""
     lines = edge.http.get("/metrics").text.splitlines()
     found = [float(line.split()[-1]) for line in lines if line.startswith(OTHERS)]

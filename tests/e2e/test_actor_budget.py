@@ -24,7 +24,7 @@ BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/201001
 
 
 @dataclass
-class Stage:
+class SharedHosts:
     """A service whose loops may take two processes; fifty loops of one account, by their tags, and where they POST."""
 
     service: Service
@@ -61,7 +61,7 @@ class Stage:
 
 
 @pytest.fixture(scope="module")
-def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHosts]:
     """All loops made and verified, one after the other."""
     folder: Path = tmp_path_factory.mktemp("budget")
     service = Service(folder / "data", FEEDBACK_LOOPS_ACTOR_BUDGET="2", FEEDBACK_LOOPS_DELIVERY_TIMEOUT="5")
@@ -82,93 +82,93 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
                 handler.files[f"/dir/{proof['file_name']}"] = proof["file_content"].encode()
                 assert account.call("POST", f"/v1/feedback-loops/{loop['id']}/verify").is_success
                 loops[f"loop-{n}"] = loop["id"]
-            yield Stage(service, account, handler, other, loops, slowest_s)
+            yield SharedHosts(service, account, handler, other, loops, slowest_s)
     finally:
         other.stop()
         service.end()
 
 
 @pytest.fixture
-def shared(stage: Stage) -> list[str]:
+def shared(hosts: SharedHosts) -> list[str]:
     """The tags of all loops but the first, and nothing has come for them yet."""
-    stage.handler.got.clear()
-    return list(stage.loops)[1:]
+    hosts.handler.got.clear()
+    return list(hosts.loops)[1:]
 
 
-def test_loops_share_what_the_budget_allows(stage: Stage, shared: list[str]) -> None:
+def test_loops_share_what_the_budget_allows(hosts: SharedHosts, shared: list[str]) -> None:
     """A loop is made at once; the first gets a process of its own, all others share one, and each is delivered to."""
 
     def processes() -> tuple[int, int]:
-        return len(stage.service.processes("loop")), len(stage.service.processes("host"))
+        return len(hosts.service.processes("loop")), len(hosts.service.processes("host"))
 
-    assert stage.slowest_s < CREATED_S
+    assert hosts.slowest_s < CREATED_S
     eventually(lambda: processes() == (1, 1), 20, "a process for the first, and one for the others")
-    stage.open_each(list(stage.loops))
-    stage.wait_for(shared, 1)
-    eventually(lambda: stage.other.stats()["posts"] == 1, 10, "the first loop's event")
-    assert set(stage.arrivals().values()) == {1}
+    hosts.open_each(list(hosts.loops))
+    hosts.wait_for(shared, 1)
+    eventually(lambda: hosts.other.stats()["posts"] == 1, 10, "the first loop's event")
+    assert set(hosts.arrivals().values()) == {1}
 
 
-def test_commands_reach_a_loop_that_shares_a_process(stage: Stage, shared: list[str]) -> None:
+def test_commands_reach_a_loop_that_shares_a_process(hosts: SharedHosts, shared: list[str]) -> None:
     """A paused loop is owed what the others get, and gets it when it is resumed; a sample goes out at once."""
     resting = shared[7]
-    stage.tell(resting, "pause")
-    stage.open_each(shared)
-    stage.wait_for([tag for tag in shared if tag != resting], 1)
-    assert stage.arrivals()[stage.loops[resting]] == 0
+    hosts.tell(resting, "pause")
+    hosts.open_each(shared)
+    hosts.wait_for([tag for tag in shared if tag != resting], 1)
+    assert hosts.arrivals()[hosts.loops[resting]] == 0
 
-    stage.tell(resting, "resume")
-    stage.wait_for([resting], 1)
-    answer = stage.account.call("POST", f"/v1/feedback-loops/{stage.loops[resting]}/test", json={"type": "open"})
+    hosts.tell(resting, "resume")
+    hosts.wait_for([resting], 1)
+    answer = hosts.account.call("POST", f"/v1/feedback-loops/{hosts.loops[resting]}/test", json={"type": "open"})
     assert (answer.status_code, answer.json()["status"]) == (200, 200)
 
 
-def test_a_hanging_handler_leaves_those_that_share_its_process_alone(stage: Stage, shared: list[str]) -> None:
+def test_a_hanging_handler_leaves_those_that_share_its_process_alone(hosts: SharedHosts, shared: list[str]) -> None:
     """While a handler hangs with all its loop may have under way, the others of the process get their events."""
     moved = shared[0]
-    path = f"/v1/feedback-loops/{stage.loops[moved]}"
-    proof = stage.account.call("PATCH", path, json={"url": stage.other.url}).json()["verification"]
-    stage.other.place(proof["file_name"], proof["file_content"])
-    stage.tell(moved, "verify")
-    stage.other.tell("hang")
+    path = f"/v1/feedback-loops/{hosts.loops[moved]}"
+    proof = hosts.account.call("PATCH", path, json={"url": hosts.other.url}).json()["verification"]
+    hosts.other.place(proof["file_name"], proof["file_content"])
+    hosts.tell(moved, "verify")
+    hosts.other.tell("hang")
     try:
-        stage.open_each([moved] * 40)
+        hosts.open_each([moved] * 40)
         began_s = time.monotonic()
-        stage.open_each(shared[1:])
-        stage.wait_for(shared[1:], 1)
+        hosts.open_each(shared[1:])
+        hosts.wait_for(shared[1:], 1)
         took_s = time.monotonic() - began_s
     finally:
-        stage.other.tell("accept")
+        hosts.other.tell("accept")
 
     print(f"{len(shared) - 1} events beside a handler that hangs: {took_s:.2f} s")
     assert took_s < 4.0  # the handler's time-out is 5 s
 
 
-def test_a_killed_process_loses_nothing(stage: Stage, shared: list[str]) -> None:
+def test_a_killed_process_loses_nothing(hosts: SharedHosts, shared: list[str]) -> None:
     """kill -9 of the process that loops share, between and during events: each event comes, late or not."""
     others = shared[1:]
-    stage.open_each(others)
-    [host] = stage.service.processes("host")
+    hosts.open_each(others)
+    [host] = hosts.service.processes("host")
     host.kill()
-    stage.open_each(others)
-    stage.wait_for(others, 2)
-    [again] = stage.service.processes("host")
+    hosts.open_each(others)
+    hosts.wait_for(others, 2)
+    [again] = hosts.service.processes("host")
 
     assert again.pid != host.pid
 
 
-def test_the_supervisor_is_not_needed_to_deliver_and_finds_all_again(stage: Stage, shared: list[str]) -> None:
+def test_the_supervisor_is_not_needed_to_deliver_and_finds_all_again(hosts: SharedHosts, shared: list[str]) -> None:
     """With the supervisor just killed events come; when it is back loops are found where they were."""
     others = shared[1:]
-    [supervisor] = stage.service.processes("supervisor")
-    [host] = stage.service.processes("host")
+    [supervisor] = hosts.service.processes("supervisor")
+    [host] = hosts.service.processes("host")
     supervisor.kill()
-    stage.open_each(others)
-    stage.wait_for(others, 1)
-    eventually(stage.service.is_ready, 20, "the supervisor is back")
-    stage.tell(others[0], "pause")
-    stage.tell(others[0], "resume")
-    loop = stage.account.loop(stage.other, triggers=["click"])
+    hosts.open_each(others)
+    hosts.wait_for(others, 1)
+    eventually(hosts.service.is_ready, 20, "the supervisor is back")
+    hosts.tell(others[0], "pause")
+    hosts.tell(others[0], "resume")
+    loop = hosts.account.loop(hosts.other, triggers=["click"])
 
-    assert stage.account.call("DELETE", f"/v1/feedback-loops/{loop['id']}").is_success
-    assert [process.pid for process in stage.service.processes("host")] == [host.pid]
+    assert hosts.account.call("DELETE", f"/v1/feedback-loops/{loop['id']}").is_success
+    assert [process.pid for process in hosts.service.processes("host")] == [host.pid]

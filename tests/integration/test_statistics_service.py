@@ -31,7 +31,7 @@ MASTER_KEY = b"m" * 32
 LATER_MS = NOW_MS + 60_000
 
 
-class World:
+class ChangedLoop:
     """A loop whose settings changed after its first delivery, and the service that shows it."""
 
     def __init__(self, store: Store) -> None:
@@ -68,28 +68,31 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
+def changed_loop(tmp_path: Path) -> Iterator[ChangedLoop]:
     with sqlite_stores(tmp_path) as store:
-        yield World(store)
+        yield ChangedLoop(store)
 
 
-def test_a_post_is_made_again_as_it_was(world: World) -> None:
+def test_a_post_is_made_again_as_it_was(changed_loop: ChangedLoop) -> None:
     """Format, address and secret are those of its time, whatever has changed since: the same to the byte."""
-    sent = RequestBuilder(world.config, 1.0).build(world.event.event_id, world.event.fields, NOW_MS)
+    sent = RequestBuilder(changed_loop.config, 1.0).build(
+        changed_loop.event.event_id, changed_loop.event.fields, NOW_MS
+    )
 
-    post = world.post()
+    post = changed_loop.post()
 
     assert (post.url, post.headers, post.body.encode()) == (sent.url, sent.headers, sent.body)
     assert "tags[]=a&tags[]=%C3%BC" in post.body
 
 
-def test_a_later_attempt_is_of_the_loop_of_then(world: World) -> None:
+def test_a_later_attempt_is_of_the_loop_of_then(changed_loop: ChangedLoop) -> None:
     """With both secrets while they overlap, and one afterwards."""
-    world.store.outcomes(
-        outcome(world.number, 2, at_ms=LATER_MS), outcome(world.number, 3, at_ms=LATER_MS + SECRET_OVERLAP_MS)
+    changed_loop.store.outcomes(
+        outcome(changed_loop.number, 2, at_ms=LATER_MS),
+        outcome(changed_loop.number, 3, at_ms=LATER_MS + SECRET_OVERLAP_MS),
     )
 
-    second, third = world.post(2), world.post(3)
+    second, third = changed_loop.post(2), changed_loop.post(3)
 
     assert second.url == third.url == "https://moved.example/"
     assert second.body.startswith("{")
@@ -97,55 +100,55 @@ def test_a_later_attempt_is_of_the_loop_of_then(world: World) -> None:
     assert len(dict(third.headers)["webhook-signature"].split(" ")) == 1
 
 
-def test_what_is_not_there_has_no_post(world: World) -> None:
+def test_what_is_not_there_has_no_post(changed_loop: ChangedLoop) -> None:
     """Another account's, an attempt that was none, an event that was dropped or too large: each says why."""
     with pytest.raises(NotFound):
-        world.post(account=world.stranger.view)
+        changed_loop.post(account=changed_loop.stranger.view)
     with pytest.raises(NotFound, match="no attempt 7"):
-        world.post(7)
-    large = event(world.tenant, loop_nos=[1], fields={"x": "y" * 1_100_000})
-    ((number,),) = world.store.record(large).delivery_ids
-    world.store.outcomes(outcome(number, status=None, error="event_too_large", at_ms=LATER_MS))
-    world.delivery_id = f"dlv_{number}"
+        changed_loop.post(7)
+    large = event(changed_loop.tenant, loop_nos=[1], fields={"x": "y" * 1_100_000})
+    ((number,),) = changed_loop.store.record(large).delivery_ids
+    changed_loop.store.outcomes(outcome(number, status=None, error="event_too_large", at_ms=LATER_MS))
+    changed_loop.delivery_id = f"dlv_{number}"
     with pytest.raises(Conflict, match="1048576 can be sent"):
-        world.post()
+        changed_loop.post()
 
 
-def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(world: World) -> None:
+def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(changed_loop: ChangedLoop) -> None:
     """Which loops it went to, and what came of it."""
-    event_id = id_text("evt", world.event.event_id)
-    found = world.do(GetEvent(account=world.tenant.view, event_id=event_id))
+    event_id = id_text("evt", changed_loop.event.event_id)
+    found = changed_loop.do(GetEvent(account=changed_loop.tenant.view, event_id=event_id))
     assert (found.id, found.type, found.time_ms) == (event_id, "open", NOW_MS)
-    [delivery] = world.do(ListEventDeliveries(account=world.tenant.view, event_id=event_id))
+    [delivery] = changed_loop.do(ListEventDeliveries(account=changed_loop.tenant.view, event_id=event_id))
     assert (delivery.loop_id, delivery.delivery.id, delivery.delivery.state) == (
-        world.loop_id,
-        world.delivery_id,
+        changed_loop.loop_id,
+        changed_loop.delivery_id,
         "delivered",
     )
-    same = world.do(GetLoopDelivery(account=world.tenant.view, delivery_id=world.delivery_id))
+    same = changed_loop.do(GetLoopDelivery(account=changed_loop.tenant.view, delivery_id=changed_loop.delivery_id))
     assert same == delivery
-    for wanted in (event_id, id_text("evt", uuid4()), "evt_no", id_text("evt", world.aggregate.id)):
-        account = world.stranger.view if wanted == event_id else world.tenant.view
+    for wanted in (event_id, id_text("evt", uuid4()), "evt_no", id_text("evt", changed_loop.aggregate.id)):
+        account = changed_loop.stranger.view if wanted == event_id else changed_loop.tenant.view
         for kind in (GetEvent, ListEventDeliveries):
             with pytest.raises(NotFound):
-                world.do(kind(account=account, event_id=wanted))
+                changed_loop.do(kind(account=account, event_id=wanted))
     with pytest.raises(NotFound):
-        world.do(GetLoopDelivery(account=world.stranger.view, delivery_id=world.delivery_id))
+        changed_loop.do(GetLoopDelivery(account=changed_loop.stranger.view, delivery_id=changed_loop.delivery_id))
 
 
-def test_statistics_are_of_ones_own_loops(world: World) -> None:
+def test_statistics_are_of_ones_own_loops(changed_loop: ChangedLoop) -> None:
     """Attempts, backlog and the last event; another account's loop is not found."""
-    world.store.record(event(world.tenant, loop_nos=[1]))
-    [statistics] = world.do(ListStatistics(account=world.tenant.view, loop_ids=[world.loop_id]))
+    changed_loop.store.record(event(changed_loop.tenant, loop_nos=[1]))
+    [statistics] = changed_loop.do(ListStatistics(account=changed_loop.tenant.view, loop_ids=[changed_loop.loop_id]))
     assert (statistics.counts.answers, statistics.backlog, statistics.last_event_ms) == ([1, 0, 0, 0, 0], 1, NOW_MS)
-    minutes = world.do(ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id))
+    minutes = changed_loop.do(ListAttemptMinutes(account=changed_loop.tenant.view, loop_id=changed_loop.loop_id))
     assert [minute.counts.answers for minute in minutes] == [[1, 0, 0, 0, 0]]
-    events = world.do(ListEventMinutes(account=world.tenant.view))
+    events = changed_loop.do(ListEventMinutes(account=changed_loop.tenant.view))
     assert [(minute.type, minute.count) for minute in events] == [("open", 2)]
-    assert world.do(ListEventMinutes(account=world.stranger.view)) == []
-    world.store.clock.ms += 3600_000
-    assert world.do(ListAttemptMinutes(account=world.tenant.view, loop_id=world.loop_id)) == []
+    assert changed_loop.do(ListEventMinutes(account=changed_loop.stranger.view)) == []
+    changed_loop.store.clock.ms += 3600_000
+    assert changed_loop.do(ListAttemptMinutes(account=changed_loop.tenant.view, loop_id=changed_loop.loop_id)) == []
     with pytest.raises(NotFound):
-        world.do(ListStatistics(account=world.stranger.view, loop_ids=[world.loop_id]))
+        changed_loop.do(ListStatistics(account=changed_loop.stranger.view, loop_ids=[changed_loop.loop_id]))
     with pytest.raises(NotFound):
-        world.do(ListAttemptMinutes(account=world.stranger.view, loop_id=world.loop_id))
+        changed_loop.do(ListAttemptMinutes(account=changed_loop.stranger.view, loop_id=changed_loop.loop_id))

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from tests.parallel import rank, unit
+from tests.parallel import rank, scope
 from tests.paths import TESTS
 
 
@@ -20,7 +20,7 @@ from tests.paths import TESTS
 )
 def test_a_test_is_taken_with_its_file_or_its_kind(node_id: str, taken_with: str) -> None:
     """What shares fixtures is run by one process."""
-    assert unit(node_id) == taken_with
+    assert scope(node_id) == taken_with
 
 
 def test_long_files_begin_first() -> None:

@@ -23,8 +23,8 @@ _OWN_HOSTS = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf
 _NO_SERVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
 
-class Stage:
-    """The surroundings of one service. Made by `stage`."""
+class Sandbox:
+    """The surroundings of one service. Made by `sandbox`."""
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data"
@@ -126,9 +126,9 @@ def _can_run(command: list[str | Path]) -> bool:
 
 
 @contextlib.contextmanager
-def stage(folder: Path) -> Iterator[Stage]:
+def sandbox(folder: Path) -> Iterator[Sandbox]:
     """The surroundings of one service in `folder`; their file system goes away in the end."""
-    made = Stage(folder)
+    made = Sandbox(folder)
     try:
         yield made
     finally:

@@ -16,7 +16,7 @@ from tests.service import Service, eventually
 PORT = 8080
 
 
-class Edge(Service):
+class EdgeNode(Service):
     """A `Service` on a machine. Its actors are the cluster's: `processes` finds those of the front end alone."""
 
     def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, /, **environment: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.cluster.edge import Edge
+from tests.cluster.edge_node import EdgeNode
 from tests.cluster.machine import Machine
 from tests.cluster.network import OWN_NUMBER, Network
 from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
@@ -29,8 +29,8 @@ SETTINGS = {
 }
 
 
-class Town:
-    """The machines and what runs on them. Made by `town`."""
+class Cluster:
+    """The machines and what runs on them. Made by `cluster`."""
 
     def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None, code: Path) -> None:
         #: For what a test needs besides; gone with the cluster.
@@ -46,7 +46,7 @@ class Town:
         settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32), "FEEDBACK_LOOPS_STORE": store}
         ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials, **PATIENCE}
         self._environment = settings | ray
-        self.edges = [Edge(machine, machine.folder / "data", **self._environment) for machine in self.workers]
+        self.edges = [EdgeNode(machine, machine.folder / "data", **self._environment) for machine in self.workers]
         #: The front ends that those who click are sent to, as a load balancer does.
         self.in_rotation = [edge.host for edge in self.edges]
 
@@ -67,9 +67,9 @@ class Town:
             if edge.machine is machine:
                 edge.start(wait=False)
 
-    def another_edge(self, folder: Path, **environment: str) -> Edge:
+    def another_edge(self, folder: Path, **environment: str) -> EdgeNode:
         """One more front end on a machine that has one, not started, with another environment."""
-        return Edge(self.workers[0], folder / "data", free_port(), **self._environment | environment)
+        return EdgeNode(self.workers[0], folder / "data", free_port(), **self._environment | environment)
 
     def wait_ready(self, timeout_s: float = 90) -> None:
         for edge in self.edges:
@@ -102,14 +102,14 @@ class Town:
 
 
 @contextlib.contextmanager
-def town(folder: Path, *, with_redis: bool = False, code: Path = ROOT) -> Iterator[Town]:
+def running_cluster(folder: Path, *, with_redis: bool = False, code: Path = ROOT) -> Iterator[Cluster]:
     """A cluster of this version that is ready; every process, network and file system of it is gone afterwards."""
     with contextlib.ExitStack() as stack:
         network = Network()
         stack.callback(network.remove)
         postgres = stack.enter_context(postgres_at(network.inside(OWN_NUMBER)))
         redis = stack.enter_context(RedisServer(network.inside(OWN_NUMBER), folder)).address if with_redis else None
-        made = Town(folder, network, postgres, redis, code)
+        made = Cluster(folder, network, postgres, redis, code)
         stack.callback(made.end)
         made.start()
         yield made

@@ -7,23 +7,23 @@ import random
 from collections.abc import Iterator
 
 from tests.chaos.clicks import Clicks
-from tests.chaos.storm import Fault, Row, Storm
-from tests.cluster.town import Town
+from tests.chaos.service_under_load import Fault, Row, ServiceUnderLoad
+from tests.cluster.cluster_fixture import Cluster
 from tests.service import eventually
 
 #: More than have processes of their own, so that most share hosts; each click is owed to one of them.
 LOOPS = 24
 
 
-class ClusterStorm(Storm):
-    """A `Storm` on a cluster. Each click goes to a front end in rotation that takes the connection."""
+class ClusterUnderLoad(ServiceUnderLoad):
+    """A `ServiceUnderLoad` on a cluster. Each click goes to a front end in rotation that takes the connection."""
 
-    def __init__(self, town: Town, rng: random.Random, rate: float) -> None:
-        self.town = town
-        super().__init__(town.edges[0], town.sink, None, rng, rate)
+    def __init__(self, cluster: Cluster, rng: random.Random, rate: float) -> None:
+        self.cluster = cluster
+        super().__init__(cluster.edges[0], cluster.sink, None, rng, rate)
 
     def make_loops(self, url: str) -> list[str]:
-        """See `Storm.make_loops`."""
+        """See `ServiceUnderLoad.make_loops`."""
         return [self._loop_of(n, url) for n in range(LOOPS)]
 
     def _loop_of(self, number: int, url: str) -> str:
@@ -31,27 +31,27 @@ class ClusterStorm(Storm):
         return loop_id
 
     def tags(self, number: int) -> list[str]:
-        """See `Storm.tags`."""
+        """See `ServiceUnderLoad.tags`."""
         return [f"loop-{number % LOOPS}"]
 
     def round(self, fault: Fault) -> Row:
-        """See `Storm.round`."""
-        self.town.wait_ready()
+        """See `ServiceUnderLoad.round`."""
+        self.cluster.wait_ready()
         row = super().round(fault)
-        self.town.wait_ready()
+        self.cluster.wait_ready()
         return row
 
     def clicks(self, paths: list[str], first: int, rate: float) -> Clicks:
-        """See `Storm.clicks`."""
-        self.current = Clicks(self.service.port, paths, first, rate, people=16, hosts=lambda: self.town.in_rotation)
+        """See `ServiceUnderLoad.clicks`."""
+        self.current = Clicks(self.service.port, paths, first, rate, people=16, hosts=lambda: self.cluster.in_rotation)
         return self.current
 
     @contextlib.contextmanager
     def out_of_rotation(self, host: str) -> Iterator[None]:
         """Nobody is sent to this front end, and those who were there have their answers."""
-        self.town.in_rotation = [other for other in self.town.in_rotation if other != host]
+        self.cluster.in_rotation = [other for other in self.cluster.in_rotation if other != host]
         eventually(lambda: not self.current.is_at(host), 10, "those who were there have gone")
         try:
             yield
         finally:
-            self.town.in_rotation = [edge.host for edge in self.town.edges]
+            self.cluster.in_rotation = [edge.host for edge in self.cluster.edges]

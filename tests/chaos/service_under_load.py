@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from urllib.parse import parse_qs, urlsplit
 
 from tests.chaos.clicks import Click, Clicks
-from tests.chaos.stage import Stage
+from tests.chaos.sandbox import Sandbox
 from tests.service import Account, Service, Sink, eventually
 
 #: Clicks are sent for this long before a fault begins, and after it has ended.
@@ -50,18 +50,18 @@ class Fault(ABC):
         self.name = name
         self.allowed = allowed
 
-    def reason_to_skip(self, storm: Storm) -> str | None:
+    def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
         """Why it cannot be tried here, if it cannot."""
         return None
 
-    def prepare(self, storm: Storm) -> Mapping[int, int]:
+    def prepare(self, load: ServiceUnderLoad) -> Mapping[int, int]:
         """What has to be there before the clicks begin. Gives the numbers it is owed besides, and since when (ns)."""
         return {}
 
     @abstractmethod
-    def begin(self, storm: Storm) -> None: ...
+    def begin(self, load: ServiceUnderLoad) -> None: ...
 
-    def end(self, storm: Storm) -> None:  # noqa: B027
+    def end(self, load: ServiceUnderLoad) -> None:  # noqa: B027
         """Ends it; called once for each `begin`, even one that failed."""
 
 
@@ -116,17 +116,17 @@ class Row:
         return broken
 
 
-class Storm:
+class ServiceUnderLoad:
     """A service under a steady load of clicks."""
 
-    def __init__(self, service: Service, sink: Sink, stage: Stage | None, rng: random.Random, rate: float) -> None:
+    def __init__(self, service: Service, sink: Sink, sandbox: Sandbox | None, rng: random.Random, rate: float) -> None:
         self.service = service
         self.sink = sink
-        self._stage = stage
+        self._sandbox = sandbox
         self.rng = rng
         self.rate = rate
         self.account: Account = service.account()
-        self.loop_ids = self.make_loops(stage.handler_url(sink) if stage else sink.url)
+        self.loop_ids = self.make_loops(sandbox.handler_url(sink) if sandbox else sink.url)
         #: The tracked links, each in the place of its number; the first ones have been clicked.
         self._paths: list[str] = []
         self._clicked = 0
@@ -146,14 +146,14 @@ class Storm:
         return loop_id
 
     @property
-    def stage(self) -> Stage:
+    def sandbox(self) -> Sandbox:
         """What surrounds the service, where a fault needs it."""
-        assert self._stage is not None
-        return self._stage
+        assert self._sandbox is not None
+        return self._sandbox
 
     def now_ns(self) -> int:
         """Unix time as the service has it."""
-        return self._stage.now_ns() if self._stage else time.time_ns()
+        return self._sandbox.now_ns() if self._sandbox else time.time_ns()
 
     def call(self, method: str, action: str = "", **arguments: Any) -> dict[str, Any]:
         """A call of the API about the loop, which must succeed."""
