@@ -1,9 +1,9 @@
-"""The unit and property tests of what changed since the branch left `main`, committed or not.
+"""Unit and property tests of the files that changed since the branch left `main`, committed or not.
 
 python -m tests.changed     runs them
 
-A test belongs to a changed file when it has changed itself, mirrors it, imports it (helpers of tests in between do not
-matter), or names it. Tests that a change reaches by other ways are left to `make test`.
+A test is selected if it has changed itself, or if it mirrors, imports (even through test helpers) or names a changed
+file. Only `make test` runs the tests that a change affects in other ways.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ import pytest
 from tests.paths import ROOT
 
 BASE: Final = "main"
-#: Where the tests are that are chosen from: they start no service.
+#: Folders of tests to choose from: they start no service.
 CHOSEN_FROM: Final = ("tests/unit/", "tests/properties/")
-#: It looks at all code, whatever it imports.
+#: Checks all code, whatever it imports.
 ALWAYS: Final = "tests/unit/test_house.py"
 
 
@@ -46,7 +46,7 @@ def sources() -> dict[str, str]:
 
 
 def chosen_tests(changed: Iterable[str], files: Mapping[str, str]) -> list[str]:
-    """The tests of `changed` among `files`, Python's by their paths."""
+    """The tests of `changed` in `files`, the sources of Python files by path."""
     changed = set(changed)
     if not changed:
         return []
@@ -60,7 +60,7 @@ def chosen_tests(changed: Iterable[str], files: Mapping[str, str]) -> list[str]:
 
 
 def _reached(test: str, files: Mapping[str, str]) -> set[str]:
-    """The test's file, and the files that it imports, by itself or by way of other files of tests."""
+    """The test's file, and the files that it imports, directly or through other files of tests."""
     reached: set[str] = set()
     left = [test]
     while left:
@@ -74,7 +74,7 @@ def _reached(test: str, files: Mapping[str, str]) -> set[str]:
 
 @functools.cache
 def _imported(source: str) -> set[str]:
-    """Files that may be what a source imports: those of modules, and of names from them, which may be modules too."""
+    """Possible files of a source's imports: an imported name may be a module too."""
     names: set[str] = set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -85,7 +85,7 @@ def _imported(source: str) -> set[str]:
 
 
 def _concern(changed: str) -> Callable[[str, str], bool]:
-    """Whether a test, by its path and source, belongs to a changed file though it does not import it."""
+    """A predicate on a test's path and source: whether the changed file concerns the test, even without an import."""
     path = PurePosixPath(changed)
     if path.name == "conftest.py":
         return lambda test, _: test.startswith(f"{path.parent}/")
@@ -98,7 +98,7 @@ def _concern(changed: str) -> Callable[[str, str], bool]:
 def main() -> None:
     chosen = chosen_tests(changed_files(), sources())
     if not chosen:
-        print("nothing changed that has unit or property tests")
+        print("no unit or property tests are affected")
         return
     sys.exit(pytest.main(["-n", "auto", "--dist", "loadfile", *chosen]))
 

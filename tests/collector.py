@@ -1,4 +1,4 @@
-"""A collector of spans for tests: a real HTTP server that reads OTLP's protobuf."""
+"""Fake trace collector: a real HTTP server that reads OTLP's protobuf."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.service import eventually
 
 
 class Collector:
-    """Keeps every span it is sent."""
+    """Keeps every span that it receives."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -33,7 +33,7 @@ class Collector:
                 self.end_headers()
 
             def log_message(self, *_: object) -> None:
-                """Says nothing."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
         self._thread = threading.Thread(target=self._server.serve_forever)
@@ -57,7 +57,7 @@ class Collector:
             self.spans += [span for scope in resource.scope_spans for span in scope.spans]
 
     def span(self, name: str) -> Span:
-        """The first span of that name, once it has come."""
+        """The first span of that name; waits for it."""
         found: Span = eventually(lambda: next((s for s in self.spans if s.name == name), None), 20, f"a span {name}")
         return found
 

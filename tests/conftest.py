@@ -1,4 +1,4 @@
-"""What tests of several kinds share."""
+"""Hooks and fixtures for all kinds of tests."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from tests.parallel import FileScheduler, rank
 from tests.paths import TESTS
 from tests.postgres import PostgresServer, running_server
 
-# A shell has what it starts in the background ignore Ctrl-C, and so would all that tests start, and press it for.
+# A shell makes background commands ignore Ctrl-C, and the processes that tests start would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Under load any example may take long, and no test is about that.
+# Under load any example may take long, which is no failure.
 hypothesis.settings.register_profile("unhurried", deadline=None)
 hypothesis.settings.load_profile("unhurried")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts what takes long before what does not."""
+    """Sorts tests so that the longest start first."""
     items.sort(key=lambda item: rank(PurePosixPath(item.path.relative_to(TESTS))))
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> FileScheduler:
-    """Says what each process takes, with `-n`."""
+    """Returns the scheduler for `-n`."""
     config.option.loadscopereorder = False
     return FileScheduler(config, log)
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    """A PostgreSQL server with a ledger's database to copy; for tests that leave the server itself alone."""
-    from tests.contract.postgres_store import make_template  # noqa: PLC0415 - psycopg, for those alone that need it
+    """A PostgreSQL server with a ledger's database to copy, shared by tests that do not stop or change the server."""
+    from tests.contract.postgres_store import make_template  # noqa: PLC0415 - psycopg is slow to import
 
     with running_server(fsync="off") as server:
         make_template(server)

@@ -1,4 +1,4 @@
-"""Topics of the ledger, each with the class of its events."""
+"""Topics of the ledger's events, with their classes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A handler for tests: keeps every request it gets and answers as it is told."""
+"""Fake handler: a real HTTP server that keeps every request and answers as configured."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.service import eventually
 
 
 @dataclass(frozen=True, slots=True)
-class Got:
-    """One request."""
+class Received:
+    """One POST."""
 
     method: str
     path: str
@@ -28,7 +28,7 @@ class Got:
 
     @property
     def fields(self) -> dict[str, str]:
-        """The form's pairs; of a list, its last."""
+        """The form's pairs; for a repeated name, the last value."""
         return dict(self.form)
 
 
@@ -40,7 +40,7 @@ class Handler:
         self.status = 200
         self.answer_headers: dict[str, str] = {}
         self.answer = b"thank you"
-        self.got: list[Got] = []
+        self.got: list[Received] = []
         handler = self
 
         class Requests(BaseHTTPRequestHandler):
@@ -53,7 +53,7 @@ class Handler:
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 headers = {k.lower(): v for k, v in self.headers.items()}
-                handler.got.append(Got("POST", self.path, headers, body))
+                handler.got.append(Received("POST", self.path, headers, body))
                 self.reply(handler.status, handler.answer, handler.answer_headers)
 
             def reply(self, status: int, body: bytes, headers: dict[str, str]) -> None:
@@ -65,7 +65,7 @@ class Handler:
                 self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-                """Quiet."""
+                """Logs nothing."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
         self._server.daemon_threads = True
@@ -82,7 +82,7 @@ class Handler:
         self._server.shutdown()
         self._server.server_close()
 
-    def wait_for(self, count: int, timeout_s: float = 20) -> list[Got]:
-        """The requests, once there are `count`."""
-        eventually(lambda: len(self.got) >= count, timeout_s, f"{count} POSTs came, not {len(self.got)}")
+    def wait_for(self, count: int, timeout_s: float = 20) -> list[Received]:
+        """Waits for `count` requests, and returns all."""
+        eventually(lambda: len(self.got) >= count, timeout_s, f"{count} POSTs arrived")
         return list(self.got)

@@ -1,8 +1,8 @@
-"""What KubeRay takes: the schema of its RayCluster, from its own Go types, as strict as `kubectl --validate=strict`.
+"""Schema of KubeRay's RayCluster, generated from its Go types, and as strict as `kubectl --validate=strict`.
 
     python -m tests.kuberay
 
-makes the kept schema anew (it needs Go). `tests/fixtures/kuberay/README.md` says what it is and whose.
+generates the stored schema again (it needs Go). `tests/fixtures/kuberay/README.md` documents its origin and license.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ import yaml
 
 from tests.paths import FIXTURES
 
-#: The oldest release that deploy/kuberay.yaml is for.
+#: The oldest release that deploy/kuberay.yaml supports.
 VERSION: Final = "1.6.0"
 MODULE: Final = "github.com/ray-project/kuberay/ray-operator"
 GENERATOR: Final = "sigs.k8s.io/controller-tools/cmd/controller-gen"
-#: As KubeRay's own Makefile has them, without descriptions.
+#: The options of KubeRay's own Makefile, but without descriptions.
 OPTIONS: Final = "crd:maxDescLen=0,generateEmbeddedObjectMeta=true,allowDangerousTypes=true"
 SCHEMA: Final = FIXTURES / f"kuberay/raycluster-{VERSION}.json.gz"
 API_VERSION: Final = "v1"
-#: Makes Go know what is wanted of both modules; the generator's version is then the one that KubeRay requires.
+#: Imports both modules, so that Go selects the version of the generator that KubeRay requires.
 _IMPORTS: Final = f"""//go:build tools
 
 package tools
@@ -39,15 +39,15 @@ import (
 
 
 def schema() -> dict[str, Any]:
-    """The `openAPIV3Schema` that comes with this KubeRay."""
+    """The `openAPIV3Schema` of this KubeRay version."""
     read: dict[str, Any] = json.loads(gzip.decompress(SCHEMA.read_bytes()))
     return read
 
 
 def strict(structural: dict[str, Any]) -> dict[str, Any]:
-    """A JSON schema that takes what Kubernetes takes by a structural schema, and of fields only those that it knows.
+    """A JSON schema that accepts the same values as Kubernetes does by a structural schema, without unknown fields.
 
-    Rules in CEL (`x-kubernetes-validations`) are left out: nothing here evaluates them.
+    Rules in CEL (`x-kubernetes-validations`) are left out, because the tests cannot evaluate them.
     """
     made = {key: value for key, value in structural.items() if not key.startswith("x-kubernetes-")}
     if structural.get("x-kubernetes-int-or-string"):
@@ -65,7 +65,7 @@ def strict(structural: dict[str, Any]) -> dict[str, Any]:
 
 
 def renew() -> None:
-    """Asks KubeRay's types for their schema, and keeps it."""
+    """Generates the schema from KubeRay's types, and stores it."""
     with tempfile.TemporaryDirectory(prefix="feedback-loops-kuberay-") as name:
         folder = Path(name)
         (folder / "go.mod").write_text("module tools\n")

@@ -1,4 +1,4 @@
-"""Commands for a loop's runtime, which ignores their account and loop: they have reached the loop."""
+"""Sample commands for a loop's runtime, which ignores their account and loop."""
 
 from __future__ import annotations
 

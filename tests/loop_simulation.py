@@ -164,12 +164,12 @@ class LoopSimulation:
         return answer
 
     def tell(self, act: Callable[[LoopRuntime], None]) -> None:
-        """Calls a method that does not wait."""
+        """Calls a synchronous method of the runtime in the event loop."""
 
-        async def told() -> None:
+        async def call() -> None:
             act(self.runtime)
 
-        self.run(told())
+        self.run(call())
 
     # --- restarts
 
@@ -267,18 +267,18 @@ class LoopSimulation:
     def check_start(self, post: Post) -> None:
         """Fails if this POST must not begin now."""
         others = self.handler.under_way
-        assert self.may_post, "a loop that is not active is POSTed to"
-        assert all(o.delivery_id != post.delivery_id for o in others), "a delivery is POSTed twice at a time"
-        assert len(others) < self.max_concurrency, "more POSTs at a time than the loop wants"
+        assert self.may_post, "an inactive loop gets a POST"
+        assert all(o.delivery_id != post.delivery_id for o in others), "two POSTs of one delivery are in flight"
+        assert len(others) < self.max_concurrency, "more POSTs are in flight than the loop allows"
         assert self.arrived[post.delivery_id] < self.may_arrive[post.delivery_id], "a repeat without a crash"
         if self.rate_limit is not None:
             lately = [s for s in self.handler.starts if s > post.begun_s - 1 + 1e-6]
             assert len(lately) <= self.rate_limit, f"more than {self.rate_limit} + 1 starts in a second"
         if post.is_probe:
             probes = [o for o in others if o.is_probe and o.answers_before == self.handler.answered]
-            assert not probes, "two probes at a time"
+            assert not probes, "two probes are in flight"
         if self.ordered:
-            assert not others, "an ordered loop has two POSTs under way"
+            assert not others, "an ordered loop has two POSTs in flight"
             self._check_order(post.delivery_id)
 
     def _check_order(self, delivery_id: int) -> None:
@@ -287,4 +287,4 @@ class LoopSimulation:
         before = {i for (i,) in self.rows(f"SELECT id FROM deliveries WHERE state = 0 AND id < {delivery_id}")}
         skipped = {i for i in before - self.revived if not lane.is_in_flight(i)}
         assert not skipped, f"{delivery_id} goes before {skipped}"
-        assert not lane._buffer.failed, "a failure that waits to be recorded was overtaken"
+        assert not lane._buffer.failed, "a later delivery overtook a failure that is not recorded yet"

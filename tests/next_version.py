@@ -1,8 +1,8 @@
-"""The next version of the program: a copy of the working tree with all changes that `actors.compatibility` allows.
+"""Fake next version of the program: a copy of the working tree with all changes that `actors.compatibility` allows.
 
-Everything that crosses processes has a new field, the intake has a new kind of entry, an option and the bucket of a
-metric are new, and each store has another migration. To run it, put the copy on `PYTHONPATH`, which comes before the
-installed version.
+Every message between processes has a new field; the intake has a new kind of entry; there is a new option, a new bucket
+of a metric, and a new migration of each store. To run it, put the copy on `PYTHONPATH`, which precedes the installed
+version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FIELD = '    novelty: str = "new"\n'
 #: A kind of intake that only the next version knows.
 NOVELTY = "class Novelty(NamedTuple):\n    event_id: bytes\n\n\n"
 VARIANT = "class _Novelty(msgspec.Struct, array_like=True, tag=2, frozen=True):\n    entry: Novelty\n"
-#: A file, a text in it, and the text that the next version adds after it.
+#: A file, a text in it, and the text that the next version inserts after it.
 ADDED = (
     ("domain/tracking.py", "    purpose: str\n", f"{FIELD}\n\n{NOVELTY}"),
     ("domain/tracking.py", "Intake: TypeAlias = TrackingHit", " | Novelty"),
@@ -52,7 +52,7 @@ ADDED = (
         '    Option(name="novelty", metavar="TEXT", default="new", read=str, help="New."),\n',
     ),
 )
-#: This version goes on working with a PostgreSQL store that has it.
+#: This version still works with a PostgreSQL store that has this migration.
 MIGRATION = "-- only adds\nALTER TABLE attempts ADD COLUMN novelty text NOT NULL DEFAULT '';\n"
 
 
@@ -76,7 +76,7 @@ def make_next_version(folder: Path) -> Path:
 def _add(file: Path, after: str, added: str) -> None:
     text = file.read_text()
     if text.count(after) != 1:
-        raise AssertionError(f"{file.name} has {text.count(after)} times, not once: {after}")
+        raise AssertionError(f"{file.name} contains this text {text.count(after)} times, not once: {after}")
     file.write_text(text.replace(after, after + added))
 
 

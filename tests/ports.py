@@ -1,4 +1,4 @@
-"""Ports for what tests start: each is for the process that asked alone, and nobody else takes it before it is used."""
+"""Free ports for processes that tests start. No two test processes get the same port."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import socket
 from collections.abc import Iterator
 from typing import Final
 
-#: The kernel gives whoever asks for any port one from 32768 on: a port below is not taken by chance.
+#: Below the kernel's ephemeral ports, which start at 32768, so that no other program gets these ports by chance.
 PORTS: Final = range(20_000, 32_000)
-#: Ports that a process gets at a time, for itself until it ends.
+#: Number of ports that a process reserves until it ends.
 BLOCK: Final = 100
 
 
 def free_port() -> int:
-    """A port that nothing on this machine listens on, and that no other process is given by this function."""
+    """A port without a listener on this machine, which this function returns to no other process."""
     for port in itertools.islice(_mine, BLOCK):
         if _is_free(port):
             return port
-    raise RuntimeError(f"something listens on each of the {BLOCK} ports that this process has")
+    raise RuntimeError(f"all {BLOCK} ports of this process are in use")
 
 
 def _is_free(port: int) -> bool:
@@ -31,13 +31,13 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def _in_turns() -> Iterator[int]:
-    """The ports of this process's block, again and again: what had one has most likely ended when its turn comes."""
+def _rotation() -> Iterator[int]:
+    """The ports of this process's block in rotation, so that a port is reused as late as possible."""
     yield from itertools.cycle(_claimed())
 
 
 def _claimed() -> range:
-    """A block that no other process has: the kernel keeps a name for as long as this process lives."""
+    """Claims a block of ports for this process, by an abstract socket that the kernel removes when the process ends."""
     blocks = len(PORTS) // BLOCK
     claim = socket.socket(socket.AF_UNIX)
     for number in (os.getpid() + n for n in range(blocks)):
@@ -48,7 +48,7 @@ def _claimed() -> range:
             continue
         claim.detach()  # stays open until the process ends
         return PORTS[block * BLOCK : (block + 1) * BLOCK]
-    raise RuntimeError(f"{blocks} processes have all the ports for tests")
+    raise RuntimeError(f"{blocks} processes have claimed all ports for tests")
 
 
-_mine = _in_turns()
+_mine = _rotation()

@@ -88,7 +88,7 @@ class PostgresServer:
 
     def start(self) -> Self:
         """Starts the server, and returns when it accepts connections."""
-        # What may not read our files needs a program of the system's to end with us.
+        # The unprivileged user cannot read the project's files, so a system program sets the parent death signal.
         ends_with_us = ("setpriv", "--pdeathsig", "QUIT") if shutil.which("setpriv") else ()
         command = [*ends_with_us, str(self._installation / "bin" / "postgres")]
         command += ["-D", str(self.data), "-p", str(self.port)]

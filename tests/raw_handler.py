@@ -1,4 +1,4 @@
-"""Real handlers on 127.0.0.1 that behave as badly as a test needs: each is a script over a raw socket."""
+"""Misbehaving handlers on 127.0.0.1: each runs a script over a raw socket."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 
 
 def answering(*answers: bytes, close: bool = False) -> Script:
-    """A handler that gives each request of each connection the next answer, the last one for ever."""
+    """A script that sends the next answer to each request; the last answer repeats."""
     left = list(answers)
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
@@ -103,7 +103,7 @@ async def raw_handler(
 
 
 async def eventually(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
-    """Returns as soon as `is_so`; fails when it is not so in time."""
+    """Waits until `is_so` returns true, at most `within_s`."""
     async with asyncio.timeout(within_s):
         while not is_so():
             await asyncio.sleep(0.005)
@@ -111,14 +111,14 @@ async def eventually(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
 
 @dataclass(frozen=True)
 class Certificates:
-    """A certificate authority of our own and a server that it vouches for."""
+    """TLS contexts of a server with a self-signed certificate, and of a client that trusts it."""
 
     server: ssl.SSLContext
     client: ssl.SSLContext
 
 
 def make_certificates(directory: Path, *names: str) -> Certificates:
-    """Certificates for these host names and addresses, made anew."""
+    """Creates certificates for these host names and addresses."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "test authority")])
     now = dt.datetime.now(dt.UTC)

@@ -25,7 +25,7 @@ from tests.ports import free_port
 
 MARK = "FEEDBACK_LOOPS_TEST_RUN"
 
-#: What tells a kind of process from its command line.
+#: Text in the command line of each kind of process.
 ROLES = {
     "front": "api.main",
     "gateway": "actors.gateway.main",
@@ -41,7 +41,7 @@ ROLES = {
 
 
 def eventually(check: Callable[[], Any], timeout_s: float, what: str, interval_s: float = 0.05) -> Any:
-    """Polls until `check` gives something true, and gives that."""
+    """Polls `check` until it returns a true value, and returns it. `what` describes the condition in the failure."""
     deadline = time.monotonic() + timeout_s
     while True:
         if found := check():
@@ -62,7 +62,7 @@ def marked(mark: str) -> list[psutil.Process]:
 
 
 def in_sessions(sessions: set[int]) -> list[psutil.Process]:
-    """Every live process of these sessions. Ray's agents write their titles over their environment: no mark is left."""
+    """Every live process of these sessions. Ray's agents overwrite their environment, and the mark in it."""
     found = []
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
@@ -72,12 +72,12 @@ def in_sessions(sessions: set[int]) -> list[psutil.Process]:
 
 
 class Service:
-    """One `feedback-loops serve` on a data directory. `end` ends every process it ever started."""
+    """One `feedback-loops serve` on a data directory. `end` ends every process that it ever started."""
 
     def __init__(
         self, data_dir: Path, *, wrapper: Sequence[str] = (), host: str = "127.0.0.1", **environment: str
     ) -> None:
-        """`wrapper` is a command, by its path, that runs the one after it elsewhere, where `host` is an address."""
+        """`wrapper` is the start of a command that runs the rest elsewhere, where `host` is a local address."""
         self.data_dir = data_dir
         self.wrapper = wrapper
         #: The version of the program that is started.
@@ -96,7 +96,7 @@ class Service:
         self.http = httpx.Client(base_url=f"http://{host}:{self.port}", timeout=60, trust_env=False)
 
     def start(self, *, wait: bool = True) -> Service:
-        """Starts `serve`; with `wait`, returns when `/readyz` says so. It ends with us, should we be killed."""
+        """Starts `serve`, and with `wait` waits until it is ready. It ends if the test process is killed."""
         command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(self.port)]
         with self.log.open("ab") as log:
             self.serve_process = subprocess.Popen(
@@ -117,7 +117,7 @@ class Service:
             return False
 
     def wait_ready(self, timeout_s: float = 60) -> float:
-        """Seconds until ready."""
+        """Waits until `/readyz` succeeds, and returns the seconds."""
         began = time.monotonic()
         try:
             eventually(self.is_ready, timeout_s, "the service is ready")
@@ -128,7 +128,7 @@ class Service:
         return time.monotonic() - began
 
     def terminate(self, timeout_s: float = 15) -> float:
-        """SIGTERM; gives the seconds until it ended."""
+        """Sends SIGTERM, and returns the seconds until the process ended."""
         began = time.monotonic()
         if self.serve_process is not None and self.serve_process.poll() is None:
             self.serve_process.send_signal(signal.SIGTERM)
@@ -136,7 +136,7 @@ class Service:
         return time.monotonic() - began
 
     def end(self) -> None:
-        """Ends every process, closes what this holds and removes what it left; for the end of a test."""
+        """Ends every process, closes connections and removes files; for the end of a test."""
         self.kill()
         self.http.close()
         shutil.rmtree(runtime_dir_path(self.data_dir), ignore_errors=True)
@@ -160,7 +160,7 @@ class Service:
         return list({*marked(self.mark), *in_sessions(self._sessions)})
 
     def _note_sessions(self) -> None:
-        """Each child of the `serve` process begins a session, which all that it starts belongs to."""
+        """Each child of the `serve` process starts a session, which its descendants belong to."""
         for process in marked(self.mark):
             with contextlib.suppress(OSError):
                 self._sessions.add(os.getsid(process.pid))
@@ -177,7 +177,7 @@ class Service:
             )
         return [p for p in marked(self.mark) if sign in _command_line(p)]
 
-    # --- the API, as a person would use it
+    # --- the API
 
     def account(self) -> Account:
         answer = self.http.post(
@@ -229,9 +229,9 @@ class Account:
     def click_paths(
         self, count: int, per_call: int = 5000, first: int = 0, tags: Callable[[int], list[str]] = _usual_tags
     ) -> list[str]:
-        """Paths of `count` tracked links, each of a message of its own, whose targets hold the numbers from `first`.
+        """Paths of `count` tracked links, each in a separate message; the targets are numbered from `first`.
 
-        `tags`: of the message with the link of a number.
+        `tags` returns the tags of the message with the link of a number.
         """
         paths = []
         for start in range(first, first + count, per_call):
@@ -250,7 +250,7 @@ class Account:
 
 
 class Sink:
-    """The benchmarks' cheap handler, as a process of its own."""
+    """The benchmarks' cheap handler, in a separate process."""
 
     def __init__(self, host: str = "127.0.0.1") -> None:
         self.host = host
@@ -291,13 +291,13 @@ class Sink:
         return stats
 
     def arrivals(self) -> list[int]:
-        """For each number the monotonic time (ns) of its first arrival, 0 where it never came."""
+        """The monotonic time (ns) of each number's first arrival; 0 if it has not arrived."""
         return list(memoryview(self.http.get("/arrivals").content).cast("q"))
 
 
 @contextlib.contextmanager
 def running(data_dir: Path, *, wrapper: Sequence[str] = (), **environment: str) -> Iterator[tuple[Service, Sink]]:
-    """A ready service and a sink; both and all their processes are gone afterwards."""
+    """A ready service and a sink; all their processes are ended afterwards."""
     sink = Sink()
     service = Service(data_dir, wrapper=wrapper, **environment)
     try:

@@ -1,6 +1,6 @@
-"""Virtual time: an event loop in which waiting takes no time, and the real ledger without a thread of its own.
+"""Virtual time: an event loop in which waiting takes no time, and the real ledger in the same thread.
 
-Everything runs in one thread in an order that depends on nothing outside, so a run can be repeated exactly.
+Everything runs in one thread, in an order that depends on nothing outside, so every run can be repeated exactly.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from actors.ledger.writer import StoreWriter
 
 R = TypeVar("R")
 
-#: What each half of a commit takes.
+#: Duration of each half of a commit.
 HALF_COMMIT_S = 0.001
 
 
 class _Selector(selectors.SelectSelector):
-    """Lets the time pass in place of waiting."""
+    """Advances the virtual time instead of waiting."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -32,19 +32,19 @@ class _Selector(selectors.SelectSelector):
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
         if timeout is None:
-            raise RuntimeError("everybody waits, and for nothing that could happen")
+            raise RuntimeError("deadlock: every task waits, and no timer is set")
         self.now_s += max(timeout, 0.0)
         return super().select(0)
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """Time passes when there is nothing else to do. What would run in a thread runs at once, and answers later."""
+    """Time passes when there is nothing else to do. Work for a thread runs at once, and its result arrives later."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
         super().__init__(self._virtual)
         self._clock_resolution = 1e-6
-        #: What work in another thread takes from its end to its answer.
+        #: Delay of a result from another thread.
         self.thread_s = 0.002
         self._scheduled: list[asyncio.TimerHandle]
 
@@ -55,7 +55,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future: asyncio.Future[R] = self.create_future()
         try:
             settle: Callable[[], None] = partial(_settle, future.set_result, future, func(*args))
-        except Exception as exc:  # noqa: BLE001  whatever it is, it is the caller's
+        except Exception as exc:  # noqa: BLE001  the caller gets every error
             settle = partial(_settle, future.set_exception, future, exc)
         self.call_later(self.thread_s, settle)
         return future
@@ -70,7 +70,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             timer.cancel()
 
     def run(self, main: Coroutine[Any, Any, R]) -> R:
-        """Runs until `main` has ended; whatever else there is goes on meanwhile, and then stands still."""
+        """Runs until `main` has ended; other tasks run meanwhile, and then pause."""
         return self.run_until_complete(main)
 
 
@@ -80,7 +80,7 @@ def _settle(settle: Callable[[Any], None], future: asyncio.Future[Any], value: A
 
 
 class VirtualClock:
-    """`Clock` by a virtual loop. The time of day can be set."""
+    """`Clock` of a virtual loop. The time of day can be set."""
 
     def __init__(self, loop: VirtualLoop) -> None:
         self._loop = loop
@@ -94,7 +94,7 @@ class VirtualClock:
 
 
 class _Commits:
-    """`GroupCommit`'s promise, kept in the caller's own thread: a commit somewhere between the call and the answer."""
+    """`GroupCommit` in the caller's thread: it commits at some time between the call and the answer."""
 
     def __init__(self, path: Path) -> None:
         self._connection = open_writer(path)
@@ -118,7 +118,7 @@ class _Commits:
 
 
 class VirtualLedger(StoreWriter):
-    """The real ledger on a file that is there already; its commits take place in virtual time."""
+    """The real ledger on an existing file, with commits in virtual time."""
 
     def __init__(self, path: Path, clock: VirtualClock, reading: Any) -> None:
         super().__init__(_Commits(path), reading, SQLiteWrites(), clock)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Clicks for fault tests: a steady stream from several people, each noted with what came back."""
+"""Clicks for fault tests: a steady stream from several people; each click is recorded with its answer."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ class Click:
 
     number: int
     sent_ns: int
-    #: When the answer was there, or it was clear that none would come.
+    #: When the answer arrived, or the request failed.
     answered_ns: int
     status: int | None
 
 
 class Clicks:
-    """Requests each path once, at `rate` a second, until they run out or `stop` is called.
+    """Requests each path once, at `rate` per second, until the paths run out or `stop` is called.
 
-    The targets hold numbers from `first`. A connection that breaks makes one click unanswered and is opened again.
-    Nobody clicks twice, so an event recorded twice is the service's own doing. With several hosts each person goes to
-    the next one when the one that they used takes no connection, or none within a second.
+    The targets are numbered from `first`. A broken connection leaves one click unanswered, and is opened again.
+    No link is clicked twice, so only the service can cause an event that is recorded twice. With several hosts, each
+    person moves on to the next host if the current one does not accept a connection within a second.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Clicks:
         people: int = 8,
         hosts: Callable[[], Sequence[str]] = lambda: ("127.0.0.1",),
     ) -> None:
-        """`hosts` are asked for at each new connection."""
+        """Creates the threads, without starting them. `hosts` is called for each new connection."""
         self._port = port
         self._hosts = hosts
-        #: Where each person has a request under way.
+        #: The host of each person's request in flight.
         self._at: dict[int, str] = {}
         self._paths = paths
         self._first = first
@@ -59,7 +59,7 @@ class Clicks:
 
     @property
     def turns(self) -> int:
-        """How many of the paths are used up; some of them, at the end, without a request. For when all is finished."""
+        """Number of paths used, of which the last ones may not have been requested. Valid after `finish`."""
         return min(next(self._turn), len(self._paths))
 
     def start(self) -> Clicks:
@@ -69,18 +69,18 @@ class Clicks:
         return self
 
     def stop(self) -> list[Click]:
-        """Lets clicks in flight finish, and gives all."""
+        """Waits for the clicks in flight, and returns all clicks."""
         self._stopped.set()
         return self.finish()
 
     def finish(self) -> list[Click]:
-        """Waits until the paths have run out, and gives all clicks."""
+        """Waits until the paths have run out, and returns all clicks."""
         for thread in self._threads:
             thread.join(60)
         return self.done
 
     def is_at(self, host: str) -> bool:
-        """Whether anybody has a request under way there. With the host not among `hosts` any more nobody begins one."""
+        """Whether a request to the host is in flight. No new one starts once `hosts` no longer lists the host."""
         return host in self._at.copy().values()
 
     def _person(self, number: int) -> None:
@@ -105,7 +105,7 @@ class Clicks:
             connection.close()
 
     def _admitted(self, number: int, connection: http.client.HTTPConnection | None) -> http.client.HTTPConnection:
-        """The connection, or another one when its host is not to be used any more."""
+        """The connection, or a new one if its host is no longer in rotation."""
         if connection is not None:
             self._at[number] = connection.host
             if connection.host in self._hosts():
@@ -114,10 +114,10 @@ class Clicks:
         return self._connected(number)
 
     def _connected(self, number: int) -> http.client.HTTPConnection:
-        """A connection to the person's own host, or to the next that takes one.
+        """A connection to the person's usual host, or to the next one that accepts it.
 
         Raises:
-            OSError: none does.
+            OSError: No host accepts a connection.
         """
         hosts = self._hosts()
         for at in range(number, number + len(hosts)):
@@ -127,4 +127,4 @@ class Clicks:
                 connection.connect()
                 connection.sock.settimeout(ANSWER_TIMEOUT_S)
                 return connection
-        raise ConnectionRefusedError(f"none of {', '.join(hosts)} takes a connection")
+        raise ConnectionRefusedError(f"none of {', '.join(hosts)} accepts a connection")

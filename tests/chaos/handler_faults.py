@@ -1,18 +1,18 @@
-"""Handlers that misbehave, vanish, or cannot be found."""
+"""Faults of the handler: it misbehaves, disappears, or its name does not resolve."""
 
 from __future__ import annotations
 
 from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
 from tests.service import eventually
 
-#: How long after it is well again a handler may have to wait, besides what follows from how long it was not.
+#: Time until a recovered handler gets its events, in addition to the retry delay that grows with the outage.
 RECOVERY_S = 10.0
-#: Within this a name that was known is asked for again.
+#: Time until a cached DNS answer has expired.
 FORGOTTEN_S = 20.0
 
 
 class Misbehaving(Fault):
-    """The handler answers POSTs with something else than thanks."""
+    """The handler does not accept POSTs, in one of several ways."""
 
     def __init__(self, name: str, behaviour: str, lasts_s: float) -> None:
         super().__init__(f"handler {name}", _allowed(lasts_s))
@@ -34,17 +34,17 @@ class NameFails(Fault):
         self.lasts_s = lasts_s
 
     def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
-        return None if load.sandbox.has_own_hosts else "a hosts file of its own needs root and mounts"
+        return None if load.sandbox.has_own_hosts else "a separate hosts file needs root and mounts"
 
     def begin(self, load: ServiceUnderLoad) -> None:
         load.sink.tell("part")
         load.sandbox.hide_handler()
-        eventually(lambda: self._is_noticed(load), FORGOTTEN_S, "the name is asked for, and not found", 0.2)
+        eventually(lambda: self._is_noticed(load), FORGOTTEN_S, "an attempt fails with a DNS error", 0.2)
 
     def _is_noticed(self, load: ServiceUnderLoad) -> bool:
         if load.call("GET")["health"]["breaker"] == "closed":
             return False
-        # Newest first: those that have come since it is down, and were not attempted, are before the ones that failed.
+        # Newest first: events that arrived during the outage and were not attempted precede the failed ones.
         query = {"state": "pending", "limit": 200}
         while True:
             page = load.call("GET", "/deliveries", params=query)
@@ -60,5 +60,5 @@ class NameFails(Fault):
 
 
 def _allowed(lasts_s: float) -> Allowed:
-    """One that keeps failing is asked ever more rarely: at the most as long apart as it has failed, or a minute."""
+    """The retry delay grows with the outage: up to its length, and at most a minute."""
     return Allowed(recovery_s=RECOVERY_S + 1.2 * min(lasts_s, 60.0))

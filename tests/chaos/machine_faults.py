@@ -1,4 +1,4 @@
-"""The store, the disk and the clock."""
+"""Faults of the machine: its store, its disk and its clock."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
 from tests.service import eventually
 
 HOUR_S = 3600.0
-#: Deliveries that wait while the clock is stepped.
+#: Deliveries that are pending while the clock is stepped.
 WAITING = 20
 
 
@@ -31,19 +31,19 @@ class StoreLocked(Fault):
 
 
 class DiskFull(Fault):
-    """The data directory's file system has not a byte left, and then it has again. Hits are answered all the while."""
+    """The data directory's file system is full for a while. Hits are answered throughout."""
 
     def __init__(self, lasts_s: float) -> None:
         super().__init__("disk full", Allowed(recovery_s=12))
         self.lasts_s = lasts_s
 
     def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
-        return None if load.sandbox.has_own_disk else "a file system of its own needs root and mounts"
+        return None if load.sandbox.has_own_disk else "a separate file system needs root and mounts"
 
     def begin(self, load: ServiceUnderLoad) -> None:
-        # What the write-ahead log has grown to would be used again, for long at this rate.
+        # SQLite would reuse the space of the write-ahead log, which would last for a long time at this rate.
         ledger = sqlite3.connect(load.service.data_dir / "ledger.sqlite", timeout=10, isolation_level=None)
-        eventually(lambda: ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, 10, "the log is cut")
+        eventually(lambda: ledger.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0] == 0, 10, "the log is empty")
         ledger.close()
         load.sandbox.fill_disk()
 
@@ -52,7 +52,7 @@ class DiskFull(Fault):
 
 
 class ClockStep(Fault):
-    """The wall clock is set an hour forward or back, for good, while deliveries wait in the outbox."""
+    """The wall clock is set an hour forward or back permanently, while deliveries wait in the outbox."""
 
     def __init__(self, name: str, step_s: float) -> None:
         super().__init__(name, Allowed(recovery_s=5))
@@ -61,6 +61,6 @@ class ClockStep(Fault):
     def begin(self, load: ServiceUnderLoad) -> None:
         load.call("POST", "/pause")
         waiting = {"state": "pending", "limit": WAITING}
-        eventually(lambda: len(load.call("GET", "/deliveries", params=waiting)["data"]) == WAITING, 10, "some wait")
+        eventually(lambda: len(load.call("GET", "/deliveries", params=waiting)["data"]) == WAITING, 10, "waiting")
         load.sandbox.step_clock_to(load.sandbox.clock_step_s + self._step_s)
         load.call("POST", "/resume")

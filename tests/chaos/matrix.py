@@ -1,10 +1,11 @@
-"""The matrix of faults: one after the other, to a real service under load, each a row of what was promised and came.
+"""Fault matrix: injects one fault after the other into a real service under load, and prints a row of results for each.
 
     python -m tests.chaos.matrix [--rounds 1] [--seed N] [--short] [--only NAME …]
 
-Answered and unanswered are clicks; delivered and lost, answered clicks that came to the handler and that did not;
-repeated, POSTs beyond the first of an event; recovery, the longest that a click took, counted from the fault's end. It
-ends with 1 when a promise was broken. `--only kill` picks every fault whose name begins so.
+The columns "answered" and "unanswered" count clicks; "delivered" and "lost" count answered clicks that reached the
+handler or did not; "repeated" counts POSTs beyond the first of an event; "recovery" is the longest delay of a click
+after the fault's end. The exit status is 1 if a promise was broken. `--only kill` selects every fault whose name starts
+with "kill".
 """
 
 from __future__ import annotations
@@ -27,19 +28,19 @@ from tests.chaos.sandbox import sandbox
 from tests.chaos.service_under_load import Fault, Row, ServiceUnderLoad
 from tests.service import running
 
-#: A time-out shorter than the shortest fault, and retries that outlast the longest.
+#: The timeout is shorter than the shortest fault, and the retries outlast the longest.
 SETTINGS = {
     "FEEDBACK_LOOPS_DELIVERY_TIMEOUT": "2",
     "FEEDBACK_LOOPS_RETRY_SCHEDULE": ",".join(["0.3", "0.7", *["1.5"] * 90]),
 }
-#: Ray's start takes longer than all else, so the short form has it twice: for a lost raylet, and for all in a replay.
+#: Starting Ray takes the most time, so the short matrix does it only twice: after a lost raylet and a kill in a replay.
 LONG_ONLY = {"kill gcs", "kill serve", "kill tree"}
-#: Clicks a second.
+#: Clicks per second.
 RATE = 150.0
 
 
 def faults(*, is_short: bool) -> list[Fault]:
-    """The whole matrix. The short form has nearly the same faults, for a shorter time."""
+    """All faults. The short matrix has nearly the same ones, for a shorter time."""
 
     def lasting(long_s: float, short_s: float) -> float:
         return short_s if is_short else long_s
@@ -61,7 +62,7 @@ def faults(*, is_short: bool) -> list[Fault]:
 
 @contextlib.contextmanager
 def service_under_load(folder: Path, rng: random.Random, rate: float = RATE) -> Iterator[ServiceUnderLoad]:
-    """A ready service under nobody's load yet; it, its handler and its disk are gone afterwards."""
+    """A ready service without load yet; the service, its handler and its disk are removed afterwards."""
     with (
         sandbox(folder) as place,
         running(place.data_dir, wrapper=place.wrapper, **SETTINGS, **place.environment) as (service, sink),
@@ -70,7 +71,7 @@ def service_under_load(folder: Path, rng: random.Random, rate: float = RATE) -> 
 
 
 def run(load: ServiceUnderLoad, chosen: list[Fault]) -> list[str]:
-    """Prints a row for each fault, and gives the promises that were broken."""
+    """Prints a row for each fault, and returns the broken promises."""
     broken: list[str] = []
     for fault in chosen:
         if reason := fault.reason_to_skip(load):
@@ -90,16 +91,16 @@ def run(load: ServiceUnderLoad, chosen: list[Fault]) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=1, help="how often each fault comes, in an order of its own")
+    parser.add_argument("--rounds", type=int, default=1, help="times that each fault is injected, in random order")
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    parser.add_argument("--short", action="store_true", help="faults that last for seconds only")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="faults whose names begin so")
+    parser.add_argument("--short", action="store_true", help="faults that only last seconds")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="faults whose names start with NAME")
     arguments = parser.parse_args()
     chosen = [f for f in faults(is_short=arguments.short) if f.name.startswith(tuple(arguments.only))]
     if not chosen:
-        parser.error(f"no fault begins so; there are: {', '.join(f.name for f in faults(is_short=False))}")
+        parser.error(f"no fault has such a name; there are: {', '.join(f.name for f in faults(is_short=False))}")
     print(f"seed {arguments.seed}\n{Row.HEAD}", flush=True)
-    # Otherwise processes and mounts would be left behind.
+    # Exit normally, so that no processes and mounts are left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rng, began_s, broken = random.Random(arguments.seed), time.monotonic(), []
     with (

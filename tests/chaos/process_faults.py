@@ -1,4 +1,4 @@
-"""Processes that die, or stand still."""
+"""Faults of processes: one is killed or suspended."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import psutil
 from tests.chaos.service_under_load import Allowed, Fault, ServiceUnderLoad
 from tests.service import eventually
 
-#: What may follow kill -9 of one process of a kind. Answers stop only with the front end; an event is repeated only
-#: where a loop's actor died, which knew of a POST that was not recorded yet.
+#: Allowed consequences of kill -9, by the process's role. Only without the front end are clicks unanswered. Events are
+#: only repeated if a loop's actor died, because it may have sent a POST that was not recorded yet.
 KILLED = {
     "front": Allowed(recovery_s=5, unanswered=True),
     "gateway": Allowed(recovery_s=15),
@@ -25,7 +25,7 @@ KILLED = {
     "serve": Allowed(recovery_s=60, unanswered=True, repeats=True),
     "tree": Allowed(recovery_s=60, unanswered=True, repeats=True),
 }
-#: What may follow SIGSTOP. A loop's actor that wakes up finds the time of its POSTs run out, and tries again.
+#: Allowed consequences of SIGSTOP. A loop's actor that resumes finds its POSTs timed out, and retries them.
 STOPPED = {
     "front": Allowed(recovery_s=10, unanswered=True),
     "gateway": Allowed(recovery_s=10),
@@ -37,15 +37,13 @@ STOPPED = {
 
 
 def one_of(load: ServiceUnderLoad, role: str) -> psutil.Process:
-    """A process of that kind, picked by the load's dice. A loop gets its own a while after the start."""
-    found: list[psutil.Process] = eventually(
-        lambda: load.service.processes(role), 20, f"there is a process of kind {role}"
-    )
+    """A random process of the role. A loop gets its own process some time after the start."""
+    found: list[psutil.Process] = eventually(lambda: load.service.processes(role), 20, f"a process of role {role} runs")
     return load.rng.choice(found)
 
 
 class Kill(Fault):
-    """kill -9. The `serve` process and the whole tree are started again by hand, all else must come back by itself."""
+    """kill -9. The test restarts the `serve` process and the whole tree; everything else must restart by itself."""
 
     def __init__(self, role: str) -> None:
         super().__init__(f"kill {role}", KILLED[role])
@@ -63,7 +61,7 @@ class Kill(Fault):
 
 
 class Stop(Fault):
-    """SIGSTOP, and after a while SIGCONT: nothing dies, and nothing says that it is not there."""
+    """SIGSTOP, and SIGCONT after a while: the process stops responding, but its connections stay open."""
 
     def __init__(self, role: str, lasts_s: float) -> None:
         super().__init__(f"stop {role}", STOPPED[role])

@@ -1,4 +1,4 @@
-"""Everything is killed while old deliveries are being replayed."""
+"""Kill of the whole service during a replay."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tests.chaos.process_faults import KILLED, Kill
 from tests.chaos.service_under_load import ServiceUnderLoad, utc_text
 
 REPLAYED = 600
-#: A second; a replay takes some seconds with it, so that there is something to interrupt.
+#: POSTs per second: a replay takes a few seconds, so that there is something to interrupt.
 RATE_LIMIT = 300
 
 
 class KillInReplay(Kill):
-    """kill -9 of all in the middle of a replay, which has to go on by itself and leave nothing out."""
+    """kill -9 of everything in the middle of a replay, which must continue by itself and be complete."""
 
     def __init__(self) -> None:
         super().__init__("tree")

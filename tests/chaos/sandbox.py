@@ -1,7 +1,7 @@
-"""Where a service is put so that a test can have its disk, its names and its clock fail, without harm to others.
+"""Sandbox of one service, in which its disk, its DNS and its clock can fail without affecting other processes.
 
-The data directory is a small file system of its own, and the service sees a hosts file of its own; both need root and
-mounts, and are left out where there are none. Its clock is stepped in Python (see `stepped_clock`).
+The data directory is a small separate file system, and the service sees a separate hosts file; both need root and
+mounts, and are omitted without them. The clock is stepped in Python (see `stepped_clock`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from tests.service import Sink, eventually
 
 HANDLER_NAME = "handler.chaos.test"
 DISK_BYTES = 2 << 30
-#: What the service's command is put behind. A name that is not in the file is asked of a server that does not exist.
+#: Wrapper of the service's command. Names that are not in the hosts file are looked up at a server that does not exist.
 _OWN_HOSTS = 'mount --bind "$0" /etc/hosts && mount --bind "$1" /etc/resolv.conf && shift && exec "$@"'
 _NO_SERVER = "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n"
 
 
 class Sandbox:
-    """The surroundings of one service. Made by `sandbox`."""
+    """Disk, hosts file and clock of one service. Created by `sandbox`."""
 
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data"
@@ -48,38 +48,38 @@ class Sandbox:
 
     @property
     def wrapper(self) -> tuple[str, ...]:
-        """What to start the service with."""
+        """Command that the service's command is appended to."""
         return self._hosts_wrapper() if self.has_own_hosts else ()
 
     @property
     def environment(self) -> dict[str, str]:
-        """What the service needs in its environment."""
+        """Variables for the service's environment."""
         path = [str(Path(__file__).parent / "stepped_clock"), os.environ.get("PYTHONPATH", "")]
         return {"STEPPED_CLOCK": str(self._clock), "PYTHONPATH": os.pathsep.join(filter(None, path))}
 
     def remove(self) -> None:
-        """Takes the file system away; the service must have ended."""
+        """Unmounts the file system; the service must have ended."""
         if self.has_own_disk:
             eventually(lambda: _can_run(["umount", self.data_dir]), 10, "the data directory is unmounted")
 
     # --- names
 
     def handler_url(self, sink: Sink) -> str:
-        """The sink's URL, by a name that can be hidden."""
+        """The sink's URL, with a host name that can stop resolving."""
         return sink.url.replace("127.0.0.1", HANDLER_NAME) if self.has_own_hosts else sink.url
 
     def show_handler(self) -> None:
-        """The handler's name resolves."""
+        """Makes the handler's name resolve."""
         self._hosts.write_text(f"127.0.0.1 localhost\n127.0.0.1 {HANDLER_NAME}\n")
 
     def hide_handler(self) -> None:
-        """The handler's name does not resolve, and the server that would know does not answer."""
+        """Stops the handler's name from resolving: its DNS server does not answer."""
         self._hosts.write_text("127.0.0.1 localhost\n")
 
     # --- the disk
 
     def fill_disk(self) -> None:
-        """Leaves not one byte of the data directory's file system, and takes what is freed, until `free_disk`."""
+        """Fills the data directory's file system, and keeps it full until `free_disk`."""
         self._is_full.set()
         self._filling = threading.Thread(target=self._keep_full, daemon=True)
         self._filling.start()
@@ -105,7 +105,7 @@ class Sandbox:
     # --- the clock
 
     def step_clock_to(self, seconds: float) -> None:
-        """The service's clock is so much ahead of the machine's."""
+        """Sets how far the service's clock is ahead of the machine's."""
         step = round(seconds * 1e9).to_bytes(8, "little", signed=True)
         if self._clock.exists():
             with self._clock.open("r+b") as file:
@@ -115,7 +115,7 @@ class Sandbox:
         self.clock_step_s = seconds
 
     def now_ns(self) -> int:
-        """Unix time as the service has it."""
+        """Unix time by the service's clock."""
         return time.time_ns() + round(self.clock_step_s * 1e9)
 
 
@@ -127,7 +127,7 @@ def _can_run(command: list[str | Path]) -> bool:
 
 @contextlib.contextmanager
 def sandbox(folder: Path) -> Iterator[Sandbox]:
-    """The surroundings of one service in `folder`; their file system goes away in the end."""
+    """A sandbox in `folder`, whose file system is unmounted afterwards."""
     made = Sandbox(folder)
     try:
         yield made

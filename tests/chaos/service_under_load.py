@@ -1,4 +1,4 @@
-"""A real service under load, faults one after the other, and what was promised counted against what came."""
+"""Real service under a steady load of clicks: injects faults, and compares the results with the promises."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ from tests.chaos.clicks import Click, Clicks
 from tests.chaos.sandbox import Sandbox
 from tests.service import Account, Service, Sink, eventually
 
-#: Clicks are sent for this long before a fault begins, and after it has ended.
+#: Duration of clicks before a fault begins (random in this range), and after it has ended.
 LEAD_S = (0.3, 1.2)
 TAIL_S = 1.0
-#: What is not there this long after the bound on recovery counts as lost.
+#: An event that has not arrived this long after the allowed recovery time counts as lost.
 PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allowed:
-    """What a fault may lead to. Lost clicks and events recorded twice are never allowed."""
+    """Allowed consequences of a fault. Lost clicks and events recorded twice are never allowed."""
 
-    #: Seconds from the fault's end, in which everything that was answered before or meanwhile arrives.
+    #: Seconds after the fault's end within which every click answered until then must arrive.
     recovery_s: float
-    #: Whether clicks may be without an answer.
+    #: Whether clicks may remain unanswered.
     unanswered: bool = False
-    #: Whether a handler may get an event twice: a process died or stood still between a POST and the record of it.
+    #: Whether a handler may get an event twice, because a process died or paused between a POST and its record.
     repeats: bool = False
-    #: Seconds from a click's being sent to its arrival, at most, also while the fault lasts; None: as long as it lasts.
+    #: Maximum seconds from a click to its arrival, even during the fault; None: no limit while the fault lasts.
     delay_s: float | None = None
 
 
 class Fault(ABC):
-    """Something that goes wrong, for a while or once."""
+    """A failure, momentary or lasting."""
 
     #: Seconds between begin and end.
     lasts_s: float = 0.0
-    #: Clicks go on for so much longer than that, at most; beginning and ending it may take as long.
+    #: Maximum duration of clicks beyond `lasts_s`, which includes the time to begin and end the fault.
     margin_s: float = 25.0
 
     def __init__(self, name: str, allowed: Allowed) -> None:
@@ -51,37 +51,37 @@ class Fault(ABC):
         self.allowed = allowed
 
     def reason_to_skip(self, load: ServiceUnderLoad) -> str | None:
-        """Why it cannot be tried here, if it cannot."""
+        """Why this fault cannot be injected here, or None if it can."""
         return None
 
     def prepare(self, load: ServiceUnderLoad) -> Mapping[int, int]:
-        """What has to be there before the clicks begin. Gives the numbers it is owed besides, and since when (ns)."""
+        """Prepares the fault before the clicks begin. Returns extra numbers that must arrive, with their times (ns)."""
         return {}
 
     @abstractmethod
     def begin(self, load: ServiceUnderLoad) -> None: ...
 
     def end(self, load: ServiceUnderLoad) -> None:  # noqa: B027
-        """Ends it; called once for each `begin`, even one that failed."""
+        """Ends the fault; called once for each `begin`, even after one that failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """What one fault came to."""
+    """Results of one fault."""
 
     fault: str
     allowed: Allowed
     answered: int
     unanswered: int
-    #: Answered clicks that arrived, and answered ones that did not.
+    #: Answered clicks that arrived, and those that did not.
     delivered: int
     lost: int
-    #: POSTs that the handler took beyond the first of each event.
+    #: POSTs that the handler accepted beyond the first of each event.
     repeats: int
     recorded_twice: int
-    #: The longest that anything owed took, counted from the fault's end when that came later.
+    #: Longest time until an expected event arrived, counted from its click or the fault's end, whichever is later.
     recovery_s: float
-    #: The longest that a click took, from being sent to its arrival at the handler, and to its answer.
+    #: Longest time from a click to its arrival at the handler, and to its answer.
     delay_s: float
     answer_s: float
 
@@ -98,7 +98,7 @@ class Row:
         )
 
     def broken_promises(self) -> list[str]:
-        """What this row shows that must never be."""
+        """The promises that these results break."""
         broken = []
         if self.lost:
             broken.append(f"{self.lost} answered clicks were not delivered")
@@ -107,12 +107,12 @@ class Row:
         if self.unanswered and not self.allowed.unanswered:
             broken.append(f"{self.unanswered} clicks were not answered")
         if self.repeats and not self.allowed.repeats:
-            broken.append(f"{self.repeats} events were repeated, though no process had died or stood still")
+            broken.append(f"{self.repeats} events were repeated, although no process died or paused")
         if self.recovery_s > self.allowed.recovery_s:
-            broken.append(f"took {self.recovery_s:.1f} s, {self.allowed.recovery_s:.0f} s at most")
+            broken.append(f"recovery took {self.recovery_s:.1f} s, at most {self.allowed.recovery_s:.0f} s are allowed")
         if self.allowed.delay_s is not None and max(self.delay_s, self.answer_s) > self.allowed.delay_s:
-            took = f"{self.delay_s:.1f} s to its handler, or {self.answer_s:.1f} s to its answer"
-            broken.append(f"a click took {took}, {self.allowed.delay_s:.0f} s at most")
+            took = f"{self.delay_s:.1f} s to the handler or {self.answer_s:.1f} s to the answer"
+            broken.append(f"a click took {took}, at most {self.allowed.delay_s:.0f} s are allowed")
         return broken
 
 
@@ -127,43 +127,43 @@ class ServiceUnderLoad:
         self.rate = rate
         self.account: Account = service.account()
         self.loop_ids = self.make_loops(sandbox.handler_url(sink) if sandbox else sink.url)
-        #: The tracked links, each in the place of its number; the first ones have been clicked.
+        #: The tracked links, indexed by number; the first `_clicked` of them are used.
         self._paths: list[str] = []
         self._clicked = 0
 
     def make_loops(self, url: str) -> list[str]:
-        """Makes loops of which one is owed each click, and gives their ids."""
+        """Creates loops, exactly one of which gets each click; returns their ids."""
         return [self.account.loop(self.sink, url=url)["id"]]
 
     def tags(self, number: int) -> list[str]:
-        """Those of the message with the link of a number."""
+        """Tags of the message with the link of that number."""
         return ["welcome"]
 
     @property
     def loop_id(self) -> str:
-        """The loop, where there is one only."""
+        """The id of the only loop."""
         (loop_id,) = self.loop_ids
         return loop_id
 
     @property
     def sandbox(self) -> Sandbox:
-        """What surrounds the service, where a fault needs it."""
+        """The service's sandbox, for faults that need one."""
         assert self._sandbox is not None
         return self._sandbox
 
     def now_ns(self) -> int:
-        """Unix time as the service has it."""
+        """Unix time by the service's clock."""
         return self._sandbox.now_ns() if self._sandbox else time.time_ns()
 
     def call(self, method: str, action: str = "", **arguments: Any) -> dict[str, Any]:
-        """A call of the API about the loop, which must succeed."""
+        """Calls the API for the loop; the call must succeed."""
         answer = self.account.call(method, f"/v1/feedback-loops/{self.loop_id}{action}", **arguments)
         assert answer.is_success, f"{method} {action}: {answer.status_code} {answer.text}"
         found: dict[str, Any] = answer.json()
         return found
 
     def click(self, count: int, rate: float) -> Clicks:
-        """Begins to click on `count` links, each once, at `rate` a second."""
+        """Starts to click on `count` links, each once, at `rate` per second."""
         first = self._clicked
         missing = first + count - len(self._paths)
         if missing > 0:
@@ -171,23 +171,23 @@ class ServiceUnderLoad:
         return self.clicks(self._paths[first : first + count], first, rate).start()
 
     def clicks(self, paths: list[str], first: int, rate: float) -> Clicks:
-        """Those who click on these paths; not started."""
+        """Clicks on these paths, not started."""
         return Clicks(self.service.port, paths, first, rate)
 
     def note(self, clicks: Clicks, done: list[Click]) -> list[Click]:
-        """Takes note of which links are used up."""
+        """Records how many links are used."""
         self._clicked += clicks.turns
         return done
 
     def round(self, fault: Fault) -> Row:
-        """Has the fault begin and end under load, waits until all is well again, and counts."""
+        """Injects the fault under load, waits for recovery, and returns the results."""
         self.service.wait_ready()
         owed = dict(fault.prepare(self))
         before = self.sink.stats()
         since_ns = self.now_ns()
         clicks = self.click(int(self.rate * (fault.lasts_s + fault.margin_s)), self.rate)
         try:
-            time.sleep(self.rng.uniform(*LEAD_S))  # the random moment is the point, no signal stands for it
+            time.sleep(self.rng.uniform(*LEAD_S))  # the fault begins at a random moment on purpose
             try:
                 fault.begin(self)
                 time.sleep(fault.lasts_s)
@@ -201,10 +201,8 @@ class ServiceUnderLoad:
         owed |= answered
         lost = self.missing_in_the_end(owed, fault.allowed.recovery_s + PATIENCE_S)
         self.service.wait_ready()
-        # A repeat may come after all else: it belongs to this row.
-        eventually(
-            self._nothing_is_pending, fault.allowed.recovery_s + PATIENCE_S, "nothing waits to be delivered", 0.2
-        )
+        # A repeat may arrive last, and belongs to this row.
+        eventually(self._nothing_is_pending, fault.allowed.recovery_s + PATIENCE_S, "no delivery is pending", 0.2)
         arrivals, after = self.sink.arrivals(), self.sink.stats()
         late_ns = [arrivals[n] - max(sent_ns, ended_ns) for n, sent_ns in owed.items() if arrivals[n]]
         delays_ns = [arrivals[n] - sent_ns for n, sent_ns in answered.items() if arrivals[n]]
@@ -224,7 +222,7 @@ class ServiceUnderLoad:
         )
 
     def missing_in_the_end(self, owed: Collection[int], patience_s: float) -> int:
-        """How many of these numbers the handler never got, after some patience."""
+        """How many of these numbers the handler has not got after `patience_s`."""
 
         def missing() -> int:
             arrivals = self.sink.arrivals()
@@ -243,7 +241,7 @@ class ServiceUnderLoad:
         return answer.status_code == 200 and not answer.json()["data"]
 
     def _recorded(self, numbers: Container[int], since_ns: int) -> Iterator[int]:
-        """The number of each click event in the log since then, as often as it is there."""
+        """The number of each recorded click event since then; twice if it is recorded twice."""
         query: dict[str, Any] = {"type": "click", "limit": 200, "since": utc_text(since_ns)}
         while True:
             answer = self.account.call("GET", "/v1/events", params=query)
@@ -259,5 +257,5 @@ class ServiceUnderLoad:
 
 
 def utc_text(at_ns: int) -> str:
-    """The second of a Unix time as the API reads it."""
+    """A Unix time in the API's format, to the second."""
     return datetime.fromtimestamp(at_ns // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

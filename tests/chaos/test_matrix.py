@@ -1,4 +1,4 @@
-"""The matrix of faults in its short form: each comes once, under load, and every promise is kept."""
+"""The short fault matrix: each fault is injected once under load, and every promise is kept."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def load(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServiceUnderLoad]
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("fault", faults(is_short=True), ids=lambda fault: fault.name)
 def test_a_fault_breaks_no_promise(load: ServiceUnderLoad, fault: Fault) -> None:
-    """I1 to I4: all that was answered is delivered, in time, nothing is recorded twice, and repeats have a reason."""
+    """I1 to I4: every answered click is delivered in time, none is recorded twice, and repeats have a known cause."""
     if reason := fault.reason_to_skip(load):
         pytest.skip(reason)
     row = load.round(fault)

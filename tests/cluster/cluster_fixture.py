@@ -1,4 +1,4 @@
-"""A cluster of three machines, with a handler and a store beside them: the head, and two workers that are edges too."""
+"""Cluster of three machines with a handler and a store: the head, and two workers that are edge nodes too."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.ports import free_port
 from tests.postgres import PostgresServer
 from tests.service import ROLES, Sink, eventually
 
-#: Processes of loops: as many hosts as machines, and as many of loops' own.
+#: Processes for loops: three shared hosts, one per machine, and three for single loops.
 BUDGET = 6
 SETTINGS = {
     "FEEDBACK_LOOPS_ACTOR_BUDGET": str(BUDGET),
@@ -30,10 +30,10 @@ SETTINGS = {
 
 
 class Cluster:
-    """The machines and what runs on them. Made by `cluster`."""
+    """The machines and their programs. Created by `running_cluster`."""
 
     def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None, code: Path) -> None:
-        #: For what a test needs besides; gone with the cluster.
+        #: For files of tests; deleted with the cluster.
         self.folder = folder
         self.postgres = postgres
         self.machines = [Machine(number, network, folder) for number in (1, 2, 3)]
@@ -47,11 +47,11 @@ class Cluster:
         ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials, **PATIENCE}
         self._environment = settings | ray
         self.edges = [EdgeNode(machine, machine.folder / "data", **self._environment) for machine in self.workers]
-        #: The front ends that those who click are sent to, as a load balancer does.
+        #: Hosts of the front ends that get clicks, as in the configuration of a load balancer.
         self.in_rotation = [edge.host for edge in self.edges]
 
     def start(self) -> None:
-        """Returns when every front end is ready."""
+        """Starts everything, and waits until every front end is ready."""
         self.sink.start()
         for machine in self.machines:
             self.boot(machine)
@@ -60,7 +60,7 @@ class Cluster:
         self.wait_ready()
 
     def boot(self, machine: Machine) -> None:
-        """Switches a machine on; what it should run it begins to run by itself."""
+        """Boots a machine, which then starts its programs by itself."""
         machine.boot()
         self.ray.start(machine)
         for edge in self.edges:
@@ -68,7 +68,7 @@ class Cluster:
                 edge.start(wait=False)
 
     def another_edge(self, folder: Path, **environment: str) -> EdgeNode:
-        """One more front end on a machine that has one, not started, with another environment."""
+        """A second front end on a worker, not started, with a changed environment."""
         return EdgeNode(self.workers[0], folder / "data", free_port(), **self._environment | environment)
 
     def wait_ready(self, timeout_s: float = 90) -> None:
@@ -76,7 +76,7 @@ class Cluster:
             edge.wait_ready(timeout_s)
 
     def machine_of(self, role: str) -> Machine:
-        """The machine that an actor is on."""
+        """The machine that runs the actor of a role."""
 
         def found() -> Machine | None:
             return next((machine for machine in self.machines if self._actors(machine, role)), None)
@@ -88,7 +88,7 @@ class Cluster:
         return machine.processes(ROLES[role]) if machine.is_on else []
 
     def end(self) -> None:
-        """Nothing of it is left running."""
+        """Ends all processes of the cluster."""
         for machine in self.machines:
             machine.cut_power()
         for edge in self.edges:
@@ -96,14 +96,14 @@ class Cluster:
         self.sink.stop()
 
     def logs(self) -> str:
-        """The last words of everybody, for a test that failed."""
+        """The end of each log, for a failed test."""
         files = [edge.log for edge in self.edges] + [self.ray.log(machine) for machine in self.machines]
         return "\n".join(f"--- {file}\n{file.read_text(errors='replace')[-4000:]}" for file in files if file.exists())
 
 
 @contextlib.contextmanager
 def running_cluster(folder: Path, *, with_redis: bool = False, code: Path = ROOT) -> Iterator[Cluster]:
-    """A cluster of this version that is ready; every process, network and file system of it is gone afterwards."""
+    """A ready cluster; its processes, networks and file systems are removed afterwards."""
     with contextlib.ExitStack() as stack:
         network = Network()
         stack.callback(network.remove)

@@ -1,4 +1,4 @@
-"""A cluster under a steady load of clicks, to all of its front ends, as a load balancer spreads them."""
+"""Cluster under a steady load of clicks, spread over its front ends as by a load balancer."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.chaos.service_under_load import Fault, Row, ServiceUnderLoad
 from tests.cluster.cluster_fixture import Cluster
 from tests.service import eventually
 
-#: More than have processes of their own, so that most share hosts; each click is owed to one of them.
+#: More loops than processes, so that most share a host; each click goes to exactly one loop.
 LOOPS = 24
 
 
 class ClusterUnderLoad(ServiceUnderLoad):
-    """A `ServiceUnderLoad` on a cluster. Each click goes to a front end in rotation that takes the connection."""
+    """A `ServiceUnderLoad` on a cluster. Each click goes to a front end in rotation that accepts the connection."""
 
     def __init__(self, cluster: Cluster, rng: random.Random, rate: float) -> None:
         self.cluster = cluster
@@ -48,9 +48,9 @@ class ClusterUnderLoad(ServiceUnderLoad):
 
     @contextlib.contextmanager
     def out_of_rotation(self, host: str) -> Iterator[None]:
-        """Nobody is sent to this front end, and those who were there have their answers."""
+        """Takes a front end out of rotation, and waits until its clicks in flight are answered."""
         self.cluster.in_rotation = [other for other in self.cluster.in_rotation if other != host]
-        eventually(lambda: not self.current.is_at(host), 10, "those who were there have gone")
+        eventually(lambda: not self.current.is_at(host), 10, f"the clicks at {host} are answered")
         try:
             yield
         finally:

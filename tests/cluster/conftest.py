@@ -1,4 +1,4 @@
-"""A cluster of three machines for all tests of a module, and load on it."""
+"""Fixtures: a cluster of three machines for all tests of a module, and load on it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.matrix import RATE
 from tests.cluster.network import reason_to_skip
 
-#: Three machines and their users share the processors with other tests, which are not in as much of a hurry.
+#: Niceness by which a cluster precedes other tests, which share the processors and are less sensitive to delays.
 PRECEDENCE = 5
 
 
 @pytest.fixture(scope="module")
 def precedence() -> Iterator[None]:
-    """Processes that are started meanwhile are served before those of other tests."""
+    """Processes that start meanwhile take precedence over those of other tests."""
     niceness = os.getpriority(os.PRIO_PROCESS, 0)
     os.setpriority(os.PRIO_PROCESS, 0, niceness - PRECEDENCE)
     yield
@@ -28,15 +28,15 @@ def precedence() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[Cluster]:
-    """A cluster of this version, whose head keeps its records."""
+    """A cluster of this version, whose head keeps its state in Redis."""
     if reason := reason_to_skip():
         pytest.skip(reason)
-    request.getfixturevalue("precedence")  # root's alone, as networks are
+    request.getfixturevalue("precedence")  # needs root, as networks do
     with running_cluster(tmp_path_factory.mktemp("cluster"), with_redis=True) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def load(cluster: Cluster, request: pytest.FixtureRequest) -> ClusterUnderLoad:
-    """The cluster, under load; the module's `SEED` decides what is by chance."""
+    """The cluster under load; the module's `SEED` makes random choices repeatable."""
     return ClusterUnderLoad(cluster, random.Random(request.module.SEED), RATE)

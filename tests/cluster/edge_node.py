@@ -1,4 +1,4 @@
-"""A front end of a cluster: `feedback-loops serve --ray-address` on one of a test's machines."""
+"""Edge node of a test cluster: `feedback-loops serve --ray-address` on one of its machines."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PORT = 8080
 
 
 class EdgeNode(Service):
-    """A `Service` on a machine. Its actors are the cluster's: `processes` finds those of the front end alone."""
+    """A `Service` on a machine. It shares the cluster's actors: `processes` only finds the front end's processes."""
 
     def __init__(self, machine: Machine, data_dir: Path, port: int = PORT, /, **environment: str) -> None:
         self.machine = machine
@@ -35,7 +35,7 @@ class EdgeNode(Service):
         return super().start(wait=wait)
 
     def terminate(self, timeout_s: float = 15) -> float:
-        """See `Service.terminate`; the process that was started is not the `serve` process here, but waits for it."""
+        """See `Service.terminate`. The process that was started is a wrapper, which waits for the `serve` process."""
         for serve in self.machine.processes("api.cli.main serve"):
             with contextlib.suppress(psutil.Error):
                 serve.send_signal(signal.SIGTERM)
@@ -45,13 +45,13 @@ class EdgeNode(Service):
         eventually(lambda: not self.machine.processes("api.cli.main serve"), timeout_s, "the `serve` process ends")
         return 0.0
 
-    def last_words(self) -> str:
-        """What was logged since the last start."""
+    def recent_log(self) -> str:
+        """The log since the last start."""
         return self.log.read_bytes()[self._log_begins_at :].decode(errors="replace")
 
-    def wait_for_problem(self, words: str) -> None:
-        """Returns when `/readyz` says these words."""
-        eventually(lambda: words in self._problems(), 60, f"{words} in {self._problems()}")
+    def wait_for_problem(self, text: str) -> None:
+        """Waits until the response of `/readyz` contains the text."""
+        eventually(lambda: text in self._problems(), 60, f"{text} in {self._problems()}")
 
     def _problems(self) -> str:
         with contextlib.suppress(httpx.HTTPError):

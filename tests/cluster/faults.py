@@ -1,4 +1,4 @@
-"""What happens to machines, and what may follow."""
+"""Faults of a cluster's machines and of the services on them, with their allowed consequences."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.machine import Machine
 from tests.service import eventually
 
-#: Ray gives a silent machine up after about 9 seconds; actors start anew elsewhere within some more.
+#: Ray gives up a silent machine after about 9 seconds; its actors then restart on other machines.
 GIVEN_UP_S = 12.0
 START_S = 18.0
-#: A machine that boots has Ray, and a front end, to start.
+#: A machine that boots starts Ray and a front end.
 BOOT_S = 45.0
-#: What a restart in order may delay a click by, from its answer to its handler.
+#: Maximum delay of a click during an orderly restart, from its answer to its arrival at the handler.
 LATE_S = 2.0
-#: The same where three machines share two cores with whatever else is tested.
+#: The same when three machines share two cores with other tests.
 TESTED_LATE_S = 5.0
 
 
 class NodeKilled(Fault):
-    """kill -9 of all of Ray on a worker, where one kind of actor is; the service manager starts it again."""
+    """kill -9 of Ray on the worker that has the actor of a role; the service manager restarts it."""
 
     def __init__(self, cluster: Cluster, role: str) -> None:
         super().__init__(f"{role}'s node", Allowed(recovery_s=GIVEN_UP_S + START_S + BOOT_S, repeats=True))
@@ -35,7 +35,7 @@ class NodeKilled(Fault):
 
 
 class PowerCut(Fault):
-    """A machine loses its power, and gets it back."""
+    """A machine loses power, and boots again later."""
 
     def __init__(
         self,
@@ -45,7 +45,7 @@ class PowerCut(Fault):
         lasts_s: float,
         recovery_s: float = GIVEN_UP_S + START_S + BOOT_S,
     ) -> None:
-        # What an edge had in its journal waits for its machine to boot.
+        # Hits in an edge's journal wait until its machine has booted.
         super().__init__(name, Allowed(recovery_s=recovery_s, unanswered=True, repeats=True))
         self.lasts_s = lasts_s
         self._cluster = cluster
@@ -63,7 +63,7 @@ class PowerCut(Fault):
 
 
 class CutOff(Fault):
-    """An edge is taken off the cluster's network, and put back. It answers clicks all the while."""
+    """An edge is disconnected from the cluster's network, and reconnected. It answers clicks throughout."""
 
     def __init__(self, cluster: Cluster, machine: Machine, lasts_s: float) -> None:
         super().__init__(f"edge cut off {lasts_s:.0f} s", Allowed(recovery_s=BOOT_S + START_S, repeats=True))
@@ -79,7 +79,7 @@ class CutOff(Fault):
 
 
 class HeadKilled(Fault):
-    """kill -9 of all of Ray on the head; the service manager starts it again."""
+    """kill -9 of Ray on the head; the service manager restarts it."""
 
     def __init__(self, cluster: Cluster, name: str, recovery_s: float) -> None:
         super().__init__(name, Allowed(recovery_s=recovery_s, repeats=True))
@@ -90,9 +90,9 @@ class HeadKilled(Fault):
 
 
 class NodeLeaves(Fault):
-    """A worker is taken out of rotation and its Ray told to stop, as for a new version, and then started again.
+    """A worker is taken out of rotation, and its Ray is stopped and restarted, as for a new version.
 
-    The one with the ledger, when a worker has it.
+    The worker with the ledger, unless the head has it.
     """
 
     def __init__(self, cluster: Cluster, lasts_s: float) -> None:
@@ -104,7 +104,7 @@ class NodeLeaves(Fault):
     def begin(self, load: ServiceUnderLoad) -> None:
         assert isinstance(load, ClusterUnderLoad)
         machine = self._cluster.machine_of("ledger")
-        if machine is self._cluster.head:  # which does not leave: that is a loss, of its own
+        if machine is self._cluster.head:  # the head cannot leave; `HeadKilled` tests its loss
             machine = self._cluster.workers[0]
         self._stack.enter_context(load.out_of_rotation(machine.outside))
         self._stack.callback(self._cluster.ray.start, machine)
@@ -115,7 +115,7 @@ class NodeLeaves(Fault):
 
 
 class StoreDown(Fault):
-    """The store's server is stopped, and started again."""
+    """The store's server is stopped, and restarted later."""
 
     def __init__(self, cluster: Cluster, lasts_s: float) -> None:
         super().__init__(f"store down {lasts_s:.0f} s", Allowed(recovery_s=30))
@@ -130,9 +130,9 @@ class StoreDown(Fault):
 
 
 class RollingRestart(Fault):
-    """Every front end in turn is taken out of rotation, stopped, and started with another setting.
+    """Each front end in turn is taken out of rotation, stopped, and restarted with a changed setting.
 
-    The first of them renews the actors. No click may be without an answer, and none may take longer than `late_s`.
+    The first one renews the actors. Every click must be answered, and none may take longer than `late_s`.
     """
 
     def __init__(self, cluster: Cluster, late_s: float = LATE_S) -> None:
@@ -147,7 +147,7 @@ class RollingRestart(Fault):
             with load.out_of_rotation(edge.host):
                 edge.terminate()
                 edge.start()
-        eventually(self._is_renewed, 60, "every actor was started with the new setting")
+        eventually(self._is_renewed, 60, "every actor runs with the new setting")
 
     def _is_renewed(self) -> bool:
-        return " action=renewed" in self._cluster.edges[0].last_words()
+        return " action=renewed" in self._cluster.edges[0].recent_log()

@@ -1,9 +1,9 @@
-"""A machine of its own, as far as programs can tell: its own network, its own processes, and `/mnt` of its own.
+"""Machine of a test cluster, made of Linux namespaces: separate network, processes and `/mnt`.
 
-Its power can be cut: then every process on it is gone at once, and nobody is told. It shares the disk with the machine
-that the test runs on, so what it wrote is there when it boots again.
+Its power can be cut: every process on it ends at once, and its connections fall silent. It stores its files on the
+disk of the machine that runs the test, so they are there when it boots again.
 
-Each has the program at `CODE`: the working tree, or another version that was installed there.
+Each machine has the program at `CODE`: the working tree, or another version that was installed there.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from tests.cluster.network import Cable, Network, run
 from tests.paths import ROOT
 from tests.service import eventually
 
-#: Where the program is, on every machine.
+#: Directory of the program on every machine.
 CODE = "/mnt/code"
-#: The first process: everything else on the machine ends with it. Orphans that it is given are forgotten when they end.
+#: The init process: everything else on the machine ends with it. It ignores SIGCHLD, so orphans leave no zombies.
 _INIT = """
 mount --bind "$0" /mnt && mount --bind "$2" /mnt/code &&
 mount --bind "$0/hosts" /etc/hosts && mount --bind "$0/resolv.conf" /etc/resolv.conf &&
 echo "$1" > /proc/sys/kernel/hostname && trap "" CHLD && exec sleep infinity
 """
 _NAMESPACES = ("--net", "--mount", "--pid", "--uts", "--ipc", "--fork", "--mount-proc", "--kill-child=KILL")
-#: Runs a command again and again, as a service manager does.
+#: Restarts a command whenever it ends, as a service manager does.
 _FOR_EVER = 'while :; do "$@"; sleep 0.5; done'
 SIGKILL = 9
 
 
 class Machine:
-    """One machine. Booted by `boot`, not when it is made."""
+    """One machine, off until `boot`."""
 
     def __init__(self, number: int, network: Network, folder: Path) -> None:
         self.name = f"machine{number}"
@@ -46,7 +46,7 @@ class Machine:
         (self._own / "code").mkdir(parents=True)
         self._code = ROOT
         (self._own / "hosts").write_text(f"127.0.0.1 localhost\n{self.inside} {self.name}\n")
-        # Refused at once: without a name server every program that looks itself up would wait for ten seconds.
+        # This server refuses at once; without one, every program that looks up its own name would wait ten seconds.
         (self._own / "resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")
         self._power: subprocess.Popen[bytes] | None = None
         self._init = 0
@@ -55,24 +55,24 @@ class Machine:
 
     @property
     def inside(self) -> str:
-        """Its address in the cluster."""
+        """The machine's address on the cluster's network."""
         return self.network.inside(self.number)
 
     @property
     def outside(self) -> str:
-        """Its address for those who click."""
+        """The machine's address for clients."""
         return self.network.outside(self.number)
 
     @property
     def wrapper(self) -> tuple[str, ...]:
-        """What runs the command after it on this machine."""
+        """Prefix that runs a command on this machine."""
         return (
             *("/usr/bin/nsenter", "-t", str(self._init)),
             *("--net", "--mount", "--pid", "--uts", "--ipc", f"--wdns={CODE}"),
         )
 
     def boot(self) -> None:
-        """Starts it, without any program."""
+        """Starts the machine, without any program."""
         command = ["/usr/bin/unshare", *_NAMESPACES, "sh", "-c", _INIT, str(self._own), self.name, str(self._code)]
         self._power = subprocess.Popen(killed_with_parent(command, SIGKILL))
         self._init = eventually(self._init_pid, 10, f"{self.name} boots")
@@ -87,17 +87,17 @@ class Machine:
         return None
 
     def install(self, code: Path) -> None:
-        """Puts another version of the program in the place of the one that is there. What runs goes on with the old."""
+        """Replaces the program with another version. Running processes keep the old one."""
         self._code = code
         if self.is_on:
-            # As a new directory of the name: what has the old one open keeps it.
+            # A new mount at the same path: processes that have the old directory open keep it.
             script = 'cd / && umount --lazy "$0" && mount --bind "$1" "$0"'
             run(*self.wrapper, "sh", "-c", script, CODE, code)
 
     def start(
         self, command: Sequence[object], environment: Mapping[str, str], log: Path, *, for_ever: bool = False
     ) -> subprocess.Popen[bytes]:
-        """Runs a program on it, as often as it ends with `for_ever`."""
+        """Runs a program on the machine; `for_ever` restarts it whenever it ends."""
         words = [str(word) for word in command]
         again = ["sh", "-c", _FOR_EVER, "for-ever"] if for_ever else []
         with log.open("ab") as output:
@@ -113,7 +113,7 @@ class Machine:
         return started
 
     def cut_off(self) -> None:
-        """Takes it off the cluster's network; those who click still reach it."""
+        """Disconnects the machine from the cluster's network; clients still reach it."""
         self._cable.pull()
 
     def rejoin(self) -> None:
@@ -121,11 +121,11 @@ class Machine:
 
     @property
     def _cable(self) -> Cable:
-        assert self._cables is not None, "boot it first"
+        assert self._cables is not None, f"{self.name} is not booted"
         return self._cables[0]
 
     def processes(self, *signs: str) -> list[psutil.Process]:
-        """The live processes on it whose command line holds one of the signs."""
+        """The machine's live processes whose command line contains one of `signs`."""
         found = []
         space = Path(f"/proc/{self._init}/ns/pid")
         for process in psutil.process_iter():
@@ -142,11 +142,11 @@ class Machine:
         return self._power is not None
 
     def cut_power(self) -> None:
-        """Every process on it is killed at once. Its end of each connection says nothing more."""
+        """Kills every process of the machine at once, without closing its connections."""
         if self._power is None:
             return
         if self._cables is not None:
-            # The kernel would say farewell (FIN) for those who die; a machine without power does not.
+            # The kernel would send FIN for processes that end; a machine without power does not.
             for cable in self._cables:
                 with contextlib.suppress(AssertionError):
                     cable.pull()
@@ -156,6 +156,6 @@ class Machine:
             started.wait(10)
         self._started.clear()
         for cable in self._cables or ():
-            # Its network lingers for as long as its connections try to say farewell.
+            # The network namespace would remain for as long as its connections try to send FIN.
             cable.remove()
         self._power, self._cables = None, None

@@ -1,9 +1,9 @@
-"""The matrix of machines' faults: one after the other, to a cluster of three machines under load.
+"""Fault matrix of a cluster: injects one fault after the other into three machines under load.
 
     python -m tests.cluster.matrix [--seed N] [--short] [--only NAME …]
 
-It needs root, for networks of its own. The columns are those of `tests.chaos.matrix`. It ends with 1 when a promise was
-broken. Faults named `… (Redis)` come to a cluster whose head keeps its records in Redis.
+It needs root, to create networks. The columns are those of `tests.chaos.matrix`. The exit status is 1 if a promise was
+broken. Faults named `… (Redis)` concern a cluster whose head keeps its state in Redis.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ from tests.cluster.upgrade import Upgrade, UpgradeMachines
 from tests.next_version import make_next_version
 from tests.paths import ROOT
 
-#: Clicks a second.
+#: Clicks per second.
 RATE = 60.0
-#: A head that comes back with its records is joined again by who was there. One that comes back without is joined by
-#: machines whose Ray has ended meanwhile.
+#: The other machines rejoin a head that restarts with its state. If it has lost its state, they first end and restart
+#: their own Ray.
 SAME_HEAD_S = 40.0
 OTHER_HEAD_S = 60.0
 
 
 def faults(cluster: Cluster, *, is_short: bool) -> list[Fault]:
-    """Those of a cluster whose head forgets everything when it ends."""
+    """Faults of a cluster whose head loses its state when it ends."""
 
     def lasting(long_s: float, short_s: float) -> float:
         return short_s if is_short else long_s
@@ -65,7 +65,7 @@ def faults(cluster: Cluster, *, is_short: bool) -> list[Fault]:
 
 
 def faults_with_redis(cluster: Cluster, *, is_short: bool) -> list[Fault]:
-    """Those of a cluster whose head keeps its records."""
+    """Faults of a cluster whose head keeps its state in Redis."""
     matrix: list[Fault] = [HeadKilled(cluster, "head killed (Redis)", SAME_HEAD_S)]
     if not is_short:
         matrix.append(PowerCut(cluster, "power of head (Redis)", lambda: cluster.head, 45.0, SAME_HEAD_S))
@@ -77,14 +77,14 @@ def faults_with_redis(cluster: Cluster, *, is_short: bool) -> list[Fault]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(2**32))
-    parser.add_argument("--short", action="store_true", help="few faults, that last for seconds only")
-    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="faults whose names begin so")
+    parser.add_argument("--short", action="store_true", help="few faults, which only last seconds")
+    parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="faults whose names start with NAME")
     arguments = parser.parse_args()
     if reason := reason_to_skip():
         print(f"skipped: {reason}")
         return
     print(f"seed {arguments.seed}\n{Row.HEAD}", flush=True)
-    # Otherwise machines and networks would be left behind.
+    # Exit normally, so that no machines and networks are left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rng, began_s, broken = random.Random(arguments.seed), time.monotonic(), []
     which: list[tuple[bool, Callable[..., list[Fault]]]] = [(False, faults), (True, faults_with_redis)]

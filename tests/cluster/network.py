@@ -1,7 +1,7 @@
-"""A network between machines of a test: one that the cluster talks over, one that people reach its front ends over.
+"""Networks of a test cluster: one between its machines, and one over which clients reach its front ends.
 
-Both are bridges of the kernel with addresses of their own (198.18.0.0/15, RFC 2544: for tests), which lead nowhere
-else. A machine has a cable to each; a cable can be pulled, and then packets vanish without a word to either side.
+Both are kernel bridges with addresses that RFC 2544 reserves for tests (198.18.0.0/15), without a route to other
+networks. A machine has a cable to each. When a cable is pulled, packets are lost, and neither side gets an error.
 """
 
 from __future__ import annotations
@@ -12,25 +12,25 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-#: The number of the test's own end of each network.
+#: Host number of the machine that runs the test, on each network.
 OWN_NUMBER = 254
 
 
 def reason_to_skip() -> str | None:
-    """Why there can be no network of its own here, if there cannot."""
+    """Why networks cannot be created here, or None if they can."""
     if os.geteuid() != 0:
-        return "a network of its own needs root"
+        return "creating a network needs root"
     tried = subprocess.run(
         ["unshare", "--net", "--pid", "--fork", "ip", "link", "add", "type", "veth"],
         capture_output=True,
         text=True,
         check=False,
     )
-    return f"a network of its own cannot be made: {tried.stderr.strip()}" if tried.returncode else None
+    return f"no network can be created: {tried.stderr.strip()}" if tried.returncode else None
 
 
 def run(*command: object) -> str:
-    """Runs a command that must succeed, and gives its output."""
+    """Runs a command, which must succeed, and returns its output."""
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False)
     if done.returncode:
         raise AssertionError(f"{' '.join(map(str, command))}: {done.stderr.strip()}")
@@ -42,26 +42,26 @@ class Cable:
     """A machine's connection to one network."""
 
     bridge: str
-    #: The end that is plugged into it.
+    #: Name of the interface that is connected to the bridge.
     plug: str
 
     def pull(self) -> None:
-        """Nothing gets through any more, and nobody is told."""
+        """Drops all packets from now on, without an error to either side."""
         run("ip", "link", "set", self.plug, "down")
 
     def put_back(self) -> None:
         run("ip", "link", "set", self.plug, "up")
 
     def remove(self) -> None:
-        with contextlib.suppress(AssertionError):  # the machine's network has ended already, and this with it
+        with contextlib.suppress(AssertionError):  # already removed with the machine's network
             run("ip", "link", "delete", self.plug)
 
 
 class Network:
-    """The two networks of one test. `remove` takes them away."""
+    """The two networks of one test, deleted by `remove`."""
 
     def __init__(self) -> None:
-        self._number = _taken_number()
+        self._number = _claim_number()
         run("ip", "link", "add", self._bridge("out"), "type", "bridge")
         for side, own in (("in", self.inside(OWN_NUMBER)), ("out", self.outside(OWN_NUMBER))):
             bridge = self._bridge(side)
@@ -73,11 +73,11 @@ class Network:
         return f"198.18.{self._number}.{machine}"
 
     def outside(self, machine: int) -> str:
-        """A machine's address on the network of those who click."""
+        """A machine's address on the clients' network."""
         return f"198.19.{self._number}.{machine}"
 
     def connect(self, machine: int, pid: int) -> tuple[Cable, Cable]:
-        """Gives the network namespace of a process a cable to each network: the cluster's, and the people's."""
+        """Connects the network namespace of a process to both networks: the cluster's and the clients'."""
         run("nsenter", "-t", pid, "-n", "ip", "link", "set", "lo", "up")
         inside = self._connect("in", machine, pid, self.inside(machine))
         return inside, self._connect("out", machine, pid, self.outside(machine))
@@ -103,11 +103,11 @@ def _bridge(number: int, side: str) -> str:
     return f"fl{number}{side}"
 
 
-def _taken_number() -> int:
-    """A number that no network had, and that its first bridge has now: of those who try at once the kernel lets one."""
+def _claim_number() -> int:
+    """An unused number, claimed by creating its first bridge: of concurrent attempts, the kernel lets one succeed."""
     for number in range(1, 254):
         if not Path(f"/sys/class/net/{_bridge(number, 'in')}").exists():
             with contextlib.suppress(AssertionError):
                 run("ip", "link", "add", _bridge(number, "in"), "type", "bridge")
                 return number
-    raise AssertionError("a network of its own cannot be made: every number is taken")
+    raise AssertionError("no network can be created: every number is in use")

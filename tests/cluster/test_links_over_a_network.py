@@ -1,4 +1,4 @@
-"""Links between machines: a machine that is lost without a word is noticed within seconds."""
+"""Connections between machines: the silent loss of a machine is detected within seconds."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.cluster.network import Network, reason_to_skip
 from tests.paths import ROOT
 
 PORT = 9000
-#: Answers every request but those of kind 40, which it takes its time for.
+#: Answers every request except those of kind 40, which it never answers in time.
 _SERVER = f"""
 import asyncio, sys
 from actors.ipc.server import FrameServer
@@ -64,9 +64,9 @@ def connector(host: str) -> Callable[[Callable[[], FrameProtocol]], Coroutine[An
 
 
 @pytest.mark.parametrize("runner", [asyncio.run, uvloop.run], ids=["asyncio", "uvloop"])
-@pytest.mark.parametrize("is_busy", [False, True], ids=["while it waits", "while it is asked"])
-def test_a_machine_without_power_is_noticed(machine: Machine, runner: Callable[..., Any], is_busy: bool) -> None:
-    """A request under way fails soon after, whether or not more was sent to the machine that is gone."""
+@pytest.mark.parametrize("is_busy", [False, True], ids=["idle", "with requests"])
+def test_a_machine_without_power_is_detected(machine: Machine, runner: Callable[..., Any], is_busy: bool) -> None:
+    """A request in flight fails within seconds, whether or not anything more is sent to the lost machine."""
 
     async def ask_until_it_fails() -> float:
         connection = Connection("the other machine", connector(machine.inside))

@@ -1,4 +1,4 @@
-"""A cluster of three machines, some of which fail: every promise is kept. The whole matrix is `make chaos`."""
+"""Failures in a cluster of three machines: every promise is kept. `make chaos` runs the whole matrix."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SEED = 20261125
 @pytest.mark.timeout(240)
 @pytest.mark.parametrize("which", ["rolling restart", "head killed", "power of an edge"])
 def test_a_machine_fails_and_no_promise_is_broken(cluster: Cluster, load: ClusterUnderLoad, which: str) -> None:
-    """I1 to I4 over machines; a restart in order delays no click for long."""
+    """I1 to I4 hold when a machine fails, and an orderly restart delays no click for long."""
     edge = cluster.edges[-1].machine
     faults: dict[str, Fault] = {
         "rolling restart": RollingRestart(cluster, TESTED_LATE_S),
@@ -35,7 +35,7 @@ def test_a_machine_fails_and_no_promise_is_broken(cluster: Cluster, load: Cluste
 
 
 def test_another_master_key_is_refused(cluster: Cluster, tmp_path: Path) -> None:
-    """A front end whose links nobody else could read does not join, and its `/readyz` names the setting."""
+    """A front end with a different master key does not join the cluster, and its `/readyz` names the setting."""
     stranger = cluster.another_edge(tmp_path, FEEDBACK_LOOPS_MASTER_KEY="ab" * 32)
     try:
         stranger.start(wait=False)
@@ -46,7 +46,7 @@ def test_another_master_key_is_refused(cluster: Cluster, tmp_path: Path) -> None
 
 
 def test_sqlite_is_refused_on_several_machines(cluster: Cluster, tmp_path: Path) -> None:
-    """The ledger would be a file on one of them; the message says what to set."""
+    """SQLite keeps the ledger on one machine, so a cluster refuses it, and the message names the option to set."""
     stranger = cluster.another_edge(tmp_path, FEEDBACK_LOOPS_STORE="")
     try:
         stranger.start(wait=False)

@@ -1,4 +1,4 @@
-"""A cluster gets a new version, and the old one again: no promise is broken, and both work together meanwhile."""
+"""Upgrade of a cluster to the next version and back: no promise is broken, and both versions work together."""
 
 from __future__ import annotations
 
@@ -32,19 +32,18 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_upgrade_breaks_no_promise(
     cluster: Cluster, load: ClusterUnderLoad, next_version: Path, version: str
 ) -> None:
-    """Under load every front end is replaced, with new fields on every wire, a new option and a newer ledger.
+    """No click is lost, recorded twice or late while all front ends are replaced under load.
 
-    At first loops are still on their way to processes of their own; those that start meanwhile are of the next version.
-
-    Nothing is lost or recorded twice, no click is late; `/metrics` and `/readyz` of old and new front ends work all the
-    while; in the end every actor runs the version of the front ends.
+    The other version has new fields in every message, a new option and a newer ledger. Loops are still moving to
+    separate processes at first; processes that start meanwhile run the other version. `/metrics` and `/readyz` of old
+    and new front ends work throughout. In the end, every actor runs the version of the front ends.
     """
     code = next_version if version == NEXT_VERSION else ROOT
     allowed = Allowed(recovery_s=TESTED_LATE_S, repeats=True, delay_s=TESTED_LATE_S)
     upgrade = Upgrade(cluster, f"upgrade to {version}", code, allowed)
     row = load.round(upgrade)
 
-    print(row, f"not ready for {upgrade.pages.unready_s():.1f} s at most")
+    print(row, f"not ready for at most {upgrade.pages.unready_s():.1f} s")
     assert row.broken_promises() == []
     assert row.answered > 0
     assert upgrade.pages.failures() == []

@@ -1,4 +1,4 @@
-"""Another version of the program for a cluster, and what the pages of its front ends say meanwhile."""
+"""Upgrade of a cluster to another version, with a watch on the status pages of its front ends meanwhile."""
 
 from __future__ import annotations
 
@@ -19,37 +19,37 @@ from tests.cluster.edge_node import PORT, EdgeNode
 from tests.cluster.faults import LATE_S
 from tests.service import eventually
 
-#: Between two looks at all pages.
-LOOK_S = 0.3
+#: Seconds between two requests of all pages.
+POLL_S = 0.3
 OTHERS = "feedback_loops_processes_of_another_version{"
-#: What a gateway adds when it has gathered the figures of all.
-GATHERED = 'feedback_loops_processes{process="gateway"} 1.0'
+#: Line that a gateway adds once it has collected the metrics of all processes.
+COLLECTED = 'feedback_loops_processes{process="gateway"} 1.0'
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """What a page answered."""
+class PageResponse:
+    """One response of a page."""
 
     at_s: float
     host: str
     page: str
-    #: 0: it did not.
+    #: 0 without a response.
     status: int
     text: str
     took_s: float
 
 
-class Pages:
-    """Looks at `/metrics` and `/readyz` of every front end in rotation, again and again."""
+class PageWatch:
+    """Polls `/metrics` and `/readyz` of every front end in rotation."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
         self._stopped = threading.Event()
-        self.looks: list[Look] = []
+        self.responses: list[PageResponse] = []
 
     @contextlib.contextmanager
     def watched(self) -> Iterator[None]:
-        """Looks until this is left."""
+        """Polls until the block ends."""
         watch = threading.Thread(target=self._watch, daemon=True)
         watch.start()
         try:
@@ -60,41 +60,41 @@ class Pages:
 
     def _watch(self) -> None:
         with httpx.Client(timeout=10, trust_env=False) as client:
-            while not self._stopped.wait(LOOK_S):
+            while not self._stopped.wait(POLL_S):
                 for host, page in itertools.product(self._cluster.in_rotation, ("/metrics", "/readyz")):
-                    self.looks.append(self._look(client, host, page))
+                    self.responses.append(self._get(client, host, page))
 
-    def _look(self, client: httpx.Client, host: str, page: str) -> Look:
+    def _get(self, client: httpx.Client, host: str, page: str) -> PageResponse:
         began_s, status, text = time.monotonic(), 0, ""
         with contextlib.suppress(httpx.HTTPError):
             answer = client.get(f"http://{host}:{PORT}{page}")
             status, text = answer.status_code, answer.text
-        return Look(began_s, host, page, status, text, time.monotonic() - began_s)
+        return PageResponse(began_s, host, page, status, text, time.monotonic() - began_s)
 
-    def failures(self) -> list[Look]:
-        """The looks at `/metrics` without figures of the actors, and those at `/readyz` that did not say how it is."""
+    def failures(self) -> list[PageResponse]:
+        """Responses of `/metrics` without the actors' metrics, and those of `/readyz` without a status."""
         return [
-            look
-            for look in self.looks
-            if not (GATHERED in look.text if look.page == "/metrics" else look.status in {200, 503})
+            response
+            for response in self.responses
+            if not (COLLECTED in response.text if response.page == "/metrics" else response.status in {200, 503})
         ]
 
     def unready_s(self) -> float:
-        """The longest that one front end was not ready, as far as was looked."""
+        """The longest observed time for which one front end was not ready."""
         longest = 0.0
-        for host in {look.host for look in self.looks}:
+        for host in {response.host for response in self.responses}:
             since_s: float | None = None
-            for look in self.looks:
-                if (look.host, look.page) == (host, "/readyz"):
-                    since_s = None if look.status == 200 else since_s or look.at_s
-                    longest = max(longest, 0.0 if since_s is None else look.at_s + look.took_s - since_s)
+            for response in self.responses:
+                if (response.host, response.page) == (host, "/readyz"):
+                    since_s = None if response.status == 200 else since_s or response.at_s
+                    longest = max(longest, 0.0 if since_s is None else response.at_s + response.took_s - since_s)
         return longest
 
 
 class Upgrade(Fault):
-    """Every machine gets another version of the program, and then each front end in turn is started anew.
+    """Every machine gets another version of the program, and then each front end in turn is restarted.
 
-    Ray's nodes run on: what they start from then on is of the new version.
+    Ray's nodes keep running; processes that they start from then on run the new version.
     """
 
     def __init__(self, cluster: Cluster, name: str, code: Path, allowed: Allowed | None = None) -> None:
@@ -102,7 +102,7 @@ class Upgrade(Fault):
         self._cluster = cluster
         self._code = code
         self.margin_s = 90.0
-        self.pages = Pages(cluster)
+        self.pages = PageWatch(cluster)
 
     def begin(self, load: ServiceUnderLoad) -> None:
         assert isinstance(load, ClusterUnderLoad)
@@ -119,13 +119,13 @@ class Upgrade(Fault):
                 edge.start()
 
     def _is_renewed(self) -> bool:
-        return all(" action=renewed" in edge.last_words() for edge in self._cluster.edges)
+        return all(" action=renewed" in edge.recent_log() for edge in self._cluster.edges)
 
 
 class UpgradeMachines(Upgrade):
-    """Every machine in turn is taken out of rotation, with its Ray node, for the time that the new version takes.
+    """Each machine in turn is taken out of rotation with its Ray node while the new version is installed.
 
-    The head, which has no front end, is the last. Loops that are there wait until it is back.
+    The head, which has no front end, is the last. Its loops wait until it is back.
     """
 
     def __init__(self, cluster: Cluster, name: str, code: Path, recovery_s: float) -> None:
@@ -151,7 +151,7 @@ class UpgradeMachines(Upgrade):
 
 
 def has_one_version(edge: EdgeNode) -> bool:
-    """Whether a front end says that every actor runs the version that it does."""
+    """Whether a front end reports that every actor runs its own version."""
     lines = edge.http.get("/metrics").text.splitlines()
     found = [float(line.split()[-1]) for line in lines if line.startswith(OTHERS)]
     return bool(found) and not any(found)

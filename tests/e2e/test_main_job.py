@@ -14,7 +14,7 @@ from standardwebhooks import Webhook
 
 from api.openapi.webhooks import HEADERS, models
 from domain.event_catalogue.fields import fields_of
-from tests.handler import Got, Handler
+from tests.handler import Handler, Received
 from tests.service import Account, Service, eventually
 
 BROWSER = {
@@ -105,7 +105,7 @@ def test_from_hit_to_handler(service: Service, account: Account, handler: Handle
         _check_against_the_reference(got)
 
 
-def _check_against_the_reference(got: Got) -> None:
+def _check_against_the_reference(got: Received) -> None:
     """The POST has the fields and headers of docs/reference/events.md, and no field that is not there."""
     described = fields_of(got.fields["type"])
     names = {name.partition("[")[0] for name, _ in got.form}

@@ -1,7 +1,7 @@
-"""Steps the wall clock of every Python process that has this directory on its path, as a test says, while it runs.
+"""Stepped wall clock for every Python process with this directory on its path; a test can change it at any time.
 
-Python imports `sitecustomize` before anything else. The file named by STEPPED_CLOCK holds the step: 8 bytes, signed,
-little endian, nanoseconds. What is not Python (Ray's own processes, SQLite) keeps the machine's clock.
+Python imports `sitecustomize` first. The file named by STEPPED_CLOCK holds the step in nanoseconds: 8 bytes, signed,
+little endian. Code outside Python (Ray's C++ processes, SQLite) keep the machine's clock.
 """
 
 import mmap
@@ -11,7 +11,7 @@ import time
 
 
 def _step_by(path: str) -> None:
-    with open(path, "rb") as file:  # noqa: PTH123  pathlib is not needed by every process from its first moment
+    with open(path, "rb") as file:  # noqa: PTH123  avoids importing pathlib in every process
         step = mmap.mmap(file.fileno(), 8, access=mmap.ACCESS_READ)
     read, real_ns = struct.Struct("<q").unpack_from, time.time_ns
 
