@@ -36,7 +36,7 @@ test: setup lint languages  ## run everything that CI runs; takes some minutes
 	$(BIN)/python -m pytest -n $(AT_A_TIME) -m "not alone"
 	$(BIN)/python -m pytest -m alone tests/e2e
 
-check: setup lint  ## check style, types, and and the unit and property tests of what you changed; under a minute
+check: setup lint  ## check style and types, and run the unit and property tests of what you changed; under a minute
 	$(BIN)/python -m tests.changed
 
 docs: setup  ## build the documentation site into build/docs

@@ -80,7 +80,7 @@ class OwnProcess:
 
 
 def free_port() -> int:
-    """A port on 127.0.0.1 that nothing listens on now, and that nobody who asks for any port is given meanwhile.
+    """A port on 127.0.0.1 on which nothing listens now. The system does not assign it to other programs by itself.
 
     Raises:
         OSError: all of `PORTS` are taken.

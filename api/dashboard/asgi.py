@@ -50,7 +50,7 @@ _FORM: Final = "application/x-www-form-urlencoded"
 
 @functools.cache
 def _files_and_templates() -> tuple[StaticFiles, Renderer]:
-    """What pages are made of. To read it takes long, and it is the same for each application."""
+    """The static files and templates. They take long to read, and are the same for each application of the process."""
     static = StaticFiles(STATIC)
     return static, Renderer(static)
 
