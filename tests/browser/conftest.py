@@ -9,17 +9,17 @@ from playwright.sync_api import Browser
 
 from tests.browser.chromium import chromium
 from tests.browser.site import served
-from tests.unit.api.dashboard.fake_dashboard import World
+from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
 from tests.unit.api.fake_api import Api
 
 
 @pytest.fixture(scope="module")
-def world() -> World:
-    return World(Api())
+def world() -> FakeDashboard:
+    return FakeDashboard(Api())
 
 
 @pytest.fixture(scope="module")
-def base(world: World) -> Iterator[str]:
+def base(world: FakeDashboard) -> Iterator[str]:
     with served(world.api) as url:
         yield url
 

@@ -8,7 +8,7 @@ from playwright.sync_api import Browser, expect
 from actors.commands.events import EventView
 from api.dashboard.pages import PAGES
 from tests.browser.chromium import Watched, answering, needs_chromium
-from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, World
+from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, FakeDashboard
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
@@ -18,7 +18,7 @@ PARTS = {"/live", "/loops/sample", "/loops/{id}/live", "/loops/{id}/file", "/eve
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_every_page_is_accessible(browser: Browser, base: str, world: World, width: int, scheme: str) -> None:
+def test_every_page_is_accessible(browser: Browser, base: str, world: FakeDashboard, width: int, scheme: str) -> None:
     """Each page of the table, with data on it, in this width and scheme."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     watched = Watched(context.new_page(), base)
@@ -59,7 +59,7 @@ def test_pages_are_come_by_with_the_keyboard_alone(browser: Browser, base: str) 
     context.close()
 
 
-def test_every_form_works_without_scripts(browser: Browser, base: str, world: World) -> None:
+def test_every_form_works_without_scripts(browser: Browser, base: str, world: FakeDashboard) -> None:
     """Making, verifying, testing, pausing and deleting a loop, with JavaScript off."""
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -96,7 +96,9 @@ def test_every_form_works_without_scripts(browser: Browser, base: str, world: Wo
     context.close()
 
 
-def test_a_window_that_changes_its_size_draws_its_charts_anew(browser: Browser, base: str, world: World) -> None:
+def test_a_window_that_changes_its_size_draws_its_charts_anew(
+    browser: Browser, base: str, world: FakeDashboard
+) -> None:
     """Each once, as wide as their place is now; the page goes on answering."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     page = context.new_page()
@@ -122,7 +124,7 @@ def test_a_window_that_changes_its_size_draws_its_charts_anew(browser: Browser, 
     context.close()
 
 
-def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: World) -> None:
+def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: FakeDashboard) -> None:
     """The text is local, and UTC is there on hover."""
     context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     page = context.new_page()
@@ -137,7 +139,7 @@ def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: World
     context.close()
 
 
-def test_the_world_has_what_pages_show(world: World) -> None:
+def test_the_world_has_what_pages_show(world: FakeDashboard) -> None:
     """A sweep over empty pages would find nothing."""
     assert world.api.client.loops
     assert isinstance(world.api.client.events[0], EventView)

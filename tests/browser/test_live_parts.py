@@ -12,7 +12,7 @@ from playwright.sync_api import TimeoutError as TooLate
 from api.dashboard import sse
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import served, signed_in
-from tests.unit.api.dashboard.fake_dashboard import World
+from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
 from tests.unit.api.fake_api import Api
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
@@ -37,7 +37,7 @@ def open_live(watched: Watched, path: str) -> None:
         watched.open(path)
 
 
-def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world: World) -> None:
+def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world: FakeDashboard) -> None:
     """Its state is not shown as it was, its buttons are gone, and nothing is asked for any more, without complaint."""
     doomed = world._loop("https://h.example/doomed.php", "Doomed")
     with signed_in(browser, base) as watched:
@@ -57,7 +57,7 @@ def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world
 
 @pytest.mark.parametrize("path", ["/", "/events", "/loops/{id}"])
 def test_a_page_whose_session_ends_says_so(
-    browser: Browser, base: str, world: World, path: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, base: str, world: FakeDashboard, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """While it is open; the way in leads back to it."""
     monkeypatch.setattr(sse, "_SESSION_EVERY", 1)
@@ -76,7 +76,7 @@ def test_a_page_whose_session_ends_says_so(
 
 def test_a_page_comes_back_with_its_service(browser: Browser) -> None:
     """It asks again after pauses that grow, and says so; when the service is back, so is what it shows."""
-    world = World(Api())
+    world = FakeDashboard(Api())
     with ExitStack() as stack:
         with served(world.api) as base:
             watched = stack.enter_context(signed_in(browser, base))

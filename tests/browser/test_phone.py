@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Page, expect
 from actors.commands.events import EventView
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import signed_in
-from tests.unit.api.dashboard.fake_dashboard import World
+from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
@@ -62,7 +62,7 @@ def check(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: World, scheme: str) -> None:
+def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: FakeDashboard, scheme: str) -> None:
     """On each page with a table, names without a space included; states are words that are seen."""
     if scheme == "light":
         world._loop("https://h.example/long.php", LONG)
@@ -80,7 +80,7 @@ def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: Worl
         watched.check()
 
 
-def test_rows_that_come_live_are_cards_too(browser: Browser, base: str, world: World) -> None:
+def test_rows_that_come_live_are_cards_too(browser: Browser, base: str, world: FakeDashboard) -> None:
     """A new event and a new delivery, on pages that stay open."""
     with signed_in(browser, base, viewport=PHONE) as watched:
         page = watched.page

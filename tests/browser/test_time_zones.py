@@ -11,7 +11,7 @@ from actors.commands.deliveries import StartReplay
 from actors.commands.events import ListEvents
 from tests.browser.chromium import needs_chromium
 from tests.browser.site import signed_in
-from tests.unit.api.dashboard.fake_dashboard import World
+from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
@@ -22,13 +22,13 @@ HOUR_MS = 3_600_000
 FROM_NEPAL, TO_NEPAL = (re.compile(rf"{label} \(Asia/Kath?mandu\)") for label in ("From", "To"))
 
 
-def asked(world: World) -> tuple[int | None, int | None]:
+def asked(world: FakeDashboard) -> tuple[int | None, int | None]:
     """The range of the last look for events."""
     query = world.api.client.called(ListEvents)[-1]
     return query.since_ms, query.until_ms
 
 
-def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: World) -> None:
+def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: FakeDashboard) -> None:
     """Typed as it is shown in Kathmandu (+05:45) it is that moment; the URL means the same in New York."""
     with signed_in(browser, base, timezone_id="Asia/Kathmandu", locale="en-GB") as watched:
         page = watched.page
@@ -53,7 +53,7 @@ def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: W
         assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
 
 
-def test_a_moment_of_the_hour_that_comes_twice_stays_itself(browser: Browser, base: str, world: World) -> None:
+def test_a_moment_of_the_hour_that_comes_twice_stays_itself(browser: Browser, base: str, world: FakeDashboard) -> None:
     """The field cannot tell which of both it is; searching again does not change it."""
     with signed_in(browser, base, timezone_id="Europe/Amsterdam") as watched:
         for hour in ("00", "01"):
@@ -63,7 +63,7 @@ def test_a_moment_of_the_hour_that_comes_twice_stays_itself(browser: Browser, ba
             watched.page.wait_for_url(re.compile(f"since=2026-10-25T{hour}%3A30%3A00Z"))
 
 
-def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, world: World) -> None:
+def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, world: FakeDashboard) -> None:
     """What is filled in before is a day ago, here; what is typed is the viewer's, and so it is after a mistake."""
     client = world.api.client
     client.advance_replay(world.loop.id, world.replay.id, state="done")
@@ -92,7 +92,7 @@ def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, wo
         assert (begun.since_ms, begun.until_ms) == (EVENT_MS, EVENT_MS + HOUR_MS)
 
 
-def test_without_scripts_times_are_in_utc_and_say_so(browser: Browser, base: str, world: World) -> None:
+def test_without_scripts_times_are_in_utc_and_say_so(browser: Browser, base: str, world: FakeDashboard) -> None:
     """Those that are shown, those that are typed, and those that a script sent before."""
     with signed_in(browser, base, timezone_id="Asia/Kathmandu", java_script_enabled=False) as watched:
         page = watched.page

@@ -1,4 +1,4 @@
-"""Accounts, users, sessions and API keys in memory, as the actors' side keeps them."""
+"""Accounts, users, sessions and API keys in memory, as the actors store them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,17 @@ NOW_MS: Final = 1_767_225_600_123
 
 
 class FakeAccess:
-    """The part of `FakeClient` that knows who comes in."""
+    """The part of `FakeClient` that handles access."""
 
     def __init__(self) -> None:
         super().__init__()
-        #: By the hashes of their keys.
+        #: Accounts by the hashes of their keys.
         self.accounts: dict[str, account_commands.Account] = {}
         self.keys: dict[str, ApiKey] = {}
         self.users: dict[str, tuple[user_commands.User, str]] = {}
         #: Users by the hashes of their sessions' tokens.
         self.sessions: dict[str, str] = {}
-        #: What the next try to sign in has to wait.
+        #: Seconds that the next sign-in attempt must wait.
         self.sign_in_wait_ms = 0
         self._account_nos = count(1)
         self._tokens = count(1)

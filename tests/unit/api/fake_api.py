@@ -1,7 +1,6 @@
-"""The actors' side of the API in memory, and the API on top of it, for tests.
-
-Commands and answers go through the gateway's encoding, so nothing works here that could not cross the socket. Loops are
-the domain's own aggregates, so what they refuse is what the real service refuses.
+"""A fake of the actors in memory, and the API on top of it, for tests. Commands and answers go through the gateway's
+encoding, so everything here can also cross the socket. Loops are the domain's real aggregates, so they refuse what
+the real service refuses.
 """
 
 from __future__ import annotations
@@ -87,7 +86,7 @@ from domain.values import id_text
 from domain.verification import dns_name, file_locations
 from tests.unit.api import fake_access
 from tests.unit.api.fake_access import FakeAccess
-from tests.unit.api.fake_statistics import FakeFigures
+from tests.unit.api.fake_statistics import FakeStatistics
 
 R = TypeVar("R")
 
@@ -101,15 +100,15 @@ def _method_name(command: str) -> str:
     return re.sub("([A-Z])", r"_\1", command).lower()
 
 
-class FakeClient(FakeAccess, FakeFigures):
-    """Implements `actors.gateway.client.Client`, and what tests do behind its back."""
+class FakeClient(FakeAccess, FakeStatistics):
+    """Implements `actors.gateway.client.Client`, with ways for tests to change its state."""
 
     def __init__(self) -> None:
         super().__init__()
         self.calls: list[Command[Any]] = []
-        #: Raised by the next calls of a kind of command, in order.
+        #: Errors for the next commands of a type, in order.
         self.failures: defaultdict[type, list[Exception]] = defaultdict(list)
-        #: Calls of a kind of command wait for its event.
+        #: Events that commands of a type wait for.
         self.gates: dict[type, asyncio.Event] = {}
         self.entered: defaultdict[type, asyncio.Event] = defaultdict(asyncio.Event)
         self.running: Counter[type] = Counter()
@@ -121,7 +120,7 @@ class FakeClient(FakeAccess, FakeFigures):
         self.health: dict[str, Health] = {}
         #: Newest first.
         self.events: list[EventView] = []
-        #: The number of the account that they are of.
+        #: Number of the account that they belong to.
         self.events_of = 1
         self.problems: list[str] = []
         self.snapshot = Snapshot([], [])
@@ -163,14 +162,14 @@ class FakeClient(FakeAccess, FakeFigures):
         """The commands of this kind so far."""
         return [command for command in self.calls if isinstance(command, kind)]
 
-    # --- what figures are of
+    # --- owners of statistics
 
     def own_loop(self, account: Account, loop_id: str) -> FeedbackLoop:
-        """A loop of the account."""
+        """The loop of this account."""
         return self._loop(account, loop_id)
 
     def own_delivery(self, account: Account, delivery_id: str) -> tuple[str, DeliveryView]:
-        """A delivery of the account, and the id of its loop."""
+        """The delivery of this account, and the id of its loop."""
         for loop_id, deliveries in self.deliveries.items():
             for delivery in deliveries:
                 if delivery.id == delivery_id and self.loops[loop_id][0] == account.no:
@@ -178,7 +177,7 @@ class FakeClient(FakeAccess, FakeFigures):
         raise NotFound(f"there is no delivery {delivery_id} in this account")
 
     def own_events(self, account: Account) -> list[EventView]:
-        """The events, if they are this account's."""
+        """The events, if they belong to this account."""
         return self.events if account.no == self.events_of else []
 
     # --- loops
@@ -290,11 +289,11 @@ class FakeClient(FakeAccess, FakeFigures):
             deliveries[:] = [retried if d is delivery else d for d in deliveries]
         return retried
 
-    # --- replays; they come no further by themselves
+    # --- replays; they make no progress by themselves
 
     def _start_replay(self, x: StartReplay) -> Replay:
         self._loop(x.account, x.loop_id)
-        now_ms = time.time_ns() // 1_000_000  # the command line and pages reckon with the clock on the wall
+        now_ms = time.time_ns() // 1_000_000  # the command line and the pages use the wall clock
         if x.since_ms >= (now_ms if x.until_ms is None else x.until_ms):
             problem = "must be before now" if x.until_ms is None else "must be before `until`"
             raise InvalidInput(f"since {problem}", [("/since", problem)])
@@ -329,7 +328,7 @@ class FakeClient(FakeAccess, FakeFigures):
         return self.advance_replay(x.loop_id, self._get_replay(x).id, state="cancelled")
 
     def advance_replay(self, loop_id: str, replay_id: str, **changes: Any) -> Replay:
-        """Behind the API's back: how far a replay has come."""
+        """Sets the progress of a replay without the API."""
         replays = self.replays[loop_id]
         (at,) = (n for n, replay in enumerate(replays) if replay.id == replay_id)
         if replays[at].state == "running":
@@ -426,7 +425,7 @@ def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str 
 
 
 class FakeJournal:
-    """As much of the edge journal as the API sees."""
+    """The part of the edge journal that the API uses."""
 
     def __init__(self, steps: list[str]) -> None:
         self.problem: str | None = None
@@ -437,7 +436,7 @@ class FakeJournal:
 
 
 class FakeForwarder:
-    """Notes when it is started and stopped."""
+    """Records when it is started and stopped."""
 
     def __init__(self, steps: list[str]) -> None:
         self._steps = steps
@@ -461,7 +460,7 @@ class FakeTracking:
 
 
 class FakeSettings:
-    """What the front end must be told."""
+    """The settings that the front end needs."""
 
     public_url = PUBLIC_URL
     admin_key = ADMIN_KEY
@@ -503,7 +502,7 @@ class Api:
         return await self.http.request(method, path, headers=headers, **arguments)
 
     async def stream(self, path: str, is_enough: Callable[[str], bool], **headers: str) -> httpx.Response:
-        """What a stream gave until it ended, or the client had enough of it and went away."""
+        """The output of a stream until it ended or the client closed it."""
         gone, got = asyncio.Event(), bytearray()
         start: dict[str, Any] = {}
         request = httpx.Request("GET", f"http://api.example{path}")

@@ -1,4 +1,4 @@
-"""What is shown of traffic, in memory, as the actors' side tells it."""
+"""Statistics in memory, as the actors return them."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from domain.errors import NotFound
 from domain.statistics import ANSWERS, NOTHING
 
 
-class FakeFigures(ABC):
-    """The part of `FakeClient` that knows figures. What tests put in is what it tells."""
+class FakeStatistics(ABC):
+    """The part of `FakeClient` that returns statistics. Tests set them."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,11 +33,11 @@ class FakeFigures(ABC):
 
     @abstractmethod
     def own_loop(self, account: Account, loop_id: str) -> object:
-        """Raises `NotFound` where the account has no such loop."""
+        """Raises `NotFound` if the account has no such loop."""
 
     @abstractmethod
     def own_delivery(self, account: Account, delivery_id: str) -> tuple[str, DeliveryView]:
-        """A delivery and the id of its loop, or raises `NotFound`."""
+        """Returns a delivery and the id of its loop, or raises `NotFound`."""
 
     @abstractmethod
     def own_events(self, account: Account) -> list[EventView]:

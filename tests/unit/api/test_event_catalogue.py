@@ -38,13 +38,13 @@ def enumerations(schema: Any) -> list[list[str]]:
 
 @pytest.mark.parametrize("model", [NewLoop, Sample, Delivery, DeliveryQuery, Event, EventQuery])
 def test_the_api_knows_every_trigger(model: Any) -> None:
-    """Wherever the API has a trigger, its values are the catalogue's, in its order."""
+    """Every list of triggers in the API has the catalogue's values in the catalogue's order."""
     assert list(EVENT_TYPES) in enumerations(model.model_json_schema())
 
 
 @every_sent_row
 def test_the_openapi_document_describes_every_event_that_is_sent(row: EventType) -> None:
-    """Each has a webhook, and a model with the catalogue's fields."""
+    """Each event has a webhook, and a model with the catalogue's fields."""
     model = models()[model_name(row.trigger)]
 
     assert row.meaning in webhooks("{model}")[row.trigger]["post"]["description"]
@@ -55,7 +55,7 @@ def test_the_openapi_document_describes_every_event_that_is_sent(row: EventType)
 
 @every_row
 def test_the_reference_page_names_every_trigger(row: EventType) -> None:
-    """With its meaning and fields, if its events are sent."""
+    """Each trigger is listed with its meaning and, if its events are sent, with its fields."""
     assert f"`{row.trigger}`" in page()
     assert (f"| `{row.trigger}` | {row.meaning} |" in page()) == row.is_sent
     if row.is_sent:
@@ -64,7 +64,7 @@ def test_the_reference_page_names_every_trigger(row: EventType) -> None:
 
 @every_row
 def test_every_trigger_has_a_sample(row: EventType) -> None:
-    """A sample is an event of its type; the dashboard shows it in both formats, and offers it for editing."""
+    """A sample is an event of its type; the dashboard shows it in both formats and lets users edit it."""
     fields = sample_fields(row.trigger, bytes(16), 0, {})
 
     assert fields["type"] == row.trigger
@@ -81,14 +81,14 @@ def test_samples_fit_the_model(row: EventType) -> None:
 
 @every_row
 def test_the_command_line_knows_every_trigger(row: EventType) -> None:
-    """`--type` accepts it wherever there is such an option, and its name has a colour."""
+    """Every `--type` option accepts it, and its name has a colour."""
     assert row.trigger in loops.TRIGGERS
     assert vars(deliveries)["TRIGGERS"] is vars(events)["TRIGGERS"] is loops.TRIGGERS
     assert colour(row.trigger) == row.colour
 
 
 def test_the_dashboard_knows_every_trigger() -> None:
-    """Its form and filters list all rows, those of one source together."""
+    """Its form and filters list all rows, grouped by source."""
     assert labels.TRIGGERS == EVENT_TYPES
     sources = [row.source for row in labels.TRIGGERS.values()]
     assert sources == sorted(sources, key=sources.index)

@@ -17,7 +17,7 @@ from domain.loop_settings import SETTINGS, LoopSettings, Setting
 from tests.paths import ROOT
 
 OFFERED = [setting for setting in SETTINGS.values() if setting.is_offered]
-#: Differs from the defaults in each setting that is offered.
+#: Differs from the defaults in each setting on offer.
 OTHER = LoopSettings(
     triggers=("bounce", "open"),
     tags=("a", "b"),
@@ -65,7 +65,7 @@ def test_the_command_line_has_every_setting(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("setting", OFFERED, ids=by_name)
-def test_the_form_has_a_place_for_every_setting(setting: Setting) -> None:
+def test_the_form_has_a_field_for_every_setting(setting: Setting) -> None:
     """The dashboard's template has a field of the setting's name."""
     template = (ROOT / "api/dashboard/templates/loop_form.html").read_text()
 
@@ -74,7 +74,7 @@ def test_the_form_has_a_place_for_every_setting(setting: Setting) -> None:
 
 @pytest.mark.parametrize("setting", OFFERED, ids=by_name)
 def test_the_form_returns_what_it_shows(setting: Setting) -> None:
-    """A form that is filled in with a loop's settings and sent back changes nothing."""
+    """A form filled in with a loop's settings and sent back changes nothing."""
     for settings in (OTHER, LoopSettings(triggers=("open",))):
         found = setting_in(Form(form_of(settings)), setting)
 
@@ -83,7 +83,7 @@ def test_the_form_returns_what_it_shows(setting: Setting) -> None:
 
 
 def test_answers_have_every_setting() -> None:
-    """What is shown of a loop has the structure that the OpenAPI document describes."""
+    """The JSON of a loop has the structure that the OpenAPI document describes."""
     shown = shown_settings(OTHER)
 
     assert list(shown) == list(ANSWER_FIELDS)

@@ -81,14 +81,14 @@ class HostUnderTest:
 async def a_host(*loops: str, max_awake: int = 10) -> AsyncIterator[HostUnderTest]:
     """A host with these loops."""
     CountedRuntime.reset()
-    world = HostUnderTest(max_awake)
-    world.host.status(world.order())
-    world.host.start()
-    await world.host.assign(world.order(), loops)
+    fixture = HostUnderTest(max_awake)
+    fixture.host.status(fixture.order())
+    fixture.host.start()
+    await fixture.host.assign(fixture.order(), loops)
     try:
-        yield world
+        yield fixture
     finally:
-        await world.host.stop(0.1)
+        await fixture.host.stop(0.1)
         assert CountedRuntime.doubles == []
 
 
@@ -106,19 +106,19 @@ def test_a_loop_sleeps_until_it_has_work() -> None:
     """An offer, a nudge, a command and a due delivery each wake their loop; the others stay asleep."""
 
     async def scenario() -> None:
-        async with a_host("fl_offer", "fl_nudge", "fl_ask", "fl_due", "fl_none") as world:
+        async with a_host("fl_offer", "fl_nudge", "fl_ask", "fl_due", "fl_none") as fixture:
             await asyncio.sleep(0.01)
-            assert world.host.awake == 0
+            assert fixture.host.awake == 0
 
-            world.host.offer("fl_offer", OFFER)
-            world.host.offer("fl_nudge", ())
-            assert await world.host.call("fl_ask", GET_SECRET) == "the secret of fl_ask"
-            world.reader.due = ["fl_due", "fl_elsewhere"]
-            world.host._poller.poll_now()
-            await until(lambda: set(world.runtimes) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
+            fixture.host.offer("fl_offer", OFFER)
+            fixture.host.offer("fl_nudge", ())
+            assert await fixture.host.call("fl_ask", GET_SECRET) == "the secret of fl_ask"
+            fixture.reader.due = ["fl_due", "fl_elsewhere"]
+            fixture.host._poller.poll_now()
+            await until(lambda: set(fixture.runtimes) == {"fl_offer", "fl_nudge", "fl_ask", "fl_due"})
 
-            assert world.runtimes["fl_offer"][0].offers == OFFER
-            assert world.runtimes["fl_nudge"][0].nudges == 1
+            assert fixture.runtimes["fl_offer"][0].offers == OFFER
+            assert fixture.runtimes["fl_nudge"][0].nudges == 1
 
     run(scenario)
 
@@ -127,11 +127,11 @@ def test_a_loop_that_is_elsewhere_is_not_started() -> None:
     """Its offers are dropped, and its commands fail with `Moved`."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
-            world.host.offer("fl_b", OFFER)
+        async with a_host("fl_a") as fixture:
+            fixture.host.offer("fl_b", OFFER)
             with pytest.raises(Moved, match="fl_b is elsewhere"):
-                await world.host.call("fl_b", GET_SECRET)
-            assert world.runtimes == {}
+                await fixture.host.call("fl_b", GET_SECRET)
+            assert fixture.runtimes == {}
 
     run(scenario)
 
@@ -141,12 +141,12 @@ def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
 
     async def scenario() -> None:
-        async with a_host("fl_a", "fl_b") as world:
+        async with a_host("fl_a", "fl_b") as fixture:
             for loop_id in ("fl_a", "fl_b"):
-                world.host.offer(loop_id, OFFER)
-            world.reader.due = ["fl_a"]
-            await until(lambda: world.runtimes["fl_a"][0].nudges > 2)
-            assert world.runtimes["fl_b"][0].nudges == 0
+                fixture.host.offer(loop_id, OFFER)
+            fixture.reader.due = ["fl_a"]
+            await until(lambda: fixture.runtimes["fl_a"][0].nudges > 2)
+            assert fixture.runtimes["fl_b"][0].nudges == 0
 
     run(scenario)
 
@@ -157,7 +157,7 @@ def test_polling_goes_on_after_the_ledger_was_away(monkeypatch: pytest.MonkeyPat
     calls: list[int] = []
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
+        async with a_host("fl_a") as fixture:
 
             def away(_now_ms: int) -> list[str]:
                 calls.append(1)
@@ -167,8 +167,8 @@ def test_polling_goes_on_after_the_ledger_was_away(monkeypatch: pytest.MonkeyPat
                     raise RuntimeError("a bug")
                 return ["fl_a"]
 
-            monkeypatch.setattr(world.reader, "loops_due", away)
-            await until(lambda: "fl_a" in world.runtimes)
+            monkeypatch.setattr(fixture.reader, "loops_due", away)
+            await until(lambda: "fl_a" in fixture.runtimes)
 
     run(scenario)
 
@@ -180,12 +180,12 @@ def test_many_due_loops_are_woken_a_few_at_a_time(monkeypatch: pytest.MonkeyPatc
     loops = [f"fl_{n}" for n in range(8)]
 
     async def scenario() -> None:
-        async with a_host(*loops) as world:
-            world.reader.due = loops
-            world.host._poller.poll_now()
-            await until(lambda: world.host.awake > 0)
-            assert world.host.awake == 3
-            await until(lambda: world.host.awake == 8)
+        async with a_host(*loops) as fixture:
+            fixture.reader.due = loops
+            fixture.host._poller.poll_now()
+            await until(lambda: fixture.host.awake > 0)
+            assert fixture.host.awake == 3
+            await until(lambda: fixture.host.awake == 8)
 
     run(scenario)
 
@@ -194,17 +194,17 @@ def test_idle_loops_are_put_to_sleep_when_too_many_are_awake() -> None:
     """The least recently used go first, loops at work stay, and the next offer wakes a sleeping loop again."""
 
     async def scenario() -> None:
-        async with a_host("fl_a", "fl_b", "fl_c", "fl_d", max_awake=2) as world:
+        async with a_host("fl_a", "fl_b", "fl_c", "fl_d", max_awake=2) as fixture:
             CountedRuntime.working["fl_a"] = asyncio.Event()
             for loop_id in ("fl_a", "fl_b", "fl_c", "fl_d", "fl_b"):
-                world.host.offer(loop_id, OFFER)
-            await until(lambda: all(awake.started.done() for awake in world.host._awake._awake.values()))
-            world.host._poller.poll_now()
-            await until(lambda: world.host.awake == 2)
-            assert set(world.host._awake) == {"fl_a", "fl_b"}
+                fixture.host.offer(loop_id, OFFER)
+            await until(lambda: all(awake.started.done() for awake in fixture.host._awake._awake.values()))
+            fixture.host._poller.poll_now()
+            await until(lambda: fixture.host.awake == 2)
+            assert set(fixture.host._awake) == {"fl_a", "fl_b"}
 
-            world.host.offer("fl_c", OFFER)
-            await until(lambda: len(world.runtimes["fl_c"]) == 2 and world.runtimes["fl_c"][1].is_alive)
+            fixture.host.offer("fl_c", OFFER)
+            await until(lambda: len(fixture.runtimes["fl_c"]) == 2 and fixture.runtimes["fl_c"][1].is_alive)
             CountedRuntime.working.pop("fl_a").set()
 
     run(scenario)
@@ -214,23 +214,23 @@ def test_an_idle_loop_is_released_at_once_and_one_at_work_when_it_is_done() -> N
     """Without time to drain only idle loops are released; with it, the others after their deliveries in progress."""
 
     async def scenario() -> None:
-        async with a_host("fl_asleep", "fl_resting", "fl_working") as world:
+        async with a_host("fl_asleep", "fl_resting", "fl_working") as fixture:
             done = CountedRuntime.working["fl_working"] = asyncio.Event()
-            world.host.offer("fl_resting", OFFER)
-            world.host.offer("fl_working", OFFER)
-            await until(lambda: world.runtimes["fl_resting"][0].is_alive)
-            gone = await world.release("fl_asleep", "fl_resting", "fl_working", "fl_never_here")
+            fixture.host.offer("fl_resting", OFFER)
+            fixture.host.offer("fl_working", OFFER)
+            await until(lambda: fixture.runtimes["fl_resting"][0].is_alive)
+            gone = await fixture.release("fl_asleep", "fl_resting", "fl_working", "fl_never_here")
             assert gone == ["fl_asleep", "fl_resting", "fl_never_here"]
-            assert not world.runtimes["fl_resting"][0].is_alive
+            assert not fixture.runtimes["fl_resting"][0].is_alive
 
-            going = asyncio.create_task(world.release("fl_working", drain_s=5.0))
+            going = asyncio.create_task(fixture.release("fl_working", drain_s=5.0))
             await asyncio.sleep(0.01)
             with pytest.raises(Moved):
-                await world.host.call("fl_working", GET_SECRET)
+                await fixture.host.call("fl_working", GET_SECRET)
             assert not going.done()
             done.set()
             assert await going == ["fl_working"]
-            assert world.host.status(world.order()).loops == []
+            assert fixture.host.status(fixture.order()).loops == []
 
     run(scenario)
 
@@ -239,16 +239,16 @@ def test_a_command_is_finished_before_its_loop_is_released() -> None:
     """It never runs while another process holds the loop. A command that takes too long keeps the loop here."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
-            command = asyncio.create_task(world.host.call("fl_a", VERIFY))
-            await until(lambda: "fl_a" in world.runtimes)
-            assert await world.release("fl_a") == []
-            assert await world.release("fl_a", drain_s=0.02) == []
-            assert await world.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
+        async with a_host("fl_a") as fixture:
+            command = asyncio.create_task(fixture.host.call("fl_a", VERIFY))
+            await until(lambda: "fl_a" in fixture.runtimes)
+            assert await fixture.release("fl_a") == []
+            assert await fixture.release("fl_a", drain_s=0.02) == []
+            assert await fixture.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
 
-            going = asyncio.create_task(world.release("fl_a", drain_s=5.0))
+            going = asyncio.create_task(fixture.release("fl_a", drain_s=5.0))
             await asyncio.sleep(0.01)
-            world.runtimes["fl_a"][0].gate.set()
+            fixture.runtimes["fl_a"][0].gate.set()
             assert [await command, await going] == ["verified", ["fl_a"]]
 
     run(scenario)
@@ -258,15 +258,15 @@ def test_a_caller_that_gives_up_leaves_the_command_running() -> None:
     """It counts as in progress until it has ended."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
-            command = asyncio.create_task(world.host.call("fl_a", VERIFY))
-            await until(lambda: "fl_a" in world.runtimes)
+        async with a_host("fl_a") as fixture:
+            command = asyncio.create_task(fixture.host.call("fl_a", VERIFY))
+            await until(lambda: "fl_a" in fixture.runtimes)
             command.cancel()
             await asyncio.sleep(0.01)
-            assert await world.release("fl_a") == []
-            world.runtimes["fl_a"][0].gate.set()
-            await until(lambda: not world.host._awake._awake["fl_a"].commands)
-            assert await world.release("fl_a") == ["fl_a"]
+            assert await fixture.release("fl_a") == []
+            fixture.runtimes["fl_a"][0].gate.set()
+            await until(lambda: not fixture.host._awake._awake["fl_a"].commands)
+            assert await fixture.release("fl_a") == ["fl_a"]
 
     run(scenario)
 
@@ -275,17 +275,17 @@ def test_a_loop_reported_as_held_stays() -> None:
     """If a status during a release still lists the loop, it stays: the supervisor will assign it to no other host."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
+        async with a_host("fl_a") as fixture:
             done = CountedRuntime.working["fl_a"] = asyncio.Event()
-            world.host.offer("fl_a", OFFER)
-            await until(lambda: "fl_a" in world.runtimes and world.runtimes["fl_a"][0].is_alive)
-            going = asyncio.create_task(world.release("fl_a", drain_s=5.0))
+            fixture.host.offer("fl_a", OFFER)
+            await until(lambda: "fl_a" in fixture.runtimes and fixture.runtimes["fl_a"][0].is_alive)
+            going = asyncio.create_task(fixture.release("fl_a", drain_s=5.0))
             await asyncio.sleep(0.01)
-            assert world.host.status(world.order()).loops == ["fl_a"]
+            assert fixture.host.status(fixture.order()).loops == ["fl_a"]
             done.set()
             assert await going == []
             del CountedRuntime.working["fl_a"]
-            assert await world.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
+            assert await fixture.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
 
     run(scenario)
 
@@ -302,14 +302,14 @@ def test_orders_that_were_overtaken_are_refused(order: Order) -> None:
     """They are older than the last status request, for another incarnation, or from another supervisor."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
-            world.sequence = 5
-            world.host.status(world.order())
+        async with a_host("fl_a") as fixture:
+            fixture.sequence = 5
+            fixture.host.status(fixture.order())
             with pytest.raises(Moved):
-                await world.host.assign(order, ["fl_b"])
+                await fixture.host.assign(order, ["fl_b"])
             with pytest.raises(Moved):
-                await world.host.release(order, ["fl_a"], 0.0)
-            assert world.host.status(world.order()) == ("incarnation", "node", ["fl_a"])
+                await fixture.host.release(order, ["fl_a"], 0.0)
+            assert fixture.host.status(fixture.order()) == ("incarnation", "node", ["fl_a"])
 
     run(scenario)
 
@@ -319,10 +319,10 @@ def test_a_heartbeat_is_for_one_incarnation(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(host_module, "HEARTBEAT_S", 0.01)
 
     async def scenario() -> None:
-        async with a_host() as world:
-            await world.host.heartbeat("incarnation")
+        async with a_host() as fixture:
+            await fixture.host.heartbeat("incarnation")
             with pytest.raises(Moved):
-                await world.host.heartbeat("the one before")
+                await fixture.host.heartbeat("the one before")
 
     run(scenario)
 
@@ -331,12 +331,12 @@ def test_a_loop_that_cannot_start_reports_why_and_is_tried_again() -> None:
     """The command fails with the reason, and the next one starts the loop again."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
+        async with a_host("fl_a") as fixture:
             GatedRuntime.failure = NotFound("there is no feedback loop fl_a")
             with pytest.raises(NotFound):
-                await world.host.call("fl_a", GET_SECRET)
+                await fixture.host.call("fl_a", GET_SECRET)
             GatedRuntime.failure = None
-            assert await world.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
+            assert await fixture.host.call("fl_a", GET_SECRET) == "the secret of fl_a"
 
     try:
         run(scenario)
@@ -348,16 +348,16 @@ def test_stopping_waits_for_loops_at_work() -> None:
     """Their deliveries in progress finish, then the shared HTTP client is closed."""
 
     async def scenario() -> None:
-        async with a_host("fl_a") as world:
+        async with a_host("fl_a") as fixture:
             done = CountedRuntime.working["fl_a"] = asyncio.Event()
-            world.host.offer("fl_a", OFFER)
-            await until(lambda: "fl_a" in world.runtimes and world.runtimes["fl_a"][0].is_alive)
-            stopping = asyncio.create_task(world.host.stop(5.0))
+            fixture.host.offer("fl_a", OFFER)
+            await until(lambda: "fl_a" in fixture.runtimes and fixture.runtimes["fl_a"][0].is_alive)
+            stopping = asyncio.create_task(fixture.host.stop(5.0))
             await asyncio.sleep(0.01)
             assert not stopping.done()
             done.set()
             await stopping
-            assert (world.runtimes["fl_a"][0].is_alive, world.http_client.is_closed) == (False, True)
+            assert (fixture.runtimes["fl_a"][0].is_alive, fixture.http_client.is_closed) == (False, True)
 
     run(scenario)
 
@@ -379,13 +379,13 @@ def test_a_host_accepts_no_loops_until_the_ledger_is_migrated() -> None:
             return 0
 
     async def scenario() -> None:
-        async with a_host() as world:
+        async with a_host() as fixture:
             reader = Reader()
-            world.host._reader = as_reader(reader)
+            fixture.host._reader = as_reader(reader)
             with pytest.raises(Unavailable, match="not migrated"):
-                await world.host.check_reading()
+                await fixture.host.check_reading()
             for _ in range(4):
-                await world.host.check_reading()
+                await fixture.host.check_reading()
             assert reader.asked == 3
 
     asyncio.run(scenario())

@@ -1,4 +1,4 @@
-"""The API on a fake of the actors, served by uvicorn on this machine: what the commands talk to in tests."""
+"""The API on fake actors, served by uvicorn on this machine, for tests of the commands."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.unit.api.fake_api import ADMIN_KEY, Api, FakeClient
 
 
 class Shown(NamedTuple):
-    """What a command did."""
+    """Result of a command."""
 
     code: int
     out: str
@@ -37,7 +37,7 @@ class Served:
 
     @property
     def client(self) -> FakeClient:
-        """The actors' side."""
+        """The fake client of the actors."""
         return self.api.client
 
     def run(self, *arguments: str, **environment: str) -> Shown:
@@ -51,7 +51,7 @@ class Served:
         return Shown(int(ended.value.code or 0), shown.out, shown.err)
 
     def ask(self, method: str, path: str, **request: Any) -> Any:
-        """The JSON that the API itself answers."""
+        """The JSON response of the API itself."""
         headers = {"Authorization": f"Bearer {self.environment['FEEDBACK_LOOPS_API_KEY']}"}
         answer = httpx.request(method, self.url + path, headers=headers, trust_env=False, **request)
         assert answer.is_success, answer.text
@@ -69,7 +69,7 @@ class Served:
 
 @contextmanager
 def served(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    """A service on a free port, until the end."""
+    """A service on a free port, which stops at the end."""
     api = Api()
     listening = socket.create_server(("127.0.0.1", 0))
     url = f"http://127.0.0.1:{listening.getsockname()[1]}"

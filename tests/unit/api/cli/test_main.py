@@ -1,4 +1,4 @@
-"""The command line: help at once, plain words when something is wrong, and a log of single lines."""
+"""The command line: fast help, plain error messages, and a log with one line per record."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[
     )
 
 
-def test_help_needs_nothing_else() -> None:
+def test_help_loads_no_heavy_libraries() -> None:
     """The list of commands is shown without loading Ray, the web framework or the terminal library."""
     code = (
         "import sys\nfrom api.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: pass\n"
@@ -46,7 +46,7 @@ def test_help_needs_nothing_else() -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(name: str) -> None:
-    """`COMMAND --help` answers with how to use it."""
+    """`COMMAND --help` prints the usage."""
     done = command(name, "--help")
 
     assert done.returncode == 0
@@ -55,7 +55,7 @@ def test_every_command_has_help(name: str) -> None:
 
 
 def test_an_unknown_command_is_refused() -> None:
-    """A misspelt command ends with 2 and the list of those there are; none at all shows the help."""
+    """A misspelt command ends with 2 and the list of commands; no command at all shows the help."""
     done = command("sevre")
 
     assert done.returncode == 2
@@ -64,7 +64,7 @@ def test_an_unknown_command_is_refused() -> None:
 
 
 def test_all_wrong_options_of_serve_are_named() -> None:
-    """`serve` ends with 2 and a line for each wrong option, before it touches anything."""
+    """`serve` ends with 2 and a line for each wrong option, before it changes anything."""
     done = command("serve", "--port", "http", FEEDBACK_LOOPS_ENRICHERS="many")
 
     assert done.returncode == 2
@@ -74,8 +74,8 @@ def test_all_wrong_options_of_serve_are_named() -> None:
     ]
 
 
-def test_a_taken_port_stops_serve(tmp_path: Path) -> None:
-    """`serve` ends with 1, and says which port is taken and what to do; nothing is left running."""
+def test_a_port_in_use_stops_serve(tmp_path: Path) -> None:
+    """`serve` ends with 1, names the port and gives advice; no process is left running."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         done = command("serve", "--port", str(port), "--data-dir", str(tmp_path / "data"))
@@ -86,13 +86,13 @@ def test_a_taken_port_stops_serve(tmp_path: Path) -> None:
 
 
 def test_bench_needs_a_key() -> None:
-    """Without the account's key `bench` says which variable to set."""
+    """Without the account's key, `bench` names the variable to set."""
     done = command("bench", "--loop", "fl_x")
 
     assert (done.returncode, "FEEDBACK_LOOPS_API_KEY" in done.stderr) == (2, True)
 
 
-def test_percentiles_are_values_that_were_measured() -> None:
+def test_percentiles_are_measured_values() -> None:
     """A percentile is the smallest value that enough of the others do not exceed."""
     values = [float(n) for n in range(100, 0, -1)]
 
@@ -100,7 +100,7 @@ def test_percentiles_are_values_that_were_measured() -> None:
     assert percentile([7], 0.01) == 7
 
 
-def test_an_event_s_id_tells_when_its_hit_came() -> None:
+def test_an_event_s_id_contains_the_time_of_its_hit() -> None:
     """The first 48 bits of a UUIDv7 are Unix milliseconds."""
     uuid7 = (1_700_000_000_123).to_bytes(6, "big") + bytes(10)
 
@@ -108,7 +108,7 @@ def test_an_event_s_id_tells_when_its_hit_came() -> None:
 
 
 def test_a_record_is_one_line() -> None:
-    """Whatever a record holds, it is one line with its facts by name, and nothing unprintable in it."""
+    """Whatever a record contains, its line has its fields by name and no unprintable characters."""
     record = logging.makeLogRecord(
         {"name": "api", "levelname": "INFO", "msg": 'a "b"\nc=%s', "args": ("\x1b[31m",), "created": 0}
     )
@@ -121,8 +121,8 @@ def test_a_record_is_one_line() -> None:
     )
 
 
-def test_a_record_as_json_has_its_facts_as_they_are() -> None:
-    """With `--log-format json` a line is one object, with numbers as numbers and no line break whatever is in it."""
+def test_a_json_record_keeps_the_types_of_its_fields() -> None:
+    """With `--log-format json` a line is one object; numbers stay numbers, and there are no line breaks."""
     record = logging.makeLogRecord({"name": "api", "levelname": "INFO", "msg": "it\u2028is\nso", "created": 0.5})
     record.__dict__ |= {"action": "hit_lost", "lost": 3, "problem": None, "path": Path("/x"), "text": "\x1b\x85é"}
     line = LineFormatter("front-end", "json").format(record)

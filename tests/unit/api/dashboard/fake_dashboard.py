@@ -1,4 +1,4 @@
-"""An account with a loop, deliveries, events, messages, keys and a replay, and the way of a browser into it."""
+"""A fake account with a loop, deliveries, events, messages, keys and a replay, and a client that acts as a browser."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ ORIGIN: Final = {"Origin": "http://api.example"}
 MINUTE: Final = 60_000
 
 
-class World:
-    """What the dashboard of one account shows, on a `FakeClient`."""
+class FakeDashboard:
+    """The data that the dashboard of one account shows, on a `FakeClient`."""
 
     def __init__(self, api: Api, email: str = EMAIL) -> None:
         self.api = api
@@ -126,7 +126,7 @@ class World:
         )
 
     def filled(self, path: str) -> str:
-        """A path of a page with this account's ids for its parameters."""
+        """The path of a page, with this account's ids as its parameters."""
         ids = {
             "/loops/": self.loop.id,
             "/deliveries/": self.delivery_id,
@@ -142,7 +142,7 @@ class World:
 
 
 class Visitor:
-    """A browser without scripts, as far as these tests need one: keeps its cookie, and says where forms come from."""
+    """A browser without scripts: keeps its cookie, and sends the origin of forms."""
 
     def __init__(self, api: Api) -> None:
         self.http = httpx.AsyncClient(
@@ -157,13 +157,13 @@ class Visitor:
         return answer
 
     async def post(self, path: str, **fields: Any) -> httpx.Response:
-        """Sends a form with the session's field, unless another is given."""
+        """Sends a form with the session's CSRF field, unless another one is given."""
         return await self.http.post(f"/dashboard{path}", data={"csrf": self.csrf, **fields})
 
     async def sign_in(self, email: str = EMAIL, password: str = PASSWORD) -> httpx.Response:
         answer = await self.post("/sign-in", email=email, password=password)
         if COOKIE in answer.cookies:
-            # Its path has httpx send it; the client keeps it.
+            # httpx sends the cookie with its path; the client keeps it.
             await self.get("/")
         return answer
 

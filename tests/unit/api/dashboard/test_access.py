@@ -1,4 +1,4 @@
-"""Who comes into the dashboard, and who does not: generated over all of its pages."""
+"""Access to the dashboard, generated over all of its pages."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from api.dashboard.request import Page
 from api.dashboard.session import COOKIE
 from domain.key_derivation import derive
 from domain.sessions import ABSOLUTE_MS
-from tests.unit.api.dashboard.fake_dashboard import EMAIL, ORIGIN, PASSWORD, Visitor, World
+from tests.unit.api.dashboard.fake_dashboard import EMAIL, ORIGIN, PASSWORD, FakeDashboard, Visitor
 from tests.unit.api.fake_api import MASTER_KEY, Api, run
 
 CLOSED = [page for page in PAGES if not page.is_open]
@@ -33,46 +33,46 @@ def name_of(page: Page) -> str:
 
 
 @asynccontextmanager
-async def visiting(*, signed_in: bool = True) -> AsyncIterator[tuple[World, Visitor]]:
-    """A world, and a visitor in it."""
+async def visiting(*, signed_in: bool = True) -> AsyncIterator[tuple[FakeDashboard, Visitor]]:
+    """A dashboard with data, and a visitor."""
     async with Api() as api:
-        world, visitor = World(api), Visitor(api)
+        dashboard, visitor = FakeDashboard(api), Visitor(api)
         try:
             if signed_in:
                 await visitor.get("/sign-in")
                 await visitor.sign_in()
-            yield world, visitor
+            yield dashboard, visitor
         finally:
             await visitor.close()
 
 
 @pytest.mark.parametrize("page", CLOSED, ids=name_of)
-def test_no_page_is_seen_without_a_session(page: Page) -> None:
-    """Whoever is not signed in is sent to where one signs in, and nothing is done."""
+def test_every_page_needs_a_session(page: Page) -> None:
+    """Anyone without a session is redirected to the sign-in page, and nothing is changed."""
 
     async def scenario() -> None:
-        async with visiting(signed_in=False) as (world, visitor):
-            before = len(world.api.client.calls)
-            path = world.filled(page.path)
+        async with visiting(signed_in=False) as (dashboard, visitor):
+            before = len(dashboard.api.client.calls)
+            path = dashboard.filled(page.path)
             answer = await (visitor.get(path) if page.method == "GET" else visitor.post(path))
             assert answer.status_code == 303
             assert answer.headers["location"].startswith("/dashboard/sign-in")
-            assert len(world.api.client.calls) == before
+            assert len(dashboard.api.client.calls) == before
 
     run(scenario())
 
 
 @pytest.mark.parametrize("page", WITH_IDS, ids=name_of)
 def test_ids_of_other_accounts_are_not_found(page: Page) -> None:
-    """Each page and each form with an id of another account's answers 404, and changes nothing."""
+    """Each page and form answers 404 for an id of another account, and changes nothing."""
 
     async def scenario() -> None:
-        async with visiting() as (world, visitor):
-            stranger = World(world.api, "zoe@example.com")
-            stranger_state = world.api.client._view(stranger.loop.id), list(world.api.client.keys)
+        async with visiting() as (dashboard, visitor):
+            stranger = FakeDashboard(dashboard.api, "zoe@example.com")
+            stranger_state = dashboard.api.client._view(stranger.loop.id), list(dashboard.api.client.keys)
             path = stranger.filled(page.path)
             if page.path.startswith("/messages/"):
-                world.api.client.messages.pop((world.account.no, "m-1"))
+                dashboard.api.client.messages.pop((dashboard.account.no, "m-1"))
             fields = {
                 "name": "Newsletter",
                 "url": "https://x.example/",
@@ -84,52 +84,52 @@ def test_ids_of_other_accounts_are_not_found(page: Page) -> None:
             answer = await (visitor.get(path) if page.method == "GET" else visitor.post(path, **fields))
             assert answer.status_code == 404, answer.text
             assert "Newsletter" not in answer.text
-            assert (world.api.client._view(stranger.loop.id), list(world.api.client.keys)) == stranger_state
+            assert (dashboard.api.client._view(stranger.loop.id), list(dashboard.api.client.keys)) == stranger_state
 
     run(scenario())
 
 
 @pytest.mark.parametrize("page", FORMS, ids=name_of)
-def test_a_form_from_another_site_does_nothing(page: Page) -> None:
-    """By `Origin` or `Sec-Fetch-Site`, whatever else it has: 403."""
+def test_a_form_from_another_site_is_refused(page: Page) -> None:
+    """`Origin` or `Sec-Fetch-Site` of another site gets 403, whatever else the request has."""
 
     async def scenario() -> None:
-        async with visiting() as (world, visitor):
-            before = len(world.api.client.calls)
+        async with visiting() as (dashboard, visitor):
+            before = len(dashboard.api.client.calls)
             for headers in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
                 answer = await visitor.http.post(
-                    f"/dashboard{world.filled(page.path)}", data={"csrf": visitor.csrf}, headers=headers
+                    f"/dashboard{dashboard.filled(page.path)}", data={"csrf": visitor.csrf}, headers=headers
                 )
                 assert answer.status_code == 403, answer.text
-            kinds = {type(call) for call in world.api.client.calls[before:]}
+            kinds = {type(call) for call in dashboard.api.client.calls[before:]}
             assert kinds <= {FindSession}
 
     run(scenario())
 
 
 @pytest.mark.parametrize("page", [page for page in FORMS if not page.is_open], ids=name_of)
-def test_a_form_without_the_sessions_field_does_nothing(page: Page) -> None:
-    """The field missing, or another session's: 403, from our own origin too."""
+def test_a_form_without_the_sessions_field_is_refused(page: Page) -> None:
+    """A missing field, or one of another session, gets 403 even from our own origin."""
 
     async def scenario() -> None:
-        async with visiting() as (world, visitor):
-            before = len(world.api.client.calls)
+        async with visiting() as (dashboard, visitor):
+            before = len(dashboard.api.client.calls)
             for csrf in ("", "0" * 64):
-                assert (await visitor.post(world.filled(page.path), csrf=csrf)).status_code == 403
-            assert {type(call) for call in world.api.client.calls[before:]} <= {FindSession}
+                assert (await visitor.post(dashboard.filled(page.path), csrf=csrf)).status_code == 403
+            assert {type(call) for call in dashboard.api.client.calls[before:]} <= {FindSession}
 
     run(scenario())
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_answer_has_the_security_headers(page: Page) -> None:
-    """Pages, forms and errors alike, and no page of an account is kept by a cache."""
+    """Pages, forms and errors all have them, and no cache stores a page of an account."""
 
     async def scenario() -> None:
-        async with visiting() as (world, visitor):
-            path = world.filled(page.path)
+        async with visiting() as (dashboard, visitor):
+            path = dashboard.filled(page.path)
             if page.path in STREAMS:
-                answer = await world.api.stream(
+                answer = await dashboard.api.stream(
                     f"/dashboard{path}", lambda got: "retry" in got, Cookie=f"{COOKIE}={visitor.http.cookies[COOKIE]}"
                 )
             else:
@@ -147,7 +147,7 @@ def test_every_answer_has_the_security_headers(page: Page) -> None:
 
 
 def test_the_first_run_needs_the_token_and_ends_with_the_first_user() -> None:
-    """Without it nobody is made; with it the first user is, and is in; then the page is closed."""
+    """The page creates the first user only with the token, signs the user in, and is then closed."""
     token = f"flf_{derive(MASTER_KEY, 'first-run', 16).hex()}"
     fields = {"email": EMAIL, "password": PASSWORD, "account_name": "Acme"}
 
@@ -181,67 +181,67 @@ def test_the_first_run_needs_the_token_and_ends_with_the_first_user() -> None:
     run(scenario())
 
 
-def test_signing_in_begins_a_new_session_and_ends_the_old() -> None:
-    """The cookie is for this dashboard alone, out of reach of scripts; a session of before is over."""
+def test_signing_in_replaces_the_session() -> None:
+    """The cookie is limited to this dashboard and hidden from scripts; an earlier session ends."""
 
     async def scenario() -> None:
-        async with visiting() as (world, visitor):
+        async with visiting() as (dashboard, visitor):
             first = visitor.http.cookies[COOKIE]
             answer = await visitor.sign_in()
             cookie = SimpleCookie(answer.headers["set-cookie"])[COOKIE]
             assert cookie.value != first
             assert (cookie["path"], cookie["samesite"], cookie["httponly"]) == ("/dashboard", "Lax", True)
             assert (cookie["secure"], cookie["max-age"]) == ("", str(ABSOLUTE_MS // 1000))
-            assert len(world.api.client.sessions) == 1
+            assert len(dashboard.api.client.sessions) == 1
             await visitor.post("/sign-out")
-            assert world.api.client.sessions == {}
+            assert dashboard.api.client.sessions == {}
             assert (await visitor.get("/loops")).status_code == 303
 
     run(scenario())
 
 
 def test_a_wrong_password_and_an_unknown_user_look_alike() -> None:
-    """Neither begins a session, and the page says the same."""
+    """Neither begins a session, and the page shows the same message for both."""
 
     async def scenario() -> None:
-        async with visiting(signed_in=False) as (world, visitor):
+        async with visiting(signed_in=False) as (dashboard, visitor):
             wrong = await visitor.sign_in(password="wrong horse battery")
             unknown = await visitor.sign_in("nobody@example.com", "wrong horse battery")
             assert wrong.status_code == unknown.status_code == 422
             assert wrong.text.replace(EMAIL, "") == unknown.text.replace("nobody@example.com", "")
             assert "set-cookie" not in wrong.headers
-            assert world.api.client.sessions == {}
+            assert dashboard.api.client.sessions == {}
 
     run(scenario())
 
 
-def test_too_many_tries_are_told_how_long_to_wait() -> None:
-    """429 with Retry-After; the address that tries is the client's, behind a trusted proxy too."""
+def test_too_many_attempts_get_retry_after() -> None:
+    """The limit of 429 counts by the client's address, also behind a trusted proxy."""
 
     async def scenario() -> None:
-        async with visiting(signed_in=False) as (world, visitor):
-            world.api.client.sign_in_wait_ms = 61_000
+        async with visiting(signed_in=False) as (dashboard, visitor):
+            dashboard.api.client.sign_in_wait_ms = 61_000
             answer = await visitor.sign_in()
             assert (answer.status_code, answer.headers["retry-after"]) == (429, "61")
             assert "2 minutes" in answer.text
             await visitor.http.post(
                 "/dashboard/sign-in", data={"email": EMAIL}, headers={"X-Forwarded-For": "192.0.2.9"}
             )
-            assert [call.address for call in world.api.client.called(SignIn)] == ["127.0.0.1", "127.0.0.1"]
+            assert [call.address for call in dashboard.api.client.called(SignIn)] == ["127.0.0.1", "127.0.0.1"]
 
     run(scenario())
 
 
-def test_behind_a_trusted_proxy_the_client_and_https_are_believed() -> None:
-    """The client's address is the one that the proxy tells; the cookie is for HTTPS alone, and HTTPS stays."""
+def test_a_trusted_proxy_sets_the_client_address_and_https() -> None:
+    """The client's address is the one from the proxy; the cookie is limited to HTTPS, and HSTS is set."""
 
     async def scenario() -> None:
-        async with visiting(signed_in=False) as (world, _):
-            transport = httpx.ASGITransport(world.api.app, client=("10.0.0.5", 1))
+        async with visiting(signed_in=False) as (dashboard, _):
+            transport = httpx.ASGITransport(dashboard.api.app, client=("10.0.0.5", 1))
             headers = {**ORIGIN, "X-Forwarded-For": "192.0.2.9", "X-Forwarded-Proto": "https"}
             async with httpx.AsyncClient(transport=transport, base_url="http://api.example", headers=headers) as http:
                 answer = await http.post("/dashboard/sign-in", data={"email": EMAIL, "password": PASSWORD})
-            assert world.api.client.called(SignIn)[-1].address == "192.0.2.9"
+            assert dashboard.api.client.called(SignIn)[-1].address == "192.0.2.9"
             assert SimpleCookie(answer.headers["set-cookie"])[COOKIE]["secure"] is True
             assert "max-age" in answer.headers["strict-transport-security"]
 
@@ -263,8 +263,8 @@ def test_behind_a_trusted_proxy_the_client_and_https_are_believed() -> None:
         ("", "/dashboard/"),
     ],
 )
-def test_after_signing_in_one_stays_here(to: str, there: str) -> None:
-    """The page that was wanted is shown; no other place is gone to."""
+def test_signing_in_redirects_only_within_the_dashboard(to: str, there: str) -> None:
+    """The requested page is shown; other destinations are ignored."""
 
     async def scenario() -> None:
         async with visiting(signed_in=False) as (_, visitor):
@@ -274,8 +274,8 @@ def test_after_signing_in_one_stays_here(to: str, there: str) -> None:
     run(scenario())
 
 
-def test_who_sends_a_form_after_the_session_is_told_that_it_was_not_done() -> None:
-    """What was typed is gone: the way in says so."""
+def test_a_form_after_the_session_reports_that_nothing_was_done() -> None:
+    """The input is lost, and the sign-in page explains it."""
 
     async def scenario() -> None:
         async with visiting(signed_in=False) as (_, visitor):
@@ -287,8 +287,8 @@ def test_who_sends_a_form_after_the_session_is_told_that_it_was_not_done() -> No
 
 
 @pytest.mark.parametrize("path", ["/nothing", "/loops/", "/static/nothing.css", "/static/dashboard.css"])
-def test_what_is_not_there_is_not_found(path: str) -> None:
-    """A page says so, also to whoever is not signed in."""
+def test_an_unknown_page_is_not_found(path: str) -> None:
+    """The answer is an HTML page, with or without a session."""
 
     async def scenario() -> None:
         async with visiting() as (_, visitor):
@@ -300,7 +300,7 @@ def test_what_is_not_there_is_not_found(path: str) -> None:
 
 
 def test_the_root_leads_to_the_dashboard() -> None:
-    """`/` and `/dashboard` go there; another method, media type or a body too large is refused on a page."""
+    """`/` and `/dashboard` redirect there; a wrong method, media type or body size is refused with a page."""
 
     async def scenario() -> None:
         async with visiting() as (_, visitor):
@@ -318,17 +318,17 @@ def test_the_root_leads_to_the_dashboard() -> None:
     run(scenario())
 
 
-def test_a_failure_is_a_page_and_tells_nothing_of_the_inside() -> None:
-    """What nobody foresaw is 500, a store that is away 503; htmx gets the words where it shows them."""
+def test_an_error_page_reveals_no_internals() -> None:
+    """An unexpected error is 500, an unavailable store 503; htmx gets the text where it shows it."""
 
     async def scenario() -> None:
-        async with visiting() as (world, visitor):
-            world.api.client.failures[ListLoops] = [RuntimeError("a secret of ours")]
+        async with visiting() as (dashboard, visitor):
+            dashboard.api.client.failures[ListLoops] = [RuntimeError("a secret of ours")]
             answer = await visitor.get("/loops")
             assert answer.status_code == 500
             assert "a secret of ours" not in answer.text
-            world.api.client.failures[SendSample] = [RuntimeError("another")]
-            path = f"/loops/{world.loop.id}/test"
+            dashboard.api.client.failures[SendSample] = [RuntimeError("another")]
+            path = f"/loops/{dashboard.loop.id}/test"
             part = await visitor.http.post(
                 f"/dashboard{path}",
                 data={"csrf": visitor.csrf, "type": "open", "data": "{}"},

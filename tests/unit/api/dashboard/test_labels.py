@@ -1,4 +1,4 @@
-"""The dashboard has words for all that the service calls by one."""
+"""The dashboard's labels for all states and errors of the service."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from domain.values import DeliveryState, LoopState
 MINUTE_MS = 60_000
 
 
-def test_everything_has_a_word() -> None:
-    """Each state of loops and deliveries, each error of an attempt."""
+def test_everything_has_a_label() -> None:
+    """Each state of loops and deliveries, and each error of an attempt, has one."""
     assert {state.value for state in LoopState} <= set(labels.STATES)
     assert {state.name.lower() for state in DeliveryState} <= set(labels.STATES)
     assert set(catalogue.ERROR_WORDS) == set(labels.ERRORS)
 
 
-def test_shapes_tell_what_colours_tell() -> None:
+def test_shapes_show_the_same_as_colours() -> None:
     """States of different tones never have the same shape."""
     shapes: dict[str, set[str]] = {}
     for _, tone, shape in labels.STATES.values():
@@ -42,20 +42,20 @@ def test_shapes_tell_what_colours_tell() -> None:
         (503, "status", "503"),
     ],
 )
-def test_an_answer_is_its_status(status: int, error: str | None, told: str) -> None:
-    """With why, where the status does not tell."""
+def test_a_response_is_shown_as_its_status(status: int, error: str | None, told: str) -> None:
+    """The reason follows where the status does not show it."""
     assert labels.answer_text(status, error) == told
 
 
-def test_no_answer_is_told_in_words() -> None:
-    """A word that nobody knows is shown as it is."""
+def test_a_missing_response_is_shown_in_words() -> None:
+    """An unknown error code is shown unchanged."""
     assert labels.answer_text(None, "timeout: over 15 s") == "no response in time"
     assert labels.answer_text(None, "strange") == "strange"
     assert labels.answer_text(None, None) == "no response"
 
 
-def test_numbers_are_never_better_than_they_are() -> None:
-    """A share is all only when it is all; no time is a dash."""
+def test_numbers_are_never_rounded_up_to_success() -> None:
+    """A share is 100 % only when it is complete; a missing time is a dash."""
     assert [share_text(s) for s in (1.0, 0.99999, 0.0, None)] == ["100 %", "99.9 %", "0.0 %", "–"]
     assert [duration_text(ms) for ms in (7, 999.4, 1400, None)] == ["7 ms", "999 ms", "1.4 s", "–"]
     assert success_share(Counts(answers=[0] * 5, buckets=[])) is None
@@ -64,7 +64,7 @@ def test_numbers_are_never_better_than_they_are() -> None:
 
 
 def test_charts_have_every_minute() -> None:
-    """Minutes without traffic are 0, or have no percentile; the newest is last."""
+    """Minutes without traffic are 0, or have no percentile; the newest minute is last."""
     counts = Counts(answers=[3, 0, 0, 1, 0], buckets=[4] + [0] * 11)
     charts = attempts_chart([AttemptMinute(minute=99, counts=counts)], 100 * MINUTE_MS, 3)
     answers = charts["answers"]
@@ -78,12 +78,12 @@ def test_charts_have_every_minute() -> None:
 
 
 def test_a_message_of_a_stream_is_one_event() -> None:
-    """However many lines its content has, and of whatever kind."""
+    """Content of any number of lines, and of any kind, stays one event."""
     assert message("facts", b"a\r\nb\rc\n") == b"event: facts\ndata: a\ndata: b\ndata: c\ndata: \n\n"
 
 
-def test_the_services_figures_are_told_in_units() -> None:
-    """Bytes as MB or GB, seconds as time, a histogram as what 95 in 100 stay within; what is not there is left out."""
+def test_service_figures_have_units() -> None:
+    """Bytes are MB or GB, seconds a duration, a histogram its 95th percentile; missing figures are left out."""
     commits = (0,) * 3 + (95, 5) + (0,) * 9
     snapshot = Snapshot(
         [("actor_restarts", ("ledger",), 1.0), ("disk_free_bytes", (), 2e9), ("journal_oldest_age_seconds", (), 0.25)],

@@ -1,4 +1,4 @@
-"""The markup of every page: what refers to an element by its id finds that one element."""
+"""The markup of every page: each reference by id leads to exactly one element."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ import pytest
 
 from api.dashboard.pages import PAGES
 from api.dashboard.request import Page
-from tests.unit.api.dashboard.fake_dashboard import PASSWORD, Visitor, World
+from tests.unit.api.dashboard.fake_dashboard import PASSWORD, FakeDashboard, Visitor
 from tests.unit.api.fake_api import Api, run
 
-#: Streams, and a file.
+#: Streams and a file.
 NOT_HTML = {"/live", "/loops/{id}/live", "/events/live", "/loops/{id}/file"}
 SHOWN = [page for page in PAGES if page.method == "GET" and not page.is_open and page.path not in NOT_HTML]
 REFERENCES = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "data-copy", "form")
 LONG = "x" * 9000
-#: Forms with much of it wrong, and how many of their fields are told to be.
+#: Forms with many errors, and the number of fields with a problem.
 WRONG: list[tuple[str, dict[str, Any], int]] = [
     ("/loops/new", {"url": "ftp://x", "rate_limit": "x", "max_concurrency": "0", "tags": LONG, "description": LONG}, 6),
     ("/messages", {"recipient": "nobody", "links": "ftp://x", "tags": LONG, "id": LONG, "mailing": LONG}, 4),
@@ -33,7 +33,7 @@ WRONG: list[tuple[str, dict[str, Any], int]] = [
 
 
 class Ids(HTMLParser):
-    """The ids that elements have, and those that attributes name."""
+    """The ids of elements, and the ids that attributes refer to."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class Ids(HTMLParser):
 
 
 def check_ids(text: str) -> int:
-    """Nothing is wrong with the page's ids; how many of them are named."""
+    """Checks the page's ids, and returns the number of references."""
     ids = Ids(text)
     assert [id_ for id_ in ids.own if not re.fullmatch(r"[A-Za-z][\w-]*", id_)] == []
     assert [id_ for id_, count in ids.own.items() if count > 1] == []
@@ -62,14 +62,14 @@ def check_ids(text: str) -> int:
 
 
 @pytest.mark.parametrize("page", SHOWN, ids=lambda page: page.path)
-def test_ids_of_a_page_are_found(page: Page) -> None:
-    """Each is one word without a slash, is one element's, and what names an id names one that is there."""
+def test_ids_of_a_page_are_valid(page: Page) -> None:
+    """Each id is one word without a slash and belongs to one element, and every reference has its element."""
 
     async def scenario() -> None:
         async with Api() as api:
-            world, visitor = World(api), Visitor(api)
+            dashboard, visitor = FakeDashboard(api), Visitor(api)
             await visitor.sign_in()
-            answer = await visitor.get(world.filled(page.path))
+            answer = await visitor.get(dashboard.filled(page.path))
             assert answer.status_code == 200
             assert check_ids(answer.text) >= ("<html" in answer.text)
             await visitor.close()
@@ -78,14 +78,14 @@ def test_ids_of_a_page_are_found(page: Page) -> None:
 
 
 @pytest.mark.parametrize(("path", "fields", "told"), WRONG, ids=[path for path, _, _ in WRONG])
-def test_ids_of_a_form_that_is_wrong_are_found(path: str, fields: dict[str, Any], told: int) -> None:
-    """Every problem has an id, and its field names it."""
+def test_ids_of_a_form_with_errors_are_valid(path: str, fields: dict[str, Any], told: int) -> None:
+    """Every problem has an id, and its field refers to it."""
 
     async def scenario() -> None:
         async with Api() as api:
-            world, visitor = World(api), Visitor(api)
+            dashboard, visitor = FakeDashboard(api), Visitor(api)
             await visitor.sign_in()
-            answer = await visitor.post(world.filled(path), **fields)
+            answer = await visitor.post(dashboard.filled(path), **fields)
             assert answer.status_code == 422, answer.text
             check_ids(answer.text)
             problems = re.findall(r'class="field-problem" id="([^"]+)"', answer.text)
@@ -96,8 +96,8 @@ def test_ids_of_a_form_that_is_wrong_are_found(path: str, fields: dict[str, Any]
     run(scenario())
 
 
-def test_ids_of_the_first_run_are_found() -> None:
-    """Its problems come with JSON pointers; the hints and the problems have clean ids, and the fields name both."""
+def test_ids_of_the_first_run_are_valid() -> None:
+    """Problems with JSON pointers still yield valid ids, and the fields refer to hints and problems."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -109,7 +109,7 @@ def test_ids_of_the_first_run_are_found() -> None:
             check_ids(wrong)
             assert 'aria-describedby="token-problem token-hint"' in wrong
             check_ids((await visitor.get("/sign-in")).text)
-            World(api)
+            FakeDashboard(api)
             check_ids((await visitor.get("/sign-in")).text)
             await visitor.close()
 

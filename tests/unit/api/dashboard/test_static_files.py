@@ -1,4 +1,4 @@
-"""Style sheets and scripts: small, ours or pinned, and kept by browsers."""
+"""Style sheets and scripts: small, our own or pinned, and cached by browsers."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from pathlib import Path
 from api.dashboard.pages.loop import SNIPPETS
 from api.dashboard.static_files import StaticFiles
 from tests.paths import ROOT
-from tests.unit.api.dashboard.fake_dashboard import Visitor, World
+from tests.unit.api.dashboard.fake_dashboard import FakeDashboard, Visitor
 from tests.unit.api.fake_api import Api, run
 
 STATIC = Path(str(files("api.dashboard") / "static"))
 VENDOR = STATIC / "vendor"
-#: What the first page may weigh as it goes over the wire.
+#: Limit of the first page's transfer size.
 FIRST_LOAD_BYTES = 100_000
 
 
-def test_what_others_wrote_is_what_they_published() -> None:
+def test_vendored_files_are_unchanged() -> None:
     """Each file is listed with its hash, each package with its version, its licence and npm's integrity."""
     listed = json.loads((VENDOR / "vendor.json").read_text())
 
@@ -40,14 +40,14 @@ def test_what_others_wrote_is_what_they_published() -> None:
 
 
 def test_the_first_load_is_small() -> None:
-    """Every page with all that it asks for, as it goes over the wire: under 100 KB."""
+    """Every page with all of its files transfers less than 100 KB."""
 
     async def scenario() -> list[int]:
         async with Api() as api:
-            world, visitor = World(api), Visitor(api)
+            dashboard, visitor = FakeDashboard(api), Visitor(api)
             await visitor.sign_in()
             weights = []
-            for path in ("/", f"/loops/{world.loop.id}", "/loops/new", "/account", "/events"):
+            for path in ("/", f"/loops/{dashboard.loop.id}", "/loops/new", "/account", "/events"):
                 page = await visitor.get(path)
                 weight = len(page.content)
                 for file in set(re.findall(r'(?:href|src)="(/dashboard/static/[^"]+)"', page.text)):
@@ -62,8 +62,8 @@ def test_the_first_load_is_small() -> None:
     assert min(weights) > 20_000
 
 
-def test_files_are_kept_for_ever_by_their_hash() -> None:
-    """The URL has the content's hash; the answer may be kept, is compressed for whom takes it, and says its type."""
+def test_files_are_cached_for_ever_by_their_hash() -> None:
+    """The URL contains the content's hash; the response is cacheable, compressed on request, and has its type."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -91,7 +91,7 @@ def test_files_are_kept_for_ever_by_their_hash() -> None:
 
 
 def test_compressing_changes_nothing() -> None:
-    """What is served compressed is the file."""
+    """The compressed response decompresses to the file."""
     static = StaticFiles("/s")
     for path in STATIC.rglob("*.js"):
         hashed = static.path(str(path.relative_to(STATIC))).removeprefix("/s/")
@@ -100,8 +100,8 @@ def test_compressing_changes_nothing() -> None:
         assert gzip.decompress(found.compressed) == path.read_bytes()
 
 
-def test_code_to_paste_is_that_of_the_examples() -> None:
-    """Every example is offered, as it is."""
+def test_code_to_paste_equals_the_examples() -> None:
+    """Every example is offered unchanged."""
     assert {snippet.file_name: snippet.code for snippet in SNIPPETS} == {
         path.name: path.read_text() for path in (ROOT / "examples").glob("handler.*")
     }

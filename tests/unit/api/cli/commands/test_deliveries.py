@@ -64,7 +64,7 @@ def event(n: int, kind: str = "open", **fields: object) -> EventView:
 
 
 def eventually(is_so: Callable[[], bool]) -> None:
-    """Returns when it is so."""
+    """Waits until the condition is true."""
     deadline_s = time.monotonic() + 10
     while not is_so():
         assert time.monotonic() < deadline_s
@@ -72,7 +72,7 @@ def eventually(is_so: Callable[[], bool]) -> None:
 
 
 def test_deliveries_are_listed_across_pages(service: Served) -> None:
-    """Filters reach the service, --limit counts across pages, and what may be left out is said."""
+    """Filters reach the service, --limit counts across pages, and the command reports when rows are left out."""
     loop_id = service.loop()
     service.client.deliveries[loop_id] = [delivery(n) for n in range(300)]
     table = service.run("deliveries", "list", loop_id, "--limit", "250", "--state", "dead", "--type", "click")
@@ -89,7 +89,7 @@ def test_deliveries_are_listed_across_pages(service: Served) -> None:
 
 
 def test_a_delivery_is_shown_and_retried(service: Served) -> None:
-    """Every attempt has its answer, its address and the start of the body."""
+    """Every attempt shows its response, its address and the start of the body."""
     service.client.deliveries[service.loop()] = [delivery(1)]
     shown, retried = service.run("deliveries", "show", "dlv_1"), service.run("deliveries", "retry", "dlv_1")
 
@@ -99,8 +99,8 @@ def test_a_delivery_is_shown_and_retried(service: Served) -> None:
     assert service.run("deliveries", "retry", "dlv_2").code == 1
 
 
-def test_what_came_in_place_of_an_answer_is_shown(service: Served) -> None:
-    """The bytes that were no answer stand in the attempt's row, and are not counted as a body."""
+def test_bytes_that_are_not_a_response_are_shown(service: Served) -> None:
+    """Bytes that are not a response appear in the attempt's row, and do not count as a body."""
     change = {"status": None, "error": "protocol", "response_excerpt": r"SSH-2.0\x1b", "response_bytes": 0}
     nothing = msgspec.structs.replace(ATTEMPT, **change)
     service.client.deliveries[service.loop()] = [msgspec.structs.replace(delivery(1), attempts=[nothing])]
@@ -112,7 +112,7 @@ def test_what_came_in_place_of_an_answer_is_shown(service: Served) -> None:
 
 
 def test_a_replay_is_followed_to_its_end(service: Served) -> None:
-    """The command ends when the replay has, whatever the service does meanwhile, and shows what came of it."""
+    """The command ends with the replay, whatever the service does meanwhile, and shows the result."""
     loop_id = service.loop()
     service.client.deliveries[loop_id] = [delivery(1)]
     service.client.failures[GetReplay] = [StoreUnavailable("away")]
@@ -133,8 +133,8 @@ def test_a_replay_is_followed_to_its_end(service: Served) -> None:
     assert "1 of 1" in service.run("replay", "list", loop_id).out
 
 
-def test_a_replay_is_left_alone_and_cancelled(service: Served) -> None:
-    """--detach ends at once and says how to see it; a watched replay that is cancelled ends with 1."""
+def test_a_replay_is_detached_and_cancelled(service: Served) -> None:
+    """--detach ends at once and prints how to watch the replay; a watched replay that is cancelled ends with 1."""
     loop_id = service.loop()
     detached = service.run("replay", "start", loop_id, "--since", "2026-01-01T00:00:00Z", "--detach")
     assert (detached.code, f"replay watch {loop_id} rpl_1" in detached.out) == (0, True)
@@ -146,8 +146,8 @@ def test_a_replay_is_left_alone_and_cancelled(service: Served) -> None:
     assert service.run("replay", "start", loop_id, "--since", "soon").code == 2
 
 
-def test_ctrl_c_leaves_a_replay_running_and_says_so(service: Served) -> None:
-    """The bar ends, the replay does not, and the commands to see and end it are told."""
+def test_ctrl_c_leaves_a_replay_running(service: Served) -> None:
+    """The progress bar ends but the replay continues, and the command prints how to watch and cancel it."""
     loop_id = service.loop()
     command = [sys.executable, "-m", "api.cli.main", "replay", "start", loop_id, "--since", "1h"]
     process = subprocess.Popen(
@@ -164,8 +164,8 @@ def test_ctrl_c_leaves_a_replay_running_and_says_so(service: Served) -> None:
     assert service.client.replays[loop_id][0].state == "running"
 
 
-def test_events_are_shown_as_they_come(service: Served) -> None:
-    """A line for each from now on, with nothing in it that a terminal obeys; --count ends it."""
+def test_events_are_shown_as_they_arrive(service: Served) -> None:
+    """Each new event is one line without terminal control characters; --count ends the command."""
 
     def record() -> None:
         eventually(lambda: len(service.client.called(ListEvents)) > 2)
@@ -182,8 +182,8 @@ def test_events_are_shown_as_they_come(service: Served) -> None:
     assert service.client.called(ListEvents)[0].recipient == "a@b.example"
 
 
-def test_a_tail_goes_on_where_its_connection_broke(service: Served) -> None:
-    """When the service ends the stream, the command connects again with the last id, and misses nothing."""
+def test_a_tail_continues_after_a_lost_connection(service: Served) -> None:
+    """When the service ends the stream, the command reconnects with the last id and misses nothing."""
 
     def record() -> None:
         eventually(lambda: len(service.client.called(ListEvents)) > 2)
@@ -202,13 +202,13 @@ def test_a_tail_goes_on_where_its_connection_broke(service: Served) -> None:
 
 
 def test_a_tail_without_a_service_ends(service: Served) -> None:
-    """A URL that is wrong from the start is told, and not tried for ever."""
+    """A wrong URL is reported at once and not retried for ever."""
     assert service.run("events", "tail", "--url", "http://127.0.0.1:9").code == 3
     assert service.run("events", "tail", "--key", "flk_x").code == 1
 
 
-def test_a_stream_is_read_as_the_standard_says() -> None:
-    """Comments and unknown fields are passed over, data lines joined, an id stays until the next."""
+def test_a_stream_is_parsed_by_the_standard() -> None:
+    """Comments and unknown fields are skipped, data lines are joined, and an id applies until the next one."""
     lines = [": hello", "", "id: 1", "event: x", "data: a", "data:b", "", "retry: 5", "data: c", "", "data: cut off"]
 
     assert list(events.server_events(lines)) == [("1", "a\nb"), ("1", "c")]
@@ -225,13 +225,13 @@ def test_a_stream_is_read_as_the_standard_says() -> None:
         ("7d", "2026-02-22T00:00:00.000Z"),
     ],
 )
-def test_times_are_given_as_such_or_as_how_long_ago(text: str, expected: str) -> None:
+def test_times_are_absolute_or_relative(text: str, expected: str) -> None:
     """Both become RFC 3339 in UTC."""
     assert moment(text, lambda: datetime(2026, 3, 1, tzinfo=UTC)) == expected
 
 
 @pytest.mark.parametrize("text", ["", "soon", "7", "7w", "2026-03-01T09:30:00", "999999999d", "-1h"])
-def test_what_is_no_time_is_refused(text: str) -> None:
-    """Nor is a time without an offset taken: nobody can know which one is meant."""
+def test_an_invalid_time_is_refused(text: str) -> None:
+    """A time without an offset is also refused, because it is ambiguous."""
     with pytest.raises(argparse.ArgumentTypeError, match="must be a time"):
         moment(text)

@@ -16,8 +16,8 @@ def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         yield running
 
 
-def test_a_key_takes_another_ones_place(service: Served) -> None:
-    """The new one opens the account, is listed without being shown, and is refused once it is revoked."""
+def test_a_key_replaces_another(service: Served) -> None:
+    """The new key opens the account, is listed without its text, and is refused once it is revoked."""
     made = json.loads(service.run("keys", "create", "Shop", "--json").out)
     new = {"FEEDBACK_LOOPS_API_KEY": made["api_key"]}
     shown = service.run("keys", "list", **new)
@@ -28,14 +28,14 @@ def test_a_key_takes_another_ones_place(service: Served) -> None:
     assert made["id"] not in service.run("keys", "list", "--json").out
 
 
-def test_the_key_is_shown_once_to_people_too(service: Served) -> None:
-    """With its id, by which it is revoked."""
+def test_the_key_is_shown_once_in_text_output_too(service: Served) -> None:
+    """The output includes the key's id, by which it is revoked."""
     shown = service.run("keys", "create", "Shop")
     assert (shown.code, "flk_" in shown.out, "key_" in shown.out, "only once" in shown.out) == (0, True, True, True)
 
 
-def test_what_is_refused_is_told(service: Served) -> None:
-    """An unknown id and a name that is none, each with why."""
+def test_invalid_ids_and_names_are_reported(service: Served) -> None:
+    """An unknown id and an invalid name are each refused with the reason."""
     unknown = service.run("keys", "revoke", "key_0123")
     assert (unknown.code, "404" in unknown.err) == (1, True)
     unnamed = service.run("keys", "create", "")

@@ -1,4 +1,4 @@
-"""The sample handler: verification files, signatures, and what it shows."""
+"""The sample handler: verification files, signatures, and its output."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def post(connection: http.client.HTTPConnection, body: bytes, kind: str, headers
 
 @pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", "application/json"])
 def test_events_are_shown_as_they_were_sent(kind: str) -> None:
-    """A form and a JSON body give the same fields; a good signature is said to be good."""
+    """A form and a JSON body show the same fields, and a valid signature is reported as valid."""
     body = encode_json(EVENT) if kind.endswith("json") else encode_form(EVENT)
     shown: list[ReceivedEvent] = []
     with listening(shown, lambda: [SECRET]) as connection:
@@ -109,8 +109,8 @@ def test_a_bad_signature_is_refused_and_shown() -> None:
     ]
 
 
-def test_broken_requests_do_no_harm() -> None:
-    """A body that cannot be read gets 400, one of unknown length 411, and the next event is taken."""
+def test_broken_requests_are_harmless() -> None:
+    """An unreadable body gets 400, one of unknown length 411, and the next event is accepted."""
     shown: list[ReceivedEvent] = []
     with listening(shown) as connection:
         assert post(connection, b"[1]", "application/json", {}) == 400
@@ -125,7 +125,7 @@ def test_broken_requests_do_no_harm() -> None:
 
 
 def test_verification_files_are_found_by_name(tmp_path: Path) -> None:
-    """A verification file given or lying in the folder is served in any directory; nothing else of the folder is."""
+    """A given verification file, or one in the folder, is served in any directory; no other file of the folder is."""
     (tmp_path / "feedback-loops-a.txt").write_text("content a")
     (tmp_path / "secret").write_text("secret")
     with listening([], files={"feedback-loops-b.txt": "content b"}, folder=tmp_path) as connection:
@@ -142,14 +142,14 @@ def test_verification_files_are_found_by_name(tmp_path: Path) -> None:
             assert ask(connection, "GET", path)[0] == 404, path
 
 
-def test_the_status_is_what_was_asked_for() -> None:
+def test_the_status_is_the_requested_one() -> None:
     """`--status 503` makes a handler that fails."""
     with listening([], status=503) as connection:
         assert post(connection, b"type=open", "application/x-www-form-urlencoded", {}) == 503
 
 
 def test_the_secret_may_come_later(tmp_path: Path) -> None:
-    """The secret's file is read at each event: it may be missing at first, and change; what is wrong is said."""
+    """The secret's file is read at each event: it may be missing at first and change later, and errors are reported."""
     file = tmp_path / "secret"
     assert listen.secrets_of([OTHER], file) == ([OTHER], f"{file} is not there")
     file.write_text("")
@@ -165,16 +165,16 @@ def test_the_secret_may_come_later(tmp_path: Path) -> None:
         assert problem.startswith(f"{file} holds something else: ")
 
 
-def test_a_secret_that_cannot_be_used_is_said_so() -> None:
-    """An event whose signature was not checked, although a file was given, shows why."""
+def test_an_unusable_secret_is_reported() -> None:
+    """When a file is given but the signature was not checked, the output gives the reason."""
     event = ReceivedEvent(at_ns=1, path="/", fields=EVENT, signature=None, unchecked="secret is empty")
 
     assert "signature not checked: secret is empty" in rendered(event, 80).plain
     assert ReceivedEvent.from_json(event.to_json()) == event
 
 
-def test_options_say_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str]) -> None:
-    """A secret or verification file of another shape is refused with what it must be."""
+def test_invalid_options_are_explained(capsys: pytest.CaptureFixture[str]) -> None:
+    """A malformed secret or verification file is refused with a description of the right format."""
     for arguments, complaint in (
         (["--secret", "abc"], "a secret is whsec_ and base64"),
         (["--verification", "x=y"], "must be feedback-loops-"),
@@ -188,15 +188,15 @@ def test_options_say_what_is_wrong_with_them(capsys: pytest.CaptureFixture[str])
         assert complaint in capsys.readouterr().err
 
 
-def test_a_taken_port_is_said_so(capsys: pytest.CaptureFixture[str]) -> None:
-    """Where something listens already, the command ends with 1 and names the port."""
+def test_a_port_in_use_is_reported(capsys: pytest.CaptureFixture[str]) -> None:
+    """If another process listens on the port, the command ends with 1 and names the port."""
     with listening([]) as connection:
         assert listen.run(["--port", str(connection.port)], {}) == 1
         assert f"port {connection.port}" in capsys.readouterr().err
 
 
 def test_our_check_agrees_with_the_reference() -> None:
-    """What Standard Webhooks' own library signs is good, and what we find good is good to it."""
+    """The reference library of Standard Webhooks and our check accept each other's signatures."""
     body = encode_json({"type": "open"})
     reference = Webhook(secret_text(SECRET))
     headers = signed(body, OTHER, SECRET)
@@ -215,15 +215,15 @@ def test_our_check_agrees_with_the_reference() -> None:
         ({"webhook-signature": "v1,é v1a,x"}, "not made with this secret"),
     ],
 )
-def test_changed_headers_are_noticed(change: dict[str, str], complaint: str) -> None:
-    """Any change of what is signed is found, whatever stands there instead."""
+def test_changed_headers_are_detected(change: dict[str, str], complaint: str) -> None:
+    """Any change of a signed part is detected, whatever replaces it."""
     headers = signed(b"body", SECRET) | change
 
     assert complaint in (signature_problem([SECRET], headers, b"body", int(time.time())) or "")
 
 
 @pytest.mark.parametrize("offset_s", [-TOLERANCE_S - 1, TOLERANCE_S + 1])
-def test_old_and_early_posts_are_noticed(offset_s: int) -> None:
+def test_old_and_early_posts_are_detected(offset_s: int) -> None:
     """A POST signed too long ago, or in the future, may be a replay."""
     headers = signed(b"body", SECRET, at_s=1_000_000)
 
@@ -257,7 +257,7 @@ def test_forms_are_read_back(fields: dict[str, Any]) -> None:
     ],
 )
 def test_odd_forms_are_read_like_php(body: bytes, fields: dict[str, Any]) -> None:
-    """Repeated, mixed and unfinished names give what is in them, and never an error."""
+    """Repeated, mixed and unfinished names yield what they contain, and never an error."""
     assert read_form(body) == fields
 
 
@@ -267,7 +267,7 @@ def test_deep_forms_are_refused() -> None:
         read_form(b"a" + b"[b]" * 1000 + b"=1")
 
 
-def test_what_is_shown_can_be_read() -> None:
+def test_the_output_is_readable() -> None:
     """The terminal shows the trigger, the recipient, the verdict and every field; markup in values stays text."""
     fields = EVENT | {"description": "[red]x[/]", "original": f"https://shop.example/{'a' * 100}", "x": "word " * 30}
     event = ReceivedEvent(at_ns=1, path="/", fields=fields, signature="ok")
@@ -283,7 +283,7 @@ def test_what_is_shown_can_be_read() -> None:
     assert json.loads(event.to_json())["fields"]["tags"] == ["spring", "a&b"]
 
 
-def test_what_is_shown_cannot_steer_the_terminal() -> None:
+def test_the_output_cannot_control_the_terminal() -> None:
     """Control characters in names and values are shown as escapes."""
     fields = {"type": "\x1b[2J", "recipient": "a\rb", "na\x9bme": ["\x07", "b"], "map": {"k": "\x1b]0;x"}}
     shown = rendered(ReceivedEvent(at_ns=1, path="/", fields=fields, signature="\x1b[m"), 80).plain

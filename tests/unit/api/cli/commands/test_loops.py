@@ -28,8 +28,8 @@ def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         yield running
 
 
-def test_a_newcomer_gets_from_an_account_to_a_sample(service: Served) -> None:
-    """Each step shows what the next one needs: key, file to place, id."""
+def test_a_new_user_gets_from_an_account_to_a_sample(service: Served) -> None:
+    """Each step shows what the next one needs: the key, the file to place, the id."""
     opened = service.run("accounts", "create", "Example", FEEDBACK_LOOPS_ADMIN_KEY=ADMIN_KEY)
     assert "\\n" not in opened.out
     assert opened.code == 0
@@ -72,7 +72,7 @@ def test_every_setting_of_a_loop_can_be_given(service: Served) -> None:
 
 
 def test_loops_are_listed_shown_and_changed(service: Served) -> None:
-    """A loop that fails says since when; pausing and resuming answer with the state; the JSON is the API's."""
+    """A failing loop shows since when; pausing and resuming print the state; --json prints the API's JSON."""
     first, second = service.loop(active=True), service.loop()
     service.client.health[first] = Health(breaker="open", failing_since_ms=NOW_MS, failures=12)
 
@@ -88,7 +88,7 @@ def test_loops_are_listed_shown_and_changed(service: Served) -> None:
     assert "whsec_" in service.run("loops", "rotate-secret", first).out
 
 
-def test_what_is_not_given_stays_when_a_loop_is_updated(service: Served) -> None:
+def test_an_update_keeps_settings_that_are_not_given(service: Served) -> None:
     """Only the given settings reach the service; a limit can be lifted, filters emptied, a switch turned off."""
     service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", "5", "--tag", "a")
     (loop_id,) = service.client.loops
@@ -110,8 +110,8 @@ def test_what_is_not_given_stays_when_a_loop_is_updated(service: Served) -> None
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "-1", "0", "fast"])
-def test_a_rate_that_is_none_is_refused(service: Served, rate: str) -> None:
-    """Before anything is asked of the service, with the option's name."""
+def test_an_invalid_rate_is_refused(service: Served, rate: str) -> None:
+    """The error names the option, and the service gets no request."""
     refused = service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", rate)
 
     assert (refused.code, service.client.loops) == (2, {})
@@ -119,15 +119,15 @@ def test_a_rate_that_is_none_is_refused(service: Served, rate: str) -> None:
     assert "must be a number above 0, or none" in refused.err
 
 
-def test_what_is_no_json_is_refused(service: Served) -> None:
-    """Python reads NaN as a number; JSON has none."""
+def test_invalid_json_is_refused(service: Served) -> None:
+    """Python's parser accepts NaN, which JSON does not have."""
     refused = service.run("loops", "test", "fl_1", "--data", '{"a": NaN}')
 
     assert (refused.code, "NaN is no JSON" in refused.err) == (2, True)
 
 
-def test_deleting_wants_to_be_confirmed(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Without a terminal --yes is needed; nothing is deleted otherwise."""
+def test_deleting_requires_confirmation(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal nothing is deleted unless --yes is given."""
     loop_id = service.loop()
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
     refused = service.run("loops", "delete", loop_id)
@@ -139,7 +139,7 @@ def test_deleting_wants_to_be_confirmed(service: Served, monkeypatch: pytest.Mon
 
 
 def test_a_handler_that_fails_makes_test_and_check_fail(service: Served) -> None:
-    """Both end with 1, and say what the handler answered."""
+    """Both commands end with 1 and show the handler's response."""
     good, bad = service.loop(active=True), service.loop(active=True)
     service.client.samples[bad] = SampleResult(
         loop_id=bad, status=500, duration_ms=3, response_excerpt="\x1b[31moh\u009b", error="status: 500 Oh"
@@ -154,8 +154,8 @@ def test_a_handler_that_fails_makes_test_and_check_fail(service: Served) -> None
     assert [good in checked.out, bad in checked.out] == [True, True]
 
 
-def test_problems_are_told_with_their_pointers(service: Served) -> None:
-    """Every wrong field is on a line of its own; --json gives the problem document as well."""
+def test_problems_are_shown_with_their_pointers(service: Served) -> None:
+    """Every wrong field has its own line; --json also prints the problem document."""
     wrong = ("loops", "create", "ftp://h.example/", "--trigger", "open,opened")
     told = service.run(*wrong)
 
@@ -169,8 +169,8 @@ def test_problems_are_told_with_their_pointers(service: Served) -> None:
     assert "API key is unknown" in service.run("loops", "list", "--key", "flk_x").err
 
 
-def test_a_service_that_is_not_there_is_3(service: Served) -> None:
-    """No connection, and the URL that was tried is named; a URL or key that cannot be one is 2."""
+def test_an_unreachable_service_ends_with_3(service: Served) -> None:
+    """A failed connection ends with 3 and names the URL; an invalid URL or key ends with 2."""
     away = service.run("loops", "list", "--url", "http://127.0.0.1:9")
 
     assert (away.code, "http://127.0.0.1:9" in away.err) == (3, True)
@@ -179,8 +179,8 @@ def test_a_service_that_is_not_there_is_3(service: Served) -> None:
     assert (missing.code, "FEEDBACK_LOOPS_API_KEY" in missing.err) == (2, True)
 
 
-def test_a_restart_of_the_service_is_waited_for(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    """503 is tried again a few times, and a POST has a key, so that nothing is done twice."""
+def test_a_restart_of_the_service_is_waited_out(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """503 is retried a few times, and a POST has an idempotency key, so nothing is done twice."""
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
     service.client.failures[CreateLoop] = [StoreUnavailable("away")] * 2
@@ -192,7 +192,7 @@ def test_a_restart_of_the_service_is_waited_for(service: Served, monkeypatch: py
 
 
 def test_a_message_is_registered(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tracking URLs as a table or JSON; with --html the tracked HTML alone is on standard output."""
+    """Tracking URLs are printed as a table or as JSON; with --html, standard output has only the tracked HTML."""
     link = "https://shop.example/"
     table = service.run("messages", "register", "a@b.example", "--link", link, "--tag", "t", "--profile", "1/2")
     (command,) = service.client.called(RegisterMessages)
@@ -216,7 +216,7 @@ def test_a_message_is_registered(service: Served, tmp_path: Path, monkeypatch: p
 def test_the_admin_key_of_the_data_directory_is_found(
     service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Beside a service that was started here, `accounts create` needs no key to be given."""
+    """On the machine of a running service, `accounts create` finds the admin key by itself."""
     monkeypatch.chdir(tmp_path)
     assert service.run("accounts", "create", "x").code == 2
     (tmp_path / "var").mkdir()
@@ -227,7 +227,7 @@ def test_the_admin_key_of_the_data_directory_is_found(
 
 @pytest.mark.parametrize("name", GROUPS)
 def test_groups_explain_themselves_quickly(name: str) -> None:
-    """Help has every command, the exit codes and an example, and loads none of the service itself."""
+    """Help lists every command, the exit codes and an example, and imports nothing of the service."""
     code = (
         f"import sys\nfrom api.cli.main import main\ntry: main([{name!r}, '--help'])\nexcept SystemExit: pass\n"
         "print(sorted({'ray', 'starlette', 'eventsourcing', 'pydantic', 'uvicorn'} & sys.modules.keys()))"
@@ -240,8 +240,8 @@ def test_groups_explain_themselves_quickly(name: str) -> None:
     assert done.stdout.endswith("[]\n")
 
 
-def test_a_pipe_that_is_closed_is_no_error(service: Served) -> None:
-    """`… | head` ends the command in silence."""
+def test_a_closed_pipe_is_not_an_error(service: Served) -> None:
+    """`… | head` ends the command without output."""
     for _ in range(50):
         service.loop()
     done = subprocess.run(

@@ -22,8 +22,8 @@ def users(service: Served, *arguments: str) -> Shown:
     return service.run("users", *arguments, FEEDBACK_LOOPS_ADMIN_KEY=ADMIN_KEY)
 
 
-def test_a_user_is_made_listed_helped_and_removed(service: Served) -> None:
-    """The password is shown when it is made, and anew when it was forgotten."""
+def test_the_life_of_a_user(service: Served) -> None:
+    """The password is shown when a user is created and when it is reset; the user is listed and removed."""
     assert "nobody can sign in yet" in users(service, "list").out
     made = users(service, "create", "ann@example.com", "--account-name", "Acme")
     assert made.code == 0
@@ -40,8 +40,8 @@ def test_a_user_is_made_listed_helped_and_removed(service: Served) -> None:
     assert [user.email for user, _ in service.client.users.values()] == ["ann@example.com"]
 
 
-def test_an_unknown_user_is_told(service: Served) -> None:
-    """With where to look; and what the service refuses with why."""
+def test_an_unknown_user_is_reported(service: Served) -> None:
+    """The message explains where to find users, and other refusals give the service's reason."""
     for name in ("password", "remove"):
         shown = users(service, name, "nobody@example.com")
         assert (shown.code, "users list" in shown.err) == (1, True)

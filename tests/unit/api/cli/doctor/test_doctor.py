@@ -1,4 +1,4 @@
-"""What the doctor finds, each thing broken for real."""
+"""The doctor's findings; everything that the tests break is really broken."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def levels(findings: Sequence[Finding]) -> list[Level]:
 
 
 def only(findings: Sequence[Finding], level: Level) -> Finding:
-    """The one finding, which is of that level; whoever has a problem is told what to do."""
+    """The only finding, which has this level; every problem comes with advice."""
     (found,) = findings
     assert found.level is level, found
     assert not found.found.endswith(".")
@@ -54,13 +54,13 @@ def only(findings: Sequence[Finding], level: Level) -> Finding:
 
 
 async def nowhere(_host: str) -> list[str]:
-    """A name server that knows no name."""
+    """A name server without any names."""
     return []
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
-    """A data directory as a first start leaves it."""
+    """A data directory as the first start creates it."""
     path = tmp_path / "data"
     with DataDir.open(path) as made:
         made.master_key(b"")
@@ -77,23 +77,23 @@ def store(tmp_path: Path) -> Iterator[Store]:
 # --- the machine
 
 
-def test_a_sound_directory_is_well(data_dir: Path) -> None:
-    """What a first start made raises no complaint."""
+def test_a_sound_directory_is_ok(data_dir: Path) -> None:
+    """A directory right after the first start has no problems."""
     found = [*machine.check_data_dir(data_dir), *machine.check_keys(data_dir), *machine.check_disk(data_dir, 0, 0)]
 
     assert set(levels(found)) == {Level.OK}
     assert len(found) == 4
 
 
-def test_a_directory_that_others_can_enter_is_seen(data_dir: Path) -> None:
-    """Open permissions are a warning, and the command that closes them is named."""
+def test_open_permissions_are_found(data_dir: Path) -> None:
+    """A directory that others can enter is a warning, which names the command that closes it."""
     data_dir.chmod(0o755)
 
     assert "chmod 700" in only(machine.check_data_dir(data_dir), Level.WARNING).advice
 
 
-def test_a_directory_that_is_none_is_seen(tmp_path: Path) -> None:
-    """One that is missing may be made by the first start; a file in its place can not."""
+def test_a_path_that_is_not_a_directory_is_found(tmp_path: Path) -> None:
+    """The first start may create a missing directory; a file at its path is a problem."""
     (tmp_path / "file").touch()
 
     only(machine.check_data_dir(tmp_path / "none"), Level.WARNING)
@@ -109,8 +109,8 @@ def test_a_directory_that_is_none_is_seen(tmp_path: Path) -> None:
         ("master.key", "\udcff", 0o600, "backup"),
     ],
 )
-def test_a_key_that_is_damaged_or_open_is_seen(data_dir: Path, name: str, content: str, mode: int, word: str) -> None:
-    """The advice fits the key: one can be made anew, the other can not; the key itself is not shown."""
+def test_a_damaged_or_readable_key_is_found(data_dir: Path, name: str, content: str, mode: int, word: str) -> None:
+    """The advice fits the key, because only one of them can be generated again; the key itself is not shown."""
     path = data_dir / name
     path.write_bytes(content.encode("utf-8", "surrogateescape"))
     path.chmod(mode)
@@ -120,14 +120,14 @@ def test_a_key_that_is_damaged_or_open_is_seen(data_dir: Path, name: str, conten
     assert content not in bad[0].found
 
 
-def test_a_disk_that_is_nearly_full_is_seen(data_dir: Path) -> None:
-    """Little room is a warning, too little a problem (the bounds are moved, not the disk)."""
+def test_a_nearly_full_disk_is_found(data_dir: Path) -> None:
+    """Little space is a warning, too little a problem (the test moves the limits and not the disk's usage)."""
     only(machine.check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
     only(machine.check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
 
 
-def test_a_taken_port_is_seen() -> None:
-    """What cannot be listened at is told before the start finds out; a running service's own port is not."""
+def test_a_port_in_use_is_found() -> None:
+    """A port in use is reported ahead of the start; the port of the running service is not."""
     with closing(socket.create_server(("127.0.0.1", 0))) as taken:
         port = taken.getsockname()[1]
         settings = Settings.from_env({}, port=str(port))
@@ -136,8 +136,8 @@ def test_a_taken_port_is_seen() -> None:
     only(machine.check_port(settings, runs=False), Level.OK)
 
 
-def test_a_clock_that_was_set_back_is_seen(data_dir: Path) -> None:
-    """Files of the future tell of it."""
+def test_a_clock_set_back_is_found(data_dir: Path) -> None:
+    """Files with times in the future show it."""
     now_s = (data_dir / "master.key").stat().st_mtime
     os.utime(data_dir / "master.key", (now_s + 3600, now_s + 3600))
 
@@ -145,8 +145,8 @@ def test_a_clock_that_was_set_back_is_seen(data_dir: Path) -> None:
     assert machine.check_clock(data_dir, now_s + 3600)[0].level is not Level.PROBLEM
 
 
-def test_a_running_service_is_known_by_its_lock(data_dir: Path) -> None:
-    """Looking does not take the lock from whoever wants it next."""
+def test_a_running_service_is_recognised_by_its_lock(data_dir: Path) -> None:
+    """The check does not take the lock from a process that wants it next."""
     assert not machine.is_running(data_dir)
     with DataDir.open(data_dir):
         assert machine.is_running(data_dir)
@@ -164,28 +164,28 @@ def ledger(tmp_path: Path) -> Path:
     return path
 
 
-def test_a_sound_ledger_is_well(ledger: Path, tmp_path: Path) -> None:
-    """So is one that is not there yet."""
+def test_a_sound_ledger_is_ok(ledger: Path, tmp_path: Path) -> None:
+    """A sound ledger and a missing one are both fine."""
     only(stores.check_ledger_file(ledger), Level.OK)
     only(stores.check_ledger_file(tmp_path / "none"), Level.OK)
 
 
-def test_a_ledger_that_was_moved_is_not_taken_for_a_new_one(tmp_path: Path) -> None:
-    """A start without --store would begin an empty one."""
+def test_a_migrated_ledger_is_not_mistaken_for_a_new_one(tmp_path: Path) -> None:
+    """A start without --store would create an empty ledger."""
     (tmp_path / "ledger.moved.sqlite").touch()
 
     assert "--store" in only(stores.check_ledger_file(tmp_path / "ledger.sqlite"), Level.PROBLEM).advice
 
 
-def test_a_ledger_that_was_not_moved_is_seen(ledger: Path, tmp_path: Path) -> None:
-    """A start with --store is refused beside it."""
+def test_an_sqlite_ledger_is_found_with_store_set(ledger: Path, tmp_path: Path) -> None:
+    """A start with --store is refused next to an SQLite ledger that was not migrated."""
     assert "migrate" in only(stores.check_left_behind(tmp_path), Level.PROBLEM).advice
     ledger.unlink()
     assert stores.check_left_behind(tmp_path) == []
 
 
-def test_a_damaged_ledger_is_seen(ledger: Path) -> None:
-    """A page that is overwritten is found by reading the file through; a file that is no database at once."""
+def test_a_damaged_ledger_is_found(ledger: Path) -> None:
+    """An overwritten page is found by reading the whole file; a file that is not a database, at once."""
     with ledger.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 8192)
@@ -195,16 +195,16 @@ def test_a_damaged_ledger_is_seen(ledger: Path) -> None:
     only(stores.check_ledger_file(ledger), Level.PROBLEM)
 
 
-def test_a_ledger_of_another_version_is_seen(ledger: Path) -> None:
-    """A newer one is a problem, an older one is brought up to date by the next start."""
+def test_a_ledger_of_another_version_is_found(ledger: Path) -> None:
+    """A newer one is a problem; the next start migrates an older one."""
     for version, level in ((SCHEMA_VERSION + 1, Level.PROBLEM), (SCHEMA_VERSION - 1, Level.WARNING)):
         with closing(sqlite3.connect(ledger)) as connection:
             connection.execute(f"PRAGMA user_version = {version}")
         assert str(version) in only(stores.check_ledger_file(ledger), level).found
 
 
-def test_a_ledger_of_an_unreleased_version_is_seen(ledger: Path) -> None:
-    """A ledger without the mark of our schema versions is a problem that only a new data directory solves."""
+def test_a_ledger_of_an_unreleased_version_is_found(ledger: Path) -> None:
+    """A ledger without our mark of schema versions is a problem that only a new data directory solves."""
     with closing(sqlite3.connect(ledger)) as connection:
         connection.execute("PRAGMA application_id = 0")
     found = only(stores.check_ledger_file(ledger), Level.PROBLEM)
@@ -213,8 +213,8 @@ def test_a_ledger_of_an_unreleased_version_is_seen(ledger: Path) -> None:
     assert "new data directory" in found.advice
 
 
-def test_a_ledger_that_somebody_keeps_locked_is_seen(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A lock that is not given back is a problem."""
+def test_a_locked_ledger_is_found(ledger: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lock that is never released is a problem."""
     monkeypatch.setattr(stores, "LOCK_S", 0.05)
     with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
@@ -223,8 +223,8 @@ def test_a_ledger_that_somebody_keeps_locked_is_seen(ledger: Path, monkeypatch: 
     only(stores.check_ledger_file(ledger), Level.OK)
 
 
-def test_what_waits_is_told(store: Store) -> None:
-    """Handlers that are down, and deliveries that wait for a handler that is up, are warnings."""
+def test_waiting_deliveries_are_reported(store: Store) -> None:
+    """Handlers that are down, and deliveries that wait although their handler is up, are warnings."""
     tenant = store.account()
     up, down = store.active_loop(tenant), store.active_loop(tenant)
     now_ms = store.clock.ms
@@ -239,8 +239,8 @@ def test_what_waits_is_told(store: Store) -> None:
     assert "3600 s" in late.found
 
 
-def test_a_store_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
-    """There is a finding, not a traceback."""
+def test_an_unreadable_store_is_a_problem(tmp_path: Path) -> None:
+    """The doctor reports a finding and not a traceback."""
     only(stores.check_backlog(SQLiteLedgerReader(tmp_path / "none"), 0), Level.PROBLEM)
 
 
@@ -249,8 +249,8 @@ def hit(at_ms: int) -> bytes:
     return encode_entry(made)
 
 
-def test_hits_that_wait_in_the_journal_are_told(tmp_path: Path) -> None:
-    """Looking changes nothing, and forwards nothing."""
+def test_waiting_hits_are_reported(tmp_path: Path) -> None:
+    """The check of the journal changes nothing and forwards nothing."""
     path = tmp_path / "journal"
     only(stores.check_journal(path, 0), Level.OK)
 
@@ -265,8 +265,8 @@ def test_hits_that_wait_in_the_journal_are_told(tmp_path: Path) -> None:
         assert found == "2 answered hits are waiting, the oldest for 60 s"
 
 
-def test_a_corrupt_journal_is_seen_and_left_alone(tmp_path: Path) -> None:
-    """What a start would move aside is said, and is still there."""
+def test_a_corrupt_journal_is_reported_and_kept(tmp_path: Path) -> None:
+    """The doctor reports a journal that a start would move aside, and leaves it in place."""
     path = tmp_path / "journal"
     path.mkdir()
     (path / "data.mdb").write_bytes(b"\0" * 40_000)
@@ -279,7 +279,7 @@ def test_a_corrupt_journal_is_seen_and_left_alone(tmp_path: Path) -> None:
 
 
 class Answers(BaseHTTPRequestHandler):
-    """A service that is as its class says."""
+    """A service that answers as the class attributes configure it."""
 
     ready = (200, b'{"status": "ready"}')
     metrics = b""
@@ -292,11 +292,11 @@ class Answers(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 def served(**how: Any) -> dict[str, Finding]:
-    """What is found of a service that answers so, by check."""
+    """Findings about a service with these answers, by check."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Made", (Answers,), how))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
@@ -315,8 +315,8 @@ feedback_loops_ray_nodes{state="alive"} 1
 """
 
 
-def test_a_service_that_is_well_is_well() -> None:
-    """Ready, with all actors there, and no hit waiting for long."""
+def test_a_healthy_service_is_ok() -> None:
+    """The service is ready, all actors answer, and no hit has waited for long."""
     found = served(metrics=WELL)
 
     assert {name: finding.level for name, finding in found.items()} == dict.fromkeys(
@@ -335,27 +335,27 @@ def test_a_service_that_is_well_is_well() -> None:
         ("Ray", {"metrics": b""}, "not responding"),
     ],
 )
-def test_what_a_running_service_says_of_itself_is_told(check: str, how: dict[str, Any], word: str) -> None:
-    """Each trouble is a problem of its own check, with what to do."""
+def test_problems_of_a_running_service_are_reported(check: str, how: dict[str, Any], word: str) -> None:
+    """Each kind of trouble is a problem of its own check, with advice."""
     assert word in only([served(**({"metrics": WELL} | how))[check]], Level.PROBLEM).found
 
 
-def test_a_service_that_is_down_is_a_warning_unless_it_should_be_up() -> None:
-    """With its lock held it runs, and should answer."""
+def test_a_stopped_service_is_a_warning_unless_its_lock_is_held() -> None:
+    """A service whose lock is held is running, and should answer."""
     url = f"http://127.0.0.1:{free_port()}"
 
     only(asyncio.run(network.check_service(url, runs=False)), Level.WARNING)
     only(asyncio.run(network.check_service(url, runs=True)), Level.PROBLEM)
 
 
-def test_a_ray_that_cannot_be_reached_is_seen() -> None:
-    """A cluster's head is asked for a connection while no service is there to tell."""
+def test_an_unreachable_ray_is_found() -> None:
+    """With no service running, the doctor tries to connect to the cluster's head."""
     only(asyncio.run(network.check_ray_address(f"127.0.0.1:{free_port()}", runs=False)), Level.PROBLEM)
     assert asyncio.run(network.check_ray_address(None, runs=False)) == []
 
 
-def test_names_that_do_not_resolve_are_seen(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The tracking host's name, and a name server that does not answer, are problems; a bare address is a warning."""
+def test_unresolvable_names_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An unresolvable tracking host and a silent name server are problems; a bare address is a warning."""
     monkeypatch.setattr(network, "NAMES_S", 0.3)
     silent = f"127.0.0.1:{free_port()}"
 
@@ -365,7 +365,7 @@ def test_names_that_do_not_resolve_are_seen(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 async def handler(store: Store, url: str, policy: HandlerPolicy = LOCAL) -> dict[str, Finding]:
-    """What is found of a new loop with this URL, by check."""
+    """Findings about a new loop with this URL, by check."""
 
     def made() -> str:
         loop = store.account().loop()
@@ -378,8 +378,8 @@ async def handler(store: Store, url: str, policy: HandlerPolicy = LOCAL) -> dict
     return {finding.check: finding for finding in found}
 
 
-def test_a_handler_that_answers_is_well(store: Store) -> None:
-    """Any answer will do: scripts need not like a GET. That it is not verified yet is said with it."""
+def test_a_handler_that_answers_is_ok(store: Store) -> None:
+    """Any response is fine, because scripts may reject GET; the finding also reports that the loop is unverified."""
 
     async def scenario() -> dict[str, Finding]:
         async with raw_handler(answering(b"HTTP/1.1 405 No\r\nContent-Length: 0\r\n\r\n")) as there:
@@ -390,8 +390,8 @@ def test_a_handler_that_answers_is_well(store: Store) -> None:
     assert "verify" in only([found["loop"]], Level.WARNING).advice
 
 
-def test_handlers_that_cannot_be_reached_are_told_apart(store: Store, tmp_path: Path) -> None:
-    """A refused connection, an address that is not allowed, a name that does not exist, a certificate of nobody's."""
+def test_unreachable_handlers_are_distinguished(store: Store, tmp_path: Path) -> None:
+    """A refused connection, a banned address, an unknown name and an untrusted certificate have different findings."""
 
     async def scenario() -> list[Finding]:
         certificates = make_certificates(tmp_path, "127.0.0.1")
@@ -407,8 +407,8 @@ def test_handlers_that_cannot_be_reached_are_told_apart(store: Store, tmp_path: 
         assert word in only([finding], Level.PROBLEM).found
 
 
-def test_the_latest_attempts_are_told(store: Store) -> None:
-    """What the handler said last is in the report, and a failure is a warning."""
+def test_the_latest_attempts_are_reported(store: Store) -> None:
+    """The report has the handler's last response, and a failure is a warning."""
     tenant = store.account()
     row = store.active_loop(tenant)
     ((delivery_id,),) = store.record(event(tenant, loop_nos=[row.no])).delivery_ids
@@ -424,16 +424,16 @@ def test_the_latest_attempts_are_told(store: Store) -> None:
     assert "200 after 12 ms" in only(attempts(), Level.OK).found
 
 
-def test_a_loop_that_is_not_there_is_said_to_be_so(store: Store) -> None:
-    """An unknown id is a problem of the question."""
+def test_an_unknown_loop_is_reported(store: Store) -> None:
+    """An unknown id is a problem with the command's argument."""
     only(asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL))), Level.PROBLEM)
 
 
 # --- the command
 
 
-def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """0 with warnings alone, 1 with a problem; `--json` has all findings as one object."""
+def test_the_exit_code_reports_problems(data_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command ends with 0 if there are only warnings, with 1 if there is a problem; `--json` prints one object."""
     port = str(free_port())
     environment = {"FEEDBACK_LOOPS_PORT": port, "FEEDBACK_LOOPS_DATA_DIR": str(data_dir)}
     code = command.run(["--json"], environment)
@@ -455,8 +455,8 @@ def test_the_command_s_exit_code_says_if_there_is_a_problem(data_dir: Path, caps
     assert any(line.startswith("problem store") and "backup" in line for line in lines)
 
 
-def test_settings_that_are_wrong_are_found_first(tmp_path: Path) -> None:
-    """Each is a problem with its name; nothing else can be looked at before."""
+def test_wrong_settings_are_found_first(tmp_path: Path) -> None:
+    """Each wrong setting is a problem with its name; nothing else can be checked until they are right."""
     options = argparse.Namespace(data_dir=str(tmp_path), loop=None, url=None, json=False)
     (found,) = asyncio.run(command.examine(options, {"FEEDBACK_LOOPS_PORT": "http"}))
 
@@ -465,7 +465,7 @@ def test_settings_that_are_wrong_are_found_first(tmp_path: Path) -> None:
 
 
 def test_a_check_that_fails_hides_no_other() -> None:
-    """Its exception is a finding."""
+    """An exception in a check becomes a finding."""
 
     async def broken() -> Sequence[Finding]:
         raise ZeroDivisionError("of all things")
