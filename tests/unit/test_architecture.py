@@ -42,7 +42,7 @@ def test_the_picture_shows_every_package() -> None:
 
 
 @pytest.mark.parametrize("row", table(CONTRIBUTING, "Where does a change go?"), ids=lambda row: row[0])
-def test_every_change_goes_where_there_is_something(row: list[str]) -> None:
+def test_every_place_for_a_change_exists(row: list[str]) -> None:
     """The files and folders of CONTRIBUTING's table exist."""
     paths = re.findall(r"`([\w/.]+)`", row[1])
     assert paths
@@ -50,7 +50,7 @@ def test_every_change_goes_where_there_is_something(row: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", [ARCHITECTURE, CONTRIBUTING], ids=["architecture", "contributing"])
-def test_every_file_that_is_named_exists(text: str) -> None:
+def test_every_named_file_exists(text: str) -> None:
     """No page names a module that was moved or removed."""
     paths = set(re.findall(r"`((?:actors|api|domain|tests|docs|deploy)/[\w/.-]+)(?:::\w+)?`", text))
     assert paths

@@ -1,4 +1,4 @@
-"""Which tests belong to what changed."""
+"""Selection of the tests for changed files."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ POOL_AT_WORK = "tests/unit/actors/ipc/test_pool_at_work.py"
     ],
 )
 def test_the_tests_of_a_changed_file(changed: str, belong: set[str]) -> None:
-    """They mirror it, import it or name it, or are it; a test that is not of a unit or a property is never chosen."""
+    """They mirror it, import it, name it or are it; only unit and property tests are chosen."""
     assert set(chosen_tests({changed}, FILES)) == {ALWAYS, *belong}
 
 
 def test_nothing_changed() -> None:
-    """Then there is nothing to run."""
+    """Without a change no test is chosen."""
     assert chosen_tests(set(), FILES) == []

@@ -1,4 +1,4 @@
-"""What the documents refer to is there."""
+"""References in the documents."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ def test_links_and_file_names_lead_somewhere(page: Path) -> None:
         assert not test or f"def {test}(" in (ROOT / name).read_text(), test
 
 
-def test_promises_that_are_named_are_defined() -> None:
-    """Each promise that the code or a decision names by its number is in the architecture's table."""
+def test_numbered_promises_are_defined() -> None:
+    """Each promise that the code or a decision cites by number is in the architecture's table."""
     defined = set(re.findall(r"^\| (I\d) \|", ARCHITECTURE.read_text(), re.MULTILINE))
     named = {name for path in [*CODE, *PAGES] for name in re.findall(r"\bI[1-9]\b", path.read_text())}
 

@@ -1,4 +1,4 @@
-"""The house's own rules on its code, where no linter has them."""
+"""Rules of this code base that no linter checks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.paths import ROOT
 DOMAIN = sorted((ROOT / "domain").rglob("*.py"))
 LIBRARY = [path for package in ("domain", "actors", "api") for path in sorted((ROOT / package).rglob("*.py"))]
 
-#: Clocks, chance and the environment: what makes a decision depend on more than its arguments.
+#: Clocks, randomness and the environment, on which a decision must not depend.
 IMPURE_NAMES = {"now", "utcnow", "today", "time_ns", "monotonic", "uuid1", "uuid4", "environ", "getenv", "urandom"}
 IMPURE_MODULES = {"asyncio", "os", "random", "secrets", "socket", "sqlite3", "subprocess", "threading", "time"}
 EVENTSOURCING = {"eventsourcing.domain", "eventsourcing.utils"}
@@ -48,15 +48,15 @@ def used_names(path: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("path", DOMAIN, ids=name_of)
-def test_the_domain_reads_no_clock_chance_or_environment(path: Path) -> None:
-    """What the domain decides depends on its arguments alone."""
+def test_the_domain_reads_no_clock_randomness_or_environment(path: Path) -> None:
+    """The domain's decisions depend only on their arguments."""
     assert used_names(path) & IMPURE_NAMES == set()
     assert {module.partition(".")[0] for module in imported_modules(path)} & IMPURE_MODULES == set()
 
 
 @pytest.mark.parametrize("path", DOMAIN, ids=name_of)
-def test_the_domain_needs_the_standard_library_and_eventsourcing_alone(path: Path) -> None:
-    """No other package is imported; of eventsourcing, only the ledger knows applications and persistence."""
+def test_the_domain_imports_only_the_standard_library_and_eventsourcing(path: Path) -> None:
+    """Only the ledger uses eventsourcing's applications and persistence."""
     allowed = EVENTSOURCING | (LEDGER_ONLY if path.name == "ledger.py" else set())
     for module in imported_modules(path):
         top = module.partition(".")[0]
@@ -65,7 +65,7 @@ def test_the_domain_needs_the_standard_library_and_eventsourcing_alone(path: Pat
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_the_library_validates_without_assert(path: Path) -> None:
-    """`python -O` drops assertions, so nothing may rest on them."""
+    """`python -O` removes assertions, so nothing may depend on them."""
     lines = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
     assert lines == []
 
@@ -78,8 +78,8 @@ def log_calls(path: Path) -> Iterator[ast.Call]:
 
 
 @pytest.mark.parametrize("path", [path for path in LIBRARY if list(log_calls(path))], ids=name_of)
-def test_a_line_of_the_log_is_a_constant_phrase_with_facts_beside_it(path: Path) -> None:
-    """Messages can be counted and searched for: nothing is put into them, and each has fields, an action among them."""
+def test_a_log_line_is_a_constant_phrase_with_fields(path: Path) -> None:
+    """Messages can be counted and searched for: they contain no values, and each has fields with an action."""
     for call in log_calls(path):
         assert [type(argument) for argument in call.args] == [ast.Constant], ast.unparse(call)
         given = [keyword.value for keyword in call.keywords if keyword.arg == "extra"]
@@ -90,11 +90,11 @@ def test_a_line_of_the_log_is_a_constant_phrase_with_facts_beside_it(path: Path)
             assert "action" in keys or None in facts.keys, ast.unparse(call)
 
 
-#: Words that start no docstring of a module: it names the module's subject instead.
+#: Words that must not start a module's docstring, which names the module's subject.
 NO_NOUN_PHRASE = re.compile(r"(What|Who|Whose|How|See|Where|Which|When|Whether|Why|Of)\b")
-#: Words that start no other docstring either.
+#: Words that must not start any other docstring.
 NO_START = re.compile(r"(What|Who|Whose|Of|Gives|Tells|Says|Has)\b")
-#: Words that sound translated, with the plain ones to use.
+#: Words that sound translated, with plain replacements.
 NOT_PLAIN = {
     r"\b(tells?|told|telling)\b": "log, report, show, return",
     r"\banew\b": "again",
@@ -107,7 +107,7 @@ NOT_PLAIN = {
 
 
 def prose(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Line, text and whether it is the module's docstring: of each docstring and comment in the file."""
+    """Line, text and whether it is the module's docstring, for each docstring and comment in the file."""
     source = path.read_text()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
@@ -121,7 +121,7 @@ def prose(path: Path) -> Iterator[tuple[int, str, bool]]:
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_docstrings_start_with_their_subject(path: Path) -> None:
-    """A module's docstring starts with a noun phrase; no docstring starts like the answer to a question."""
+    """A module's docstring starts with a noun phrase; no docstring starts with a question word."""
     wrong = [
         f"{line}: {text[:80]}"
         for line, text, is_module in prose(path)
@@ -132,7 +132,7 @@ def test_docstrings_start_with_their_subject(path: Path) -> None:
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_docstrings_and_comments_use_plain_words(path: Path) -> None:
-    """Words that readers stumble over have plain replacements."""
+    """Words that slow readers down have plain replacements."""
     wrong = [
         f"{line}: {found[0]!r}: {plain}: {text[:80]}"
         for line, text, _ in prose(path)
@@ -148,7 +148,7 @@ MIRRORS_AN_EVENT = {"domain/message.py"}
 
 @pytest.mark.parametrize("path", LIBRARY, ids=name_of)
 def test_constructors_have_at_most_eight_arguments(path: Path) -> None:
-    """What always travels together is one frozen value."""
+    """Values that always travel together form one frozen value."""
     if name_of(path) in MIRRORS_AN_EVENT:
         return
     for node in ast.walk(ast.parse(path.read_text())):

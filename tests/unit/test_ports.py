@@ -1,4 +1,4 @@
-"""Ports for what tests start."""
+"""Ports for programs that tests start."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from tests.ports import BLOCK, PORTS, free_port
 MANY = "from tests.ports import free_port; print([free_port() for _ in range(3)])"
 
 
-def test_no_two_processes_are_given_the_same_ports() -> None:
-    """What another process is given at the same time is not among what this one is given."""
+def test_no_two_processes_get_the_same_ports() -> None:
+    """Ports of processes that run at the same time do not overlap."""
     mine = {free_port() for _ in range(BLOCK)}
     done = subprocess.run([sys.executable, "-c", MANY], cwd=ROOT, capture_output=True, text=True, check=True)
     others = set(map(int, done.stdout.strip("[]\n").split(", ")))
@@ -24,7 +24,7 @@ def test_no_two_processes_are_given_the_same_ports() -> None:
 
 
 def test_a_port_in_use_is_left_out() -> None:
-    """While something listens at one of the ports, on whatever address, it is not given."""
+    """A port with a listener on any address is not handed out."""
     port = free_port()
     with socket.create_server(("127.0.0.3", port)):
         assert port not in {free_port() for _ in range(BLOCK)}

@@ -8,7 +8,7 @@ from benchmarks.pairs import AGAINST, THIS, Figures, Round, compared, is_more, t
 
 
 def test_versions_take_turns() -> None:
-    """Both have the same number of blocks, and with an even number the same mean place among them."""
+    """Both have the same number of blocks, and for an even number the same mean position."""
     assert list(turns("AB", 1)) == ["A", "B"]
     assert list(turns("AB", 4)) == ["A", "B", "B", "A", "A", "B", "B", "A"]
 
@@ -21,7 +21,7 @@ def round_of(against: float, this: float) -> Round:
 
 
 def test_versions_are_compared_round_by_round() -> None:
-    """The ratio is the median of the rounds' ratios, and not the ratio of the medians."""
+    """The ratio is the median of the rounds' ratios, not the ratio of the medians."""
     result = compared([round_of(100, 110), round_of(200, 202), round_of(400, 420)])
     assert result["figures"] == {
         "cpu": {AGAINST: 200, THIS: 202, "ratio": 1.05, "spread": [1.01, 1.1]},
@@ -41,6 +41,6 @@ def test_versions_are_compared_round_by_round() -> None:
         (0.9, [0.8, 0.95], False),
     ],
 )
-def test_a_figure_is_more_when_its_median_and_every_round_say_so(ratio: float, spread: list[float], more: bool) -> None:
-    """One of the two alone can be chance."""
+def test_a_difference_needs_the_median_and_every_round(ratio: float, spread: list[float], more: bool) -> None:
+    """One of the two can be chance."""
     assert is_more({"ratio": ratio, "spread": spread}) is more

@@ -37,32 +37,34 @@ PYTHON = "/srv/.venv/bin/python"
     ],
 )
 def test_the_kind_of_a_process_needs_no_exact_name(command: str, kind: str) -> None:
-    """A part of the name is enough, because versions name their modules and classes differently."""
+    """Part of the name is enough, because versions name their modules and classes differently."""
     assert kind_of(command) == kind
 
 
 def test_cpu_time_between_two_readings_is_summed_by_kind() -> None:
-    """All that a process used counts when it started in between."""
+    """All CPU time of a process that started in between counts."""
     before = {1: Used("loops", 0, 10.0, 0.0), 2: Used("ledger", 0, 5.0, 0.0)}
     after = {1: Used("loops", 0, 10.5, 0.0), 2: Used("ledger", 0, 6.0, 0.0), 3: Used("loops", 0, 0.25, 0.0)}
     assert spent_s(before, after) == {"loops": 0.75, "ledger": 1.0}
 
 
-def test_what_an_ended_process_had_used_before_is_not_counted_when_its_parent_waited_for_it() -> None:
-    """The kernel adds the whole life of the process to its parent; what it used before the first reading comes off."""
+def test_earlier_cpu_time_of_an_ended_child_is_not_counted() -> None:
+    """The kernel adds the process's whole life to its parent, so what it used before the first
+    reading is subtracted.
+    """
     before = {1: Used("keeper", 0, 1.0, 2.0), 2: Used("front end", 1, 7.0, 0.5)}
     after = {1: Used("keeper", 0, 1.0, 10.0)}
     assert spent_s(before, after) == {"keeper": 0.5}
 
 
-def test_a_process_that_ended_and_nobody_waited_for_takes_nothing_off() -> None:
+def test_an_ended_process_without_a_waiting_parent_subtracts_nothing() -> None:
     """No CPU time is negative."""
     before = {1: Used(RAY, 0, 1.0, 0.0), 2: Used("loops", 1, 7.0, 0.0)}
     assert spent_s(before, {1: Used(RAY, 0, 1.5, 0.0)}) == {RAY: 0.5}
 
 
-def test_the_cpu_time_of_a_process_has_that_of_its_ended_threads() -> None:
-    """It is the same clock that the process itself reads."""
+def test_the_cpu_time_of_a_process_includes_ended_threads() -> None:
+    """It equals the clock that the process itself reads."""
     thread = threading.Thread(target=sum, args=(range(200_000),))
     thread.start()
     thread.join()

@@ -1,4 +1,4 @@
-"""What starts a cluster: the files are what the tools take, and agree with the code and with each other."""
+"""The files that start a cluster: valid for their tools, and consistent with the code and each other."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
 KUBERNETES = "1.33"
 
 
-#: Mistakes that are easily made in a RayCluster: where, and what is put there instead (None: it is taken away).
+#: Frequent mistakes in a RayCluster: the place, and its wrong value (None: the field is removed).
 MISTAKES: list[tuple[list[str | int], object]] = [
     (["headGroupSpecs"], {}),
     (["headGroupSpec", "rayStartParam"], {}),
@@ -77,20 +77,20 @@ def unit(name: str) -> configparser.ConfigParser:
 
 
 @pytest.mark.parametrize("name", LAUNCHER_FILES)
-def test_ray_takes_the_cluster_file(name: str) -> None:
+def test_ray_accepts_the_cluster_file(name: str) -> None:
     """Ray's own preparation and schema accept it."""
     validate_config(prepare_config(launcher_file(name)))
 
 
-def test_ray_refuses_a_cluster_file_with_a_field_it_does_not_know() -> None:
-    """So the test before this one can fail."""
+def test_ray_refuses_an_unknown_field_in_the_cluster_file() -> None:
+    """This shows that the previous test can fail."""
     with pytest.raises(jsonschema.ValidationError, match="workers"):
         validate_config(prepare_config(launcher_file("ray_cluster.yaml") | {"workers": 2}))
 
 
 @pytest.mark.parametrize("name", LAUNCHER_FILES)
-def test_every_local_file_that_is_copied_is_there_or_said_to_be_made(name: str) -> None:
-    """A mount's source exists, but for the operator's own secrets; and every unit is mounted on each machine."""
+def test_every_copied_local_file_exists_or_is_documented(name: str) -> None:
+    """A mount's source exists, except for the operator's own secrets; and every unit is mounted on each machine."""
     mounts = launcher_file(name)["file_mounts"]
     made_by_hand = {"./deploy/secrets/ray-token", "./deploy/secrets/environment"}
     for source in set(mounts.values()) - made_by_hand:
@@ -103,7 +103,7 @@ def test_every_local_file_that_is_copied_is_there_or_said_to_be_made(name: str) 
 
 
 def test_both_launchers_install_and_start_the_same() -> None:
-    """What runs on a machine does not depend on whose machine it is."""
+    """The programs on a machine do not depend on the launcher."""
     same = ("file_mounts", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands", "rsync_exclude")
     ours, aws = (launcher_file(name) for name in LAUNCHER_FILES)
 
@@ -112,7 +112,7 @@ def test_both_launchers_install_and_start_the_same() -> None:
 
 @pytest.mark.parametrize("name", LAUNCHER_FILES)
 def test_the_launcher_starts_a_front_end_on_every_worker_by_a_unit_that_is_mounted(name: str) -> None:
-    """Each `systemctl` names units that the file puts there, and workers run the front end."""
+    """Each `systemctl` command uses units that the file mounts, and workers run the front end."""
     config = launcher_file(name)
     mounted = {Path(target).stem for target in config["file_mounts"] if target.endswith(".service")}
     for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
@@ -123,8 +123,8 @@ def test_the_launcher_starts_a_front_end_on_every_worker_by_a_unit_that_is_mount
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
-def test_units_start_again_whatever_ends_them(path: Path) -> None:
-    """systemd brings each back, at once and for ever, with Ray's token asked for."""
+def test_units_restart_after_any_end(path: Path) -> None:
+    """systemd restarts each unit at once and without limit, and Ray requires its token."""
     parsed = unit(path.stem)
 
     assert parsed["Service"]["Restart"] == "always"
@@ -132,8 +132,8 @@ def test_units_start_again_whatever_ends_them(path: Path) -> None:
     assert parsed["Install"]["WantedBy"] == "default.target"
 
 
-def test_the_machines_of_the_tests_have_the_units_settings() -> None:
-    """What `make chaos` measures is what the units set."""
+def test_test_machines_have_the_units_settings() -> None:
+    """`make chaos` measures with the settings of the units."""
     head, worker, edge = (path.read_text() for path in UNITS)
     for name, value in SETTINGS.items():
         assert f"{name}={value}" in head
@@ -141,8 +141,8 @@ def test_the_machines_of_the_tests_have_the_units_settings() -> None:
         assert f"{name}={value}" in edge or name not in PATIENCE
 
 
-def test_the_front_ends_unit_uses_options_that_there_are() -> None:
-    """`serve` knows every flag of the unit, and joins by the address that Ray's nodes use."""
+def test_the_front_ends_unit_uses_existing_options() -> None:
+    """`serve` accepts every flag of the unit, and joins by the address that Ray's nodes use."""
     command = unit("feedback-loops")["Service"]["ExecStart"]
     flags = {option.flag for option in OPTIONS}
 
@@ -152,8 +152,8 @@ def test_the_front_ends_unit_uses_options_that_there_are() -> None:
     assert "--port=6379" in unit("feedback-loops-ray-head")["Service"]["ExecStart"]
 
 
-def test_the_example_of_an_environment_has_options_that_there_are() -> None:
-    """Each variable of ours in the example is one that `serve` knows."""
+def test_the_example_environment_uses_existing_options() -> None:
+    """`serve` reads each of our variables in the example."""
     names = re.findall(
         r"^#?(FEEDBACK_LOOPS_\w+)=", (ROOT / "deploy/secrets/environment.example").read_text(), re.MULTILINE
     )
@@ -162,8 +162,8 @@ def test_the_example_of_an_environment_has_options_that_there_are() -> None:
     assert set(names) <= {option.variable for option in OPTIONS}
 
 
-def test_kubernetes_takes_the_manifests() -> None:
-    """Kubernetes' own schemas accept each of its kinds, strictly, and the pods that KubeRay is given."""
+def test_kubernetes_accepts_the_manifests() -> None:
+    """Kubernetes' own schemas strictly accept each object, and the pods for KubeRay."""
     for found in manifests():
         if found["kind"] != "RayCluster":
             kubernetes_validate.validate(found, KUBERNETES, strict=True)
@@ -172,24 +172,24 @@ def test_kubernetes_takes_the_manifests() -> None:
         kubernetes_validate.validate(pod | {"spec": template["spec"]}, KUBERNETES, strict=True)
 
 
-def test_kubernetes_refuses_a_field_that_it_does_not_know() -> None:
-    """So the test before this one can fail."""
+def test_kubernetes_refuses_an_unknown_field() -> None:
+    """This shows that the previous test can fail."""
     service = manifest("Service", "feedback-loops")
     service["spec"]["selectors"] = {}
     with pytest.raises(kubernetes_validate.ValidationError, match="selectors"):
         kubernetes_validate.validate(service, KUBERNETES, strict=True)
 
 
-def test_kuberay_takes_the_cluster() -> None:
-    """KubeRay's own schema accepts it, to the last field of its pods."""
+def test_kuberay_accepts_the_cluster() -> None:
+    """KubeRay's own schema accepts it, including every field of its pods."""
     cluster = manifest("RayCluster", "feedback-loops")
 
     assert (cluster["apiVersion"], cluster["kind"]) == (f"ray.io/{kuberay.API_VERSION}", "RayCluster")
     jsonschema.validate(cluster, kuberay.strict(kuberay.schema()))
 
 
-def test_kuberays_schema_is_of_the_release_that_the_manifest_is_for() -> None:
-    """The oldest one that is named to those who install it."""
+def test_kuberays_schema_is_of_the_oldest_supported_release() -> None:
+    """The manifest names this release as the oldest."""
     release = f"{kuberay.VERSION.rpartition('.')[0]} or later"
 
     assert f"by KubeRay {release}" in (ROOT / "deploy/kuberay.yaml").read_text()
@@ -197,7 +197,7 @@ def test_kuberays_schema_is_of_the_release_that_the_manifest_is_for() -> None:
 
 @pytest.mark.parametrize(("where", "what"), MISTAKES, ids=lambda value: str(value)[:40])
 def test_kuberay_refuses_a_mistake(where: list[str | int], what: object) -> None:
-    """What `kubectl --validate=strict` refuses fails here: fields that are unknown, missing, or of another type."""
+    """Unknown, missing and mistyped fields fail here as with `kubectl --validate=strict`."""
     cluster = manifest("RayCluster", "feedback-loops")
     place = cluster["spec"]
     for step in where[:-1]:
@@ -212,7 +212,7 @@ def test_kuberay_refuses_a_mistake(where: list[str | int], what: object) -> None
 
 
 def test_every_version_of_ray_is_the_locked_one() -> None:
-    """The image, the cluster and what is installed from the lock can join each other."""
+    """The image, the cluster and the locked installation can join each other."""
     image = re.search(r"^FROM rayproject/ray:([\d.]+)-py311", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
     assert image is not None
 
@@ -221,7 +221,7 @@ def test_every_version_of_ray_is_the_locked_one() -> None:
 
 
 def test_pods_are_guaranteed_and_big_enough_for_the_actors() -> None:
-    """Requests are limits, and CPUs that the fleet asks Ray for are there without the head's."""
+    """Requests equal limits, and the fleet's CPUs are available without the head's."""
     for template in pod_templates():
         for container in template["spec"]["containers"]:
             assert container["resources"]["requests"] == container["resources"]["limits"]
@@ -241,7 +241,7 @@ def test_pods_are_guaranteed_and_big_enough_for_the_actors() -> None:
 
 
 def test_the_edges_journal_outlives_its_pod() -> None:
-    """The data directory is on a claimed volume, and the pod has longer to stop than the service takes."""
+    """The data directory is on a claimed volume, and the pod's grace period exceeds the service's stop."""
     spec = manifest("StatefulSet", "feedback-loops-edge")["spec"]
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
@@ -253,7 +253,7 @@ def test_the_edges_journal_outlives_its_pod() -> None:
     assert pod["terminationGracePeriodSeconds"] > 10 + 5
 
 
-def test_ray_asks_for_its_token_everywhere() -> None:
+def test_ray_requires_its_token_everywhere() -> None:
     """Head, workers and edges have the same secret."""
     spec = manifest("RayCluster", "feedback-loops")["spec"]
     edge = manifest("StatefulSet", "feedback-loops-edge")["spec"]["template"]["spec"]["containers"][0]

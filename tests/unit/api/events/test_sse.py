@@ -1,4 +1,4 @@
-"""The live end of the event log, as server-sent events."""
+"""The live event log, as server-sent events."""
 
 from __future__ import annotations
 
@@ -39,15 +39,15 @@ def record(api: Api, *events: EventView) -> None:
 
 
 async def looked(api: Api, times: int) -> None:
-    """Returns when the stream has looked at the ledger so many times more."""
+    """Waits until the stream has read the ledger that many more times."""
     until = len(api.client.called(ListEvents)) + times
     async with asyncio.timeout(10):
         while len(api.client.called(ListEvents)) < until:
             await asyncio.sleep(0)
 
 
-def test_events_follow_as_they_are_recorded() -> None:
-    """What was there before is left out; each event is a block with its id, its type and its JSON on one line."""
+def test_new_events_are_streamed() -> None:
+    """Earlier events are left out; each event is a block with its id, its type and its JSON on one line."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -76,8 +76,8 @@ def test_events_follow_as_they_are_recorded() -> None:
     run(scenario())
 
 
-def test_an_event_that_is_recorded_after_a_newer_one_is_not_missed() -> None:
-    """Hits are recorded in nearly their order only; each event comes once all the same."""
+def test_an_event_recorded_out_of_order_is_not_missed() -> None:
+    """Hits are recorded only roughly in order, but each event is streamed once."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -95,8 +95,10 @@ def test_an_event_that_is_recorded_after_a_newer_one_is_not_missed() -> None:
     run(scenario())
 
 
-def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many events there are, a tail holds a page and so many ids; none is missed or given twice."""
+def test_remembered_ids_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the number of events, a tail holds a page and a limited number of ids; no event is
+    missed or repeated.
+    """
     monkeypatch.setattr(tail, "PAGE", 10)
     monkeypatch.setattr(tail, "REMEMBERED", 20)
 
@@ -119,8 +121,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     run(scenario())
 
 
-def test_ids_are_forgotten_with_time() -> None:
-    """It is looked back for half a minute, not further."""
+def test_old_ids_are_forgotten() -> None:
+    """The stream looks back for half a minute and no further."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -139,8 +141,8 @@ def test_ids_are_forgotten_with_time() -> None:
     run(scenario())
 
 
-def test_a_client_goes_on_where_it_broke_off() -> None:
-    """With Last-Event-ID everything after that event comes, in order, however much it is."""
+def test_a_client_resumes_with_last_event_id() -> None:
+    """With Last-Event-ID the stream sends everything after that event in order, however much it is."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -153,7 +155,7 @@ def test_a_client_goes_on_where_it_broke_off() -> None:
 
 
 def test_filters_are_passed_on() -> None:
-    """Type, message and recipient reach the command; what the stream does not know is refused."""
+    """Type, message and recipient reach the command; unknown filters are refused."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -174,8 +176,8 @@ def test_filters_are_passed_on() -> None:
     run(scenario())
 
 
-def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While nothing happens a comment comes now and then, so that proxies keep the connection."""
+def test_a_quiet_stream_sends_comments(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without events a regular comment keeps proxies from closing the connection."""
     monkeypatch.setattr(sse, "HEARTBEAT_S", 0.003)
 
     async def scenario() -> None:
@@ -187,8 +189,8 @@ def test_silence_is_broken_by_comments(monkeypatch: pytest.MonkeyPatch) -> None:
     run(scenario())
 
 
-def test_a_ledger_that_is_away_is_waited_for() -> None:
-    """What was recorded meanwhile comes when it is back; an error that stays ends the stream."""
+def test_an_unavailable_ledger_is_waited_for() -> None:
+    """Events recorded meanwhile follow once the ledger is back; a permanent error ends the stream."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -205,7 +207,7 @@ def test_a_ledger_that_is_away_is_waited_for() -> None:
     run(scenario())
 
 
-def test_before_the_stream_begins_an_error_is_a_problem() -> None:
+def test_an_error_at_the_start_is_a_problem_document() -> None:
     """A ledger that cannot be read at the start is answered with 503."""
 
     async def scenario() -> None:
@@ -218,10 +220,8 @@ def test_before_the_stream_begins_an_error_is_a_problem() -> None:
 
 
 @pytest.mark.parametrize("bound", ["MAX_STREAMS", "MAX_OF_ACCOUNT"])
-def test_there_is_room_for_so_many_streams_and_they_make_room_again(
-    monkeypatch: pytest.MonkeyPatch, bound: str
-) -> None:
-    """One too many is told to come back later; a client that goes away frees its place."""
+def test_the_number_of_streams_is_limited(monkeypatch: pytest.MonkeyPatch, bound: str) -> None:
+    """One stream too many is asked to come back later; a client that disconnects frees its place."""
     monkeypatch.setattr(sse, bound, 1)
 
     async def scenario() -> None:
@@ -238,8 +238,8 @@ def test_there_is_room_for_so_many_streams_and_they_make_room_again(
     run(scenario())
 
 
-def test_no_account_takes_the_streams_of_others() -> None:
-    """An account with all that it may have leaves room, and gets it back one by one."""
+def test_no_account_uses_up_all_streams() -> None:
+    """An account at its limit leaves room for others, and its own places are freed one by one."""
     count = sse.StreamLimiter()
     with ExitStack() as stack:
         for _ in range(sse.MAX_OF_ACCOUNT):
@@ -252,7 +252,7 @@ def test_no_account_takes_the_streams_of_others() -> None:
 
 
 def test_head_opens_no_stream() -> None:
-    """HEAD is answered with the stream's headers, at once."""
+    """HEAD is answered with the stream's headers at once."""
 
     async def scenario() -> Any:
         async with Api() as api:

@@ -1,4 +1,4 @@
-"""What a connection may send and how long it may take, on real sockets, with the server as it is configured."""
+"""Size and time limits of connections, on real sockets, with the server as it is configured."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from api.http.connection_limits import MAX_HEAD_BYTES, HttpLimits, LimitedHttpPr
 from api.main import server_config
 
 HEAD_S, PAUSE_S, BODY_S = 0.4, 0.4, 1.0
-#: Longer than any of the limits, shorter than uvicorn's keep-alive time-out.
+#: Longer than any of the limits, shorter than uvicorn's keep-alive timeout.
 LONGER_S = 1.5
 GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 class Hasty(LimitedHttpProtocol):
-    """The protocol, with time limits that a test can wait for."""
+    """The protocol with time limits short enough for a test."""
 
     limits: ClassVar[HttpLimits] = HttpLimits(head_s=HEAD_S, pause_s=PAUSE_S, body_s=BODY_S, linger_s=0.3, check_s=0.05)
 
 
 class App:
-    """Answers with the number of bytes of the body, when its gate is open; notes clients that went away."""
+    """Answers with the number of bytes of the body when its gate is open; records clients that disconnected."""
 
     def __init__(self) -> None:
         self.gate = asyncio.Event()
@@ -57,7 +57,7 @@ class App:
 
 
 class Connection:
-    """A connection of a client."""
+    """A client's connection."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.reader, self.writer = reader, writer
@@ -76,7 +76,7 @@ class Connection:
         return await self.answer()
 
     async def is_closed(self) -> bool:
-        """Whether the server closes it, having sent nothing more, before uvicorn's keep-alive time-out would."""
+        """Whether the server closes it without sending anything more, sooner than uvicorn's keep-alive timeout."""
         try:
             async with asyncio.timeout(5):
                 return await self.reader.read() == b""
@@ -88,7 +88,7 @@ Scenario = Callable[[App, Callable[[], Awaitable[Connection]]], Awaitable[None]]
 
 
 def serve(scenario: Scenario, protocol: type[LimitedHttpProtocol] = Hasty) -> None:
-    """Runs the scenario with the application and with what makes a connection to it."""
+    """Runs the scenario with the application and a function that opens connections to it."""
 
     async def main() -> None:
         app = App()
@@ -125,7 +125,7 @@ def refused(answer: tuple[int, bytes], status: int, slug: str) -> None:
 
 
 async def drip(connection: Connection, data: bytes, pause_s: float) -> None:
-    """Sends byte after byte until the server has closed the connection."""
+    """Sends single bytes until the server has closed the connection."""
     for byte in data * 1000:
         await connection.send(bytes([byte]))
         await asyncio.sleep(pause_s)
@@ -146,7 +146,7 @@ async def drip(connection: Connection, data: bytes, pause_s: float) -> None:
     ids=["a header", "the URL", "many headers", "whole in one piece", "empty lines"],
 )
 def test_a_head_beyond_the_limit_is_refused(head: bytes) -> None:
-    """431 that says so, and the connection is closed, while it is still being sent; nothing reaches the application."""
+    """The answer is 431 and the connection is closed during the upload; nothing reaches the application."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -162,8 +162,8 @@ def test_a_head_beyond_the_limit_is_refused(head: bytes) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 1000, 1 << 20])
-def test_a_head_within_the_limit_is_taken_however_it_is_cut(size: int) -> None:
-    """Exactly 64 KiB are taken, and the request after it has the whole limit again."""
+def test_a_head_within_the_limit_is_accepted_in_any_pieces(size: int) -> None:
+    """Exactly 64 KiB are accepted, and the next request has the whole limit again."""
     start, end = b"GET /ok HTTP/1.1\r\nX: ", b"\r\n\r\n"
     long = start + b"x" * (MAX_HEAD_BYTES - len(start) - len(end)) + end
     head = long if size > 1 else GET
@@ -180,8 +180,8 @@ def test_a_head_within_the_limit_is_taken_however_it_is_cut(size: int) -> None:
     serve(scenario)
 
 
-def test_bodies_and_pipelines_are_not_taken_for_heads() -> None:
-    """A body of 4 MiB, a chunked one, and 10,000 requests in one piece are answered, in order."""
+def test_bodies_and_pipelines_do_not_count_as_heads() -> None:
+    """A body of 4 MiB, a chunked one, and 10,000 requests in one piece are answered in order."""
 
     async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -200,8 +200,8 @@ def test_bodies_and_pipelines_are_not_taken_for_heads() -> None:
 
 
 @pytest.mark.parametrize("tail", [b"0\r\nX: " + b"x" * (1 << 22), b"1;" + b"x" * (1 << 22)], ids=["trailer", "chunk"])
-def test_what_is_around_a_body_is_bounded_too(tail: bytes) -> None:
-    """An endless trailer or chunk extension: 431, and the application sees the client gone."""
+def test_trailers_and_chunk_extensions_are_bounded(tail: bytes) -> None:
+    """An endless trailer or chunk extension gets 431, and the application sees the client disconnect."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -224,8 +224,8 @@ def test_what_is_around_a_body_is_bounded_too(tail: bytes) -> None:
     ("head", "more"), [(b"GET /ok HTTP/1.1\r\nX: ", b"x"), (b"\r\n", b"\r\n")], ids=["header", "empty lines"]
 )
 @pytest.mark.parametrize("pause_s", [0.05, 60])
-def test_a_head_that_does_not_end_is_given_up(start: bytes, head: bytes, more: bytes, pause_s: float) -> None:
-    """408, whether bytes still come or not, on a fresh connection and on a kept one."""
+def test_an_endless_head_times_out(start: bytes, head: bytes, more: bytes, pause_s: float) -> None:
+    """It gets 408, with or without further bytes, on a new connection and on a reused one."""
 
     async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -241,8 +241,8 @@ def test_a_head_that_does_not_end_is_given_up(start: bytes, head: bytes, more: b
     serve(scenario)
 
 
-def test_a_fresh_connection_that_says_nothing_is_closed() -> None:
-    """Without an answer: nothing was asked (browsers connect in advance)."""
+def test_a_new_idle_connection_is_closed() -> None:
+    """It gets no response, because there was no request (browsers connect in advance)."""
 
     async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         assert await (await connect()).is_closed()
@@ -251,7 +251,7 @@ def test_a_fresh_connection_that_says_nothing_is_closed() -> None:
 
 
 def test_a_kept_connection_may_be_idle_longer() -> None:
-    """Between requests only uvicorn's keep-alive time-out counts, also after a body that came after its answer."""
+    """Only uvicorn's keep-alive timeout counts between requests, also after a body that followed its response."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -266,8 +266,8 @@ def test_a_kept_connection_may_be_idle_longer() -> None:
 
 
 @pytest.mark.parametrize("pause_s", [0.05, 60])
-def test_a_body_that_does_not_end_is_given_up(pause_s: float) -> None:
-    """408 when nothing comes, or when the whole takes too long; the application sees the client gone."""
+def test_an_endless_body_times_out(pause_s: float) -> None:
+    """It gets 408 if nothing arrives or the whole takes too long; the application sees the client disconnect."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -284,8 +284,8 @@ def test_a_body_that_does_not_end_is_given_up(pause_s: float) -> None:
     serve(scenario)
 
 
-def test_a_body_that_trickles_after_its_answer_is_given_up() -> None:
-    """The connection is closed, without a second answer."""
+def test_a_slow_body_after_its_response_is_cut_off() -> None:
+    """The connection is closed without a second response."""
 
     async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -298,8 +298,8 @@ def test_a_body_that_trickles_after_its_answer_is_given_up() -> None:
     serve(scenario)
 
 
-def test_a_steady_body_is_waited_for() -> None:
-    """Pauses shorter than the limit do no harm."""
+def test_a_steady_body_is_accepted() -> None:
+    """Pauses shorter than the limit are allowed."""
 
     async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -321,8 +321,8 @@ def test_a_steady_body_is_waited_for() -> None:
     ],
     ids=["large body", "next head", "pipeline"],
 )
-def test_a_client_is_not_blamed_for_our_own_time(first: bytes, rest: bytes) -> None:
-    """While the application keeps it waiting, a client cannot be late."""
+def test_the_applications_time_does_not_count(first: bytes, rest: bytes) -> None:
+    """A client cannot time out while the application keeps it waiting."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -338,8 +338,8 @@ def test_a_client_is_not_blamed_for_our_own_time(first: bytes, rest: bytes) -> N
     serve(scenario)
 
 
-def test_a_client_may_wait_to_be_told_to_continue() -> None:
-    """A body is not missed before `100 Continue` has asked for it."""
+def test_a_client_may_wait_for_100_continue() -> None:
+    """The body's timeout starts only after `100 Continue` has asked for the body."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()

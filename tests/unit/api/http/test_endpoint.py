@@ -1,4 +1,4 @@
-"""What every request to the API has to be: a known path and method, a key, a readable body of a known type."""
+"""Requirements on every request to the API: a known path and method, a key, and a readable body of a known type."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ JSON = {"Content-Type": "application/json"}
 
 @pytest.mark.parametrize("path", ["/v1", "/v1/nothing", "/v1/feedback-loops/", "/v1//messages", "/%00"])
 def test_an_unknown_path_is_a_problem(path: str) -> None:
-    """404 as a problem document, and never a redirect."""
+    """The answer is a 404 problem document and never a redirect."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -51,10 +51,8 @@ def test_an_unknown_path_is_a_problem(path: str) -> None:
         ("OPTIONS", "/healthz", "GET, HEAD"),
     ],
 )
-def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(
-    method: str, path: str, allowed: str
-) -> None:
-    """405 with an Allow header (RFC 9110 section 15.5.6)."""
+def test_a_wrong_method_is_a_problem_with_the_allowed_ones(method: str, path: str, allowed: str) -> None:
+    """405 has an Allow header (RFC 9110 section 15.5.6)."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -67,7 +65,7 @@ def test_a_method_that_is_not_allowed_is_a_problem_that_names_those_that_are(
 
 
 def test_head_answers_like_get_without_the_body() -> None:
-    """Status and headers are the same."""
+    """HEAD has the status and headers of GET."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -80,8 +78,8 @@ def test_head_answers_like_get_without_the_body() -> None:
     run(scenario())
 
 
-def test_answers_are_not_to_be_stored_or_guessed_at() -> None:
-    """They may hold secrets."""
+def test_answers_are_not_cached_or_sniffed() -> None:
+    """Answers may hold secrets."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -100,8 +98,8 @@ def test_answers_are_not_to_be_stored_or_guessed_at() -> None:
     "authorization",
     [None, "", "Bearer", "Bearer ", "Basic abc", "Bearer unknown", f"Bearer {'x' * 600}", f"Bearer {ADMIN_KEY}"],
 )
-def test_without_a_known_key_nothing_is_answered(authorization: str | None) -> None:
-    """401 with a challenge, whatever else is wrong with the request."""
+def test_every_operation_needs_a_known_key(authorization: str | None) -> None:
+    """The answer is 401 with a challenge, whatever else is wrong with the request."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -115,7 +113,7 @@ def test_without_a_known_key_nothing_is_answered(authorization: str | None) -> N
 
 
 def test_accounts_need_the_admin_key() -> None:
-    """An account's own key is not enough, and the answer says which key is needed."""
+    """An account's own key is not enough, and the answer names the key that is needed."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -127,7 +125,7 @@ def test_accounts_need_the_admin_key() -> None:
 
 
 def test_an_account_s_key_is_shown_once_and_only_its_hash_is_sent_on() -> None:
-    """201 with id, name and key; what the actors get is the key's SHA-256."""
+    """The answer is 201 with id, name and key; the actors get only the key's SHA-256."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -147,7 +145,7 @@ def test_an_account_s_key_is_shown_once_and_only_its_hash_is_sent_on() -> None:
 
 
 def test_a_known_key_is_looked_up_again_after_a_few_seconds() -> None:
-    """Within the cache's time the actors are not asked; an unknown key is asked for each time."""
+    """A known key is cached for a while; an unknown key is looked up each time."""
     now_s = 100.0
 
     async def scenario() -> None:
@@ -169,8 +167,8 @@ def test_a_known_key_is_looked_up_again_after_a_few_seconds() -> None:
     run(scenario())
 
 
-def test_a_key_that_cannot_be_looked_up_is_no_wrong_key() -> None:
-    """With the actors away the answer is 503, not 401."""
+def test_a_failed_look_up_is_not_a_wrong_key() -> None:
+    """If the actors are unavailable, the answer is 503 and not 401."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -210,8 +208,8 @@ def test_a_key_that_cannot_be_looked_up_is_no_wrong_key() -> None:
         (b'{"a":' * 5000 + b"1" + b"}" * 5000, "deeper than 32"),
     ],
 )
-def test_a_body_that_cannot_be_read_says_where(content: bytes, says: str) -> None:
-    """400 with a detail that leads to the fault; nothing ambiguous is guessed at."""
+def test_a_malformed_body_is_refused_with_the_place(content: bytes, says: str) -> None:
+    """The answer is 400 with a detail that locates the fault; ambiguous bodies are refused too."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -223,7 +221,7 @@ def test_a_body_that_cannot_be_read_says_where(content: bytes, says: str) -> Non
 
 
 def test_nesting_up_to_the_limit_is_read() -> None:
-    """32 levels are readable JSON, and what is wrong with them is told as of any other input."""
+    """JSON of 32 levels is read, and its errors are reported like those of any other input."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -245,7 +243,7 @@ def test_nesting_up_to_the_limit_is_read() -> None:
     ],
 )
 def test_a_body_of_an_unknown_type_is_refused(headers: dict[str, str]) -> None:
-    """415 that names what is taken."""
+    """The answer is 415 and names the accepted types."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -259,7 +257,7 @@ def test_a_body_of_an_unknown_type_is_refused(headers: dict[str, str]) -> None:
     "content_type",
     ["application/json", "Application/JSON", "application/json; charset=utf-8", 'application/json;charset="UTF-8"'],
 )
-def test_json_is_taken_however_its_type_is_written(content_type: str) -> None:
+def test_the_json_type_may_be_spelled_in_several_ways(content_type: str) -> None:
     """Case and a UTF-8 charset make no difference."""
 
     async def scenario() -> None:
@@ -271,8 +269,8 @@ def test_json_is_taken_however_its_type_is_written(content_type: str) -> None:
     run(scenario())
 
 
-def test_a_post_that_needs_no_body_takes_none_or_an_empty_object() -> None:
-    """Anything else in it is a mistake, and said to be one."""
+def test_a_post_without_a_body_accepts_none_or_an_empty_object() -> None:
+    """Any other content is refused with an explanation."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -301,10 +299,10 @@ LIMITS = [
 
 @pytest.mark.parametrize(("method", "path", "content_type", "most", "words"), LIMITS)
 @pytest.mark.parametrize("is_announced", [True, False])
-def test_a_body_that_is_too_large_is_refused_before_it_is_all_read(
+def test_an_oversized_body_is_refused_early(
     is_announced: bool, method: str, path: str, content_type: str, most: int, words: str
 ) -> None:
-    """413 that names the operation's limit, by what was announced or by what has come."""
+    """The answer is 413 with the operation's limit, based on the announced length or on the bytes so far."""
     taken = 0
 
     async def body() -> AsyncIterator[bytes]:
@@ -333,7 +331,7 @@ def test_a_body_as_large_as_the_limit_is_read(
     most: int,
     words: str,
 ) -> None:
-    """What is wrong with it is then told as of any other."""
+    """Its errors are then reported like those of any other body."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -347,7 +345,7 @@ def test_a_body_as_large_as_the_limit_is_read(
 
 
 def test_json_that_takes_long_to_read_is_refused_unread() -> None:
-    """413 by the brackets and commas of a body, or of a line; a mail's style sheet may have many of them."""
+    """413 counts the brackets and commas of a body, or of a line; a mail's style sheet may have many of them."""
     style = "a{}," * (MAX_JSON_TOKENS // 2)
     message = {"recipient": "j@example.com", "html": f"<style>{style}</style>"}
 
@@ -367,8 +365,8 @@ def test_json_that_takes_long_to_read_is_refused_unread() -> None:
     run(scenario())
 
 
-def test_a_line_may_be_as_long_as_a_message_alone() -> None:
-    """A longer one is answered by a problem that names the limit, and the others are taken."""
+def test_a_line_may_be_as_long_as_one_message() -> None:
+    """A longer line is answered with a problem that names the limit, and the other lines are accepted."""
     long = json.dumps({"recipient": "j@example.com", "html": "x" * 3 * MIB}).encode()
 
     async def scenario() -> None:
@@ -385,8 +383,8 @@ def test_a_line_may_be_as_long_as_a_message_alone() -> None:
 
 
 @pytest.mark.parametrize(("size", "is_beside"), [(64 * KIB, False), (64 * KIB + 1, True)])
-def test_a_long_body_is_read_beside_the_event_loop(size: int, is_beside: bool) -> None:
-    """In a thread, so that tracking hits are answered meanwhile; what it raises is raised all the same."""
+def test_a_long_body_is_read_off_the_event_loop(size: int, is_beside: bool) -> None:
+    """A thread reads it, so that tracking hits are answered meanwhile; errors are still raised."""
 
     def read() -> bool:
         if threading.current_thread() is threading.main_thread():
@@ -411,10 +409,10 @@ def test_a_long_body_is_read_beside_the_event_loop(size: int, is_beside: bool) -
         ("/v1/messages", "application/x-ndjson", b'{"mailing":"%b"}' % (b"x" * 100 * KIB)),
     ],
 )
-def test_every_body_is_read_where_its_length_demands(
+def test_long_json_is_never_read_on_the_event_loop(
     monkeypatch: pytest.MonkeyPatch, path: str, content_type: str, content: bytes
 ) -> None:
-    """Bodies and lines alike: no JSON of over 64 KiB is read on the event loop."""
+    """This holds for bodies and lines of more than 64 KiB."""
     threads: list[str] = []
 
     def noted(body: bytes) -> Any:
@@ -433,8 +431,8 @@ def test_every_body_is_read_where_its_length_demands(
     assert [name.rpartition("_")[0] for name in threads] == ["long-bodies"]
 
 
-def test_a_length_that_is_no_number_is_malformed() -> None:
-    """Even the digits of other scripts, which int() would read."""
+def test_a_length_that_is_not_a_number_is_malformed() -> None:
+    """Digits of other scripts, which int() would read, are refused too."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -445,8 +443,8 @@ def test_a_length_that_is_no_number_is_malformed() -> None:
     run(scenario())
 
 
-def test_a_client_that_goes_away_gets_no_answer_and_does_no_harm() -> None:
-    """Nothing is sent, nothing is carried out."""
+def test_a_client_that_disconnects_is_harmless() -> None:
+    """Nothing is sent and no command runs."""
     sent: list[Any] = []
 
     async def gone() -> dict[str, Any]:
@@ -469,7 +467,7 @@ def test_a_client_that_goes_away_gets_no_answer_and_does_no_harm() -> None:
 
 @pytest.mark.parametrize("limit", ["1_0", "%205", "5%20", "5.0", "%2B5", "0x5", "\u0665", "1e1", "true", ""])
 def test_a_count_in_a_query_is_digits(limit: str) -> None:
-    """What only Python reads as a number is none."""
+    """Spellings that only Python reads as a number are refused."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -490,7 +488,7 @@ def every_error(cls: type[e.FeedbackLoopsError] = e.FeedbackLoopsError) -> list[
 
 @pytest.mark.parametrize("cls", every_error(), ids=lambda cls: cls.__name__)
 def test_every_error_of_the_domain_has_a_status(cls: type[e.FeedbackLoopsError]) -> None:
-    """No error of ours is answered as an unexpected one by oversight."""
+    """No error class falls through to the unexpected error by oversight."""
     more: dict[type, tuple[Any, ...]] = {
         e.IdempotencyConflict: (True,),
         e.StaleRoutes: (1,),
@@ -521,7 +519,7 @@ def test_every_error_of_the_domain_has_a_status(cls: type[e.FeedbackLoopsError])
 def test_errors_of_the_actors_become_problems(
     error: Exception, status: int, slug: str, retry_after: str | None
 ) -> None:
-    """Each with its status, and with Retry-After where trying again is of use."""
+    """Each has its status, and Retry-After if a retry may help."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -535,8 +533,8 @@ def test_errors_of_the_actors_become_problems(
     run(scenario())
 
 
-def test_where_the_store_is_tells_the_log_alone(caplog: pytest.LogCaptureFixture) -> None:
-    """Its driver names address and port, which are no business of an account's."""
+def test_store_details_appear_only_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    """The driver's message has address and port, which accounts must not see."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -550,8 +548,8 @@ def test_where_the_store_is_tells_the_log_alone(caplog: pytest.LogCaptureFixture
     run(scenario())
 
 
-def test_an_unexpected_error_tells_nothing_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
-    """500 as a problem; what happened is in the log alone."""
+def test_an_unexpected_error_reveals_nothing_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The answer is a 500 problem; the details appear only in the log."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -566,7 +564,7 @@ def test_an_unexpected_error_tells_nothing_and_is_logged(caplog: pytest.LogCaptu
 
 
 def test_every_problem_type_leads_to_its_explanation() -> None:
-    """`type` is a URL that answers with what to do."""
+    """`type` is a URL of a page with advice."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -583,7 +581,7 @@ def test_every_problem_type_leads_to_its_explanation() -> None:
 
 
 def test_tracking_paths_go_straight_to_their_application() -> None:
-    """With the path as it came, and without a key."""
+    """The path arrives unchanged, and no key is needed."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -594,8 +592,8 @@ def test_tracking_paths_go_straight_to_their_application() -> None:
     run(scenario())
 
 
-def test_the_lifespan_starts_and_stops_in_the_order_that_loses_nothing() -> None:
-    """The forwarder stops while the client is still there, the journal is closed last."""
+def test_the_lifespan_starts_and_stops_in_a_safe_order() -> None:
+    """The forwarder stops while the client is still open, and the journal closes last."""
 
     async def scenario() -> None:
         async with Api() as api:

@@ -1,4 +1,4 @@
-"""Idempotency-Key: sent again, a POST is answered again and carried out once."""
+"""Idempotency-Key: a repeated POST gets the same answer and runs once."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def is_replayed(answer: httpx.Response) -> bool:
 
 
 def test_a_repeated_request_gets_the_same_answer() -> None:
-    """Status, headers and body are the first answer's; the command was carried out once."""
+    """Status, headers and body are those of the first answer, and the command ran once."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -44,7 +44,7 @@ def test_a_repeated_request_gets_the_same_answer() -> None:
 
 
 def test_a_kept_answer_does_not_show_its_secret() -> None:
-    """What the ledger stores cannot be read without the master key."""
+    """The ledger's copy cannot be read without the master key."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -59,8 +59,8 @@ def test_a_kept_answer_does_not_show_its_secret() -> None:
     run(scenario())
 
 
-def test_an_answer_sealed_with_another_master_key_is_refused_in_words() -> None:
-    """After a change of the master key an old key is a 422, not an accident."""
+def test_an_answer_sealed_with_another_master_key_is_explained() -> None:
+    """After a change of the master key an old idempotency key gets a 422 with an explanation."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -74,8 +74,8 @@ def test_an_answer_sealed_with_another_master_key_is_refused_in_words() -> None:
     run(scenario())
 
 
-def test_the_same_key_at_the_same_time_is_carried_out_once() -> None:
-    """While the first is under way the second is a conflict with Retry-After; afterwards it is replayed."""
+def test_concurrent_requests_with_one_key_run_once() -> None:
+    """A second request during the first gets a conflict with Retry-After; later it gets the stored answer."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -95,7 +95,7 @@ def test_the_same_key_at_the_same_time_is_carried_out_once() -> None:
 
 
 def test_many_at_once_make_one_loop() -> None:
-    """Of twenty requests with one key, one is carried out and the others are told to wait."""
+    """Of twenty requests with one key, one runs and the others are asked to wait."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -107,8 +107,8 @@ def test_many_at_once_make_one_loop() -> None:
     run(scenario())
 
 
-def test_a_key_goes_with_one_request_only() -> None:
-    """Another body, path, query or type with the key is a 422; another account's same key is another key."""
+def test_a_key_belongs_to_one_request() -> None:
+    """Another body, path, query or type with the key gets a 422; the same key of another account is independent."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -129,8 +129,8 @@ def test_a_key_goes_with_one_request_only() -> None:
 
 
 @pytest.mark.parametrize("key", ["", " ", "a b", "x" * 256, "a\tb", "é".encode().decode("latin-1")])
-def test_a_key_that_is_none_is_refused(key: str) -> None:
-    """1 to 255 visible ASCII characters, or nothing is done."""
+def test_an_invalid_key_is_refused(key: str) -> None:
+    """A key is 1 to 255 visible ASCII characters; otherwise nothing runs."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -145,8 +145,8 @@ def test_a_key_that_is_none_is_refused(key: str) -> None:
     run(scenario())
 
 
-def test_two_keys_are_none() -> None:
-    """Nobody can know which is meant."""
+def test_two_keys_are_refused() -> None:
+    """The request is ambiguous."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -156,8 +156,8 @@ def test_two_keys_are_none() -> None:
     run(scenario())
 
 
-def test_a_mistake_in_the_request_uses_up_no_key() -> None:
-    """What can be checked without the actors is checked before the key is claimed."""
+def test_an_invalid_request_uses_up_no_key() -> None:
+    """Checks that need no actors come before the claim of the key."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -171,7 +171,7 @@ def test_a_mistake_in_the_request_uses_up_no_key() -> None:
 
 
 def test_a_refusal_by_the_actors_is_kept() -> None:
-    """A conflict stays the answer for this key, also after the state has changed."""
+    """A conflict stays the answer for this key, even after the state has changed."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -194,8 +194,8 @@ def test_a_refusal_by_the_actors_is_kept() -> None:
         (RuntimeError("a bug"), 500),
     ],
 )
-def test_an_error_that_a_retry_may_cure_frees_the_key(error: Exception, status: int) -> None:
-    """The same request with the same key is carried out, with the same seed, so that nothing is made twice."""
+def test_a_retryable_error_frees_the_key(error: Exception, status: int) -> None:
+    """The same request with the same key runs again with the same seed, so that nothing is created twice."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -211,8 +211,8 @@ def test_an_error_that_a_retry_may_cure_frees_the_key(error: Exception, status: 
     run(scenario())
 
 
-def test_an_answer_that_cannot_be_kept_is_given_all_the_same() -> None:
-    """What was asked for is done; a repetition once the claim has run out makes nothing twice."""
+def test_an_answer_that_cannot_be_stored_is_still_sent() -> None:
+    """The command has run; a repetition after the claim has expired creates nothing twice."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -228,8 +228,8 @@ def test_an_answer_that_cannot_be_kept_is_given_all_the_same() -> None:
     run(scenario())
 
 
-def test_a_key_that_cannot_be_claimed_lets_nothing_happen() -> None:
-    """With the store away the request is not carried out unprotected."""
+def test_without_a_claim_nothing_runs() -> None:
+    """If the store is unavailable, the request does not run unprotected."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -242,7 +242,7 @@ def test_a_key_that_cannot_be_claimed_lets_nothing_happen() -> None:
 
 
 def test_messages_without_an_id_get_the_same_one_when_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Even where the answer was too large to be kept: the ids come from the key."""
+    """The ids derive from the key, so this holds even if the answer was too large to store."""
     monkeypatch.setattr(idempotency, "_MAX_KEPT_BYTES", 100)
 
     async def scenario() -> None:
@@ -258,8 +258,8 @@ def test_messages_without_an_id_get_the_same_one_when_repeated(monkeypatch: pyte
     run(scenario())
 
 
-def test_other_methods_have_no_keys() -> None:
-    """PUT, PATCH and DELETE can be repeated as they are; the header is not looked at."""
+def test_other_methods_ignore_the_key() -> None:
+    """PUT, PATCH and DELETE can be repeated anyway; the header is ignored."""
 
     async def scenario() -> None:
         async with Api() as api:

@@ -1,4 +1,4 @@
-"""The forwarder: every hit at least once, whatever the other side does, and never too much at once."""
+"""The forwarder: every hit at least once, whatever the ledger does, and with bounded load."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ QUICK = ForwarderLimits(first_backoff_s=0.001, last_backoff_s=0.01, pool_s=0.001
 
 
 class Ledger:
-    """Records hits like the real thing: bounded batches, poison refused. `trouble` may delay or raise for a call."""
+    """Records hits like the real ledger: bounded batches, poison refused. `trouble` may delay or raise for a call."""
 
     def __init__(self) -> None:
         self.recorded: Counter[bytes] = Counter()
@@ -71,7 +71,7 @@ async def eventually(holds: Callable[[], bool], timeout_s: float = 10.0) -> None
 def run(
     path: Path, body: Callable[[Journal, Ledger, Forwarder], Awaitable[None]], limits: ForwarderLimits = QUICK
 ) -> None:
-    """Runs `body` with a journal, a ledger and a forwarder between them that was not started."""
+    """Runs `body` with a journal, a ledger and a forwarder between them that is not started yet."""
 
     async def main() -> None:
         journal = Journal.open(path / "j", 64 * MIB, JournalLimits(retry_s=0.02, removal_delay_s=0.01))
@@ -85,7 +85,7 @@ def run(
 
 
 def test_hits_reach_the_ledger_and_leave_the_journal(tmp_path: Path) -> None:
-    """What was there before the start and what comes after it is recorded, once, and then forgotten."""
+    """Hits from before and after the start are recorded once, and then removed from the journal."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         await append_all(journal, hits(1, 600))
@@ -97,8 +97,8 @@ def test_hits_reach_the_ledger_and_leave_the_journal(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_a_lone_hit_is_sent_at_once_and_others_pool(tmp_path: Path) -> None:
-    """With nothing in flight a hit waits for nothing; those that come during its trip travel together."""
+def test_a_lone_hit_is_sent_at_once_and_others_are_batched(tmp_path: Path) -> None:
+    """With nothing in flight a hit is sent at once; hits that arrive meanwhile share the next batch."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         gate = asyncio.Event()
@@ -120,8 +120,8 @@ def test_a_lone_hit_is_sent_at_once_and_others_pool(tmp_path: Path) -> None:
     run(tmp_path, body, ForwarderLimits(pool_s=60))
 
 
-def test_what_is_in_flight_is_bounded(tmp_path: Path) -> None:
-    """However much the journal holds, four batches at most are under way."""
+def test_batches_in_flight_are_bounded(tmp_path: Path) -> None:
+    """Whatever the size of the journal, at most four batches are in flight."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         gate = asyncio.Event()
@@ -144,7 +144,7 @@ def test_what_is_in_flight_is_bounded(tmp_path: Path) -> None:
 
 
 def test_batches_are_bounded_by_bytes(tmp_path: Path) -> None:
-    """A batch stays below 90 KB; a hit that is larger goes alone."""
+    """A batch stays below 90 KB; a larger hit gets a batch by itself."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         large, huge = [b"%03d" % n + b"x" * 10_000 for n in range(50)], b"y" * 95_000
@@ -160,7 +160,7 @@ def test_batches_are_bounded_by_bytes(tmp_path: Path) -> None:
 
 
 def test_a_ledger_that_fails_at_random_gets_every_hit(tmp_path: Path) -> None:
-    """Errors of every kind, before and in the middle of a batch, delay hits and lose none."""
+    """Errors of every kind, early or in the middle of a batch, delay hits and lose none."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         async def fail(call: int) -> None:
@@ -185,7 +185,7 @@ def test_a_ledger_that_fails_at_random_gets_every_hit(tmp_path: Path) -> None:
 
 
 def test_a_batch_that_was_recorded_but_not_acknowledged_is_sent_again(tmp_path: Path) -> None:
-    """When the other side dies after its work the same hits come again, byte for byte, to be dropped by their ids."""
+    """If the ledger dies after its commit, the same hits are sent again byte for byte, and their ids identify them."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         ledger.dies_after = 2
@@ -197,8 +197,8 @@ def test_a_batch_that_was_recorded_but_not_acknowledged_is_sent_again(tmp_path: 
     run(tmp_path, body)
 
 
-def test_an_outage_is_said_and_forgotten(tmp_path: Path) -> None:
-    """While batches are refused `problem` says why and nothing leaves the journal; all goes when the outage ends."""
+def test_an_outage_is_reported_until_it_ends(tmp_path: Path) -> None:
+    """During it `problem` has the reason and the journal keeps everything; afterwards all hits are recorded."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         async def refuse(_: int) -> None:
@@ -216,8 +216,8 @@ def test_an_outage_is_said_and_forgotten(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_poison_is_set_aside_and_holds_up_nobody(tmp_path: Path) -> None:
-    """Hits that can never be recorded end in the poison database; all others of their batches are recorded."""
+def test_poison_is_set_aside_and_blocks_nothing(tmp_path: Path) -> None:
+    """Hits that can never be recorded go to the poison database; the rest of their batches is recorded."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         ledger.poison = {b"hit 7", b"hit 100", b"hit 101"}
@@ -231,8 +231,8 @@ def test_poison_is_set_aside_and_holds_up_nobody(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_entries_of_a_newer_version_stay_in_the_journal_until_they_can_be_read(tmp_path: Path) -> None:
-    """They hold up no other entry, are sent again and again, and are recorded by updated actors; after a stop too."""
+def test_entries_of_a_newer_version_stay_in_the_journal(tmp_path: Path) -> None:
+    """They block no other entry and are sent again until updated actors record them, even after a restart."""
     newer = {b"hit 7", b"hit 100", b"hit 101", b"hit 300"}
 
     async def not_updated(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
@@ -257,7 +257,7 @@ def test_entries_of_a_newer_version_stay_in_the_journal_until_they_can_be_read(t
 
 
 def test_a_restart_forwards_what_was_not_acknowledged(tmp_path: Path) -> None:
-    """A forwarder that was stopped amid its work leaves in the journal what the next one records."""
+    """A forwarder stopped during its work leaves the rest in the journal for the next one."""
 
     async def stopped(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         async def hang(call: int) -> None:
@@ -282,7 +282,7 @@ def test_a_restart_forwards_what_was_not_acknowledged(tmp_path: Path) -> None:
 
 
 def test_stopping_drains_the_journal_first(tmp_path: Path) -> None:
-    """With time to spare everything is recorded before the stop returns."""
+    """With enough time everything is recorded by the time the stop returns."""
 
     async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
         await forwarder.start()
@@ -295,7 +295,7 @@ def test_stopping_drains_the_journal_first(tmp_path: Path) -> None:
 
 
 def test_hits_kept_in_memory_are_forwarded_too(tmp_path: Path) -> None:
-    """With a journal that takes no more, hits go from memory to the ledger."""
+    """If the journal accepts nothing, hits are forwarded from memory."""
 
     async def main() -> None:
         journal = Journal.open(tmp_path / "j", 100_000, JournalLimits(retry_s=60, removal_delay_s=60))

@@ -1,4 +1,4 @@
-"""The edge journal, on a real LMDB: durable, shared commits, and nobody held up by a disk that does not work."""
+"""The edge journal, on a real LMDB: durable, with shared commits, and never blocked by a faulty disk."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def hits(first: int, last: int) -> list[bytes]:
 
 
 class Gate(LmdbStore):
-    """A real store whose writes wait until they are let through, and may be told to fail."""
+    """A real store whose writes wait until they are released, and may be made to fail."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path, 8 * MIB)
@@ -78,7 +78,7 @@ class Gate(LmdbStore):
 
 
 def test_hits_are_read_back_in_order_after_a_restart(tmp_path: Path) -> None:
-    """What was appended is there, in order, with growing numbers, when the journal is opened again."""
+    """A reopened journal has all appended hits in order, with increasing numbers."""
 
     async def write(journal: Journal) -> None:
         for hit in hits(1, 5):
@@ -95,7 +95,7 @@ def test_hits_are_read_back_in_order_after_a_restart(tmp_path: Path) -> None:
 
 
 def test_reading_is_bounded_by_bytes_but_never_stuck(tmp_path: Path) -> None:
-    """A batch stays below its bytes; a hit that is larger than that comes alone."""
+    """A batch stays below its limit in bytes; a larger hit is returned by itself."""
 
     async def body(journal: Journal) -> None:
         await append_all(journal, [b"a" * 100, b"b" * 100, b"c" * 1000, b"d"])
@@ -107,7 +107,9 @@ def test_reading_is_bounded_by_bytes_but_never_stuck(tmp_path: Path) -> None:
 
 
 def test_hits_that_arrive_during_a_commit_share_the_next(tmp_path: Path) -> None:
-    """One hit begins a commit; a hundred that come meanwhile are one more, and none is answered before its own."""
+    """The first hit begins a commit; a hundred that arrive during it share the next, and each
+    waits for its own commit.
+    """
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -128,7 +130,7 @@ def test_hits_that_arrive_during_a_commit_share_the_next(tmp_path: Path) -> None
 
 
 def test_a_cancelled_append_disturbs_no_other(tmp_path: Path) -> None:
-    """Whoever waits for the same commit is answered although one of them was cancelled; its hit is kept."""
+    """Other callers of the same commit still get their answer, and the cancelled hit is kept."""
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -146,7 +148,7 @@ def test_a_cancelled_append_disturbs_no_other(tmp_path: Path) -> None:
 
 
 def test_discarded_hits_are_gone_at_once_and_on_disk_soon(tmp_path: Path) -> None:
-    """A discarded range is neither read nor counted, and not there after a restart."""
+    """A discarded range is no longer read or counted, and is still gone after a restart."""
 
     async def write(journal: Journal) -> None:
         await append_all(journal, hits(1, 10))
@@ -164,8 +166,8 @@ def test_discarded_hits_are_gone_at_once_and_on_disk_soon(tmp_path: Path) -> Non
     run(tmp_path / "j", read)
 
 
-def test_numbers_go_on_after_a_restart_of_an_emptied_journal(tmp_path: Path) -> None:
-    """A number is never given twice, even when no hit is left to tell."""
+def test_numbers_continue_after_a_restart_of_an_emptied_journal(tmp_path: Path) -> None:
+    """No number is used twice, even if no hit is left."""
 
     async def empty(journal: Journal) -> None:
         await append_all(journal, hits(1, 7))
@@ -181,7 +183,7 @@ def test_numbers_go_on_after_a_restart_of_an_emptied_journal(tmp_path: Path) -> 
 
 
 def test_a_reader_is_woken(tmp_path: Path) -> None:
-    """Waiting for more ends when there is more, and at once when there was."""
+    """Waiting for hits ends when one arrives, or at once if there are some."""
 
     async def body(journal: Journal) -> None:
         reader = asyncio.create_task(journal.wait_for_more(1))
@@ -195,8 +197,8 @@ def test_a_reader_is_woken(tmp_path: Path) -> None:
     run(tmp_path / "j", body)
 
 
-def test_the_age_of_the_oldest_hit_is_its_own(tmp_path: Path) -> None:
-    """The age is that of the oldest hit held, from the time in it, over restarts; without hits it is 0."""
+def test_the_age_of_the_oldest_hit(tmp_path: Path) -> None:
+    """The age comes from the time in the oldest stored hit, even after restarts; without hits it is 0."""
 
     def made(seconds_ago: float) -> bytes:
         time_ms = int((time.time() - seconds_ago) * 1000)
@@ -221,7 +223,7 @@ def test_the_age_of_the_oldest_hit_is_its_own(tmp_path: Path) -> None:
 
 
 def test_a_hit_set_aside_outlives_its_discard(tmp_path: Path) -> None:
-    """A hit that nobody can use is out of the way, and still to be looked at after a restart."""
+    """An unusable hit is out of the way, and can still be examined after a restart."""
 
     async def write(journal: Journal) -> None:
         await append_all(journal, hits(1, 3))
@@ -237,7 +239,7 @@ def test_a_hit_set_aside_outlives_its_discard(tmp_path: Path) -> None:
 
 
 def test_commits_reach_the_disk(tmp_path: Path) -> None:
-    """LMDB is told to sync data and meta page with each commit: what the kill of a process cannot show."""
+    """LMDB must sync data and meta page with each commit, which killing a process cannot show."""
 
     async def body(journal: Journal) -> None:
         flags = journal._store._env.flags()
@@ -249,7 +251,7 @@ def test_commits_reach_the_disk(tmp_path: Path) -> None:
 
 
 def test_everything_acknowledged_survives_kill_9(tmp_path: Path) -> None:
-    """A process that is killed amid its appends leaves every hit whose append had returned, and a sound journal."""
+    """A process killed during its appends leaves a sound journal with every hit whose append had returned."""
     for _ in range(3):
         writer = subprocess.Popen(
             [sys.executable, "-c", _WRITER, str(tmp_path / "j")], cwd=ROOT, stdout=subprocess.PIPE, bufsize=0
@@ -262,7 +264,7 @@ def test_everything_acknowledged_survives_kill_9(tmp_path: Path) -> None:
         acknowledged += writer.stdout.read()
         writer.wait()
         writer.stdout.close()
-        # A line that was cut tells of an append that had returned, but not of which.
+        # A cut line proves that some append returned, but not which one.
         names = set(acknowledged[: acknowledged.rindex(b"\n")].split(b"\n"))
 
         async def check(journal: Journal, names: set[bytes] = names) -> None:
@@ -295,7 +297,9 @@ asyncio.run(main())
 
 
 def test_a_full_journal_keeps_hits_in_memory_until_there_is_room(tmp_path: Path) -> None:
-    """At its limit appends return, hits are readable from memory, and they are on disk once others were discarded."""
+    """At the limit appends still return, hits are read from memory, and they reach the disk once
+    others are discarded.
+    """
 
     async def fill(journal: Journal) -> None:
         hit = b"x" * 2000
@@ -320,7 +324,7 @@ def test_a_full_journal_keeps_hits_in_memory_until_there_is_room(tmp_path: Path)
 
 
 def test_hits_forwarded_from_memory_never_come_back(tmp_path: Path) -> None:
-    """What was kept in memory and discarded there is not written later, and its number is not given again."""
+    """Hits discarded in memory are never written later, and their numbers are not reused."""
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -342,8 +346,8 @@ def test_hits_forwarded_from_memory_never_come_back(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_hit_discarded_while_it_is_being_written_does_not_stay(tmp_path: Path) -> None:
-    """A kept hit that is acknowledged during its own commit is removed with the next one."""
+def test_a_hit_discarded_during_its_write_does_not_stay(tmp_path: Path) -> None:
+    """A hit from memory that is acknowledged during its own commit is removed by the next one."""
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -351,7 +355,7 @@ def test_a_hit_discarded_while_it_is_being_written_does_not_stay(tmp_path: Path)
         store.passes.put("no disk")
         await append_all(journal, hits(1, 3))
         for _ in range(2):
-            await store.wait_for_write()  # the second one is the retry
+            await store.wait_for_write()  # the second write is the retry
         journal.discard(1, 3)
         store.passes.put(None)
         store.passes.put(None)
@@ -364,8 +368,8 @@ def test_a_hit_discarded_while_it_is_being_written_does_not_stay(tmp_path: Path)
     asyncio.run(main())
 
 
-def test_a_stuck_disk_holds_nobody_up(tmp_path: Path) -> None:
-    """When a commit does not end in time appends return at once and say why; when it ends all is well again."""
+def test_a_stuck_disk_blocks_nothing(tmp_path: Path) -> None:
+    """If a commit takes too long, appends return at once with the reason; when it ends the journal recovers."""
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -383,8 +387,8 @@ def test_a_stuck_disk_holds_nobody_up(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_disk_that_hangs_for_ever_does_not_hang_the_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Closing gives up on the disk after its time, and says how many hits go with the memory."""
+def test_a_hanging_disk_does_not_block_the_stop(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Closing gives up on the disk after a timeout, and reports how many hits are lost with the memory."""
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -397,10 +401,10 @@ def test_a_disk_that_hangs_for_ever_does_not_hang_the_stop(tmp_path: Path, caplo
     assert any(getattr(record, "lost", 0) == 1 for record in caplog.records)
 
 
-def test_when_memory_is_full_too_the_new_hit_is_lost_and_counted(
+def test_when_memory_is_full_too_new_hits_are_lost_and_counted(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Hits and bytes in memory are bounded; what does not fit is dropped, counted, and complained of at intervals."""
+    """Memory is bounded in hits and bytes; what does not fit is dropped, counted, and logged at intervals."""
 
     async def main() -> None:
         store = Gate(tmp_path / "j")
@@ -424,8 +428,8 @@ def test_when_memory_is_full_too_the_new_hit_is_lost_and_counted(
     assert sum(getattr(record, "action", "") == "hit_lost" for record in caplog.records) == 1
 
 
-def test_a_disk_that_is_full_and_then_has_room(tmp_path: Path) -> None:
-    """With a real write error every hit is kept and readable, and on disk when the error is gone."""
+def test_a_full_disk_that_gets_room_again(tmp_path: Path) -> None:
+    """After a real write error every hit is kept and readable, and reaches the disk when the error is gone."""
     command = [sys.executable, "-c", _FULL_DISK, str(tmp_path / "j")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.stdout.split() == ["full", "kept", "recovered"], done.stderr
@@ -473,7 +477,7 @@ asyncio.run(main())
 
 @pytest.mark.parametrize("damage", ["junk", "cut", "empty"])
 def test_a_corrupt_journal_is_moved_aside(tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture) -> None:
-    """Files that LMDB cannot use are renamed, loudly, and a new journal takes hits."""
+    """Files that LMDB cannot read are renamed with an error in the log, and a new journal accepts hits."""
 
     async def write(journal: Journal) -> None:
         await append_all(journal, [b"x" * 1000] * 500)
@@ -496,8 +500,8 @@ def test_a_corrupt_journal_is_moved_aside(tmp_path: Path, damage: str, caplog: p
     assert any(record.levelno == logging.CRITICAL for record in caplog.records)
 
 
-def test_a_journal_whose_files_break_is_opened_anew(tmp_path: Path) -> None:
-    """After a failed read hits are kept in memory, and the files opened anew with all that was in them."""
+def test_a_journal_whose_files_break_is_reopened(tmp_path: Path) -> None:
+    """After a failed read, hits are kept in memory until the files are open again with all of their contents."""
 
     async def body(journal: Journal) -> None:
         await append_all(journal, hits(1, 3))
@@ -511,15 +515,15 @@ def test_a_journal_whose_files_break_is_opened_anew(tmp_path: Path) -> None:
     run(tmp_path / "j", body)
 
 
-def test_a_place_that_cannot_be_written_is_said_at_once(tmp_path: Path) -> None:
-    """Opening fails with a sentence that names the place."""
+def test_an_unwritable_path_is_reported_at_once(tmp_path: Path) -> None:
+    """Opening fails with an error that names the path."""
     (tmp_path / "file").write_text("not a directory")
     with pytest.raises(StoreUnavailable, match="file/j cannot be opened"):
         Journal.open(tmp_path / "file" / "j", MIB)
 
 
 def test_a_journal_has_one_writer(tmp_path: Path) -> None:
-    """A journal that is open cannot be opened again until it is closed: two writers would overwrite each other."""
+    """An open journal cannot be opened a second time, because two writers would overwrite each other."""
 
     async def body(_: Journal) -> None:
         with pytest.raises(StoreUnavailable, match="open in another process"):
@@ -529,8 +533,8 @@ def test_a_journal_has_one_writer(tmp_path: Path) -> None:
     run(tmp_path / "j", lambda journal: journal.append(b"again"))
 
 
-def test_an_append_after_the_close_holds_nobody_up(tmp_path: Path) -> None:
-    """A hit that comes too late is lost, counted, and answered at once."""
+def test_an_append_after_the_close_returns_at_once(tmp_path: Path) -> None:
+    """The late hit is lost and counted."""
 
     async def main() -> None:
         journal = Journal.open(tmp_path / "j", MIB)

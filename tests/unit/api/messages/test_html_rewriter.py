@@ -1,4 +1,4 @@
-"""Links in HTML: which are found, how they are replaced, and what is never touched."""
+"""Links in HTML: which ones are found, how they are replaced, and what stays untouched."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TRACKED = ("https://t/c/", "https://t/u/")
 
 
 def rewrite(document: str) -> str:
-    """With links in brackets and without the pixel, that is at the end."""
+    """Rewrites with links in brackets, and without the pixel, which comes at the end."""
     rewritten = rewrite_html(document, lambda url: f"[{url}]", "https://t/o/x", TRACKED)
     assert PIXEL in rewritten
     return rewritten.replace(PIXEL, "")
@@ -44,7 +44,7 @@ def rewrite(document: str) -> str:
     ],
 )
 def test_links_are_rewritten_in_place(document: str, expected: str) -> None:
-    """Whatever the case, the quotes and the spacing, the value alone is replaced."""
+    """Whatever the case, the quotes and the spacing, only the value is replaced."""
     assert rewrite(document) == expected
 
 
@@ -83,8 +83,8 @@ def test_links_are_rewritten_in_place(document: str, expected: str) -> None:
         '<a href="https://t/u/abc">',
     ],
 )
-def test_the_rest_is_left_alone(document: str) -> None:
-    """Other schemes and elements, text, comments, cut tags and tracked links stay as they are, and are not listed."""
+def test_the_rest_stays_unchanged(document: str) -> None:
+    """Other schemes and elements, text, comments, cut tags and tracked links are unchanged and not listed."""
     assert rewrite(document) == document
     assert links_in(document, TRACKED) == []
 
@@ -104,7 +104,7 @@ def test_the_rest_is_left_alone(document: str) -> None:
     ],
 )
 def test_references_are_resolved_as_in_attributes(raw: str, url: str) -> None:
-    """The URL is the one a browser would go to, after the HTML standard's rules for attributes."""
+    """The URL is the one that a browser would open, by the HTML standard's rules for attributes."""
     assert links_in(f'<a href="{raw}">') == [url]
 
 
@@ -115,14 +115,14 @@ def test_a_new_url_cannot_leave_its_attribute() -> None:
         assert links_in(rewritten) == ["http://y/?a=\"'<>&b"]
 
 
-def test_a_link_that_stays_keeps_its_spelling() -> None:
-    """When the new URL is the old one nothing is rewritten."""
+def test_an_unchanged_link_keeps_its_spelling() -> None:
+    """If the new URL equals the old one, nothing is rewritten."""
     document = "<a href=http://x/?a&amp;b>"
     assert rewrite_html(document, lambda url: url, "p").startswith(document)
 
 
 def test_links_are_listed_once_in_order() -> None:
-    """The list holds each URL once, where it came first."""
+    """The list holds each URL once, at its first position."""
     document = "<a href=http://b/><a href=http://a/><a href='http://b/'><area href=http://c/>"
     assert links_in(document) == ["http://b/", "http://a/", "http://c/"]
 
@@ -139,12 +139,12 @@ def test_links_are_listed_once_in_order() -> None:
     ],
 )
 def test_the_pixel_goes_before_the_last_body_end(document: str, expected: str) -> None:
-    """Before the last end tag of the body that is one, or else to the end."""
+    """It goes before the last real end tag of the body, or else to the end."""
     assert rewrite_html(document, lambda url: url, "https://t/o/x") == expected
 
 
-def test_links_behind_the_body_are_rewritten_too() -> None:
-    """Markup after `</body>` is markup to a browser."""
+def test_links_after_the_body_are_rewritten_too() -> None:
+    """Browsers also render markup after `</body>`."""
     rewritten = rewrite_html("</body><a href='http://x/'>", lambda _: "T", "https://t/o/x")
     assert rewritten == f"{PIXEL}</body><a href='T'>"
 
@@ -153,7 +153,7 @@ def test_links_behind_the_body_are_rewritten_too() -> None:
 @pytest.mark.parametrize(
     "piece", ["<a ", "<!--", "<a href='", "<script>", "</", "<!", "&", "<a href=http://x/ ", "<", "--!"]
 )
-def test_hostile_text_takes_no_longer(piece: str) -> None:
-    """The time grows with the length of the text alone."""
+def test_hostile_text_takes_linear_time(piece: str) -> None:
+    """The time grows only with the length of the text."""
     document = piece * 100_000
     assert rewrite_html(document, lambda url: url, "p").startswith(document)

@@ -1,4 +1,4 @@
-"""What a scrape answers, and what is made to look at it."""
+"""The metrics page, and the alerting rules and the dashboard that use it."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RULES = yaml.safe_load((ROOT / "deploy/prometheus/alerts.yml").read_text())
 ALERTS = [rule for group in RULES["groups"] for rule in group["rules"]]
 DASHBOARD = json.loads((ROOT / "deploy/grafana/feedback-loops.json").read_text())
 
-#: Every series' name, and the labels that it may be asked for by.
+#: The name of every series, and the labels it may be queried by.
 SERIES: dict[str, set[str]] = {}
 for _metric in m.METRICS:
     _suffixes = ("_bucket", "_sum", "_count") if _metric.kind is m.Kind.HISTOGRAM else ("",)
@@ -60,8 +60,8 @@ def some(client: FakeClient) -> None:
 @pytest.mark.parametrize(
     "accept", ["text/plain", "application/openmetrics-text;version=1.0.0", "text/plain;version=abc"]
 )
-def test_prometheus_reads_the_page(accept: str) -> None:
-    """In both formats the page parses, and has what was counted; what the catalogue does not know is left out."""
+def test_prometheus_parses_the_page(accept: str) -> None:
+    """In both formats the page has the counted values; series outside the catalogue are left out."""
     text, content_type = run(scraped(some, accept=accept))
     read = read_openmetrics if "openmetrics" in content_type else text_string_to_metric_families
     samples = {(s.name, *s.labels.values()): s.value for family in read(text) for s in family.samples}
@@ -75,8 +75,8 @@ def test_prometheus_reads_the_page(accept: str) -> None:
     assert not any("newer" in name for name, *_ in samples)
 
 
-def test_a_gateway_that_is_away_is_said_to_be() -> None:
-    """The front end's own figures come all the same."""
+def test_an_unavailable_gateway_is_reported() -> None:
+    """The front end's own metrics are still there."""
 
     def away(client: FakeClient) -> None:
         client.failures[ReadMetrics] = [Unavailable("the gateway is away")]
@@ -88,7 +88,7 @@ def test_a_gateway_that_is_away_is_said_to_be() -> None:
 
 
 def test_the_page_needs_no_key_and_names_no_account() -> None:
-    """No label has a value beyond those of the catalogue."""
+    """Every label's values are those of the catalogue."""
     text, _ = run(scraped(some))
     allowed = {value for metric in m.METRICS for values in metric.labels.values() for value in values}
     found = set(re.findall(r'="([^"]*)"', re.sub(r'le="[^"]*"', "", text)))
@@ -96,13 +96,13 @@ def test_the_page_needs_no_key_and_names_no_account() -> None:
     assert found <= allowed
 
 
-def test_the_reference_page_is_what_the_catalogue_says() -> None:
+def test_the_reference_page_matches_the_catalogue() -> None:
     """docs/reference/metrics.md is current; `python -m docs._generate.metrics` writes it."""
     assert (ROOT / "docs/reference/metrics.md").read_text() == page()
 
 
 def expressions() -> Iterator[tuple[str, str]]:
-    """Every PromQL expression of the rules and the dashboard, with where it is."""
+    """Every PromQL expression of the rules and the dashboard, with its place."""
     for rule in ALERTS:
         yield rule["alert"], rule["expr"]
     for panel in DASHBOARD["panels"]:
@@ -129,8 +129,8 @@ def groupings(expression: str) -> set[str]:
 
 
 @pytest.mark.parametrize(("where", "expression"), list(expressions()))
-def test_rules_and_dashboard_ask_for_what_is_there(where: str, expression: str) -> None:
-    """Each expression parses, and names only metrics, labels and label values that the catalogue has."""
+def test_rules_and_dashboard_use_existing_metrics(where: str, expression: str) -> None:
+    """Each expression parses, and uses only metrics, labels and label values of the catalogue."""
     found = list(selectors(promql_parser.parse(expression)))
 
     assert found, where
@@ -146,8 +146,8 @@ def test_rules_and_dashboard_ask_for_what_is_there(where: str, expression: str) 
 
 
 @pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule["alert"])
-def test_each_alert_says_what_to_do(rule: dict[str, Any]) -> None:
-    """A severity, a time for which it must hold, one sentence on what is wrong and at least one on what to do."""
+def test_each_alert_has_advice(rule: dict[str, Any]) -> None:
+    """It has a severity, a duration, at least one sentence on the problem and one with advice."""
     notes = rule["annotations"]
 
     assert rule["labels"]["severity"] in {"page", "ticket"}
@@ -157,8 +157,8 @@ def test_each_alert_says_what_to_do(rule: dict[str, Any]) -> None:
     assert notes["runbook"].endswith(".")
 
 
-def test_an_expression_of_nothing_would_be_seen() -> None:
-    """The check itself finds a metric that does not exist, deep within an expression."""
+def test_an_expression_with_an_unknown_metric_is_found() -> None:
+    """The check finds an unknown metric deep within an expression."""
     parsed = promql_parser.parse(
         'histogram_quantile(0.5, sum by (le) (rate(no_such_bucket{x="1"}[5m]))) > 1 and up == 1'
     )
@@ -166,15 +166,15 @@ def test_an_expression_of_nothing_would_be_seen() -> None:
     assert [s.name for s in selectors(parsed)] == ["no_such_bucket", "up"]
 
 
-def test_every_metric_can_be_looked_at() -> None:
-    """The dashboard has each metric of the catalogue, or an alert has."""
+def test_every_metric_is_used() -> None:
+    """Each metric of the catalogue appears in the dashboard or in an alert."""
     asked = " ".join(expression for _, expression in expressions())
 
     assert [x.name for x in m.METRICS if x.name not in asked] == []
 
 
 def test_the_dashboard_s_panels_do_not_overlap() -> None:
-    """Each panel has a place of its own within Grafana's 24 columns, and an id of its own."""
+    """Each panel has its own place in Grafana's 24 columns, and its own id."""
     taken: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
@@ -186,8 +186,8 @@ def test_the_dashboard_s_panels_do_not_overlap() -> None:
     assert len(set(ids)) == len(ids)
 
 
-def test_those_who_ask_again_within_a_second_get_the_same() -> None:
-    """However many ask, the actors are asked once a second; what they said is written as each accepts it."""
+def test_scrapes_within_a_second_share_a_collection() -> None:
+    """The actors are asked once a second at most; each scrape gets the format that it accepts."""
 
     async def scenario() -> list[int]:
         now_s, client = 100.0, FakeClient()

@@ -1,4 +1,4 @@
-"""The OpenAPI document tells the truth: about the routes, about the models, and about the answers."""
+"""Agreement of the OpenAPI document with the routes, the models and the answers."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, A
 
 
 def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
-    """It has what the specification requires of its top, and no member that it does not know."""
+    """It has all required members at its top, and none that the specification does not define."""
     assert document["openapi"] == "3.1.0"
     assert set(document) == {"openapi", "info", "servers", "tags", "paths", "webhooks", "components"}
     assert {"title", "version"} <= set(document["info"])
@@ -73,7 +73,7 @@ def test_the_document_is_openapi_3_1(document: dict[str, Any]) -> None:
 
 
 def test_every_reference_leads_somewhere_and_every_model_is_a_schema(document: dict[str, Any]) -> None:
-    """No `$ref` is left open, no model is unused, and each is valid JSON Schema 2020-12."""
+    """Every `$ref` resolves, every model is used, and each is valid JSON Schema 2020-12."""
     schemas = document["components"]["schemas"]
     found = {ref.removeprefix("#/components/schemas/") for ref in refs(document)}
 
@@ -82,8 +82,8 @@ def test_every_reference_leads_somewhere_and_every_model_is_a_schema(document: d
         Draft202012Validator.check_schema(schema)
 
 
-def test_every_route_is_in_the_document_and_the_other_way_round(document: dict[str, Any]) -> None:
-    """The router and the document are made of the same operations."""
+def test_routes_and_document_have_the_same_operations(document: dict[str, Any]) -> None:
+    """The router and the document are made from the same operations."""
 
     async def scenario() -> set[str]:
         async with Api() as api:
@@ -95,8 +95,8 @@ def test_every_route_is_in_the_document_and_the_other_way_round(document: dict[s
     assert declared == {(path, method) for path, method, _ in operations(document)}
 
 
-def test_every_operation_is_described_in_full(document: dict[str, Any]) -> None:
-    """Unique ids, a summary, all path parameters, security, and an answer for when all goes well."""
+def test_every_operation_is_complete(document: dict[str, Any]) -> None:
+    """It has a unique id, a summary, all path parameters, security, and an answer for success."""
     ids = [o["operationId"] for _, _, o in operations(document)]
     assert len(set(ids)) == len(ids)
     for path, method, operation in operations(document):
@@ -113,7 +113,7 @@ def test_every_operation_is_described_in_full(document: dict[str, Any]) -> None:
             Draft202012Validator.check_schema(parameter["schema"])
 
 
-def test_every_operation_that_needs_a_key_says_so(document: dict[str, Any]) -> None:
+def test_every_operation_with_a_key_has_401(document: dict[str, Any]) -> None:
     """401 is among the answers exactly where a key is needed."""
     for operation in OPERATIONS:
         found = document["paths"][operation.path][operation.method.lower()]
@@ -121,12 +121,12 @@ def test_every_operation_that_needs_a_key_says_so(document: dict[str, Any]) -> N
 
 
 def test_the_triggers_are_those_of_the_domain() -> None:
-    """The wire's list of triggers has no other and lacks none."""
+    """The API's list of triggers equals the domain's."""
     assert TypeAdapter(TriggerName).json_schema()["enum"] == [trigger.value for trigger in Trigger]
 
 
-def test_requests_refuse_unknown_fields_and_answers_may_get_more(document: dict[str, Any]) -> None:
-    """Bodies that callers send are closed; those that we send may grow without breaking a client."""
+def test_requests_are_closed_and_answers_are_open(document: dict[str, Any]) -> None:
+    """Requests refuse unknown fields; answers may get new fields without breaking a client."""
     schemas = document["components"]["schemas"]
     assert schemas["NewLoop"]["additionalProperties"] is False
     assert schemas["NewLoop"]["required"] == ["url", "triggers"]
@@ -138,8 +138,8 @@ def test_requests_refuse_unknown_fields_and_answers_may_get_more(document: dict[
     assert "secret" not in schemas["FeedbackLoop"]["required"]
 
 
-def test_every_body_has_an_example_that_fits(document: dict[str, Any]) -> None:
-    """The example of each body is taken by its model, and says something."""
+def test_every_body_has_a_valid_example(document: dict[str, Any]) -> None:
+    """The example of each body fits its model, and is not empty."""
     registry: Registry[Any] = Registry().with_resource(
         "urn:api", Resource.from_contents(document, default_specification=DRAFT202012)
     )
@@ -156,7 +156,7 @@ def test_every_body_has_an_example_that_fits(document: dict[str, Any]) -> None:
 
 
 class Checker:
-    """Compares answers with what the document promises for their operation and status."""
+    """Compares answers with the document's description of their operation and status."""
 
     def __init__(self, document: dict[str, Any]) -> None:
         self._document = document
@@ -192,7 +192,7 @@ class Checker:
 
 
 async def _use_users(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
-    """The calls about users, with good ends and bad."""
+    """Calls the operations on users, with success and failure."""
     ann = (await ask("POST", "/v1/users", key=ADMIN_KEY, json={"email": "a@b.example", "account_name": "x"})).json()
     bob = {"email": "b@b.example", "account": ann["account"]}
     for _ in range(2):
@@ -204,7 +204,7 @@ async def _use_users(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
 
 
 async def _use_keys(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
-    """The calls about API keys, with good ends and bad."""
+    """Calls the operations on API keys, with success and failure."""
     made = (await ask("POST", "/v1/api-keys", json={"name": "Shop"})).json()
     await ask("POST", "/v1/api-keys", json={"name": ""})
     await ask("GET", "/v1/api-keys")
@@ -212,8 +212,8 @@ async def _use_keys(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
         await ask("DELETE", f"/v1/api-keys/{made['id']}")
 
 
-def test_real_answers_are_as_the_document_promises(document: dict[str, Any]) -> None:
-    """Every operation is called, with good ends and bad, and each answer fits its schema."""
+def test_real_answers_match_the_document(document: dict[str, Any]) -> None:
+    """Every operation is called with success and failure, and each answer fits its schema."""
     checker = Checker(document)
 
     async def scenario() -> None:
@@ -290,11 +290,11 @@ def _delivery() -> DeliveryView:
     )
 
 
-# --- the page for people
+# --- the reference page
 
 
 class Page(HTMLParser):
-    """What the page would load, what it links to, and its ids."""
+    """The page's resources, links and ids."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -320,7 +320,7 @@ class Page(HTMLParser):
 
 
 def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -> None:
-    """Every operation, model and problem has its place; nothing comes from another host or runs."""
+    """Every operation, model and problem has its place; the page loads nothing from other hosts and runs no script."""
 
     async def scenario() -> httpx.Response:
         async with Api() as api:
@@ -340,15 +340,15 @@ def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -
     assert others == {"/openapi.json", *(kind.type for kind in PROBLEM_TYPES.values())}
 
 
-def test_every_body_s_limit_is_told(document: dict[str, Any]) -> None:
-    """By media type, where the body is described."""
+def test_every_body_s_limit_is_documented(document: dict[str, Any]) -> None:
+    """The limit is listed by media type in the body's description."""
     told = document["paths"]["/v1/messages"]["post"]["requestBody"]["description"]
     assert told == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; else 413."
     assert all("At most" in o["requestBody"]["description"] for _, _, o in operations(document) if "requestBody" in o)
 
 
-def test_every_word_for_a_failed_attempt_is_told(document: dict[str, Any]) -> None:
-    """Those that the sources of the delivery side name are in the enum of `Attempt.error`."""
+def test_every_error_of_an_attempt_is_documented(document: dict[str, Any]) -> None:
+    """Every error code in the sources of the delivery side is in the enum of `Attempt.error`."""
     schema = document["components"]["schemas"]["Attempt"]["properties"]["error"]
     (told,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
     sources = (ROOT / "actors").rglob("*.py")

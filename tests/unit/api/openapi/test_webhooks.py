@@ -1,4 +1,4 @@
-"""What the reference says that handlers get is what they get."""
+"""Agreement of the reference of events with the events that handlers get."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from domain.event_catalogue.triggers import SENT_TYPES
 from tests.paths import ROOT
 
 
-def test_the_reference_page_is_what_the_table_says() -> None:
+def test_the_reference_page_is_current() -> None:
     """docs/reference/events.md is current; `python -m docs._generate.events` writes it."""
     assert (ROOT / "docs/reference/events.md").read_text() == page()
 
 
 @pytest.mark.parametrize("event", [row.trigger.value for row in SENT_TYPES])
 def test_samples_fit_the_reference(event: str) -> None:
-    """A sample has the fields of a real event, of the types that the model says, and no other; so has the example."""
+    """A sample, like the example, has exactly the fields of a real event, with the types of the model."""
     model = models()[model_name(event)]
     closed = Draft202012Validator({**model, "additionalProperties": False})
     Draft202012Validator.check_schema(model)

@@ -1,4 +1,4 @@
-"""API keys over the API: made, listed, revoked."""
+"""API keys over the API: created, listed, revoked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from tests.unit.api.fake_api import Api, pointers, problem, run
 KEYS = "/v1/api-keys"
 
 
-def test_a_key_takes_the_place_of_another() -> None:
-    """The new one is told once and opens the account; the old one opens nothing more once it is revoked."""
+def test_a_key_replaces_another() -> None:
+    """The new key is shown once and opens the account; the old one is useless once it is revoked."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -27,7 +27,7 @@ def test_a_key_takes_the_place_of_another() -> None:
 
 
 def test_a_key_needs_a_name() -> None:
-    """Of which something is seen."""
+    """A name without a visible character is refused."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -38,8 +38,8 @@ def test_a_key_needs_a_name() -> None:
     run(scenario())
 
 
-def test_another_account_s_key_is_not_there() -> None:
-    """It is neither listed nor revoked."""
+def test_another_account_s_key_is_not_found() -> None:
+    """It can be neither listed nor revoked."""
 
     async def scenario() -> None:
         async with Api() as api:

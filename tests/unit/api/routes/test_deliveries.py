@@ -37,7 +37,7 @@ DELIVERY = DeliveryView(
 
 
 def test_deliveries_are_listed_with_their_attempts() -> None:
-    """Filters reach the command as they were meant; times are RFC 3339 with milliseconds."""
+    """Filters reach the command correctly; times are RFC 3339 with milliseconds."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -92,7 +92,7 @@ def test_deliveries_are_listed_with_their_attempts() -> None:
 
 @pytest.mark.parametrize("text", ["2026-01-01", "2026-01-01T00:00:00", "2026-13-01T00:00:00Z", "1767225600", "x", ""])
 def test_a_time_that_is_not_rfc_3339_is_refused(text: str) -> None:
-    """Without an offset, or with a month that is none, nobody can know which time is meant."""
+    """A time without an offset, or with an invalid month, is ambiguous."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -105,7 +105,7 @@ def test_a_time_that_is_not_rfc_3339_is_refused(text: str) -> None:
 
 
 def test_a_delivery_is_read_and_retried_by_its_id() -> None:
-    """A retried delivery is pending and due, with its attempts; another account's is not found."""
+    """A retried delivery is pending and due, and keeps its attempts; another account's is not found."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -125,8 +125,8 @@ def test_a_delivery_is_read_and_retried_by_its_id() -> None:
     run(scenario())
 
 
-def test_a_delivery_under_way_is_not_retried() -> None:
-    """While an attempt is on, the answer is a conflict that says so."""
+def test_a_delivery_in_flight_is_not_retried() -> None:
+    """During an attempt the answer is a conflict with the reason."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -139,7 +139,7 @@ def test_a_delivery_under_way_is_not_retried() -> None:
 
 
 def test_a_replay_is_started_followed_and_cancelled() -> None:
-    """202 with where its progress is; the progress is the actors'; cancelled, it stays where it was."""
+    """The answer is 202 with the progress URL, the progress is the actors', and a cancelled replay keeps it."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -172,8 +172,8 @@ def test_a_replay_is_started_followed_and_cancelled() -> None:
     run(scenario())
 
 
-def test_what_is_to_be_replayed_reaches_the_actors() -> None:
-    """Times and state are passed on as they were meant; a second replay beside the first is a conflict."""
+def test_the_fields_of_a_replay_reach_the_actors() -> None:
+    """Times and state arrive correctly; a second replay during the first is a conflict."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -201,7 +201,7 @@ def test_what_is_to_be_replayed_reaches_the_actors() -> None:
     ],
 )
 def test_every_wrong_field_of_a_replay_is_named(body: Any, expected: list[str]) -> None:
-    """Nothing is started, and each field that is wrong has its pointer."""
+    """Nothing is started, and each wrong field has its pointer."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -212,7 +212,7 @@ def test_every_wrong_field_of_a_replay_is_named(body: Any, expected: list[str]) 
     run(scenario())
 
 
-def test_a_loop_tells_how_its_handler_does() -> None:
+def test_a_loop_shows_the_health_of_its_handler() -> None:
     """`health` has the breaker and its times, wherever the loop is shown."""
 
     async def scenario() -> None:

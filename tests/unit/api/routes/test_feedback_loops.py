@@ -16,7 +16,7 @@ LOOPS = "/v1/feedback-loops"
 
 
 def test_a_new_loop_has_the_contract_s_fields() -> None:
-    """Every field of the contract is there with its default, and the secret is shown this once."""
+    """Every field of the contract has its default, and the secret is shown only this once."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -70,8 +70,8 @@ def test_a_new_loop_has_the_contract_s_fields() -> None:
     run(scenario())
 
 
-def test_a_loop_is_made_as_it_was_asked_for() -> None:
-    """Every setting that can be sent is kept."""
+def test_a_loop_is_created_as_requested() -> None:
+    """Every setting of the request is kept."""
     settings: dict[str, Any] = {
         "triggers": [t.value for t in Trigger],
         "format": "json",
@@ -121,7 +121,7 @@ def test_a_loop_is_made_as_it_was_asked_for() -> None:
     ],
 )
 def test_every_wrong_field_is_named(body: Any, expected: list[str]) -> None:
-    """One answer lists all that is wrong, each with its pointer, and nothing was sent to the actors."""
+    """One answer lists all errors, each with its pointer, and the actors get no command."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -133,8 +133,8 @@ def test_every_wrong_field_is_named(body: Any, expected: list[str]) -> None:
     run(scenario())
 
 
-def test_an_unsupported_signature_says_what_is_supported() -> None:
-    """The answer names the value this version takes."""
+def test_an_unsupported_signature_is_explained() -> None:
+    """The answer lists the values that this version supports."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -147,7 +147,7 @@ def test_an_unsupported_signature_says_what_is_supported() -> None:
 
 
 def test_a_refusal_by_the_actors_keeps_its_pointers() -> None:
-    """What only the actors can know (a forbidden address) is answered like any other invalid field."""
+    """A check that only the actors can do (of a banned address) is answered like any other invalid field."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -161,8 +161,8 @@ def test_a_refusal_by_the_actors_keeps_its_pointers() -> None:
     run(scenario())
 
 
-def test_a_patch_changes_what_it_names_and_nothing_else() -> None:
-    """Only the fields that were sent reach the command; null is a value where it may be one."""
+def test_a_patch_changes_only_the_fields_it_has() -> None:
+    """Only those fields reach the command; null is a value where the model allows it."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -188,7 +188,7 @@ def test_a_patch_changes_what_it_names_and_nothing_else() -> None:
 
 
 def test_a_patched_url_makes_the_loop_unverified() -> None:
-    """A new URL has a new proof to place."""
+    """The new URL needs a new proof."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -203,8 +203,8 @@ def test_a_patched_url_makes_the_loop_unverified() -> None:
 
 
 @pytest.mark.parametrize("field", ["url", "triggers", "format", "filters", "ordered", "signature", "description"])
-def test_a_patch_takes_no_null_where_there_is_none(field: str) -> None:
-    """Null does not mean "leave it": that is said by leaving the field out."""
+def test_a_patch_refuses_null_where_it_is_no_value(field: str) -> None:
+    """Null does not mean "unchanged"; leaving the field out does."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -217,7 +217,7 @@ def test_a_patch_takes_no_null_where_there_is_none(field: str) -> None:
 
 
 def test_lists_are_paged_by_cursor() -> None:
-    """Following `next` gives every loop once, in order; a cursor that is not ours is a 422."""
+    """Following `next` returns every loop once, in order; a foreign cursor gets a 422."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -252,7 +252,7 @@ def test_lists_are_paged_by_cursor() -> None:
     ],
 )
 def test_wrong_query_parameters_are_named(query: str, pointer: str) -> None:
-    """A parameter that is unknown, repeated or out of range is a 422 that says so."""
+    """An unknown, repeated or out-of-range parameter gets a 422 that names it."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -262,7 +262,7 @@ def test_wrong_query_parameters_are_named(query: str, pointer: str) -> None:
 
 
 def test_a_deleted_loop_is_gone() -> None:
-    """DELETE answers 204 without a body; afterwards there is no such loop."""
+    """DELETE answers 204 without a body; afterwards the loop is not found."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -291,8 +291,8 @@ def test_the_verification_file_is_an_attachment() -> None:
     run(scenario())
 
 
-def test_a_failed_verification_tells_what_was_found_at_each_location() -> None:
-    """422 with one entry per location tried; once the proof is there, 200 with the active loop."""
+def test_a_failed_verification_lists_its_findings() -> None:
+    """422 has one entry per place tried; once the proof is there, the answer is 200 with the active loop."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -310,8 +310,8 @@ def test_a_failed_verification_tells_what_was_found_at_each_location() -> None:
     run(scenario())
 
 
-def test_a_sample_is_sent_to_an_active_loop_only() -> None:
-    """Before verification a test is a conflict that says what to do; afterwards it tells the handler's answer."""
+def test_a_sample_is_sent_only_to_an_active_loop() -> None:
+    """An unverified loop gets a conflict with advice; an active one gets the handler's response."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -329,7 +329,7 @@ def test_a_sample_is_sent_to_an_active_loop_only() -> None:
 
 
 def test_check_now_tests_every_active_loop() -> None:
-    """One entry per active loop, each with its loop's id, its error if there is one."""
+    """The answer has one entry per active loop, with its id and any error."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -347,7 +347,7 @@ def test_check_now_tests_every_active_loop() -> None:
 
 
 def test_pause_and_resume() -> None:
-    """Each answers the loop in its new state; where the state forbids it, a conflict says what to do."""
+    """Each answers with the loop in its new state, or with a conflict that has advice."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -362,7 +362,7 @@ def test_pause_and_resume() -> None:
 
 
 def test_the_secret_is_rotated_and_read() -> None:
-    """Rotation answers the loop with its new secret, which is then the one that can be read."""
+    """Rotation answers with the loop and its new secret, which can then be read."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -397,7 +397,7 @@ def test_the_secret_is_rotated_and_read() -> None:
     ],
 )
 def test_another_account_s_loop_is_not_found(method: str, path: str, body: Any) -> None:
-    """The answer is the same as for a loop that never was, but for its id."""
+    """The answer equals that for a loop that never existed, apart from the id."""
 
     async def scenario() -> None:
         async with Api() as api:

@@ -24,7 +24,7 @@ GOOD: dict[str, Any] = {"recipient": "john@example.com"}
 
 
 async def post_lines(api: Api, lines: Sequence[Any], **headers: str) -> list[dict[str, Any]]:
-    """The answers' lines; what is not bytes is sent as JSON."""
+    """The answer's lines; everything but bytes is sent as JSON."""
     body = b"\n".join(line if isinstance(line, bytes) else msgspec.json.encode(line) for line in lines)
     answer = await api.call("POST", MESSAGES, content=body, headers=NDJSON | headers)
     assert answer.status_code == 201, answer.text
@@ -33,7 +33,7 @@ async def post_lines(api: Api, lines: Sequence[Any], **headers: str) -> list[dic
 
 
 def targets(api: Api, urls: dict[str, str]) -> dict[str, str]:
-    """For each original URL where its tracked one leads."""
+    """The target of each tracked URL, by original URL."""
     return {url: api.tokens.read("click", tracked.rpartition("/c/")[2]).target for url, tracked in urls.items()}
 
 
@@ -41,7 +41,7 @@ def targets(api: Api, urls: dict[str, str]) -> dict[str, str]:
 
 
 def test_a_message_gets_its_tracking_urls() -> None:
-    """Every URL's token names the account and the message; every link leads to its original."""
+    """Every URL's token holds the account and the message, and every link leads to its original."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -65,8 +65,8 @@ def test_a_message_gets_its_tracking_urls() -> None:
     run(scenario())
 
 
-def test_html_comes_back_with_its_links_tracked_and_the_pixel() -> None:
-    """The document's own links are registered beside those given; the rest of it stays as it was."""
+def test_html_is_returned_with_tracked_links_and_the_pixel() -> None:
+    """The document's own links are registered with the given ones; the rest is unchanged."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -86,8 +86,8 @@ def test_html_comes_back_with_its_links_tracked_and_the_pixel() -> None:
     run(scenario())
 
 
-def test_long_html_is_rewritten_like_short() -> None:
-    """The work goes elsewhere, the answer is the same; too long is a 422."""
+def test_long_html_is_rewritten_the_same() -> None:
+    """The result is the same although the work runs in a thread; a document over the limit gets a 422."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -102,8 +102,8 @@ def test_long_html_is_rewritten_like_short() -> None:
     run(scenario())
 
 
-def test_links_in_html_that_are_tracked_already_stay() -> None:
-    """A document that comes back a second time is not wrapped twice."""
+def test_tracked_links_in_html_stay() -> None:
+    """Links of a document that comes a second time are not wrapped again."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -144,7 +144,7 @@ def test_links_in_html_that_are_tracked_already_stay() -> None:
     ],
 )
 def test_every_wrong_field_of_a_message_is_named(body: Any, expected: list[str]) -> None:
-    """The same by itself and on a line of many, where the line gets the problem as its answer."""
+    """A single message and one line of many have the same problem, and the line gets it as its answer."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -158,8 +158,8 @@ def test_every_wrong_field_of_a_message_is_named(body: Any, expected: list[str])
     run(scenario())
 
 
-def test_a_message_again_gets_the_same_answer_and_another_under_its_id_a_conflict() -> None:
-    """An id belongs to one content."""
+def test_an_id_belongs_to_one_content() -> None:
+    """The same message again gets the same answer, another one under the id a conflict."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -174,7 +174,7 @@ def test_a_message_again_gets_the_same_answer_and_another_under_its_id_a_conflic
 
 
 def test_a_message_is_read_with_its_history() -> None:
-    """As it was registered, its URLs as they were given, and its events; also when its id holds a slash."""
+    """It has the content and URLs of its registration, and its events; the id may contain a slash."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -214,8 +214,8 @@ def test_a_message_is_read_with_its_history() -> None:
 # --- many messages
 
 
-def test_lines_are_answered_in_order_and_bad_ones_stop_no_others() -> None:
-    """A line per line: tracking URLs, or a problem; blank lines are nothing."""
+def test_lines_are_answered_in_order_and_bad_ones_do_not_stop_others() -> None:
+    """Each line gets its tracking URLs or a problem; blank lines are ignored."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -242,7 +242,7 @@ def test_lines_are_answered_in_order_and_bad_ones_stop_no_others() -> None:
 
 
 def test_many_lines_are_registered_in_chunks_two_at_a_time() -> None:
-    """At most 500 in a command and two commands under way, and the order is kept."""
+    """A command has at most 500 messages, two run at once, and the order is kept."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -263,8 +263,8 @@ def test_many_lines_are_registered_in_chunks_two_at_a_time() -> None:
     run(scenario())
 
 
-def test_registering_many_lets_others_be_answered_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whenever its time is up, the event loop gets its turn: while lines are prepared, and while they are answered."""
+def test_registering_many_does_not_block_other_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Preparing and answering lines regularly yields to the event loop."""
     monkeypatch.setattr(ndjson, "_TURN_S", 0)
 
     async def scenario() -> None:
@@ -288,8 +288,8 @@ def test_registering_many_lets_others_be_answered_in_between(monkeypatch: pytest
     run(scenario())
 
 
-def test_an_error_that_concerns_all_lines_ends_the_request() -> None:
-    """With the store away the answer is 503; sent again with its key everything is registered once."""
+def test_an_error_of_the_service_ends_the_request() -> None:
+    """If the store is unavailable the answer is 503; a repetition with the same key registers everything once."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -308,7 +308,7 @@ def test_an_error_that_concerns_all_lines_ends_the_request() -> None:
 
 
 def test_a_body_without_lines_or_with_too_many_is_refused() -> None:
-    """422 that says how many there may be."""
+    """The answer is 422 with the limit."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -324,7 +324,7 @@ def test_a_body_without_lines_or_with_too_many_is_refused() -> None:
 
 
 def test_a_profile_is_made_replaced_and_read() -> None:
-    """201 the first time, 200 afterwards; fields come back as they were sent, also under a name with a slash."""
+    """The answer is 201 the first time and 200 afterwards; fields come back unchanged; a name may contain a slash."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -359,7 +359,7 @@ def test_a_profile_is_made_replaced_and_read() -> None:
     ],
 )
 def test_every_wrong_field_of_a_profile_is_named(body: Any, expected: list[str]) -> None:
-    """All at once, with their pointers."""
+    """One answer lists all errors with their pointers."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -373,8 +373,8 @@ def test_every_wrong_field_of_a_profile_is_named(body: Any, expected: list[str])
 # --- events
 
 
-def test_events_are_listed_by_what_is_asked_for() -> None:
-    """Filters reach the command as they were meant, and `next` goes on."""
+def test_events_are_listed_by_filters() -> None:
+    """Filters reach the command correctly, and `next` continues."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -400,8 +400,8 @@ def test_events_are_listed_by_what_is_asked_for() -> None:
 # --- health
 
 
-def test_liveness_asks_nobody() -> None:
-    """It answers without a key and with the actors away."""
+def test_liveness_needs_no_actors() -> None:
+    """It answers without a key even if the actors are unavailable."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -414,8 +414,8 @@ def test_liveness_asks_nobody() -> None:
     run(scenario())
 
 
-def test_readiness_lists_what_is_missing() -> None:
-    """200 when all is well; otherwise 503 with every problem, the journal's and the actors'."""
+def test_readiness_lists_every_problem() -> None:
+    """The answer is 200 without problems, and otherwise 503 with those of the journal and the actors."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -433,8 +433,8 @@ def test_readiness_lists_what_is_missing() -> None:
     run(scenario())
 
 
-def test_readiness_does_not_wait_for_long() -> None:
-    """Actors that do not answer are a problem, not a hanging probe."""
+def test_readiness_has_a_short_timeout() -> None:
+    """Silent actors are a problem and do not make the probe hang."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -449,8 +449,8 @@ def test_readiness_does_not_wait_for_long() -> None:
     run(scenario())
 
 
-def test_it_is_announced_when_it_is_ready(caplog: pytest.LogCaptureFixture) -> None:
-    """The log has one line with the URL as soon as nothing is missing; from then on nothing is said to be starting."""
+def test_readiness_is_announced_once(caplog: pytest.LogCaptureFixture) -> None:
+    """The log has one line with the URL once nothing is missing; afterwards no problem mentions the start."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -468,8 +468,8 @@ def test_it_is_announced_when_it_is_ready(caplog: pytest.LogCaptureFixture) -> N
     assert [(record.message, vars(record)["url"]) for record in caplog.records] == [("ready", "http://here")]
 
 
-def test_the_log_says_ready_before_a_probe_does(caplog: pytest.LogCaptureFixture) -> None:
-    """A probe may be the first to find it ready: whoever waits for the probe finds the line in the log, once."""
+def test_the_log_line_precedes_the_first_successful_probe(caplog: pytest.LogCaptureFixture) -> None:
+    """Even if a probe is the first to find the service ready, the log has the line by then, and only once."""
 
     async def scenario() -> None:
         async with Api() as api:

@@ -1,4 +1,4 @@
-"""Users over the API: for who holds the admin key."""
+"""Users over the API, which needs the admin key."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from tests.unit.api.fake_api import ADMIN_KEY, Api, pointers, problem, run
 USERS = "/v1/users"
 
 
-def test_a_user_is_made_with_a_password_that_is_told_once() -> None:
-    """Of a new account or of one that is there; the password signs in."""
+def test_a_user_is_created_with_a_password_shown_once() -> None:
+    """The account is new or exists; the password signs in."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -28,8 +28,8 @@ def test_a_user_is_made_with_a_password_that_is_told_once() -> None:
     run(scenario())
 
 
-def test_a_user_is_refused_where_it_cannot_be() -> None:
-    """No or two accounts named, one that is not there, an address that is taken, another key than the admin's."""
+def test_an_invalid_user_is_refused() -> None:
+    """No account or two, an unknown account, an address in use, and any key but the admin's are refused."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -47,8 +47,8 @@ def test_a_user_is_refused_where_it_cannot_be() -> None:
     run(scenario())
 
 
-def test_a_user_gets_another_password_and_is_removed() -> None:
-    """Sessions end with either; the last of an account stays."""
+def test_a_password_is_reset_and_a_user_removed() -> None:
+    """Both end the user's sessions; the last user of an account stays."""
 
     async def scenario() -> None:
         async with Api() as api:

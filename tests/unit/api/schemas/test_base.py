@@ -1,4 +1,4 @@
-"""Times as the API tells them."""
+"""Times in the API's answers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from api.schemas.base import time_text
 
 @given(st.integers(-(2**63), 2**63))
 def test_every_number_is_a_time(unix_ms: int) -> None:
-    """What lies outside of the years that RFC 3339 has is their first or last moment; all else is exact."""
+    """Times outside the years of RFC 3339 are its first or last moment; all others are exact."""
     moment = datetime.fromisoformat(time_text(unix_ms))
 
     assert time_text(unix_ms).endswith("Z")
@@ -32,5 +32,5 @@ def test_every_number_is_a_time(unix_ms: int) -> None:
     ],
 )
 def test_years_have_four_digits(unix_ms: int, text: str) -> None:
-    """As RFC 3339 wants them."""
+    """RFC 3339 requires it."""
     assert text == time_text(unix_ms)

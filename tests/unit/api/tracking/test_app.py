@@ -1,4 +1,4 @@
-"""Tracking routes: what they answer and what they record, in-process and on a real server."""
+"""Tracking routes: answers and recorded hits, in-process and on a real server."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def recorded_hits(journal: Journal) -> list[TrackingHit]:
 
 
 class Edge:
-    """The application, a client of it, and what it has recorded."""
+    """The application, its client, and the recorded hits."""
 
     def __init__(self, journal: Journal, app: TrackingApp, client: httpx.AsyncClient) -> None:
         self.journal, self.app, self.client = journal, app, client
@@ -67,7 +67,7 @@ def run(path: Path, body: Callable[[Edge], Awaitable[None]], trusted: str = "", 
 
 
 def test_an_open_gets_the_pixel_and_is_recorded(tmp_path: Path) -> None:
-    """The pixel is a GIF of 43 bytes that nobody may keep; the hit holds all that is known of the request."""
+    """The pixel is a GIF of 43 bytes that must not be cached; the hit holds everything known of the request."""
 
     async def body(edge: Edge) -> None:
         headers = {"User-Agent": "Mozilla/5.0 é", "Referer": "https://mail.example/", "Sec-Purpose": "Prefetch;x"}
@@ -98,7 +98,7 @@ def test_an_open_gets_the_pixel_and_is_recorded(tmp_path: Path) -> None:
 
 
 def test_a_click_is_redirected_and_recorded(tmp_path: Path) -> None:
-    """The redirect goes to the original URL, exactly, and nobody may keep it."""
+    """The redirect goes exactly to the original URL, and must not be cached."""
 
     async def body(edge: Edge) -> None:
         answer = await edge.get(URLS.link_url(3, KEY, TARGET))
@@ -110,8 +110,8 @@ def test_a_click_is_redirected_and_recorded(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_each_hit_has_an_id_of_its_own(tmp_path: Path) -> None:
-    """The same request made many times at once is as many events, in the order of their ids."""
+def test_each_hit_has_its_own_id(tmp_path: Path) -> None:
+    """Many equal requests at the same time are as many events, in the order of their ids."""
 
     async def body(edge: Edge) -> None:
         url = URLS.open_url(1, KEY)
@@ -125,7 +125,7 @@ def test_each_hit_has_an_id_of_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["o", "c", "u"])
 def test_head_answers_like_get_and_records_nothing(tmp_path: Path, kind: str) -> None:
-    """HEAD has GET's status and headers, no body, and leaves no trace."""
+    """HEAD has GET's status and headers and no body, and nothing is recorded."""
     url = {"o": URLS.open_url(1, KEY), "c": URLS.link_url(1, KEY, TARGET), "u": URLS.unsubscribe_url(1, KEY)}[kind]
 
     async def body(edge: Edge) -> None:
@@ -137,8 +137,8 @@ def test_head_answers_like_get_and_records_nothing(tmp_path: Path, kind: str) ->
     run(tmp_path, body)
 
 
-def test_a_token_that_is_not_ours_goes_nowhere(tmp_path: Path) -> None:
-    """Forged, cut, changed, of another kind or none at all: 404, no Location, nothing recorded, for any method."""
+def test_an_invalid_token_leads_nowhere(tmp_path: Path) -> None:
+    """Forged, cut, changed, mismatched and empty tokens get 404 without Location or a record, for any method."""
     click = TOKENS.click(1, KEY, TARGET)
     forged = TrackingTokens(b"other" * 6).click(1, KEY, TARGET)
     flipped = click[:9] + ("A" if click[9] != "A" else "B") + click[10:]
@@ -158,7 +158,7 @@ def test_a_token_that_is_not_ours_goes_nowhere(tmp_path: Path) -> None:
 
 
 def test_other_methods_are_not_allowed(tmp_path: Path) -> None:
-    """405 says which methods are, and records nothing."""
+    """405 lists the allowed methods, and nothing is recorded."""
 
     async def body(edge: Edge) -> None:
         for method in ("POST", "PUT", "DELETE", "OPTIONS"):
@@ -171,8 +171,8 @@ def test_other_methods_are_not_allowed(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_looking_at_the_unsubscribe_page_unsubscribes_nobody(tmp_path: Path) -> None:
-    """GET shows a form to the same URL, that loads and runs nothing, and records nothing."""
+def test_opening_the_unsubscribe_page_unsubscribes_nobody(tmp_path: Path) -> None:
+    """GET shows a form for the same URL that loads and runs nothing, and nothing is recorded."""
 
     async def body(edge: Edge) -> None:
         answer = await edge.get(URLS.unsubscribe_url(1, KEY))
@@ -191,7 +191,7 @@ def test_looking_at_the_unsubscribe_page_unsubscribes_nobody(tmp_path: Path) -> 
 
 
 def test_one_click_unsubscribes(tmp_path: Path) -> None:
-    """RFC 8058's POST, as a form of either kind, is recorded and answered with a page; so is the page's own button."""
+    """RFC 8058's POST, in either encoding, is recorded and answered with a page; so is the page's own button."""
 
     async def body(edge: Edge) -> None:
         url = URLS.unsubscribe_url(5, KEY)
@@ -206,8 +206,8 @@ def test_one_click_unsubscribes(tmp_path: Path) -> None:
     run(tmp_path, body)
 
 
-def test_a_post_of_something_else_unsubscribes_nobody(tmp_path: Path) -> None:
-    """Another form, or none, gets the page with the button again; a large body is not read to its end."""
+def test_a_post_of_another_form_unsubscribes_nobody(tmp_path: Path) -> None:
+    """Another form, or none, gets the page with the button; a large body is not read to its end."""
 
     async def body(edge: Edge) -> None:
         url = URLS.unsubscribe_url(5, KEY)
@@ -253,8 +253,8 @@ def part(name: bytes, value: bytes) -> bytes:
         (b'Content-Disposition: form-data; name="List-Unsubscribe"\r\n\r\nOne-Click\r\n', False),
     ],
 )
-def test_what_asks_to_unsubscribe(body: bytes, expected: bool) -> None:
-    """The pair of RFC 8058 in either encoding, name and value in one field, and nothing else."""
+def test_which_forms_unsubscribe(body: bytes, expected: bool) -> None:
+    """RFC 8058's pair counts in either encoding, with name and value in one field, and nothing else does."""
     assert asks_to_unsubscribe(body) is expected
 
 
@@ -282,12 +282,12 @@ def test_what_asks_to_unsubscribe(body: bytes, expected: bool) -> None:
     ],
 )
 def test_a_location_is_an_http_url_in_ascii(target: str, location: bytes | None) -> None:
-    """A target in ASCII is sent as it is, an IRI as its URI; no target can end the header or leave http(s)."""
+    """An ASCII target is unchanged, an IRI becomes its URI; no target can end the header or leave http(s)."""
     assert location_of(target) == location
 
 
-def test_a_link_to_something_else_than_the_web_goes_nowhere(tmp_path: Path) -> None:
-    """A genuine token for another scheme is not followed."""
+def test_a_link_with_another_scheme_leads_nowhere(tmp_path: Path) -> None:
+    """Even a genuine token for another scheme is not followed."""
 
     async def body(edge: Edge) -> None:
         answer = await edge.get(URLS.link_url(1, KEY, "javascript:alert(1)"))
@@ -297,7 +297,7 @@ def test_a_link_to_something_else_than_the_web_goes_nowhere(tmp_path: Path) -> N
 
 
 def test_long_headers_are_cut(tmp_path: Path) -> None:
-    """At most 1024 characters of a header are kept; bytes that are no UTF-8 are read as ISO 8859-1."""
+    """At most 1024 characters of a header are kept; bytes that are not UTF-8 are read as ISO 8859-1."""
 
     async def body(edge: Edge) -> None:
         await edge.get(URLS.open_url(1, KEY), headers={"User-Agent": b"\xe9" * 2000, "Referer": "é".encode() * 2000})
@@ -337,7 +337,7 @@ PROXIES = "10.0.0.0/8 2001:db8:1::/48"
 def test_the_client_address_behind_proxies(
     tmp_path: Path, peer: str, headers: list[tuple[str, str]], expected: str
 ) -> None:
-    """Proxies are believed from the right, as far as they are trusted, and nobody else is."""
+    """Addresses of proxies are read from the right, as far as the proxies are trusted."""
 
     async def body(edge: Edge) -> None:
         await edge.get(URLS.open_url(1, KEY), headers=headers)
@@ -346,8 +346,8 @@ def test_the_client_address_behind_proxies(
     run(tmp_path, body, trusted=PROXIES, peer=peer)
 
 
-def test_it_says_which_paths_are_its_own(tmp_path: Path) -> None:
-    """`handles` is true for the three kinds of tracking URL and nothing else; others get a 404 all the same."""
+def test_handles_is_true_only_for_tracking_paths(tmp_path: Path) -> None:
+    """The three kinds of tracking URL belong to the application, and all other paths get a 404."""
 
     async def body(edge: Edge) -> None:
         paths = ["/o/x", "/c/", "/u/a/b", "/", "/v1/x", "/o", "/ox/", ""]
@@ -358,7 +358,7 @@ def test_it_says_which_paths_are_its_own(tmp_path: Path) -> None:
 
 
 def test_on_a_real_server(tmp_path: Path) -> None:
-    """uvicorn serves pixel, redirect and HEAD over one kept connection, and the peer's address is recorded."""
+    """uvicorn serves pixel, redirect and HEAD over one connection, and the peer's address is recorded."""
 
     async def main() -> None:
         journal = Journal.open(tmp_path / "j", 1 << 22)
@@ -388,7 +388,7 @@ def test_on_a_real_server(tmp_path: Path) -> None:
 
 
 def test_urls_are_below_the_public_url() -> None:
-    """Tracking URLs are the public URL, the kind and the token; links that begin with one are known as tracked."""
+    """A tracking URL is the public URL, the kind and the token; links with such a start count as tracked."""
     urls = TrackingUrls("https://track.example/base/", TOKENS)
     assert urls.open_url(1, KEY) == f"https://track.example/base/o/{TOKENS.open(1, KEY)}"
     assert urls.link_url(1, KEY, TARGET) == f"https://track.example/base/c/{TOKENS.click(1, KEY, TARGET)}"

@@ -336,7 +336,7 @@ def test_a_healthy_service_is_ok() -> None:
     ],
 )
 def test_problems_of_a_running_service_are_reported(check: str, how: dict[str, Any], word: str) -> None:
-    """Each kind of trouble is a problem of its own check, with advice."""
+    """Each kind of trouble is reported by its own check, with advice."""
     assert word in only([served(**({"metrics": WELL} | how))[check]], Level.PROBLEM).found
 
 
