@@ -1,4 +1,4 @@
-"""A reader of forms that does as PHP does (main/php_variables.c), on top of the standard library's parser."""
+"""A form parser with PHP's rules (main/php_variables.c), on top of the standard library's parser."""
 
 from __future__ import annotations
 

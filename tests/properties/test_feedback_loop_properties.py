@@ -1,4 +1,4 @@
-"""`domain.feedback_loop`: a model of a few lines against the aggregate, and the aggregate against its history."""
+"""`domain.feedback_loop`: the aggregate against a small model and against its own history."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class LoopMachine(RuleBasedStateMachine):
         self.is_deleted = False
 
     def command(self, name: str, *args: Any, allowed: set[str] | None = None, **effects: Any) -> bool:
-        """Gives the loop a command and says whether the model expects it to be obeyed."""
+        """Runs a command, and returns whether the model accepts it."""
         self.now_ms += 1
         error: type[DomainError] | None = None
         if self.is_deleted:
@@ -100,8 +100,8 @@ class LoopMachine(RuleBasedStateMachine):
             self.is_deleted = self.command("delete") or self.is_deleted
 
     @invariant()
-    def is_what_the_model_says(self) -> None:
-        """State, proof, settings and secrets are the model's; only an active loop gets events."""
+    def is_as_the_model_expects(self) -> None:
+        """State, proof, settings and secrets equal the model's; only an active loop gets events."""
         loop = self.loop
         seen = {
             "state": loop.state,
@@ -118,7 +118,7 @@ class LoopMachine(RuleBasedStateMachine):
         assert loop.signing_versions(self.now_ms) == list(range(newest, newest - min(recent, 3) - 1, -1))
 
     @invariant()
-    def is_what_its_history_amounts_to(self) -> None:
+    def equals_its_folded_history(self) -> None:
         """Stored and loaded again, all events fold into an equal aggregate."""
         self.stored.extend(stored_events(self.loop))
         assert [event.originator_version for event in self.stored] == list(range(1, len(self.stored) + 1))

@@ -1,7 +1,6 @@
-"""A loop's lane under any order of events, responses, crashes, commands and changes of its settings.
-
-The runtime is the real one, on the real ledger, in virtual time. What must hold at the start of every POST is in
-`tests.loop_simulation.LoopSimulation.check_start`; what must hold in the end is here.
+"""The lane of one loop under any order of events, responses, crashes, commands and changes of its settings. The
+runtime is the real one, on the real ledger, in virtual time. `tests.loop_simulation.LoopSimulation.check_start`
+checks every start of a POST, and this file checks the end.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from domain.values import DeliveryState
 from tests.loop_commands import PAUSE, RESUME, cancel, change, replay, retry
 from tests.loop_simulation import ANSWERS, TRIES, LoopSimulation, make_template
 
-#: The longest time until everything is delivered once the handler is well: schedule, probes, a clock that was set back.
+#: The longest time until everything is delivered to a healthy handler: schedule, probes, a clock set back.
 END_S = 1500
 ANY_ANSWERS = st.lists(st.sampled_from([answer for answer in ANSWERS if answer != "410"]), max_size=12)
 MOMENTS = st.sampled_from([0.0, 0.001, 0.004, 0.012, 0.1, 0.5, 2.0])
@@ -76,7 +75,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     @rule()
     def offer_late(self) -> None:
-        """Offers that arrive late and in another order; some for the second time."""
+        """Sends offers late and in another order, some for the second time."""
         offers = self.simulation.late[::-1]
         self.simulation.tell(lambda runtime: runtime.offer(offers))
         self.wait(0.02)
@@ -95,7 +94,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([0.02, 0.5, 1.0, 2.5, 6.0, 15.0, 60.0]))
     def wait(self, seconds: float) -> None:
-        """Lets the lane work."""
+        """Lets the lane run."""
         self.simulation.run(asyncio.sleep(seconds))
         self.look_for_410()
 
@@ -141,7 +140,7 @@ class LaneMachine(RuleBasedStateMachine):
             self.look_for_410()
 
     def look_for_410(self) -> None:
-        """Notes that a loop which was disabled must get no POSTs."""
+        """Records that a disabled loop must get no POSTs."""
         row = self.simulation.reader.loop(self.simulation.loop_id) if not self.simulation.reader.is_away else None
         if row is not None and row.state == "disabled":
             self.simulation.may_post = self.is_active = False
@@ -218,7 +217,7 @@ class LaneMachine(RuleBasedStateMachine):
             shutil.rmtree(self.folder)
 
     def end_well(self) -> None:
-        """Once handler and ledger are well and the loop is resumed, everything ends as delivered or dead."""
+        """Checks that with a healthy handler and ledger and a resumed loop, everything ends as delivered or dead."""
         simulation = self.simulation
         self.ledger_comes()
         simulation.handler.next.clear()

@@ -1,4 +1,4 @@
-"""`api.tracking.app.location_of`: a redirect goes where the link went."""
+"""`api.tracking.app.location_of`: a redirect leads to the link's target."""
 
 from __future__ import annotations
 
@@ -25,10 +25,8 @@ PORTS = st.one_of(st.just(""), st.integers(0, 65535).map(lambda port: f":{port}"
     separator=st.sampled_from(["", "/", "?", "#", "/?", "/#", "?#"]),
     rest=REST,
 )
-def test_the_host_alone_is_spelled_anew(
-    scheme: str, user: str, host: str, port: str, separator: str, rest: str
-) -> None:
-    """Scheme, user, port, path, query and fragment come out as they went in, percent-encoded if not ASCII."""
+def test_only_the_host_is_normalised(scheme: str, user: str, host: str, port: str, separator: str, rest: str) -> None:
+    """Scheme, user, port, path, query and fragment stay the same, percent-encoded if not ASCII."""
     assume(separator or not rest)
     found = location_of(f"{scheme}{user}{host}{port}{separator}{rest}")
     assert found is not None
@@ -42,7 +40,7 @@ def test_the_host_alone_is_spelled_anew(
 
 
 def _at_last(location: str, name: str) -> tuple[str, str, str]:
-    """Cut at the name behind the user's `@`, which is the last before the path."""
+    """Splits at the last `@` before the path, which ends the user."""
     end = min((at for at in map(location.find, "/?#", [8, 8, 8]) if at >= 0), default=len(location))
     start = location.rindex("@", 0, end) + 1
     assert location.startswith(name, start)
@@ -50,8 +48,8 @@ def _at_last(location: str, name: str) -> tuple[str, str, str]:
 
 
 @given(st.text(max_size=60).filter(lambda text: not any("\ud800" <= c <= "\udfff" for c in text)))
-def test_any_target_has_a_location_of_one_line(rest: str) -> None:
-    """Whatever the target holds, it ends no header and raises nothing."""
+def test_any_target_has_a_one_line_location(rest: str) -> None:
+    """No target can end the header or raise."""
     found = location_of(f"https://{rest}")
     assert found is not None
     assert all(0x21 <= byte <= 0x7E for byte in found)

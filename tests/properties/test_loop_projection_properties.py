@@ -1,4 +1,4 @@
-"""A loop's read model is its aggregate, whatever happened to it."""
+"""The read model of a loop, compared with its aggregate."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ COMMANDS: list[Command] = [
 
 
 @given(commands=st.lists(st.sampled_from(COMMANDS), max_size=25), is_deleted=st.booleans())
-def test_the_document_is_what_the_aggregate_is(commands: list[Command], is_deleted: bool) -> None:
+def test_the_document_equals_the_aggregate(commands: list[Command], is_deleted: bool) -> None:
     """After any commands, stored and read at each step, the document has the aggregate's attributes."""
     loop = new_loop()
     for at_ms, command in enumerate(commands, start=2):
         try:
             command(loop, at_ms)
-        except DomainError:  # the state forbids it
+        except DomainError:  # the state forbids the command
             continue
     if is_deleted:
         loop.delete(99)
@@ -59,7 +59,7 @@ def test_the_document_is_what_the_aggregate_is(commands: list[Command], is_delet
     assert (row.no, row.id, row.account_no, row.deleted, row.state) == (7, "fl_1", 3, is_deleted, loop.state)
 
 
-def test_every_event_is_projected_or_left_out_on_purpose() -> None:
+def test_every_event_is_projected_or_deliberately_left_out() -> None:
     """A new topic needs a decision on whether the read models follow it."""
     left_out = {FeedbackLoop.VerificationAttempted.TOPIC, FeedbackLoop.SecretRotated.TOPIC}
 

@@ -1,4 +1,4 @@
-"""`domain.payload`: whatever the fields are, a form parser with PHP's rules reads the same structure back."""
+"""`domain.payload`: a form parser with PHP's rules reads the same structure back, whatever the fields."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.properties.php_form import read_form
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), TEXT)
 NAMES = st.text("abcdefghijklmnopqrstuvwxyz_", min_size=1, max_size=12)
-#: What PHP can have as a key in brackets: it cuts at `]`, skips white space in front, and NUL ends a name.
+#: Keys that PHP accepts in brackets: it cuts at `]`, skips leading white space, and NUL ends a name.
 KEYS = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="[]\0"), min_size=1, max_size=12).filter(
     lambda key: key == key.strip()
 )
@@ -25,7 +25,7 @@ FIELDS = st.dictionaries(NAMES, VALUES, max_size=6)
 
 
 def as_php(value: Any) -> Any:
-    """What `$_POST` holds for a value: text, or an array without what is empty; None for an empty array."""
+    """The value in `$_POST`: text, or an array without its empty parts; None for an empty array."""
     if isinstance(value, dict | list):
         items = value.items() if isinstance(value, dict) else enumerate(value)
         array = {str(key): as_php(item) for key, item in items}
@@ -36,8 +36,8 @@ def as_php(value: Any) -> Any:
 
 
 @given(FIELDS)
-def test_php_reads_the_form_back(fields: dict[str, Any]) -> None:
-    """Scalars, lists and maps in any nesting come back in place, in order, with their decimals and their letters."""
+def test_php_parses_the_form_back(fields: dict[str, Any]) -> None:
+    """Scalars, lists and maps in any nesting keep their place, order, decimals and letters."""
     expected = as_php(fields) or {}
     actual = read_form(encode_form(fields))
     assert expected == actual
@@ -45,19 +45,19 @@ def test_php_reads_the_form_back(fields: dict[str, Any]) -> None:
 
 
 @given(FIELDS)
-def test_the_length_of_a_form_is_known_before(fields: dict[str, Any]) -> None:
-    """The counted length is the form's, to the byte."""
+def test_the_length_of_a_form_is_computed_in_advance(fields: dict[str, Any]) -> None:
+    """The computed length equals the form's, to the byte."""
     assert form_bytes(fields) == len(encode_form(fields))
 
 
 @given(FIELDS)
-def test_json_comes_back(fields: dict[str, Any]) -> None:
-    """The JSON form is one object with the very same values, in UTF-8."""
+def test_json_round_trips(fields: dict[str, Any]) -> None:
+    """The JSON form is one object with the same values, in UTF-8."""
     assert json.loads(encode_json(fields).decode()) == fields
 
 
 @given(st.dictionaries(NAMES, st.recursive(st.text(), lambda inner: st.dictionaries(st.text(), inner))))
 def test_no_text_breaks_the_encoders(fields: dict[str, Any]) -> None:
-    """Half surrogates, brackets and control characters in keys and values make a body, never an error."""
+    """Half surrogates, brackets and control characters in keys and values make a body and never an error."""
     encode_form(fields).decode("ascii")
     encode_json(fields).decode()

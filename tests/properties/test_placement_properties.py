@@ -1,4 +1,4 @@
-"""Placement of loops: each in one slot, within the budget, and with few moves."""
+"""Placement of loops: one slot for each, within the budget, and with few moves."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def loop_ids(count: int, first: int = 0) -> list[str]:
 
 
 @given(st.integers(1, 30), nodes, st.lists(st.tuples(st.integers(0, 80), st.integers(0, 60)), min_size=1, max_size=6))
-def test_one_slot_holds_each_loop_whatever_comes_and_goes(
+def test_each_loop_has_one_slot_after_any_changes(
     budget: int, node_list: list[NodeCapacity], changes: list[tuple[int, int]]
 ) -> None:
     """After any creations and deletions, all loops are placed within the budget, and evenly."""
@@ -111,7 +111,7 @@ def test_a_restarted_slot_gets_its_share(budget: int, node_list: list[NodeCapaci
 
 
 @given(nodes, st.integers(1, 3))
-def test_a_new_node_gets_its_share_and_no_more_moves_than_that(node_list: list[NodeCapacity], new_cpus: int) -> None:
+def test_a_new_node_gets_its_share_with_minimal_moves(node_list: list[NodeCapacity], new_cpus: int) -> None:
     """Loops move only to the new node."""
     loops = loop_ids(1000)
     world = FakeSlots(budget_of(node_list), node_list)
@@ -171,7 +171,7 @@ def test_a_loop_that_two_slots_hold_is_released_by_one() -> None:
     assert plan == Plan([], {}, [], {host_name(0): ["fl_a", "fl_gone"]}, [])
 
 
-def test_moving_loops_are_left_alone() -> None:
+def test_moving_loops_are_not_planned() -> None:
     """The plan contains no loop that is being moved."""
     slots = [Slot(host_name(0), is_up=True, loops=("fl_a", "fl_x")), Slot(loop_name("fl_a"), is_up=True, loops=())]
     plan = decide(["fl_a", "fl_new"], slots, [NodeCapacity("n", 2, MEMORY)], 2, busy={"fl_a", "fl_x", "fl_new"})
@@ -190,7 +190,7 @@ def test_the_first_host_starts_first() -> None:
 
 
 def test_a_node_without_cores_gets_no_host() -> None:
-    """It is meant for Ray's own processes only."""
+    """The node is only for Ray's own processes."""
     head, worker = NodeCapacity("a-head", 0, MEMORY), NodeCapacity("worker", 2, MEMORY)
 
     assert decide(["fl_a"], [], [head, worker], 24).start == [(host_name(0), "worker")]

@@ -1,4 +1,4 @@
-"""`domain.tokens`: what holds for all values."""
+"""`domain.tokens`: properties that hold for all values."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ BASE64URL = ascii_letters + digits + "-_"
 
 
 @given(NUMBERS, NUMBERS, TARGETS)
-def test_every_token_reads_back(account_no: int, message_key: int, target: str) -> None:
-    """Whatever a token is made of comes back, for every kind."""
+def test_every_token_round_trips(account_no: int, message_key: int, target: str) -> None:
+    """The parts of a token are read back unchanged, for every kind."""
     assert TOKENS.read("click", TOKENS.click(account_no, message_key, target)) == TrackingToken(
         "click", account_no, message_key, target
     )
@@ -34,14 +34,14 @@ def test_every_token_reads_back(account_no: int, message_key: int, target: str) 
 
 
 @given(NUMBERS, NUMBERS, TARGETS)
-def test_tokens_go_into_a_path_as_they_are(account_no: int, message_key: int, target: str) -> None:
-    """A token holds only characters that a URL's path takes without escaping."""
+def test_tokens_need_no_escaping_in_a_path(account_no: int, message_key: int, target: str) -> None:
+    """A token holds only characters that a URL's path accepts as they stand."""
     assert set(TOKENS.click(account_no, message_key, target)) <= set(BASE64URL)
 
 
 @given(st.text())
 def test_any_text_is_read_or_refused(text: str) -> None:
-    """No text raises anything but `InvalidToken`, half surrogates and other scripts included."""
+    """No text raises anything but `InvalidToken`, including half surrogates and other scripts."""
     for kind in ("open", "click", "unsubscribe", text):
         with pytest.raises(InvalidToken):
             TOKENS.read(kind, text)
@@ -49,14 +49,16 @@ def test_any_text_is_read_or_refused(text: str) -> None:
 
 @given(st.text(BASE64URL, max_size=200))
 def test_a_forged_token_is_refused(text: str) -> None:
-    """Text that looks like a token is none without the key."""
+    """Text that looks like a token is invalid without the key."""
     with pytest.raises(InvalidToken):
         TOKENS.read("click", text)
 
 
 @given(NUMBERS, NUMBERS, TARGETS, st.data())
-def test_changing_any_character_is_noticed(account_no: int, message_key: int, target: str, data: st.DataObject) -> None:
-    """A token with one character replaced, by any other, is refused: there is no second spelling of it."""
+def test_changing_any_character_is_detected(
+    account_no: int, message_key: int, target: str, data: st.DataObject
+) -> None:
+    """A token with any one character replaced is refused, so it has no second spelling."""
     token = TOKENS.click(account_no, message_key, target)
     at = data.draw(st.integers(0, len(token) - 1))
     other = data.draw(st.one_of(st.sampled_from(BASE64URL + "+/= "), st.characters()).filter(lambda c: c != token[at]))
@@ -65,8 +67,8 @@ def test_changing_any_character_is_noticed(account_no: int, message_key: int, ta
 
 
 @given(NUMBERS, NUMBERS)
-def test_changing_each_character_is_noticed(account_no: int, message_key: int) -> None:
-    """Every place of a token, stray bits of the last character included, is under the seal."""
+def test_changing_each_character_is_detected(account_no: int, message_key: int) -> None:
+    """The seal covers every position of a token, including stray bits of its last character."""
     token = TOKENS.open(account_no, message_key)
     for at, char in enumerate(token):
         for other in BASE64URL.replace(char, ""):
@@ -78,7 +80,7 @@ def test_changing_each_character_is_noticed(account_no: int, message_key: int) -
 def test_a_cut_or_lengthened_token_is_refused(
     account_no: int, message_key: int, target: str, data: st.DataObject
 ) -> None:
-    """A token that lost or won characters at its end is refused, padding included."""
+    """A token that lost or gained characters at its end is refused, also if they are padding."""
     token = TOKENS.click(account_no, message_key, target)
     with pytest.raises(InvalidToken):
         TOKENS.read("click", token[: data.draw(st.integers(0, len(token) - 1))])
@@ -87,7 +89,7 @@ def test_a_cut_or_lengthened_token_is_refused(
 
 
 @given(NUMBERS, NUMBERS, TARGETS, st.binary(min_size=1, max_size=32).filter(lambda key: key != b"k" * 32))
-def test_a_foreign_key_is_noticed(account_no: int, message_key: int, target: str, key: bytes) -> None:
+def test_a_foreign_key_is_detected(account_no: int, message_key: int, target: str, key: bytes) -> None:
     """A token made with another key is refused."""
     with pytest.raises(InvalidToken):
         TOKENS.read("click", TrackingTokens(key).click(account_no, message_key, target))

@@ -9,15 +9,15 @@ from tests.changed import ALWAYS, chosen_tests
 FILES = {
     "actors/ipc/pool.py": "from actors.ipc import frames\n",
     "actors/ipc/frames.py": "",
-    "tests/lane_world.py": "from tests.fakes import Clock\n",
-    "tests/fakes.py": "import actors.ipc.frames\nfrom tests import lane_world\n",
+    "tests/lane_fixture.py": "from tests.fakes import Clock\n",
+    "tests/fakes.py": "import actors.ipc.frames\nfrom tests import lane_fixture\n",
     "tests/e2e/test_pool.py": "import actors.ipc.pool\n",
     "tests/unit/test_house.py": "",
     "tests/unit/actors/ipc/test_pool.py": "",
     "tests/unit/actors/ipc/test_pool_at_work.py": "",
     "tests/unit/api/test_page.py": "PAGE = ROOT / 'docs/page.html'\n",
     "tests/unit/api/fake_page.py": "",
-    "tests/properties/test_lane.py": "from tests import lane_world\n",
+    "tests/properties/test_lane.py": "from tests import lane_fixture\n",
     "tests/properties/test_pool.py": "from actors.ipc.pool import Pool\n",
 }
 POOL = "tests/unit/actors/ipc/test_pool.py"

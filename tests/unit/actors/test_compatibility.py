@@ -101,7 +101,7 @@ def next_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_two_versions_read_each_other(next_version: Path) -> None:
-    """The next version fills in missing fields; this one drops unknown fields, and names entries of an unknown kind."""
+    """The next version fills in missing fields; this one drops unknown fields and lists entries of an unknown kind."""
     deployment = Deployment(started_ms=1, version="1", installation="i", options={"store": "d"})
     written = (
         [pickle.dumps(Reply(value)) for value in PICKLED],
@@ -129,13 +129,13 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
 @pytest.mark.parametrize(
     "body", [b"", b"\xc1", _pack(1), _pack([1, 2, 3]), _pack([["fl_1", [["no number"]]]]), _pack(list(HIT[:3]))]
 )
-def test_what_is_no_such_body_is_refused(body: bytes) -> None:
+def test_an_invalid_body_is_refused(body: bytes) -> None:
     """A missing or wrong field is never tolerated."""
     with pytest.raises(msgspec.MsgspecError):
         tolerant_decoder(list[tuple[str, list[OfferedDelivery]]])(body)
 
 
-def test_every_struct_of_a_call_may_cross() -> None:
+def test_every_struct_of_a_call_is_pickled_by_names() -> None:
     """Commands and answers are pickled by the names of their fields, so that each may get new ones."""
     structs = [
         each

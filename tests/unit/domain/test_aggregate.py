@@ -1,4 +1,4 @@
-"""`domain.aggregate`: the rules that hold for every aggregate."""
+"""`domain.aggregate`: rules for every aggregate."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ EVENTSOURCINGS_OWN = {"originator_id", "originator_version", "timestamp", "origi
 
 @pytest.mark.parametrize("topic", sorted(event_topics()))
 def test_events_hold_only_primitives(topic: str) -> None:
-    """No event has an attribute that needs more than JSON: a user's map is JSON text, never an object."""
+    """Every attribute of an event is a JSON value; a user's map is JSON text and never an object."""
     types = {f.name: f.type for f in fields(event_topics()[topic]) if f.name not in EVENTSOURCINGS_OWN}
     assert set(types.values()) <= PRIMITIVES
 
 
 def test_an_aggregate_needs_a_topic() -> None:
-    """An aggregate class without a name for its history cannot be defined."""
+    """An aggregate class without a topic cannot be defined."""
     with pytest.raises(TypeError, match="has no TOPIC"):
         type("Nameless", (EventSourced,), {"__module__": __name__})
 
 
 def test_an_event_needs_a_topic() -> None:
-    """Nor can one whose event has no name."""
+    """An aggregate class with an event without a topic cannot be defined."""
     with pytest.raises(ProgrammingError, match="Explicit topic not defined"):
 
         class Careless(EventSourced):
@@ -45,8 +45,8 @@ def test_an_event_needs_a_topic() -> None:
                 pass
 
 
-def test_a_topic_is_one_events() -> None:
-    """Two event classes cannot share a name."""
+def test_a_topic_belongs_to_one_event() -> None:
+    """Two event classes cannot share a topic."""
     with pytest.raises(ProgrammingError, match="already registered"):
 
         class Copycat(EventSourced):
@@ -56,14 +56,14 @@ def test_a_topic_is_one_events() -> None:
                 TOPIC = "account.opened"
 
 
-def test_topics_say_whose_they_are() -> None:
-    """Every event's topic begins with its aggregate's, and there is no other in the ledger."""
+def test_topics_start_with_their_aggregates() -> None:
+    """Every event's topic begins with its aggregate's, and the ledger has no others."""
     names = {vars(aggregate)["TOPIC"] for aggregate in AGGREGATES} | {TrackingEventRecorded.TOPIC.partition(".")[0]}
     assert {topic.partition(".")[0] for topic in event_topics()} == names
 
 
 def test_the_time_of_an_event_is_its_commands() -> None:
-    """No clock is read: eventsourcing's timestamp is the command's time, to the millisecond."""
+    """eventsourcing's timestamp is the command's time, to the millisecond; no clock is read."""
     account = Account.open(ID, "Acme", 1_700_000_000_123)
     account.issue_api_key("0" * 64, 1_700_000_000_456)
     first, second = account.collect_events()
@@ -71,16 +71,16 @@ def test_the_time_of_an_event_is_its_commands() -> None:
     assert instant(1_700_000_000_123) == datetime(2023, 11, 14, 22, 13, 20, 123000, tzinfo=UTC)
 
 
-def test_an_aggregate_is_what_its_events_amount_to() -> None:
-    """Folding the events gives an equal aggregate, and no events give none."""
+def test_an_aggregate_is_the_fold_of_its_events() -> None:
+    """Folding the events yields an equal aggregate, and no events yield none."""
     account = Account.open(ID, "Acme", 1)
     account.issue_api_key("0" * 64, 2)
     assert Account.from_events(account.collect_events()) == account
     assert Account.from_events([]) is None
 
 
-def test_the_events_of_something_else_are_refused() -> None:
-    """A loop cannot be made of an account's events, nor of a tracking event."""
+def test_foreign_events_are_refused() -> None:
+    """A loop cannot be folded from an account's events or from a tracking event."""
     with pytest.raises(TypeError, match="events of Account, not of FeedbackLoop"):
         FeedbackLoop.from_events(Account.open(ID, "Acme", 1).collect_events())
     with pytest.raises(TypeError, match="TrackingEventRecorded is not an event of FeedbackLoop"):

@@ -1,6 +1,6 @@
 """`domain.bots`."""
 
-# ruff: noqa: E501 - user agents are as long as they are
+# ruff: noqa: E501 - user agents are long
 
 from __future__ import annotations
 
@@ -64,12 +64,12 @@ MACHINES = {
 
 @pytest.mark.parametrize("useragent", PEOPLE)
 def test_a_readers_browser_is_never_a_bot(useragent: str) -> None:
-    """Browsers and mail programs of people pass, telephones named like robots among them."""
+    """Browsers and mail programs of people pass, including telephones with names like those of robots."""
     assert bot_reason(useragent, "") is None
 
 
 @pytest.mark.parametrize(("useragent", "reason"), MACHINES.items())
-def test_a_machine_is_told_by_its_name(useragent: str, reason: str) -> None:
+def test_a_machine_is_recognised_by_its_name(useragent: str, reason: str) -> None:
     """Mail proxies, scanners, crawlers and libraries are found, each with its reason."""
     assert bot_reason(useragent, "") == reason
 
@@ -78,16 +78,16 @@ def test_a_machine_is_told_by_its_name(useragent: str, reason: str) -> None:
     "purpose",
     ["prefetch", "prefetch;prerender", "prefetch;anonymous-client-ip", "prerender", "preview", "sec; prefetch"],
 )
-def test_a_prefetch_is_a_machines_even_in_a_browser(purpose: str) -> None:
-    """What a browser fetches before its reader asks is no reader's hit."""
+def test_a_prefetch_counts_as_a_bot_even_in_a_browser(purpose: str) -> None:
+    """Requests that a browser makes without its reader are not the reader's hits."""
     assert bot_reason(PEOPLE[0], purpose) == "prefetch"
 
 
 def test_another_purpose_is_a_readers() -> None:
-    """A purpose that is none of these says nothing."""
+    """Any other purpose does not mean a prefetch."""
     assert bot_reason(PEOPLE[0], "navigate") is None
 
 
-def test_an_endless_useragent_is_no_danger() -> None:
-    """A header of any length is answered; only its start is looked at."""
+def test_an_overlong_user_agent_is_harmless() -> None:
+    """A header of any length is classified by its start."""
     assert bot_reason("x" * 1_000_000 + "googlebot", "") is None

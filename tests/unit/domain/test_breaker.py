@@ -1,4 +1,4 @@
-"""`domain.breaker`: when a loop may start attempts."""
+"""`domain.breaker`: permission for a loop to start attempts."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_probes_come_at_growing_intervals() -> None:
 
 
 def test_earlier_attempts_do_not_lengthen_the_interval() -> None:
-    """Only the failure of the current probe does, not of earlier attempts or probes."""
+    """Only a failure of the current probe does, not of earlier attempts or probes."""
     breaker = opened()
     fail(breaker, 10, 20)
 
@@ -150,7 +150,7 @@ def test_a_restart_keeps_the_state() -> None:
     assert again.health.failing_since_ms == 0
 
 
-def test_time_of_uninterrupted_failure() -> None:
+def test_duration_of_uninterrupted_failure() -> None:
     """Failures count from the first, 4xx too, until a success or until they are forgiven."""
     breaker = a_breaker()
     breaker.fail(100, probe=0, is_down=False)

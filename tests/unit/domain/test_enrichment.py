@@ -22,8 +22,8 @@ MESSAGE = MessageFacts(2, 1, "m-1", "john@example.com", ["a", "b"], "may", "1", 
 PROFILE = ProfileFacts("1", "123", {"name": "John"}, ["golf"])
 
 
-def test_a_click_has_the_contracts_fields_in_the_contracts_order() -> None:
-    """Everything that is known of a click is told, under the contract's names and in its order."""
+def test_a_click_has_the_contracts_fields_in_order() -> None:
+    """Everything known of a click is in the event, under the contract's names and in its order."""
     assert list(event_fields(HIT, MESSAGE, PROFILE, first=True, bot="crawler").items()) == [
         ("id", "m-1"),
         ("event", "evt_000102030405060708090a0b0c0d0e0f"),
@@ -47,8 +47,8 @@ def test_a_click_has_the_contracts_fields_in_the_contracts_order() -> None:
     ]
 
 
-def test_what_is_not_known_is_left_out() -> None:
-    """An open of a bare message, by a client that says nothing, has only what is certain."""
+def test_unknown_fields_are_left_out() -> None:
+    """An open of a bare message, by a client without headers, has only certain fields."""
     hit = HIT._replace(kind="open", target="", ip="", useragent="", referer="")
     message = MESSAGE._replace(tags=[], mailing=None, database=None, profile=None)
     assert list(event_fields(hit, message, None, first=False, bot=None)) == [
@@ -56,27 +56,27 @@ def test_what_is_not_known_is_left_out() -> None:
     ]  # fmt: skip
 
 
-def test_a_profile_that_is_not_there_yet_is_named_only() -> None:
-    """A message may refer to a profile that was never put: its names are told, its data is not known."""
+def test_a_missing_profile_is_only_named() -> None:
+    """A message may refer to a profile that does not exist yet: its names are included, its data is not."""
     fields = event_fields(HIT, MESSAGE, None, first=False, bot=None)
     assert {"database", "profile"} <= set(fields)
     assert not {"fields", "interests"} & set(fields)
 
 
-def test_an_unsubscription_is_no_first_and_no_bots() -> None:
-    """`first` and `bot` are told of opens and clicks only; who unsubscribed from where is told."""
+def test_an_unsubscription_has_no_first_and_no_bot() -> None:
+    """Only opens and clicks have `first` and `bot`; the person and the origin of an unsubscription are included."""
     fields = event_fields(HIT._replace(kind="unsubscribe", target=""), MESSAGE, PROFILE, first=True, bot="crawler")
     assert not {"first", "bot", "bot_reason", "original"} & set(fields)
     assert {"ip", "useragent", "referer"} <= set(fields)
 
 
 def test_the_time_is_the_hits_in_utc() -> None:
-    """Milliseconds are dropped, not rounded, and the start of Unix time is no special case."""
+    """Milliseconds are dropped and not rounded, and the Unix epoch is no special case."""
     fields = event_fields(HIT._replace(time_ms=999), MESSAGE, None, first=False, bot=None)
     assert (fields["timestamp"], fields["time"]) == ("1970-01-01 00:00:00", 0)
 
 
-def test_firsts_are_kept_apart() -> None:
+def test_first_hits_have_separate_keys() -> None:
     """All opens share a key, each link has its own in 63 bits, and other types have none."""
     keys = {first_key("open", ""), first_key("click", "https://a.example/"), first_key("click", "https://b.example/")}
     assert len(keys) == 3

@@ -1,4 +1,4 @@
-"""`domain.errors`: every class crosses processes whole."""
+"""`domain.errors`: every class crosses processes intact."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from domain import errors
 from domain.errors import FeedbackLoopsError, from_wire, to_wire
 
-#: What each class takes after the detail.
+#: Arguments of each class after the detail.
 SAMPLES: dict[str, list[Any]] = {
     "FeedbackLoopsError": [],
     "DomainError": [],
@@ -47,27 +47,27 @@ def assert_same(error: FeedbackLoopsError, other: FeedbackLoopsError) -> None:
 
 
 def test_every_class_has_a_sample() -> None:
-    """No error class escapes these tests."""
+    """Every error class is covered by these tests."""
     classes = {n for n, c in vars(errors).items() if isinstance(c, type) and issubclass(c, FeedbackLoopsError)}
     assert classes == set(SAMPLES)
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_it_survives_pickling(name: str) -> None:
-    """Ray hands on the same error, with its attributes."""
+    """Ray passes on the same error, with its attributes."""
     assert_same(sample(name), pickle.loads(pickle.dumps(sample(name))))
     assert_same(sample(name), copy.copy(sample(name)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_it_survives_the_wire(name: str) -> None:
-    """The gateway's socket hands on the same error, through JSON too."""
+    """The gateway's socket passes on the same error, through JSON too."""
     wire = json.loads(json.dumps(to_wire(sample(name))))
     assert_same(sample(name), from_wire(*wire))
 
 
 def test_an_unknown_class_becomes_the_root() -> None:
-    """An error of a newer peer is still an error of ours, with its text."""
+    """An error of a newer peer is still a domain error, with its text."""
     error = from_wire("FromTheFuture", ["what went wrong", 1])
     assert type(error) is FeedbackLoopsError
     assert str(error) == "what went wrong"

@@ -55,7 +55,7 @@ COMMANDS: dict[str, Callable[[FeedbackLoop], None]] = {
 
 
 def test_a_new_loop_is_unverified() -> None:
-    """A loop begins with what it was given, unverified, and gets no events."""
+    """A loop begins with its given attributes, unverified, and gets no events."""
     loop = a_loop(5, tags=["a"], rate_limit=2.5)
     assert (loop.id, loop.url, loop.settings.triggers, loop.settings.tags, loop.settings.rate_limit) == (
         LOOP_ID,
@@ -69,8 +69,8 @@ def test_a_new_loop_is_unverified() -> None:
     assert not loop.may_receive
 
 
-def test_a_loop_that_cannot_be_is_refused() -> None:
-    """A wrong URL or setting keeps the loop from being made, with its pointer."""
+def test_an_invalid_loop_is_refused() -> None:
+    """A wrong URL or setting is refused with its pointer, and no loop is created."""
     with pytest.raises(InvalidInput) as caught:
         a_loop(url="ftp://example.com/")
     assert caught.value.problems[0][0] == "/url"
@@ -94,7 +94,7 @@ def test_a_loop_that_cannot_be_is_refused() -> None:
 )
 @pytest.mark.parametrize("state", LoopState)
 def test_each_state_allows_its_commands(command: str, allowed: dict[LoopState, LoopState], state: LoopState) -> None:
-    """A command moves the states that allow it, and raises a Conflict in the others, which changes nothing."""
+    """A command changes the states that allow it; in all others it raises Conflict and changes nothing."""
     loop = STATES[state]()
     version = loop.version
     if state in allowed:
@@ -107,15 +107,15 @@ def test_each_state_allows_its_commands(command: str, allowed: dict[LoopState, L
     assert loop.may_receive == (loop.state is LoopState.ACTIVE)
 
 
-def test_a_conflict_says_what_to_do() -> None:
-    """Resuming what was never verified is answered with how to verify it."""
+def test_a_conflict_has_advice() -> None:
+    """Resuming a loop that was never verified raises an error that explains how to verify it."""
     with pytest.raises(Conflict, match="Place its verification file or DNS record, and verify it first"):
         a_loop().resume(2)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_deleted_loop_is_not_found(command: str) -> None:
-    """After its end a loop does nothing any more, and gets no events."""
+    """A deleted loop refuses every command and gets no events."""
     loop = active()
     loop.delete(20)
     assert loop.is_deleted
@@ -125,7 +125,7 @@ def test_a_deleted_loop_is_not_found(command: str) -> None:
 
 
 def test_a_verification_is_refreshed_in_any_state() -> None:
-    """Verifying again makes the proof newer and leaves a paused or disabled loop where it is."""
+    """Another verification renews the proof, and leaves a paused or disabled loop in its state."""
     for make in (active, paused, disabled):
         loop = make()
         loop.verify(URL, 99)
@@ -133,7 +133,7 @@ def test_a_verification_is_refreshed_in_any_state() -> None:
 
 
 def test_another_url_voids_the_proof() -> None:
-    """A changed URL has a token of its own, and nothing that was proved or went wrong at the old place counts."""
+    """A changed URL has its own token, and earlier proofs and failures no longer count."""
     loop = disabled()
     loop.change_url("https://example.org/x", "token-2", 30)
     assert (loop.url, loop.verification_token) == ("https://example.org/x", "token-2")
@@ -141,14 +141,14 @@ def test_another_url_voids_the_proof() -> None:
 
 
 def test_the_same_url_changes_nothing() -> None:
-    """Setting the URL to what it is keeps the proof."""
+    """Setting the URL to its current value keeps the proof."""
     loop = active()
     loop.change_url(URL, "token-2", 30)
     assert (loop.state, loop.verification_token, loop.version) == (LoopState.ACTIVE, "token-1", 2)
 
 
-def test_a_wrong_url_changes_nothing() -> None:
-    """A URL that no handler can have is refused and the loop stays as it was."""
+def test_an_invalid_url_changes_nothing() -> None:
+    """A URL that no handler can have is refused, and the loop stays the same."""
     loop = active()
     with pytest.raises(InvalidInput):
         loop.change_url("http://user:secret@example.com/", "token-2", 30)
@@ -156,7 +156,7 @@ def test_a_wrong_url_changes_nothing() -> None:
 
 
 def test_settings_change_together() -> None:
-    """All settings of one change take their new values in one event, which holds only what is new."""
+    """All changed settings get their values in one event, which holds only the new ones."""
     loop = active()
     loop.collect_events()
     loop.change({"triggers": ["bounce"], "rate_limit": 2, "description": "Zoë", "ordered": False}, 30)
@@ -166,8 +166,8 @@ def test_settings_change_together() -> None:
     assert json.loads(event.changes) == {"triggers": ["bounce"], "rate_limit": 2, "description": "Zoë"}
 
 
-def test_a_change_of_nothing_is_no_event() -> None:
-    """Values that are the same already, and no values, leave no trace."""
+def test_a_change_without_a_difference_is_no_event() -> None:
+    """Equal values, or no values, record nothing."""
     loop = active()
     loop.change({}, 30)
     loop.change({"ordered": False, "triggers": ["open", "click"]}, 30)
@@ -175,7 +175,7 @@ def test_a_change_of_nothing_is_no_event() -> None:
 
 
 def test_a_change_is_all_or_nothing() -> None:
-    """With one wrong value none is taken, and neither is the URL."""
+    """One wrong value keeps the other values and the URL from being changed."""
     loop = active()
     with pytest.raises(InvalidInput):
         loop.change({"ordered": True, "format": "xml"}, 30)
@@ -184,8 +184,8 @@ def test_a_change_is_all_or_nothing() -> None:
     assert (loop.settings.ordered, loop.url, loop.version) == (False, URL, 2)
 
 
-def test_an_attempt_is_kept_word_for_word() -> None:
-    """What was found where is stored as it was told, whatever characters a server answered with."""
+def test_an_attempt_is_stored_verbatim() -> None:
+    """The finding at each place is stored unchanged, whatever characters a server sent."""
     loop = a_loop()
     findings = [(URL, False, "404 Not Found"), ("dns:x", True, 'text "\ud800" é')]
     loop.note_attempt(succeeded=True, findings=findings, at_ms=2)
@@ -195,8 +195,8 @@ def test_an_attempt_is_kept_word_for_word() -> None:
     assert loop.state is LoopState.UNVERIFIED
 
 
-def test_a_disabled_loop_tells_why_until_it_is_resumed() -> None:
-    """The reason is shown while the loop is disabled, and gone afterwards."""
+def test_a_disabled_loop_has_a_reason_until_it_is_resumed() -> None:
+    """The reason is shown while the loop is disabled, and removed afterwards."""
     loop = disabled()
     assert loop.disabled_reason == "410 Gone"
     loop.resume(30)
@@ -204,7 +204,7 @@ def test_a_disabled_loop_tells_why_until_it_is_resumed() -> None:
 
 
 def test_a_replaced_secret_signs_for_a_day() -> None:
-    """The secret before signs beside the new one for 24 h after the rotation, and not a millisecond longer."""
+    """The former secret signs next to the new one for 24 h after the rotation, and not a millisecond longer."""
     loop = a_loop()
     assert loop.signing_versions(0) == [1]
     loop.rotate_secret(1000)
@@ -215,7 +215,7 @@ def test_a_replaced_secret_signs_for_a_day() -> None:
 
 
 def test_each_replaced_secret_has_its_own_day() -> None:
-    """Rotating twice in a day does not cut the first secret's time short; but a POST has four signatures at most."""
+    """Rotating twice in a day does not shorten the first secret's time, but a POST has at most four signatures."""
     loop = a_loop()
     loop.rotate_secret(1000)
     loop.rotate_secret(2000)

@@ -1,6 +1,5 @@
-"""History stays readable: one stored event of each topic and version, as it was written, read by today's code.
-
-The files are never edited. An event that changes gets a new `class_version`, an upcast, and a file of its own.
+"""Frozen events: one stored event of each topic and version, read by today's code. The files are never edited. An
+event that changes gets a new `class_version`, an upcast, and another file.
 """
 
 from __future__ import annotations
@@ -42,7 +41,7 @@ def history(topic: str) -> list[StoredEvent]:
 
 
 def test_every_event_in_code_is_frozen() -> None:
-    """Each topic has a file for each version of its event, and no file is of a topic that is gone."""
+    """Each topic has a file for each version of its event, and every file has its topic."""
     expected = {
         f"{topic}.v{version}.json"
         for topic, event in event_topics().items()
@@ -53,7 +52,7 @@ def test_every_event_in_code_is_frozen() -> None:
 
 @pytest.mark.parametrize("path", FROZEN, ids=lambda path: path.name)
 def test_a_frozen_event_is_read(path: Path) -> None:
-    """The mapper makes today's event of it, with every attribute that the class has."""
+    """The mapper restores today's event, with every attribute of the class."""
     stored = read(path)
     event = MAPPER.to_domain_event(stored)
     attributes = {field.name for field in fields(event_topics()[stored.topic])}
@@ -63,8 +62,8 @@ def test_a_frozen_event_is_read(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", FROZEN, ids=lambda path: path.name)
-def test_a_frozen_event_is_written_as_it_was(path: Path) -> None:
-    """The current version of each event is stored as the file has it: attributes, names and types are unchanged."""
+def test_a_frozen_event_is_written_the_same(path: Path) -> None:
+    """The current version of each event is stored exactly like the file: attributes, names and types."""
     stored = read(path)
     event = MAPPER.to_domain_event(stored)
     if path.name == f"{stored.topic}.v{getattr(type(event), 'class_version', 1)}.json":
@@ -78,7 +77,7 @@ def test_a_frozen_event_is_written_as_it_was(path: Path) -> None:
 
 
 def test_a_frozen_account_folds() -> None:
-    """The account's history amounts to what it did."""
+    """The account's history folds into the expected account."""
     account = Account.from_events(domain_events(history("account")))
     assert account is not None
     assert (account.name, account.created_at_ms, account.version) == ("Acme Zoë", T_MS, 3)
@@ -86,7 +85,7 @@ def test_a_frozen_account_folds() -> None:
 
 
 def test_a_frozen_user_folds() -> None:
-    """The user's history amounts to what it did."""
+    """The user's history folds into the expected user."""
     events = domain_events(history("user"))
     user = User.from_events(events)
     assert user is not None
@@ -98,7 +97,7 @@ def test_a_frozen_user_folds() -> None:
 
 
 def test_a_frozen_loop_folds() -> None:
-    """The loop's history, all ten kinds of event, amounts to what it did."""
+    """The loop's history, with all ten kinds of event, folds into the expected loop."""
     events = domain_events(history("feedback-loop"))
     loop = FeedbackLoop.from_events(events)
     assert loop is not None
@@ -119,7 +118,7 @@ def test_a_frozen_loop_folds() -> None:
 
 
 def test_a_frozen_message_folds() -> None:
-    """The message's one event amounts to what it did, at the id that it has today."""
+    """The message's one event folds into the expected message, under today's id."""
     (stored,) = history("message")
     message = Message.from_events(domain_events([stored]))
     assert message is not None
@@ -131,7 +130,7 @@ def test_a_frozen_message_folds() -> None:
 
 
 def test_a_frozen_profile_folds() -> None:
-    """The profile's history amounts to what it did, at the id that it has today."""
+    """The profile's history folds into the expected profile, under today's id."""
     profile = Profile.from_events(domain_events(history("profile")))
     assert profile is not None
     assert (profile.fields_json, profile.interests) == ('{"name":"Zoë","n":1.5}', ["golf", "chess"])
@@ -141,8 +140,8 @@ def test_a_frozen_profile_folds() -> None:
     assert profile.id == Profile.create_id(account_id, "1", "123")
 
 
-def test_a_frozen_tracking_event_is_whole() -> None:
-    """The tracking event has its facts, and its fields are JSON text."""
+def test_a_frozen_tracking_event_is_complete() -> None:
+    """The tracking event has its attributes, and its fields are JSON text."""
     (event,) = domain_events(history("tracking-event"))
     assert isinstance(event, TrackingEventRecorded)
     assert (event.type, event.account_no, event.time_ms) == ("click", 1, T_MS + 15)

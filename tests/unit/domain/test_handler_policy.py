@@ -72,14 +72,14 @@ BANNED = {
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public_addresses_are_fine(address: str) -> None:
-    """The public Internet is where handlers are."""
+def test_public_addresses_are_allowed(address: str) -> None:
+    """Handlers are on the public Internet."""
     assert POLICY.problem_with(address) is None
 
 
 @pytest.mark.parametrize(("address", "word"), BANNED.items())
-def test_all_else_is_refused_with_its_reason(address: str, word: str) -> None:
-    """Every special range is refused, and the sentence names address and reason."""
+def test_all_others_are_refused_with_the_reason(address: str, word: str) -> None:
+    """Every special range is refused, and the message has the address and the reason."""
     problem = POLICY.problem_with(address)
     assert problem is not None
     assert word in problem
@@ -89,8 +89,8 @@ def test_all_else_is_refused_with_its_reason(address: str, word: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "localhost", "127.1", "0x7f.0.0.1", "2130706433", "017700000001", "1.2.3.4.5", "[::1]", "8.8.8.8 "]
 )
-def test_what_is_no_address_is_refused(text: str) -> None:
-    """Names and the spellings of addresses that only some resolvers read are never fine."""
+def test_a_non_address_is_refused(text: str) -> None:
+    """Names, and spellings that only some resolvers read, are never allowed."""
     assert "is not an IP address" in (POLICY.problem_with(text) or "")
 
 
@@ -107,8 +107,8 @@ def test_what_is_no_address_is_refused(text: str) -> None:
         ("fe80::/10", "fe80::1%eth0"),
     ],
 )
-def test_what_the_operator_allows_is_fine(networks: str, address: str) -> None:
-    """An address in an allowed network is fine, and so is another form of an allowed IPv4 address."""
+def test_addresses_in_allowed_networks_are_allowed(networks: str, address: str) -> None:
+    """An address in an allowed network passes, and so does another form of an allowed IPv4 address."""
     assert HandlerPolicy(parse_networks(networks)).problem_with(address) is None
 
 
@@ -124,20 +124,20 @@ def test_what_the_operator_allows_is_fine(networks: str, address: str) -> None:
         ("2001::/32", "2001:0:4136:e378:8000:63bf:80ff:fffe"),
     ],
 )
-def test_an_allowed_network_lets_nothing_else_in(networks: str, address: str) -> None:
-    """Other networks stay banned, and a tunnel that is allowed is no way to a private address behind it."""
+def test_an_allowed_network_allows_nothing_else(networks: str, address: str) -> None:
+    """Other networks stay banned, and an allowed tunnel does not lead to a private address behind it."""
     assert HandlerPolicy(parse_networks(networks)).problem_with(address) is not None
 
 
 def test_networks_are_read_from_text() -> None:
-    """CIDRs and single addresses, of both families, with spaces; blank text is none."""
+    """CIDRs and single addresses of both families are accepted, with spaces; blank text is none."""
     expected = (ip_network("10.0.0.0/8"), ip_network("fd00::/8"), ip_network("192.0.2.7/32"))
     assert parse_networks(" 10.0.0.0/8, fd00::/8 ,192.0.2.7,") == expected
     assert parse_networks("  ") == ()
 
 
 def test_every_wrong_network_is_named() -> None:
-    """All parts that are no networks are listed, under the setting's name."""
+    """All invalid parts are listed, under the setting's name."""
     with pytest.raises(InvalidInput) as caught:
         parse_networks("10.0.0.1/8,fd00::/8,localhost", "allowed_handler_networks")
     pointers, details = zip(*caught.value.problems, strict=True)

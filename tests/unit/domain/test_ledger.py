@@ -1,4 +1,4 @@
-"""`domain.ledger`, on eventsourcing's store in memory."""
+"""`domain.ledger`, on eventsourcing's in-memory store."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def ledger() -> Iterator[Application[UUID]]:
         yield ledger
 
 
-def test_every_aggregate_comes_back(ledger: Application[UUID]) -> None:
-    """Each kind of aggregate is saved and loaded equal, next to events that belong to none."""
+def test_every_aggregate_round_trips(ledger: Application[UUID]) -> None:
+    """Each kind of aggregate is loaded equal, next to events that belong to no aggregate."""
     account = Account.open(ACCOUNT, "Acme", 1)
     loop = a_loop()
     loop.verify("https://example.com/x", 2)
@@ -52,21 +52,21 @@ def test_an_event_is_recorded_once(ledger: Application[UUID]) -> None:
         ledger.save(event)
 
 
-def test_the_mapper_is_that_of_an_application(ledger: Application[UUID]) -> None:
-    """Events written with the mapper of any eventsourcing application are the same bytes."""
+def test_the_mapper_equals_that_of_an_application(ledger: Application[UUID]) -> None:
+    """The mapper of any eventsourcing application writes the same bytes."""
     for event in a_loop().collect_events():
         assert event_mapper().to_stored_event(event) == ledger.mapper.to_stored_event(event)
 
 
-def test_an_attribute_that_is_no_primitive_fails_at_once() -> None:
-    """A value that JSON has not is refused when it is stored, not found when it is loaded."""
+def test_an_attribute_that_is_not_primitive_fails_at_once() -> None:
+    """A value without a JSON form is refused when it is stored, not when it is loaded."""
     event = TrackingEventRecorded(UUID(int=9), 1, 1, "open", 1, 5, Decimal(1))  # type: ignore[arg-type]
     with pytest.raises(TranscodingNotRegisteredError):
         event_mapper().to_stored_event(event)
 
 
-def test_topics_are_the_architectures() -> None:
-    """The topics in code are the ones that docs/explanation/architecture.md lists."""
+def test_topics_match_the_architecture() -> None:
+    """The topics in code are those in docs/explanation/architecture.md."""
     loops = (
         "registered changed url-changed verification-attempted verified paused resumed disabled secret-rotated deleted"
     )

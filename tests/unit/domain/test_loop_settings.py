@@ -29,8 +29,8 @@ from domain.loop_settings import SETTINGS, EventFilter, LoopSettings, check_sett
         ("description", "two\nlines"),
     ],
 )
-def test_good_values_pass(name: str, value: object) -> None:
-    """Each setting takes its values, at both ends of its range."""
+def test_valid_values_pass(name: str, value: object) -> None:
+    """Each setting accepts both ends of its range."""
     check_settings({name: value})
 
 
@@ -67,14 +67,14 @@ def test_good_values_pass(name: str, value: object) -> None:
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: object, pointer: str) -> None:
-    """What a setting cannot be is refused at the pointer of the API's field; so is what is no setting."""
+    """Invalid values and unknown settings are refused at the pointer of the API's field."""
     with pytest.raises(InvalidInput) as caught:
         check_settings({name: value})
     assert [p for p, _ in caught.value.problems] == [pointer]
 
 
 def test_all_wrong_values_are_named_together() -> None:
-    """One answer lists every setting that is wrong."""
+    """One error lists every wrong setting."""
     with pytest.raises(InvalidInput) as caught:
         check_settings(dict.fromkeys(SETTINGS, object()))
     assert [p for p, _ in caught.value.problems] == [setting.pointer for setting in SETTINGS.values()]
@@ -100,10 +100,10 @@ FILTER = EventFilter(triggers=("open", "click"))
         (replace(FILTER, collections=("c",)), ("open", [], "1", "d"), False),
     ],
 )
-def test_a_loop_wants_what_passes_every_filter(
+def test_a_loop_gets_events_that_pass_every_filter(
     event_filter: EventFilter, event: tuple[str, list[str], str], is_wanted: bool
 ) -> None:
-    """The trigger and each filter that is set must agree; an empty filter lets everything through."""
+    """The trigger and each given filter must match; an empty filter matches everything."""
     assert event_filter.wants(*event) is is_wanted
 
 
@@ -115,15 +115,15 @@ def test_settings_of_another_version_are_read() -> None:
 
 
 def test_settings_are_stored_completely() -> None:
-    """What is read back equals what was written, and is as immutable."""
+    """Settings read back equal the written ones, and are also immutable."""
     settings = LoopSettings(triggers=("open",), tags=("a", "b"), rate_limit=0.5, description="Zoë")
 
     assert LoopSettings.from_json(settings.to_json()) == settings
     assert hash(LoopSettings.from_json(settings.to_json())) == hash(settings)
 
 
-def test_the_event_filter_is_the_part_that_decides() -> None:
-    """Settings that do not decide which events a loop gets make no difference to it."""
+def test_the_event_filter_has_only_the_deciding_settings() -> None:
+    """Settings that do not affect which events a loop gets make no difference to it."""
     settings = LoopSettings(triggers=("open",), tags=("a",))
 
     assert settings.event_filter() == EventFilter(triggers=("open",), tags=("a",))

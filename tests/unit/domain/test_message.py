@@ -30,8 +30,8 @@ def a_message(**changes: Any) -> Message:
     return Message.register(**(ordinary | changes))
 
 
-def test_a_message_keeps_what_it_was_given() -> None:
-    """Registration takes every attribute as it is."""
+def test_a_message_keeps_its_attributes() -> None:
+    """Registration stores every attribute unchanged."""
     message = a_message(mailing="may", database="1", profile="123")
     assert (message.message_id, message.key, message.recipient) == ("m-1", 7, "john@example.com")
     assert (message.tags, message.links, message.mailing) == (["a"], ["https://example.com/"], "may")
@@ -39,7 +39,7 @@ def test_a_message_keeps_what_it_was_given() -> None:
 
 
 def test_an_id_is_unique_in_its_account() -> None:
-    """The same id in the same account is the same aggregate, so it cannot be stored twice; elsewhere it is another."""
+    """The same id is the same aggregate in one account, so it cannot be stored twice, and another one elsewhere."""
     assert a_message().id == a_message(recipient="jane@example.com").id == Message.create_id(ACCOUNT, "m-1")
     assert len({a_message().id, a_message(message_id="m-2").id, a_message(account_id=UUID(int=2)).id}) == 3
 
@@ -82,21 +82,21 @@ def test_an_id_is_unique_in_its_account() -> None:
         ({"links": ["https://example.com/"] * 1001}, "/links"),
     ],
 )
-def test_what_is_wrong_is_named(changes: dict[str, Any], pointer: str) -> None:
-    """A wrong attribute keeps the message from being registered, at the pointer of the API's field."""
+def test_a_wrong_attribute_is_named(changes: dict[str, Any], pointer: str) -> None:
+    """A wrong attribute is refused at the pointer of the API's field."""
     with pytest.raises(InvalidInput) as caught:
         a_message(**changes)
     assert [p for p, _ in caught.value.problems] == [pointer]
 
 
-def test_all_that_is_wrong_is_named_together() -> None:
-    """One answer lists every attribute that is wrong."""
+def test_all_wrong_attributes_are_named_together() -> None:
+    """One error lists every wrong attribute."""
     with pytest.raises(InvalidInput) as caught:
         a_message(message_id="", recipient="", tags=[""], links=["x"])
     assert [p for p, _ in caught.value.problems] == ["/id", "/recipient", "/tags/0", "/links/0"]
 
 
 def test_ordinary_links_pass() -> None:
-    """Links in capitals, with spaces or other scripts are browsers' business, not ours."""
+    """Capitals, spaces and other scripts in links are left to the browser."""
     links = ["HTTPS://EXAMPLE.COM/", "http://example.com/a b", "https://example.com/é?x=[1]"]
     assert a_message(links=links).links == links

@@ -1,4 +1,4 @@
-"""`domain.payload`: the spellings that the contract shows."""
+"""`domain.payload`: the encodings in the contract's examples."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ from domain.values import PayloadFormat
         ({"half": "\ud800"}, b"half=%3F"),
     ],
 )
-def test_a_form_is_spelled_as_the_contract_shows(fields: dict[str, Any], body: bytes) -> None:
-    """Lists, maps, numbers, truth, emptiness and other letters each have one spelling."""
+def test_a_form_is_encoded_as_in_the_contract(fields: dict[str, Any], body: bytes) -> None:
+    """Lists, maps, numbers, booleans, empty values and non-ASCII letters each have one encoding."""
     assert body == encode_form(fields)
     assert form_bytes(fields) == len(body)
 
 
 def test_depth_is_no_danger() -> None:
-    """Fields nested far deeper than Python recurses are encoded all the same."""
+    """Fields nested far deeper than Python's recursion limit are still encoded."""
     value: object = "x"
     for _ in range(5000):
         value = {"a": value}
     assert encode_form({"deep": value}) == b"deep" + b"[a]" * 5000 + b"=x"
 
 
-def test_a_long_form_is_counted_without_being_made() -> None:
-    """Names that are repeated for each of many values cost no memory until somebody makes the form."""
+def test_a_long_form_is_measured_without_being_built() -> None:
+    """Names repeated for each of many values use no memory until the form is built."""
     fields = {"fields": {"k" * 40_000: [1] * 10_000}}
     tracemalloc.start()
     try:
@@ -55,14 +55,14 @@ def test_a_long_form_is_counted_without_being_made() -> None:
     assert peak < 5_000_000
 
 
-def test_what_is_not_json_is_named() -> None:
-    """A value that no JSON can hold raises, and the error names the field."""
+def test_values_outside_json_are_named() -> None:
+    """A value without a JSON form raises an error that names the field."""
     with pytest.raises(TypeError, match=r"fields\[when\] is a bytes"):
         encode_form({"fields": {"when": b"now"}})
 
 
 def test_json_is_compact_utf8() -> None:
-    """JSON has no white space and no escapes that UTF-8 can do without."""
+    """JSON has no white space and no escapes that UTF-8 makes unnecessary."""
     assert (
         encode_json({"name": "Zoë", "tags": ["a"], "half": "\ud800"})
         == '{"name":"Zoë","tags":["a"],"half":"?"}'.encode()
@@ -70,5 +70,5 @@ def test_json_is_compact_utf8() -> None:
 
 
 def test_every_format_has_a_content_type() -> None:
-    """No format is without its `Content-Type`."""
+    """Every format has a `Content-Type`."""
     assert set(CONTENT_TYPES) == set(PayloadFormat)

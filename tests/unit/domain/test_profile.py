@@ -22,7 +22,7 @@ def nested(depth: int) -> str:
 
 
 def test_a_profile_keeps_its_data_as_text() -> None:
-    """Fields are stored as the JSON they came in, to the byte."""
+    """Fields are stored as the JSON text of the request, to the byte."""
     profile = a_profile('{"a": 1.50, "_type_": "uuid_hex", "_data_": "x"}', ["golf"])
     assert (profile.database, profile.profile_id, profile.interests) == ("1", "123", ["golf"])
     assert profile.fields_json == '{"a": 1.50, "_type_": "uuid_hex", "_data_": "x"}'
@@ -30,7 +30,7 @@ def test_a_profile_keeps_its_data_as_text() -> None:
 
 
 def test_an_update_replaces_the_data() -> None:
-    """Fields and interests are the new ones, the creation time stays; even the same data is a newer fact."""
+    """Fields and interests are replaced, and the creation time stays; even equal data makes a newer event."""
     profile = a_profile()
     profile.update("{}", ["chess"], 6)
     profile.update("{}", ["chess"], 7)
@@ -38,8 +38,8 @@ def test_an_update_replaces_the_data() -> None:
     assert (profile.created_at_ms, profile.modified_at_ms, profile.version) == (5, 7, 3)
 
 
-def test_a_place_holds_one_profile() -> None:
-    """Account, database and id make the aggregate's id, and no two places share one."""
+def test_a_profile_is_unique_in_its_database() -> None:
+    """Account, database and id make the aggregate's id, so no two profiles share one."""
     ids = {
         Profile.create_id(ACCOUNT, "a", "b:c"),
         Profile.create_id(ACCOUNT, "a:b", "c"),
@@ -75,7 +75,7 @@ def test_a_place_holds_one_profile() -> None:
     ],
 )
 def test_fields_that_cannot_be_delivered_are_refused(fields_json: str, problem: str) -> None:
-    """What is no JSON object of a sane size and depth is refused, before and after the profile exists."""
+    """Anything but a JSON object of limited size and depth is refused, for a new profile and an existing one."""
     with pytest.raises(InvalidInput, match=problem) as caught:
         a_profile(fields_json)
     assert caught.value.problems[0][0] == "/fields"
@@ -86,7 +86,7 @@ def test_fields_that_cannot_be_delivered_are_refused(fields_json: str, problem: 
 
 
 def test_the_deepest_fields_pass() -> None:
-    """Sixteen levels are allowed, lists and maps alike."""
+    """Sixteen levels of lists and maps are allowed."""
     assert a_profile(nested(16)).fields_json == nested(16)
     assert a_profile('{"a":' + "[" * 15 + "]" * 15 + "}").version == 1
 
@@ -97,15 +97,15 @@ def test_the_longest_names_pass() -> None:
 
 
 def test_interests_fit_a_form() -> None:
-    """Interests that would be larger than a form may be are refused at their pointer, however many there may be."""
+    """Interests larger than a form are refused at their pointer, however many there are."""
     with pytest.raises(InvalidInput, match="interests must be at most 262144 bytes as a form") as caught:
         a_profile("{}", ["😀" * 200] * 1000)
     assert [pointer for pointer, _ in caught.value.problems] == ["/interests"]
     assert a_profile("{}", ["x" * 200] * 1000).version == 1
 
 
-def test_names_and_interests_are_texts() -> None:
-    """Wrong names and interests are all named at once."""
+def test_names_and_interests_are_text() -> None:
+    """One error lists all wrong names and interests."""
     with pytest.raises(InvalidInput) as caught:
         Profile.create(ACCOUNT, 1, "", "a\x00", "{}", ["golf", ""], 5)
     assert [p for p, _ in caught.value.problems] == ["/database", "/id", "/interests/1"]

@@ -54,7 +54,7 @@ def test_the_schedule_is_followed_to_its_end() -> None:
 
 
 def test_410_is_dead_and_disables_the_loop() -> None:
-    """A handler that is gone gets no retry, whatever is left of the schedule."""
+    """A handler that no longer exists gets no retry, whatever is left of the schedule."""
     assert after(410) == Decision(DeliveryState.DEAD, 0, disable=True)
 
 
@@ -79,7 +79,7 @@ def test_retry_after_adds_no_attempts() -> None:
 
 @pytest.mark.parametrize("status", [500, 301, 404])
 def test_retry_after_elsewhere_is_ignored(status: int) -> None:
-    """`Retry-After` counts with 429 and 503 only."""
+    """`Retry-After` counts only with 429 and 503."""
     assert after(status, retry_after="60") == in_s(5)
 
 
@@ -104,7 +104,7 @@ def test_retry_after_elsewhere_is_ignored(status: int) -> None:
         ("Wed, 21 Oct 2015 07:28:30 +99999999999", None),
     ],
 )
-def test_retry_after_is_read_as_http_writes_it(value: str, seconds: float | None) -> None:
+def test_retry_after_has_the_formats_of_http(value: str, seconds: float | None) -> None:
     """Seconds and HTTP's three date formats are read; anything else is ignored."""
     assert retry_after_s(value, NOW_MS) == seconds
 

@@ -8,7 +8,7 @@ MASTER = bytes(32)
 
 
 def test_a_secret_belongs_to_one_loop_and_version() -> None:
-    """Loops, versions and installations do not share secrets, and a secret is always the same."""
+    """Loops, versions and installations do not share secrets, and derivation is deterministic."""
     secrets = {
         loop_secret(MASTER, "fl_1", 1),
         loop_secret(MASTER, "fl_1", 2),
@@ -21,5 +21,5 @@ def test_a_secret_belongs_to_one_loop_and_version() -> None:
 
 
 def test_the_text_of_a_secret_is_base64_with_a_prefix() -> None:
-    """The text is what Standard Webhooks' libraries take."""
+    """The libraries of Standard Webhooks accept the text."""
     assert secret_text(b"\xff" * 24) == "whsec_" + "/" * 32

@@ -22,8 +22,8 @@ from domain.statistics import ANSWERS, BOUNDS_MS, BUCKETS, answer_class, bucket,
         (600, "none"),
     ],
 )
-def test_answers_are_classed_by_their_hundreds(status: int | None, name: str) -> None:
-    """What is no answer, or none of HTTP's usual, is `none`."""
+def test_responses_are_classed_by_their_hundreds(status: int | None, name: str) -> None:
+    """A missing response, or a status outside HTTP's classes, is `none`."""
     assert ANSWERS[answer_class(status)] == name
 
 
@@ -34,7 +34,7 @@ def test_a_bucket_includes_its_bound(duration_ms: int, expected: int) -> None:
 
 
 def test_percentiles_are_within_their_bucket() -> None:
-    """An estimate is never further from the truth than its bucket's bounds, and grows with the share."""
+    """An estimate stays within its bucket's bounds, and grows with the share."""
     chance = random.Random(1)
     for _ in range(200):
         durations = sorted(chance.choice([3, 40, 900, 20_000]) * chance.random() for _ in range(chance.randint(1, 50)))
@@ -51,6 +51,6 @@ def test_percentiles_are_within_their_bucket() -> None:
         assert low <= estimates[1] <= high
 
 
-def test_nothing_has_no_percentile() -> None:
-    """None, not zero."""
+def test_no_data_has_no_percentile() -> None:
+    """The result is None and not zero."""
     assert percentile_ms([0] * BUCKETS, 0.5) is None

@@ -17,8 +17,8 @@ from domain.tracking_event import TrackingEventRecorded
 EVENT = TrackingEventRecorded(UUID(int=7), 1, 3, "click", 9, 1_700_000_000_000, '{"_type_":"x","_data_":"é\\n"}')
 
 
-def test_it_comes_back_from_the_store() -> None:
-    """The mapper stores the event under its topic and loads it equal, whatever its fields look like."""
+def test_it_round_trips_through_the_store() -> None:
+    """The mapper stores the event under its topic and loads it equal, whatever its fields."""
     mapper = event_mapper()
     stored = mapper.to_stored_event(EVENT)
     assert stored.topic == "tracking-event.recorded"
@@ -26,7 +26,7 @@ def test_it_comes_back_from_the_store() -> None:
 
 
 def test_any_json_encoder_can_write_its_state() -> None:
-    """The stored state is the JSON object of the attributes and no more, so a fast encoder may write it."""
+    """The stored state is a plain JSON object of the attributes, so a fast encoder may write it."""
     attributes = {k: v for k, v in asdict(EVENT).items() if not k.startswith("originator")}
     assert json.loads(event_mapper().to_stored_event(EVENT).state) == attributes
     by_hand = StoredEvent(EVENT.originator_id, 1, EVENT.TOPIC, msgspec.json.encode(attributes))
@@ -34,7 +34,7 @@ def test_any_json_encoder_can_write_its_state() -> None:
 
 
 def test_it_is_a_frozen_domain_event() -> None:
-    """eventsourcing takes it for an event of its own, and nobody can change it."""
+    """eventsourcing treats it like its own events, and it is immutable."""
     assert isinstance(EVENT, DomainEventProtocol)
     with pytest.raises(FrozenInstanceError):
         EVENT.type = "open"  # type: ignore[misc]

@@ -10,7 +10,7 @@ from domain.validation import Problems, text_problem
 
 @pytest.mark.parametrize("text", ["a", "Zoë", "two words", "👩\u200d🚀", "\u00a0x", "x" * 200])
 def test_any_script_is_text(text: str) -> None:
-    """Letters, spaces and symbols of any script pass, joined emoji too."""
+    """Letters, spaces and symbols of any script pass, including joined emoji."""
     assert text_problem(text) is None
 
 
@@ -28,19 +28,19 @@ def test_any_script_is_text(text: str) -> None:
         ("\ud800", "U+D800"),
     ],
 )
-def test_what_no_store_or_header_wants_is_no_text(value: object, problem: str) -> None:
-    """Control characters and half surrogates are refused, and named."""
+def test_control_characters_are_refused(value: object, problem: str) -> None:
+    """Control characters and half surrogates are refused and named."""
     assert problem in (text_problem(value) or "")
 
 
-def test_lines_are_text_where_they_are_wanted() -> None:
-    """With `lines`, tabs and line breaks pass, other control characters do not."""
+def test_line_breaks_are_text_with_lines() -> None:
+    """With `lines`, tabs and line breaks pass; other control characters do not."""
     assert text_problem("a\r\n\tb", lines=True) is None
     assert "U+0000" in (text_problem("a\x00b", lines=True) or "")
 
 
 def test_every_problem_is_raised_at_once() -> None:
-    """One error holds all that is wrong, with the JSON pointer of each, and says the first."""
+    """One error holds all problems with their JSON pointers, and its text is the first one."""
     problems = Problems()
     problems.add("/name", None)
     problems.add_texts("/tags", ["ok", "", 3], max_items=5)
@@ -59,5 +59,5 @@ def test_every_problem_is_raised_at_once() -> None:
 
 
 def test_without_problems_nothing_is_raised() -> None:
-    """A request that is right passes in silence."""
+    """A valid request raises nothing."""
     Problems().raise_if_any()

@@ -11,7 +11,7 @@ from domain.values import HandlerUrl, email_problem, id_text, id_uuid
 
 
 def test_ids_are_read_back() -> None:
-    """An id's text and its UUID are the same thing, from bytes as from a UUID."""
+    """An id's text and its UUID are equivalent, as bytes or as a UUID."""
     value = UUID(int=255)
     assert id_text("fl", value) == id_text("fl", value.bytes) == "fl_" + "0" * 30 + "ff"
     assert id_uuid("fl", id_text("fl", value)) == value
@@ -20,8 +20,8 @@ def test_ids_are_read_back() -> None:
 @pytest.mark.parametrize(
     "text", ["", "fl_", "acc_" + "0" * 32, "fl_" + "0" * 31, "fl_" + "G" * 32, "fl_" + "0" * 32 + "\n"]
 )
-def test_what_is_no_id_is_none(text: str) -> None:
-    """Another prefix, length or alphabet is no id."""
+def test_an_invalid_id_is_none(text: str) -> None:
+    """Another prefix, length or alphabet is not an id."""
     assert id_uuid("fl", text) is None
 
 
@@ -34,7 +34,7 @@ def test_what_is_no_id_is_none(text: str) -> None:
     ],
 )
 def test_a_handlers_url_is_absolute(text: str) -> None:
-    """Both schemes, ports, queries and literal addresses are URLs a handler can have."""
+    """Both schemes, ports, queries and literal addresses are valid in a handler's URL."""
     assert HandlerUrl(text).text == text
 
 
@@ -63,25 +63,25 @@ def test_a_handlers_url_is_absolute(text: str) -> None:
         ("https://example.com/" + "x" * 2048, "longer than 2048"),
     ],
 )
-def test_what_no_handler_can_have_is_refused(text: str, problem: str) -> None:
-    """The error says what is wrong with the URL, at its pointer."""
+def test_an_invalid_url_is_refused(text: str, problem: str) -> None:
+    """The error explains the problem at the URL's pointer."""
     with pytest.raises(InvalidInput, match=problem) as caught:
         HandlerUrl(text)
     assert caught.value.problems[0][0] == "/url"
 
 
 def test_a_host_is_lower_case_without_brackets() -> None:
-    """The host is ready to be looked up or parsed as an address."""
+    """The host can be looked up or parsed as an address without changes."""
     assert [HandlerUrl(u).host for u in ("https://Example.COM/x", "http://[::1]:81/")] == ["example.com", "::1"]
 
 
 @pytest.mark.parametrize("text", ["john@example.com", "j.o+hn@localhost", "zoë@exämple.com"])
-def test_an_address_has_the_shape_of_one(text: str) -> None:
-    """Local part, @ and domain are all that is asked for."""
+def test_a_valid_address_passes(text: str) -> None:
+    """Local part, @ and domain are enough."""
     assert email_problem(text) is None
 
 
 @pytest.mark.parametrize("text", ["", "john", "@example.com", "john@", "a@b@c", "a b@example.com", "a@example.com\n"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_an_invalid_address_is_refused(text: str) -> None:
     """Anything else has a problem."""
     assert email_problem(text) == "is not an e-mail address (local@domain)"

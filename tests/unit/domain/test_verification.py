@@ -28,7 +28,7 @@ def test_the_file_can_be_next_to_the_script_or_at_the_root(url: str, folders: li
 
 
 def test_name_and_content_depend_on_the_token() -> None:
-    """Each token has its own file name and content, and the name does not contain the content."""
+    """Each token has its own file name and content, and the name does not reveal the content."""
     assert file_name(TOKEN) == f"feedback-loops-{TOKEN}.txt"
     assert file_name("other") != file_name(TOKEN)
     assert file_content("other") != file_content(TOKEN)
@@ -89,7 +89,7 @@ def test_a_file_of_more_than_4_kib_proves_nothing() -> None:
     assert not proves(content.ljust(4097), TOKEN)
 
 
-def test_the_dns_record_proves_the_same() -> None:
+def test_the_dns_record_is_an_equal_proof() -> None:
     """The record's name contains only the host, and its value equals the file's content."""
     assert dns_name("https://Example.com:8443/dir/script.php?x=1") == "_feedback-loops.example.com"
     assert dns_name("https://example.com./x") == "_feedback-loops.example.com"

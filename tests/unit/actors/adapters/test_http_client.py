@@ -1,4 +1,4 @@
-"""The HTTP client: what it does with every kind of handler, on real sockets."""
+"""The HTTP client with every kind of handler, on real sockets."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ Run = Callable[[Coroutine[Any, Any, None]], None]
 
 @pytest.fixture(params=["asyncio", "uvloop"])
 def run(request: pytest.FixtureRequest) -> Run:
-    """Both event loops the HTTP client may find itself on."""
+    """Both event loops that the HTTP client may run on."""
     return asyncio.run if request.param == "asyncio" else uvloop.run
 
 
@@ -46,7 +46,7 @@ def request_to(url: str, timeout_s: float = 5.0, body: bytes = b"a=1", headers: 
 def outcome(
     script: Script, run: Run, timeout_s: float = 5.0, posts: int = 1, **kwargs: Any
 ) -> tuple[HttpResponse, RawHandler]:
-    """The last answer of `posts` in a row to a handler that follows the script."""
+    """The last result of `posts` POSTs in a row to a handler that follows the script."""
     results: list[Any] = []
 
     async def main() -> None:
@@ -65,7 +65,7 @@ def outcome(
 
 
 def test_request(run: Run) -> None:
-    """A POST holds path and query, the host with its port, the headers, the length, the body, and nothing odd."""
+    """A POST has path and query, the host with its port, the headers, the length and the body, and nothing else."""
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
@@ -102,7 +102,7 @@ def test_request(run: Run) -> None:
     ],
 )
 def test_headers_cannot_be_injected(header: tuple[str, str]) -> None:
-    """A value that would become another header is refused before anything is sent."""
+    """A value that would start another header is refused, and nothing is sent."""
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
@@ -125,11 +125,11 @@ def test_headers_cannot_be_injected(header: tuple[str, str]) -> None:
     ],
 )
 def test_host_header(url: str, expected: str) -> None:
-    """The Host header leaves the scheme's own port out and keeps an IPv6 address in brackets."""
+    """The Host header omits the scheme's default port and keeps the brackets of an IPv6 address."""
     assert host_header(url) == expected
 
 
-def test_large_bodies_are_sent_whole(run: Run) -> None:
+def test_large_bodies_are_sent_completely(run: Run) -> None:
     """A body of many megabytes arrives byte for byte."""
     body = bytes(range(256)) * 40_000
     answer, handler = outcome(answering(OK), run, body=body, timeout_s=20)
@@ -159,7 +159,7 @@ def test_large_bodies_are_sent_whole(run: Run) -> None:
     ],
 )
 def test_framed_answers_keep_the_connection(answer: bytes, body: bytes, run: Run) -> None:
-    """Every way of framing a body is understood, and the next POST goes over the same connection."""
+    """Every way of framing a body is understood, and the next POST uses the same connection."""
     got, handler = outcome(answering(answer), run, posts=3)
 
     assert got.error is None
@@ -186,10 +186,9 @@ def test_framed_answers_keep_the_connection(answer: bytes, body: bytes, run: Run
         ),
     ],
 )
-def test_the_start_of_an_answers_headers_is_kept(answer: bytes, head: bytes, run: Run) -> None:
-    """As they came and in their order, 2 KiB of them; none of an announcement's, none from after the body.
-
-    A connection's next answer has its own.
+def test_the_first_headers_of_a_response_are_kept(answer: bytes, head: bytes, run: Run) -> None:
+    """They are kept in order up to 2 KiB, without those of interim responses and trailers, and
+    separately for each response.
     """
     got, handler = outcome(answering(answer), run, posts=2)
 
@@ -206,16 +205,16 @@ def test_the_start_of_an_answers_headers_is_kept(answer: bytes, head: bytes, run
         b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 13\r\n\r\nuntil the end",
     ],
 )
-def test_closing_answers(answer: bytes, run: Run) -> None:
-    """A body that lasts until the connection closes is read to its end, and the next POST connects anew."""
+def test_responses_that_end_with_the_connection(answer: bytes, run: Run) -> None:
+    """A body that lasts until the connection closes is read to its end, and the next POST opens a new connection."""
     got, handler = outcome(answering(answer, close=True), run, posts=2)
 
     assert (got.status, got.error, got.body_start) == (200, None, b"until the end")
     assert handler.connections == 2
 
 
-def test_connection_close_is_obeyed_when_the_handler_does_not_close(run: Run) -> None:
-    """`Connection: close` ends the connection on our side, too."""
+def test_connection_close_is_obeyed(run: Run) -> None:
+    """After `Connection: close` the client closes the connection, even if the handler does not."""
     answer = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok"
     _, handler = outcome(answering(answer), run, posts=3)
 
@@ -224,7 +223,7 @@ def test_connection_close_is_obeyed_when_the_handler_does_not_close(run: Run) ->
 
 @pytest.mark.parametrize("status", [301, 302, 307, 308, 404, 410, 500, 503, 999])
 def test_any_status_is_an_answer(status: int, run: Run) -> None:
-    """Redirects and failures are given as they are; nothing is followed."""
+    """Redirects and failures are returned unchanged, and redirects are not followed."""
     text = f"HTTP/1.1 {status} X\r\nLocation: http://127.0.0.1:1/\r\nRetry-After: 120\r\nContent-Length: 0\r\n\r\n"
     got, handler = outcome(answering(text.encode()), run)
 
@@ -233,7 +232,7 @@ def test_any_status_is_an_answer(status: int, run: Run) -> None:
 
 
 def test_compressed_bodies_are_kept_raw(run: Run) -> None:
-    """A compressed body, asked for by nobody, is not inflated."""
+    """A compressed body, which the client never asks for, is not inflated."""
     packed = gzip.compress(b"x" * 100_000)
     head = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(packed)
     got, _ = outcome(answering(head + packed), run)
@@ -241,15 +240,15 @@ def test_compressed_bodies_are_kept_raw(run: Run) -> None:
     assert got.body_start == packed[:1024]
 
 
-def test_no_cookies(run: Run) -> None:
-    """A cookie set is not sent back."""
+def test_no_cookies_are_sent_back(run: Run) -> None:
+    """A cookie from a response is not sent in the next request."""
     _, handler = outcome(answering(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b\r\nContent-Length: 0\r\n\r\n"), run, posts=2)
 
     assert b"ookie" not in handler.requests[1]
 
 
 def test_only_the_start_of_a_body_is_kept(run: Run) -> None:
-    """The first KiB is kept of a body that is read whole."""
+    """The first KiB of a body is kept, although all of it is read."""
     body = b"0123456789" * 5000
     got, handler = outcome(answering(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body), run, posts=2)
 
@@ -259,7 +258,7 @@ def test_only_the_start_of_a_body_is_kept(run: Run) -> None:
 
 @pytest.mark.parametrize("head", [b"Content-Length: 99999999", b"Transfer-Encoding: chunked", b"X: close-delimited"])
 def test_endless_bodies_are_cut(head: bytes, run: Run) -> None:
-    """After 64 KiB of body the status stands, the rest is not read and the connection is closed."""
+    """After 64 KiB of body the status counts, the rest is not read and the connection is closed."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         handler.requests.append(await read_request(reader))
@@ -276,7 +275,7 @@ def test_endless_bodies_are_cut(head: bytes, run: Run) -> None:
 
 
 def test_tiny_chunks_are_bounded(run: Run) -> None:
-    """Chunks of one byte with long extensions cannot make the HTTP client read for ever."""
+    """Chunks of one byte with long extensions cannot keep the HTTP client reading for ever."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -291,7 +290,7 @@ def test_tiny_chunks_are_bounded(run: Run) -> None:
 
 
 @pytest.mark.parametrize("piece", [b"X-%d: " + b"h" * 500 + b"\r\n", b"h" * 500], ids=["many headers", "one header"])
-def test_endless_headers(piece: bytes, run: Run) -> None:
+def test_endless_headers_are_too_large(piece: bytes, run: Run) -> None:
     """Headers beyond 32 KiB end the attempt as too_large."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
@@ -306,16 +305,16 @@ def test_endless_headers(piece: bytes, run: Run) -> None:
     assert (got.status, got.error) == (None, "too_large")
 
 
-def test_large_headers_in_one_piece(run: Run) -> None:
-    """Headers beyond 32 KiB are too large even when they come at once, with their body."""
+def test_large_headers_in_one_piece_are_too_large(run: Run) -> None:
+    """Headers beyond 32 KiB are too large even if they arrive at once with their body."""
     lines = b"".join(b"X-%d: %s\r\n" % (number, b"h" * 100) for number in range(400))
     got, _ = outcome(answering(b"HTTP/1.1 200 OK\r\n" + lines + b"Content-Length: 0\r\n\r\n"), run)
 
     assert got.error == "too_large"
 
 
-def test_endless_interim_answers(run: Run) -> None:
-    """1xx answers without end are too_large, not an endless loop."""
+def test_endless_interim_responses_are_too_large(run: Run) -> None:
+    """Endless 1xx responses end as too_large and not in an endless loop."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -346,8 +345,8 @@ def test_endless_interim_answers(run: Run) -> None:
         b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 2x0 OK\r\nbad header\r\n\r\n",
     ],
 )
-def test_garbage(answer: bytes, run: Run) -> None:
-    """What is not an HTTP/1.1 answer is a protocol error, at once."""
+def test_garbage_is_a_protocol_error(answer: bytes, run: Run) -> None:
+    """Anything but an HTTP/1.1 response is a protocol error at once."""
     got, _ = outcome(answering(answer), run)
 
     assert (got.status, got.error, got.address) == (None, "protocol", "127.0.0.1")
@@ -355,16 +354,16 @@ def test_garbage(answer: bytes, run: Run) -> None:
     assert (got.body_start, got.body_start != b"") == (answer[:256], True)
 
 
-def test_bytes_after_the_answer_spoil_the_connection_alone(run: Run) -> None:
-    """A second answer that nobody asked for is never taken for the next POST's."""
+def test_bytes_after_the_response_spoil_only_the_connection(run: Run) -> None:
+    """A second, unrequested response never counts as the response to the next POST."""
     got, handler = outcome(answering(OK + b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n", OK), run, posts=2)
 
     assert got.status == 200
     assert handler.connections == 2
 
 
-def test_unasked_bytes_on_an_idle_connection(run: Run) -> None:
-    """An answer sent between two POSTs closes the connection."""
+def test_unrequested_bytes_close_an_idle_connection(run: Run) -> None:
+    """A response that arrives between two POSTs closes the connection."""
 
     async def main() -> None:
         poison = asyncio.Event()
@@ -390,7 +389,7 @@ def test_unasked_bytes_on_an_idle_connection(run: Run) -> None:
 
 
 def test_silence_times_out(run: Run) -> None:
-    """A handler that never answers costs the attempt's time-out and no more."""
+    """A handler that never responds costs exactly the attempt's timeout."""
 
     async def script(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await reader.read()
@@ -403,8 +402,8 @@ def test_silence_times_out(run: Run) -> None:
 
 
 @pytest.mark.parametrize("start", [b"HTTP/1.1 200 OK\r\nX: ", b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"])
-def test_dripping_answers_time_out(start: bytes, run: Run) -> None:
-    """A byte now and then, in headers or body, does not move the end of the attempt."""
+def test_slow_responses_time_out(start: bytes, run: Run) -> None:
+    """Single bytes now and then, in headers or body, do not extend the attempt."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -419,8 +418,8 @@ def test_dripping_answers_time_out(start: bytes, run: Run) -> None:
     assert got.duration_s < 2
 
 
-def test_a_later_exchange_has_its_own_time(run: Run) -> None:
-    """A short time-out on a connection that is kept alive holds, though its timer was set for the idle time."""
+def test_each_exchange_has_its_own_timeout(run: Run) -> None:
+    """A short timeout on a reused connection applies, although its timer was set for the idle time."""
 
     async def main() -> None:
         async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
@@ -450,8 +449,8 @@ def test_a_later_exchange_has_its_own_time(run: Run) -> None:
     ],
 )
 @pytest.mark.parametrize("with_reset", [False, True])
-def test_lost_connections(start: bytes, words: str, with_reset: bool, run: Run) -> None:
-    """A connection that ends before its answer does is a disconnect; a fresh one is not tried twice."""
+def test_lost_connections_are_disconnects(start: bytes, words: str, with_reset: bool, run: Run) -> None:
+    """A connection that ends before its response is a disconnect; a new connection is not tried twice."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         handler.requests.append(await read_request(reader))
@@ -468,8 +467,8 @@ def test_lost_connections(start: bytes, words: str, with_reset: bool, run: Run) 
     assert len(handler.requests) == 1
 
 
-def test_nobody_listens(run: Run) -> None:
-    """A refused connection is `connect`, with the address."""
+def test_a_refused_connection_is_connect(run: Run) -> None:
+    """The error names the address."""
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
@@ -484,7 +483,7 @@ def test_nobody_listens(run: Run) -> None:
 
 
 def test_stale_connections_are_retried_once(run: Run) -> None:
-    """A kept-alive connection that ends on the next request, before any answer, costs a new one and no failure."""
+    """A reused connection that ends before any response costs a new connection and no failure."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         handler.requests.append(await read_request(reader))
@@ -499,7 +498,7 @@ def test_stale_connections_are_retried_once(run: Run) -> None:
 
 
 def test_a_connection_closed_while_idle_is_not_used(run: Run) -> None:
-    """A connection that the handler closed in the meantime is forgotten."""
+    """A connection that the handler has closed meanwhile is dropped."""
 
     async def main() -> None:
         async with raw_handler(answering(OK, close=True)) as handler:
@@ -514,7 +513,7 @@ def test_a_connection_closed_while_idle_is_not_used(run: Run) -> None:
 
 
 def test_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection rests for IDLE_S and is closed then."""
+    """An idle connection is closed after IDLE_S."""
 
     async def main() -> None:
         monkeypatch.setattr(module, "IDLE_S", 0.05)
@@ -528,7 +527,7 @@ def test_idle_connections_are_closed(run: Run, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_old_connections_are_not_kept(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A connection of MAX_AGE_S is not used again, so a handler that moves is followed."""
+    """A connection older than MAX_AGE_S is not reused, so the client notices when a handler moves."""
     monkeypatch.setattr(module, "MAX_AGE_S", -1.0)
     _, handler = outcome(answering(OK), run, posts=2)
 
@@ -536,7 +535,7 @@ def test_old_connections_are_not_kept(run: Run, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_the_pool_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Connections beyond MAX_IDLE are closed after use; at once they may be as many as the POSTs."""
+    """Connections beyond MAX_IDLE are closed after use; during POSTs there may be one for each."""
 
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_IDLE", 2)
@@ -551,8 +550,8 @@ def test_the_pool_is_bounded(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     run(main())
 
 
-def test_urls_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The prepared heads of URLs are forgotten when there are many; connections that rest are not."""
+def test_remembered_urls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The prepared heads of old URLs are dropped, but idle connections are not."""
 
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_TARGETS", 3)
@@ -569,7 +568,7 @@ def test_urls_remembered_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_cancelled_posts_close_their_connection(run: Run) -> None:
-    """Cancelling a POST ends its connection, so that the next one cannot get its answer."""
+    """Cancelling a POST closes its connection, so that the next POST cannot get its response."""
 
     async def main() -> None:
         arrived = asyncio.Event()
@@ -593,7 +592,7 @@ def test_cancelled_posts_close_their_connection(run: Run) -> None:
 
 
 def test_close_ends_exchanges(run: Run) -> None:
-    """Closing the HTTP client ends what is under way as a disconnect, and leaves no connection."""
+    """Closing the HTTP client ends exchanges in flight as a disconnect and leaves no connection."""
 
     async def main() -> None:
         arrived = asyncio.Event()
@@ -618,7 +617,7 @@ def test_close_ends_exchanges(run: Run) -> None:
 
 
 def test_banned_addresses_are_not_connected_to(run: Run) -> None:
-    """A handler at a private address is refused in words, and never sees a connection."""
+    """A handler at a private address is refused with the reason and never sees a connection."""
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
@@ -633,8 +632,8 @@ def test_banned_addresses_are_not_connected_to(run: Run) -> None:
     run(main())
 
 
-def test_rebinding_is_of_no_use(run: Run) -> None:
-    """A name that was at a public address when checked and is at 127.0.0.1 now is never connected to."""
+def test_dns_rebinding_is_refused(run: Run) -> None:
+    """A name that had a public address when it was checked and now has 127.0.0.1 is never connected to."""
 
     async def main() -> None:
         answers = [["93.184.216.34"], ["127.0.0.1"]]
@@ -654,7 +653,7 @@ def test_rebinding_is_of_no_use(run: Run) -> None:
 
 
 def test_the_next_address_is_tried(run: Run) -> None:
-    """When one permitted address refuses the connection the next one is connected to."""
+    """If one permitted address refuses the connection, the client connects to the next."""
 
     async def main() -> None:
         async def look_up(_host: str) -> list[str]:
@@ -671,8 +670,8 @@ def test_the_next_address_is_tried(run: Run) -> None:
     run(main())
 
 
-def test_names_that_do_not_resolve(run: Run) -> None:
-    """A name without address is `dns`; a name server that hangs is, too, when the time is up."""
+def test_unresolvable_names_are_dns_errors(run: Run) -> None:
+    """A name without an address is `dns`, and so is one whose name server exceeds the timeout."""
 
     async def main() -> None:
         async def fail(_host: str) -> list[str]:
@@ -692,8 +691,8 @@ def test_names_that_do_not_resolve(run: Run) -> None:
     run(main())
 
 
-def test_connecting_has_its_own_end(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A handler that accepts and says no word of TLS costs the connect time-out, not the attempt's."""
+def test_connecting_has_its_own_timeout(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that accepts but never starts TLS costs the connect timeout and not the attempt's."""
 
     async def script(reader: asyncio.StreamReader, _writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await reader.read()
@@ -714,8 +713,8 @@ def test_connecting_has_its_own_end(run: Run, monkeypatch: pytest.MonkeyPatch) -
 # --- TLS
 
 
-def test_tls(run: Run, tmp_path: Path) -> None:
-    """A handler with a certificate for its name is POSTed to over kept-alive TLS, at the pinned address."""
+def test_tls_to_a_valid_name(run: Run, tmp_path: Path) -> None:
+    """A handler with a certificate for its name gets POSTs over one TLS connection, at the pinned address."""
 
     async def main() -> None:
         certificates = make_certificates(tmp_path, "shop.example")
@@ -736,8 +735,8 @@ def test_tls(run: Run, tmp_path: Path) -> None:
     run(main())
 
 
-def test_tls_for_another_name(run: Run, tmp_path: Path) -> None:
-    """A certificate of another name, or of an unknown authority, or no TLS at all, is `tls`, and nothing is sent."""
+def test_tls_with_a_wrong_certificate(run: Run, tmp_path: Path) -> None:
+    """A certificate of another name or an unknown authority, or no TLS, is `tls`, and nothing is sent."""
 
     async def main() -> None:
         certificates = make_certificates(tmp_path, "other.example")

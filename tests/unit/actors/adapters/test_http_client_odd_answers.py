@@ -1,4 +1,4 @@
-"""The HTTP client: answers whose headers break the rules, and what is kept of what is no answer."""
+"""The HTTP client with responses whose headers break the rules, and with bytes that are not a response."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ LENGTH_2 = b"Content-Length: 2\r\n\r\nok"
 OTHER = b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n"
 
 
-def test_text_beyond_ascii_in_a_header_is_ordinary(run: Run) -> None:
-    """RFC 9110 5.5: bytes from 0x80 on are legal in a value. The connection is kept."""
+def test_non_ascii_text_in_a_header_is_legal(run: Run) -> None:
+    """RFC 9110 5.5 allows bytes from 0x80 on in a value, so the connection is kept."""
     got, handler = outcome(answering(b"HTTP/1.1 200 OK\r\nX: caf\xc3\xa9 \xff\r\n" + LENGTH_2), run, posts=2)
 
     assert (got.status, got.body_start) == (200, b"ok")
@@ -34,8 +34,8 @@ def test_text_beyond_ascii_in_a_header_is_ordinary(run: Run) -> None:
         (b"X: a\r\n folded", "X: a folded"),
     ],
 )
-def test_a_header_with_control_characters_costs_the_connection_alone(header: bytes, shown: str, run: Run) -> None:
-    """Status, headers and body are taken, control characters replaced for display; the next POST connects anew."""
+def test_a_header_with_control_characters_costs_only_the_connection(header: bytes, shown: str, run: Run) -> None:
+    """The response counts, control characters are replaced for display, and the next POST opens a new connection."""
     got, handler = outcome(answering(b"HTTP/1.1 201 OK\r\n" + header + b"\r\n" + LENGTH_2), run, posts=2)
 
     assert (got.status, got.error, got.body_start, got.response_bytes) == (201, None, b"ok", 2)
@@ -43,8 +43,8 @@ def test_a_header_with_control_characters_costs_the_connection_alone(header: byt
     assert handler.connections == 2
 
 
-def test_an_odd_answer_may_come_in_pieces(run: Run) -> None:
-    """Announcements before it are none of it; its body may come after its headers; `Retry-After` is read."""
+def test_an_odd_response_may_arrive_in_pieces(run: Run) -> None:
+    """Interim responses are skipped, the body may arrive after the headers, and `Retry-After` is read."""
     pieces = [
         b"HTTP/1.1 103 Early Hints\r\nLink: \x1b\r\n\r\nHTTP/1.1 503 No",
         b"\r\nX: \x1b\r",
@@ -82,8 +82,8 @@ def test_an_odd_answer_may_come_in_pieces(run: Run) -> None:
     ],
 )
 @pytest.mark.parametrize("rest", [b"", OTHER], ids=["alone", "another answer behind it"])
-def test_the_status_line_decides_when_the_headers_are_in_doubt(headers: bytes, rest: bytes, run: Run) -> None:
-    """The status is taken at once, and nothing that follows is: what comes next is never the next POST's answer."""
+def test_the_status_line_decides_if_the_headers_are_unclear(headers: bytes, rest: bytes, run: Run) -> None:
+    """Only the status counts, at once; the bytes that follow are never the response to the next POST."""
     script = answering(b"HTTP/1.1 202 Accepted\r\n" + headers + rest, OK)
     got, handler = outcome(script, run)
     assert (got.status, got.error, got.retry_after) == (202, None, None)
@@ -102,15 +102,15 @@ def test_the_status_line_decides_when_the_headers_are_in_doubt(headers: bytes, r
         (b"\xff" * 2000, r"\xff" * 256),
     ],
 )
-def test_the_first_bytes_of_what_is_no_answer_are_kept(raw: bytes, shown: str, run: Run) -> None:
-    """256 of them at the most, and what is no text or would steer a terminal is shown by its bytes."""
+def test_the_first_bytes_of_a_non_response_are_kept(raw: bytes, shown: str, run: Run) -> None:
+    """At most 256 bytes are kept, and those that are not text or could control a terminal are escaped."""
     got, _ = outcome(answering(raw, close=True), run)
 
     assert (got.status, got.error, body_excerpt(got)) == (None, "protocol", shown)
 
 
-def test_a_body_is_shown_as_ever() -> None:
-    """Only what is no answer is shown by its bytes."""
+def test_a_normal_body_is_shown_as_text() -> None:
+    """Only bytes that are not a response are escaped."""
     answer = HttpResponse(200, None, "", b"a\x1b\xff", None, None, 0.0)
 
     assert body_excerpt(answer) == "a��"

@@ -38,7 +38,7 @@ def file(body: bytes, head: bytes = b"HTTP/1.1 200 OK") -> bytes:
 
 
 def fetched(script: Script, timeout_s: float = 5.0, path: str = "/dir/proof.txt") -> tuple[FetchedProof, RawHandler]:
-    """What the proof fetcher says of a server that follows the script."""
+    """The proof fetcher's result for a server that follows the script."""
     results: list[Any] = []
 
     async def main() -> None:
@@ -53,8 +53,8 @@ def fetched(script: Script, timeout_s: float = 5.0, path: str = "/dir/proof.txt"
 # --- files
 
 
-def test_a_file() -> None:
-    """A file's content comes as it is, with a sentence that shows it."""
+def test_a_file_is_fetched() -> None:
+    """The content is returned unchanged, with a message that shows it."""
     got, handler = fetched(answering(file(b"the proof\n")))
 
     assert got == (b"the proof\n", 'a file: "the proof"')
@@ -82,8 +82,8 @@ def test_a_file() -> None:
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x1b[31m\r\n\r\n", "the answer is not HTTP"),
     ],
 )
-def test_what_is_no_file(answer: bytes, found: str) -> None:
-    """Anything but a 200 has no body, and a sentence that says what there is."""
+def test_other_statuses_are_no_file(answer: bytes, found: str) -> None:
+    """Anything but a 200 has no body, and a message with the response."""
     got, handler = fetched(answering(answer))
 
     assert got.found.startswith(found)
@@ -94,7 +94,7 @@ def test_what_is_no_file(answer: bytes, found: str) -> None:
 
 
 def test_long_files_are_cut() -> None:
-    """One byte more than may be is read of a file, even of one that never ends."""
+    """At most one byte over the limit is read of a file, even of an endless one."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -117,8 +117,8 @@ def test_long_files_are_cut() -> None:
         (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "the answer is not HTTP/1.1: its headers cannot be read"),
     ],
 )
-def test_bodies_that_are_not_read(head: bytes, found: str) -> None:
-    """The body of an error page, or one that is in doubt, is not waited for."""
+def test_unneeded_bodies_are_not_read(head: bytes, found: str) -> None:
+    """The fetcher does not wait for the body of an error page or of an ambiguous response."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -129,13 +129,13 @@ def test_bodies_that_are_not_read(head: bytes, found: str) -> None:
 
 
 def test_headers_with_control_characters() -> None:
-    """A file is read even if a header holds control characters, as the responses to deliveries are."""
+    """A file is read even if a header has control characters, as in responses to deliveries."""
     got, _ = fetched(answering(file(b"the proof", b"HTTP/1.1 200 OK\r\nX: a\x1bb\r\nY: a\r\n folded")))
 
     assert got == (b"the proof", 'a file: "the proof"')
 
 
-def test_interim_responses_precede_the_file() -> None:
+def test_interim_responses_are_skipped() -> None:
     """Only the final response's status and reason count."""
     got, _ = fetched(answering(b"HTTP/1.1 103 Early Hints\r\nLocation: /x\r\n\r\nHTTP/1.1 302 F\r\n\r\n"))
 
@@ -154,7 +154,7 @@ def test_a_connection_is_used_once() -> None:
 
 
 def test_compressed_files_are_not_inflated() -> None:
-    """A compressed file is what was sent: it cannot grow in memory, and proves nothing."""
+    """A compressed file stays compressed: it cannot grow in memory, and proves nothing."""
     packed = gzip.compress(b"y" * 1_000_000)[:4000]
     got, _ = fetched(answering(file(packed, b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip")))
 
@@ -162,8 +162,8 @@ def test_compressed_files_are_not_inflated() -> None:
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
-def test_slow_servers(start: bytes) -> None:
-    """A server that hangs, before or within its answer, costs the time-out."""
+def test_slow_servers_time_out(start: bytes) -> None:
+    """A server that hangs, before or during its response, costs the timeout."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -177,8 +177,8 @@ def test_slow_servers(start: bytes) -> None:
     assert got == (None, "no answer came within 0.3 s")
 
 
-def test_broken_connections() -> None:
-    """A server that hangs up, and one that is not there, are sentences."""
+def test_broken_connections_are_explained() -> None:
+    """A server that disconnects and one that does not exist each have a message."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -198,8 +198,8 @@ def test_broken_connections() -> None:
     asyncio.run(main())
 
 
-def test_what_is_shown_is_harmless() -> None:
-    """A sentence shows no more than the start of a file, on one line, without control characters."""
+def test_messages_are_harmless() -> None:
+    """A message shows only the start of a file, on one line, without control characters."""
     got, _ = fetched(answering(file(b"\x1b[31m<b>\r\n\xff" + b"z" * 300)))
 
     assert got.found.isprintable()
@@ -207,7 +207,7 @@ def test_what_is_shown_is_harmless() -> None:
 
 
 def test_no_cookies_are_kept() -> None:
-    """A cookie that a server sets is not sent the next time."""
+    """A cookie from a server is not sent the next time."""
 
     async def main() -> None:
         async with raw_handler(answering(file(b"x", b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b"))) as handler:
@@ -222,8 +222,8 @@ def test_no_cookies_are_kept() -> None:
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "0x7f.1", "[::ffff:127.0.0.1]"])
-def test_banned_addresses(host: str) -> None:
-    """A banned address is never connected to, and the sentence names it."""
+def test_banned_addresses_are_not_connected_to(host: str) -> None:
+    """The message names the banned address."""
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as handler:
@@ -237,7 +237,7 @@ def test_banned_addresses(host: str) -> None:
 
 
 def test_a_redirect_to_a_banned_address_is_not_followed() -> None:
-    """A redirect inwards leads nowhere."""
+    """A redirect to a private address is not followed."""
 
     async def main() -> None:
         async with raw_handler(answering(OK)) as inner:
@@ -251,8 +251,10 @@ def test_a_redirect_to_a_banned_address_is_not_followed() -> None:
     asyncio.run(main())
 
 
-def test_names_are_resolved_by_our_resolver_alone() -> None:
-    """The connection goes to the first permitted address to answer, with the name in Host; unknown names are said."""
+def test_names_are_resolved_only_by_our_resolver() -> None:
+    """The connection goes to the first permitted address that responds, with the name in Host;
+    unknown names are reported.
+    """
 
     async def main() -> None:
         async def look_up(host: str) -> list[str]:
@@ -273,8 +275,8 @@ def test_names_are_resolved_by_our_resolver_alone() -> None:
 
 
 @pytest.mark.parametrize("host", ["xn--i-7iq.example", "a_b.example", "-a-.example", "shop.example.", "a..b", "a" * 70])
-def test_every_host_that_a_handler_may_have(host: str) -> None:
-    """Hosts that deliveries are made to are asked for their file too, however odd they are."""
+def test_every_possible_host_of_a_handler_works(host: str) -> None:
+    """Every host that deliveries can reach can also serve its file, however odd its name."""
 
     async def main() -> None:
         async def look_up(_host: str) -> list[str]:
@@ -292,7 +294,7 @@ def test_every_host_that_a_handler_may_have(host: str) -> None:
 
 
 def test_a_literal_ipv6_host() -> None:
-    """An address in brackets is connected to as it is, and named with its brackets."""
+    """A bracketed address is connected to directly, and keeps its brackets in Host."""
 
     async def main() -> None:
         async with raw_handler(answering(file(b"x")), host="::1") as handler:
@@ -304,8 +306,8 @@ def test_a_literal_ipv6_host() -> None:
     asyncio.run(main())
 
 
-def test_a_fault_of_ours_is_a_finding(caplog: pytest.LogCaptureFixture) -> None:
-    """What nobody foresaw is logged with its traceback, and is a sentence that tells nothing of the inside."""
+def test_an_internal_error_is_a_finding(caplog: pytest.LogCaptureFixture) -> None:
+    """An unexpected exception is logged with its traceback, and the message reveals nothing of it."""
 
     async def look_up(_host: str) -> list[str]:
         raise KeyError("location")
@@ -320,8 +322,8 @@ def test_a_fault_of_ours_is_a_finding(caplog: pytest.LogCaptureFixture) -> None:
     assert caplog.records[-1].exc_info is not None
 
 
-def test_tls(tmp_path: Path) -> None:
-    """Over https the certificate must be the name's, though the connection is made to an address."""
+def test_tls_checks_the_name(tmp_path: Path) -> None:
+    """With https the certificate must match the name, although the connection goes to an address."""
 
     async def main() -> None:
         certificates = make_certificates(tmp_path, "shop.example")
@@ -347,7 +349,7 @@ def test_tls(tmp_path: Path) -> None:
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """A name server on UDP that knows a few TXT records."""
+    """A UDP name server that knows a few TXT records."""
 
     def __init__(self, records: dict[str, list[str]]) -> None:
         self.records = records
@@ -371,7 +373,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 @asynccontextmanager
 async def name_server(**records: list[str]) -> AsyncIterator[tuple[NameServer, str]]:
-    """A name server and its `host:port`; `__` in a keyword stands for a dot."""
+    """A running name server and its `host:port`; `__` in a keyword stands for a dot."""
     known = {name.replace("__", "."): texts for name, texts in records.items()}
     transport, server = await asyncio.get_running_loop().create_datagram_endpoint(
         lambda: NameServer(known), ("127.0.0.1", 0)
@@ -382,8 +384,8 @@ async def name_server(**records: list[str]) -> AsyncIterator[tuple[NameServer, s
         transport.close()
 
 
-def test_txt_records() -> None:
-    """Each TXT record is an entry, its strings joined; one that does not exist is a sentence."""
+def test_txt_records_are_read() -> None:
+    """Each TXT record is one entry with its strings joined; a missing one has a message."""
 
     async def main() -> None:
         async with name_server(a__example=['"one" "two"', '"three"'], empty__example=[]) as (_, address):
@@ -401,7 +403,7 @@ def test_txt_records() -> None:
     asyncio.run(main())
 
 
-def test_a_silent_name_server() -> None:
+def test_a_silent_name_server_times_out() -> None:
     """A name server that does not answer costs the time-out."""
 
     async def main() -> None:
@@ -417,8 +419,8 @@ def test_a_silent_name_server() -> None:
 
 
 @pytest.mark.parametrize("name", ["a" * 64 + ".example", "a..b"])
-def test_impossible_names(name: str) -> None:
-    """A name that cannot be one is a sentence."""
+def test_impossible_names_are_explained(name: str) -> None:
+    """A name that DNS cannot hold has a message."""
 
     async def main() -> None:
         async with name_server() as (_, address):
@@ -433,8 +435,8 @@ def test_impossible_names(name: str) -> None:
 # --- the whole search
 
 
-def test_search() -> None:
-    """The file is looked for beside the script and at the root; DNS is asked only when neither proves it."""
+def test_the_search_order() -> None:
+    """The file is searched next to the script and at the root; DNS is queried only if neither proves it."""
 
     async def main() -> None:
         token = "t1"

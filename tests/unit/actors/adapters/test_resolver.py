@@ -1,4 +1,4 @@
-"""The resolver gives permitted addresses and no others (I6)."""
+"""The resolver, which returns only permitted addresses (I6)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from domain.handler_policy import HandlerPolicy, parse_networks
 
 
 class NameServer:
-    """Gives each look-up its next answer, the last one for ever."""
+    """Returns the next answer at each look-up, and then the last one for ever."""
 
     def __init__(self, *answers: list[str] | Exception) -> None:
         self.answers = list(answers)
@@ -46,8 +46,8 @@ def resolver(
     return HandlerResolver(HandlerPolicy(parse_networks(allowed)), names, time or Time()), names
 
 
-def test_public_addresses_are_given_in_order() -> None:
-    """A public host's addresses come as the name server orders them, each once."""
+def test_public_addresses_are_returned_in_order() -> None:
+    """A public host's addresses keep the name server's order, each once."""
 
     async def main() -> None:
         made, _ = resolver(["93.184.216.34", "2606:4700::1111", "93.184.216.34"])
@@ -58,7 +58,7 @@ def test_public_addresses_are_given_in_order() -> None:
 
 
 def test_banned_addresses_are_left_out() -> None:
-    """Of a host with public and private addresses only the public ones are given."""
+    """If a host has public and private addresses, only the public ones are returned."""
 
     async def main() -> None:
         made, _ = resolver(["10.0.0.1", "93.184.216.34", "::1"])
@@ -88,8 +88,8 @@ def test_banned_addresses_are_left_out() -> None:
         "fe80::1",
     ],
 )
-def test_literal_addresses_are_judged_in_every_spelling(host: str) -> None:
-    """A private address is refused however it is written, by the real look-up."""
+def test_literal_addresses_are_checked_in_every_spelling(host: str) -> None:
+    """A private address is refused in every spelling, by the real look-up."""
 
     async def main() -> None:
         made = HandlerResolver(HandlerPolicy(()))
@@ -101,7 +101,7 @@ def test_literal_addresses_are_judged_in_every_spelling(host: str) -> None:
 
 
 def test_refusal_names_the_address_and_the_setting() -> None:
-    """The sentence says which address, and which setting would allow it."""
+    """The message names the address, and the setting that would allow it."""
 
     async def main() -> None:
         made, _ = resolver(["10.0.0.1"])
@@ -115,8 +115,8 @@ def test_refusal_names_the_address_and_the_setting() -> None:
     asyncio.run(main())
 
 
-def test_allowed_networks_are_excepted() -> None:
-    """A network in the setting lifts the ban for its addresses alone."""
+def test_allowed_networks_are_exempt() -> None:
+    """A network in the setting lifts the ban only for its own addresses."""
 
     async def main() -> None:
         made, _ = resolver(["10.0.0.1", "192.168.0.1"], allowed="10.0.0.0/24")
@@ -126,8 +126,8 @@ def test_allowed_networks_are_excepted() -> None:
     asyncio.run(main())
 
 
-def test_answers_are_kept_for_a_while() -> None:
-    """A second look-up within the TTL asks nobody; one after it does, and is judged anew."""
+def test_answers_are_cached_for_a_while() -> None:
+    """A second look-up within the TTL makes no query; a later one does, and is checked again."""
 
     async def main() -> None:
         time = Time()
@@ -146,7 +146,7 @@ def test_answers_are_kept_for_a_while() -> None:
 
 
 def test_look_ups_of_one_host_are_shared() -> None:
-    """Many at once for the same host are one question, and a caller that gives up does not spoil it for the rest."""
+    """Simultaneous look-ups of a host share one query, and a caller that gives up does not spoil it for others."""
 
     async def main() -> None:
         made, names = resolver(["93.184.216.34"])
@@ -164,8 +164,8 @@ def test_look_ups_of_one_host_are_shared() -> None:
     asyncio.run(main())
 
 
-def test_failures_are_sentences_and_soon_forgotten() -> None:
-    """A name that does not resolve says so, and is asked for again a moment later."""
+def test_failures_are_explained_and_soon_forgotten() -> None:
+    """A name that does not resolve has a message, and is looked up again a moment later."""
 
     async def main() -> None:
         time = Time()
@@ -181,7 +181,7 @@ def test_failures_are_sentences_and_soon_forgotten() -> None:
 
 @pytest.mark.parametrize("host", ["a" * 64 + ".example", "..", "a..b"])
 def test_impossible_names_do_not_resolve(host: str) -> None:
-    """A host that no DNS name can be is a name that does not resolve, not a crash."""
+    """A name that DNS cannot hold does not resolve, and does not crash the resolver."""
 
     async def main() -> None:
         with pytest.raises(NameNotResolved):
@@ -191,7 +191,7 @@ def test_impossible_names_do_not_resolve(host: str) -> None:
 
 
 def test_no_address_is_a_failure() -> None:
-    """An empty answer does not resolve."""
+    """A name with an empty answer does not resolve."""
 
     async def main() -> None:
         made, _ = resolver([])
@@ -203,7 +203,7 @@ def test_no_address_is_a_failure() -> None:
 
 
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The oldest hosts are forgotten when there are many."""
+    """The oldest hosts are dropped when there are too many."""
 
     async def main() -> None:
         monkeypatch.setattr(module, "MAX_HOSTS", 3)
@@ -217,7 +217,7 @@ def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_check_url() -> None:
-    """A URL at a banned address is invalid input of /url; one that does not resolve now passes."""
+    """A URL with a banned address is invalid input at /url; one that does not resolve yet passes."""
 
     async def main() -> None:
         made, _ = resolver(["10.0.0.1"], OSError("no"), ["93.184.216.34"])
@@ -232,7 +232,7 @@ def test_check_url() -> None:
 
 
 def test_a_name_server_that_hangs_leaves_known_hosts_usable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Addresses that are out of date are used while they are asked for, though not for ever."""
+    """Expired addresses stay in use during their look-up, but not for ever."""
     monkeypatch.setattr(module, "PATIENCE_S", 0.01)
 
     async def main() -> None:
@@ -254,8 +254,8 @@ def test_a_name_server_that_hangs_leaves_known_hosts_usable(monkeypatch: pytest.
     asyncio.run(main())
 
 
-def test_hosts_that_are_slow_to_resolve_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many of them there are, once they are known for it; one that has mended its ways is like any other."""
+def test_slow_hosts_delay_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Known slow hosts cannot delay others, however many there are; a host that has recovered is treated normally."""
     monkeypatch.setattr(module, "SLOW_S", 0.2)
     monkeypatch.setattr(module, "LOOK_UP_THREADS", 2)
     gate, is_slow = threading.Event(), True

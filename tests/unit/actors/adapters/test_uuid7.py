@@ -1,4 +1,4 @@
-"""UUIDs of version 7: well formed, unique, and always greater than the one before."""
+"""UUIDs of version 7: well formed, unique and increasing."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from domain.values import event_time_ms
 
 
 def test_the_layout_is_that_of_version_7() -> None:
-    """Milliseconds first, then version and variant where RFC 9562 has them."""
+    """The milliseconds come first, then version and variant as in RFC 9562."""
     made = UUID7s().next(0x0123456789AB)
     uuid = UUID(bytes=made)
     assert (uuid.version, uuid.variant) == (7, "specified in RFC 4122")
@@ -21,8 +21,8 @@ def test_the_layout_is_that_of_version_7() -> None:
     assert event_time_ms(made) == 0x0123456789AB
 
 
-def test_many_within_a_millisecond_grow() -> None:
-    """More than the counter holds in one millisecond still grow, and move the time on by little."""
+def test_many_within_a_millisecond_increase() -> None:
+    """More ids than the counter holds in one millisecond still increase, and shift the time only a little."""
     ids = UUID7s()
     made = [ids.next(1000) for _ in range(10_000)]
     assert made == sorted(set(made))
@@ -30,8 +30,8 @@ def test_many_within_a_millisecond_grow() -> None:
 
 
 @given(st.lists(st.integers(0, 2**48 - 1000), min_size=2))
-def test_they_grow_whatever_the_clock_does(times: list[int]) -> None:
-    """A clock that jumps back makes no id smaller than the one before."""
+def test_ids_increase_whatever_the_clock_does(times: list[int]) -> None:
+    """A clock set back makes no id smaller than the previous one."""
     ids = UUID7s()
     made = [ids.next(ms) for ms in times]
     assert all(a < b for a, b in pairwise(made))

@@ -40,7 +40,7 @@ TABLES = [
 
 
 def test_every_command_has_exactly_one_handler() -> None:
-    """A new command cannot be forgotten, and none is handled twice."""
+    """No command lacks a handler, and none has two."""
     handled = [command for table in TABLES for command in table.methods]
 
     assert len(set(handled)) == len(handled)
@@ -51,7 +51,7 @@ def test_every_command_has_exactly_one_handler() -> None:
     ("command", "method"), [item for table in TABLES for item in table.methods.items()], ids=lambda each: each.__name__
 )
 def test_a_handler_takes_its_command_and_returns_its_answer(command: type, method: Any) -> None:
-    """Its annotations are those of the command: `handlers.add` cannot have mypy check this."""
+    """The annotations match the command, which mypy cannot check for `handlers.add`."""
     hints = get_type_hints(method)
     returned = hints.pop("return")
     [taken] = hints.values()
@@ -62,14 +62,14 @@ def test_a_handler_takes_its_command_and_returns_its_answer(command: type, metho
 
 
 def test_a_loop_handles_every_command_that_is_forwarded_to_it() -> None:
-    """Otherwise the loop's process would refuse it."""
+    """Otherwise the loop's process would refuse the command."""
     forwarded = {*get_args(ForwardedCommand), CancelReplay, RetryDelivery, StartReplay}
 
     assert set(LoopCommands.handlers.methods) == forwarded
 
 
 def test_a_command_without_a_handler_is_refused() -> None:
-    """For instance one of a later version."""
+    """This may be a command of a later version."""
     with pytest.raises(TypeError, match="has no handler for GetLoop"):
         asyncio.run(LoopCommands.handlers.dispatch(None, GetLoop(account=ACCOUNT, loop_id="fl_1")))
 
@@ -78,8 +78,8 @@ async def _unused(_command: Any) -> None:
     raise NotImplementedError
 
 
-def test_a_command_without_exactly_one_handler_stops_the_start() -> None:
-    """The service does not start with a command that nobody, or two, would handle."""
+def test_a_command_without_exactly_one_handler_prevents_the_start() -> None:
+    """The service does not start if a command has no handler or two."""
     handlers: Handlers = dict.fromkeys(COMMANDS.values(), _unused)
     with pytest.raises(TypeError, match="GetLoop"):
         service._merged({command: each for command, each in handlers.items() if command is not GetLoop})
@@ -87,8 +87,8 @@ def test_a_command_without_exactly_one_handler_stops_the_start() -> None:
         service._merged(handlers, {GetLoop: handlers[GetLoop]})
 
 
-def test_a_class_has_one_handler_for_a_command() -> None:
-    """A second one is a mistake of the class, found at import."""
+def test_a_class_has_one_handler_per_command() -> None:
+    """A second one raises at import."""
     table = HandlerTable()
 
     @table.add(GetLoop)

@@ -1,4 +1,4 @@
-"""The intake's encoding: read as it was written, by neighbouring versions too; what cannot be read is named."""
+"""The encoding of the intake, also between neighbouring versions."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ TIME_MS = 1_764_438_415_123
 EVENT_ID = TIME_MS.to_bytes(6, "big") + bytes(range(10))
 HIT = TrackingHit(EVENT_ID, "click", 1, 2, TIME_MS, "https://a.example/?n=é", "192.0.2.1", "UA", "", "")
 _pack = msgspec.msgpack.encode
-#: What a version with another kind of entry writes.
+#: An entry of a kind that only a later version writes.
 NEWER = _pack((2, (EVENT_ID, "bounce")))
 
 
-def test_a_batch_is_read_as_it_was_written() -> None:
+def test_a_batch_round_trips() -> None:
     """Encoded entries under one array header are a batch; the kind costs an entry two bytes."""
     entry = encode_entry(HIT)
 
@@ -26,7 +26,7 @@ def test_a_batch_is_read_as_it_was_written() -> None:
 
 
 def test_entries_of_a_newer_version_leave_the_others_readable() -> None:
-    """Fields that are not known here are left out, and entries of an unknown kind are named by their positions."""
+    """Unknown fields are dropped, and entries of an unknown kind are listed by position."""
     more_fields = _pack((1, (*HIT, "more")))
 
     assert read_batch(encode_batch([more_fields, encode_entry(HIT)])) == Batch([HIT, HIT], [])
@@ -35,20 +35,20 @@ def test_entries_of_a_newer_version_leave_the_others_readable() -> None:
 
 @pytest.mark.parametrize("broken", [b"\x91\x01", b"\xc1", _pack(HIT), _pack((1, HIT[:3])), _pack(("1", HIT))])
 def test_a_batch_with_a_broken_entry_is_refused(broken: bytes) -> None:
-    """Whatever else is in it: the sender finds the broken one by sending parts of the batch."""
+    """Its other entries are refused too, and the sender finds the broken one by sending parts of the batch."""
     for others in ([], [encode_entry(HIT)], [NEWER]):
         with pytest.raises(InvalidInput, match="cannot be read"):
             read_batch(encode_batch([*others, broken]))
 
 
 def test_a_batch_is_bounded() -> None:
-    """More entries than an enricher records at once are refused before they are sent."""
+    """A batch with more entries than an enricher records at once is refused before it is sent."""
     with pytest.raises(InvalidInput, match="256 at most"):
         encode_batch([encode_entry(HIT)] * 257)
 
 
-def test_an_entry_tells_its_event_and_its_time_without_being_decoded() -> None:
-    """Whoever wrote it, and with however many fields; anything else has neither."""
+def test_event_and_time_of_an_entry_are_read_without_decoding() -> None:
+    """This works for every version and any number of fields; other bytes have neither."""
     many_fields = _pack((1, (*HIT, *("more",) * 10)))
 
     for entry in (encode_entry(HIT), NEWER, many_fields):

@@ -10,7 +10,7 @@ from actors.commands.protocol import COMMANDS
 
 
 def test_every_command_of_the_package_can_cross_the_socket() -> None:
-    """A module that is missing in the protocol's table would lose its commands."""
+    """Commands of a module missing in the protocol's table could not be sent."""
     for module in iter_modules(commands.__path__):
         import_module(f"actors.commands.{module.name}")
 

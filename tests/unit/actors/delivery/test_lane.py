@@ -154,7 +154,7 @@ def test_json_and_signatures(tmp_path: Path) -> None:
 # --- at least once, but not twice
 
 
-def test_everything_owed_is_delivered_once(tmp_path: Path) -> None:
+def test_every_due_delivery_is_made_once(tmp_path: Path) -> None:
     """Each event of a backlog larger than the buffer, half of it offered, is delivered once."""
 
     async def main() -> None:
@@ -376,7 +376,7 @@ def test_far_retries_are_not_held(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_cannot_be_sent(tmp_path: Path) -> None:
+def test_unencodable_events_are_dead(tmp_path: Path) -> None:
     """A delivery whose fields are not JSON ends as dead, with an error code, and does not block others."""
 
     async def main() -> None:
@@ -395,7 +395,7 @@ def test_what_cannot_be_sent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ordered", [False, True])
-def test_what_is_too_large_is_dead_at_once(tmp_path: Path, ordered: bool) -> None:
+def test_oversized_events_are_dead_at_once(tmp_path: Path, ordered: bool) -> None:
     """An event too large for a POST is dead after one attempt, and does not count against the handler."""
     too_large = b'{"fields":{"' + b"k" * 40_000 + b'":[1' + b",1" * 1500 + b"]}}"
 
@@ -441,7 +441,7 @@ def test_410_stops_the_lane(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_failures_alone_for_too_long(tmp_path: Path) -> None:
+def test_uninterrupted_failures_disable_the_loop(tmp_path: Path) -> None:
     """The lane gives up on a handler that only failed for the allowed time; one success resets the time."""
 
     async def main() -> None:
@@ -584,7 +584,7 @@ def test_ordered_and_paused(tmp_path: Path) -> None:
 # --- the end
 
 
-def test_stop_lets_attempts_land(tmp_path: Path) -> None:
+def test_stop_finishes_attempts(tmp_path: Path) -> None:
     """A stopping lane records the attempts in flight and starts no others."""
 
     async def main() -> None:
@@ -606,7 +606,7 @@ def test_stop_lets_attempts_land(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
+def test_stop_has_a_time_limit(tmp_path: Path) -> None:
     """A hanging handler and an unavailable ledger delay the stop no longer than allowed."""
 
     async def main() -> None:
@@ -631,7 +631,7 @@ def test_stop_does_not_wait_for_ever(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
+def test_an_unreadable_outbox_is_read_again(tmp_path: Path) -> None:
     """A lane reads the outbox again after a failure, when the poller finds something due."""
 
     async def main() -> None:
@@ -658,8 +658,8 @@ def test_the_outbox_cannot_be_read_for_a_while(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
-    """While old deliveries pause in a busy process, live events go out; the old ones then continue by themselves."""
+def test_a_backlog_pauses_and_live_events_do_not(tmp_path: Path) -> None:
+    """While old deliveries pause in a busy process, live events are sent; the old ones then continue by themselves."""
     now_s, used_s = 0.0, itertools.chain([0.0], itertools.repeat(MAX_REST_S * SHARE))
 
     async def main() -> None:
@@ -686,7 +686,7 @@ def test_a_backlog_rests_and_live_events_do_not(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_burst_never_rests_though_it_went_through_the_outbox(tmp_path: Path) -> None:
+def test_a_burst_never_pauses_after_the_outbox(tmp_path: Path) -> None:
     """Recent events never pause, not even those that did not fit when they were offered."""
 
     async def main() -> None:
@@ -707,7 +707,7 @@ def test_a_burst_never_rests_though_it_went_through_the_outbox(tmp_path: Path) -
 
 
 def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The buffer is limited in bytes, too; an event larger than the limit still goes out, alone."""
+    """The buffer is also limited in bytes, but an event larger than the limit is still sent, by itself."""
 
     async def main() -> None:
         monkeypatch.setattr(prefetch_buffer, "MAX_BYTES", 5000)
@@ -719,7 +719,7 @@ def test_large_events(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
             lane = make_lane(fixture, [], max_concurrency=1)
             lane.start()
             lane.resume()
-            await eventually(lambda: lane.buffered == 2)  # from the outbox; half of the limit has no more room
+            await eventually(lambda: lane.buffered == 2)  # from the outbox; half of the limit is full
             lane.offer(owed)
 
             assert lane.buffered == 4
@@ -760,7 +760,7 @@ def test_over_real_connections(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_a_hanging_handler_costs_its_own_lane_alone(tmp_path: Path) -> None:
+def test_a_hanging_handler_costs_only_its_own_lane(tmp_path: Path) -> None:
     """While one lane's handler hangs, another lane in the same process delivers."""
 
     async def main() -> None:

@@ -26,7 +26,7 @@ def simulation(tmp_path: Path) -> Iterator[LoopSimulation]:
 
 
 def owe(simulation: LoopSimulation, count: int = 1, *, offered: bool = True) -> list[int]:
-    """Records events, and returns the ids of their deliveries."""
+    """Records events and returns the ids of their deliveries."""
     offers: list[OfferedDelivery] = simulation.run(simulation.record(count))
     if offered:
         simulation.tell(lambda runtime: runtime.offer(offers))
@@ -38,7 +38,7 @@ def wait(simulation: LoopSimulation, seconds: float) -> None:
 
 
 def restart(simulation: LoopSimulation, schedule: str | None = None, disable_after_s: float | None = None) -> None:
-    """Restarts the runtime with other settings of the service."""
+    """Restarts the runtime with other service settings."""
     simulation.schedule = schedule or simulation.schedule
     simulation.disable_after_s = disable_after_s or simulation.disable_after_s
     simulation.run(simulation.crash())
@@ -46,7 +46,7 @@ def restart(simulation: LoopSimulation, schedule: str | None = None, disable_aft
 
 
 def attempts(simulation: LoopSimulation, delivery_id: int) -> list[tuple[int, int | None, str | None]]:
-    """Number, status and error of each."""
+    """Number, status and error of each attempt."""
     return simulation.rows(f"SELECT no, status, error FROM attempts WHERE delivery_id = {delivery_id} ORDER BY no")
 
 
@@ -62,7 +62,7 @@ def arrivals(simulation: LoopSimulation) -> list[int]:
 # --- immediate second attempts
 
 
-def test_a_connection_that_breaks_at_once(simulation: LoopSimulation) -> None:
+def test_a_connection_that_breaks_at_once_is_retried_at_once(simulation: LoopSimulation) -> None:
     """A second attempt follows at once and is recorded, but does not use up the schedule's only retry."""
     restart(simulation, "30")
     simulation.handler.next.extend(["disconnect", "ok", "connect", "connect", "ok"])
@@ -82,7 +82,7 @@ def test_a_connection_that_breaks_at_once(simulation: LoopSimulation) -> None:
     assert attempts(simulation, second)[2:] == [(3, 200, None)]
 
 
-def test_turns_are_counted_and_not_attempts(simulation: LoopSimulation) -> None:
+def test_immediate_second_attempts_do_not_count(simulation: LoopSimulation) -> None:
     """Each step of the schedule has an immediate second attempt, even across restarts; then the delivery is dead."""
     restart(simulation, "30,30")
     simulation.handler.usual = "connect"
@@ -95,7 +95,7 @@ def test_turns_are_counted_and_not_attempts(simulation: LoopSimulation) -> None:
     assert simulation.state(delivery) == 2
 
 
-def test_what_hangs_is_not_tried_at_once(simulation: LoopSimulation) -> None:
+def test_a_hanging_attempt_is_not_retried_at_once(simulation: LoopSimulation) -> None:
     """Only connections that break within a second are retried at once."""
     restart(simulation, "30")
     simulation.handler.usual = "hang"
@@ -194,7 +194,7 @@ def test_retry_after(simulation: LoopSimulation) -> None:
 # --- giving up
 
 
-def test_failures_alone_disable_a_loop_through_restarts(simulation: LoopSimulation) -> None:
+def test_uninterrupted_failures_disable_a_loop_across_restarts(simulation: LoopSimulation) -> None:
     """The time counts across restarts; a resumed loop has its backlog and all of its time again."""
     restart(simulation, "5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5", disable_after_s=100)
     simulation.handler.usual = "500"
@@ -372,7 +372,7 @@ def test_a_replay(simulation: LoopSimulation) -> None:
     assert simulation.arrived[owed[0]] == 2
 
 
-def test_a_replay_waits_and_goes_on(simulation: LoopSimulation) -> None:
+def test_a_replay_waits_and_continues(simulation: LoopSimulation) -> None:
     """A replay waits while the loop is paused; a restart neither repeats nor loses deliveries."""
     all_dead(simulation, 1700)
     simulation.may_post = False

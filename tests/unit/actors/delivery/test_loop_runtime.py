@@ -70,7 +70,7 @@ def prove(fixture: LoopFixture, url: str = URL, token: str = "token-1") -> None:
 
 
 async def disable(runtime: LoopRuntime, reason: str) -> None:
-    """What the runtime does when its lane gives up."""
+    """Disables the loop as the runtime does when its lane gives up."""
     await runtime._repository.change(lambda loop: loop.disable(reason, 1))
 
 
@@ -90,7 +90,7 @@ def stored_state(fixture: LoopFixture) -> str:
 # --- verification
 
 
-def test_verify(tmp_path: Path) -> None:
+def test_verification_by_file(tmp_path: Path) -> None:
     """The proof at the root makes the loop active; the report has a finding for each place tried."""
 
     async def main() -> None:
@@ -111,7 +111,7 @@ def test_verify(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_verify_by_dns(tmp_path: Path) -> None:
+def test_verification_by_dns(tmp_path: Path) -> None:
     """A TXT record is accepted when there is no file."""
 
     async def main() -> None:
@@ -126,8 +126,8 @@ def test_verify_by_dns(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_verify_without_proof(tmp_path: Path) -> None:
-    """Without the proof the loop stays unverified; the report explains what was found at each place."""
+def test_verification_without_proof(tmp_path: Path) -> None:
+    """Without the proof the loop stays unverified; the report has the finding at each place."""
 
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
@@ -168,7 +168,7 @@ def test_a_url_changed_during_verification(tmp_path: Path) -> None:
 # --- only active loops get POSTs
 
 
-def test_only_an_active_loop_is_delivered_to(tmp_path: Path) -> None:
+def test_only_an_active_loop_gets_posts(tmp_path: Path) -> None:
     """Unverified, paused and disabled loops get no POSTs; once active again, they get everything."""
 
     async def main() -> None:
@@ -228,7 +228,7 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
     asyncio.run(main())
 
 
-def test_an_address_that_is_not_allowed(tmp_path: Path) -> None:
+def test_a_banned_address_is_refused(tmp_path: Path) -> None:
     """Private addresses and invalid URLs are refused with a pointer, and nothing is changed."""
 
     async def main() -> None:
@@ -312,7 +312,7 @@ def test_a_new_runtime_is_where_the_old_one_was(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_another_writer_was_first(tmp_path: Path) -> None:
+def test_another_writer_wins(tmp_path: Path) -> None:
     """A command that loses the race is applied to the winner's state, or refused."""
 
     async def main() -> None:
@@ -336,7 +336,7 @@ def test_another_writer_was_first(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("is_written", [False, True])
-def test_the_ledger_does_not_answer(tmp_path: Path, is_written: bool) -> None:
+def test_a_write_with_unknown_result(tmp_path: Path, is_written: bool) -> None:
     """After a write with unknown result nothing is POSTed until the loop is reloaded from the ledger."""
 
     async def main() -> None:
@@ -444,7 +444,7 @@ def test_410_disables_the_loop(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_410_while_the_ledger_is_away(tmp_path: Path) -> None:
+def test_410_while_the_ledger_is_unavailable(tmp_path: Path) -> None:
     """The loop is disabled as soon as the ledger is available; until then nothing is POSTed."""
 
     async def main() -> None:

@@ -1,4 +1,4 @@
-"""`actors.delivery.monotonic_clock`: a clock that is set."""
+"""`actors.delivery.monotonic_clock`, with a system clock that is set."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class SetClock:
 
 
 def test_a_clock_that_is_set() -> None:
-    """It follows a clock that is set forward; when the clock is set back, time goes on steadily."""
+    """It follows the system clock when that is set forward, and continues steadily when it is set back."""
     clock = SetClock()
     time = MonotonicWallClock(clock)
     clock.pass_s(2)

@@ -1,4 +1,4 @@
-"""`actors.delivery.worker_pool`: how many workers there are, and which of them are idle."""
+"""`actors.delivery.worker_pool`: number of workers, busy and idle."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from actors.delivery.worker_pool import WorkerPool
 
 
 class Workshop:
-    """Workers that take numbers off a list, and count how many are at work."""
+    """Workers that take numbers from a list, and a count of those at work."""
 
     def __init__(self, size: int) -> None:
         self.todo: list[int] = []
@@ -31,7 +31,7 @@ class Workshop:
         self.pool.leave()
 
     def give(self, count: int) -> None:
-        """More work, and as many workers as may do it."""
+        """Adds work, and as many workers as may do it."""
         self.todo += range(count)
         self.pool.wake(count)
 
@@ -73,7 +73,7 @@ def test_no_more_workers_than_the_size() -> None:
 
 
 def test_a_smaller_size() -> None:
-    """Surplus workers finish what they do and exit, the idle ones at once; a larger size adds workers again."""
+    """Surplus workers finish their work and exit, idle ones at once; a larger size adds workers again."""
 
     async def main() -> None:
         shop = Workshop(4)
@@ -102,7 +102,7 @@ def test_a_smaller_size() -> None:
 
 
 def test_stop() -> None:
-    """Workers may finish within the time given, and begin nothing else; then they are cancelled."""
+    """Workers may finish within the given time and begin nothing else; then they are cancelled."""
 
     async def main() -> None:
         shop = Workshop(2)

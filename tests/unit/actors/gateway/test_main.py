@@ -27,7 +27,7 @@ class FakeActors:
 
     def __init__(self, **ends: float | FeedbackLoopsError) -> None:
         self._ends = ends
-        #: Names of actors and the times of their stops.
+        #: Names of actors, and the times at which they stopped.
         self.stopped: list[tuple[str, float]] = []
 
     async def call(self, name: str, method: str, *, timeout_s: float) -> None:
@@ -72,7 +72,7 @@ def test_the_ledger_is_closed_whatever_the_loops_do(loops: float | FeedbackLoops
 
 
 def test_the_start_waits_for_the_store() -> None:
-    """It goes on when the store is there, and ends with a problem that never goes away."""
+    """The start continues when the store is available, and fails on a permanent problem."""
     loop = VirtualLoop()
     answers: list[Exception | None] = [StoreUnavailable("away")] * 20 + [None, Conflict("another master key")]
     reported: list[str] = []
@@ -97,7 +97,7 @@ def test_the_start_waits_for_the_store() -> None:
 
 
 def test_the_stop_ends_in_time() -> None:
-    """Even when neither the supervisor nor the ledger answers."""
+    """It ends even if neither the supervisor nor the ledger answers."""
     names, took_s = stopped(FakeActors(supervisor=60.0, ledger=60.0), gateway_main.DRAIN_S)
 
     assert names == []
@@ -112,7 +112,7 @@ def test_the_loops_record_before_the_ledger_is_closed() -> None:
 
 
 def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
-    """It runs there on a Ray of one node. With more nodes the service does not start, and reports what to set."""
+    """With one node it runs there. With more nodes the service does not start, and names the setting to change."""
     alone = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1")
 
     assert ledger_at(SQLITE_ON_A_CLUSTER, alone) == "10.0.0.1"
@@ -121,7 +121,7 @@ def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
 
 
 def test_a_ledger_on_postgresql_may_be_anywhere() -> None:
-    """The same holds for the service's own Ray, which has one node."""
+    """On the service's own Ray, which has one node, it may too."""
     several = JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1")
 
     assert ledger_at(POSTGRESQL, several) is None

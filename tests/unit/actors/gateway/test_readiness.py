@@ -30,8 +30,8 @@ def check(actors: FakeActors, rollout_problem: str | None = None) -> list[str]:
     return asyncio.run(ReadinessCheck(client, ["enricher/0", "enricher/1"], lambda: rollout_problem).problems())
 
 
-def test_readiness_is_about_what_all_loops_share() -> None:
-    """The ledger, the supervisor and the enrichers are pinged, and no loop: the restart of one is no outage."""
+def test_readiness_covers_the_shared_actors() -> None:
+    """The ledger, the supervisor and the enrichers are pinged but no loop, because a restarting loop is no outage."""
     actors = FakeActors()
 
     assert check(actors) == []

@@ -62,7 +62,7 @@ def test_a_request_gets_its_answer_or_its_error() -> None:
 
 
 @pytest.mark.parametrize("token", [None, b"", b"w" * 32])
-def test_without_the_token_nothing_is_carried_out(token: bytes | None) -> None:
+def test_without_the_token_no_request_runs(token: bytes | None) -> None:
     """A client that does not send the token is disconnected before its request is read."""
     handled: list[int] = []
 
@@ -124,7 +124,7 @@ def test_an_oversized_frame_ends_the_connection() -> None:
 
 
 class GoneTransport(asyncio.Transport):
-    """Fake transport that is closed already."""
+    """Fake transport that is already closed."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         """Drops the data."""

@@ -106,7 +106,7 @@ def test_a_commit_is_bounded(bench: Bench) -> None:
     assert bench.statements.count("COMMIT") == 1 + 4
 
 
-def test_what_may_wait_is_bounded(bench: Bench) -> None:
+def test_waiting_rows_are_bounded(bench: Bench) -> None:
     """A request that would exceed the limit of waiting rows is refused at once; waiting ones are written."""
 
     async def scenario() -> list[Any]:
@@ -132,7 +132,7 @@ def test_what_may_wait_is_bounded(bench: Bench) -> None:
         (sqlite3.ProgrammingError("type not supported"), StoreError),
     ],
 )
-def test_a_request_fails_alone(bench: Bench, error: Exception, told: type[Exception]) -> None:
+def test_a_failed_request_affects_no_other(bench: Bench, error: Exception, told: type[Exception]) -> None:
     """An error of a request undoes only that request, not the others of its commit."""
 
     async def scenario() -> list[Any]:
@@ -153,7 +153,7 @@ def test_a_request_fails_alone(bench: Bench, error: Exception, told: type[Except
     "error",
     [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("malformed"), sqlite3.InternalError("?")],
 )
-def test_a_failing_store_fails_everyone(bench: Bench, error: Exception) -> None:
+def test_a_failing_store_fails_the_whole_commit(bench: Bench, error: Exception) -> None:
     """If the store fails, nothing of the commit is written, all callers may retry, and a new connection is made."""
 
     async def scenario() -> list[Any]:
@@ -172,7 +172,7 @@ def test_a_failing_store_fails_everyone(bench: Bench, error: Exception) -> None:
     assert bench.connections == 2
 
 
-def test_a_store_that_cannot_be_opened_again_is_tried_again(bench: Bench) -> None:
+def test_a_store_that_cannot_be_opened_is_tried_again(bench: Bench) -> None:
     """Requests fail while no connection can be made, and succeed as soon as one can."""
     broken = False
 
@@ -199,7 +199,7 @@ def test_a_store_that_cannot_be_opened_again_is_tried_again(bench: Bench) -> Non
     assert [type(a) for a in answers] == [StoreUnavailable, StoreUnavailable, int]
 
 
-def test_a_cancelled_caller_disturbs_nobody(bench: Bench) -> None:
+def test_a_cancelled_caller_affects_no_other(bench: Bench) -> None:
     """A cancelled caller does not affect the answers of others."""
 
     async def scenario() -> tuple[Any, ...]:
@@ -220,7 +220,7 @@ def test_a_cancelled_caller_disturbs_nobody(bench: Bench) -> None:
     assert isinstance(leaver, asyncio.CancelledError)
 
 
-def test_close_writes_what_was_taken(bench: Bench) -> None:
+def test_close_writes_accepted_requests(bench: Bench) -> None:
     """Closing writes everything that waits and then refuses new requests; closing again does nothing."""
 
     async def scenario() -> list[Any]:
@@ -236,7 +236,7 @@ def test_close_writes_what_was_taken(bench: Bench) -> None:
     assert bench.committed() == list(range(20))
 
 
-def test_an_ended_event_loop_disturbs_nobody(bench: Bench) -> None:
+def test_an_ended_event_loop_affects_no_other(bench: Bench) -> None:
     """Answers for an event loop that has ended are dropped, and other loops are still served."""
     go_on = Event()
     commits = GroupCommit(bench.connect)

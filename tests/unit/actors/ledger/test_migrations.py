@@ -77,8 +77,8 @@ def test_a_missing_migration_is_an_error(tmp_path: Path, monkeypatch: pytest.Mon
         ("-- only adds a column\nSELECT 1;", False),
     ],
 )
-def test_a_migration_says_that_it_only_adds_on_a_line_of_its_own(script: str, only_adds: bool) -> None:
-    """The mark is a whole line; a comment that merely begins with these words is none."""
+def test_the_additive_mark_is_a_whole_line(script: str, only_adds: bool) -> None:
+    """A comment that merely begins with the mark's words does not count."""
     assert Migration(2, script).only_adds == only_adds
 
 
@@ -120,7 +120,7 @@ def test_a_failed_migration_leaves_the_version_before(connection: sqlite3.Connec
 
 
 def test_a_newer_database_is_refused(path: Path, connection: sqlite3.Connection) -> None:
-    """Writer and reader refuse a database of a newer program, say what to do, and leave it unchanged."""
+    """Writer and reader refuse a database of a newer program with advice, and leave it unchanged."""
     migrate(connection)
     connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
@@ -132,7 +132,9 @@ def test_a_newer_database_is_refused(path: Path, connection: sqlite3.Connection)
 def test_a_database_of_an_unreleased_version_is_refused(
     path: Path, connection: sqlite3.Connection, version: int
 ) -> None:
-    """Development versions had other migrations under the same numbers: their databases are refused, not migrated."""
+    """Development versions had other migrations under the same numbers, so their databases are
+    refused and not migrated.
+    """
     connection.execute("CREATE TABLE accounts (no INTEGER PRIMARY KEY)")
     connection.execute(f"PRAGMA user_version = {version}")
     before = schema_of(connection)

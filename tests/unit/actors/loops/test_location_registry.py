@@ -1,4 +1,4 @@
-"""Locations of loops: followers are up to date within a moment, whatever they missed."""
+"""Locations of loops: followers are up to date within a moment, whatever changes they missed."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ async def until(check: Callable[[], bool]) -> None:
 
 
 @given(st.lists(notes, max_size=5), st.integers(1, 40))
-def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], kept: int) -> None:
-    """Whatever the batches of changes, and however many changes the log has dropped."""
+def test_a_follower_catches_up_with_the_log(batches: list[list[tuple[str, str]]], kept: int) -> None:
+    """It does so whatever the batches of changes are, and however many changes the log has dropped."""
 
     async def scenario() -> None:
         log = LocationLog("incarnation")
@@ -47,7 +47,7 @@ def test_a_follower_ends_where_the_log_is(batches: list[list[tuple[str, str]]], 
 
 
 def test_a_new_supervisor_sends_everything() -> None:
-    """A follower drops everything that it had from a supervisor that died."""
+    """A follower drops all locations that it got from a supervisor that died."""
 
     async def scenario() -> None:
         first, second = LocationLog("first"), LocationLog("second")

@@ -48,7 +48,7 @@ class GatedRuntime(CountedRuntime):
 
 
 class HostUnderTest:
-    """A host, and all runtimes that it ever made, by loop."""
+    """A host and all runtimes that it ever made, by loop."""
 
     def __init__(self, max_awake: int) -> None:
         self.reader = LoopsReader()
@@ -123,7 +123,7 @@ def test_a_loop_sleeps_until_it_has_work() -> None:
     run(scenario)
 
 
-def test_a_loop_that_is_elsewhere_is_not_started() -> None:
+def test_a_loop_on_another_host_is_not_started() -> None:
     """Its offers are dropped, and its commands fail with `Moved`."""
 
     async def scenario() -> None:
@@ -151,7 +151,7 @@ def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch)
     run(scenario)
 
 
-def test_polling_goes_on_after_the_ledger_was_away(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_polling_continues_after_the_ledger_was_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Due loops are found once the ledger can be read again."""
     monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
     calls: list[int] = []
@@ -210,7 +210,7 @@ def test_idle_loops_are_put_to_sleep_when_too_many_are_awake() -> None:
     run(scenario)
 
 
-def test_an_idle_loop_is_released_at_once_and_one_at_work_when_it_is_done() -> None:
+def test_idle_loops_are_released_at_once_and_busy_ones_when_done() -> None:
     """Without time to drain only idle loops are released; with it, the others after their deliveries in progress."""
 
     async def scenario() -> None:
@@ -298,8 +298,8 @@ def test_a_loop_reported_as_held_stays() -> None:
         Order("incarnation", "another", 99),
     ],
 )
-def test_orders_that_were_overtaken_are_refused(order: Order) -> None:
-    """They are older than the last status request, for another incarnation, or from another supervisor."""
+def test_outdated_orders_are_refused(order: Order) -> None:
+    """Orders are refused if they precede the last status request, or belong to another incarnation or supervisor."""
 
     async def scenario() -> None:
         async with a_host("fl_a") as fixture:

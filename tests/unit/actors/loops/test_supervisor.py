@@ -70,8 +70,8 @@ def test_the_oldest_loops_have_their_own_actors_and_the_rest_share() -> None:
     asyncio.run(scenario())
 
 
-def test_a_new_loop_waits_for_no_process_to_start() -> None:
-    """It is on a host at once, and moves to its own actor when that is up."""
+def test_a_new_loop_waits_for_no_process() -> None:
+    """It is on a host at once, and moves to its own actor when that is ready."""
 
     async def scenario() -> None:
         async with placing("fl_a") as (watch, cluster):
@@ -88,7 +88,7 @@ def test_a_new_loop_waits_for_no_process_to_start() -> None:
 
 
 def test_a_deleted_loop_is_released_and_its_actor_ended() -> None:
-    """No process holds it or runs for it any more, and its location is removed."""
+    """No process holds or runs it any more, and its location is removed."""
 
     async def scenario() -> None:
         async with placing("fl_a", "fl_b", budget=2) as (watch, cluster):
@@ -117,7 +117,7 @@ def test_a_host_that_died_gets_its_loops_back(name: str) -> None:
     asyncio.run(scenario())
 
 
-def test_a_host_is_replaced_when_another_one_is_up() -> None:
+def test_a_host_is_replaced_when_another_one_is_ready() -> None:
     """A rollout that replaces one host after the other always leaves one that accepts loops."""
 
     async def scenario() -> None:
@@ -131,7 +131,7 @@ def test_a_host_is_replaced_when_another_one_is_up() -> None:
     asyncio.run(scenario())
 
 
-def test_the_next_of_several_hosts_is_replaced_when_all_are_up_again() -> None:
+def test_the_next_host_is_replaced_when_all_are_ready_again() -> None:
     """Until then the others hold its loops; no loop waits for a process to start."""
 
     async def scenario() -> None:
@@ -152,7 +152,7 @@ def test_the_next_of_several_hosts_is_replaced_when_all_are_up_again() -> None:
 
 
 def test_a_loop_whose_actor_is_replaced_waits_for_no_process() -> None:
-    """A host holds it until its new actor is up."""
+    """A host holds it until its new actor is ready."""
 
     async def scenario() -> None:
         async with placing("fl_a") as (watch, cluster):
@@ -234,7 +234,7 @@ def test_nothing_is_assigned_until_every_host_has_answered() -> None:
     asyncio.run(scenario())
 
 
-def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
+def test_a_busy_loop_moves_when_its_work_is_done() -> None:
     """Its deliveries finish before another process starts, and no other loop waits for that."""
 
     async def scenario() -> None:
@@ -258,7 +258,7 @@ def test_a_loop_at_work_moves_when_its_work_is_done() -> None:
 
 
 def test_a_suspended_supervisor_moves_nothing_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It leaves everything to the next supervisor, and goes on itself if none comes."""
+    """It leaves everything to the next supervisor, and continues by itself if none comes."""
     monkeypatch.setattr(supervisor, "SUSPENDED_S", 0.3)
 
     async def scenario() -> None:
@@ -279,7 +279,7 @@ def test_a_suspended_supervisor_moves_nothing_for_a_while(monkeypatch: pytest.Mo
 
 
 def test_suspending_waits_for_moving_loops(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not wait long: a loop at work may take as long as its handler's time-out."""
+    """It does not wait long, because a busy loop may take as long as its handler's timeout."""
     monkeypatch.setattr(supervisor, "ARRIVING_S", 0.2)
 
     async def scenario() -> None:
@@ -304,8 +304,8 @@ def test_suspending_waits_for_moving_loops(monkeypatch: pytest.MonkeyPatch) -> N
     asyncio.run(scenario())
 
 
-def test_nodes_that_come_and_go() -> None:
-    """A new node gets a host with its share of the loops; when it is gone, no loop is missing."""
+def test_nodes_that_join_and_leave() -> None:
+    """A new node gets a host with its share of the loops; after it has left, every loop still has a host."""
     loops = [f"fl_{n:02}" for n in range(40)]
 
     async def scenario() -> None:
@@ -338,7 +338,7 @@ def test_a_loop_without_a_host_is_unavailable(monkeypatch: pytest.MonkeyPatch) -
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_whatever_fails_one_process_holds_each_loop(seed: int) -> None:
+def test_each_loop_has_one_host_whatever_fails(seed: int) -> None:
     """Orders and answers are lost, hosts and supervisors are killed; in the end each loop has one host."""
     loops = [f"fl_{n:02}" for n in range(30)]
 

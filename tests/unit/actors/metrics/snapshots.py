@@ -1,4 +1,4 @@
-"""Snapshots for tests of metrics: built from plain values, and read back as such."""
+"""Helpers that build metrics snapshots from plain values and read them back."""
 
 from __future__ import annotations
 

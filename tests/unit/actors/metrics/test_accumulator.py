@@ -59,7 +59,7 @@ def test_counts_outlive_their_process() -> None:
     assert numbers(accumulator.snapshot()) == {("hits_unknown",): 6}
 
 
-def test_a_process_that_was_away_is_not_counted_twice() -> None:
+def test_a_process_that_reappears_is_not_counted_twice() -> None:
     """A process that Ray did not list for a while continues from its last snapshot."""
     accumulator = Accumulator(SINCE_MS)
     accumulator.add("ledger", snapshot_of({("hits_unknown",): 5}))
@@ -69,7 +69,7 @@ def test_a_process_that_was_away_is_not_counted_twice() -> None:
     assert numbers(accumulator.snapshot()) == {("hits_unknown",): 6}
 
 
-def test_gauges_are_merged_as_the_catalogue_says() -> None:
+def test_gauges_are_merged_by_the_catalogue() -> None:
     """Sizes are summed; ages and times are the maximum."""
     merged = merge_gauges(
         {

@@ -36,7 +36,7 @@ def values(registry: Registry) -> dict[tuple[str, ...], float]:
     return {(name, *labels): value for name, labels, value in registry.snapshot().numbers if value}
 
 
-def test_waiting_deliveries_are_counted_by_the_reason() -> None:
+def test_waiting_deliveries_are_counted_by_reason() -> None:
     """Deliveries of an active loop wait for the service or for a handler that is down; all others are held."""
 
     async def scenario() -> None:
@@ -88,7 +88,7 @@ def test_samples_are_reused_for_a_while() -> None:
     assert asyncio.run(scenario()) == [1, 2]
 
 
-def test_a_slow_sample_blocks_nobody() -> None:
+def test_a_slow_sample_blocks_no_caller() -> None:
     """Callers get the previous counts, and no second sample starts while one is in progress."""
 
     async def scenario() -> None:

@@ -20,7 +20,7 @@ from tests.unit.actors.metrics.snapshots import SINCE_MS, numbers, snapshot_of
 
 
 class FakeActors:
-    """Fake actors, some of which do not answer; records who was asked."""
+    """Fake actors, some of which do not answer; records the requests."""
 
     def __init__(self, **answers: ProcessSnapshot | None) -> None:
         self.answers = answers

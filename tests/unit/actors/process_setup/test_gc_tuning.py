@@ -1,4 +1,4 @@
-"""Tuning of the garbage collector. Each test runs in a process of its own."""
+"""Tuning of the garbage collector. Each test runs in a separate process."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import sys
 from textwrap import dedent
 
 
-def told(script: str) -> str:
-    """Output of a fresh Python with a tuned collector, which counts its full collections in `full`."""
+def output_of(script: str) -> str:
+    """Output of a new Python process with a tuned collector, which counts its full collections in `full`."""
     begin = """
         import gc
         from actors.process_setup import gc_tuning
@@ -22,12 +22,12 @@ def told(script: str) -> str:
     return process.stdout.strip()
 
 
-def test_many_new_objects_are_no_reason_for_a_full_collection() -> None:
-    """Python would make several while a list of lists grows to 40 MB."""
-    assert told("kept = [[] for _ in range(500_000)]; print(len(full))") == "0"
+def test_many_new_objects_cause_no_full_collection() -> None:
+    """Untuned Python would make several while a list of lists grows to 40 MB."""
+    assert output_of("kept = [[] for _ in range(500_000)]; print(len(full))") == "0"
 
 
-def test_grown_memory_is_collected_once() -> None:
+def test_a_grown_process_is_collected_once() -> None:
     """Cycles are freed when the process has grown, and then not until it grows again."""
     script = """
         import weakref
@@ -46,14 +46,14 @@ def test_grown_memory_is_collected_once() -> None:
         lists = [[] for _ in range(50_000)]
         print(len(full), old() is None)
     """
-    assert told(script) == "1 True"
+    assert output_of(script) == "1 True"
 
 
 def test_present_objects_are_exempt() -> None:
     """A full collection does not visit the objects that existed at the start."""
-    assert int(told("print(len(gc.get_objects()))")) < 2_000
+    assert int(output_of("print(len(gc.get_objects()))")) < 2_000
 
 
-def test_it_is_done_once() -> None:
+def test_tuning_again_has_no_effect() -> None:
     """A second call has no effect."""
-    assert told("n = len(gc.callbacks); gc_tuning.tune_gc(); print(len(gc.callbacks) - n)") == "0"
+    assert output_of("n = len(gc.callbacks); gc_tuning.tune_gc(); print(len(gc.callbacks) - n)") == "0"

@@ -1,4 +1,4 @@
-"""`actors.processes.backup`: what a backup holds, and which are refused."""
+"""`actors.processes.backup`: contents of a backup, and backups that are refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ HITS = [(1, b"one"), (2, b"two")]
 
 @pytest.fixture
 def used(tmp_path: Path) -> Iterator[Path]:
-    """A data directory in use, whose ledger is open (and whose journal may be open in another process alone)."""
+    """A data directory in use, whose ledger is open (another process may have its journal open)."""
     data_dir = tmp_path / "data"
     with DataDir.open(data_dir) as made:
         made.master_key(b"")
@@ -44,8 +44,8 @@ def used(tmp_path: Path) -> Iterator[Path]:
         asyncio.run(ledger.close())
 
 
-def test_all_that_must_outlive_a_directory_comes_back(used: Path, tmp_path: Path) -> None:
-    """Keys, the journal's hits and the ledger's log are in the restored directory as they were, for its owner alone."""
+def test_a_backup_has_everything_that_must_survive(used: Path, tmp_path: Path) -> None:
+    """The restored directory has the same keys, hits of the journal and log of the ledger, only for its owner."""
     made = back_up(used, tmp_path / "copy", NOW)
     restored = tmp_path / "restored"
 
@@ -62,7 +62,7 @@ def test_all_that_must_outlive_a_directory_comes_back(used: Path, tmp_path: Path
 
 
 def test_the_copy_is_of_one_moment(used: Path, tmp_path: Path) -> None:
-    """What is committed after the copy was begun is not in it, and what was committed before is."""
+    """It has everything committed before the copy began, and nothing committed later."""
     back_up(used, tmp_path / "copy", NOW)
     before = read_log(tmp_path / "copy" / LEDGER)
     ledger = SQLiteLedgerWriter(used / LEDGER)
@@ -72,8 +72,8 @@ def test_the_copy_is_of_one_moment(used: Path, tmp_path: Path) -> None:
     assert read_log(used / LEDGER)[:-1] == before == read_log(tmp_path / "copy" / LEDGER)
 
 
-def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Keys and journal are backed up, and whoever asked is told that the ledger was not."""
+def test_a_directory_without_its_ledger(used: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Keys and journal are backed up, and the result reports that the ledger was not."""
     for path in used.glob("ledger.sqlite*"):
         path.rename(tmp_path / path.name)
     copy = str(tmp_path / "copy")
@@ -88,8 +88,8 @@ def test_a_directory_with_its_ledger_elsewhere(used: Path, tmp_path: Path, capsy
         factory.refuse_moved_ledger(tmp_path / "restored")
 
 
-def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """A mistyped path is said to be one, and nothing is made."""
+def test_a_path_without_a_data_directory_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The error reports a mistyped path, and nothing is created."""
     with pytest.raises(InvalidInput, match=r"has no master\.key"):
         back_up(tmp_path / "nowhere", tmp_path / "copy", NOW)
 
@@ -98,16 +98,16 @@ def test_what_is_no_data_directory_is_refused(tmp_path: Path, capsys: pytest.Cap
     assert "has no master.key" in capsys.readouterr().err
 
 
-def test_a_back_up_never_lies_on_another(used: Path, tmp_path: Path) -> None:
-    """A target that holds anything is left alone."""
+def test_a_backup_never_overwrites_anything(used: Path, tmp_path: Path) -> None:
+    """A target that is not empty is refused and left unchanged."""
     back_up(used, tmp_path / "copy", NOW)
 
     with pytest.raises(InvalidInput, match="is not empty"):
         back_up(used, tmp_path / "copy", NOW)
 
 
-def test_half_a_back_up_is_none(tmp_path: Path) -> None:
-    """One that could not be finished, for the ledger is damaged, cannot be restored."""
+def test_an_unfinished_backup_cannot_be_restored(tmp_path: Path) -> None:
+    """The backup in this test fails because the ledger is damaged."""
     with DataDir.open(tmp_path / "data") as made:
         made.master_key(b"")
     (tmp_path / "data" / LEDGER).write_bytes(b"no database" * 1000)
@@ -119,7 +119,7 @@ def test_half_a_back_up_is_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["master.key", "admin.key", JOURNAL, LEDGER])
-def test_one_changed_byte_is_found(used: Path, tmp_path: Path, name: str) -> None:
+def test_one_changed_byte_is_detected(used: Path, tmp_path: Path, name: str) -> None:
     """A damaged backup is refused before anything is written."""
     back_up(used, tmp_path / "copy", NOW)
     path = tmp_path / "copy" / name
@@ -149,15 +149,15 @@ def test_one_changed_byte_is_found(used: Path, tmp_path: Path, name: str) -> Non
     ],
 )
 def test_strange_manifests_are_refused(tmp_path: Path, manifest: str, error: type[Exception], word: str) -> None:
-    """What a manifest says is believed only as far as this program would have written it."""
+    """Values are accepted only if this program could have written them."""
     (tmp_path / MANIFEST).write_text(manifest)
 
     with pytest.raises(error, match=word):
         restore(tmp_path, tmp_path / "restored")
 
 
-def test_a_directory_in_use_is_not_restored_into(used: Path, tmp_path: Path) -> None:
-    """Neither one whose service runs nor one that holds something."""
+def test_a_directory_in_use_is_no_restore_target(used: Path, tmp_path: Path) -> None:
+    """A directory with a running service is refused, and so is one that is not empty."""
     back_up(used, tmp_path / "copy", NOW)
     restore(tmp_path / "copy", tmp_path / "restored")
 
@@ -167,8 +167,8 @@ def test_a_directory_in_use_is_not_restored_into(used: Path, tmp_path: Path) -> 
         restore(tmp_path / "copy", tmp_path / "restored")
 
 
-def test_the_manifest_is_for_people_too(used: Path, tmp_path: Path) -> None:
-    """It says when the backup was made, and of which schema; the copy is one whole database."""
+def test_the_manifest_is_readable(used: Path, tmp_path: Path) -> None:
+    """It has the time of the backup and the schema version, and the copy is one complete database."""
     back_up(used, tmp_path / "copy", NOW)
     manifest = json.loads((tmp_path / "copy" / MANIFEST).read_text())
 

@@ -43,14 +43,14 @@ def output(tmp_path: Path) -> list[str]:
 
 
 def test_the_delay_doubles_and_is_reset() -> None:
-    """Delays double up to the last one; after a long run they start again at the first."""
+    """Delays double up to the limit; after a long run they start again with the first."""
     backoff = Backoff(first_s=0.2, last_s=5, settled_s=30)
 
     assert [backoff.delay_s(1) for _ in range(7)] == [0.2, 0.4, 0.8, 1.6, 3.2, 5, 5]
     assert [backoff.delay_s(uptime_s) for uptime_s in (30, 1)] == [0.2, 0.4]
 
 
-def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
+def test_a_child_that_dies_is_restarted(tmp_path: Path) -> None:
     """Each death is followed by another process, until the program is stopped."""
 
     async def work() -> None:
@@ -64,8 +64,8 @@ def test_a_child_that_dies_is_started_again(tmp_path: Path) -> None:
     assert len(set(output(tmp_path))) == len(output(tmp_path))
 
 
-def test_stopping_asks_first_and_then_kills(tmp_path: Path) -> None:
-    """A child that ignores SIGTERM is killed when its time is up, with what it started; none comes after it."""
+def test_stopping_terminates_and_then_kills(tmp_path: Path) -> None:
+    """A child that ignores SIGTERM is killed after a timeout, with its own children; none is started after it."""
     code = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', sys.argv[1]]); " + STUBBORN
 
     async def work() -> None:
@@ -82,8 +82,8 @@ def test_stopping_asks_first_and_then_kills(tmp_path: Path) -> None:
     run(work)
 
 
-def test_a_child_that_is_asked_to_may_finish(tmp_path: Path) -> None:
-    """SIGTERM lets a child end by itself within its time."""
+def test_a_terminated_child_may_finish(tmp_path: Path) -> None:
+    """SIGTERM lets a child end by itself within its timeout."""
     code = """
 import signal, sys
 
@@ -107,7 +107,7 @@ signal.pause()
 
 
 def test_a_missing_program_is_retried(tmp_path: Path) -> None:
-    """A command that cannot be run ends like any child; stopping during the wait is possible."""
+    """A command that cannot run is treated like a child that ended; stopping works during the wait."""
     missing = Program(
         name="test", command=(str(tmp_path / "missing"),), environment=ENVIRONMENT, output=tmp_path / "output"
     )
@@ -124,8 +124,8 @@ def test_a_missing_program_is_retried(tmp_path: Path) -> None:
     run(work)
 
 
-def test_children_inherit_what_they_are_given(tmp_path: Path) -> None:
-    """A file descriptor that is passed has the same number in the child."""
+def test_children_inherit_given_descriptors(tmp_path: Path) -> None:
+    """A passed file descriptor has the same number in the child."""
     read, write = os.pipe()
     code = "import os, sys; os.write(int(sys.argv[1]), b'hello')"
 
@@ -167,8 +167,8 @@ os.kill(os.getpid(), 19)
     eventually(is_gone, 5, "the child is gone")
 
 
-def test_a_command_whose_parent_is_gone_already_does_not_start(tmp_path: Path) -> None:
-    """When the parent died before the child could ask for the signal, the child ends."""
+def test_a_command_without_its_parent_does_not_start(tmp_path: Path) -> None:
+    """If the parent died before the child could request the signal, the child ends."""
     command = killed_with_parent([sys.executable, "-c", "print('started')"], signal.SIGKILL)
     command[4] = "1" if os.getpid() != 1 else "2"
 

@@ -34,7 +34,7 @@ def place(directory: Path, number: int) -> Path:
 
 @contextmanager
 def a_process(code: str, *args: object, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A Python process that has printed a line, and is killed at the end."""
+    """A Python process that has printed a line and is killed at the end."""
     command = [sys.executable, "-c", code, *map(str, args)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=ROOT, env={**os.environ, **environment}) as process:
@@ -46,8 +46,8 @@ def a_process(code: str, *args: object, **environment: str) -> Iterator[subproce
             process.kill()
 
 
-def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
-    """It is created for its owner only, and removed at the end if it is empty."""
+def test_it_exists_while_it_is_held(tmp_path: Path) -> None:
+    """It is created only for its owner, and removed at the end if it is empty."""
     path = place(tmp_path, 1)
     with locked(path):
         assert path.stat().st_mode & 0o077 == 0
@@ -62,7 +62,7 @@ def test_it_is_there_as_long_as_it_is_held(tmp_path: Path) -> None:
 
 
 def test_the_directory_of_a_killed_service_is_removed(tmp_path: Path) -> None:
-    """A service's directory stays while it runs, and goes at another's start once it was killed."""
+    """A service's directory stays while it runs; once it was killed, the next start of a service removes it."""
     own, other = place(tmp_path, 1), place(tmp_path, 2)
     with locked(own), a_process(HOLD, other) as service:
         remove_leftovers(own)
@@ -75,8 +75,8 @@ def test_the_directory_of_a_killed_service_is_removed(tmp_path: Path) -> None:
         assert own.exists()
 
 
-def test_a_ray_that_runs_keeps_its_directory(tmp_path: Path) -> None:
-    """While processes of a dead service's Ray are running, their directory is left alone."""
+def test_a_running_ray_keeps_its_directory(tmp_path: Path) -> None:
+    """While Ray processes of a dead service are running, their directory stays."""
     other = place(tmp_path, 2)
     (other / "r").mkdir(parents=True)
     with a_process("import sys; print('runs', flush=True); sys.stdin.read()", **{MARK: str(other / "r")}):
@@ -86,8 +86,8 @@ def test_a_ray_that_runs_keeps_its_directory(tmp_path: Path) -> None:
     assert not other.exists()
 
 
-def test_other_files_are_left_alone(tmp_path: Path) -> None:
-    """Names that we do not give, files and links stay, and so does what links lead to."""
+def test_other_files_are_kept(tmp_path: Path) -> None:
+    """Foreign names, files and links stay, and so do the targets of links."""
     (tmp_path / "precious").mkdir()
     strangers = [
         tmp_path / f"fl-{os.getuid()}-notes",
@@ -105,8 +105,8 @@ def test_other_files_are_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a directory away")
-def test_another_user_s_directory_is_left_alone(tmp_path: Path) -> None:
-    """A directory with a name of ours that belongs to somebody else is neither removed nor taken."""
+def test_another_user_s_directory_is_kept(tmp_path: Path) -> None:
+    """A directory of another user with one of our names is neither removed nor used."""
     other = place(tmp_path, 2)
     other.mkdir()
     os.chown(other, os.getuid() + 1, -1)
@@ -118,14 +118,14 @@ def test_another_user_s_directory_is_left_alone(tmp_path: Path) -> None:
 
 
 def test_a_directory_in_use_is_refused(tmp_path: Path) -> None:
-    """The error says what to do."""
+    """The error has advice."""
     path = place(tmp_path, 1)
     with locked(path), pytest.raises(Conflict, match="in use by another service"), locked(path, timeout_s=0.05):
         pass
 
 
-def test_one_that_is_removed_while_it_is_taken_is_made_anew(tmp_path: Path) -> None:
-    """Starts and removals at the same time: whoever holds a directory has it at its path."""
+def test_a_directory_removed_during_the_start_is_created_again(tmp_path: Path) -> None:
+    """With starts and removals at the same time, every holder of a directory has it at its path."""
     path = place(tmp_path, 2)
     stop = threading.Event()
 

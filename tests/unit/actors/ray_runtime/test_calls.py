@@ -68,8 +68,8 @@ def test_a_fault_in_an_actor_is_an_internal_error(cause: Exception, caplog: pyte
     assert "KeyError in prover.py" in str(record.exc_info[1])
 
 
-def test_an_error_of_the_domain_keeps_its_type_wherever_it_was_raised() -> None:
-    """Both in a reply and as an exception of the method."""
+def test_a_domain_error_keeps_its_type() -> None:
+    """This holds for errors in a reply and for exceptions of the method."""
 
     async def refuse() -> None:
         raise NotFound("there is no such loop")
@@ -89,7 +89,7 @@ def test_an_error_of_the_domain_keeps_its_type_wherever_it_was_raised() -> None:
         (actor_names.enricher_name(0), "enricher 0"),
     ],
 )
-def test_an_actor_that_is_away_is_named_in_words(name: str, words: str) -> None:
+def test_an_unavailable_actor_is_described_in_words(name: str, words: str) -> None:
     """The message has neither Ray's class names nor the actor's name."""
     with pytest.raises(Unavailable) as caught:
         result_of(ActorUnavailableError("it died", b"\0" * 16), name)

@@ -27,7 +27,7 @@ def test_options_of_the_actors_are_compared_by_name() -> None:
     assert deployment().differences(deployment()) == []
 
 
-def test_each_front_end_has_some_options_for_itself() -> None:
+def test_some_options_belong_to_one_front_end() -> None:
     """Its addresses, its journal and its log make no difference to the actors."""
     other = deployment(
         host="10.0.0.1", port="81", data_dir="/elsewhere", log_level="debug", ray_address="10.0.0.9:6379"
@@ -37,8 +37,8 @@ def test_each_front_end_has_some_options_for_itself() -> None:
     assert {option.name for option in OPTIONS} > OWN_OPTIONS
 
 
-def test_on_sqlite_the_data_directory_is_the_ledgers() -> None:
-    """Two front ends with directories of their own would have two ledgers."""
+def test_on_sqlite_the_data_directory_counts() -> None:
+    """Two front ends with separate directories would have two ledgers."""
     here = Deployment.of(Settings.from_env({}).with_keys(KEY, Secret("an-admin-key")), 1)
     there = Deployment.of(Settings.from_env({}, data_dir="/elsewhere").with_keys(KEY, Secret("an-admin-key")), 1)
 
@@ -46,7 +46,7 @@ def test_on_sqlite_the_data_directory_is_the_ledgers() -> None:
 
 
 def test_its_encoding_reveals_no_secret() -> None:
-    """It contains neither keys nor the store's password, and nothing to guess them by."""
+    """It contains neither keys nor the store's password, and nothing that helps to guess them."""
     made = deployment()
 
     assert Deployment.read(made.text()) == made

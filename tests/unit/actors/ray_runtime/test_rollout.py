@@ -101,7 +101,7 @@ def test_missing_actors_are_started_the_ledger_first() -> None:
     assert cluster.log[0] == "start ledger"
 
 
-def test_actors_that_are_up_to_date_are_left_alone() -> None:
+def test_up_to_date_actors_are_kept() -> None:
     """A front end that restarts with the same settings changes nothing."""
     cluster = FakeCluster(deployment(2), **everyone(deployment(1)))
     rollout = rollout_of(cluster)
@@ -147,7 +147,7 @@ def test_an_actor_that_does_not_stop_is_replaced_anyway() -> None:
     assert list(cluster.deployments.values()) == [cluster.mine] * 6
 
 
-def test_a_loop_that_does_not_answer_holds_up_nobody() -> None:
+def test_a_silent_loop_does_not_block_the_rollout() -> None:
     """The service becomes ready although the actor of one loop is away."""
     cluster = FakeCluster(deployment(2, delivery_timeout="20"), **everyone(deployment(1)))
     cluster.silent = {LOOP}
@@ -159,7 +159,7 @@ def test_a_loop_that_does_not_answer_holds_up_nobody() -> None:
     assert cluster.deployments[LOOP] == deployment(1)
 
 
-def test_actors_of_a_later_start_are_left_alone(caplog: pytest.LogCaptureFixture) -> None:
+def test_actors_of_a_later_start_are_kept(caplog: pytest.LogCaptureFixture) -> None:
     """A gateway that restarts with older settings does not undo a change; it logs the differences."""
     cluster = FakeCluster(deployment(1), **everyone(deployment(2, delivery_timeout="20")))
     rollout = rollout_of(cluster)
@@ -179,7 +179,7 @@ def test_only_outdated_actors_are_replaced() -> None:
     assert cluster.log == ["suspend supervisor", "end supervisor", "start supervisor"]
 
 
-def test_actors_of_another_installation_are_not_touched() -> None:
+def test_actors_of_another_installation_are_kept() -> None:
     """With another master key nothing is started or replaced, and the message names the setting."""
     mine = deployment(2)
     theirs = Deployment(started_ms=1, version="1", installation="bb", options=mine.options)
@@ -190,7 +190,7 @@ def test_actors_of_another_installation_are_not_touched() -> None:
     assert cluster.log == []
 
 
-def test_an_actor_that_a_later_start_replaces_is_left_to_it() -> None:
+def test_an_actor_being_replaced_by_a_later_start_is_not_started() -> None:
     """It is missing for a moment, in which an older gateway must not start it with older settings."""
     mine, later = deployment(1), deployment(2, delivery_timeout="20")
     cluster = FakeCluster(mine, **everyone(mine))
@@ -212,8 +212,8 @@ def test_an_actor_that_a_later_start_replaces_is_left_to_it() -> None:
     assert cluster.deployments["ledger"] == later
 
 
-def test_an_actor_that_was_ended_for_good_is_started_again() -> None:
-    """Ray restarts actors that die; one that was killed for good is missed within seconds."""
+def test_an_actor_that_was_killed_for_good_is_started_again() -> None:
+    """Ray restarts actors that die; one that was killed for good is noticed within seconds."""
     mine = deployment(1)
     cluster = FakeCluster(mine, **everyone(mine))
 

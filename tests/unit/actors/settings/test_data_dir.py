@@ -50,8 +50,8 @@ def test_only_the_owner_can_read_the_directory(tmp_path: Path) -> None:
         os.umask(old)
 
 
-def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
-    """The next start finds the keys of the first; two directories have different ones."""
+def test_keys_are_created_once_and_kept(tmp_path: Path) -> None:
+    """The next start has the same keys; two directories have different ones."""
     with DataDir.open(tmp_path / "one") as data:
         made = data.master_key(b""), data.admin_key(None)
     with DataDir.open(tmp_path / "one") as data:
@@ -63,8 +63,8 @@ def test_keys_are_made_once_and_kept(tmp_path: Path) -> None:
     assert str(made[1]).startswith("fla_")
 
 
-def test_given_keys_are_taken(tmp_path: Path) -> None:
-    """A given admin key is used and not stored; a given master key is stored, and another refused from then on."""
+def test_given_keys_are_used(tmp_path: Path) -> None:
+    """A given admin key is used and not stored; a given master key is stored, and another one is refused afterwards."""
     key = bytes(range(32))
     with DataDir.open(tmp_path / "data") as data:
         assert data.admin_key(Secret("given-key")) == Secret("given-key")
@@ -76,7 +76,7 @@ def test_given_keys_are_taken(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [b"", b"abcd\n", b"\xff\xfe"])
 def test_a_damaged_key_is_never_replaced(tmp_path: Path, damage: bytes) -> None:
-    """A cut or broken key file stops the start with what to do; it is not overwritten."""
+    """A cut or broken key file prevents the start with advice, and is not overwritten."""
     with DataDir.open(tmp_path / "data") as data:
         path = tmp_path / "data" / "master.key"
         path.write_bytes(damage)
@@ -86,7 +86,7 @@ def test_a_damaged_key_is_never_replaced(tmp_path: Path, damage: bytes) -> None:
 
 
 def test_a_second_service_is_refused_by_name(tmp_path: Path) -> None:
-    """While one process uses the directory another is refused, and told which one; after its kill -9 it is free."""
+    """While one process uses the directory another is refused with its name; after kill -9 the directory is free."""
     command = [sys.executable, "-c", HOLD, str(tmp_path / "data")]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as holder:
         assert holder.stdout is not None
@@ -98,8 +98,8 @@ def test_a_second_service_is_refused_by_name(tmp_path: Path) -> None:
         use(tmp_path / "data")
 
 
-def test_what_a_dead_service_left_running_keeps_the_directory(tmp_path: Path) -> None:
-    """The lock lives on in a child that inherited it: a new service waits for its end, and is refused when it stays."""
+def test_children_of_a_dead_service_keep_the_directory(tmp_path: Path) -> None:
+    """The lock survives in a child that inherited it: a new service waits for its end, and is refused if it stays."""
     with DataDir.open(tmp_path / "data") as data:
         child = subprocess.Popen(["/bin/cat"], stdin=subprocess.PIPE, pass_fds=[data.lock_fd])
         (tmp_path / "data" / "lock").write_text("999999999\n")
@@ -112,8 +112,8 @@ def test_what_a_dead_service_left_running_keeps_the_directory(tmp_path: Path) ->
     use(tmp_path / "data", patience_s=0.1)
 
 
-def test_somebody_else_s_directory_is_left_alone(tmp_path: Path) -> None:
-    """A directory with other files is refused, and its mode stays; an empty one and a restored one are taken."""
+def test_a_foreign_directory_is_refused_unchanged(tmp_path: Path) -> None:
+    """A directory with other files is refused and keeps its mode; an empty one and a restored one are accepted."""
     tmp_path.chmod(0o755)
     (tmp_path / "letter.txt").touch()
     with pytest.raises(Conflict, match="files of another program"):
@@ -136,8 +136,8 @@ def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
         use(tmp_path / "file" / "data")
 
 
-def test_private_files_are_whole(tmp_path: Path) -> None:
-    """A write replaces the file at once, also over the leftover of a crash, and leaves nothing beside it."""
+def test_private_files_are_written_atomically(tmp_path: Path) -> None:
+    """A write replaces the file at once, also over the remains of a crash, and leaves no other file."""
     path = tmp_path / "key"
     (tmp_path / "key.new").write_text("left by a crash")
     write_private(path, "one")
@@ -149,7 +149,7 @@ def test_private_files_are_whole(tmp_path: Path) -> None:
 
 
 def test_a_data_directory_of_another_format_is_refused(tmp_path: Path) -> None:
-    """A new one gets the format of this program; one of a newer program, or of an unreleased one, is not touched."""
+    """A new one gets this program's format; one of a newer or unreleased program is not changed."""
     data_dir = tmp_path / "data"
     use(data_dir)
     file = data_dir / FORMAT_FILE
@@ -169,8 +169,8 @@ def test_a_data_directory_of_another_format_is_refused(tmp_path: Path) -> None:
     assert not file.exists()
 
 
-def test_the_short_directory_is_short_and_our_own(tmp_path: Path) -> None:
-    """Its path leaves room for sockets; what somebody else put there is refused."""
+def test_the_short_directory_is_short_and_private(tmp_path: Path) -> None:
+    """Its path leaves room for sockets, and a path created by another user is refused."""
     assert runtime_dir_path(tmp_path) != runtime_dir_path(tmp_path / "other")
     assert len(bytes(runtime_dir_path(tmp_path))) <= 31
     (tmp_path / "ours").mkdir(mode=0o755)

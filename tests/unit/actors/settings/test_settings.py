@@ -28,7 +28,7 @@ def problems(env: dict[str, str], **flags: str) -> dict[str, str]:
 
 
 def test_the_defaults_are_the_contract_s() -> None:
-    """With nothing given, the settings are those that the contract promises."""
+    """Without options, the settings are those that the contract promises."""
     settings = Settings.from_env({})
 
     assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 8080, "http://127.0.0.1:8080")
@@ -48,15 +48,15 @@ def test_a_flag_has_precedence_over_the_environment() -> None:
     assert settings.public_url == "http://[::1]:2"
 
 
-def test_what_other_commands_are_told_does_no_harm() -> None:
-    """A shell that is set up for the commands that talk to a service can start one as well."""
+def test_variables_of_other_commands_are_ignored() -> None:
+    """A shell that is set up for the client commands can also start a service."""
     Settings.from_env({"FEEDBACK_LOOPS_URL": "http://x.example", "FEEDBACK_LOOPS_API_KEY": "flk_x"})
 
     assert set(problems({"FEEDBACK_LOOPS_URLS": "x"})) == {"FEEDBACK_LOOPS_URLS"}
 
 
-def test_everything_wrong_is_reported_at_once() -> None:
-    """All wrong options are named together, by variable and flag, each with what it must be."""
+def test_all_errors_are_reported_at_once() -> None:
+    """All wrong options are named together, by variable and flag, each with its valid values."""
     env = {"FEEDBACK_LOOPS_RETRY_SCHEDULE": "5,soon", "FEEDBACK_LOOPS_TRUSTED_PROXIES": "proxy"}
     found = problems(env, port="http")
 
@@ -85,8 +85,8 @@ def test_everything_wrong_is_reported_at_once() -> None:
         ("LOG_FORMAT", "xml"),
     ],
 )
-def test_what_makes_no_sense_is_refused(name: str, text: str) -> None:
-    """A value that cannot work is refused before anything starts, and not repeated when it is a secret."""
+def test_impossible_values_are_refused(name: str, text: str) -> None:
+    """A value that cannot work is refused before anything starts, and is not printed if it is a secret."""
     ((where, found),) = problems({f"FEEDBACK_LOOPS_{name}": text}).items()
 
     assert f"FEEDBACK_LOOPS_{name}" in where
@@ -95,15 +95,15 @@ def test_what_makes_no_sense_is_refused(name: str, text: str) -> None:
         assert text not in found
 
 
-def test_a_variable_that_is_no_option_is_reported() -> None:
-    """A misspelt variable stops the start instead of being overlooked; a misspelt flag too."""
+def test_an_unknown_variable_is_reported() -> None:
+    """A misspelt variable or flag prevents the start instead of being overlooked."""
     assert list(problems({"FEEDBACK_LOOPS_PROT": "1"})) == ["FEEDBACK_LOOPS_PROT"]
     assert list(problems({}, prot="1")) == ["prot"]
     assert Settings.from_env({"FEEDBACK_LOOPS_API_KEY": "for bench", "PORT": "1"}).port == 8080
 
 
-def test_settings_cross_to_another_process_whole() -> None:
-    """`from_dict` gives back exactly what `to_dict` took apart, keys included."""
+def test_settings_cross_to_another_process_intact() -> None:
+    """`from_dict` restores exactly the input of `to_dict`, including keys."""
     env = KEYS | {
         "FEEDBACK_LOOPS_ALLOWED_HANDLER_NETWORKS": "10.0.0.0/8, fd00::/8",
         "FEEDBACK_LOOPS_RETRY_SCHEDULE": "0.25,1",
@@ -118,13 +118,13 @@ def test_settings_cross_to_another_process_whole() -> None:
 
 
 def test_no_process_starts_without_keys() -> None:
-    """Settings without the installation's keys cannot be handed on."""
+    """Settings without the installation's keys cannot be passed on."""
     with pytest.raises(ValueError, match="no keys"):
         Settings.from_env({}).to_dict()
 
 
 def test_secrets_are_hidden() -> None:
-    """Neither `repr` nor a log line of the settings holds a key or the store's password."""
+    """Neither `repr` nor a log line of the settings contains a key or the store's password."""
     settings = Settings.from_env(KEYS | {"FEEDBACK_LOOPS_STORE": "postgresql://u:secret-word@h/d"})
     shown = (
         f"{settings!r} {settings} {[settings]} {logging.LogRecord('', 0, '', 0, '%s', (settings,), None).getMessage()}"
@@ -136,15 +136,15 @@ def test_secrets_are_hidden() -> None:
     assert Secret("x") != "x"
 
 
-def test_a_free_port_goes_into_the_default_public_url_alone() -> None:
-    """The port that was taken for 0 is in the public URL, unless one was given."""
+def test_a_free_port_only_affects_the_default_public_url() -> None:
+    """The port chosen for 0 is in the public URL, unless a URL was given."""
     assert Settings.from_env({}, port="0").bound_to(4711).public_url == "http://127.0.0.1:4711"
     given = Settings.from_env({}, port="0", public_url="https://t.example/").bound_to(4711)
     assert (given.port, given.public_url) == (4711, "https://t.example")
 
 
-def test_the_gateway_s_socket_has_a_path_that_unix_takes() -> None:
-    """However long the data directory's path is, the socket's fits; for another directory it is another."""
+def test_the_gateway_s_socket_path_fits() -> None:
+    """The socket's path is short enough however long the data directory's is, and differs between directories."""
     near = Settings.from_env({}, data_dir="/srv/data").gateway_socket
     far, other = (Settings.from_env({}, data_dir=f"/srv/{'long' * 40}/{n}").gateway_socket for n in (1, 2))
 
@@ -153,8 +153,8 @@ def test_the_gateway_s_socket_has_a_path_that_unix_takes() -> None:
     assert far != other
 
 
-def test_the_table_and_the_settings_are_one() -> None:
-    """Each row of the table is an attribute of `Settings`, in the same order, and each default can be read."""
+def test_the_table_matches_the_settings() -> None:
+    """Each row of the table is an attribute of `Settings` in the same order, and each default can be parsed."""
     assert [option.attribute for option in OPTIONS] == [field.name for field in fields(Settings)]
     for option in OPTIONS:
         assert option.default is None or option.problem_with(option.default) is None
@@ -162,7 +162,7 @@ def test_the_table_and_the_settings_are_one() -> None:
         assert option.help.endswith(".")
 
 
-def test_the_reference_page_is_what_the_table_says() -> None:
+def test_the_reference_page_matches_the_table() -> None:
     """docs/reference/settings.md is current; `python -m docs._generate.settings` writes it."""
     assert (ROOT / "docs/reference/settings.md").read_text() == page()
 
@@ -179,8 +179,8 @@ def test_help_explains_every_option() -> None:
             assert option.default in text
 
 
-def test_text_of_is_read_back() -> None:
-    """The text of a value is read as the same value."""
+def test_text_of_round_trips() -> None:
+    """The text of a value is parsed as the same value."""
     schedule = RetrySchedule((0.000001, 2592000.0))
 
     assert RetrySchedule.parse(text_of(schedule) or "") == schedule
@@ -189,7 +189,7 @@ def test_text_of_is_read_back() -> None:
 
 
 def test_settings_of_another_version_are_read() -> None:
-    """An actor may be given those of a gateway that has other options: what is not said has its default."""
+    """An actor may get those of a gateway with other options; missing options have their defaults."""
     plain = Settings.from_env(KEYS).to_dict()
     del plain["log_format"]
 

@@ -1,4 +1,4 @@
-"""Spans of an event's way, sent to a real collector."""
+"""Spans of an event's path, sent to a real collector."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def started(monkeypatch: pytest.MonkeyPatch, url: str, process: str = "front-end
 
 
 def test_an_event_s_spans_are_one_trace(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Processes that know nothing of each other add to one trace: its id is the event's, its root the hit."""
+    """Separate processes add to one trace: its id is the event's, and its root the hit."""
     with Collector() as collector:
         front = started(monkeypatch, collector.url)
         lane = started(monkeypatch, collector.url, "feedback-loop")
@@ -58,7 +58,7 @@ def test_an_event_s_spans_are_one_trace(monkeypatch: pytest.MonkeyPatch) -> None
 
 
 def test_nothing_is_loaded_unless_an_endpoint_is_set() -> None:
-    """Tracing that is off costs nothing: not even its library is imported."""
+    """Without an endpoint tracing costs nothing, and not even its library is imported."""
     script = (
         "import os, sys; from actors.tracing.setup import start_tracing;"
         "assert start_tracing(os.environ, 'ledger') is None;"
@@ -78,13 +78,13 @@ def test_nothing_is_loaded_unless_an_endpoint_is_set() -> None:
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4318", "OTEL_TRACES_EXPORTER": "none"}, False),
     ],
 )
-def test_the_standard_variables_turn_it_on_and_off(environment: dict[str, str], wanted: bool) -> None:
-    """An endpoint asks for it, and OpenTelemetry's switches forbid it."""
+def test_the_standard_variables_control_tracing(environment: dict[str, str], wanted: bool) -> None:
+    """An endpoint turns it on, and OpenTelemetry's switches turn it off."""
     assert is_wanted(environment) is wanted
 
 
-def test_a_protocol_that_is_not_there_is_said_to_be_so(caplog: pytest.LogCaptureFixture) -> None:
-    """The service starts without traces, and the log says which protocol to set."""
+def test_an_unavailable_protocol_is_reported(caplog: pytest.LogCaptureFixture) -> None:
+    """The service starts without traces, and the log names the protocol to set."""
     environment = {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://c:4317", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}
 
     assert start_tracing(environment, "ledger") is None
@@ -92,10 +92,10 @@ def test_a_protocol_that_is_not_there_is_said_to_be_so(caplog: pytest.LogCapture
     assert vars(record)["advice"] == "set OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf"
 
 
-def test_a_variable_that_is_wrong_keeps_nobody_from_starting(
+def test_an_invalid_variable_does_not_prevent_the_start(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What the SDK refuses is said in the log, and the service runs without traces."""
+    """The log has the SDK's error, and the service runs without traces."""
     monkeypatch.setenv("OTEL_BSP_MAX_QUEUE_SIZE", "10")  # less than a batch
 
     assert start_tracing({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:9"}, "ledger") is None
@@ -115,8 +115,8 @@ def test_a_variable_that_is_wrong_keeps_nobody_from_starting(
         ("of_my_own", "", 1, 1),
     ],
 )
-def test_a_share_of_the_events_is_chosen(name: str, argument: str, low: float, high: float) -> None:
-    """By the chance in their ids, so every process chooses the same; what cannot be read chooses all."""
+def test_a_share_of_the_events_is_sampled(name: str, argument: str, low: float, high: float) -> None:
+    """The random part of their ids decides, so every process samples the same; an invalid share samples all."""
     chosen = sampling({"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": argument})
     ids = UUID7s()
     share = sum(chosen.wants(ids.next(NOW_MS)) for _ in range(4000)) / 4000
@@ -124,8 +124,8 @@ def test_a_share_of_the_events_is_chosen(name: str, argument: str, low: float, h
     assert low <= share <= high
 
 
-def test_a_collector_that_is_away_costs_nothing_but_spans(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Adding never waits, what waits is bounded, and the stop takes no longer than it may."""
+def test_an_unavailable_collector_costs_only_spans(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Adding never waits, the queue is bounded, and the stop has a time limit."""
     traces = started(monkeypatch, f"http://127.0.0.1:{free_port()}", OTEL_BSP_MAX_QUEUE_SIZE="100", **SMALL)
     began_s = time.monotonic()
     for _ in range(3000):
@@ -142,7 +142,7 @@ def test_a_collector_that_is_away_costs_nothing_but_spans(monkeypatch: pytest.Mo
 
 
 class KeptSpans:
-    """Traces that keep their spans."""
+    """Traces that keep their spans in memory."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []
@@ -164,7 +164,7 @@ def outcome(**given: Any) -> AttemptOutcome:
 
 
 def test_an_attempt_is_a_span_of_its_event() -> None:
-    """It says which loop, which attempt, what the handler answered or what went wrong; and nothing of the event."""
+    """It has the loop, the attempt, and the handler's response or the error, but no content of the event."""
     traces = KeptSpans()
     telemetry = AttemptTelemetry("fl_1", traces=traces)
     delivery = OfferedDelivery(1, EVENT, "open", b'{"recipient": "john@example.com"}', 1, NOW_MS)

@@ -17,7 +17,7 @@ TYPES = {
 
 
 def test_every_field_belongs_to_an_event() -> None:
-    """No field is described that no event has, and every name is described once."""
+    """Every described field belongs to an event, and every name is described once."""
     assert {field.name for trigger in EVENT_TYPES for field in fields_of(trigger)} == {field.name for field in FIELDS}
     assert len({field.name for field in FIELDS}) == len(FIELDS)
     assert all(set(field.triggers) <= set(EVENT_TYPES) for field in FIELDS)
@@ -25,7 +25,7 @@ def test_every_field_belongs_to_an_event() -> None:
 
 @pytest.mark.parametrize("trigger", EVENT_TYPES)
 def test_examples_have_the_type_of_their_field(trigger: str) -> None:
-    """Also those that a trigger has in place of the field's own; no trigger has one for a field that it lacks."""
+    """Examples for a trigger have it too, and a trigger has examples only for its own fields."""
     fields = fields_of(trigger)
 
     assert all(isinstance(example_of(trigger, field), TYPES[field.type]) for field in fields)

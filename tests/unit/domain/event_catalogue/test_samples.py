@@ -10,8 +10,8 @@ from domain.errors import InvalidInput
 from domain.event_catalogue.samples import sample_fields
 
 
-def test_given_fields_take_the_place_of_the_sample_s() -> None:
-    """Given fields replace and add; what the event is stays true."""
+def test_given_fields_replace_those_of_the_sample() -> None:
+    """Given fields replace and extend the sample, but the event's own facts stay."""
     fields = sample_fields("open", bytes(16), 0, {"recipient": "a@b.example", "extra": [1], "type": "x"})
 
     assert (fields["recipient"], fields["extra"], fields["type"]) == ("a@b.example", [1], "open")
@@ -29,8 +29,8 @@ def test_given_fields_take_the_place_of_the_sample_s() -> None:
         ({"a": {1, 2}}, "is not JSON"),
     ],
 )
-def test_what_no_post_should_carry_is_refused(data: dict[str, Any], problem: str) -> None:
-    """A sample is bound by what a profile is bound by, at its pointer."""
+def test_invalid_data_is_refused(data: dict[str, Any], problem: str) -> None:
+    """A sample has the limits of a profile, and errors have its pointers."""
     with pytest.raises(InvalidInput, match=problem) as caught:
         sample_fields("open", bytes(16), 0, data)
     assert caught.value.problems[0][0] == "/data"

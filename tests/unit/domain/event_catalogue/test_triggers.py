@@ -6,7 +6,7 @@ from domain.event_catalogue.triggers import EVENT_TYPES, TRIGGER_CODES, TRIGGER_
 
 
 def test_every_trigger_has_a_row() -> None:
-    """The rows are those of the enumeration, in its order, and their labels differ."""
+    """The rows are those of the enumeration in its order, with different labels."""
     assert list(EVENT_TYPES) == [trigger.value for trigger in Trigger]
     assert len({row.label for row in EVENT_TYPES.values()}) == len(EVENT_TYPES)
 

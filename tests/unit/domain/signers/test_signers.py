@@ -13,8 +13,8 @@ from domain.signing import SigningSecret
 SECRETS = (SigningSecret(b"s" * 24, None),)
 
 
-class MadeUp:
-    """A signer that signs nothing, and keeps what it was given."""
+class RecordingSigner:
+    """A signer that signs nothing, and records its arguments."""
 
     def __init__(self, secrets: Sequence[SigningSecret]) -> None:
         self.secrets = secrets
@@ -35,14 +35,14 @@ def signed(scheme: str) -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize("scheme", list(SignatureScheme))
 def test_every_post_has_the_signature_of_standard_webhooks(scheme: SignatureScheme) -> None:
-    """Also if a loop asks for a signature that this version cannot make."""
+    """It has one even if a loop asks for a signature that this version cannot make."""
     assert isinstance(signers_of(scheme, SECRETS)[0], StandardWebhooks)
     assert [name for name, _ in signed(scheme)] == ["Date", "webhook-timestamp", "webhook-id", "webhook-signature"]
 
 
-def test_a_signer_of_the_table_comes_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It gets method, URL, headers, body, event and time; loops that do not ask for it are not affected."""
-    monkeypatch.setattr("domain.signers.SIGNERS", {**SIGNERS, SignatureScheme.CAVAGE: MadeUp})
+def test_an_additional_signer_comes_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It gets method, URL, headers, body, event and time; loops that do not ask for it are unaffected."""
+    monkeypatch.setattr("domain.signers.SIGNERS", {**SIGNERS, SignatureScheme.CAVAGE: RecordingSigner})
     standard = ["webhook-timestamp", "webhook-id", "webhook-signature"]
 
     assert signed("cavage")[-1] == (
@@ -52,8 +52,8 @@ def test_a_signer_of_the_table_comes_second(monkeypatch: pytest.MonkeyPatch) -> 
     assert [name for name, _ in signed("none")] == ["Date", *standard]
 
 
-def test_secrets_sign_until_their_time() -> None:
-    """A former secret signs until it expires; the signature is cached for no longer than a second."""
+def test_secrets_sign_until_they_expire() -> None:
+    """A former secret signs until it expires; the signature is cached for at most a second."""
     signer = StandardWebhooks((SigningSecret(b"n" * 24, None), SigningSecret(b"o" * 24, 2_000)))
 
     def signatures(now_ms: int) -> int:

@@ -17,7 +17,7 @@ def test_the_example_of_the_specification() -> None:
 
 
 def test_without_secrets_there_is_no_signature() -> None:
-    """No secret, no signature; two secrets, two signatures in order."""
+    """No secret yields no signature; two secrets yield two in order."""
     one, two = b"1" * 24, b"2" * 24
     assert standard_webhooks_signature([], "evt_1", 1, b"") == ""
     assert standard_webhooks_signature([one, two], "evt_1", 1, b"").split(" ") == [

@@ -8,7 +8,7 @@ from actors.ledger.postgres.errors import is_store_failure, to_domain_error
 from domain.errors import ConcurrentWrite, StoreError, StoreUnavailable
 
 
-def test_every_error_of_the_driver_is_one_of_ours() -> None:
+def test_every_driver_error_is_translated() -> None:
     """Every PostgreSQL error is reported as an error of the store, except those that a request itself causes."""
     own = {psycopg.DataError, psycopg.IntegrityError}
     kinds = [k for k in vars(psycopg.errors).values() if isinstance(k, type) and issubclass(k, psycopg.Error)]

@@ -37,7 +37,7 @@ def retention(ledger: CountingLedger, days: float = 30) -> Retention:
     return Retention(ledger, FakeClock(), deliveries_days=days, attempts_days=7, events_days=0)
 
 
-def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_old_rows_are_deleted_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
     """Steps are bounded and repeat until nothing is left; ages count from now, and 0 days keeps rows for ever."""
     monkeypatch.setattr("actors.ledger.retention.task.PAUSE_S", 0.0)
     ledger = CountingLedger(1_234)
@@ -50,7 +50,7 @@ def test_everything_old_is_dropped_in_small_steps(monkeypatch: pytest.MonkeyPatc
     assert ledger.asked[0][0] == RetentionLimits(NOW_MS - 30 * DAY_MS, NOW_MS - 7 * DAY_MS, None)
 
 
-def test_a_store_that_is_away_ends_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unavailable_store_does_not_end_the_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """After a failure, the next round continues."""
     monkeypatch.setattr("actors.ledger.retention.task.ROUND_S", 0.0)
     monkeypatch.setattr("actors.ledger.retention.task.PAUSE_S", 0.0)

@@ -1,4 +1,4 @@
-"""Properties of rewriting HTML: nothing but links changes, whatever the document."""
+"""`api.messages.html_rewriter`: only links change, whatever the document."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ attributes = st.sampled_from(["class=c", "title='<a href=http://no/>'", 'data-x=
 
 @st.composite
 def links(draw: st.DrawFn) -> tuple[str, str]:
-    """A well-formed link's markup, and its URL."""
+    """A well-formed link's markup and its URL."""
     url = draw(urls).rstrip()
     before = "".join(f"{attribute} " for attribute in draw(st.lists(attributes, max_size=2)))
     quote = draw(st.sampled_from("\"'"))
@@ -53,7 +53,7 @@ fillers = st.sampled_from(
 
 
 class _Links(HTMLParser):
-    """The standard library's view of the same document."""
+    """The standard library's reading of the same document."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,8 +65,8 @@ class _Links(HTMLParser):
 
 
 @given(documents)
-def test_any_text_is_taken_and_only_links_change(document: str) -> None:
-    """Between the replaced links every character stays, in its order; the pixel is the only addition."""
+def test_any_text_is_accepted_and_only_links_change(document: str) -> None:
+    """Every character between the links stays in its order, and the pixel is the only addition."""
     rewritten = rewrite_html(document, lambda _: "\ue000", "\ue001")
     pieces = re.split("""["']?\ue000["']?|<img src="\ue001"[^>]*>""", rewritten)
     at = 0
@@ -78,15 +78,15 @@ def test_any_text_is_taken_and_only_links_change(document: str) -> None:
 
 
 @given(documents)
-def test_without_new_links_the_document_stays(document: str) -> None:
-    """When every link stays, the document without the pixel is the document."""
+def test_without_new_links_the_document_is_unchanged(document: str) -> None:
+    """If every link stays, the result without the pixel is the document."""
     rewritten = rewrite_html(document, lambda url: url, "\ue001")
     assert rewritten.replace('<img src="\ue001" width="1" height="1" alt="">', "") == document
 
 
 @given(documents)
 def test_rewritten_links_are_found_again(document: str) -> None:
-    """Each link of the rewritten document is the new one, so every link was rewritten and none broke the markup."""
+    """Every link of the result is a new one, so all were rewritten and none broke the markup."""
     found = links_in(document)
     rewritten = rewrite_html(document, lambda url: "https://t/c/" + url, "\ue001")
     assert links_in(rewritten) == ["https://t/c/" + url for url in found]
@@ -94,8 +94,8 @@ def test_rewritten_links_are_found_again(document: str) -> None:
 
 
 @given(st.lists(links() | fillers.map(lambda text: (text, "")), max_size=12))
-def test_a_well_formed_document_is_read_as_others_read_it(parts: list[tuple[str, str]]) -> None:
-    """The links are those that were put in, and those that the standard library's parser finds."""
+def test_a_well_formed_document_is_read_as_by_the_standard_library(parts: list[tuple[str, str]]) -> None:
+    """The links are those in the document, and those that the standard library's parser finds."""
     document = "".join(markup for markup, _ in parts)
     expected = list(dict.fromkeys(url for _, url in parts if url))
     parser = _Links()

@@ -43,7 +43,7 @@ def test_any_of_the_secrets_verifies(text: str, secrets: list[bytes]) -> None:
 
 
 @given(BODIES, BODIES)
-def test_a_changed_body_is_noticed(text: str, other: str) -> None:
+def test_a_changed_body_is_detected(text: str, other: str) -> None:
     """Neither another body nor another secret verifies."""
     secret, body = b"s" * 24, text.encode()
     signed = headers([secret], "evt_1", body)

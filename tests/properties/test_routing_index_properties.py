@@ -1,4 +1,4 @@
-"""The index of routes finds what looking through all of them finds."""
+"""The index of routes, compared with a search through all routes."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ routes = st.lists(st.tuples(st.integers(1, 2), triggers, tags, databases), max_s
 
 
 @given(routes, st.integers(1, 2), st.sampled_from(["open", "click"]), tags, st.sampled_from([None, "1", "2"]))
-def test_the_index_leaves_none_out_and_finds_none_twice(
+def test_the_index_finds_each_loop_once(
     table: list[Route], account_no: int, trigger: str, event_tags: list[str], database: str | None
 ) -> None:
-    """Whatever the filters, the loops are those that are owed the event, each once."""
+    """Whatever the filters, the result has exactly the loops that get the event."""
     found = RoutingIndex(RoutingTable(1, table)).owed(account_no, trigger, event_tags, database)
     expected = [
         route.loop_no
