@@ -1,4 +1,4 @@
-"""A real Chromium, and what every page must keep to, however it was come by."""
+"""Real Chromium browser, and the checks that every page must pass."""
 
 from __future__ import annotations
 
@@ -29,20 +29,20 @@ _ARGUMENTS: Final = [
     "--no-first-run",
     "--no-proxy-server",
 ]
-#: What is further down a page is cut off its picture.
+#: Pictures are cropped to this height.
 _PICTURE_MAX_HEIGHT_PX: Final = 800
-#: Goes to the top of the page, and gives where its content ends, a margin of 24 px included, and the window's width.
+#: Scrolls to the top, and returns where the content ends, including a margin of 24 px, and the window's width.
 _TO_THE_END: Final = """() => {
   scrollTo(0, 0);
   return [document.querySelector("main").lastElementChild.getBoundingClientRect().bottom + 24, innerWidth];
 }"""
-#: Of a picture, out of 100: letters have no halo that is seen, and a page stays under 80 kB.
+#: WebP quality out of 100: letters have no visible halo, and a page stays under 80 kB.
 _PICTURE_QUALITY: Final = 75
 #: Longer than axe needs for any page on a busy machine.
 _ANSWER_WITHIN_S: Final = 45
-#: WCAG 2.2 AA, and what axe holds to be good practice.
+#: WCAG 2.2 AA, and axe's best practices.
 _TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
-#: Runs axe, and gives what it found as JSON text.
+#: Runs axe, and returns its findings as JSON text.
 _RUN: Final = f"""
 axe.run(document, {{runOnly: {json.dumps(_TAGS)}}}).then((found) => JSON.stringify(found.violations.map((v) => ({{
   id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 200) + " | " + n.failureSummary),
@@ -52,7 +52,7 @@ axe.run(document, {{runOnly: {json.dumps(_TAGS)}}}).then((found) => JSON.stringi
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """A browser of its own, which is gone afterwards."""
+    """A new browser, closed afterwards."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
         try:
@@ -63,9 +63,9 @@ def chromium() -> Iterator[Browser]:
 
 @contextmanager
 def answering(what: str, within_s: float = _ANSWER_WITHIN_S) -> Iterator[None]:
-    """Fails when the block takes longer, and ends this process's browsers then.
+    """Fails if the block takes longer, and then ends the browsers of this process.
 
-    Evaluating in a page has no time-out in Playwright, and waits for ever for a page whose script never ends.
+    Playwright has no timeout for evaluating code in a page, and waits forever for a page whose script never ends.
     """
     too_late = threading.Event()
 
@@ -89,23 +89,23 @@ def answering(what: str, within_s: float = _ANSWER_WITHIN_S) -> Iterator[None]:
 
 
 class Watched:
-    """A page whose console, errors and requests are noted."""
+    """A page with a record of its console messages, errors and requests."""
 
     def __init__(self, page: Page, base: str, pictures: Path | None = None) -> None:
         self.page = page
         self.base = base
-        #: The folder that pictures of the steps go to; without one there are none.
+        #: The folder for pictures of the steps; None takes no pictures.
         self.pictures = pictures
-        #: What the browser complained of: scripts' errors, and violations of the content security policy.
+        #: Messages of the browser: script errors, and violations of the content security policy.
         self.complaints: list[str] = []
-        #: Requests to other places than the service.
+        #: URLs of requests to other hosts than the service.
         self.elsewhere: list[str] = []
         page.on("console", self._on_console)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         page.on("request", self._on_request)
 
     def _on_console(self, message: ConsoleMessage) -> None:
-        # An answer that says what is wrong with a form is no mistake of the page's.
+        # A response with the errors of a form is not an error of the page.
         if message.type in {"error", "warning"} and "status of 422" not in message.text:
             self.complaints.append(message.text)
 
@@ -114,13 +114,13 @@ class Watched:
             self.elsewhere.append(request.url)
 
     def picture(self, name: str) -> None:
-        """Keeps what a visitor sees at this step, down to the end of the content, if pictures are wanted."""
+        """Stores a picture of this step, down to the end of the content, if there is a folder for pictures."""
         if self.pictures is None:
             return
         with answering(f"picture {name}"):
             end, width = self.page.evaluate(_TO_THE_END)
             size = {"width": width, "height": min(end, _PICTURE_MAX_HEIGHT_PX)}
-            # Playwright's own screenshots are PNG or JPEG: several times as large, or with halos around the letters.
+            # Playwright's screenshots are PNG or JPEG: several times as large, or with halos around the letters.
             session = self.page.context.new_cdp_session(self.page)
             answer = session.send(
                 "Page.captureScreenshot",
@@ -135,11 +135,11 @@ class Watched:
         (self.pictures / f"{name}.webp").write_bytes(base64.b64decode(answer["data"]))
 
     def open(self, path: str) -> None:
-        """Goes to a page; its live parts need not have ended."""
+        """Opens a page, without waiting for its live streams."""
         self.page.goto(self.base + path, wait_until="domcontentloaded")
 
     def check(self) -> None:
-        """What axe finds, what overflows, what the browser complains of: nothing of it."""
+        """Fails on any accessibility finding, overflow, browser message or request to another host."""
         with answering(f"axe on {self.page.url}"):
             violations = axe_violations(self.page)
             width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
@@ -150,7 +150,7 @@ class Watched:
 
 
 def axe_violations(page: Page) -> list[dict[str, Any]]:
-    """What axe-core finds on the page. It comes in beside the page's own scripts, which its policy holds."""
+    """The findings of axe-core, which runs outside the page's content security policy."""
     session = page.context.new_cdp_session(page)
     try:
         session.send("Runtime.evaluate", {"expression": AXE})

@@ -1,4 +1,4 @@
-"""One fake service and one browser for all tests of a module."""
+"""Fixtures: one fake service and one browser for all tests of a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The documents' pictures of the dashboard: the walk that the test makes, each step kept as a WebP.
+"""Screenshots of the dashboard for the documentation: the steps of `test_walk`, each stored as a WebP file.
 
 python -m tests.browser.pictures [--out docs/assets/dashboard]
 """
@@ -16,12 +16,12 @@ from tests.paths import ROOT
 
 
 def main() -> None:
-    """Makes the walk on a service of its own; the pictures that are there are replaced."""
+    """Walks through a new service, and replaces the existing pictures."""
     parser = argparse.ArgumentParser(prog="python -m tests.browser.pictures")
     parser.add_argument("--out", type=Path, default=ROOT / "docs/assets/dashboard", help="the pictures' folder")
     out: Path = parser.parse_args().out
     if CHROMIUM is None:
-        sys.exit("Chromium is not installed: the pictures are taken with it; `apt-get install chromium` has it")
+        sys.exit("Chromium is not installed. Install it with `apt-get install chromium`")
     out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, service_and_browser(Path(folder), out) as (service, browser):
         walk(service, browser)

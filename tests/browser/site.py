@@ -1,4 +1,4 @@
-"""The dashboard of a fake service, in this process, as a browser sees it."""
+"""Web server for the dashboard of a fake service, and browser pages that are signed in to it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.unit.api.fake_api import Api
 
 @contextmanager
 def served(api: Api, port: int = 0) -> Iterator[str]:
-    """The application on this port of this machine, or on one that is free."""
+    """Serves the application on this port, or on a free one. Yields its URL."""
     listening = socket.create_server(("127.0.0.1", port))
     config = server_config(api.app)
     config.lifespan, config.loop = "off", "asyncio"
@@ -39,7 +39,7 @@ def served(api: Api, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def signed_in(browser: Browser, base: str, **context: Any) -> Iterator[Watched]:
-    """A page of a browser context like this, whose user has signed in."""
+    """A page in a new browser context with a signed-in user; `context` holds the context's options."""
     visiting = browser.new_context(**context)
     try:
         watched = Watched(visiting.new_page(), base)

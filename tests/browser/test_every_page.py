@@ -1,4 +1,4 @@
-"""Every page, filled, on a narrow and a wide screen, light and dark: axe finds nothing, and nothing overflows."""
+"""Every page with data, on narrow and wide screens, light and dark: it is accessible, and nothing overflows."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, FakeDashboa
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
-#: Pages that are streams, files or parts of pages.
+#: Paths of streams, files and parts of pages.
 PARTS = {"/live", "/loops/sample", "/loops/{id}/live", "/loops/{id}/file", "/events/live", "/first-run"}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
 def test_every_page_is_accessible(browser: Browser, base: str, world: FakeDashboard, width: int, scheme: str) -> None:
-    """Each page of the table, with data on it, in this width and scheme."""
+    """Every page with data passes all checks in this width and scheme."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     watched = Watched(context.new_page(), base)
     watched.open("/dashboard/sign-in")
@@ -35,8 +35,8 @@ def test_every_page_is_accessible(browser: Browser, base: str, world: FakeDashbo
     context.close()
 
 
-def test_pages_are_come_by_with_the_keyboard_alone(browser: Browser, base: str) -> None:
-    """From the address to a new loop's form without a mouse; where the keys are is seen."""
+def test_pages_can_be_reached_by_keyboard(browser: Browser, base: str) -> None:
+    """The keyboard is enough to get from the sign-in page to the form of a new loop, with visible focus."""
     context = browser.new_context(viewport={"width": 1440, "height": 800})
     page = context.new_page()
     page.goto(f"{base}/dashboard/sign-in")
@@ -60,7 +60,7 @@ def test_pages_are_come_by_with_the_keyboard_alone(browser: Browser, base: str) 
 
 
 def test_every_form_works_without_scripts(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """Making, verifying, testing, pausing and deleting a loop, with JavaScript off."""
+    """Without JavaScript, a loop can be created, verified, tested, paused, edited and deleted."""
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(f"{base}/dashboard/sign-in")
@@ -96,10 +96,10 @@ def test_every_form_works_without_scripts(browser: Browser, base: str, world: Fa
     context.close()
 
 
-def test_a_window_that_changes_its_size_draws_its_charts_anew(
+def test_charts_are_redrawn_when_the_window_is_resized(
     browser: Browser, base: str, world: FakeDashboard
 ) -> None:
-    """Each once, as wide as their place is now; the page goes on answering."""
+    """After a change of size or scheme, each chart exists once and fits its container, and the page responds."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     page = context.new_page()
     page.goto(f"{base}/dashboard/sign-in")
@@ -115,7 +115,7 @@ def test_a_window_that_changes_its_size_draws_its_charts_anew(
         expect(drawn).to_have_count(places.count())
         before = places.first.evaluate("(place) => place.querySelector('.uplot').offsetWidth")
         page.set_viewport_size({"width": 700, "height": 800})
-        with answering("the charts after a change of size"):
+        with answering("the charts after resizing"):
             expect(drawn.first).not_to_have_css("width", f"{before}px")
             expect(drawn).to_have_count(places.count())
             page.emulate_media(color_scheme="dark")
@@ -125,7 +125,7 @@ def test_a_window_that_changes_its_size_draws_its_charts_anew(
 
 
 def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """The text is local, and UTC is there on hover."""
+    """Times are shown in the viewer's time zone, with UTC on hover."""
     context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     page = context.new_page()
     page.goto(f"{base}/dashboard/sign-in")
@@ -140,6 +140,6 @@ def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: FakeD
 
 
 def test_the_world_has_what_pages_show(world: FakeDashboard) -> None:
-    """A sweep over empty pages would find nothing."""
+    """The fake service has data, because a check of empty pages would find nothing."""
     assert world.api.client.loops
     assert isinstance(world.api.client.events[0], EventView)

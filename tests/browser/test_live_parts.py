@@ -1,4 +1,4 @@
-"""A page that stays open: what it shows ends when there is no more, and comes back when the service does."""
+"""Live parts of open pages: they stop when their subject is gone, and resume when the service is back."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.api.fake_api import Api
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
-#: Longer than a stream is not asked for again, where it is at all.
+#: Longer than the pause before a page requests its stream again.
 QUIET_MS = 4000
 
 
@@ -26,13 +26,13 @@ def is_live(request: Request) -> bool:
 
 
 def expect_silence(page: Page) -> None:
-    """The page asks for nothing more."""
+    """Fails if the page makes another request."""
     with pytest.raises(TooLate):
         page.wait_for_event("request", timeout=QUIET_MS)
 
 
 def open_live(watched: Watched, path: str) -> None:
-    """Opens the page, and waits until its stream is there."""
+    """Opens the page, and waits for the response of its stream."""
     with watched.page.expect_response(lambda response: is_live(response.request)):
         watched.open(path)
 
@@ -86,7 +86,7 @@ def test_a_page_comes_back_with_its_service(browser: Browser) -> None:
         for _ in range(4):
             page.wait_for_event("request", is_live)
             asked.append(time.monotonic())
-        # The first may be heard of late: the service's end was waited for.
+        # The first request may be seen late, because stopping the service takes time.
         assert asked[3] - asked[2] > 1.2 * (asked[2] - asked[1]) > 1
         away = page.get_by_role("status").filter(has_text="The service is not responding")
         expect(away).to_be_visible()

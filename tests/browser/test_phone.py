@@ -1,4 +1,4 @@
-"""On a phone each row of a table is a card: nothing is off the screen, and it stays a table to who has it read out."""
+"""Tables on a phone: each row is a card that fits the screen, and screen readers still get a table."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 PHONE = {"width": 360, "height": 740}
 LONG = "Newsletter-of-the-society-for-very-long-names-without-any-space-in-them-at-all"
 PAGES = ("/", "/loops", "/loops/{id}", "/events", "/messages/{id}", "/loops/{id}/replays", "/service", "/account")
-#: What of the page is wider than its place, or beside the window.
+#: Elements that are wider than their container, or outside the window.
 _OUTSIDE = """() => {
   for (const details of document.querySelectorAll("details")) details.open = true;
   const found = [];
@@ -32,7 +32,7 @@ _OUTSIDE = """() => {
   }
   return found;
 }"""
-#: Labels of the cards' cells, and of the columns that they are in; a button says itself what it does.
+#: Labels of the cards' cells, with the headings of their columns; buttons need no label.
 _LABELS = """() => [...document.querySelectorAll(".cards tbody td:not(.act)")].map((cell) => [
   getComputedStyle(cell, "::before").content.split(" / ")[0].replaceAll('"', ""),
   cell.closest("table").tHead.rows[0].cells[cell.cellIndex].textContent,
@@ -40,12 +40,12 @@ _LABELS = """() => [...document.querySelectorAll(".cards tbody td:not(.act)")].m
 
 
 def rows_of(page: Page, name: str) -> list[str]:
-    """The text of each row of the region's table, as it is seen."""
+    """The visible text of each row of the region's table."""
     return page.get_by_role("region", name=name).locator("tbody tr").all_inner_texts()
 
 
 def check(watched: Watched) -> None:
-    """Nothing is outside, each cell has its column's label, and the table's parts have their roles."""
+    """Fails if anything is outside, a cell lacks its column's label, or a table's part lacks its role."""
     page = watched.page
     assert page.evaluate(_OUTSIDE) == [], page.url
     labels = page.evaluate(_LABELS)
@@ -63,7 +63,7 @@ def check(watched: Watched) -> None:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: FakeDashboard, scheme: str) -> None:
-    """On each page with a table, names without a space included; states are words that are seen."""
+    """Every page with a table fits a phone, even with long names without spaces, and shows states as words."""
     if scheme == "light":
         world._loop("https://h.example/long.php", LONG)
     with signed_in(browser, base, viewport=PHONE, color_scheme=scheme) as watched:
@@ -80,8 +80,8 @@ def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: Fake
         watched.check()
 
 
-def test_rows_that_come_live_are_cards_too(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """A new event and a new delivery, on pages that stay open."""
+def test_live_rows_are_cards_too(browser: Browser, base: str, world: FakeDashboard) -> None:
+    """New events and deliveries appear as cards on open pages."""
     with signed_in(browser, base, viewport=PHONE) as watched:
         page = watched.page
         watched.open("/dashboard/events")

@@ -1,4 +1,4 @@
-"""Who looks from another zone filters and replays by the times that are shown there."""
+"""Time zones: filters and replays use the times that the viewer sees."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
-#: When the world's event was, 2026-01-01 00:00 in UTC.
+#: Time of the fake service's event: 2026-01-01 00:00 UTC.
 EVENT_MS = 1_767_225_600_000
 HOUR_MS = 3_600_000
 #: Browsers differ in how they spell the zone.
 FROM_NEPAL, TO_NEPAL = (re.compile(rf"{label} \(Asia/Kath?mandu\)") for label in ("From", "To"))
 
 
-def asked(world: FakeDashboard) -> tuple[int | None, int | None]:
-    """The range of the last look for events."""
+def queried(world: FakeDashboard) -> tuple[int | None, int | None]:
+    """The time range of the last query for events."""
     query = world.api.client.called(ListEvents)[-1]
     return query.since_ms, query.until_ms
 
 
-def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """Typed as it is shown in Kathmandu (+05:45) it is that moment; the URL means the same in New York."""
+def test_filters_use_the_time_zone_of_the_viewer(browser: Browser, base: str, world: FakeDashboard) -> None:
+    """A time typed in Kathmandu (+05:45) means local time there, and the URL means the same moment in New York."""
     with signed_in(browser, base, timezone_id="Asia/Kathmandu", locale="en-GB") as watched:
         page = watched.page
         watched.open("/dashboard/events")
@@ -38,7 +38,7 @@ def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: F
         page.get_by_label(TO_NEPAL).fill("2026-01-01T06:45:30")
         page.get_by_role("button", name="Search").click()
         page.wait_for_url(re.compile("since=2026-01-01T00%3A00%3A00Z&until=2026-01-01T01%3A00%3A30Z"))
-        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
+        assert queried(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
         expect(page.get_by_label("From (")).to_have_value("2026-01-01T05:45")
         expect(page.get_by_label("To (")).to_have_value("2026-01-01T06:45:30")
         bookmark = page.url.removeprefix(base)
@@ -47,14 +47,14 @@ def test_a_shown_time_filters_what_it_says(browser: Browser, base: str, world: F
         page = watched.page
         watched.open(bookmark)
         expect(page.get_by_label("From (America/New_York)")).to_have_value("2025-12-31T19:00")
-        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
+        assert queried(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
         page.get_by_role("button", name="Search").click()
         page.wait_for_url(f"**{bookmark}")
-        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
+        assert queried(world) == (EVENT_MS, EVENT_MS + HOUR_MS + 30_000)
 
 
-def test_a_moment_of_the_hour_that_comes_twice_stays_itself(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """The field cannot tell which of both it is; searching again does not change it."""
+def test_a_time_in_the_repeated_hour_is_kept(browser: Browser, base: str, world: FakeDashboard) -> None:
+    """In the hour that clocks repeat, the field is ambiguous, but searching again keeps the moment."""
     with signed_in(browser, base, timezone_id="Europe/Amsterdam") as watched:
         for hour in ("00", "01"):
             watched.open(f"/dashboard/events?since=2026-10-25T{hour}:30:00Z")
@@ -63,8 +63,8 @@ def test_a_moment_of_the_hour_that_comes_twice_stays_itself(browser: Browser, ba
             watched.page.wait_for_url(re.compile(f"since=2026-10-25T{hour}%3A30%3A00Z"))
 
 
-def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """What is filled in before is a day ago, here; what is typed is the viewer's, and so it is after a mistake."""
+def test_a_replay_uses_the_shown_times(browser: Browser, base: str, world: FakeDashboard) -> None:
+    """The default and the typed times of a replay are in the viewer's zone, even after an error in the form."""
     client = world.api.client
     client.advance_replay(world.loop.id, world.replay.id, state="done")
     with signed_in(browser, base, timezone_id="Asia/Kathmandu") as watched:
@@ -92,8 +92,8 @@ def test_a_replay_is_of_the_times_that_are_shown(browser: Browser, base: str, wo
         assert (begun.since_ms, begun.until_ms) == (EVENT_MS, EVENT_MS + HOUR_MS)
 
 
-def test_without_scripts_times_are_in_utc_and_say_so(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """Those that are shown, those that are typed, and those that a script sent before."""
+def test_without_scripts_times_are_in_utc(browser: Browser, base: str, world: FakeDashboard) -> None:
+    """Without JavaScript, shown and typed times are in UTC, and labels name the zone."""
     with signed_in(browser, base, timezone_id="Asia/Kathmandu", java_script_enabled=False) as watched:
         page = watched.page
         watched.open("/dashboard/events?since=2026-01-01T00:00:00Z")
@@ -101,4 +101,4 @@ def test_without_scripts_times_are_in_utc_and_say_so(browser: Browser, base: str
         expect(page.get_by_label("From (UTC)")).to_have_value("2026-01-01T00:00")
         page.get_by_label("To (UTC)").fill("2026-01-01T01:00")
         page.get_by_role("button", name="Search").click()
-        assert asked(world) == (EVENT_MS, EVENT_MS + HOUR_MS)
+        assert queried(world) == (EVENT_MS, EVENT_MS + HOUR_MS)

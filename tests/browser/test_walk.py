@@ -1,4 +1,4 @@
-"""A marketer without a terminal gets from nothing to a verified loop, and sees that it works: in a real browser."""
+"""Walk of a marketer through the dashboard in a real browser: from the first sign-in to a verified, working loop."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.handler import Handler
 from tests.service import Service, eventually
 
 PASSWORD = "correct horse battery"
-#: Longer than anything but a start takes: a loop's actor begins, a breaker tries again.
+#: Longer than any step except the start of the service: a loop's actor starts, a breaker probes.
 PATIENCE_MS = 30_000
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
@@ -24,7 +24,7 @@ pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 @contextmanager
 def service_and_browser(folder: Path, pictures: Path | None = None) -> Iterator[tuple[Service, Watched]]:
-    """A service with its data in `folder`, and a browser that looks at it."""
+    """A service with its data in `folder`, and a browser page for it."""
     service = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2")
     try:
         service.start()
@@ -41,10 +41,10 @@ def press(page: Page, name: str) -> None:
 
 
 def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
-    """The address is in the service's log; the same token is in a file that its owner alone can read."""
+    """Opens the URL from the service's log; the same token is in a file that only its owner can read."""
     page = browser.page
     found = eventually(
-        lambda: re.search(r"(/dashboard/first-run\?token=\w+)", service.log.read_text()), 30, "the log tells the token"
+        lambda: re.search(r"(/dashboard/first-run\?token=\w+)", service.log.read_text()), 30, "the log has the token"
     )
     token_file = service.data_dir / "first-run.token"
     assert found[1].endswith(f"={token_file.read_text().strip()}")
@@ -66,7 +66,7 @@ def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
 
 
 def make_a_loop(browser: Watched, url: str) -> None:
-    """The sample beside the form is of what was picked last."""
+    """Creates a loop; the sample next to the form shows the last selected trigger and format."""
     page = browser.page
     page.get_by_role("main").get_by_role("link", name="New feedback loop").click()
     browser.check()
@@ -83,7 +83,7 @@ def make_a_loop(browser: Watched, url: str) -> None:
 
 
 def verify(browser: Watched, handler: Handler) -> None:
-    """First without the file, which says what was tried; then with it."""
+    """Verifies the loop: first without the file, which shows the attempts, then with the file."""
     page = browser.page
     browser.check()
     press(page, "Verify")
@@ -104,7 +104,7 @@ def verify(browser: Watched, handler: Handler) -> None:
 
 
 def send_a_test(browser: Watched, handler: Handler) -> None:
-    """The data is edited, and the script's answer is shown."""
+    """Sends an edited sample; the page shows the script's response."""
     page = browser.page
     page.get_by_role("link", name="Send a test").click()
     data = page.get_by_label("POST data, as JSON")
@@ -118,7 +118,7 @@ def send_a_test(browser: Watched, handler: Handler) -> None:
 
 
 def tracked_link(browser: Watched) -> str:
-    """A message registered by hand, and its link."""
+    """Registers a message in a form, and returns its tracked link."""
     page = browser.page
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Messages").click()
     page.get_by_label("Recipient").fill("john@example.com")
@@ -132,13 +132,13 @@ def tracked_link(browser: Watched) -> str:
 
 
 def click(service: Service, link: str) -> None:
-    """As a recipient does."""
+    """Clicks the link as a recipient does."""
     answer = service.http.get(link[link.index("/c/") :], headers={"User-Agent": "Mozilla/5.0 (X11; Linux) Firefox/128"})
     assert answer.status_code == 302
 
 
 def walk(service: Service, browser: Watched) -> None:
-    """From the first run to the replay, and a picture of each step if they are wanted."""
+    """Walks from the first run to a replay, with a picture of each step if the browser has a folder for them."""
     page = browser.page
     with Handler() as handler:
         sign_in_for_the_first_time(browser, service)
@@ -147,7 +147,7 @@ def walk(service: Service, browser: Watched) -> None:
         send_a_test(browser, handler)
         link = tracked_link(browser)
 
-        # A click arrives on the loop's page, which is not loaded again.
+        # A click appears on the loop's page without a reload.
         page.get_by_role("navigation", name="Main").get_by_role("link", name="Loops").click()
         page.get_by_role("link", name="Newsletter").click()
         page.evaluate("window.stays = true")
@@ -159,7 +159,7 @@ def walk(service: Service, browser: Watched) -> None:
         browser.picture("6-live-click")
         browser.check()
 
-        # Its attempt shows what was POSTed, to the byte, and what was answered.
+        # The attempt shows the exact request and the response.
         row.get_by_role("link").click()
         request = page.get_by_role("region", name="Request of attempt 1")
         got = handler.got[-1]
@@ -175,7 +175,7 @@ def walk(service: Service, browser: Watched) -> None:
         expect(page.get_by_role("heading", name="Click by john@example.com")).to_be_visible()
         browser.check()
 
-        # The script breaks: the page goes red by itself.
+        # The script fails: the page shows it without a reload.
         page.get_by_role("navigation", name="Main").get_by_role("link", name="Loops").click()
         page.get_by_role("link", name="Newsletter").click()
         handler.status = 500
@@ -187,7 +187,7 @@ def walk(service: Service, browser: Watched) -> None:
         browser.picture("8-failing")
         browser.check()
 
-        # Mended, and replayed.
+        # The script works again, and the event is replayed.
         handler.status = 200
         before = len(handler.got)
         page.get_by_role("link", name="Replay").click()
@@ -204,7 +204,7 @@ def walk(service: Service, browser: Watched) -> None:
 
 
 def look_at_the_service(browser: Watched) -> None:
-    """What an operator sees of the same service: the node, and each kind of actor on it."""
+    """The service page shows operators the node and each kind of actor."""
     page = browser.page
     page.get_by_role("navigation", name="Main").get_by_role("link", name="Service").click()
     expect(page.get_by_role("region", name="Nodes")).to_contain_text("alive")
@@ -215,7 +215,7 @@ def look_at_the_service(browser: Watched) -> None:
 
 
 def test_the_marketers_walk(tmp_path: Path) -> None:
-    """From the first run over a verified loop to a click that arrives live, a broken script, and its replay."""
+    """A marketer can create and verify a loop, watch a click arrive, see the script fail, and replay the event."""
     with service_and_browser(tmp_path) as (service, browser):
         walk(service, browser)
         look_at_the_service(browser)
