@@ -14,13 +14,13 @@ from tests.unit.api.fake_api import Api
 
 
 @pytest.fixture(scope="module")
-def world() -> FakeDashboard:
+def dashboard() -> FakeDashboard:
     return FakeDashboard(Api())
 
 
 @pytest.fixture(scope="module")
-def base(world: FakeDashboard) -> Iterator[str]:
-    with served(world.api) as url:
+def base(dashboard: FakeDashboard) -> Iterator[str]:
+    with served(dashboard.api) as url:
         yield url
 
 

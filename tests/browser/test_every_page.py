@@ -18,7 +18,9 @@ PARTS = {"/live", "/loops/sample", "/loops/{id}/live", "/loops/{id}/file", "/eve
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [360, 1440])
-def test_every_page_is_accessible(browser: Browser, base: str, world: FakeDashboard, width: int, scheme: str) -> None:
+def test_every_page_is_accessible(
+    browser: Browser, base: str, dashboard: FakeDashboard, width: int, scheme: str
+) -> None:
     """Every page with data passes all checks in this width and scheme."""
     context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
     watched = Watched(context.new_page(), base)
@@ -30,7 +32,7 @@ def test_every_page_is_accessible(browser: Browser, base: str, world: FakeDashbo
     watched.page.wait_for_url("**/dashboard/")
     for page in PAGES:
         if page.method == "GET" and page.path not in PARTS and not page.is_open:
-            watched.open(f"/dashboard{world.filled(page.path)}")
+            watched.open(f"/dashboard{dashboard.filled(page.path)}")
             watched.check()
     context.close()
 
@@ -59,7 +61,7 @@ def test_pages_can_be_reached_by_keyboard(browser: Browser, base: str) -> None:
     context.close()
 
 
-def test_every_form_works_without_scripts(browser: Browser, base: str, world: FakeDashboard) -> None:
+def test_every_form_works_without_scripts(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
     """Without JavaScript, a loop can be created, verified, tested, paused, edited and deleted."""
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
@@ -76,7 +78,7 @@ def test_every_form_works_without_scripts(browser: Browser, base: str, world: Fa
     loop_id = page.url.partition("/loops/")[2].partition("/")[0]
     page.get_by_role("button", name="Verify", exact=True).click()
     assert "Not found yet" in page.locator("#proof").inner_text()
-    world.api.client.proved.add(loop_id)
+    dashboard.api.client.proved.add(loop_id)
     page.get_by_role("button", name="Verify", exact=True).click()
     assert "Verified." in page.get_by_role("status").inner_text()
     page.get_by_role("link", name="Send a test").click()
@@ -96,9 +98,7 @@ def test_every_form_works_without_scripts(browser: Browser, base: str, world: Fa
     context.close()
 
 
-def test_charts_are_redrawn_when_the_window_is_resized(
-    browser: Browser, base: str, world: FakeDashboard
-) -> None:
+def test_charts_are_redrawn_when_the_window_is_resized(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
     """After a change of size or scheme, each chart exists once and fits its container, and the page responds."""
     context = browser.new_context(viewport={"width": 1200, "height": 800})
     page = context.new_page()
@@ -107,7 +107,7 @@ def test_charts_are_redrawn_when_the_window_is_resized(
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
     page.wait_for_url("**/dashboard/")
-    for path in ("/", world.filled("/loops/{id}")):
+    for path in ("/", dashboard.filled("/loops/{id}")):
         page.set_viewport_size({"width": 1200, "height": 800})
         page.goto(f"{base}/dashboard{path}", wait_until="domcontentloaded")
         places = page.locator("[data-chart]")
@@ -124,7 +124,7 @@ def test_charts_are_redrawn_when_the_window_is_resized(
     context.close()
 
 
-def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: FakeDashboard) -> None:
+def test_times_are_in_the_viewers_zone(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
     """Times are shown in the viewer's time zone, with UTC on hover."""
     context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
     page = context.new_page()
@@ -132,14 +132,14 @@ def test_times_are_in_the_viewers_zone(browser: Browser, base: str, world: FakeD
     page.get_by_label("E-mail address").fill(EMAIL)
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Sign in").click()
-    page.goto(f"{base}/dashboard/events/{world.event_id}", wait_until="domcontentloaded")
+    page.goto(f"{base}/dashboard/events/{dashboard.event_id}", wait_until="domcontentloaded")
     time_shown = page.locator("time").first
     assert time_shown.get_attribute("title") == "2026-01-01 00:00:00 UTC"
     assert time_shown.inner_text() == "1 Jan 2026, 09:00:00"
     context.close()
 
 
-def test_the_world_has_what_pages_show(world: FakeDashboard) -> None:
-    """The fake service has data, because a check of empty pages would find nothing."""
-    assert world.api.client.loops
-    assert isinstance(world.api.client.events[0], EventView)
+def test_the_fake_dashboard_has_data(dashboard: FakeDashboard) -> None:
+    """The fake dashboard has data, because a check of empty pages would find nothing."""
+    assert dashboard.api.client.loops
+    assert isinstance(dashboard.api.client.events[0], EventView)

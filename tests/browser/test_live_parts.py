@@ -37,14 +37,14 @@ def open_live(watched: Watched, path: str) -> None:
         watched.open(path)
 
 
-def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world: FakeDashboard) -> None:
-    """Its state is not shown as it was, its buttons are gone, and nothing is asked for any more, without complaint."""
-    doomed = world._loop("https://h.example/doomed.php", "Doomed")
+def test_a_page_reports_that_its_loop_was_deleted(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
+    """A deleted loop's page shows a notice, hides old state and buttons, and stops making requests."""
+    doomed = dashboard._loop("https://h.example/doomed.php", "Doomed")
     with signed_in(browser, base) as watched:
         page = watched.page
         open_live(watched, f"/dashboard/loops/{doomed.id}")
         expect(page.locator(".facts")).to_contain_text("unverified")
-        del world.api.client.loops[doomed.id]
+        del dashboard.api.client.loops[doomed.id]
         notice = page.get_by_role("status").filter(has_text="This feedback loop was deleted")
         expect(notice).to_be_in_viewport()
         expect(page.locator(".facts")).to_be_hidden()
@@ -56,16 +56,16 @@ def test_a_page_whose_loop_is_deleted_says_so(browser: Browser, base: str, world
 
 
 @pytest.mark.parametrize("path", ["/", "/events", "/loops/{id}"])
-def test_a_page_whose_session_ends_says_so(
-    browser: Browser, base: str, world: FakeDashboard, path: str, monkeypatch: pytest.MonkeyPatch
+def test_a_page_reports_that_its_session_has_ended(
+    browser: Browser, base: str, dashboard: FakeDashboard, path: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While it is open; the way in leads back to it."""
+    """An open page shows a notice when its session ends, and signing in leads back to the page."""
     monkeypatch.setattr(sse, "_SESSION_EVERY", 1)
-    where = f"/dashboard{world.filled(path)}"
+    where = f"/dashboard{dashboard.filled(path)}"
     with signed_in(browser, base) as watched:
         page = watched.page
         open_live(watched, where)
-        world.api.client.sessions.clear()
+        dashboard.api.client.sessions.clear()
         notice = page.get_by_role("status").filter(has_text="Your session has ended")
         expect(notice).to_be_in_viewport()
         expect_silence(page)
@@ -74,14 +74,14 @@ def test_a_page_whose_session_ends_says_so(
         expect(page.locator("input[name=to]")).to_have_value(where)
 
 
-def test_a_page_comes_back_with_its_service(browser: Browser) -> None:
-    """It asks again after pauses that grow, and says so; when the service is back, so is what it shows."""
-    world = FakeDashboard(Api())
+def test_a_page_reconnects_to_its_service(browser: Browser) -> None:
+    """A page reports a lost service, retries with growing pauses, and updates when the service is back."""
+    dashboard = FakeDashboard(Api())
     with ExitStack() as stack:
-        with served(world.api) as base:
+        with served(dashboard.api) as base:
             watched = stack.enter_context(signed_in(browser, base))
             page = watched.page
-            open_live(watched, f"/dashboard/loops/{world.loop.id}")
+            open_live(watched, f"/dashboard/loops/{dashboard.loop.id}")
         asked: list[float] = []
         for _ in range(4):
             page.wait_for_event("request", is_live)
@@ -90,8 +90,8 @@ def test_a_page_comes_back_with_its_service(browser: Browser) -> None:
         assert asked[3] - asked[2] > 1.2 * (asked[2] - asked[1]) > 1
         away = page.get_by_role("status").filter(has_text="The service is not responding")
         expect(away).to_be_visible()
-        stack.enter_context(served(world.api, int(base.rpartition(":")[2])))
+        stack.enter_context(served(dashboard.api, int(base.rpartition(":")[2])))
         page.wait_for_event("response", lambda response: is_live(response.request))
         expect(away).to_be_hidden()
-        world.api.client.deliveries[world.loop.id].clear()
+        dashboard.api.client.deliveries[dashboard.loop.id].clear()
         expect(page.get_by_text("No events yet.")).to_be_visible()

@@ -62,13 +62,13 @@ def check(watched: Watched) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: FakeDashboard, scheme: str) -> None:
+def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, dashboard: FakeDashboard, scheme: str) -> None:
     """Every page with a table fits a phone, even with long names without spaces, and shows states as words."""
     if scheme == "light":
-        world._loop("https://h.example/long.php", LONG)
+        dashboard._loop("https://h.example/long.php", LONG)
     with signed_in(browser, base, viewport=PHONE, color_scheme=scheme) as watched:
         for path in PAGES:
-            watched.open(f"/dashboard{world.filled(path)}")
+            watched.open(f"/dashboard{dashboard.filled(path)}")
             expect(watched.page.locator("main table").first).to_be_attached()
             check(watched)
         watched.open("/dashboard/loops")
@@ -80,7 +80,7 @@ def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, world: Fake
         watched.check()
 
 
-def test_live_rows_are_cards_too(browser: Browser, base: str, world: FakeDashboard) -> None:
+def test_live_rows_are_cards_too(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
     """New events and deliveries appear as cards on open pages."""
     with signed_in(browser, base, viewport=PHONE) as watched:
         page = watched.page
@@ -92,12 +92,12 @@ def test_live_rows_are_cards_too(browser: Browser, base: str, world: FakeDashboa
             time_ms=1_767_225_700_000,
             fields=msgspec.Raw(msgspec.json.encode(fields)),
         )
-        world.api.client.events.insert(0, event)
+        dashboard.api.client.events.insert(0, event)
         expect(page.get_by_role("row").filter(has_text="bounce")).to_be_visible()
         check(watched)
-        watched.open(f"/dashboard/loops/{world.loop.id}")
-        delivery = world._delivery(9, "dead", world._attempt(None, "dns"))
-        world.api.client.deliveries[world.loop.id].insert(0, msgspec.structs.replace(delivery, type="bounce"))
+        watched.open(f"/dashboard/loops/{dashboard.loop.id}")
+        delivery = dashboard._delivery(9, "dead", dashboard._attempt(None, "dns"))
+        dashboard.api.client.deliveries[dashboard.loop.id].insert(0, msgspec.structs.replace(delivery, type="bounce"))
         row = page.get_by_role("row").filter(has_text="bounce")
         expect(row).to_contain_text("its host name could not be resolved")
         expect(row.locator(".state")).to_have_text("■ dead")

@@ -1,4 +1,4 @@
-"""Real services, and handlers for them."""
+"""Fixtures: real services, and handlers for them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.service import Account, Service, Sink
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A ready service; every process of it is gone afterwards."""
+    """A ready service; its processes are ended afterwards."""
     folder: Path = tmp_path_factory.mktemp("service")
     running = Service(folder / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2,0.2,0.2")
     try:
@@ -24,20 +24,20 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def account(service: Service) -> Account:
-    """A fresh account."""
+    """A new account."""
     return service.account()
 
 
 @pytest.fixture
 def handler() -> Iterator[Handler]:
-    """A fresh handler."""
+    """A new handler."""
     with Handler() as made:
         yield made
 
 
 @pytest.fixture
 def fresh(tmp_path: Path) -> Iterator[Service]:
-    """A service of the test's own that has not been started; its processes are gone afterwards."""
+    """A service for one test, not started; its processes are ended afterwards."""
     made = Service(tmp_path / "data")
     try:
         yield made
@@ -47,7 +47,7 @@ def fresh(tmp_path: Path) -> Iterator[Service]:
 
 @pytest.fixture
 def sink() -> Iterator[Sink]:
-    """A handler for many events, as a process of its own."""
+    """A handler for many events, in a separate process."""
     made = Sink()
     try:
         yield made.start()

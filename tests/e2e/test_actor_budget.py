@@ -1,4 +1,4 @@
-"""More loops than processes: fifty of them share what the budget allows, each as if it were alone."""
+"""More loops than processes: fifty loops share the processes of the actor budget without affecting each other."""
 
 from __future__ import annotations
 
@@ -18,43 +18,44 @@ from tests.service import Account, Service, Sink, eventually
 pytestmark = pytest.mark.ray
 
 LOOPS = 50
-#: What the API may take to make a loop, whatever has to be started for it.
+#: Maximum time to create a loop, even if a process is started for it.
 CREATED_S = 2.0
 BROWSER = {"User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0"}
 
 
 @dataclass
 class SharedHosts:
-    """A service whose loops may take two processes; fifty loops of one account, by their tags, and where they POST."""
+    """A service with two processes for fifty loops of one account, and the handlers of the loops."""
 
     service: Service
     account: Account
     handler: Handler
-    #: The handler of the first loop alone.
+    #: The handler of only the first loop.
     other: Sink
+    #: Loop ids by tag.
     loops: dict[str, str]
     slowest_s: float
 
     def open_each(self, tags: list[str]) -> None:
-        """One open for each loop."""
+        """Opens one message per tag, each of which goes to one loop."""
         messages = self.account.messages({"recipient": f"{tag}@example.com", "tags": [tag]} for tag in tags)
         for message in messages:
             assert self.service.http.get(httpx.URL(message["open_url"]).raw_path.decode(), headers=BROWSER).is_success
 
     def arrivals(self) -> Counter[str]:
-        """Events that have come, by loop; one that came twice counts once."""
+        """Number of events that have arrived, by loop id; a repeated event counts once."""
         events = {(got.headers["x-feedback-loop"], got.headers["webhook-id"]) for got in self.handler.got}
         return Counter(loop_id for loop_id, _ in events)
 
     def wait_for(self, tags: list[str], count: int, timeout_s: float = 20) -> None:
-        """Returns when each of these loops has had so many events."""
+        """Waits until each of these loops has received `count` events."""
         wanted = [self.loops[tag] for tag in tags]
 
-        def have_come() -> bool:
+        def have_arrived() -> bool:
             arrivals = self.arrivals()
             return all(arrivals[loop_id] >= count for loop_id in wanted)
 
-        eventually(have_come, timeout_s, f"{count} events for each loop")
+        eventually(have_arrived, timeout_s, f"{count} events for each loop")
 
     def tell(self, tag: str, action: str) -> None:
         assert self.account.call("POST", f"/v1/feedback-loops/{self.loops[tag]}/{action}").is_success
@@ -62,7 +63,7 @@ class SharedHosts:
 
 @pytest.fixture(scope="module")
 def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHosts]:
-    """All loops made and verified, one after the other."""
+    """A service with fifty verified loops."""
     folder: Path = tmp_path_factory.mktemp("budget")
     service = Service(folder / "data", FEEDBACK_LOOPS_ACTOR_BUDGET="2", FEEDBACK_LOOPS_DELIVERY_TIMEOUT="5")
     other = Sink()
@@ -90,19 +91,19 @@ def hosts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SharedHosts]:
 
 @pytest.fixture
 def shared(hosts: SharedHosts) -> list[str]:
-    """The tags of all loops but the first, and nothing has come for them yet."""
+    """Tags of all loops except the first; their handler has no events yet."""
     hosts.handler.got.clear()
     return list(hosts.loops)[1:]
 
 
 def test_loops_share_what_the_budget_allows(hosts: SharedHosts, shared: list[str]) -> None:
-    """A loop is made at once; the first gets a process of its own, all others share one, and each is delivered to."""
+    """Loops are created quickly; the first gets its own process, all others share one, and all get their events."""
 
     def processes() -> tuple[int, int]:
         return len(hosts.service.processes("loop")), len(hosts.service.processes("host"))
 
     assert hosts.slowest_s < CREATED_S
-    eventually(lambda: processes() == (1, 1), 20, "a process for the first, and one for the others")
+    eventually(lambda: processes() == (1, 1), 20, "two processes run")
     hosts.open_each(list(hosts.loops))
     hosts.wait_for(shared, 1)
     eventually(lambda: hosts.other.stats()["posts"] == 1, 10, "the first loop's event")
@@ -110,7 +111,7 @@ def test_loops_share_what_the_budget_allows(hosts: SharedHosts, shared: list[str
 
 
 def test_commands_reach_a_loop_that_shares_a_process(hosts: SharedHosts, shared: list[str]) -> None:
-    """A paused loop is owed what the others get, and gets it when it is resumed; a sample goes out at once."""
+    """A paused loop gets its events when it is resumed, and a sample event is sent at once."""
     resting = shared[7]
     hosts.tell(resting, "pause")
     hosts.open_each(shared)
@@ -124,7 +125,7 @@ def test_commands_reach_a_loop_that_shares_a_process(hosts: SharedHosts, shared:
 
 
 def test_a_hanging_handler_leaves_those_that_share_its_process_alone(hosts: SharedHosts, shared: list[str]) -> None:
-    """While a handler hangs with all its loop may have under way, the others of the process get their events."""
+    """While all POSTs of one loop hang, the other loops of its process get their events."""
     moved = shared[0]
     path = f"/v1/feedback-loops/{hosts.loops[moved]}"
     proof = hosts.account.call("PATCH", path, json={"url": hosts.other.url}).json()["verification"]
@@ -140,12 +141,12 @@ def test_a_hanging_handler_leaves_those_that_share_its_process_alone(hosts: Shar
     finally:
         hosts.other.tell("accept")
 
-    print(f"{len(shared) - 1} events beside a handler that hangs: {took_s:.2f} s")
-    assert took_s < 4.0  # the handler's time-out is 5 s
+    print(f"{len(shared) - 1} events next to a hanging handler: {took_s:.2f} s")
+    assert took_s < 4.0  # the timeout of POSTs is 5 s
 
 
 def test_a_killed_process_loses_nothing(hosts: SharedHosts, shared: list[str]) -> None:
-    """kill -9 of the process that loops share, between and during events: each event comes, late or not."""
+    """After kill -9 of the shared process, between and during events, every event arrives."""
     others = shared[1:]
     hosts.open_each(others)
     [host] = hosts.service.processes("host")
@@ -157,8 +158,8 @@ def test_a_killed_process_loses_nothing(hosts: SharedHosts, shared: list[str]) -
     assert again.pid != host.pid
 
 
-def test_the_supervisor_is_not_needed_to_deliver_and_finds_all_again(hosts: SharedHosts, shared: list[str]) -> None:
-    """With the supervisor just killed events come; when it is back loops are found where they were."""
+def test_events_are_delivered_without_the_supervisor(hosts: SharedHosts, shared: list[str]) -> None:
+    """Events arrive right after the supervisor is killed; once it is back, it finds the loops in their processes."""
     others = shared[1:]
     [supervisor] = hosts.service.processes("supervisor")
     [host] = hosts.service.processes("host")

@@ -1,4 +1,4 @@
-"""A backup of a service that runs, and a service that goes on from it."""
+"""Backup of a running service, and a service that continues from it."""
 
 from __future__ import annotations
 
@@ -19,11 +19,10 @@ def command(*arguments: str | Path) -> None:
     subprocess.run([sys.executable, "-m", "api.cli.main", *map(str, arguments)], cwd=ROOT, check=True)
 
 
-def test_a_service_goes_on_from_a_back_up(tmp_path: Path) -> None:
-    """All that was answered before a backup of the running service arrives from where it was restored, each once.
+def test_a_service_continues_from_a_backup(tmp_path: Path) -> None:
+    """Every click answered before a backup of the running service arrives once after a restore, and old links work.
 
-    Some of it was in the ledger and waited for a dead handler, some had not come further than the journal; and a link
-    that was sent before still works.
+    Some clicks were in the ledger, waiting for a dead handler, and some only in the journal.
     """
     with running(tmp_path / "data") as (service, sink):
         account = service.account()

@@ -1,4 +1,4 @@
-"""The demo shows all of it, and ends as it should when it is interrupted."""
+"""Demo of the main job, run to the end or interrupted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.ray
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_demo_leaves_nothing_behind(number: int, code: int, tmp_path: Path) -> None:
-    """Signalled again and again it cleans up all the same, says so when it has, and ends with the signal's code."""
+    """The demo cleans up despite repeated signals, reports it, and exits with the signal's code."""
     mark = uuid.uuid4().hex
     environment = os.environ | {MARK: mark, "TMPDIR": str(tmp_path), "FEEDBACK_LOOPS_UNKNOWN": "x"}
     demo = subprocess.Popen(
@@ -32,8 +32,8 @@ def test_an_interrupted_demo_leaves_nothing_behind(number: int, code: int, tmp_p
         text=True,
     )
     with demo:
-        # The handler is started last.
-        eventually(lambda: any("listen" in p.cmdline() for p in marked(mark)), 20, "the processes are started")
+        # The handler starts last.
+        eventually(lambda: any("listen" in p.cmdline() for p in marked(mark)), 20, "the processes run")
         demo.send_signal(number)
         assert demo.stderr is not None
         assert demo.stderr.readline() == "stopping: a few seconds to clean up\n"
@@ -47,7 +47,7 @@ def test_an_interrupted_demo_leaves_nothing_behind(number: int, code: int, tmp_p
 
 
 def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
-    """It goes from nothing to a handler that has the open and the click, signed, and leaves nothing behind."""
+    """The demo ends with a signed open and a signed click at its handler, and leaves no process behind."""
     mark = uuid.uuid4().hex
     command = [sys.executable, "-m", "api.cli.main", "demo"]
     environment = os.environ | {MARK: mark, "TMPDIR": str(tmp_path)}

@@ -1,4 +1,4 @@
-"""The doctor beside a real service, up and down."""
+"""`feedback-loops doctor` on a real service."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.service import Account, Service
 
 
 def examined(service: Service, *arguments: str) -> tuple[int, dict[str, Any]]:
-    """The doctor's exit code, and its findings by what was looked at."""
+    """The doctor's exit code, and its findings by name."""
     command = [sys.executable, "-m", "api.cli.main", "doctor", "--data-dir", str(service.data_dir), "--json"]
     environment = {**os.environ, **service.environment, "FEEDBACK_LOOPS_PORT": str(service.port)}
     done = subprocess.run(
@@ -25,8 +25,8 @@ def examined(service: Service, *arguments: str) -> tuple[int, dict[str, Any]]:
     return done.returncode, {finding["check"]: finding for finding in report["findings"]}
 
 
-def test_the_doctor_sees_a_running_service(service: Service, account: Account, handler: Handler) -> None:
-    """Up, every part is well; the handler of a loop is looked at by its id. A handler that went away is a problem."""
+def test_the_doctor_checks_a_running_service(service: Service, account: Account, handler: Handler) -> None:
+    """On a running service every check passes, including that of a loop's handler; a lost handler is a problem."""
     loop = verified_loop(account, handler)
     code, found = examined(service, "--loop", loop["id"])
 

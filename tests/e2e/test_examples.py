@@ -1,4 +1,4 @@
-"""The sample handlers in `examples/` do what they say, as somebody would run them."""
+"""Sample handlers in `examples/`, started as a user would start them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from tests.ports import free_port
 from tests.service import Account, Service, eventually
 
 EXAMPLES = ROOT / "examples"
-#: How each is started, in its folder, and the path of its URL.
+#: The command of each example, run in its folder, and the path of its URL.
 COMMANDS = {
     "handler.py": ([sys.executable, "handler.py", "{port}"], "/dir/script"),
     "handler.php": (["php", "-S", "127.0.0.1:{port}"], "/handler.php"),
@@ -37,9 +37,9 @@ COMMANDS = {
     "handler.go": (["go", "run", "handler.go", "{port}"], "/dir/script"),
     "handler.rb": (["ruby", "handler.rb", "{port}"], "/dir/script"),
 }
-#: `go run` compiles first; the standard library too, where it never did.
+#: `go run` compiles first, and on a new machine also the standard library.
 START_TIMEOUT_S = 200.0
-#: That goes faster without C, and nothing newer is downloaded.
+#: Compiles faster without C, and downloads no newer Go.
 GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
@@ -54,12 +54,12 @@ every_example = pytest.mark.parametrize("name", [_can_run(name) for name in COMM
 
 
 class Ended(Exception):
-    """The example's process has ended by itself; the text is its output."""
+    """The example's process ended by itself; the text is its output."""
 
 
 @contextmanager
 def running(name: str, folder: Path, secret: str) -> Iterator[tuple[str, Path]]:
-    """The example's process in `folder`, from when it answers on: its URL, and its output."""
+    """Runs the example in `folder`, and yields its URL and output file once it answers."""
     shutil.copy(EXAMPLES / name, folder)
     port = free_port()
     command, path = COMMANDS[name]
@@ -81,7 +81,7 @@ def running(name: str, folder: Path, secret: str) -> Iterator[tuple[str, Path]]:
             raise Ended(log.read_text())
         yield f"http://127.0.0.1:{port}{path}", log
     finally:
-        # `go run` has a child: the whole session ends.
+        # `go run` has a child, so end the whole session.
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
@@ -95,15 +95,15 @@ def answers(url: str) -> bool:
 
 
 def test_every_example_is_tested() -> None:
-    """Each file in `examples/` is started by the test below."""
+    """The tests below cover each file in `examples/`."""
     assert {path.name for path in EXAMPLES.iterdir() if path.is_file()} == set(COMMANDS)
 
 
 @every_example
-def test_an_example_can_be_verified_and_takes_events(
+def test_an_example_can_be_verified_and_accepts_events(
     name: str, service: Service, account: Account, tmp_path: Path
 ) -> None:
-    """With the verification file beside it its loop is verified, and an event that comes twice is shown once."""
+    """An example's loop can be verified with a file next to the script, and a repeated event is shown once."""
     loop = account.call("POST", "/v1/feedback-loops", json={"url": "http://127.0.0.1:9/", "triggers": ["open"]}).json()
 
     def delivered(attempts: int) -> Any:
@@ -117,18 +117,18 @@ def test_an_example_can_be_verified_and_takes_events(
         assert verified.status_code == 200, verified.text
         message = register(account, tags=["spring"])
         service.http.get(path_of(message["open_url"]), headers=BROWSER)
-        (delivery,) = eventually(lambda: delivered(1), 20, "the handler took the event")
+        (delivery,) = eventually(lambda: delivered(1), 20, "the handler accepted the event")
         account.call("POST", f"/v1/deliveries/{delivery['id']}/retry")
-        eventually(lambda: delivered(2), 20, "the handler took it again")
+        eventually(lambda: delivered(2), 20, "the handler accepted it again")
 
     assert len(re.findall("open (?:by )?john@example.com", log.read_text())) == 1
 
 
 @every_example
-def test_an_example_refuses_what_we_did_not_send(name: str, tmp_path: Path) -> None:
-    """It takes what the loop's secret signed within five minutes, beside another signature too, and nothing else.
+def test_an_example_refuses_other_senders(name: str, tmp_path: Path) -> None:
+    """An example only accepts POSTs that the loop's secret signed within five minutes, even among other signatures.
 
-    Whatever comes is answered: with 401 what is not signed, with 400 what is signed and no event.
+    It answers every request: 401 without a valid signature, and 400 if the signed body is not an event.
     """
     now = int(time.time())
     good = signed(now)
@@ -163,14 +163,14 @@ def test_an_example_refuses_what_we_did_not_send(name: str, tmp_path: Path) -> N
         assert answers(f"{root}/feedback-loops-0.txt")
         assert answers(f"{root}/feedback-loops-..%2Fhandler.log")
 
-    # The event in both formats is one event: it was shown once.
+    # The event in both formats is the same event, which is shown once.
     shown = log.read_text()
     assert [len(re.findall(f"open (?:by )?{who}@example.com", shown)) for who in ("john", "jane")] == [1, 1], shown
 
 
 @every_example
-def test_an_example_takes_nothing_without_a_secret(name: str, tmp_path: Path) -> None:
-    """With an empty secret, which everybody could sign with, it does not start, or refuses everything."""
+def test_an_example_accepts_nothing_without_a_secret(name: str, tmp_path: Path) -> None:
+    """With an empty secret, which anyone could sign with, an example does not start, or refuses everything."""
     now, said = int(time.time()), "the handler refuses what the empty FEEDBACK_LOOP_SECRET signed"
     key = hmac.digest(b"", b"evt_1.%d." % now + FORM, "sha256")
     headers = {"webhook-id": "evt_1", "webhook-timestamp": str(now)}
@@ -189,7 +189,7 @@ FORM_TYPE = "application/x-www-form-urlencoded"
 FORM = b"event=evt_1&type=open&timestamp=2026-03-01+09%3A30%3A00&recipient=john%40example.com&tags[]=spring&tags[]=x"
 JSON = b'{"event":"evt_1","type":"open","timestamp":"2026-03-01 09:30:00","recipient":"john@example.com","tags":["a"]}'
 JANE = JSON.replace(b"evt_1", b"evt_2").replace(b"john", b"jane")
-#: What the secret may sign, and is no event.
+#: Bodies that are not events, even with a valid signature.
 NO_EVENTS = [
     (b"", FORM_TYPE),
     (b"type=open&recipient=john%40example.com", FORM_TYPE),
@@ -210,7 +210,7 @@ def signed(time_s: int, body: bytes = FORM, secret: str = SECRET) -> bytes:
 
 
 def status_without_length(url: str, signature: bytes, time_s: int) -> int:
-    """The status that a POST gets which does not say how long it is."""
+    """The status of the response to a POST without Content-Length."""
     parts = urlsplit(url)
     head = (
         b"POST %b HTTP/1.1\r\nHost: %b\r\nContent-Type: %b\r\nConnection: close\r\nwebhook-id: evt_1\r\n"

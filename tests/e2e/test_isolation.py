@@ -1,4 +1,4 @@
-"""I5: a bad handler hurts itself alone."""
+"""Isolation of loops (I5): a bad handler only hurts itself."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from tests.service import Account, Sink
 pytestmark = [pytest.mark.ray, pytest.mark.alone]
 
 ROUNDS = 5
-#: What other work on a busy machine adds to the quietest of the rounds. Who waits for a handler that hangs waits for
-#: seconds, in every round; how much less than that is felt `benchmarks/isolation.py` measures.
+#: Delay that a busy machine may add to the fastest round. A loop that waited for a hanging handler would wait for
+#: seconds in every round; `benchmarks/isolation.py` measures smaller effects.
 NOISE_MS = 100.0
 
 
@@ -32,7 +32,7 @@ def sinks() -> Iterator[tuple[Sink, Sink]]:
 def test_four_hanging_handlers_leave_the_fifth_alone(
     account: Account, sinks: tuple[Sink, Sink], tmp_path: Path
 ) -> None:
-    """While four of five handlers never answer, the fifth's events arrive as they do without them."""
+    """While four of five handlers never answer, events of the fifth arrive as fast as without them."""
     good, bad = sinks
     account.loop(good)
     hanging = [account.loop(bad)["id"] for _ in range(4)]

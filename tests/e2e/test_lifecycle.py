@@ -1,4 +1,4 @@
-"""Starting and stopping the real service."""
+"""Start and stop of the real service."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tests.service import Service, Sink, eventually, marked
 
 
 @pytest.mark.alone
-def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Service, sink: Sink) -> None:
-    """Ready within 15 s; SIGTERM ends everything within 10 s; what was answered is delivered after a restart."""
+def test_a_service_starts_soon_and_stops_under_load_without_losing_a_click(fresh: Service, sink: Sink) -> None:
+    """A service is ready within 15 s, SIGTERM ends it within 10 s, and a restart delivers all answered clicks."""
     fresh.start(wait=False)
     assert fresh.wait_ready() < 15
     account = fresh.account()
@@ -38,7 +38,7 @@ def test_it_is_ready_soon_and_stops_under_load_without_losing_a_click(fresh: Ser
 
 
 def test_a_second_service_on_the_same_data_is_refused(service: Service) -> None:
-    """The second one says who is in the way and what to do, changes nothing, and the first goes on."""
+    """A second service names the first one and a solution, changes nothing, and the first keeps running."""
     second = subprocess.run(
         [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(service.data_dir)],
         cwd=ROOT,
@@ -54,8 +54,8 @@ def test_a_second_service_on_the_same_data_is_refused(service: Service) -> None:
     assert service.is_ready()
 
 
-def test_a_taken_port_is_said_so(service: Service, tmp_path: Path) -> None:
-    """The message names the port and the option."""
+def test_a_port_in_use_is_reported(service: Service, tmp_path: Path) -> None:
+    """The message for a port in use names the port and the option."""
     second = subprocess.run(
         [
             sys.executable,
@@ -80,7 +80,7 @@ def test_a_taken_port_is_said_so(service: Service, tmp_path: Path) -> None:
 
 
 def test_clicks_are_answered_with_no_ray_to_be_found(fresh: Service, sink: Sink) -> None:
-    """I2: before Ray is up, links sent by an earlier run redirect; the hits are delivered when Ray is there."""
+    """I2: links of an earlier run redirect before Ray runs, and the hits are delivered once it does."""
     fresh.start()
     account = fresh.account()
     account.loop(sink)
@@ -92,7 +92,7 @@ def test_clicks_are_answered_with_no_ray_to_be_found(fresh: Service, sink: Sink)
     def redirected() -> bool:
         try:
             return fresh.http.get(path).status_code == 302
-        except httpx.TransportError:  # the front end does not listen yet
+        except httpx.TransportError:  # the front end is not listening yet
             return False
 
     eventually(redirected, 15, "the click redirects")

@@ -1,4 +1,4 @@
-"""The main job, whole: from creating a loop to the POST at the handler, through real processes and real HTTP."""
+"""The whole main job, with real processes and HTTP: from creating a loop to the POST at its handler."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def register(account: Account, **spec: Any) -> dict[str, Any]:
 
 
 def test_from_hit_to_handler(service: Service, account: Account, handler: Handler) -> None:
-    """An open and a click reach a verified handler at once, each with everything the contract promises."""
+    """An open and a click reach a verified handler at once, with everything that the contract promises."""
     loop = verified_loop(account, handler)
     profile = account.call(
         "PUT",
@@ -106,7 +106,7 @@ def test_from_hit_to_handler(service: Service, account: Account, handler: Handle
 
 
 def _check_against_the_reference(got: Received) -> None:
-    """The POST has the fields and headers of docs/reference/events.md, and no field that is not there."""
+    """The POST has the fields and headers of docs/reference/events.md, and no other fields."""
     described = fields_of(got.fields["type"])
     names = {name.partition("[")[0] for name, _ in got.form}
     assert names <= {field.name for field in described}
@@ -115,7 +115,7 @@ def _check_against_the_reference(got: Received) -> None:
 
 
 def _check_signature(secret: str, headers: dict[str, str], body: bytes) -> None:
-    """By hand: `standardwebhooks` reads JSON bodies only."""
+    """Verifies the signature without `standardwebhooks`, which only reads JSON bodies."""
     key = base64.b64decode(secret.removeprefix("whsec_"))
     signed = f"{headers['webhook-id']}.{headers['webhook-timestamp']}.".encode() + body
     expected = base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest()).decode()
@@ -125,7 +125,7 @@ def _check_signature(secret: str, headers: dict[str, str], body: bytes) -> None:
 def test_json_bodies_verify_with_the_standard_library_of_receivers(
     service: Service, account: Account, handler: Handler
 ) -> None:
-    """With format json the body is a JSON object, and the standardwebhooks package accepts its signature."""
+    """With `format: json` the body is a JSON object, and the package `standardwebhooks` accepts its signature."""
     loop = verified_loop(account, handler, format="json")
     message = register(account, tags=["é"])
 
@@ -139,7 +139,7 @@ def test_json_bodies_verify_with_the_standard_library_of_receivers(
 
 
 def test_nothing_is_posted_before_verification(service: Service, account: Account, handler: Handler) -> None:
-    """I6: an unverified loop gets no event and no sample, and verifying without a file says what was tried."""
+    """I6: an unverified loop gets no events or samples, and verifying it without a file reports the attempts."""
     loop = create_loop(account, handler)
     message = register(account)
     service.http.get(path_of(message["open_url"]), headers=BROWSER)
@@ -156,10 +156,8 @@ def test_nothing_is_posted_before_verification(service: Service, account: Accoun
     assert got.headers["x-feedback-loop"] == other["id"]
 
 
-def test_a_failing_handler_is_tried_again_with_the_same_event(
-    service: Service, account: Account, handler: Handler
-) -> None:
-    """A 500 is retried on the schedule with the same event id, and each attempt can be read."""
+def test_a_failed_event_is_retried(service: Service, account: Account, handler: Handler) -> None:
+    """A response of 500 is retried on the schedule with the same event id, and the API shows each attempt."""
     loop = verified_loop(account, handler)
     handler.status = 500
     message = register(account)
@@ -182,7 +180,7 @@ def test_a_failing_handler_is_tried_again_with_the_same_event(
 
 
 def test_exhausted_retries_end_as_dead(service: Service, account: Account, handler: Handler) -> None:
-    """I4: what cannot be delivered ends as dead, visible, after the last retry."""
+    """I4: an event that cannot be delivered becomes dead after the last retry, and remains visible."""
     loop = verified_loop(account, handler)
     handler.status = 503
     message = register(account)
@@ -198,7 +196,7 @@ def test_exhausted_retries_end_as_dead(service: Service, account: Account, handl
 
 
 def test_a_paused_loop_keeps_its_backlog(service: Service, account: Account, handler: Handler) -> None:
-    """Nothing is POSTed while paused; on resume what came meanwhile is delivered."""
+    """A paused loop sends no POSTs; when it resumes, it delivers the events that were recorded meanwhile."""
     loop = verified_loop(account, handler)
     assert account.call("POST", f"/v1/feedback-loops/{loop['id']}/pause").json()["state"] == "paused"
     message = register(account)
@@ -216,7 +214,7 @@ def test_a_paused_loop_keeps_its_backlog(service: Service, account: Account, han
 
 
 def test_filters_decide_what_a_loop_gets(service: Service, account: Account, handler: Handler) -> None:
-    """A loop with a tag filter gets the events of messages with that tag alone."""
+    """A loop with a tag filter only gets the events of messages with that tag."""
     verified_loop(account, handler, filters={"tags": ["wanted"], "databases": [], "collections": []})
     unwanted = register(account, tags=["other"])
     wanted = register(account, tags=["wanted", "x"], id="wanted-1")
@@ -227,8 +225,8 @@ def test_filters_decide_what_a_loop_gets(service: Service, account: Account, han
     assert got.fields["id"] == "wanted-1"
 
 
-def test_another_url_needs_verification_anew(service: Service, account: Account, handler: Handler) -> None:
-    """A changed URL makes the loop unverified with a new file; its events wait, and go to the new one alone."""
+def test_another_url_must_be_verified(service: Service, account: Account, handler: Handler) -> None:
+    """A changed URL makes the loop unverified; its events wait, and only go to the new URL."""
     loop = verified_loop(account, handler)
     changed = account.call(
         "PATCH", f"/v1/feedback-loops/{loop['id']}", json={"url": f"{handler.base}/other.php"}
@@ -245,7 +243,7 @@ def test_another_url_needs_verification_anew(service: Service, account: Account,
 
 
 def test_forged_tokens_find_nothing(service: Service, account: Account, handler: Handler) -> None:
-    """Cut, changed and swapped tokens get 404, no redirect, and leave nothing in the log."""
+    """Truncated, changed and swapped tokens get 404 without a redirect, and record nothing."""
     verified_loop(account, handler)
     message = register(account, links=["https://shop.example/"])
     (tracked,) = message["links"].values()
@@ -270,7 +268,7 @@ def test_forged_tokens_find_nothing(service: Service, account: Account, handler:
 
 
 def test_head_and_get_of_unsubscribe_record_nothing(service: Service, account: Account, handler: Handler) -> None:
-    """HEAD answers like GET and records nothing; a GET of the unsubscribe link shows a page and unsubscribes nobody."""
+    """HEAD answers like GET and records nothing; GET of an unsubscribe link shows a page without unsubscribing."""
     verified_loop(account, handler, triggers=["open", "click", "unsubscribe"])
     message = register(account)
     unsubscribe = path_of(message["unsubscribe_url"])
@@ -288,7 +286,7 @@ def test_head_and_get_of_unsubscribe_record_nothing(service: Service, account: A
     "url", ["http://10.0.0.1/x", "http://169.254.169.254/latest", "http://[::1]/x", "ftp://a.example/"]
 )
 def test_handlers_at_forbidden_addresses_are_refused(account: Account, url: str) -> None:
-    """A loop whose handler is at a private or metadata address is not created, and the answer names the field."""
+    """A loop with a handler at a private or metadata address is refused, and the answer names the field."""
     answer = account.call("POST", "/v1/feedback-loops", json={"url": url, "triggers": ["open"]})
 
     assert answer.status_code == 422
@@ -312,8 +310,8 @@ def test_other_accounts_see_nothing(service: Service, account: Account, handler:
         assert account.call(method, path).status_code == 404, path
 
 
-def test_a_rotated_secret_signs_beside_the_old_one(service: Service, account: Account, handler: Handler) -> None:
-    """After a rotation both secrets verify, and the current one can be read."""
+def test_a_rotated_secret_signs_along_with_the_old_one(service: Service, account: Account, handler: Handler) -> None:
+    """After a rotation, POSTs have signatures of both secrets, and the API returns the current one."""
     loop = verified_loop(account, handler, format="json")
     rotated = account.call("POST", f"/v1/feedback-loops/{loop['id']}/rotate-secret").json()
     assert rotated["secret"] != loop["secret"]
@@ -327,7 +325,7 @@ def test_a_rotated_secret_signs_beside_the_old_one(service: Service, account: Ac
 
 
 def test_a_deleted_loop_gets_nothing_more(service: Service, account: Account, handler: Handler) -> None:
-    """After DELETE the loop is gone from the API and gets no event."""
+    """A deleted loop is gone from the API, and gets no events."""
     gone = verified_loop(account, handler)
     kept = verified_loop(account, handler)
     assert account.call("DELETE", f"/v1/feedback-loops/{gone['id']}").status_code == 204

@@ -1,4 +1,4 @@
-"""A scrape of the real service."""
+"""Metrics of the real service."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from tests.service import Account, Service, eventually
 
 
 def scrape(service: Service) -> dict[tuple[str, ...], float]:
-    """Every sample by its name and label values."""
+    """All samples, by name and label values."""
     families = text_string_to_metric_families(service.http.get("/metrics").text)
     return {(sample.name, *sample.labels.values()): sample.value for family in families for sample in family.samples}
 
 
-def test_one_scrape_tells_of_the_whole_way(service: Service, account: Account, handler: Handler) -> None:
-    """A click is in the figures of each process that it went through, and every metric of the catalogue is there.
+def test_one_scrape_has_the_metrics_of_all_processes(service: Service, account: Account, handler: Handler) -> None:
+    """A click is counted by each process on its way, and the scrape has every metric of the catalogue.
 
-    Figures do not fall when an actor is killed; that it was is one of them.
+    Counters do not decrease when an actor is killed, and its restart is counted.
     """
     loop = verified_loop(account, handler)
     (path,) = account.click_paths(1)
@@ -57,7 +57,7 @@ def test_one_scrape_tells_of_the_whole_way(service: Service, account: Account, h
 
 
 def eventually_scraped(service: Service, series: tuple[str, ...]) -> dict[tuple[str, ...], float]:
-    """The first scrape in which a series is not 0."""
+    """The first scrape in which the series is not 0."""
     found: dict[tuple[str, ...], float] = {}
 
     def is_there() -> bool:

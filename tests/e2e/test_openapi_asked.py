@@ -1,7 +1,7 @@
-"""The API asked for whatever its document allows, and for what it does not: each answer is one that the document has.
+"""Conformance of the API to its OpenAPI document: every answer to valid and invalid requests is a documented one.
 
-Schemathesis makes the requests from the document; the service is real, and so is HTTP. The same requests each time:
-what fails here fails again.
+Schemathesis generates the requests from the document, for a real service over real HTTP. They are the same in each run,
+so failures can be repeated.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ from api.routes.openapi import with_documents
 from tests.handler import Handler
 from tests.service import Service, eventually
 
-#: Requests of a kind to an operation; more find more, by hand: `ASKED_REQUESTS=500 pytest ...`.
+#: Requests of each kind per operation. More requests find more errors: `ASKED_REQUESTS=500 pytest ...`.
 REQUESTS: Final = int(os.environ.get("ASKED_REQUESTS", "15"))
-#: An answer that never ends, which nothing here can read; tests/unit/api/events/test_sse.py does.
+#: An endless response, which is tested in tests/unit/api/events/test_sse.py.
 STREAMS: Final = {"streamEvents"}
 CHECKS: Final = [
     not_a_server_error,
@@ -45,12 +45,12 @@ CHECKS: Final = [
     response_headers_conformance,
     response_schema_conformance,
 ]
-#: A request that the document does not allow is refused, too.
+#: In addition, invalid requests must be refused.
 NEGATIVE_CHECKS: Final = [*CHECKS, negative_data_rejection]
 
 DECLARED: Final = with_documents(OPERATIONS, "0")
 SCHEMA: Final = schemathesis.openapi.from_dict(openapi_document(DECLARED, "0"))
-# What changes and what deletes comes last, so that the others meet a loop that is there and verified.
+# Changes and deletions come last, so that other requests find a verified loop.
 LAST: Final = ("patch", "delete")
 ASKED: Final[list[APIOperation[Any, Any, Any, Any]]] = sorted(
     (found.ok() for found in SCHEMA.get_all_operations() if isinstance(found, Ok)),
@@ -59,33 +59,33 @@ ASKED: Final[list[APIOperation[Any, Any, Any, Any]]] = sorted(
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    """A service, and what is there to be asked for: values of path parameters by the parameter's name and the path."""
+class PopulatedService:
+    """A service with sample data, and valid path parameters by name and path."""
 
     base: str
     keys: dict[str, str]
-    #: Of an account that has nothing.
+    #: API key of an account without data.
     other_key: str
     known: dict[tuple[str, str], str]
 
     def known_in(self, path: str) -> dict[str, str]:
-        """Values of the parameters of an operation's path."""
+        """Valid parameters of an operation's path."""
         return {name: value for (name, start), value in self.known.items() if path.startswith(start)}
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """One actor for all loops: that makes many of them cheap."""
+def populated(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PopulatedService]:
+    """A service with one actor for all loops, which makes many loops cheap."""
     service = Service(tmp_path_factory.mktemp("asked") / "data", FEEDBACK_LOOPS_ACTOR_BUDGET="1")
     try:
         service.start()
         with Handler() as handler:
-            yield _furnished(service, handler)
+            yield _populated_service(service, handler)
     finally:
         service.end()
 
 
-def _furnished(service: Service, handler: Handler) -> World:
+def _populated_service(service: Service, handler: Handler) -> PopulatedService:
     account = service.account()
     created = account.call("POST", "/v1/feedback-loops", json={"url": handler.url, "triggers": ["click"]}).json()
     loop = f"/v1/feedback-loops/{created['id']}"
@@ -103,7 +103,7 @@ def _furnished(service: Service, handler: Handler) -> World:
     admin = {"Authorization": "Bearer test-admin-key"}
     user = {"email": "ann@example.com", "account_name": "Shop"}
     ann = service.http.post("/v1/users", json=user, headers=admin).json()
-    return World(
+    return PopulatedService(
         base=f"http://127.0.0.1:{service.port}",
         keys={"ACCOUNT": account.key, "ADMIN": "test-admin-key"},
         other_key=service.account().key,
@@ -129,7 +129,7 @@ def session() -> Iterator[requests.Session]:
 
 
 def repeatable(requests_: int) -> settings:
-    """So many requests, the same each time."""
+    """Settings for this many requests, the same in each run."""
     return settings(
         max_examples=requests_,
         derandomize=True,
@@ -141,12 +141,12 @@ def repeatable(requests_: int) -> settings:
 
 
 def declaration(operation: APIOperation[Any, Any, Any, Any]) -> Operation:
-    """The operation as the API itself has it."""
+    """The API's own description of the operation."""
     return next(found for found in DECLARED if found.id == operation.definition.raw["operationId"])
 
 
 def _questions() -> Iterator[Any]:
-    """Each operation with requests that it allows, and with those that it does not, if it has anything to get wrong."""
+    """Each operation with valid requests, and with invalid requests if it has any input."""
     for operation in ASKED:
         raw = operation.definition.raw
         if raw["operationId"] not in STREAMS:
@@ -155,7 +155,7 @@ def _questions() -> Iterator[Any]:
                 yield pytest.param(operation, GenerationMode.NEGATIVE, id=f"{operation.label}-not-allowed")
 
 
-#: Each names one thing of an account. Databases are named by the account itself: every account has its own "1".
+#: Operations on one object of an account. Databases are left out: every account has its own database "1".
 OF_ONE_THING: Final = [
     operation
     for operation in ASKED
@@ -165,20 +165,20 @@ OF_ONE_THING: Final = [
 ]
 
 
-# Before the next test, which changes and deletes what is there.
+# Runs before the next test, which changes and deletes the data.
 @pytest.mark.parametrize("operation", OF_ONE_THING, ids=lambda operation: operation.label)
-def test_another_account_s_things_are_not_there(
-    world: World, session: requests.Session, operation: APIOperation[Any, Any, Any, Any]
+def test_objects_of_other_accounts_are_not_found(
+    populated: PopulatedService, session: requests.Session, operation: APIOperation[Any, Any, Any, Any]
 ) -> None:
-    """Whoever knows an id and has another account's key gets 404, or is told that the rest of the request is wrong."""
+    """An id of another account gets 404, or an error about the rest of the request."""
     statuses = set()
 
     @repeatable(8)
     @given(case=operation.as_strategy(generation_mode=GenerationMode.POSITIVE))
     def ask(case: Case[Any]) -> None:
-        case.path_parameters = world.known_in(operation.path)
+        case.path_parameters = populated.known_in(operation.path)
         case.headers.pop("Idempotency-Key", None)
-        answer = case.call(world.base, session, {"Authorization": f"Bearer {world.other_key}"}, timeout=20)
+        answer = case.call(populated.base, session, {"Authorization": f"Bearer {populated.other_key}"}, timeout=20)
         statuses.add(answer.status_code)
 
     ask()
@@ -188,22 +188,25 @@ def test_another_account_s_things_are_not_there(
 
 @pytest.mark.parametrize(("operation", "mode"), list(_questions()))
 def test_every_answer_is_in_the_document(
-    world: World, session: requests.Session, operation: APIOperation[Any, Any, Any, Any], mode: GenerationMode
+    populated: PopulatedService,
+    session: requests.Session,
+    operation: APIOperation[Any, Any, Any, Any],
+    mode: GenerationMode,
 ) -> None:
-    """No 5xx, no status, media type, header or body that is not promised, whatever was asked."""
-    key = world.keys.get(declaration(operation).access.name)
+    """No request gets a 5xx, or an undocumented status, media type, header or body."""
+    key = populated.keys.get(declaration(operation).access.name)
     headers = {"Authorization": f"Bearer {key}"} if key else {}
-    known = world.known_in(operation.path)
+    known = populated.known_in(operation.path)
 
     @repeatable(REQUESTS)
     @given(case=operation.as_strategy(generation_mode=mode), data=st.data())
     def ask(case: Case[Any], data: st.DataObject) -> None:
         if mode.is_positive and data.draw(st.integers(0, 3)):
-            # Chance never hits an id that is there, and hits an Idempotency-Key that was used all the time.
+            # Random ids never exist, and random Idempotency-Keys often repeat.
             case.path_parameters |= {name: value for name, value in known.items() if name in case.path_parameters}
             case.headers.pop("Idempotency-Key", None)
         case.call_and_validate(
-            world.base, session, headers, checks=NEGATIVE_CHECKS if mode.is_negative else CHECKS, timeout=20
+            populated.base, session, headers, checks=NEGATIVE_CHECKS if mode.is_negative else CHECKS, timeout=20
         )
 
     ask()

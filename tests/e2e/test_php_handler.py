@@ -1,4 +1,4 @@
-"""The handler that most of the customers have: a PHP script behind PHP's own server."""
+"""PHP script as a handler, the most common kind, on PHP's built-in server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.service import Account, Service, eventually
 
 pytestmark = [
     pytest.mark.php,
-    pytest.mark.skipif(shutil.which("php") is None, reason="PHP's command line is not installed"),
+    pytest.mark.skipif(shutil.which("php") is None, reason="PHP is not installed"),
 ]
 
 SCRIPT = """<?php
@@ -28,7 +28,7 @@ echo 'thank you';
 
 @pytest.fixture
 def php(tmp_path: Path) -> Iterator[tuple[str, Path]]:
-    """PHP's server on a folder with the script; its base URL and the folder."""
+    """PHP's server on a folder with the script: its base URL and the folder."""
     (tmp_path / "script.php").write_text(SCRIPT)
     port = free_port()
     server = subprocess.Popen(
@@ -51,7 +51,7 @@ def php(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
 
 def test_php_reads_lists_and_maps_as_arrays(service: Service, account: Account, php: tuple[str, Path]) -> None:
-    """$_POST holds tags, fields and interests as arrays, and all else as strings."""
+    """$_POST has tags, fields and interests as arrays, and everything else as strings."""
     base, folder = php
     created = account.call("POST", "/v1/feedback-loops", json={"url": f"{base}/script.php", "triggers": ["click"]})
     loop = created.json()

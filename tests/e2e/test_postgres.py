@@ -1,4 +1,4 @@
-"""The service with its ledger on PostgreSQL. Real processes, real Ray, a real server."""
+"""The service with its ledger on PostgreSQL, with real processes, Ray and database server."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tests.service import Service, Sink, eventually
 
 @pytest.fixture
 def server() -> Iterator[PostgresServer]:
-    """A server of the test's own, which it may stop."""
+    """A server for one test, which may stop it."""
     with running_server() as made:
         yield made
 
 
 @pytest.fixture
 def service(tmp_path: Path, server: PostgresServer) -> Iterator[Service]:
-    """A service on a new database, not started; its processes are gone afterwards."""
+    """A service on a new database, not started; its processes are ended afterwards."""
     made = Service(tmp_path / "data", FEEDBACK_LOOPS_STORE=server.new_database())
     try:
         yield made
@@ -37,8 +37,8 @@ def arrived(sink: Sink, clicks: list[int]) -> bool:
     return not [n for n in clicks if n >= len(arrivals) or not arrivals[n]]
 
 
-def test_nothing_is_lost_whatever_becomes_of_the_store(service: Service, server: PostgresServer, sink: Sink) -> None:
-    """Clicks go on while the ledger's actor is killed, the server restarted, and away for a while (I1, I2, I3)."""
+def test_nothing_is_lost_when_the_store_fails(service: Service, server: PostgresServer, sink: Sink) -> None:
+    """Clicks continue while the ledger's actor is killed, and the server restarts and is down (I1, I2, I3)."""
     service.start()
     account = service.account()
     loop = account.loop(sink)
@@ -47,12 +47,12 @@ def test_nothing_is_lost_whatever_becomes_of_the_store(service: Service, server:
     eventually(lambda: sink.stats()["unique"] > 100, 20, "clicks arrive")
     for process in service.processes("ledger"):
         process.kill()
-    eventually(partial(_grows, sink, sink.stats()["unique"] + 100), 30, "clicks arrive again after the ledger's kill")
+    eventually(partial(_grows, sink, sink.stats()["unique"] + 100), 30, "clicks arrive again after the kill")
     server.crash()
     server.start()
     eventually(partial(_grows, sink, sink.stats()["unique"] + 100), 30, "clicks arrive again after the crash")
     server.stop()
-    eventually(lambda: not service.is_ready(), 10, "it says that the store is away")
+    eventually(lambda: not service.is_ready(), 10, "the service is not ready")
     problems = service.http.get("/readyz").text
     assert "FEEDBACK_LOOPS_STORE" in problems
     server.start()
@@ -72,8 +72,8 @@ def _grows(sink: Sink, beyond: int) -> bool:
     return sink.stats()["unique"] > beyond
 
 
-def test_a_store_that_comes_late_is_waited_for(service: Service, server: PostgresServer, sink: Sink) -> None:
-    """Without its store a service answers clicks and says what is wrong; with it, it delivers them."""
+def test_a_service_waits_for_its_store(service: Service, server: PostgresServer, sink: Sink) -> None:
+    """Without its store a service answers clicks and reports the problem; it delivers them once the store is up."""
     service.start()
     account = service.account()
     account.loop(sink)
@@ -85,20 +85,20 @@ def test_a_store_that_comes_late_is_waited_for(service: Service, server: Postgre
     def problems() -> str:
         try:
             return service.http.get("/readyz").text
-        except httpx.TransportError:  # the front end does not listen yet
+        except httpx.TransportError:  # the front end is not listening yet
             return ""
 
-    eventually(lambda: "FEEDBACK_LOOPS_STORE" in problems(), 40, "it says which setting to look at")
+    eventually(lambda: "FEEDBACK_LOOPS_STORE" in problems(), 40, "the setting is named")
     assert service.http.get(path).status_code == 302
     server.start()
     service.wait_ready()
     eventually(lambda: sink.stats()["unique"] == 1, 20, "the click was delivered")
 
 
-def test_a_ledger_that_was_moved_goes_on(
+def test_a_service_continues_on_an_imported_ledger(
     tmp_path: Path, server: PostgresServer, sink: Sink, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The same account, loop and links; what was owed before the move is delivered after it."""
+    """After a move to PostgreSQL the account, loop and links still work, and pending events are delivered."""
     service = Service(tmp_path / "data")
     try:
         service.start()
@@ -108,7 +108,9 @@ def test_a_ledger_that_was_moved_goes_on(
         account.call("POST", f"/v1/feedback-loops/{loop['id']}/pause")
         assert service.http.get(first).status_code == 302
         held = eventually(
-            lambda: account.call("GET", f"/v1/feedback-loops/{loop['id']}/deliveries").json()["data"], 10, "it is owed"
+            lambda: account.call("GET", f"/v1/feedback-loops/{loop['id']}/deliveries").json()["data"],
+            10,
+            "it is pending",
         )
         secret = account.call("GET", f"/v1/feedback-loops/{loop['id']}/secret").text
         service.terminate()

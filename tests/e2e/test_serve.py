@@ -1,4 +1,4 @@
-"""The process model: what is restarted, what waits, and that nothing is ever left behind. Real processes, real Ray."""
+"""Process model of `serve`, with real processes and Ray: restarts, waiting requests, and no processes left behind."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
-    """A service that is not started yet."""
+    """A service, not started."""
     service = Service(tmp_path / "data")
     try:
         yield service
@@ -45,7 +45,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 
 
 def the_one(service: Service, role: str) -> psutil.Process:
-    (process,) = eventually(lambda: service.processes(role), 30, f"there is a {role}")
+    (process,) = eventually(lambda: service.processes(role), 30, f"a {role} runs")
     found: psutil.Process = process
     return found
 
@@ -62,7 +62,7 @@ def answers(service: Service) -> bool:
         return False
 
 
-def test_the_front_end_answers_before_ray_is_there(service: Service) -> None:
+def test_the_front_end_answers_before_ray_runs(service: Service) -> None:
     """Hits are answered while Ray and the actors are still starting."""
     service.start(wait=False)
     eventually(lambda: answers(service), 10, "the front end answers")
@@ -72,8 +72,8 @@ def test_the_front_end_answers_before_ray_is_there(service: Service) -> None:
     assert service.processes("ledger") == []
 
 
-def test_requests_wait_while_the_front_end_is_started_again(kept: Service) -> None:
-    """A request that comes after kill -9 of the front end waits in the `serve` process's socket, and is answered."""
+def test_requests_wait_while_the_front_end_restarts(kept: Service) -> None:
+    """A request sent after kill -9 of the front end waits in the socket of the `serve` process, and is answered."""
     for _ in range(3):
         kill(the_one(kept, "front"))
         with httpx.Client(trust_env=False, timeout=20) as http:
@@ -81,8 +81,8 @@ def test_requests_wait_while_the_front_end_is_started_again(kept: Service) -> No
     eventually(kept.is_ready, 30, "the service is ready again")
 
 
-def test_the_gateway_is_started_again(kept: Service) -> None:
-    """After kill -9 of the gateway another one joins the same Ray, with the same actors."""
+def test_the_gateway_is_restarted(kept: Service) -> None:
+    """After kill -9 of the gateway, a new one joins the same Ray with the same actors."""
     ledger, gateway = the_one(kept, "ledger"), the_one(kept, "gateway")
     kill(gateway)
     eventually(kept.is_ready, 30, "the service is ready again")
@@ -92,12 +92,12 @@ def test_the_gateway_is_started_again(kept: Service) -> None:
 
 
 @pytest.mark.parametrize("role", ["gcs", "raylet"])
-def test_a_broken_ray_is_replaced_whole(kept: Service, role: str) -> None:
-    """After kill -9 of a part of Ray, all of that Ray goes, and another one carries the service; hits go on."""
+def test_a_broken_ray_is_replaced(kept: Service, role: str) -> None:
+    """After kill -9 of a part of Ray, all of it is replaced; hits are answered throughout."""
     front = the_one(kept, "front")
     old = [p for p in marked(kept.mark) if p.pid not in {front.pid, the_one(kept, "serve").pid}]
     kill(the_one(kept, role))
-    eventually(lambda: not any(map(is_live, old)), 10, "nothing of the old Ray is left")
+    eventually(lambda: not any(map(is_live, old)), 10, "the old Ray has ended")
     kept.wait_ready(60)
 
     assert the_one(kept, "front").pid == front.pid
@@ -105,7 +105,7 @@ def test_a_broken_ray_is_replaced_whole(kept: Service, role: str) -> None:
 
 
 def test_a_second_service_is_refused(kept: Service) -> None:
-    """`serve` on a data directory in use ends with 1 and names the process that uses it."""
+    """`serve` on a data directory in use exits with 1, and names the process that uses it."""
     command = [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(kept.data_dir)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
@@ -114,7 +114,7 @@ def test_a_second_service_is_refused(kept: Service) -> None:
 
 
 def test_everything_is_private(kept: Service) -> None:
-    """Nobody else can read anything in the data directory, nor what Ray keeps in the system's."""
+    """Only the owner can read the data directory, and Ray's files in the system's temporary directory."""
     for path in (kept.data_dir, runtime_dir_path(kept.data_dir)):
         assert path.stat().st_mode & 0o077 == 0
     for path in kept.data_dir.rglob("*"):
@@ -122,8 +122,8 @@ def test_everything_is_private(kept: Service) -> None:
             assert path.stat().st_mode & 0o077 == 0, path
 
 
-def test_ray_asks_for_its_token(kept: Service, tmp_path: Path) -> None:
-    """Whoever cannot read the token file cannot join the service's Ray."""
+def test_ray_requires_its_token(kept: Service, tmp_path: Path) -> None:
+    """Joining the service's Ray without the token fails."""
     gateway = the_one(kept, "gateway")
     address = gateway.cmdline()[gateway.cmdline().index("--ray-address") + 1]
     environment = {n: v for n, v in gateway.environ().items() if not n.startswith("RAY_AUTH")}
@@ -143,7 +143,7 @@ def test_ray_asks_for_its_token(kept: Service, tmp_path: Path) -> None:
 
 
 def test_sigterm_ends_everything_in_time(service: Service) -> None:
-    """Ten seconds after SIGTERM nothing runs, the system's directory has nothing of ours, and the data is there."""
+    """Ten seconds after SIGTERM no process runs, the runtime directory is gone, and the data remains."""
     service.start()
     serve = the_one(service, "serve")
     began_s = time.monotonic()
@@ -161,7 +161,7 @@ def test_sigterm_ends_everything_in_time(service: Service) -> None:
 
 
 def test_kill_9_of_serve_leaves_nothing_running(service: Service) -> None:
-    """Its children end with it, Ray's workers too, and the next `serve` on the same directory and port starts."""
+    """All children end with `serve`, Ray's workers too, and a new `serve` on the same directory and port starts."""
     service.start()
     old = marked(service.mark)
     the_one(service, "serve").kill()
@@ -176,7 +176,7 @@ def test_kill_9_of_serve_leaves_nothing_running(service: Service) -> None:
 
 
 def test_a_second_signal_ends_it_at_once(service: Service) -> None:
-    """A request in progress holds up the first SIGTERM; the second does not wait for it."""
+    """The first SIGTERM waits for a request in progress, the second does not."""
     service.start(wait=False)
     eventually(lambda: answers(service), 10, "the front end answers")
     serve = the_one(service, "serve")

@@ -1,4 +1,4 @@
-"""The trace of a click through the real service."""
+"""Trace of a click through the real service."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.handler import Handler
 from tests.service import Service, eventually
 
 
-def test_a_click_s_way_is_one_trace(tmp_path: Path, handler: Handler) -> None:
+def test_a_click_is_one_trace(tmp_path: Path, handler: Handler) -> None:
     """Hit, enrichment, recording and POST are spans of one trace, whose id is the event's id at the handler."""
     with Collector() as collector:
         service = Service(

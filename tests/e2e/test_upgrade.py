@@ -1,4 +1,4 @@
-"""A new version on one machine: the service is stopped, and the next one started on the same data directory."""
+"""Upgrade on one machine: the service is stopped, and the next version starts on the same data directory."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def schema_of(service: Service) -> int:
 
 
 def click(service: Service, paths: list[str]) -> None:
-    """Clicks on each link; each is answered."""
+    """Clicks each link, and checks the answers."""
     for path in paths:
         assert service.http.get(path, headers={"User-Agent": USER_AGENT}).status_code == 302
 
@@ -34,8 +34,8 @@ def arrived(sink: Sink, count: int) -> bool:
 
 @pytest.mark.ray
 @pytest.mark.timeout(180)
-def test_the_ledger_goes_forward_and_an_older_version_refuses_it(fresh: Service, sink: Sink, tmp_path: Path) -> None:
-    """The next version migrates what this one left, and goes on. This one then refuses, says why, and loses nothing."""
+def test_an_older_version_refuses_a_migrated_ledger(fresh: Service, sink: Sink, tmp_path: Path) -> None:
+    """The next version migrates the ledger; this version then refuses it with a reason, and loses nothing."""
     next_version = make_next_version(tmp_path / "next")
     fresh.start()
     account = fresh.account()
@@ -49,12 +49,12 @@ def test_the_ledger_goes_forward_and_an_older_version_refuses_it(fresh: Service,
     fresh.start()
     assert schema_of(fresh) == SCHEMA_VERSION + 1
     click(fresh, paths[10:20])
-    eventually(lambda: arrived(sink, 20), 20, "what the older version answered, and what this one did, is delivered")
+    eventually(lambda: arrived(sink, 20), 20, "the clicks of both versions are delivered")
     fresh.terminate()
 
     fresh.code = ROOT
     fresh.start(wait=False)
-    eventually(lambda: "Start the newer program that wrote it" in problems(fresh), 60, "it refuses, and says why")
+    eventually(lambda: "Start the newer program that wrote it" in problems(fresh), 60, "it refuses with a reason")
     click(fresh, paths[20:])
     fresh.terminate()
     assert schema_of(fresh) == SCHEMA_VERSION + 1
@@ -62,14 +62,14 @@ def test_the_ledger_goes_forward_and_an_older_version_refuses_it(fresh: Service,
 
     fresh.code = next_version
     fresh.start()
-    eventually(lambda: arrived(sink, 30), 20, "what was answered by the one that refused is delivered")
+    eventually(lambda: arrived(sink, 30), 20, "the clicks of the refused version are delivered")
     recorded = account.call("GET", "/v1/events", params={"type": "click", "limit": 100}).json()["data"]
     assert len(recorded) == sink.stats()["unique"] == 30
 
 
 def problems(service: Service) -> str:
-    """What `/readyz` says."""
+    """The text of `/readyz`."""
     try:
         return service.http.get("/readyz", timeout=5).text
-    except httpx.TransportError:  # the front end does not listen yet
+    except httpx.TransportError:  # the front end is not listening yet
         return ""
