@@ -57,7 +57,7 @@ class EventFilter:
         default=(),
         metadata=_row(
             _FILTER_ITEMS,
-            "Of the events of subprofiles, only those in one of these collections.",
+            "Only events of subprofiles in one of these collections. Does not affect events without a subprofile.",
             is_filter=True,
         ),
     )
@@ -99,12 +99,15 @@ class LoopSettings(EventFilter):
                 offered=_names(SIGNERS),
                 not_offered=f"must be {_any_of(SIGNERS)}: this version supports no other value yet "
                 f"({' and '.join(_PLANNED_SIGNERS)} are planned); "
-                "every POST carries Standard Webhooks' signature anyway",
+                "every POST has the signature of Standard Webhooks anyway",
             ),
-            f"A further signature beside that of Standard Webhooks. This version supports only `{_any_of(SIGNERS)}`.",
+            "An additional signature, besides that of Standard Webhooks. "
+            f"This version only supports `{_any_of(SIGNERS)}`.",
         ),
     )
-    description: str = field(default="", metadata=_row(Text(2000), "For people; not interpreted."))
+    description: str = field(
+        default="", metadata=_row(Text(2000), "A note for people; the service does not interpret it.")
+    )
     # New settings go here, each with a default.
 
     @classmethod

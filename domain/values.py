@@ -105,13 +105,13 @@ def _url_problem(text: str) -> str | None:
     if port == 0:
         return "has port 0"
     if parts.username is not None or parts.password is not None:
-        return "must not hold a user name or password"
+        return "must not contain a user name or password"
     if _DOT_SEGMENT.search(parts.path):
         return (
-            "must not hold the path segments . or .. (nor %2e): servers resolve them, and the verification file would "
-            "not be where it is looked for; write the path that they lead to"
+            "must not contain the path segments . or .. (nor %2e): servers resolve them, so the verification file "
+            "would not be found; write the resolved path"
         )
-    return "must not hold a fragment (#…)" if parts.fragment else None
+    return "must not contain a fragment (#…)" if parts.fragment else None
 
 
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")

@@ -216,7 +216,7 @@ SILENT: Final = Metric(
     labels=_PROCESS,
 )
 OTHER_VERSION: Final = Metric(
-    *(_G, "processes_of_another_version", "Processes of another version than the front end; 0 after an upgrade."),
+    *(_G, "processes_of_another_version", "Processes of another version than the front end's; 0 after an upgrade."),
     source=_GATEWAY,
     labels=_PROCESS,
 )
@@ -231,7 +231,7 @@ STARTED: Final = Metric(
 )
 CPU: Final = Metric(_C, "process_cpu_seconds", "CPU time, user and system.", PROCESSES, labels=_PROCESS)
 MEMORY: Final = Metric(
-    *(_G, "process_memory_bytes", "Memory as PSS, which divides shared pages by their users.", PROCESSES),
+    *(_G, "process_memory_bytes", "Memory as PSS, which counts a process's share of shared pages.", PROCESSES),
     labels=_PROCESS,
 )
 OPEN_FILES: Final = Metric(_G, "process_open_files", "Open file descriptors.", PROCESSES, labels=_PROCESS)

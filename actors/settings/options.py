@@ -94,8 +94,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="a Ray that the service runs on this machine",
         read=parsers.address,
-        help="A running Ray to join. It should require a token: then set Ray's variables RAY_AUTH_MODE=token and "
-        "RAY_AUTH_TOKEN_PATH (a file with the token) for this service too.",
+        help="A running Ray to join. It should require a token. If it does, also set Ray's variables "
+        "RAY_AUTH_MODE=token and RAY_AUTH_TOKEN_PATH (a file with the token) for this service.",
     ),
     Option(
         name="public_url",
@@ -112,7 +112,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         unset="created at the first start, in `admin.key` of the data directory",
         read=parsers.bearer_key,
         is_secret=True,
-        help="Bearer key for /v1/accounts.",
+        help="Bearer key for /v1/accounts and /v1/users.",
     ),
     Option(
         name="master_key",
@@ -173,8 +173,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default=None,
         unset="as many as the memory and the cores of all machines can carry",
         read=parsers.integer(1, 100_000),
-        help="Maximum number of processes for feedback loops, of about 60 MB each. Each loop gets its own process "
-        "while there are enough; all further loops share processes.",
+        help="Maximum number of processes for feedback loops, of about 60 MB each. The oldest loops get their own "
+        "process; all others share processes.",
     ),
     Option(
         name="nameserver",
@@ -197,7 +197,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="DAYS",
         default="30",
         read=parsers.seconds(0, MAX_DAYS),
-        help="Days for which delivered and dead deliveries are kept; 0: for ever.",
+        help="Days for which delivered and dead deliveries are kept; 0: forever.",
     ),
     Option(
         name="keep_attempts",
@@ -213,7 +213,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         metavar="DAYS",
         default="365",
         read=parsers.seconds(0, MAX_DAYS),
-        help="Days for which events are kept; 0: for ever. An event is kept at least as long as its deliveries.",
+        help="Days for which events are kept; 0: forever. An event is kept at least as long as its deliveries.",
     ),
     Option(
         name="log_level",

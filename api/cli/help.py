@@ -58,7 +58,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{"formatter_class": _Help, "allow_abbrev": False, "add_help": False, **settings})
         self._positionals.title = "arguments"
-        self.add_argument("-h", "--help", action="help", help="show this")
+        self.add_argument("-h", "--help", action="help", help="show this help")
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

@@ -13,7 +13,7 @@ from actors.version import VERSION
 from api.cli.help import Parser
 
 COMMANDS: Final = {
-    "demo": "show the whole service at work on this machine, in half a minute",
+    "demo": "show the whole service at work on this machine, in 30 seconds",
     "serve": "run the service",
     "listen": "run a sample handler that shows the events it receives",
     "accounts": "open an account",
@@ -28,7 +28,7 @@ COMMANDS: Final = {
     "backup": "copy a data directory while its service runs",
     "restore": "restore a backup into a new data directory",
     "migrate": "move the ledger from SQLite to PostgreSQL",
-    "bench": "send clicks to a running service, and measure it",
+    "bench": "send clicks to a running service, and measure its speed",
 }
 
 DESCRIPTION: Final = (
@@ -52,7 +52,7 @@ def parser() -> Parser:
         prog="feedback-loops",
         usage="feedback-loops [--version] COMMAND …",
         description=DESCRIPTION,
-        epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` explains one. New here? Try the demo.",
+        epilog=f"commands:\n{listing}\n\n`feedback-loops COMMAND --help` explains a command. New here? Try the demo.",
     )
     made.add_argument("--version", action="version", version=f"feedback-loops {VERSION}", help="show the version")
     made.add_argument("command", choices=COMMANDS, metavar="COMMAND", help="one of the commands below")

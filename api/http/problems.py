@@ -46,7 +46,7 @@ UNAUTHORIZED = ProblemType(
     slug="unauthorized",
     status=401,
     title="Authentication required",
-    advice="Send `Authorization: Bearer KEY`: the account's API key, or the admin key for /v1/accounts.",
+    advice="Send `Authorization: Bearer KEY`: the account's API key, or the admin key for /v1/accounts and /v1/users.",
 )
 NOT_FOUND = ProblemType(
     slug="not-found",

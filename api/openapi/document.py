@@ -127,7 +127,7 @@ def _request_body(bodies: Iterable[BodyType]) -> Schema:
     content = {
         body.media_type: {**_content(body.model, is_lines=body.is_lines), "example": _example(body)} for body in bodies
     }
-    return {"description": f"At most {limits}; else 413.", "required": True, "content": content}
+    return {"description": f"At most {limits}; a larger body gets 413.", "required": True, "content": content}
 
 
 def _example(body: BodyType) -> Any:

@@ -64,7 +64,7 @@ OPERATIONS: Final = (
         path=f"{COLLECTION}/{{id}}",
         summary="Revoke an API key",
         description="The key is refused within seconds. You can revoke the key that you use for this call; an account "
-        "without keys gets new ones in the dashboard.",
+        "without keys can create new ones in the dashboard.",
         handler=forward(lambda r: RevokeApiKey(account=r.account, key_id=r.path["id"])),
         responses=(ResponseSpec(status=204, description="The key is revoked."),),
         problems=(NOT_FOUND,),

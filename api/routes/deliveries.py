@@ -58,7 +58,7 @@ OPERATIONS: Final = (
         id="listDeliveries",
         path=f"{LOOP}/deliveries",
         summary="List a loop's deliveries",
-        description="Each with its attempts, newest first.",
+        description="Newest first, each with its attempts.",
         handler=forward(_list_deliveries, page_view(DeliveryList, delivery_view)),
         query=DeliveryQuery,
         responses=(ResponseSpec(description="One page.", model=DeliveryList),),
@@ -77,8 +77,8 @@ OPERATIONS: Final = (
         method="POST",
         path=f"{DELIVERY}/retry",
         summary="Retry a delivery now",
-        description="In any state, even if it was delivered. Its attempts are kept, their numbers continue, and the "
-        "retry schedule starts again. It is a conflict while an attempt is in flight.",
+        description="Works in any state, even if it was delivered. Its attempts are kept, their numbers continue, and "
+        "the retry schedule starts again. Returns 409 while an attempt is in flight.",
         handler=forward(lambda r: RetryDelivery(account=r.account, delivery_id=r.path["id"]), delivery_view),
         responses=(ResponseSpec(description="The delivery, due now.", model=Delivery),),
         problems=(NOT_FOUND, CONFLICT),
@@ -89,7 +89,7 @@ OPERATIONS: Final = (
         path=f"{LOOP}/replay",
         summary="Replay a period's deliveries",
         description="Runs in the background, survives restarts, and gives way to live traffic. `Location` links to "
-        "its progress. A loop has one replay at a time: a second one is a conflict.",
+        "its progress. A loop can only have one replay at a time: a second one gets 409.",
         handler=start_replay,
         bodies=(json_body(NewReplay),),
         responses=(ResponseSpec(status=202, description="The replay, started.", model=Replay),),

@@ -66,8 +66,8 @@ OPERATIONS: Final = (
         summary="Follow events live",
         description="Server-sent events: `id` is the event's id, `event` its type, `data` the event as in the list, on "
         "one line. A comment is sent after 15 seconds of silence. Reconnect with `Last-Event-ID` to continue where it "
-        "stopped. An event that is recorded while no client listens, after one with a greater id, is only in the "
-        "list.",
+        "stopped. Ids are only roughly in the order of recording: an event that was recorded while you were not "
+        "connected, after one with a greater id, is only in the list.",
         handler=stream_events,
         query=StreamQuery,
         headers=(

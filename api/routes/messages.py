@@ -58,7 +58,7 @@ OPERATIONS: Final = (
         method="POST",
         path="/v1/messages",
         summary="Register messages to track",
-        description="One as JSON, or many as NDJSON: at most 20,000 lines, with one response line for each, in order. "
+        description="Send one as JSON, or up to 20,000 as NDJSON. Each line gets one response line, in order. "
         "An invalid line gets a problem object; the others are registered.",
         handler=register_messages,
         bodies=(

@@ -42,7 +42,7 @@ OPERATIONS: Final = (
         id="getHealth",
         path="/healthz",
         summary="Liveness",
-        description="While this responds, hits are answered, whatever else is down.",
+        description="As long as this responds, the service answers hits, whatever else is down.",
         handler=healthz,
         responses=(ResponseSpec(description="The process responds.", model=Health),),
     ),
@@ -50,9 +50,8 @@ OPERATIONS: Final = (
         id="getReadiness",
         path="/readyz",
         summary="Readiness",
-        description="Whether events can reach handlers now; responds within a second. It covers "
-        "what all loops share: it does not report a loop whose own process is restarting; the loop's events "
-        "wait for it.",
+        description="Reports within a second whether events can reach handlers now. It covers what all loops share. "
+        "It does not report a loop whose own process is restarting; the loop's events wait meanwhile.",
         handler=readyz,
         responses=(ResponseSpec(description="Ready.", model=Ready),),
         problems=(NOT_READY,),
@@ -62,9 +61,9 @@ OPERATIONS: Final = (
         id="getMetrics",
         path="/metrics",
         summary="Metrics for Prometheus",
-        description="The metrics of this front end and, within some seconds, of all processes behind it, in "
-        "Prometheus' text format or, on request, OpenMetrics. Hide it from strangers with a proxy: it reveals "
-        "how much is going on.",
+        description="The metrics of this front end and of all processes behind it that answer in time, in "
+        "Prometheus' text format or, on request, OpenMetrics. Block public access to it in your proxy: it shows "
+        "how busy the service is.",
         handler=metrics,
         responses=(ResponseSpec(description="The metrics.", media_type=CONTENT_TYPE_PLAIN_0_0_4),),
     ),

@@ -64,7 +64,7 @@ class ApiKeyList(AnswerModel):
 
 
 class NewUser(RequestModel):
-    """A user to create, of an existing account or a new one."""
+    """A user to create, in an existing account or a new one."""
 
     email: str = Field(
         min_length=3, max_length=320, examples=["ann@example.com"], json_schema_extra={"format": "email"}

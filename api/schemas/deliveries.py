@@ -48,7 +48,7 @@ class ResponseHeader(AnswerModel):
 class Attempt(AnswerModel):
     """One POST of a delivery."""
 
-    number: int = Field(description="From 1.")
+    number: int = Field(description="Counted from 1.")
     time: Time
     status: int | None = Field(description="HTTP status; null without a response.")
     duration_ms: int

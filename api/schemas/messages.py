@@ -46,7 +46,7 @@ class NewMessage(RequestModel):
     id: Name = Field(
         default=ABSENT,
         description="Your id of the message, printable characters; generated if it is left out. "
-        "The same message sent again gets the same answer.",
+        "Registering the same message again returns the same answer.",
     )
     tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)]] = Field(
         default=[], max_length=MAX_TAGS, examples=[["spring", "newsletter"]]
@@ -62,7 +62,7 @@ class NewMessage(RequestModel):
     html: str = Field(
         default=ABSENT,
         max_length=MAX_HTML_CHARS,
-        description="The mail's HTML. The answer has it with tracked http(s) links and the pixel before `</body>`.",
+        description="The mail's HTML. The response contains it with tracked links and the pixel before `</body>`.",
     )
 
 

@@ -23,7 +23,7 @@ _SCHEDULE: Final = RetrySchedule.parse(
 _BEGINNING: Final = """\
 # What a handler gets
 
-One POST is one event, never an aggregate. This version sends these events:
+Each POST contains one event. This version sends these events:
 
 {events}
 
@@ -64,17 +64,17 @@ than five minutes off. After `rotate-secret`, the service signs with both secret
 | answer | what the service does |
 |---|---|
 | 2xx | the event is delivered |
-| 410 | disables the loop: it sends no more events until you resume the loop |
+| 410 | disables the loop, and sends no more events until you resume it |
 | 429, 503 with `Retry-After` | retries, but not before the given time (seconds or a date, at most 24 hours) |
-| 3xx | does not follow the redirect; it counts as a failure |
+| 3xx | does not follow the redirect, and counts a failure |
 | anything else, no answer in {timeout} s, no connection | retries on the schedule |
 
 The service retries a failed delivery after {delays}, each up to {jitter:.0%} sooner or later. After the last attempt,
 {total:.1f} hours after the first, the delivery is `dead`. Dead deliveries remain visible (`feedback-loops deliveries
 list`). To deliver them again, use `feedback-loops replay start` or `POST /v1/feedback-loops/{{id}}/replay`. The
 schedule and the timeout are [settings](settings.md). If a handler keeps failing, the service sends it only one
-delivery at a time, less often, until it answers. The other deliveries wait and use up no attempts. After {disable}
-days of nothing but failures, the service disables the loop.
+delivery at a time, at growing intervals, until it answers. The other deliveries wait and use up no attempts. After
+{disable} days of nothing but failures, the service disables the loop.
 
 If a connection breaks immediately without an answer, the service retries once without delay.
 

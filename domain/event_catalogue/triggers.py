@@ -1,6 +1,6 @@
 """Triggers, one row each: their numbers in the ledger, where their events come from, and their labels.
 
-A new trigger is a new name in `Trigger`, a row here, its fields in `domain.event_catalogue.fields`, and its intake. The
+A new trigger needs a name in `Trigger`, a row here, its fields in `domain.event_catalogue.fields`, and its intake. The
 API, the OpenAPI document, the reference page, the samples, the command line, the dashboard and the metrics follow.
 Source: the contract, sections 1 and 5.
 """
@@ -67,7 +67,7 @@ class EventType:
 
 
 _ROWS: Final = (
-    EventType(Trigger.OPEN, 1, Source.HIT, "Opens", "Someone opened the message: its pixel was loaded.", "cyan"),
+    EventType(Trigger.OPEN, 1, Source.HIT, "Opens", "Someone opened the message, which loaded its pixel.", "cyan"),
     EventType(Trigger.CLICK, 2, Source.HIT, "Clicks", "Someone followed a link in the message.", "green"),
     EventType(
         Trigger.DELIVERY,
@@ -94,7 +94,7 @@ _ROWS: Final = (
         7,
         Source.HIT,
         "Unsubscribes",
-        "Someone unsubscribed, with the mail program's button (RFC 8058) or on the page.",
+        "Someone unsubscribed, with the mail program's button (RFC 8058) or on the service's page.",
         "yellow",
     ),
     EventType(Trigger.CREATE, 8, Source.PROFILE, "New profiles", "A profile or subprofile was created.", "magenta"),

@@ -15,7 +15,7 @@ from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\
 Copies everything that must outlive the data directory: the keys, the journal of answered hits, and the ledger.
-The service may keep running. The copy contains everything that was answered before.
+The service may keep running. The copy contains every hit that was answered before the command started.
 
 The copy contains the keys: anyone who can read it can forge links and open accounts.
 """

@@ -20,8 +20,8 @@ from api.cli.help import Parser, whole_number
 API_KEY_VARIABLE: Final = "FEEDBACK_LOOPS_API_KEY"
 DESCRIPTION: Final = """\
 Registers messages with one link each, clicks every link once, and waits until these clicks are delivered
-to the loop. It measures from the outside and on this machine: the figures include its own work, and it
-competes with the service for the processors. The source has precise measurements in benchmarks/.
+to the loop. It runs outside the service: the figures include its own work, and on the same machine it
+competes with the service for the processors. The benchmarks/ folder of the source has precise measurements.
 
 Use a test account: its messages and events are not removed. Set FEEDBACK_LOOPS_API_KEY to its key.
 """

@@ -96,7 +96,7 @@ def group() -> Group:
     listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
     listing.add_argument("--since", type=moment, metavar="TIME", help=f"only those created since: {TIME_HELP}")
     listing.add_argument("--until", type=moment, metavar="TIME", help="only those created before")
-    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="the maximum number; default: 50")
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="list at most N; default: 50")
     for name, act, what in (
         ("show", show, "show a delivery and each of its attempts"),
         ("retry", retry, "retry a delivery now, whatever its state"),

@@ -97,9 +97,9 @@ def group() -> Group:
         "show events as they are recorded",
         "--type click",
         "Shows one line per event as it is recorded, until Ctrl-C; --json shows all fields. If "
-        "the connection breaks, it is reopened and continues where it was.",
+        "the connection breaks, the command reconnects and continues where it stopped.",
     )
     tailing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help=f"only these: {', '.join(TRIGGERS)}")
     tailing.add_argument("--recipient", metavar="ADDRESS", help="only events of messages to this address")
-    tailing.add_argument("--count", type=limit, metavar="N", help="end after this many events")
+    tailing.add_argument("--count", type=limit, metavar="N", help="stop after N events")
     return made

@@ -134,8 +134,8 @@ def parser() -> Parser:
         description="A sample handler: serves verification files, checks signatures and shows the events it receives.",
         epilog="Example: feedback-loops listen --port 9000 --dir handler --secret whsec_…",
     )
-    made.add_argument("--port", type=whole_number(0, 65535), required=True, metavar="PORT", help="where to listen")
-    made.add_argument("--host", default="127.0.0.1", metavar="HOST", help="where to listen; default: 127.0.0.1")
+    made.add_argument("--port", type=whole_number(0, 65535), required=True, metavar="PORT", help="port to listen on")
+    made.add_argument("--host", default="127.0.0.1", metavar="HOST", help="address to listen on; default: 127.0.0.1")
     made.add_argument(
         "--secret",
         action="append",
@@ -148,7 +148,7 @@ def parser() -> Parser:
         "--secret-file",
         type=Path,
         metavar="FILE",
-        help="file with the secret, as the API or `loops create` returns it; read at each event",
+        help="file with the secret, as the API or `loops create` returns it; read again for each event",
     )
     made.add_argument("--dir", type=Path, metavar="DIR", help="directory of verification files (feedback-loops-….txt)")
     made.add_argument(

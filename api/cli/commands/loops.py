@@ -190,7 +190,7 @@ def group() -> Group:
     """The subcommands."""
     made = Group("loops", "Feedback loops: which events are sent to which script.")
     listing = made.command("list", list_loops, "list the account's feedback loops")
-    listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="the maximum number; default: 1000")
+    listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="list at most N; default: 1000")
     loop_command(made, "show", show, "show a loop's settings, its handler's health and its proof")
     creating = made.command(
         "create", create, "create a feedback loop", "https://example.com/script.php --trigger open,click"
@@ -207,7 +207,9 @@ def group() -> Group:
     deleting = loop_command(made, "delete", delete, "delete a loop with its backlog")
     deleting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     testing = loop_command(made, "test", test, "send a sample event to a loop's handler now")
-    testing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="default: the loop's first trigger")
+    testing.add_argument(
+        "--type", choices=TRIGGERS, metavar="TRIGGER", help="type of the event; default: the loop's first trigger"
+    )
     testing.add_argument(
         "--data",
         type=loop_settings.json_object,

@@ -104,26 +104,24 @@ def cancel(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 def group() -> Group:
     """The subcommands."""
-    made = Group("replay", "Replays: deliver a period's deliveries again.")
+    made = Group("replay", "Replays: send the deliveries of a period again.")
     starting = loop_command(
         made,
         "start",
         start,
-        "deliver a period again: dead deliveries, or all",
+        "send a period's dead deliveries again, or all of them",
         "fl_… --since 2d",
-        "Delivers a period again. The replay runs in the service, survives restarts, and gives way "
+        "Sends the deliveries of a period again. The replay runs in the service, survives restarts, and gives way "
         "to live traffic. The bar shows how many deliveries are queued; Ctrl-C ends the bar, not the replay.",
     )
     starting.add_argument(
         "--since", type=moment, required=True, metavar="TIME", help=f"start of the period: {TIME_HELP}"
     )
     starting.add_argument("--until", type=moment, metavar="TIME", help="end of the period; default: now")
-    starting.add_argument(
-        "--state", choices=("dead", "all"), help="all: also delivered ones, which repeats them; default: dead"
-    )
-    starting.add_argument("--detach", action="store_true", help="do not wait for its end")
+    starting.add_argument("--state", choices=("dead", "all"), help="all also repeats delivered ones; default: dead")
+    starting.add_argument("--detach", action="store_true", help="do not wait for the replay to end")
     listing = loop_command(made, "list", list_replays, "list a loop's replays, newest first")
-    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="the maximum number; default: 50")
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="list at most N; default: 50")
     for name, act, what in (
         ("watch", watch, "show a replay's progress until it ends"),
         ("cancel", cancel, "cancel a replay; queued deliveries are still made"),

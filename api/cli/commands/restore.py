@@ -16,8 +16,8 @@ from domain.errors import FeedbackLoopsError
 DESCRIPTION: Final = """\
 Restores a copy made by `feedback-loops backup` into a new or empty data directory, and checks every byte.
 
-A service that starts there continues from the moment of the backup. Later deliveries are made
-again, with the same event ids. Later hits are not included.
+A service that starts there continues from the moment of the backup. It repeats deliveries that were made
+after that moment, with the same event ids. Hits that arrived after it are not included.
 """
 
 

@@ -24,13 +24,14 @@ from domain.errors import FeedbackLoopsError, InvalidInput
 from domain.handler_policy import HandlerPolicy
 
 DESCRIPTION: Final = """\
-Looks at the data directory, its keys and disk, the store, the journal, the clock, names, the running service and what
-runs behind it, and says of each how it is and what to do. It works whether the service runs or not, changes nothing,
-and sends no event. Run it on the service's machine as the service's own user, with the variables that `serve` gets.
+Checks the data directory, its keys and disk, the store, the journal, the clock, DNS names, the running service and the
+processes behind it. Reports the state of each, and how to fix problems. The service may be running or not. The command
+changes nothing and sends no event. Run it on the service's machine as the service's own user, with the same environment
+variables as `serve`.
 """
 EPILOG: Final = """\
 exit codes:
-  0  nothing is wrong, but for warnings
+  0  no problems; there may be warnings
   1  there is a problem
   2  wrong usage
 """

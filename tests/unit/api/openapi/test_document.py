@@ -343,7 +343,7 @@ def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -
 def test_every_body_s_limit_is_documented(document: dict[str, Any]) -> None:
     """The limit is listed by media type in the body's description."""
     told = document["paths"]["/v1/messages"]["post"]["requestBody"]["description"]
-    assert told == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; else 413."
+    assert told == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; a larger body gets 413."
     assert all("At most" in o["requestBody"]["description"] for _, _, o in operations(document) if "requestBody" in o)
 
 
