@@ -30,9 +30,9 @@ def is_down(status: int | None) -> bool:
 class Breaker:
     """Decides whether a loop may begin an attempt. The caller reports the end of every attempt, in order.
 
-    While open, it lets one attempt (a probe) through at a time, at growing intervals. Attempts that began earlier do
-    not lengthen these. When the handler answers again, the breaker allows 1, 2, 4, … attempts in flight, up to
-    `max_concurrency`.
+    While open, it lets one attempt (a probe) through at a time, at growing intervals. Failures of attempts that began
+    earlier do not lengthen the intervals. When the handler answers again, the breaker allows 1, 2, 4, … attempts in
+    flight, up to `max_concurrency`.
     """
 
     def __init__(self, health: LaneHealth, now_ms: int, max_concurrency: int) -> None:

@@ -2,7 +2,7 @@
 
     FeedbackLoopsError
     ├── DomainError                 the caller's request cannot be carried out
-    │   ├── InvalidInput            a field is wrong; says which, and why
+    │   ├── InvalidInput            a field is invalid; names it, with the reason
     │   ├── InvalidToken            a tracking token is not ours
     │   ├── NotFound                no such thing in this account
     │   └── Conflict                the current state forbids it
@@ -14,7 +14,7 @@
     │   └── StoreUnavailable        nothing was written, or the result is unknown: retry
     ├── UnknownIntake               entries that only a newer version can read: keep them, and try again later
     ├── Overloaded                  a bounded queue is full: try again later
-    ├── Unavailable                 a process is away; the request may have been carried out
+    ├── Unavailable                 a process is missing; the request may have been carried out
     │   └── Moved                   a feedback loop is in another process: ask there
     └── InternalError               a bug, which was logged; the request may have been carried out
 

@@ -176,7 +176,7 @@ SETTINGS: Final[dict[str, Setting]] = {
 
 
 def nested(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values by setting, in the structure and order of the API: `filters` is an object of its own."""
+    """Values by setting, in the structure and order of the API: `filters` is a nested object."""
     filters = {name: value for name, value in values.items() if SETTINGS[name].is_filter}
     plain = {name: value for name, value in values.items() if name not in filters}
     first = {name: plain[name] for name in ("triggers", "format") if name in plain}
@@ -187,7 +187,7 @@ def check_settings(values: Mapping[str, object]) -> None:
     """Checks the given values; settings may be absent.
 
     Raises:
-        InvalidInput: with every problem, including names that are no settings.
+        InvalidInput: with every problem, including unknown names.
     """
     problems = Problems()
     for name, value in values.items():

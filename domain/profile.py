@@ -100,7 +100,7 @@ class Profile(EventSourced):
         )
 
     def update(self, fields_json: str, interests: Sequence[str], at_ms: int) -> None:
-        """Replaces the profile's data, also with equal data, because that updates the time of the last change.
+        """Replaces the profile's data. Equal data also updates the time of the last change.
 
         Raises:
             InvalidInput: with every problem; nothing was changed.

@@ -19,7 +19,7 @@ _MAX_EMAIL_CHARS: Final = 320
 
 
 class User(EventSourced):
-    """A person. Of the password, only a slow hash is stored, made with a key that is not in the ledger."""
+    """A person. Only a slow hash of the password is stored, made with a key that is not in the ledger."""
 
     TOPIC = "user"
 

@@ -142,7 +142,7 @@ class HttpConnection(asyncio.Protocol):
         elif self._exchanges > 1:
             self._raise(StaleConnection())
         else:
-            self._fail("disconnect", "the connection was lost before an answer came")
+            self._fail("disconnect", "the connection was lost before an answer arrived")
 
     def _set_timer(self, at_s: float) -> None:
         if self._timer is not None:
@@ -161,5 +161,5 @@ class HttpConnection(asyncio.Protocol):
 
     def _missing(self) -> str:
         if not self.parser.received_bytes:
-            return "no byte of an answer came"
-        return f"the {'rest' if self.parser.status else 'headers'} of the answer did not come"
+            return "no byte of an answer arrived"
+        return f"the {'rest' if self.parser.status else 'headers'} of the answer did not arrive"

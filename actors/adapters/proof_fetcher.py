@@ -82,7 +82,7 @@ class PinnedProofFetcher:
 
     def _failure_sentence(self, exc: ExchangeFailed) -> str:
         if exc.code == "timeout":
-            return f"no answer came within {self._timeout_s:g} s"
+            return f"no answer arrived within {self._timeout_s:g} s"
         reason = _printable(str(exc).encode())[:200]
         return f"no connection could be made: {reason}" if exc.code in {"connect", "tls"} else reason
 

@@ -101,7 +101,7 @@ class DeliveryService(CommandService):
 
         Raises:
             Conflict: the attempt sent nothing, because the event was too large.
-            NotFound: there is no such attempt, or the event or the loop is not kept any more.
+            NotFound: there is no such attempt, or the event or the loop is no longer stored.
         """
         loop_id, delivery = await self._find_with_loop(command)
         attempt = next((each for each in delivery.attempts if each.no == command.attempt_no), None)
@@ -111,7 +111,7 @@ class DeliveryService(CommandService):
         recorded = await find_event(self._reader, delivery.event)
         loop = None if loop_uuid is None else await asyncio.to_thread(self._loop_at, loop_uuid, attempt.at_ms)
         if recorded is None or event_uuid is None or loop is None:
-            raise NotFound("the event is not kept any more, so its POST cannot be shown")
+            raise NotFound("the event is no longer stored, so its POST cannot be shown")
         builder = RequestBuilder(LaneConfig.of(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
         try:
             request = builder.build(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)

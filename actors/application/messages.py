@@ -115,7 +115,7 @@ class MessageRegistration(CommandService):
                 await self._ledger.append(stored)
             return result
 
-        return await retry_on_conflict(attempt, f"message {spec.id} is being registered by many at once; try again")
+        return await retry_on_conflict(attempt, f"message {spec.id} is being registered by several requests; try again")
 
     # --- profiles
 
@@ -138,7 +138,7 @@ class MessageRegistration(CommandService):
             return msgspec.structs.replace(known, created=bool(stored) and stored[0].originator_version == 1)
 
         return await retry_on_conflict(
-            attempt, f"profile {command.profile_id} is being changed by many at once; try again"
+            attempt, f"profile {command.profile_id} is being changed by several requests; try again"
         )
 
     @handlers.add(GetProfile)

@@ -51,4 +51,4 @@ class AggregateRepository:
             act(found)
             await self.save(found)
 
-        await retry_on_conflict(attempt, "others keep changing the same thing; try again")
+        await retry_on_conflict(attempt, "other requests keep changing this; try again")

@@ -123,7 +123,7 @@ class UserService(CommandService):
         """
         row = await self._row(command.account, command.user_id)
         if len(await asyncio.to_thread(self._reader.users, row.account.no, 2)) < 2:
-            raise Conflict("This is the account's last user, without whom nobody could sign in. Add another one first.")
+            raise Conflict("This is the account's last user, and nobody else could sign in. Add another one first.")
         await self._aggregates.change(User, id_uuid("usr", row.id), lambda user: user.leave(self._clock.now_ms()))
 
     @handlers.add(SetPassword)
@@ -209,7 +209,7 @@ def _taken(command: CreateUser) -> str:
 
 
 def _user_key(email: str) -> str:
-    """The key that counts attempts for an address. Of bounded length, without the address in clear."""
+    """The key that counts attempts for an address. It is short, and does not reveal the address."""
     return f"user/{sha256(email.lower().encode('utf-8', 'surrogatepass')).hexdigest()[:32]}"
 
 

@@ -137,7 +137,7 @@ class LoopCommands:
 
     @handlers.add(CancelReplay)
     async def cancel_replay(self, command: CancelReplay) -> Replay:
-        """Ends a replay; deliveries that it made due already are still delivered. A finished one is unchanged."""
+        """Cancels a replay; deliveries that it already made due are still made. A finished replay does not change."""
         return Replay.of(await self._services.ledger.cancel_replay(_number("rpl", command.replay_id)))
 
     @handlers.add(RetryDelivery)
@@ -148,7 +148,7 @@ class LoopCommands:
         if not loop.may_receive:
             raise Conflict(f"The loop is {loop.state}. Deliveries can be retried only while it is active.")
         if self._delivery.lane.is_in_flight(delivery_id):
-            raise Conflict("An attempt of this delivery is under way. Try again when it has ended.")
+            raise Conflict("An attempt of this delivery is in progress. Try again when it has ended.")
         await self._delivery.retry(delivery_id)
 
     @handlers.add(SendSample)
@@ -161,7 +161,7 @@ class LoopCommands:
         """
         loop = await self._repository.change(_existing)
         if loop.state is LoopState.UNVERIFIED:
-            raise Conflict("Only a verified loop can get samples. Verify it first.")
+            raise Conflict("Samples are only sent to verified loops. Verify this one first.")
         config = LaneConfig.of(self._loop_id, loop, self._master_key, self._clock.now_ms())
         result = await post_sample(config, self._services, command.type, command.data)
         if result.status is not None and 200 <= result.status < 300:

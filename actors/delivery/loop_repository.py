@@ -74,7 +74,7 @@ class LoopRepository:
         """
         async with self._lock:
             return await retry_on_conflict(
-                lambda: self._change(act), f"others keep writing to {self._loop_id}: try again"
+                lambda: self._change(act), f"other requests keep changing {self._loop_id}: try again"
             )
 
     @property

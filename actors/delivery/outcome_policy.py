@@ -98,7 +98,7 @@ class OutcomePolicy:
         return AttemptResult(outcome, retry, reason)
 
     def _takes_second_attempt(self, delivery_id: int, response: HttpResponse) -> bool:
-        """Whether the connection broke at once, and for the first time in this step, which is noted."""
+        """Whether the connection broke at once for the first time in this step. Remembers that it did."""
         if (
             response.error not in _BREAKS
             or response.duration_s >= BREAKS_AT_ONCE_S
@@ -109,7 +109,7 @@ class OutcomePolicy:
         return True
 
     def _count_failure(self, response: HttpResponse, now_ms: int, probe: int, *, disable: bool) -> str | None:
-        """Reports a failure to the breaker, and returns why the loop has to be disabled, if it has to."""
+        """Reports a failure to the breaker, and returns the reason to disable the loop, or None."""
         wait_s = None if response.retry_after is None else retry_after_s(response.retry_after, now_ms)
         self._breaker.fail(
             now_ms,

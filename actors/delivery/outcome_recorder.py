@@ -26,7 +26,7 @@ SUCCESS_NEWS_MS: Final = 1000
 class OutcomeRecorder:
     """Writes outcomes to the ledger, and reports the batches that are recorded.
 
-    Recording is idempotent, so a batch is sent again if its fate is unknown. The breaker's health goes with a batch
+    Recording is idempotent, so a batch with an unknown result is sent again. The breaker's health goes with a batch
     when it has changed.
     """
 

@@ -180,7 +180,7 @@ class PrefetchBuffer:
         return heappop(self._old_queue)[2]
 
     def pop_live(self) -> OfferedDelivery:
-        """Takes the next live event, although it is the turn of an old one."""
+        """Takes the next live event, even if it is an old one's turn."""
         return self._live_queue.popleft()
 
     def release(self, delivery_id: int) -> None:

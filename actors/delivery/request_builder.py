@@ -26,7 +26,7 @@ class EventTooLarge(Exception):
 
 
 class RequestBuilder:
-    """Builds the requests of one loop. Builds only once what all requests, or all of one second, have in common."""
+    """Builds the requests of one loop. The parts that requests have in common are built once, or once a second."""
 
     def __init__(self, config: LaneConfig, timeout_s: float) -> None:
         self._url = config.url

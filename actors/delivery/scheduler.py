@@ -93,7 +93,7 @@ class Scheduler:
         self._wait(max(self._rate_limiter.wait_s(now_s), 0.0))
 
     def _rest_s(self) -> float:
-        """Seconds that the next delivery from the outbox has to leave the processor to others."""
+        """Seconds that the next delivery from the outbox has to wait, so that others get the processor."""
         if self._cpu_throttle is None:
             return 0.0
         age_ms = self._clock.now_ms() - event_time_ms(self._buffer.next_old().event_id)

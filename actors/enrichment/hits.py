@@ -1,4 +1,4 @@
-"""Enrichment of tracking hits: message, profile, first or not, bot or not, and the loops that are owed the event."""
+"""Enrichment of tracking hits: adds message, profile, first and bot fields, and finds the loops for each event."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ log = logging.getLogger("feedback_loops.gateway")
 
 #: Limit of the whole stop, except the interpreter's own; `serve_supervisor.GATEWAY_STOP_S` is when it is killed.
 STOP_S: Final = 3.0
-#: Share of that for requests in flight. The front end is gone by then, and waits for none.
+#: Share of that for requests in flight. The front end has ended by then, and waits for none of them.
 DRAIN_S: Final = 0.5
 #: Share of that for the ledger, however long the loops take.
 LEDGER_STOP_S: Final = 0.8
@@ -178,7 +178,7 @@ def ledger_at(settings: Settings, joined: JoinedRay) -> str | None:
     others = sorted(set(joined.addresses) - {joined.own_address})
     if others:
         raise Conflict(
-            f"SQLite is a file on this machine, and the Ray at {settings.ray_address} has others too "
+            f"SQLite is a file on this machine, and the Ray at {settings.ray_address} has other machines too "
             f"({', '.join(others)}): keep the ledger on PostgreSQL with --store postgresql://…"
         )
     return joined.own_address

@@ -56,7 +56,7 @@ class Connection:
                 async with asyncio.timeout(PATIENCE_S):
                     protocol = await asyncio.shield(self._start_connecting())
         except TimeoutError:
-            raise Unavailable(f"{self._name} is away; it is being restarted, try again shortly") from None
+            raise Unavailable(f"{self._name} cannot be reached; it is being restarted, so try again shortly") from None
         if not protocol.is_open:  # lost while this task waited for its turn: no answer would ever come
             raise Unavailable(f"{self._name} went away")
         request_id = next(self._ids)

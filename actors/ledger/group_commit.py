@@ -48,8 +48,8 @@ class Outcome(NamedTuple):
 class GroupCommit:
     """Runs many requests per transaction. Each request sees everything that was answered before it was made.
 
-    A request is all or nothing and fails alone. It is answered after the commit, so every answer is durable. If the
-    store itself fails, nothing of the transaction was written or its outcome is unknown: all requests in it get the
+    A request is all or nothing, and fails on its own. It is answered after the commit, so every answer is durable. If
+    the store itself fails, nothing of the transaction was written or its outcome is unknown: all requests in it get the
     error, and the next transaction starts with a new connection.
     """
 

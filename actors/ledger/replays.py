@@ -1,4 +1,4 @@
-"""Writes of manual retries and replays, which make deliveries pending again, in small steps."""
+"""Writes of manual retries and replays: make deliveries pending again, in small steps."""
 
 from __future__ import annotations
 

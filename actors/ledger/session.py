@@ -1,4 +1,4 @@
-"""The writer's session with a store: requests run in one transaction, each of which fails alone."""
+"""The writer's session with a store: runs requests in one transaction, in which each can fail on its own."""
 
 from __future__ import annotations
 

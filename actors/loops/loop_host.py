@@ -34,8 +34,8 @@ HEARTBEAT_S: Final = 5.0
 class LoopHost:
     """Holds the loops that the supervisor assigned to this incarnation, and no others.
 
-    An idle loop costs only a set entry; it is started on demand: by an offer, a nudge, a command, or because it is due,
-    which one query a second finds out for all loops. Resting loops are put to sleep again when too many are awake.
+    An idle loop costs only a set entry; it is started on demand: by an offer, a nudge, a command, or when it is due.
+    One query per second finds the due loops. Resting loops are put to sleep again when too many are awake.
 
     After its release, a loop delivers nothing and runs no command here, so another process may hold it.
     """
@@ -89,7 +89,7 @@ class LoopHost:
     # --- the supervisor's orders
 
     async def check_reading(self) -> None:
-        """Returns when the host could read the loops that it may be assigned.
+        """Returns once the host can read the loops that it may be assigned.
 
         Raises:
             Unavailable: the ledger still has the previous version's schema, so loops should stay where they are.
@@ -191,7 +191,7 @@ class LoopHost:
         """
         awake = self._use(loop_id)
         if awake is None:
-            raise Moved(f"feedback loop {loop_id} is elsewhere")
+            raise Moved(f"feedback loop {loop_id} is in another process")
         return await awake.call(command)
 
     def _use(self, loop_id: str) -> AwakeLoop | None:

@@ -68,7 +68,7 @@ class Relocations:
         for loop_id in set(move.loops).difference(released):
             self._begin([loop_id], self._move_at_work, loop_id, move)
         await self._assign(move.to_name, released)
-        self._replan()  # the host that they left may have more to give, or be empty
+        self._replan()  # the host that they left may have more loops to move, or may be empty now
 
     async def _move_at_work(self, loop_id: str, move: Move) -> None:
         async with self._draining:

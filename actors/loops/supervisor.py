@@ -97,7 +97,7 @@ class Supervisor:
         self._tasks.repeat(self._round, ROUND_PAUSE_S)
 
     async def suspend(self) -> None:
-        """Moves no loop for a while, and returns when those that are moving have arrived, or most of them.
+        """Moves no loop for a while, and returns when all or most of the moving loops have arrived.
 
         Call it before ending the process: a loop that no process holds waits until the next supervisor has found all
         hosts.
@@ -149,8 +149,8 @@ class Supervisor:
     async def replace(self, name: str) -> None:
         """Ends a host after its loops have recorded their finished deliveries; they are placed again at once.
 
-        For a shared host it returns when as many hosts are up as before, or after `LOCATE_S`: so the loops of the next
-        host to be replaced find another that is up.
+        For a shared host, it returns when as many hosts are up as before, or after `LOCATE_S`. So when the caller ends
+        the next host, that host's loops find another one that is up.
         """
         if name not in self._hosts.monitors:  # this supervisor has just started
             await self._hosts.find()

@@ -38,7 +38,7 @@ class RemoteLoopClient:
                 if exc.may_have_run:
                     raise
                 name = None
-        raise Moved(f"feedback loop {loop_id} is on the move; try again shortly")
+        raise Moved(f"feedback loop {loop_id} is being moved; try again shortly")
 
     async def begin(self, loop_id: str) -> None:
         task = asyncio.create_task(self._begin(loop_id))

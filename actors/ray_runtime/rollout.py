@@ -73,7 +73,7 @@ class Rollout:
         theirs = await self._deployment_of(LEDGER)
         if theirs.installation != self._deployment.installation:
             raise Conflict(
-                "this Ray carries the actors of a service with another master key: give all front ends of a cluster "
+                "this Ray runs the actors of a service with another master key: give all front ends of a cluster "
                 "the same FEEDBACK_LOOPS_MASTER_KEY, and another service a Ray of its own"
             )
         await asyncio.gather(*map(self._start, self._readers))
@@ -145,7 +145,7 @@ class Rollout:
         return Deployment.read(await self._actors.call(name, "deployment", timeout_s=timeout_s))
 
     async def _outdated(self, name: str, timeout_s: float = START_TIMEOUT_S) -> list[str]:
-        """The differences of an actor to be replaced; empty for one to keep."""
+        """The differences for which an actor has to be replaced; empty if it can stay."""
         theirs = await self._deployment_of(name, timeout_s)
         differences = self._deployment.differences(theirs)
         if not differences:

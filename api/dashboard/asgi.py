@@ -130,7 +130,7 @@ class Dashboard:
             match, child = route.matches({"type": "http", "path": path, "method": "GET", "root_path": ""})
             if match is Match.FULL:
                 if method not in by_method:
-                    detail = f"this page knows {', '.join(sorted(by_method))}, not {method}"
+                    detail = f"this page accepts {', '.join(sorted(by_method))}, not {method}"
                     raise ProblemError(METHOD_NOT_ALLOWED, detail, headers=(("Allow", ", ".join(sorted(by_method))),))
                 return by_method[method], child["path_params"]
         raise NotFound("This page does not exist.")

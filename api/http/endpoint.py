@@ -86,7 +86,7 @@ class Endpoint:
         if operation is None:
             allowed = ", ".join(sorted({*self._operations} | ({"HEAD"} if "GET" in self._operations else set())))
             raise ProblemError(
-                METHOD_NOT_ALLOWED, f"this path knows {allowed}, not {method}", headers=(("Allow", allowed),)
+                METHOD_NOT_ALLOWED, f"this path accepts {allowed}, not {method}", headers=(("Allow", allowed),)
             )
         return operation
 

@@ -31,7 +31,7 @@ _KEY: Final = re.compile(r"[\x21-\x7e]{1,255}")
 
 #: Longer than any command takes. A request that was interrupted blocks its key for at most this long.
 _LEASE_S: Final = 90
-#: Large bodies take longer: one more second for each of these many bytes.
+#: Large bodies take longer: one more second per this many bytes.
 _BYTES_PER_LEASE_S: Final = 50_000
 #: A larger answer is not kept, and its key is released. Only lists of messages and of checks get that large, and they
 #: can be requested again: ids of messages are derived from the key, so no message is registered twice.

@@ -1,6 +1,6 @@
 """Problem responses of the API (RFC 9457, `application/problem+json`), and the table from errors to them.
 
-A problem's `type` is `/problems/<slug>`, a page that says what to do.
+A problem's `type` is `/problems/<slug>`, a page that explains what to do.
 """
 
 from __future__ import annotations

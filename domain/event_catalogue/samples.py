@@ -1,4 +1,4 @@
-"""Sample events, with which loop owners test their handlers."""
+"""Sample events that loop owners use to test their handlers."""
 
 from __future__ import annotations
 

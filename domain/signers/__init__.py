@@ -31,7 +31,7 @@ class Signer(Protocol):
         ...
 
 
-#: What makes the signer of a loop from its secrets, newest first.
+#: Creates the signer of a loop from its secrets, newest first.
 SignerFactory = Callable[[Sequence[SigningSecret]], Signer]
 
 #: The schemes that a loop can choose. Standard Webhooks is not listed: every POST has its signature.

@@ -27,7 +27,7 @@ def first_event_id(at_ms: int) -> bytes:
 
 
 def one_of(values: Mapping[str, T], name: str, field: str) -> T:
-    """The value with this name, which a request has in `field`.
+    """The value with this name, given in the request's `field`.
 
     Raises:
         InvalidInput: there is no such value.

@@ -1,4 +1,4 @@
-"""Queries for statistics: of the dashboard, and of all loops together for operators."""
+"""Queries for statistics: one account's for the dashboard, and those of all loops for operators."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ Connect = Callable[[Path], sqlite3.Connection]
 
 
 class SQLiteLedgerWriter(StoreWriter):
-    """`StoreWriter` on one SQLite file, of which there may be one per file. Everything it answers is fsynced.
+    """`StoreWriter` on one SQLite file, which may have only one writer. Everything it answers is fsynced.
 
     It creates the file, or migrates it to this program's schema. If that fails, or a newer program wrote the file, each
     call tries again and raises a `StoreError` with the reason.

@@ -195,11 +195,11 @@ def secrets_of(given: Sequence[bytes], file: Path | None) -> Secrets:
             return Secrets(list(given), f"{file} is empty")
         return Secrets([*given, *map(read_secret, words)])
     except FileNotFoundError:
-        return Secrets(list(given), f"{file} is not there")
+        return Secrets(list(given), f"{file} does not exist")
     except OSError as exc:
         return Secrets(list(given), f"{file} cannot be read: {exc.strerror}")
     except ValueError as exc:
-        return Secrets(list(given), f"{file} holds something else: {exc}")
+        return Secrets(list(given), f"{file} does not contain a secret: {exc}")
 
 
 def _words(text: str) -> list[str]:

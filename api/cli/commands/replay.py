@@ -44,9 +44,9 @@ def _watch(service: Service, screen: Screen, loop: str, replay: Mapping[str, Any
     try:
         replay = _follow(service, screen, loop, replay)
     except KeyboardInterrupt:
-        screen.beside(f"{replay['id']} goes on in the background.")
-        screen.beside(f"  see it again: feedback-loops replay watch {loop} {replay['id']}")
-        screen.beside(f"  end it:       feedback-loops replay cancel {loop} {replay['id']}")
+        screen.beside(f"{replay['id']} continues in the background.")
+        screen.beside(f"  watch it:  feedback-loops replay watch {loop} {replay['id']}")
+        screen.beside(f"  cancel it: feedback-loops replay cancel {loop} {replay['id']}")
         return INTERRUPTED
     _show(screen, replay)
     return OK if replay["state"] == "done" else FAILED

@@ -41,7 +41,7 @@ def _id_of(service: Service, screen: Screen, email: str) -> str | None:
     users = service.ask("GET", "/v1/users")["data"]
     found = next((str(user["id"]) for user in users if email.lower() in {user["email"], user["id"]}), None)
     if found is None:
-        screen.beside(f"feedback-loops users: there is no user {email}; `users list` shows who there is")
+        screen.beside(f"feedback-loops users: there is no user {email}; `users list` shows all users")
     return found
 
 
@@ -57,7 +57,7 @@ def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int
     if user_id is None:
         return FAILED
     service.ask("DELETE", path("/v1/users/{}", user_id))
-    screen.say(f"{options.email} cannot sign in any more.")
+    screen.say(f"{options.email} can no longer sign in.")
     return OK
 
 

@@ -80,7 +80,7 @@ async def remove_user_page(visit: Visit) -> Response:
     user = _one_of(users, "user", visit.path["id"])
     consequence = "The user is signed out everywhere at once. Everything that the user set up stays."
     if visit.session is not None and user.id == visit.session.user.id:
-        consequence = "This is you: you are signed out at once, and only another user can add you again."
+        consequence = "This is you: you will be signed out at once, and only another user can add you again."
     return visit.html(
         "confirm.html", title="Remove a user", what=user.email, consequence=consequence, button="Remove the user"
     )

@@ -397,7 +397,7 @@ def test_silence_times_out(run: Run) -> None:
     got, _ = outcome(script, run, timeout_s=0.2)
 
     assert (got.status, got.error) == (None, "timeout")
-    assert got.detail == "no byte of an answer came within 0.2 s"
+    assert got.detail == "no byte of an answer arrived within 0.2 s"
     assert 0.15 < got.duration_s < 2
 
 
@@ -442,7 +442,7 @@ def test_each_exchange_has_its_own_timeout(run: Run) -> None:
 @pytest.mark.parametrize(
     ("start", "words"),
     [
-        (b"", "before an answer came"),
+        (b"", "before an answer arrived"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "middle"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "middle"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "middle"),

@@ -174,7 +174,7 @@ def test_slow_servers_time_out(start: bytes) -> None:
 
     got, _ = fetched(script, timeout_s=0.3)
 
-    assert got == (None, "no answer came within 0.3 s")
+    assert got == (None, "no answer arrived within 0.3 s")
 
 
 def test_broken_connections_are_explained() -> None:

@@ -422,7 +422,7 @@ def test_retrying_one(simulation: LoopSimulation) -> None:
     simulation.handler.next.extend(["422", "hang"])
     simulation.run(simulation.runtime.handle(retry(owed[0])))
     wait(simulation, 3)
-    with pytest.raises(Conflict, match="under way"):
+    with pytest.raises(Conflict, match="in progress"):
         simulation.run(simulation.runtime.handle(retry(owed[0])))
     wait(simulation, 5)
 

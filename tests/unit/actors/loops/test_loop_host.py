@@ -129,7 +129,7 @@ def test_a_loop_on_another_host_is_not_started() -> None:
     async def scenario() -> None:
         async with a_host("fl_a") as fixture:
             fixture.host.offer("fl_b", OFFER)
-            with pytest.raises(Moved, match="fl_b is elsewhere"):
+            with pytest.raises(Moved, match="fl_b is in another process"):
                 await fixture.host.call("fl_b", GET_SECRET)
             assert fixture.runtimes == {}
 

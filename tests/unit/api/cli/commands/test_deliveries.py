@@ -158,7 +158,7 @@ def test_ctrl_c_leaves_a_replay_running(service: Served) -> None:
     _, told = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "rpl_1 goes on in the background" in told
+    assert "rpl_1 continues in the background" in told
     assert f"replay cancel {loop_id} rpl_1" in told
     assert "Traceback" not in told
     assert service.client.replays[loop_id][0].state == "running"

@@ -151,7 +151,7 @@ def test_the_status_is_the_requested_one() -> None:
 def test_the_secret_may_come_later(tmp_path: Path) -> None:
     """The secret's file is read at each event: it may be missing at first and change later, and errors are reported."""
     file = tmp_path / "secret"
-    assert listen.secrets_of([OTHER], file) == ([OTHER], f"{file} is not there")
+    assert listen.secrets_of([OTHER], file) == ([OTHER], f"{file} does not exist")
     file.write_text("")
     assert listen.secrets_of([], file) == ([], f"{file} is empty")
     for text in (f"{secret_text(SECRET)}\n", json.dumps({"id": "fl_1", "secret": secret_text(SECRET)})):
@@ -162,7 +162,7 @@ def test_the_secret_may_come_later(tmp_path: Path) -> None:
         keys, problem = listen.secrets_of([], file)
         assert keys == []
         assert problem is not None
-        assert problem.startswith(f"{file} holds something else: ")
+        assert problem.startswith(f"{file} does not contain a secret: ")
 
 
 def test_an_unusable_secret_is_reported() -> None:

@@ -123,7 +123,7 @@ def test_invalid_json_is_refused(service: Served) -> None:
     """Python's parser accepts NaN, which JSON does not have."""
     refused = service.run("loops", "test", "fl_1", "--data", '{"a": NaN}')
 
-    assert (refused.code, "NaN is no JSON" in refused.err) == (2, True)
+    assert (refused.code, "NaN is not JSON" in refused.err) == (2, True)
 
 
 def test_deleting_requires_confirmation(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def test_the_life_of_a_user(service: Served) -> None:
     assert "bob@example.com" in users(service, "list").out
     assert users(service, "password", "Bob@example.com").code == 0
     assert second["password"] not in {password for _, password in service.client.users.values()}
-    assert "cannot sign in any more" in users(service, "remove", second["id"]).out
+    assert "can no longer sign in" in users(service, "remove", second["id"]).out
     assert [user.email for user, _ in service.client.users.values()] == ["ann@example.com"]
 
 
