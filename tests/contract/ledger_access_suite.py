@@ -54,7 +54,7 @@ class AccessSuite:
         assert store.reader.user_by_email("ann@example.com") is None
         assert store.reader.session("s") is None
 
-    def test_an_address_is_of_one_user(self, store: Store) -> None:
+    def test_an_address_belongs_to_one_user(self, store: Store) -> None:
         """An address belongs to one user across all accounts, and is free again once that user is removed."""
         tenant, other = store.account(), store.account()
         first = tenant.user("ann@example.com")
@@ -100,7 +100,7 @@ class AccessSuite:
         change(store, a.EndSessionsOf(user_id=user_id(ann)))
         assert [store.reader.session(h) is not None for h in ("a2", "b1")] == [False, True]
 
-    def test_sessions_that_are_over_do_not_pile_up(self, store: Store) -> None:
+    def test_expired_sessions_are_removed(self, store: Store) -> None:
         """A new session removes idle sessions of any user, and the user's own overdue ones."""
         tenant = store.account()
         ann, bob = tenant.user("ann@example.com"), tenant.user("bob@example.com")
@@ -116,7 +116,7 @@ class AccessSuite:
         change(store, a.BeginSession(hash="newer", user_id=user_id(bob)))
         assert store.reader.session("new") is not None
 
-    def test_tries_are_counted_by_each_key(self, store: Store) -> None:
+    def test_attempts_are_counted_by_each_key(self, store: Store) -> None:
         """Beyond its limit a key must wait until its window ends; it starts again then, or when it is forgiven."""
         both = a.CountTries(limits={"user": 2, "address": 3})
         assert [change(store, both) for _ in range(2)] == [0, 0]

@@ -28,7 +28,7 @@ def paused(store: Store, loop: FeedbackLoop) -> None:
 class BacklogSuite:
     """`LedgerReader.backlogs`."""
 
-    def test_what_is_due_is_counted_by_state_and_breaker(self, store: Store) -> None:
+    def test_due_deliveries_are_counted_by_state_and_breaker(self, store: Store) -> None:
         """Only pending deliveries that are due count; loops with open and closed breakers are separate groups."""
         tenant = store.account()
         up, down = store.active_loop(tenant), store.active_loop(tenant)
@@ -54,7 +54,7 @@ class BacklogSuite:
         store.clock.ms = NOW_MS + 60_000
         assert found(store)["active", CLOSED] == (1, 2, NOW_MS)
 
-    def test_no_more_is_counted_than_was_asked_for(self, store: Store) -> None:
+    def test_the_count_has_a_limit(self, store: Store) -> None:
         """The limit applies to all loops of a group together; the oldest delivery is found nevertheless."""
         tenant = store.account()
         loops = [store.active_loop(tenant) for _ in range(2)]
@@ -64,7 +64,7 @@ class BacklogSuite:
         assert found(store, at_most=7) == {("active", CLOSED): (2, 7, NOW_MS)}
         assert store.reader.backlogs(store.clock.ms, 0) == [LoopBacklog("active", CLOSED, 2, 0, NOW_MS)]
 
-    def test_deleted_loops_are_nobody_s_concern(self, store: Store) -> None:
+    def test_deleted_loops_are_not_counted(self, store: Store) -> None:
         """Deleted loops and their deliveries are not counted."""
         tenant = store.account()
         loop = tenant.loop()

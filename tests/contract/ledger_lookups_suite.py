@@ -99,7 +99,7 @@ class LookUpSuite:
             json.loads(bytes(shown.fields)),
         ) == (NOW_MS, NOW_MS + 9, {"name": "Jane"})
 
-    def test_what_cannot_be_stored_is_not_found(self, store: Store) -> None:
+    def test_a_text_that_cannot_be_stored_is_not_found(self, store: Store) -> None:
         """Looking up a text that the database cannot store finds nothing, without an error."""
         tenant = store.account()
         store.append(tenant.message(1))
@@ -120,7 +120,7 @@ class LookUpSuite:
             reader.loops_owed([]),
         )
 
-    def test_due_deliveries_come_soonest_first(self, store: Store) -> None:
+    def test_due_deliveries_are_ordered_by_due_time(self, store: Store) -> None:
         """Due deliveries come with their payload, ordered by due time and id, up to the limit, without skipped ones."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
@@ -134,7 +134,7 @@ class LookUpSuite:
         assert ids[3:4] == [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS, 1, [])]
         assert ids[0] in [d.delivery_id for d in store.reader.due_deliveries(loop.no, NOW_MS + 10, 10, [])]
 
-    def test_in_order_all_that_is_pending_comes_by_id(self, store: Store) -> None:
+    def test_ordered_pending_deliveries_are_ordered_by_id(self, store: Store) -> None:
         """In order, all pending deliveries come in order of recording, due or not; limit and skipped ids apply."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
@@ -198,7 +198,7 @@ class LookUpSuite:
             store.change(gone.id, lambda loop: loop.delete(NOW_MS))
         assert store.reader.loops_due(NOW_MS) == []
 
-    def test_what_is_due_is_counted_up_to_a_limit(self, store: Store) -> None:
+    def test_due_deliveries_are_counted_up_to_a_limit(self, store: Store) -> None:
         """The pending count covers deliveries of the loop that are due now, up to the limit."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
@@ -225,7 +225,7 @@ class LookUpSuite:
 class RebuildSuite:
     """Read models can be rebuilt from the log."""
 
-    def test_the_log_alone_rebuilds_every_read_model(self, store: Store) -> None:
+    def test_the_log_is_enough_to_rebuild_every_read_model(self, store: Store) -> None:
         """Projecting the log into an empty store, at once or event by event, gives equal rows."""
         tenant, _ = store.account(), store.account()
         loop = tenant.loop()

@@ -78,7 +78,7 @@ class OutcomesSuite:
         store.outcomes(failed(delivery_id, 3, NOW_MS)._replace(forgiven=2))
         assert offered() == (3, 2)
 
-    def test_delivered_is_for_good(self, owed: tuple[Store, int, Any]) -> None:
+    def test_a_delivered_delivery_stays_delivered(self, owed: tuple[Store, int, Any]) -> None:
         """With two lanes at once, a failure recorded after a success does not cause another attempt."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id, 1))
@@ -86,7 +86,7 @@ class OutcomesSuite:
 
         assert view().state == "delivered"
 
-    def test_what_is_dead_may_have_arrived(self, owed: tuple[Store, int, Any]) -> None:
+    def test_a_dead_delivery_may_have_arrived(self, owed: tuple[Store, int, Any]) -> None:
         """With two lanes at once, a failure does not make a dead delivery pending again, but a success counts."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id, 1, status=410, state=2))
@@ -103,8 +103,8 @@ class OutcomesSuite:
 
         assert [a.response_bytes for a in view().attempts] == [70_000]
 
-    def test_health_is_kept_beside_outcomes(self, store: Store) -> None:
-        """The last health of a loop is returned, alone and with the loop; a loop without a record is healthy."""
+    def test_health_is_recorded_with_outcomes(self, store: Store) -> None:
+        """The last health of a loop is returned, separately and with the loop; a loop without a record is healthy."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)
         assert store.reader.health(loop.no) == LaneHealth()
@@ -128,7 +128,7 @@ class OutcomesSuite:
         """Recording neither outcomes nor health is no error."""
         store.outcomes()
 
-    def test_an_outcome_of_nothing_is_dropped(self, owed: tuple[Store, int, Any]) -> None:
+    def test_an_outcome_without_a_delivery_is_dropped(self, owed: tuple[Store, int, Any]) -> None:
         """An attempt of a delivery that does not exist is no error, and is not recorded."""
         store, delivery_id, view = owed
         store.outcomes(outcome(delivery_id + 999), outcome(delivery_id))
@@ -168,7 +168,7 @@ class IdempotencySuite:
         assert refused.value.in_progress
         assert self.claim(store, scope="acc_2") is None
 
-    def test_a_key_is_of_one_request(self, store: Store) -> None:
+    def test_a_key_belongs_to_one_request(self, store: Store) -> None:
         """A key with another request is refused, whether the first is in progress or answered."""
         self.claim(store)
         for _ in range(2):
@@ -202,7 +202,7 @@ class IdempotencySuite:
         assert self.claim(store) == self.ANSWER
 
     @pytest.mark.parametrize("late", [ANSWER, None])
-    def test_a_key_taken_over_is_the_others(self, store: Store, late: StoredAnswer | None) -> None:
+    def test_a_reclaimed_key_belongs_to_the_new_request(self, store: Store, late: StoredAnswer | None) -> None:
         """A request that outlived its lease neither overwrites nor frees another request's claim."""
         self.claim(store)
         store.clock.ms += 60_000

@@ -65,7 +65,7 @@ class RetentionSuite:
         assert store.reader.pending_count(loop_no, 99) == 10
         assert store.drop(limit, deliveries=before_ms) == 0
 
-    def test_old_attempts_of_what_stays(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+    def test_old_attempts_of_kept_deliveries_go(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
         """Attempts older than the limit go; their deliveries are unchanged and keep their number of attempts."""
         store, tenant, loop_no, ids = days
         store.outcomes(failed(ids[2], 2, store.clock.ms)._replace(at_ms=store.clock.ms))
@@ -100,7 +100,7 @@ class RetentionSuite:
 
         assert sorted(d.delivery_id for d in store.reader.due_deliveries(loop_no, store.clock.ms, 99, [])) == ids
 
-    def test_what_was_given_back_is_not_dropped(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+    def test_a_requeued_delivery_is_not_dropped(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
         """An old delivery that was requeued stays until it ends again."""
         store, tenant, _, ids = days
         store.run(store.writer.retry_delivery(ids[1]))
@@ -111,7 +111,7 @@ class RetentionSuite:
         store.drop(deliveries=store.clock.ms)
         assert self.kept(store, tenant, ids) == ids[2::3]
 
-    def test_an_outcome_of_what_was_dropped_leaves_nothing(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
+    def test_an_outcome_of_a_dropped_delivery_leaves_nothing(self, days: tuple[Store, Tenant, int, list[int]]) -> None:
         """A dropped delivery is not recreated by a late outcome, and its id is never reused."""
         store, tenant, loop_no, ids = days
         store.outcomes(*(outcome(i, 2) for i in ids[2::3]))
@@ -124,7 +124,7 @@ class RetentionSuite:
         assert new == ids[-1] + 1
         assert attempts_of(store, tenant, new) == []
 
-    def test_a_clock_that_was_set_back_keeps_nothing_for_ever(self, store: Store) -> None:
+    def test_deliveries_expire_after_the_clock_was_set_back(self, store: Store) -> None:
         """Deliveries whose creation times are not in order of their ids expire at the right time."""
         tenant = store.account()
         loop = store.active_loop(tenant)
@@ -140,7 +140,7 @@ class RetentionSuite:
         store.drop(deliveries=NOW_MS + 90 * 60_000)
         assert self.kept(store, tenant, ids) == []
 
-    def test_what_a_deleted_loop_was_owed_goes(self, store: Store) -> None:
+    def test_pending_deliveries_of_a_deleted_loop_go(self, store: Store) -> None:
         """Pending deliveries expire if their loop is deleted, but not if it is paused."""
         tenant = store.account()
         deleted, kept = tenant.loop(), tenant.loop()
@@ -180,7 +180,7 @@ class RetentionSuite:
         assert message is not None
         assert message.history == []
 
-    def test_what_was_registered_stays(self, store: Store) -> None:
+    def test_registered_data_stays(self, store: Store) -> None:
         """Events of accounts, loops, messages and profiles are never dropped."""
         tenant = store.account()
         store.active_loop(tenant)

@@ -72,7 +72,7 @@ class StatisticsSuite:
         assert [m.minute for m in store.reader.attempt_minutes(loop.no, 0)] == [MINUTE + KEPT_MINUTES + 1]
         assert [m.minute for m in store.reader.event_minutes(tenant.no, 0)] == [MINUTE + KEPT_MINUTES + 1]
 
-    def test_what_waits_is_counted_up_to_a_bound(self, store: Store) -> None:
+    def test_the_backlog_is_counted_up_to_a_limit(self, store: Store) -> None:
         """The backlog counts pending deliveries, due or not; the newest delivery gives the time of creation."""
         tenant = store.account()
         loop, other = store.active_loop(tenant), store.active_loop(tenant)

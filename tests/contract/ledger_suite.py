@@ -17,7 +17,7 @@ from tests.contract.ledger_facts import NOW_MS, Store, event, stored
 class AppendSuite:
     """`LedgerWriter.append`."""
 
-    def test_what_was_appended_is_read_back_in_order(self, store: Store) -> None:
+    def test_appended_events_are_read_in_order(self, store: Store) -> None:
         """The events of an aggregate are returned as they were stored."""
         loop = store.account().loop()
         loop.verify("https://example.com/x.txt", NOW_MS)
@@ -36,7 +36,7 @@ class AppendSuite:
 
         assert store.log() == []
 
-    def test_a_taken_version_is_a_conflict(self, store: Store) -> None:
+    def test_a_used_version_is_a_conflict(self, store: Store) -> None:
         """The second of two writers of the same version is refused, and nothing of its request is written."""
         tenant = store.account()
         events = stored(tenant.loop())
@@ -68,7 +68,7 @@ class AppendSuite:
             store.append(tenant.message(1, message_id="b"))
         assert store.reader.message(tenant.no, "b") is None
 
-    def test_callers_that_share_a_commit_fail_alone(self, store: Store) -> None:
+    def test_callers_that_share_a_commit_fail_separately(self, store: Store) -> None:
         """One caller's conflict does not affect other callers of the same commit."""
         tenant = store.account()
         taken = stored(tenant.message(1))
@@ -86,7 +86,7 @@ class AppendSuite:
         assert [None] * len(fresh) == others
         assert set(range(1, 40)) == set(store.reader.messages(range(1, 40)))
 
-    def test_a_request_that_cannot_be_projected_fails_alone(self, store: Store) -> None:
+    def test_only_a_request_that_cannot_be_projected_fails(self, store: Store) -> None:
         """An event of an unknown aggregate fails only its caller."""
         tenant = store.account()
         orphan = tenant.loop()
@@ -135,7 +135,7 @@ class EventsSuite:
         due = store.reader.due_deliveries(b.no, store.clock.ms, 10, [])
         assert [flat[1], flat[2]] == [d.delivery_id for d in due]
 
-    def test_an_event_that_is_there_is_left_alone(self, store: Store) -> None:
+    def test_an_existing_event_is_not_changed(self, store: Store) -> None:
         """A repeated batch stores only its new events and reports the others as duplicates (I3)."""
         tenant = store.account()
         loop = store.active_loop(tenant)

@@ -15,7 +15,7 @@ from tests.service import Account, Service, eventually
 
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A ready service. All its processes are gone afterwards."""
+    """A ready service. All its processes are ended afterwards."""
     running = Service(
         tmp_path_factory.mktemp("service") / "data",
         FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2,0.2,0.2",
@@ -52,7 +52,7 @@ def equip(reader: Reader, what: str, service: Service, handler: Handler) -> None
     if what == "a dead delivery":
         _have_one_die(account, loop["id"], handler)
     else:
-        assert what == "a verified loop", f"nobody has {what}"
+        assert what == "a verified loop", f"unknown setup: {what}"
 
 
 def _have_one_die(account: Account, loop_id: str, handler: Handler) -> None:

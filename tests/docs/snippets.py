@@ -1,6 +1,6 @@
 """Fenced blocks of a page, and how the tests use each of them.
 
-The tests run a block of `sh` as it is. A comment just before the block changes that, and other languages need one:
+The tests run a block of `sh` unchanged. A comment just before the block changes that, and other languages need one:
 
     <!-- snippet: background NAME -->    run in a separate terminal, until the end of the page
     <!-- snippet: output -->             the output of the block before it; `…` matches anything

@@ -139,7 +139,7 @@ class Reader:
             os.killpg(started.pid, signal.SIGTERM)
         self._shell.communicate(timeout=5)
         try:
-            eventually(lambda: not self._others(), STOP_TIMEOUT_S, "what the page started has ended")
+            eventually(lambda: not self._others(), STOP_TIMEOUT_S, "all processes of the page have ended")
         finally:
             for process in self._others():
                 process.kill()

@@ -23,14 +23,14 @@ def test_copies_are_current_and_nothing_is_included(page: Path) -> None:
     assert INCLUDE.findall(text) == []
 
 
-def test_every_handler_stands_on_the_page_about_handlers() -> None:
+def test_every_handler_is_on_the_page_about_handlers() -> None:
     """The page contains every example as a whole."""
     handlers = {f"examples/{path.name}" for path in ROOT.glob("examples/handler.*")}
 
     assert set(copied((ROOT / "docs/how-to/handlers.md").read_text())) == handlers
 
 
-def test_a_copy_that_is_not_current_is_written_anew() -> None:
+def test_an_outdated_copy_is_replaced() -> None:
     """An update replaces the contents of the block, and nothing else in the page."""
     page = "# A\n\n<!-- copy of LICENSE -->\n<!-- snippet: skip, no -->\n```text\n--8 < --\n```\n\n```text\nb\n```\n"
 

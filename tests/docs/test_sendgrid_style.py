@@ -52,7 +52,7 @@ def taken(page: dict[str, Any], post: HttpRequest) -> list[dict[str, Any]]:
     return array
 
 
-def test_a_click_is_what_code_for_sendgrid_expects(page: dict[str, Any]) -> None:
+def test_a_click_has_sendgrid_s_fields(page: dict[str, Any]) -> None:
     """Each field has SendGrid's name and type, and profile data never overwrites them."""
     fields = {"city": "Delft", "event": "summit", "email": "other@example.com"}
     post = post_of(Trigger.CLICK, id="m-1", tags=["spring"], time=1772357400, fields=fields)
@@ -74,7 +74,7 @@ def test_a_click_is_what_code_for_sendgrid_expects(page: dict[str, Any]) -> None
 
 
 @pytest.mark.parametrize("trigger", list(Trigger))
-def test_every_trigger_becomes_what_the_page_says(trigger: Trigger, page: dict[str, Any]) -> None:
+def test_every_trigger_is_converted_as_in_the_table(trigger: Trigger, page: dict[str, Any]) -> None:
     """The adapter converts the events in the page's table, and drops events without a counterpart."""
     array = taken(page, post_of(trigger))
 
@@ -82,7 +82,7 @@ def test_every_trigger_becomes_what_the_page_says(trigger: Trigger, page: dict[s
     assert all({"email", "timestamp", "sg_event_id", "sg_message_id", "category"} <= set(event) for event in array)
 
 
-def test_the_page_promises_no_more_than_this_version_sends() -> None:
+def test_the_page_only_promises_what_this_version_sends() -> None:
     """Every trigger has a row, and the triggers without real events are marked as samples."""
     rows = {ours: note for _, ours, note in _rows()}
 
@@ -98,14 +98,14 @@ def test_the_page_names_every_field() -> None:
     assert missing == []
 
 
-def test_machine_opens_are_told(page: dict[str, Any]) -> None:
+def test_machine_opens_are_marked(page: dict[str, Any]) -> None:
     """`sg_machine_open` is true for an open by a machine, as with SendGrid, and false for one by a person."""
     events = [*taken(page, post_of(Trigger.OPEN)), *taken(page, post_of(Trigger.OPEN, bot=1, bot_reason="proxy:apple"))]
 
     assert [event["sg_machine_open"] for event in events] == [False, True]
 
 
-def test_a_servers_words_are_told(page: dict[str, Any]) -> None:
+def test_a_server_s_response_is_included(page: dict[str, Any]) -> None:
     """The code of a failure precedes its reason, and `status` is its extended code."""
     failure, delivery = (taken(page, post_of(trigger))[0] for trigger in (Trigger.FAILURE, Trigger.DELIVERY))
 
@@ -113,7 +113,7 @@ def test_a_servers_words_are_told(page: dict[str, Any]) -> None:
     assert (failure["status"], delivery["response"]) == ("5.1.1", "250 2.0.0 Ok: queued as 4F1A2B3C4D")
 
 
-def test_what_we_did_not_send_is_refused(page: dict[str, Any]) -> None:
+def test_other_senders_are_refused(page: dict[str, Any]) -> None:
     """The adapter refuses a changed body, and a signature with another secret."""
     post = post_of(Trigger.OPEN)
 
@@ -122,7 +122,7 @@ def test_what_we_did_not_send_is_refused(page: dict[str, Any]) -> None:
             taken(page, changed)
 
 
-def test_the_command_is_one() -> None:
+def test_the_command_is_valid() -> None:
     """The command line accepts the page's command, which creates a loop with JSON."""
     line, *_ = snippets(PAGE)
 

@@ -15,7 +15,7 @@ LINES = [s for page in PAGES for s in snippets(page) if s.text.lstrip().startswi
 
 
 @pytest.mark.parametrize("snippet", LINES, ids=str)
-def test_the_options_are_options_and_the_values_are_good(snippet: Snippet) -> None:
+def test_the_options_and_values_are_valid(snippet: Snippet) -> None:
     """`serve` parses the line, and every value is valid."""
     words = shlex.split(snippet.text.replace("\\\n", " "))
 

@@ -1,4 +1,4 @@
-"""The documentation site is complete and self-contained."""
+"""Documentation site: it is complete and self-contained."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ FOLLOWED = [page for page in PAGES if "```sh\n" in page.read_text()]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=_name)
-def test_every_block_is_tested_or_says_why_not(page: Path) -> None:
+def test_every_block_is_tested_or_has_a_reason(page: Path) -> None:
     """Every block has a known treatment, and every test that a block names exists."""
     for snippet in snippets(page):
         if snippet.verb == "tested by":
@@ -64,7 +64,7 @@ def _page(tmp_path: Path, text: str) -> list[Snippet]:
     return list(snippets(page))
 
 
-def test_a_block_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
+def test_a_block_without_a_known_treatment_is_refused(tmp_path: Path) -> None:
     """A block in a language that is not run needs a comment, and a known one."""
     with pytest.raises(ValueError, match=r"page\.md:3: a block of php must say"):
         _page(tmp_path, "# A\n\n```php\necho 1;\n```\n")
@@ -80,7 +80,7 @@ def test_a_block_that_nothing_is_said_of_is_refused(tmp_path: Path) -> None:
         ("```sh\necho 1 2 3\n```\n<!-- snippet: output -->\n```text\n1 …3 4\n```\n", "page.md:5: the page says"),
     ],
 )
-def test_a_page_that_is_not_true_fails(text: str, problem: str, tmp_path: Path) -> None:
+def test_an_incorrect_page_fails(text: str, problem: str, tmp_path: Path) -> None:
     """A failing command is an error, whether or not it is the last one, and so is different output."""
     reader = Reader(tmp_path / "reader")
     try:

@@ -18,7 +18,7 @@ PAGE = ROOT / "docs/how-to/standard-webhooks.md"
 SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 
 
-def test_the_handler_takes_an_event_once_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_handler_accepts_an_event_once_and_refuses_others(capsys: pytest.CaptureFixture[str]) -> None:
     """The handler accepts JSON that the service signed, and answers 401 to anything else."""
     _, handler = snippets(PAGE)
     names: dict[str, Any] = {}
@@ -38,7 +38,7 @@ def test_the_handler_takes_an_event_once_and_refuses_others(capsys: pytest.Captu
     assert names["handle"](SECRET, headers, body.replace("john", "jane"), known) == 401
 
 
-def test_the_command_is_one() -> None:
+def test_the_command_is_valid() -> None:
     """The command line accepts the page's command, which creates a loop with JSON."""
     line, _ = snippets(PAGE)
 

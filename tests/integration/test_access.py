@@ -44,7 +44,7 @@ def digest(token: str | None) -> str:
 
 
 class Access:
-    """The service, called as the gateway does."""
+    """The access service, called with commands as by the gateway."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -79,8 +79,8 @@ def access(store: Store) -> Access:
     return Access(store)
 
 
-def test_the_first_user_makes_the_account_once(access: Access) -> None:
-    """It is the first run until there is a user; then nobody is the first any more."""
+def test_the_first_user_creates_the_account_once(access: Access) -> None:
+    """The first run lasts until the first user exists; later attempts are refused."""
     assert access.do(IsFirstRun())
     first = access.user(is_first=True)
 
@@ -90,8 +90,8 @@ def test_the_first_user_makes_the_account_once(access: Access) -> None:
         access.user("bob@example.com", is_first=True)
 
 
-def test_of_two_first_runs_at_once_one_is_refused(access: Access) -> None:
-    """Both see that there is no user; the ledger takes one."""
+def test_one_of_two_concurrent_first_runs_is_refused(access: Access) -> None:
+    """If two requests both find no user, the ledger only accepts one of them."""
 
     async def at_once() -> list[Any]:
         commands = [
@@ -107,7 +107,7 @@ def test_of_two_first_runs_at_once_one_is_refused(access: Access) -> None:
 
 
 def test_users_belong_to_an_account(access: Access) -> None:
-    """An unknown account, an address that is taken and a weak password are refused; lists are of one account."""
+    """Unknown accounts, used addresses and weak passwords are refused; lists only have the account's own users."""
     ann = access.user()
     bob = access.user("bob@example.com", account_id=ann.account.id)
     other = access.user("cal@example.com")
@@ -127,8 +127,8 @@ def test_users_belong_to_an_account(access: Access) -> None:
         access.user("nobody")
 
 
-def test_a_session_goes_on_while_it_is_used(access: Access) -> None:
-    """Only the right password begins one; it idles out, and ends at the latest after days; only its hash is stored."""
+def test_a_session_lasts_while_it_is_used(access: Access) -> None:
+    """Only the right password starts a session, which ends when idle or after days; only its hash is stored."""
     user = access.user()
     assert access.sign_in(password="wrong horse battery") == SignedIn(token=None)
     assert access.sign_in("nobody@example.com") == SignedIn(token=None)
@@ -154,8 +154,8 @@ def test_a_session_goes_on_while_it_is_used(access: Access) -> None:
     assert PASSWORD.encode() not in stored
 
 
-def test_sessions_end_by_hand_and_with_the_password(access: Access) -> None:
-    """Signing out ends one; a changed password all but the one it was changed in; a set one ends all."""
+def test_sessions_end_by_signing_out_and_with_the_password(access: Access) -> None:
+    """Signing out ends one session; changing the password ends all others; a reset of the password ends all."""
     user = access.user()
     here, there, gone = (access.sign_in().token for _ in range(3))
     access.do(SignOut(token_hash=digest(gone)))
@@ -175,8 +175,8 @@ def test_sessions_end_by_hand_and_with_the_password(access: Access) -> None:
     assert access.sign_in(password="yet another one").token is not None
 
 
-def test_a_removed_user_is_out_and_the_last_one_stays(access: Access) -> None:
-    """Sessions end with their user; an account's last user cannot be removed, nor one of another account."""
+def test_a_removed_user_is_signed_out_and_the_last_one_stays(access: Access) -> None:
+    """A removed user's sessions end; an account's last user and users of other accounts cannot be removed."""
     ann = access.user()
     bob = access.user("bob@example.com", account_id=ann.account.id)
     other = access.user("cal@example.com")
@@ -191,10 +191,10 @@ def test_a_removed_user_is_out_and_the_last_one_stays(access: Access) -> None:
         access.do(RemoveUser(user_id=ann.id))
 
 
-def test_tries_are_limited_by_address_and_by_user(access: Access) -> None:
-    """Too many from one address, or for one user from many, have to wait, the right password too; then it goes on."""
+def test_attempts_are_limited_by_address_and_by_user(access: Access) -> None:
+    """Too many attempts from one address, or for one user from many, must wait, even with the right password."""
     access.user()
-    quick: Any = Quick()
+    quick: Any = FakePasswords()
     access.users._passwords = quick
     for _ in range(MAX_TRIES_PER_ADDRESS):
         assert access.sign_in("nobody@example.com").wait_ms == 0
@@ -210,8 +210,8 @@ def test_tries_are_limited_by_address_and_by_user(access: Access) -> None:
 
 
 def test_one_subscriber_is_one_address(access: Access) -> None:
-    """All of an IPv6 /64 counts as one; a text that is no address counts too."""
-    access.users._passwords = Quick()
+    """All addresses of an IPv6 /64 count as one; invalid addresses count too."""
+    access.users._passwords = FakePasswords()
     for n in range(MAX_TRIES_PER_ADDRESS):
         access.sign_in("nobody@example.com", address=f"2001:db8:0:1::{n:x}")
     assert access.sign_in("other@example.com", address="2001:db8:0:1:ffff::").wait_ms > 0
@@ -220,7 +220,7 @@ def test_one_subscriber_is_one_address(access: Access) -> None:
 
 
 def test_keys_are_named_used_and_revoked(access: Access) -> None:
-    """A key's last use is noted to the minute; a revoked one, of this account alone, opens nothing."""
+    """A key's last use is recorded to the minute; an account can only revoke its own keys, which are then refused."""
     account, other = access.user().account, access.user("cal@example.com").account
     made = access.do(IssueApiKey(account=account, name="Shop", key_hash="a" * 64))
     assert (made.name, made.used_at_ms) == ("Shop", None)
@@ -240,20 +240,20 @@ def test_keys_are_named_used_and_revoked(access: Access) -> None:
     assert access.do(Authenticate(key_hash="a" * 64)) is None
 
 
-def test_a_ledger_that_cannot_be_written_lets_keys_and_sessions_in(access: Access) -> None:
-    """What is read is enough to let somebody in."""
+def test_keys_and_sessions_work_with_a_read_only_ledger(access: Access) -> None:
+    """Keys and sessions work while the ledger is read-only."""
     account = access.user().account
     access.do(IssueApiKey(account=account, name="", key_hash="a" * 64))
     token = access.sign_in().token
     access.store.clock.ms += 120_000
-    access.users._ledger = access.accounts._ledger = cast(Any, Unwritable())
+    access.users._ledger = access.accounts._ledger = cast(Any, ReadOnlyLedger())
 
     assert access.do(Authenticate(key_hash="a" * 64)) == account
     assert access.session(token) is not None
 
 
-def test_few_passwords_wait_at_a_time(access: Access) -> None:
-    """More than a score are turned away, and those before them are answered."""
+def test_the_number_of_waiting_passwords_is_limited(access: Access) -> None:
+    """At most twenty sign-ins wait for their hash; further ones are refused at once."""
 
     async def rush() -> list[Any]:
         work = [access.passwords.is_right(None, PASSWORD) for _ in range(MAX_WAITING + 1)]
@@ -266,7 +266,7 @@ def test_few_passwords_wait_at_a_time(access: Access) -> None:
 
 
 def test_hashes_need_the_installations_key(access: Access) -> None:
-    """Equal passwords have different hashes, and another key's are never right; nor is what is no hash."""
+    """Equal passwords have different hashes; hashes with another key and invalid hashes never match."""
 
     async def scenario() -> None:
         one, two = await access.passwords.hash(PASSWORD), await access.passwords.hash(PASSWORD)
@@ -279,8 +279,8 @@ def test_hashes_need_the_installations_key(access: Access) -> None:
     asyncio.run(scenario())
 
 
-class Quick:
-    """Passwords without the work."""
+class FakePasswords:
+    """Fake password hashes without the cost."""
 
     async def hash(self, password: str) -> str:
         return password
@@ -289,15 +289,15 @@ class Quick:
         return stored is not None and password == PASSWORD
 
 
-class Unwritable:
-    """A ledger that is read-only for now."""
+class ReadOnlyLedger:
+    """Fake ledger that refuses writes."""
 
     async def change_access(self, _change: AccessChange) -> int:
         raise StoreUnavailable("the disk is full")
 
 
 def test_tenants_of_the_suite_are_found_by_their_key(store: Store, access: Access) -> None:
-    """Accounts that were made without users work as before."""
+    """An account without users is found by its key."""
     tenant: Tenant = store.account()
     assert access.do(ListUsers(account=tenant.view)) == []
     assert len(access.do(ListApiKeys(account=tenant.view))) == 1

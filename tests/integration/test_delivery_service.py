@@ -1,4 +1,4 @@
-"""The service's part about deliveries and replays, on a real SQLite ledger."""
+"""Delivery service: retries and replays, on a real SQLite ledger."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from tests.contract.ledger_facts import NOW_MS, Store, Tenant, event, outcome
 from tests.contract.sqlite_store import sqlite_stores
 
 
-class Loops:
-    """The loops' actors, as far as they only write."""
+class FakeLoops:
+    """Fake actors of the loops, which only write to the ledger."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
@@ -42,7 +42,7 @@ class Loops:
         return Replay.of(await writer.start_replay(row.no, command.which, command.since_ms, command.until_ms))
 
 
-class Deliveries:
+class DeadDelivery:
     """A service, and a loop with one dead delivery."""
 
     def __init__(self, store: Store) -> None:
@@ -53,7 +53,7 @@ class Deliveries:
         ((self.number,),) = store.record(event(self.tenant, loop_nos=[self.loop.no])).delivery_ids
         store.outcomes(outcome(self.number, state=2, status=500))
         store.clock.ms += 60_000
-        self.loops = Loops(store)
+        self.loops = FakeLoops(store)
         self.service = DeliveryService(application_context(store), cast(Any, self.loops))
 
     def start(self, **more: Any) -> Replay:
@@ -66,13 +66,13 @@ class Deliveries:
 
 
 @pytest.fixture
-def deliveries(tmp_path: Path) -> Iterator[Deliveries]:
+def deliveries(tmp_path: Path) -> Iterator[DeadDelivery]:
     with sqlite_stores(tmp_path) as store:
-        yield Deliveries(store)
+        yield DeadDelivery(store)
 
 
-def test_a_retry_is_asked_of_the_delivery_s_loop(deliveries: Deliveries) -> None:
-    """The answer is the delivery as it is then: pending, with the attempts it had."""
+def test_a_retry_is_sent_to_the_delivery_s_loop(deliveries: DeadDelivery) -> None:
+    """A retry is sent to the delivery's loop, and returns the pending delivery with its earlier attempts."""
     command = RetryDelivery(account=deliveries.tenant.view, delivery_id=f"dlv_{deliveries.number}")
     retried = asyncio.run(deliveries.service.retry_delivery(command))
 
@@ -83,16 +83,16 @@ def test_a_retry_is_asked_of_the_delivery_s_loop(deliveries: Deliveries) -> None
 @pytest.mark.parametrize(
     "id_", ["dlv_0", "dlv_01", "dlv_-1", "dlv_x", "dlv_", "1", "dlv_9" + "9" * 18, "rpl_1", "dlv_1\n"]
 )
-def test_what_is_no_delivery_of_the_account_is_not_found(deliveries: Deliveries, id_: str) -> None:
-    """Whatever text it is; and nothing is asked of any loop."""
+def test_other_ids_are_not_found(deliveries: DeadDelivery, id_: str) -> None:
+    """An id that is not a delivery of the account is not found, and no loop gets a command."""
     for account, delivery_id in ((deliveries.tenant, id_), (deliveries.stranger, f"dlv_{deliveries.number}")):
         with pytest.raises(NotFound):
             asyncio.run(deliveries.service.retry_delivery(RetryDelivery(account=account.view, delivery_id=delivery_id)))
     assert deliveries.loops.asked == []
 
 
-def test_a_replay_is_started_found_and_cancelled(deliveries: Deliveries) -> None:
-    """Without an end it goes up to now; it is found by its id in its own loop alone."""
+def test_a_replay_is_started_found_and_cancelled(deliveries: DeadDelivery) -> None:
+    """A replay without an end lasts until now, and is only found with its loop."""
     started = deliveries.start()
     assert (started.state, started.until_ms, started.count) == ("running", NOW_MS + 60_000, 1)
     assert deliveries.get(deliveries.tenant.view, started.id) == started
@@ -110,8 +110,8 @@ def test_a_replay_is_started_found_and_cancelled(deliveries: Deliveries) -> None
     assert [r.state for r in asyncio.run(deliveries.service.list_replays(listing)).data] == ["cancelled"]
 
 
-def test_a_replay_of_all_time(deliveries: Deliveries) -> None:
-    """Times that no event can have are brought to those that one can."""
+def test_a_replay_of_all_time(deliveries: DeadDelivery) -> None:
+    """Times outside the range of event times are clamped to it."""
     started = deliveries.start(since_ms=-(2**60), until_ms=2**60)
 
     assert (started.since_ms, started.until_ms, started.count) == (0, 2**48 - 1, 1)
@@ -125,8 +125,8 @@ def test_a_replay_of_all_time(deliveries: Deliveries) -> None:
         ({"until_ms": NOW_MS - 1000}, "/since"),
     ],
 )
-def test_a_replay_of_nothing_is_refused(deliveries: Deliveries, more: dict[str, Any], pointer: str) -> None:
-    """The field that is wrong is named, and the loop is not asked."""
+def test_a_replay_of_nothing_is_refused(deliveries: DeadDelivery, more: dict[str, Any], pointer: str) -> None:
+    """A replay of an empty range is refused with the field's name, and the loop gets no command."""
     with pytest.raises(InvalidInput) as caught:
         deliveries.start(**more)
 

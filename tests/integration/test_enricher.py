@@ -209,7 +209,7 @@ def test_an_enricher_that_loses_a_race_for_first_looks_again(
     store.active_loop(tenant, triggers=["click"])
     register(store, tenant)
     rival = Enricher(store.writer, store.reader, FakeLoops())
-    overtaken = Overtaken(store.writer, lambda: rival.record(Batch([hit(tenant)], [])))
+    overtaken = OvertakenLedger(store.writer, lambda: rival.record(Batch([hit(tenant)], [])))
 
     record(Enricher(overtaken, store.reader, loops), hit(tenant))
 
@@ -227,7 +227,7 @@ def test_a_store_that_is_away_fails_the_batch(store: Store, enricher: Enricher) 
         record(enricher, hit(tenant))
 
 
-class Overtaken:
+class OvertakenLedger:
     """A ledger that lets another enricher record first, once."""
 
     def __init__(self, ledger: Any, rival: Any) -> None:

@@ -24,7 +24,7 @@ from tests.service import eventually
 # --- requests that share a commit
 
 
-def test_a_poisoned_request_fails_alone(url: str) -> None:
+def test_only_a_poisoned_request_fails(url: str) -> None:
     """A text that PostgreSQL cannot store, or a conflict, fails only its caller."""
     with ledger(url) as store:
         tenant = store.account()
@@ -127,7 +127,7 @@ def _running(reader: PostgresLedgerReader) -> list[str]:
         ({"password": "open-sesame"}, "authentication failed"),
     ],
 )
-def test_what_is_wrong_with_the_url_is_said(server: PostgresServer, change: dict[str, str], said: str) -> None:
+def test_errors_in_the_url_are_reported(server: PostgresServer, change: dict[str, str], said: str) -> None:
     """Errors name the setting and repeat the server's message, but never contain the password."""
     server.run("DROP ROLE IF EXISTS locked")
     server.run("CREATE ROLE locked LOGIN PASSWORD 'something else'")
@@ -155,7 +155,7 @@ def test_commits_are_durable(server: PostgresServer, url: str) -> None:
         connection.close()
 
 
-def test_a_fresh_answer_is_not_asked_for_again(url: str) -> None:
+def test_a_recent_check_is_not_repeated(url: str) -> None:
     """Checking the store costs at most one commit every few seconds."""
     with ledger(url) as store:
         store.account()

@@ -56,7 +56,7 @@ def test_a_kill_loses_nothing_acknowledged(server: PostgresServer, url: str, ack
     assert len(kept) % 10 == 0
 
 
-def test_a_session_that_is_cut_off_is_made_anew(url: str) -> None:
+def test_a_broken_session_is_replaced(url: str) -> None:
     """Requests of the broken transaction fail as unknown, later ones succeed, and nothing is stored twice."""
     with ledger(url) as store:
         tenant = store.account()
@@ -92,9 +92,7 @@ def test_a_restarted_server_is_found_again(server: PostgresServer, url: str) -> 
         assert len(eventually(partial(due, store, loop.no), 10, "the reader reads again")) == 2
 
 
-def test_a_frozen_server_blocks_nobody_for_ever(
-    server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_frozen_server_is_given_up(server: PostgresServer, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server that keeps connections open without answering is given up, and used again once it answers."""
     monkeypatch.setattr(session, "_DEADLINE_S", 1.0)
     monkeypatch.setattr(read_connection, "_DEADLINE_S", 1.0)

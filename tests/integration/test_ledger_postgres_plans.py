@@ -97,7 +97,7 @@ class Step(dict[str, Any]):
 def plan(connection: Connection[Any], statement: str, params: Sequence[object]) -> list[Step]:
     """The plan's nodes, each before those that it reads from.
 
-    Of a statement whose plan is kept, it is the one for any parameters.
+    For a statement with a kept plan, this is the generic plan.
     """
     if statement.startswith("{often}"):
         return kept_plan(connection, statement, params)
@@ -208,7 +208,7 @@ def test_look_ups_search(connection: Connection[Any], name: str) -> None:
     ("name", "index"),
     [("due", "deliveries_due"), ("in order", "deliveries_pending"), ("replays", "replays_of_loop")],
 )
-def test_what_comes_next_is_read_in_order(connection: Connection[Any], name: str, index: str) -> None:
+def test_the_next_deliveries_are_read_in_order(connection: Connection[Any], name: str, index: str) -> None:
     """The outbox is read in index order: no backlog is sorted to find the next deliveries."""
     steps = plan(connection, *FIXED[name])
     limit = next(n for n, step in enumerate(steps) if step["Node Type"] == "Limit")
@@ -261,7 +261,7 @@ def test_deliveries_are_listed_by_index(
 
 
 @pytest.mark.parametrize("which", ["dead", "all"])
-def test_a_replay_reads_on_from_where_it_was(connection: Connection[Any], which: str) -> None:
+def test_a_replay_continues_at_its_position(connection: Connection[Any], which: str) -> None:
     """Each step reads at most its limit of each range, and counting uses the same index."""
     part = delivery_index.IndexRange(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     steps = plan(connection, replays.next_statement(which), part)

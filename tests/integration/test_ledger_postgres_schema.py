@@ -74,8 +74,8 @@ def test_a_step_that_fails_leaves_the_version_before(connection: Connection[Any]
     assert connection.execute("SELECT name, note FROM accounts").fetchall() == [("Acme", "none")]
 
 
-def test_two_at_once_do_it_once(url: str) -> None:
-    """Of several programs that start together on a new database, one migrates it."""
+def test_concurrent_starts_migrate_once(url: str) -> None:
+    """If several programs start together on a new database, one of them migrates it."""
     together = threading.Barrier(6)
 
     def start(_: int) -> int:
@@ -106,7 +106,7 @@ def test_a_newer_database_is_refused(url: str, connection: Connection[Any]) -> N
 def test_a_reader_reports_each_time_that_the_database_is_of_the_version_before(
     url: str, connection: Connection[Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The error is the same while the reader pauses between attempts, so that nobody mistakes it for an outage."""
+    """The error is the same while the reader pauses between attempts, so that it does not look like an outage."""
     migrate(connection)
     monkeypatch.setattr(schema, "SCHEMA_VERSION", SCHEMA_VERSION + 1)
     reader = PostgresLedgerReader(url)
@@ -150,7 +150,7 @@ def test_an_older_database_is_not_read(connection: Connection[Any]) -> None:
         check_readable(connection)
 
 
-def test_somebody_elses_database_is_refused(url: str, connection: Connection[Any]) -> None:
+def test_a_database_of_another_application_is_refused(url: str, connection: Connection[Any]) -> None:
     """A service creates no tables next to those of another application; the error names them and says what to do."""
     connection.execute("CREATE TABLE customers (id integer)")
     with pytest.raises(StoreError, match=r"customers.*empty") as refused:
@@ -160,7 +160,7 @@ def test_somebody_elses_database_is_refused(url: str, connection: Connection[Any
     assert set(columns_of(connection)) == {"customers"}
 
 
-def test_a_schema_of_its_own_will_do(url: str, connection: Connection[Any]) -> None:
+def test_a_separate_schema_is_accepted(url: str, connection: Connection[Any]) -> None:
     """With a search path in the URL, the ledger can share a database with another application."""
     connection.execute("CREATE TABLE customers (id integer)")
     connection.execute("CREATE SCHEMA loops")

@@ -128,7 +128,7 @@ def test_due_deliveries_are_read_in_order(connection: sqlite3.Connection) -> Non
     assert len([step for step in steps if "TEMP B-TREE" in step]) <= 1
 
 
-def test_what_is_pending_in_order_is_read_by_id(connection: sqlite3.Connection) -> None:
+def test_an_ordered_backlog_is_read_by_id(connection: sqlite3.Connection) -> None:
     """An ordered loop reads its backlog in index order, without sorting."""
     steps = plan(connection, hot_path.PENDING_IN_ORDER, [1, "[]", 1])
     outbox_step = next(n for n, step in enumerate(steps) if "deliveries_pending" in step)
@@ -190,7 +190,7 @@ def test_deliveries_are_listed_by_index(
 
 
 @pytest.mark.parametrize("which", ["dead", "all"])
-def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, which: str) -> None:
+def test_a_replay_continues_at_its_position(connection: sqlite3.Connection, which: str) -> None:
     """Each step merges ranges of the loop's index, and counting reads only the index."""
     params = delivery_index.IndexRange(loop_no=1, since_ms=1, until_ms=9, at_ms=1, at_id=0, limit=5)
     covering = RANGE.replace("INDEX", "COVERING INDEX")
@@ -208,7 +208,7 @@ def test_a_replay_reads_on_from_where_it_was(connection: sqlite3.Connection, whi
         (sweeps.OLD_EVENTS, "(originator_id>? AND originator_id<?)"),
     ],
 )
-def test_what_is_old_is_read_in_order(connection: sqlite3.Connection, statement: str, by: str) -> None:
+def test_old_rows_are_read_in_order(connection: sqlite3.Connection, statement: str, by: str) -> None:
     """Retention continues at its position, reads at most its limit, and sorts nothing."""
     steps = plan(connection, statement, [0] * statement.count("$"))
 

@@ -157,7 +157,7 @@ def record_until_it_fails(store: Store, made: list[EventToRecord], kept: list[Ev
         kept.append(one)
 
 
-def test_a_commit_that_fails_is_nobodys(path: Path) -> None:
+def test_a_failed_commit_stores_nothing(path: Path) -> None:
     """If the file cannot grow during a commit, all its callers get an error, and nothing of it is stored."""
     with ledger(path) as store:
         tenant = store.account()

@@ -45,7 +45,7 @@ def postgres_columns(connection: Connection[Any]) -> Columns:
     return found
 
 
-def test_each_table_is_copied_by_migrate_or_made_anew(postgres: PostgresServer, tmp_path: Path) -> None:
+def test_each_table_is_copied_by_migrate_or_recreated(postgres: PostgresServer, tmp_path: Path) -> None:
     """A new table or column fails here until it is on both stores, and in `TABLES` or `MADE_ANEW`."""
     with closing(open_sqlite(tmp_path / "ledger.sqlite")) as sqlite:
         migrate_sqlite(sqlite)
@@ -60,7 +60,7 @@ def test_each_table_is_copied_by_migrate_or_made_anew(postgres: PostgresServer, 
     assert on_postgres.keys() == copied.keys() | MADE_ANEW.keys()
 
 
-def test_a_back_up_holds_every_row_of_every_table(tmp_path: Path) -> None:
+def test_a_backup_has_every_row_of_every_table(tmp_path: Path) -> None:
     """A backup is the whole file: a row of each table is in the copy."""
     data_dir = tmp_path / "data"
     data_dir.mkdir()

@@ -1,4 +1,4 @@
-"""The service's part about making feedback loops, on a real SQLite ledger."""
+"""Loop service: creation of feedback loops, on a real SQLite ledger."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from tests.contract.ledger_facts import Store
 from tests.contract.sqlite_store import sqlite_stores
 
 
-class Nobody:
-    """Allows every address; the loops' actors begin as they are told."""
+class FakeActors:
+    """Fake resolver and loop actors: every address is allowed, and every loop starts."""
 
     def __init__(self) -> None:
         self.begun: list[str] = []
@@ -30,15 +30,15 @@ class Nobody:
         self.begun.append(loop_id)
 
 
-def service(store: Store, nobody: Nobody) -> ApplicationService:
-    loops = none = cast(Any, nobody)
-    return ApplicationService(application_context(store), loops, nobody, passwords=none, problems=none, metrics=none)
+def service(store: Store, actors: FakeActors) -> ApplicationService:
+    loops = none = cast(Any, actors)
+    return ApplicationService(application_context(store), loops, actors, passwords=none, problems=none, metrics=none)
 
 
-def test_requests_that_are_sent_twice_at_once_make_one_loop(tmp_path: Path) -> None:
-    """With the same seed both are answered with the one loop that there is; without one each makes its own."""
+def test_concurrent_repeated_requests_create_one_loop(tmp_path: Path) -> None:
+    """Concurrent requests with the same seed get the same loop; requests without a seed each create one."""
     with sqlite_stores(tmp_path) as store:
-        made = service(store, Nobody())
+        made = service(store, FakeActors())
         account = store.account().view
 
         def command(seed: str | None) -> CreateLoop:
@@ -58,17 +58,17 @@ def test_requests_that_are_sent_twice_at_once_make_one_loop(tmp_path: Path) -> N
         assert len(store.reader.list_loops(account.no, 10, None).data) == 4
 
 
-def test_a_loop_that_was_deleted_is_not_made_again_by_the_same_request(tmp_path: Path) -> None:
-    """It says so, in place of a loop that is gone."""
+def test_a_repeated_request_does_not_recreate_a_deleted_loop(tmp_path: Path) -> None:
+    """A repeated request for a deleted loop gets an error that says so."""
     with sqlite_stores(tmp_path) as store:
-        nobody = Nobody()
-        made = service(store, nobody)
+        actors = FakeActors()
+        made = service(store, actors)
         account = store.account().view
         command = CreateLoop(
             account=account, url="https://x.example/", settings=LoopSettings(triggers=("open",)), seed="a"
         )
         loop = asyncio.run(made.handle(command))
-        assert nobody.begun == [loop.id]
+        assert actors.begun == [loop.id]
         store.change(loop.id, lambda found: found.delete(store.clock.now_ms()))
 
         with pytest.raises(Conflict, match="deleted"):

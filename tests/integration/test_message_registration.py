@@ -1,4 +1,4 @@
-"""Registering messages and profiles on a real SQLite ledger."""
+"""Registration of messages and profiles on a real SQLite ledger."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def put(registration: MessageRegistration, tenant: Tenant, fields: str, *interes
 
 
 def test_messages_can_be_read_back(store: Store, registration: MessageRegistration) -> None:
-    """Each gets a key and an id, its own or a made one, and is in the ledger as it was given."""
+    """Each message gets a key, and an id if it has none, and is stored unchanged."""
     tenant = store.account()
     results = register(
         registration,
@@ -68,7 +68,7 @@ def test_messages_can_be_read_back(store: Store, registration: MessageRegistrati
 
 
 def test_the_same_message_again_answers_the_same(store: Store, registration: MessageRegistration) -> None:
-    """A registration can be repeated, whole or in part: the same key, and one event in the log."""
+    """A registration can be repeated, as a whole or in part, with the same keys and without new events."""
     tenant = store.account()
     spec = MessageSpec(recipient="a@example.com", id="m-1")
     (first,) = register(registration, tenant, spec)
@@ -81,10 +81,8 @@ def test_the_same_message_again_answers_the_same(store: Store, registration: Mes
     assert len(store.log()) == before + 1
 
 
-def test_another_message_under_a_taken_id_is_a_conflict_and_holds_back_no_other(
-    store: Store, registration: MessageRegistration
-) -> None:
-    """The rejection names what differs; the others of the call are registered."""
+def test_another_message_with_a_used_id_is_a_conflict(store: Store, registration: MessageRegistration) -> None:
+    """The rejection names the difference; other messages of the call are registered."""
     tenant = store.account()
     register(registration, tenant, MessageSpec(recipient="a@example.com", id="m-1"))
 
@@ -102,7 +100,7 @@ def test_another_message_under_a_taken_id_is_a_conflict_and_holds_back_no_other(
 
 
 def test_a_bad_message_is_rejected_with_its_field(store: Store, registration: MessageRegistration) -> None:
-    """What the domain refuses is told with the field, and the others of the call are registered."""
+    """An invalid message is rejected with the field's name; other messages of the call are registered."""
     tenant = store.account()
 
     bad, fine = register(registration, tenant, MessageSpec(recipient="nobody"), MessageSpec(recipient="a@example.com"))
@@ -112,7 +110,7 @@ def test_a_bad_message_is_rejected_with_its_field(store: Store, registration: Me
     assert fine.message is not None
 
 
-def test_ids_are_an_account_s_own(store: Store, registration: MessageRegistration) -> None:
+def test_accounts_may_use_the_same_id(store: Store, registration: MessageRegistration) -> None:
     """Two accounts may use the same message id."""
     results = [
         register(registration, store.account(), MessageSpec(recipient=f"{name}@example.com", id="m-1"))[0]
@@ -122,8 +120,8 @@ def test_ids_are_an_account_s_own(store: Store, registration: MessageRegistratio
     assert all(result.message for result in results)
 
 
-def test_a_profile_is_made_and_then_replaced(store: Store, registration: MessageRegistration) -> None:
-    """The first PUT creates, the second replaces all of the data."""
+def test_a_profile_is_created_and_then_replaced(store: Store, registration: MessageRegistration) -> None:
+    """The first PUT creates the profile, the second replaces all its data."""
     tenant = store.account()
     made = put(registration, tenant, '{"name": "John", "age": 3}', "jam")
     changed = put(registration, tenant, '{"name": "Jane"}')
@@ -137,24 +135,24 @@ def test_a_profile_is_made_and_then_replaced(store: Store, registration: Message
 def test_a_profile_changed_by_two_at_once_keeps_both_changes_in_its_history(
     store: Store, registration: MessageRegistration
 ) -> None:
-    """A writer that is overtaken reads again and writes after the other."""
+    """A writer that loses the race reads the profile again, and writes after the other writer."""
     tenant = store.account()
     put(registration, tenant, '{"n": 0}')
-    slow = MessageRegistration(application_context(store, ledger=Overtaken(store, registration, tenant)))
+    slow = MessageRegistration(application_context(store, ledger=OvertakenLedger(store, registration, tenant)))
 
     assert msgspec.json.decode(put(slow, tenant, '{"n": 2}').fields) == {"n": 2}
     assert [e.originator_version for e in store.log() if e.topic.startswith("profile.")] == [1, 2, 3]
 
 
-def test_fields_that_are_no_object_are_refused(store: Store, registration: MessageRegistration) -> None:
-    """The field is named."""
+def test_fields_must_be_an_object(store: Store, registration: MessageRegistration) -> None:
+    """The error names the field."""
     with pytest.raises(InvalidInput) as refused:
         put(registration, store.account(), "[1]")
 
     assert refused.value.problems[0][0] == "/fields"
 
 
-class Overtaken:
+class OvertakenLedger:
     """A ledger in which another writer changes the profile first, once."""
 
     def __init__(self, store: Store, rival: MessageRegistration, tenant: Tenant) -> None:

@@ -39,7 +39,7 @@ from tests.postgres import PostgresServer
 EVENTS = 300
 
 
-class Old:
+class OldLedger:
     """A data directory whose ledger has rows of every kind."""
 
     def __init__(self, data_dir: Path) -> None:
@@ -84,8 +84,8 @@ class Old:
 
 
 @pytest.fixture
-def old(tmp_path: Path) -> Old:
-    return Old(tmp_path / "data")
+def old(tmp_path: Path) -> OldLedger:
+    return OldLedger(tmp_path / "data")
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def url(postgres: PostgresServer) -> str:
     return postgres.new_database()
 
 
-def moved(old: Old, url: str) -> list[ImportedTable]:
+def moved(old: OldLedger, url: str) -> list[ImportedTable]:
     return import_ledger(old.data_dir, url, lambda *_: None)
 
 
@@ -122,7 +122,7 @@ def answers(reader: LedgerReader, tenant: Tenant, loop_no: int) -> list[object]:
     ]
 
 
-def test_a_service_goes_on_as_if_nothing_had_happened(old: Old, url: str) -> None:
+def test_a_service_continues_on_the_new_store(old: OldLedger, url: str) -> None:
     """The new store answers every query like the old one; ids, the log and replays continue."""
     before = SQLiteLedgerReader(old.path, FakeClock())
     expected = answers(before, old.tenant, old.loop.no)
@@ -167,7 +167,7 @@ def test_a_directory_remembers_that_its_ledger_is_elsewhere(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> None:
+def test_a_ledger_that_was_not_moved_is_not_left_behind(old: OldLedger, url: str) -> None:
     """A start on the store is refused if the data directory has an SQLite ledger; the error says how to move it."""
     with pytest.raises(Conflict, match="migrate"):
         factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
@@ -175,7 +175,7 @@ def test_a_ledger_that_was_not_moved_is_not_left_behind(old: Old, url: str) -> N
     factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
 
 
-def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
+def test_the_old_ledger_is_put_aside(old: OldLedger, url: str) -> None:
     """A service without --store refuses to start on the old ledger and says what to do; a second import is refused."""
     moved(old, url)
     settings = Settings.from_env({}, data_dir=str(old.data_dir))
@@ -189,7 +189,7 @@ def test_the_old_ledger_is_put_aside(old: Old, url: str) -> None:
 
 
 @pytest.mark.parametrize("lines", [1, 4, 12, 25, 60])
-def test_a_kill_in_the_middle_is_gone_on_from(old: Old, url: str, lines: int) -> None:
+def test_a_killed_import_continues(old: OldLedger, url: str, lines: int) -> None:
     """An import killed at any point continues: every row is copied once, and no service starts before the end."""
     command = [sys.executable, "-m", "tests.integration.migrate_until_killed", str(old.data_dir), url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
@@ -227,7 +227,7 @@ async def checked(ledger: PostgresLedgerWriter) -> None:
         ("UPDATE stored_events SET state = state || '\\x20' WHERE notification_id = 2", "stored_events, row 2"),
     ],
 )
-def test_a_row_that_differs_is_found(old: Old, url: str, tampering: str, table: str) -> None:
+def test_a_row_that_differs_is_found(old: OldLedger, url: str, tampering: str, table: str) -> None:
     """A changed, missing or added row is named; the target stays unusable, and the old ledger stays in place."""
 
     def tamper(name: str, rows: int, total: int) -> None:
@@ -250,7 +250,7 @@ def taken(url: str) -> str:
     return url
 
 
-def test_something_else_is_left_alone(old: Old, taken: str) -> None:
+def test_a_database_of_another_application_is_left_unchanged(old: OldLedger, taken: str) -> None:
     """A database of another application is refused; the error names its tables, and nothing is created in it."""
     with pytest.raises(StoreError, match="customers"):
         moved(old, taken)
@@ -258,7 +258,7 @@ def test_something_else_is_left_alone(old: Old, taken: str) -> None:
         assert connection.execute("SELECT relname FROM pg_class WHERE relname = 'stored_events'").fetchall() == []
 
 
-def test_another_ledger_is_left_alone(old: Old, postgres: PostgresServer) -> None:
+def test_another_ledger_is_left_unchanged(old: OldLedger, postgres: PostgresServer) -> None:
     """A database that has a ledger already is refused."""
     url = postgres.new_database()
     asyncio.run(checked(PostgresLedgerWriter(url)))
@@ -266,7 +266,7 @@ def test_another_ledger_is_left_alone(old: Old, postgres: PostgresServer) -> Non
         moved(old, url)
 
 
-def test_a_ledger_that_was_written_to_meanwhile_is_not_gone_on_with(old: Old, url: str) -> None:
+def test_an_import_of_a_changed_ledger_is_not_continued(old: OldLedger, url: str) -> None:
     """An import of an earlier state of the file is not continued with a later state."""
 
     def give_up(*_: object) -> None:
@@ -280,14 +280,14 @@ def test_a_ledger_that_was_written_to_meanwhile_is_not_gone_on_with(old: Old, ur
         moved(old, url)
 
 
-def test_a_running_service_is_not_moved(old: Old, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """The command locks the data directory, and reports who holds the lock."""
+def test_a_running_service_is_not_moved(old: OldLedger, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The command locks the data directory, and names the process that holds the lock."""
     with DataDir.open(old.data_dir):
         assert migrate.run(["--data-dir", str(old.data_dir), "--store", url], {}) == 1
     assert "in use" in capsys.readouterr().err
 
 
-def test_the_command_says_what_it_did_and_what_to_do(old: Old, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_reports_its_work(old: OldLedger, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The command prints each table's rows and checksum, and the next command; the variable replaces the option."""
     assert migrate.run(["--data-dir", str(old.data_dir)], {"FEEDBACK_LOOPS_STORE": url}) == 0
     said = capsys.readouterr().out
@@ -297,7 +297,7 @@ def test_the_command_says_what_it_did_and_what_to_do(old: Old, url: str, capsys:
     assert "ledger.moved.sqlite" in said
 
 
-def test_what_is_missing_is_said(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missing_arguments_are_reported(tmp_path: Path, url: str, capsys: pytest.CaptureFixture[str]) -> None:
     """If the store, the directory or its ledger is missing, the message names the option."""
     assert migrate.run(["--data-dir", str(tmp_path)], {}) == 2
     assert "--store" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What is shown of traffic, on a real SQLite ledger: rebuilt POSTs, events with their deliveries, statistics."""
+"""Services that show traffic, on a real SQLite ledger: rebuilt POSTs, events with their deliveries, statistics."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ LATER_MS = NOW_MS + 60_000
 
 
 class ChangedLoop:
-    """A loop whose settings changed after its first delivery, and the service that shows it."""
+    """A loop whose settings changed after its first delivery, with the services that show it."""
 
     def __init__(self, store: Store) -> None:
         self.store = store
@@ -73,8 +73,8 @@ def changed_loop(tmp_path: Path) -> Iterator[ChangedLoop]:
         yield ChangedLoop(store)
 
 
-def test_a_post_is_made_again_as_it_was(changed_loop: ChangedLoop) -> None:
-    """Format, address and secret are those of its time, whatever has changed since: the same to the byte."""
+def test_a_post_is_rebuilt_exactly(changed_loop: ChangedLoop) -> None:
+    """A rebuilt POST has the format, URL and secret of its time, byte for byte, whatever has changed since."""
     sent = RequestBuilder(changed_loop.config, 1.0).build(
         changed_loop.event.event_id, changed_loop.event.fields, NOW_MS
     )
@@ -85,8 +85,8 @@ def test_a_post_is_made_again_as_it_was(changed_loop: ChangedLoop) -> None:
     assert "tags[]=a&tags[]=%C3%BC" in post.body
 
 
-def test_a_later_attempt_is_of_the_loop_of_then(changed_loop: ChangedLoop) -> None:
-    """With both secrets while they overlap, and one afterwards."""
+def test_a_later_attempt_uses_the_settings_of_its_time(changed_loop: ChangedLoop) -> None:
+    """A rebuilt later attempt uses the settings at that time: both secrets while they overlap, and one afterwards."""
     changed_loop.store.outcomes(
         outcome(changed_loop.number, 2, at_ms=LATER_MS),
         outcome(changed_loop.number, 3, at_ms=LATER_MS + SECRET_OVERLAP_MS),
@@ -100,8 +100,8 @@ def test_a_later_attempt_is_of_the_loop_of_then(changed_loop: ChangedLoop) -> No
     assert len(dict(third.headers)["webhook-signature"].split(" ")) == 1
 
 
-def test_what_is_not_there_has_no_post(changed_loop: ChangedLoop) -> None:
-    """Another account's, an attempt that was none, an event that was dropped or too large: each says why."""
+def test_a_missing_attempt_has_no_post(changed_loop: ChangedLoop) -> None:
+    """Other accounts' deliveries, unknown attempts, and dropped or oversized events get an error with the reason."""
     with pytest.raises(NotFound):
         changed_loop.post(account=changed_loop.stranger.view)
     with pytest.raises(NotFound, match="no attempt 7"):
@@ -114,8 +114,8 @@ def test_what_is_not_there_has_no_post(changed_loop: ChangedLoop) -> None:
         changed_loop.post()
 
 
-def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(changed_loop: ChangedLoop) -> None:
-    """Which loops it went to, and what came of it."""
+def test_an_event_is_shown_with_its_deliveries_only_to_its_account(changed_loop: ChangedLoop) -> None:
+    """The owning account sees the event's deliveries with their loops and states; other accounts see nothing."""
     event_id = id_text("evt", changed_loop.event.event_id)
     found = changed_loop.do(GetEvent(account=changed_loop.tenant.view, event_id=event_id))
     assert (found.id, found.type, found.time_ms) == (event_id, "open", NOW_MS)
@@ -136,8 +136,8 @@ def test_an_event_is_shown_with_its_deliveries_to_its_account_alone(changed_loop
         changed_loop.do(GetLoopDelivery(account=changed_loop.stranger.view, delivery_id=changed_loop.delivery_id))
 
 
-def test_statistics_are_of_ones_own_loops(changed_loop: ChangedLoop) -> None:
-    """Attempts, backlog and the last event; another account's loop is not found."""
+def test_statistics_cover_the_account_s_loops(changed_loop: ChangedLoop) -> None:
+    """Statistics have attempts, backlog and the last event of the account's loops; other loops are not found."""
     changed_loop.store.record(event(changed_loop.tenant, loop_nos=[1]))
     [statistics] = changed_loop.do(ListStatistics(account=changed_loop.tenant.view, loop_ids=[changed_loop.loop_id]))
     assert (statistics.counts.answers, statistics.backlog, statistics.last_event_ms) == ([1, 0, 0, 0, 0], 1, NOW_MS)
