@@ -86,7 +86,7 @@ class Side:
         first, self._done = self._done, self._done + clicks
         paths = self._paths[first : self._done]
         readings: list[Reading] = []
-        self._sink.tell("reset")
+        self._sink.command("reset")
         sent = send(self.service.port, paths, self._folder, rate, begin=lambda: readings.append(read(self.service)))
         eventually(lambda: self._sink.stats()["unique"] >= clicks, 120, "every click was POSTed", 0.1)
         last_ns = self._sink.stats()["last_ns"]

@@ -55,7 +55,7 @@ def measure(arguments: argparse.Namespace, folder: Path) -> dict[str, Any]:
         account = service.account()
         account.loop(good)
         hanging = [account.loop(bad)["id"] for _ in range(arguments.hanging)]
-        bad.tell("hang")
+        bad.command("hang")
         rounds = in_turns(
             account,
             good,

@@ -112,7 +112,7 @@ def latency(
     """Returns the time from when a click was due to the arrival of its POST, in milliseconds."""
     count = int(rate * seconds)
     paths = click_paths(account, loops, count, first)
-    sink.tell("reset")
+    sink.command("reset")
     due = send(account.service.port, paths, folder, rate)["times"]
     eventually(partial(_came, sink, count), 60, "every click was POSTed", 0.2)
     arrivals = sink.arrivals()

@@ -54,7 +54,7 @@ def send(
 
 def rate_of(sink: Sink, port: int, paths: list[str], folder: Path) -> float:
     """Returns the clicks per second, from the first request to the last POST."""
-    sink.tell("reset")
+    sink.command("reset")
     result = send(port, paths, folder)
     eventually(lambda: sink.stats()["unique"] >= len(paths), 120, "every click was POSTed", 0.2)
     seconds: float = (sink.stats()["last_ns"] - result["first_ns"]) / 1e9
@@ -85,7 +85,7 @@ def _listens(port: int) -> bool:
 def latency(account: Account, sink: Sink, rate: float, seconds: float, first: int, folder: Path) -> dict[str, float]:
     """Returns the time from when a click was due to the arrival of its POST, open loop, in milliseconds."""
     paths = account.click_paths(int(rate * seconds), first=first)
-    sink.tell("reset")
+    sink.command("reset")
     result = send(account.service.port, paths, folder, rate)
     eventually(lambda: sink.stats()["unique"] >= len(paths), 60, "every click was POSTed", 0.2)
     arrivals = sink.arrivals()

@@ -35,7 +35,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         for number in range(options.rounds):
             for rates, behaviour in ((plain, "accept"), (retried, "decline")):
                 first = 2_000 + (2 * number + (rates is retried)) * clicks
-                sink.tell(behaviour)
+                sink.command(behaviour)
                 rates.append(rate_of(sink, service.port, account.click_paths(clicks, first=first), folder))
     finally:
         sink.stop()

@@ -52,7 +52,7 @@ def one(enrichers: int, loops: int, clicks: int, folder: Path) -> dict[str, Any]
         settle(service)  # waits until each loop has its own process
         paths = account.click_paths(clicks, first=WARM_UP)
         for sink in sinks:
-            sink.tell("reset")
+            sink.command("reset")
         before = cpu_s(service)
         result = send(service.port, paths, folder)
         eventually(lambda: arrived(sinks, clicks), 300, "every click was POSTed to every loop", 0.2)

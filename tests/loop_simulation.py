@@ -163,7 +163,7 @@ class LoopSimulation:
         assert not self.broken, self.broken
         return answer
 
-    def tell(self, act: Callable[[LoopRuntime], None]) -> None:
+    def call(self, act: Callable[[LoopRuntime], None]) -> None:
         """Calls a synchronous method of the runtime in the event loop."""
 
         async def call() -> None:

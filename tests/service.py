@@ -282,9 +282,9 @@ class Sink:
     def place(self, name: str, content: str) -> None:
         self.http.put(f"/{name}", content=content)
 
-    def tell(self, what: str) -> None:
+    def command(self, name: str) -> None:
         """`reset`, `accept`, or one of the faults that `benchmarks.sink` lists."""
-        self.http.post(f"/{what}").raise_for_status()
+        self.http.post(f"/{name}").raise_for_status()
 
     def stats(self) -> dict[str, int]:
         stats: dict[str, int] = self.http.get("/stats").json()

@@ -17,7 +17,7 @@ ANSWER_TIMEOUT_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Click:
-    """One click. `status` is None when no answer came."""
+    """One click. `status` is None without an answer."""
 
     number: int
     sent_ns: int

@@ -20,10 +20,10 @@ class Misbehaving(Fault):
         self._behaviour = behaviour
 
     def begin(self, load: ServiceUnderLoad) -> None:
-        load.sink.tell(self._behaviour)
+        load.sink.command(self._behaviour)
 
     def end(self, load: ServiceUnderLoad) -> None:
-        load.sink.tell("accept")
+        load.sink.command("accept")
 
 
 class NameFails(Fault):
@@ -37,7 +37,7 @@ class NameFails(Fault):
         return None if load.sandbox.has_own_hosts else "a separate hosts file needs root and mounts"
 
     def begin(self, load: ServiceUnderLoad) -> None:
-        load.sink.tell("part")
+        load.sink.command("part")
         load.sandbox.hide_handler()
         eventually(lambda: self._is_noticed(load), FORGOTTEN_S, "an attempt fails with a DNS error", 0.2)
 
@@ -56,7 +56,7 @@ class NameFails(Fault):
 
     def end(self, load: ServiceUnderLoad) -> None:
         load.sandbox.show_handler()
-        load.sink.tell("accept")
+        load.sink.command("accept")
 
 
 def _allowed(lasts_s: float) -> Allowed:

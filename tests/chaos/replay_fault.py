@@ -31,7 +31,7 @@ class KillInReplay(Kill):
         numbers = {click.number for click in load.note(clicks, clicks.finish())}
         assert load.missing_in_the_end(numbers, 30) == 0
         load.call("PATCH", json={"rate_limit": RATE_LIMIT})
-        load.sink.tell("reset")
+        load.sink.command("reset")
         load.call("POST", "/replay", json={"since": since, "state": "all"})
         return dict.fromkeys(numbers, time.monotonic_ns())
 

@@ -50,14 +50,16 @@ def equip(reader: Reader, what: str, service: Service, handler: Handler) -> None
     reader.use(9000, int(handler.base.rpartition(":")[2]))
     reader.set(LOOP=loop["id"])
     if what == "a dead delivery":
-        _have_one_die(account, loop["id"], handler)
+        _make_one_dead(account, loop["id"], handler)
     else:
         assert what == "a verified loop", f"unknown setup: {what}"
 
 
-def _have_one_die(account: Account, loop_id: str, handler: Handler) -> None:
+def _make_one_dead(account: Account, loop_id: str, handler: Handler) -> None:
     handler.status = 503
     account.service.http.get(path_of(register(account)["open_url"]), headers=BROWSER)
     deliveries = f"/v1/feedback-loops/{loop_id}/deliveries"
-    eventually(lambda: account.call("GET", deliveries, params={"state": "dead"}).json()["data"], 20, "one is dead")
+    eventually(
+        lambda: account.call("GET", deliveries, params={"state": "dead"}).json()["data"], 20, "a delivery is dead"
+    )
     handler.status = 200

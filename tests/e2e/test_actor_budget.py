@@ -57,7 +57,7 @@ class SharedHosts:
 
         eventually(have_arrived, timeout_s, f"{count} events for each loop")
 
-    def tell(self, tag: str, action: str) -> None:
+    def command(self, tag: str, action: str) -> None:
         assert self.account.call("POST", f"/v1/feedback-loops/{self.loops[tag]}/{action}").is_success
 
 
@@ -113,12 +113,12 @@ def test_loops_share_what_the_budget_allows(hosts: SharedHosts, shared: list[str
 def test_commands_reach_a_loop_that_shares_a_process(hosts: SharedHosts, shared: list[str]) -> None:
     """A paused loop gets its events when it is resumed, and a sample event is sent at once."""
     resting = shared[7]
-    hosts.tell(resting, "pause")
+    hosts.command(resting, "pause")
     hosts.open_each(shared)
     hosts.wait_for([tag for tag in shared if tag != resting], 1)
     assert hosts.arrivals()[hosts.loops[resting]] == 0
 
-    hosts.tell(resting, "resume")
+    hosts.command(resting, "resume")
     hosts.wait_for([resting], 1)
     answer = hosts.account.call("POST", f"/v1/feedback-loops/{hosts.loops[resting]}/test", json={"type": "open"})
     assert (answer.status_code, answer.json()["status"]) == (200, 200)
@@ -130,8 +130,8 @@ def test_a_hanging_handler_leaves_those_that_share_its_process_alone(hosts: Shar
     path = f"/v1/feedback-loops/{hosts.loops[moved]}"
     proof = hosts.account.call("PATCH", path, json={"url": hosts.other.url}).json()["verification"]
     hosts.other.place(proof["file_name"], proof["file_content"])
-    hosts.tell(moved, "verify")
-    hosts.other.tell("hang")
+    hosts.command(moved, "verify")
+    hosts.other.command("hang")
     try:
         hosts.open_each([moved] * 40)
         began_s = time.monotonic()
@@ -139,7 +139,7 @@ def test_a_hanging_handler_leaves_those_that_share_its_process_alone(hosts: Shar
         hosts.wait_for(shared[1:], 1)
         took_s = time.monotonic() - began_s
     finally:
-        hosts.other.tell("accept")
+        hosts.other.command("accept")
 
     print(f"{len(shared) - 1} events next to a hanging handler: {took_s:.2f} s")
     assert took_s < 4.0  # the timeout of POSTs is 5 s
@@ -167,8 +167,8 @@ def test_events_are_delivered_without_the_supervisor(hosts: SharedHosts, shared:
     hosts.open_each(others)
     hosts.wait_for(others, 1)
     eventually(hosts.service.is_ready, 20, "the supervisor is back")
-    hosts.tell(others[0], "pause")
-    hosts.tell(others[0], "resume")
+    hosts.command(others[0], "pause")
+    hosts.command(others[0], "resume")
     loop = hosts.account.loop(hosts.other, triggers=["click"])
 
     assert hosts.account.call("DELETE", f"/v1/feedback-loops/{loop['id']}").is_success

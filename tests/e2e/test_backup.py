@@ -28,7 +28,7 @@ def test_a_service_continues_from_a_backup(tmp_path: Path) -> None:
         account = service.account()
         account.loop(sink)
         paths = account.click_paths(60)
-        sink.tell("vanish")
+        sink.command("vanish")
         for path in paths[:30]:
             assert service.http.get(path).status_code == 302
         [ledger] = service.processes("ledger")
@@ -40,7 +40,7 @@ def test_a_service_continues_from_a_backup(tmp_path: Path) -> None:
         service.kill()
 
         command("restore", tmp_path / "copy", "--data-dir", tmp_path / "restored")
-        sink.tell("accept")
+        sink.command("accept")
         again = Service(tmp_path / "restored")
         try:
             again.start()

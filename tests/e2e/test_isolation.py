@@ -36,7 +36,7 @@ def test_four_hanging_handlers_leave_the_fifth_alone(
     good, bad = sinks
     account.loop(good)
     hanging = [account.loop(bad)["id"] for _ in range(4)]
-    bad.tell("hang")
+    bad.command("hang")
 
     alone, beside = in_turns(account, good, hanging, rate=150.0, seconds=2.0, rounds=ROUNDS, folder=tmp_path)
     for loop_id in hanging:

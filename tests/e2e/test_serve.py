@@ -44,7 +44,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
         service.http.close()
 
 
-def the_one(service: Service, role: str) -> psutil.Process:
+def only_process(service: Service, role: str) -> psutil.Process:
     (process,) = eventually(lambda: service.processes(role), 30, f"a {role} runs")
     found: psutil.Process = process
     return found
@@ -75,7 +75,7 @@ def test_the_front_end_answers_before_ray_runs(service: Service) -> None:
 def test_requests_wait_while_the_front_end_restarts(kept: Service) -> None:
     """A request sent after kill -9 of the front end waits in the socket of the `serve` process, and is answered."""
     for _ in range(3):
-        kill(the_one(kept, "front"))
+        kill(only_process(kept, "front"))
         with httpx.Client(trust_env=False, timeout=20) as http:
             assert http.get(f"http://127.0.0.1:{kept.port}/healthz").status_code == 200
     eventually(kept.is_ready, 30, "the service is ready again")
@@ -83,24 +83,24 @@ def test_requests_wait_while_the_front_end_restarts(kept: Service) -> None:
 
 def test_the_gateway_is_restarted(kept: Service) -> None:
     """After kill -9 of the gateway, a new one joins the same Ray with the same actors."""
-    ledger, gateway = the_one(kept, "ledger"), the_one(kept, "gateway")
+    ledger, gateway = only_process(kept, "ledger"), only_process(kept, "gateway")
     kill(gateway)
     eventually(kept.is_ready, 30, "the service is ready again")
 
-    assert the_one(kept, "gateway").pid != gateway.pid
-    assert the_one(kept, "ledger").pid == ledger.pid
+    assert only_process(kept, "gateway").pid != gateway.pid
+    assert only_process(kept, "ledger").pid == ledger.pid
 
 
 @pytest.mark.parametrize("role", ["gcs", "raylet"])
 def test_a_broken_ray_is_replaced(kept: Service, role: str) -> None:
     """After kill -9 of a part of Ray, all of it is replaced; hits are answered throughout."""
-    front = the_one(kept, "front")
-    old = [p for p in marked(kept.mark) if p.pid not in {front.pid, the_one(kept, "serve").pid}]
-    kill(the_one(kept, role))
+    front = only_process(kept, "front")
+    old = [p for p in marked(kept.mark) if p.pid not in {front.pid, only_process(kept, "serve").pid}]
+    kill(only_process(kept, role))
     eventually(lambda: not any(map(is_live, old)), 10, "the old Ray has ended")
     kept.wait_ready(60)
 
-    assert the_one(kept, "front").pid == front.pid
+    assert only_process(kept, "front").pid == front.pid
     assert len(kept.processes("raylet")) == len(kept.processes("gateway")) == 1
 
 
@@ -110,7 +110,7 @@ def test_a_second_service_is_refused(kept: Service) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
 
     assert done.returncode == 1
-    assert f"process {the_one(kept, 'serve').pid}" in done.stderr
+    assert f"process {only_process(kept, 'serve').pid}" in done.stderr
 
 
 def test_everything_is_private(kept: Service) -> None:
@@ -124,7 +124,7 @@ def test_everything_is_private(kept: Service) -> None:
 
 def test_ray_requires_its_token(kept: Service, tmp_path: Path) -> None:
     """Joining the service's Ray without the token fails."""
-    gateway = the_one(kept, "gateway")
+    gateway = only_process(kept, "gateway")
     address = gateway.cmdline()[gateway.cmdline().index("--ray-address") + 1]
     environment = {n: v for n, v in gateway.environ().items() if not n.startswith("RAY_AUTH")}
     (tmp_path / "token").write_text("0" * 64)
@@ -145,7 +145,7 @@ def test_ray_requires_its_token(kept: Service, tmp_path: Path) -> None:
 def test_sigterm_ends_everything_in_time(service: Service) -> None:
     """Ten seconds after SIGTERM no process runs, the runtime directory is gone, and the data remains."""
     service.start()
-    serve = the_one(service, "serve")
+    serve = only_process(service, "serve")
     began_s = time.monotonic()
     serve.send_signal(signal.SIGTERM)
     assert serve.wait(15) in {0, None}
@@ -164,7 +164,7 @@ def test_kill_9_of_serve_leaves_nothing_running(service: Service) -> None:
     """All children end with `serve`, Ray's workers too, and a new `serve` on the same directory and port starts."""
     service.start()
     old = marked(service.mark)
-    the_one(service, "serve").kill()
+    only_process(service, "serve").kill()
     assert service.serve_process is not None
     service.serve_process.wait(5)
     service.start(wait=False)
@@ -179,7 +179,7 @@ def test_a_second_signal_ends_it_at_once(service: Service) -> None:
     """The first SIGTERM waits for a request in progress, the second does not."""
     service.start(wait=False)
     eventually(lambda: answers(service), 10, "the front end answers")
-    serve = the_one(service, "serve")
+    serve = only_process(service, "serve")
     thread = threading.Thread(target=serve.wait, args=(15,))
     thread.start()
     serve.send_signal(signal.SIGTERM)

@@ -96,7 +96,7 @@ def test_a_reader_keeps_no_connection_that_it_does_not_use(url: str) -> None:
 
 
 def test_a_reader_waits_for_its_store(server: PostgresServer) -> None:
-    """A reader made before the ledger is unavailable, and works as soon as the ledger exists."""
+    """A reader created before the ledger is unavailable, and works as soon as the ledger exists."""
     url = server.new_database()
     reader = PostgresLedgerReader(url)
     with pytest.raises(StoreUnavailable):

@@ -189,7 +189,7 @@ def no_file_longer_than(size_bytes: int) -> Iterator[None]:
 
 
 def test_a_reader_waits_for_its_file(path: Path) -> None:
-    """A reader made before the ledger is unavailable, creates no file, and works as soon as the ledger exists."""
+    """A reader created before the ledger is unavailable, creates no file, and works as soon as the ledger exists."""
     reader = SQLiteLedgerReader(path)
     with pytest.raises(StoreUnavailable):
         reader.running_loops()

@@ -59,7 +59,7 @@ def test_concurrent_repeated_requests_create_one_loop(tmp_path: Path) -> None:
 
 
 def test_a_repeated_request_does_not_recreate_a_deleted_loop(tmp_path: Path) -> None:
-    """A repeated request for a deleted loop gets an error that says so."""
+    """A repeated request for a deleted loop gets an error with the reason."""
     with sqlite_stores(tmp_path) as store:
         actors = FakeActors()
         made = service(store, actors)

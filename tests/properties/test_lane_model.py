@@ -62,7 +62,7 @@ class LaneMachine(RuleBasedStateMachine):
         self.simulation.handler.next.extend(answers)
         offers = self.simulation.run(self.simulation.record(count))
         if offered == "now":
-            self.simulation.tell(lambda runtime: runtime.offer(offers))
+            self.simulation.call(lambda runtime: runtime.offer(offers))
         if offered != "never":
             self.simulation.late = (self.simulation.late + offers)[-30:]
         self.wait(wait)
@@ -77,7 +77,7 @@ class LaneMachine(RuleBasedStateMachine):
     def offer_late(self) -> None:
         """Sends offers late and in another order, some for the second time."""
         offers = self.simulation.late[::-1]
-        self.simulation.tell(lambda runtime: runtime.offer(offers))
+        self.simulation.call(lambda runtime: runtime.offer(offers))
         self.wait(0.02)
 
     # --- the handler

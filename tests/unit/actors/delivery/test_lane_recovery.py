@@ -29,7 +29,7 @@ def owe(simulation: LoopSimulation, count: int = 1, *, offered: bool = True) -> 
     """Records events and returns the ids of their deliveries."""
     offers: list[OfferedDelivery] = simulation.run(simulation.record(count))
     if offered:
-        simulation.tell(lambda runtime: runtime.offer(offers))
+        simulation.call(lambda runtime: runtime.offer(offers))
     return [offer.delivery_id for offer in offers]
 
 

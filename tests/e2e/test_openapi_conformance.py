@@ -34,8 +34,8 @@ from api.routes.openapi import with_documents
 from tests.handler import Handler
 from tests.service import Service, eventually
 
-#: Requests of each kind per operation. More requests find more errors: `ASKED_REQUESTS=500 pytest ...`.
-REQUESTS: Final = int(os.environ.get("ASKED_REQUESTS", "15"))
+#: Requests of each kind per operation. More requests find more errors: `OPENAPI_REQUESTS=500 pytest ...`.
+REQUESTS: Final = int(os.environ.get("OPENAPI_REQUESTS", "15"))
 #: An endless response, which is tested in tests/unit/api/events/test_sse.py.
 STREAMS: Final = {"streamEvents"}
 CHECKS: Final = [
