@@ -102,7 +102,7 @@ async def raw_handler(
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-async def eventually(is_so: Callable[[], bool], within_s: float = 5.0) -> None:
+async def eventually(is_so: Callable[[], bool], within_s: float = 20.0) -> None:
     """Waits until `is_so` returns true, at most `within_s`."""
     async with asyncio.timeout(within_s):
         while not is_so():

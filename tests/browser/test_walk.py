@@ -210,7 +210,7 @@ def look_at_the_service(browser: Watched) -> None:
     expect(page.get_by_role("region", name="Nodes")).to_contain_text("alive")
     actors = page.get_by_role("region", name="Actors")
     for kind in ("ledger", "supervisor", "enricher/0", "feedback-loop"):
-        expect(actors.get_by_role("row").filter(has_text=kind).first).to_contain_text("answers")
+        expect(actors.get_by_role("row").filter(has_text=kind).first).to_contain_text("responding")
     browser.check()
 
 

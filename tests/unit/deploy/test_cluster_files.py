@@ -192,7 +192,7 @@ def test_kuberays_schema_is_of_the_oldest_supported_release() -> None:
     """The manifest names this release as the oldest."""
     release = f"{kuberay.VERSION.rpartition('.')[0]} or later"
 
-    assert f"by KubeRay {release}" in (ROOT / "deploy/kuberay.yaml").read_text()
+    assert f"with KubeRay {release}" in (ROOT / "deploy/kuberay.yaml").read_text()
 
 
 @pytest.mark.parametrize(("where", "what"), MISTAKES, ids=lambda value: str(value)[:40])
