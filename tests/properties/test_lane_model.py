@@ -26,7 +26,7 @@ from tests.loop_simulation import ANSWERS, TRIES, LoopSimulation, make_template
 
 #: The longest time until everything is delivered to a healthy handler: schedule, probes, a clock set back.
 END_S = 1500
-ANY_ANSWERS = st.lists(st.sampled_from([answer for answer in ANSWERS if answer != "410"]), max_size=12)
+RESPONSES = st.lists(st.sampled_from([answer for answer in ANSWERS if answer != "410"]), max_size=12)
 MOMENTS = st.sampled_from([0.0, 0.001, 0.004, 0.012, 0.1, 0.5, 2.0])
 
 
@@ -40,7 +40,7 @@ class LaneMachine(RuleBasedStateMachine):
         ordered=st.booleans(),
         concurrency=st.sampled_from([1, 2, 16]),
         rate=st.sampled_from([0, 0, 3, 20]),
-        answers=ANY_ANSWERS,
+        answers=RESPONSES,
         read_s=st.sampled_from([0.002, 0.06]),
     )
     def begin(self, seed: int, ordered: bool, concurrency: int, rate: float, answers: list[str], read_s: float) -> None:
@@ -55,9 +55,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     # --- events
 
-    @rule(
-        count=st.integers(1, 12), offered=st.sampled_from(["now", "late", "never"]), answers=ANY_ANSWERS, wait=MOMENTS
-    )
+    @rule(count=st.integers(1, 12), offered=st.sampled_from(["now", "late", "never"]), answers=RESPONSES, wait=MOMENTS)
     def record(self, count: int, offered: str, answers: list[str], wait: float) -> None:
         self.simulation.handler.next.extend(answers)
         offers = self.simulation.run(self.simulation.record(count))
@@ -96,7 +94,7 @@ class LaneMachine(RuleBasedStateMachine):
     def wait(self, seconds: float) -> None:
         """Lets the lane run."""
         self.simulation.run(asyncio.sleep(seconds))
-        self.look_for_410()
+        self.note_410()
 
     @rule(by_s=st.sampled_from([-120, 120]))
     def set_clock(self, by_s: int) -> None:
@@ -122,7 +120,7 @@ class LaneMachine(RuleBasedStateMachine):
 
     # --- commands
 
-    def is_here(self) -> bool:
+    def is_running(self) -> bool:
         return not (self.simulation.ledger.is_away or self.simulation.reader.is_away)
 
     def command(self, command: Command[Any]) -> Any:
@@ -137,31 +135,31 @@ class LaneMachine(RuleBasedStateMachine):
         except Conflict:
             return None
         finally:
-            self.look_for_410()
+            self.note_410()
 
-    def look_for_410(self) -> None:
+    def note_410(self) -> None:
         """Records that a disabled loop must get no POSTs."""
         row = self.simulation.reader.loop(self.simulation.loop_id) if not self.simulation.reader.is_away else None
         if row is not None and row.state == "disabled":
             self.simulation.may_post = self.is_active = False
 
-    @precondition(is_here)
+    @precondition(is_running)
     @rule()
     def pause(self) -> None:
         if self.command(PAUSE):
             self.simulation.may_post = self.is_active = False
 
-    @precondition(is_here)
+    @precondition(is_running)
     @rule()
     def resume(self) -> None:
         before, self.simulation.may_post = self.simulation.may_post, True
         if self.command(RESUME):
             self.is_active = True
-            self.look_for_410()
+            self.note_410()
         else:
             self.simulation.may_post = before and self.is_active
 
-    @precondition(is_here)
+    @precondition(is_running)
     @rule(
         concurrency=st.one_of(st.none(), st.sampled_from([1, 2, 5, 16])),
         rate=st.one_of(st.none(), st.sampled_from([0, 0.5, 3, 20])),
@@ -186,19 +184,19 @@ class LaneMachine(RuleBasedStateMachine):
             simulation.rate_limit = rate or None
         simulation.ordered = former[2] if ordered is None else ordered
 
-    @precondition(is_here)
+    @precondition(is_running)
     @rule(which=st.sampled_from(["dead", "all"]))
     def replay(self, which: str) -> None:
         until_ms = self.simulation.clock.now_ms() + 1_000_000
         self.command(replay(which, 0, until_ms))
 
-    @precondition(is_here)
+    @precondition(is_running)
     @rule()
     def cancel_replay(self) -> None:
         for (replay_id,) in self.simulation.rows("SELECT id FROM replays WHERE state = 'running'"):
             self.command(cancel(replay_id))
 
-    @precondition(is_here)
+    @precondition(is_running)
     @rule(number=st.integers(0, 100))
     def retry(self, number: int) -> None:
         ids = list(self.simulation.delivery_of.values())
@@ -211,12 +209,12 @@ class LaneMachine(RuleBasedStateMachine):
         if not hasattr(self, "simulation"):
             return
         try:
-            self.end_well()
+            self.recover_and_finish()
         finally:
             self.simulation.close()
             shutil.rmtree(self.folder)
 
-    def end_well(self) -> None:
+    def recover_and_finish(self) -> None:
         """Checks that with a healthy handler and ledger and a resumed loop, everything ends as delivered or dead."""
         simulation = self.simulation
         self.ledger_comes()

@@ -34,12 +34,12 @@ def test_only_the_host_is_normalised(scheme: str, user: str, host: str, port: st
     location = found.decode()
     before, after = f"{scheme}{user}", f"{port}{separator}{rest}"
     name = idna.encode(host, uts46=True).decode()
-    head, _, tail = location.partition(name) if not user else _at_last(location, name)
+    head, _, tail = location.partition(name) if not user else _split_after_user(location, name)
     assert unquote(head) == unquote(before)
     assert unquote(tail) == after
 
 
-def _at_last(location: str, name: str) -> tuple[str, str, str]:
+def _split_after_user(location: str, name: str) -> tuple[str, str, str]:
     """Splits at the last `@` before the path, which ends the user."""
     end = min((at for at in map(location.find, "/?#", [8, 8, 8]) if at >= 0), default=len(location))
     start = location.rindex("@", 0, end) + 1

@@ -44,9 +44,9 @@ class FakeStatistics(ABC):
         """The account's events."""
 
     def _list_statistics(self, x: ListStatistics) -> list[LoopStatistics]:
-        return [self._figures_of(x.account, loop_id) for loop_id in x.loop_ids]
+        return [self._statistics_of(x.account, loop_id) for loop_id in x.loop_ids]
 
-    def _figures_of(self, account: Account, loop_id: str) -> LoopStatistics:
+    def _statistics_of(self, account: Account, loop_id: str) -> LoopStatistics:
         self.own_loop(account, loop_id)
         minutes = [minute.counts for minute in self.attempt_minutes[loop_id]]
         rows = [list(NOTHING), *([*counts.answers, *counts.buckets] for counts in minutes)]

@@ -105,9 +105,9 @@ def test_every_copied_local_file_exists_or_is_documented(name: str) -> None:
 def test_both_launchers_install_and_start_the_same() -> None:
     """The programs on a machine do not depend on the launcher."""
     same = ("file_mounts", "setup_commands", "head_start_ray_commands", "worker_start_ray_commands", "rsync_exclude")
-    ours, aws = (launcher_file(name) for name in LAUNCHER_FILES)
+    on_premises, aws = (launcher_file(name) for name in LAUNCHER_FILES)
 
-    assert {key: ours[key] for key in same} == {key: aws[key] for key in same}
+    assert {key: on_premises[key] for key in same} == {key: aws[key] for key in same}
 
 
 @pytest.mark.parametrize("name", LAUNCHER_FILES)
@@ -116,8 +116,8 @@ def test_the_launcher_starts_a_front_end_on_every_worker_by_a_unit_that_is_mount
     config = launcher_file(name)
     mounted = {Path(target).stem for target in config["file_mounts"] if target.endswith(".service")}
     for commands in (config["head_start_ray_commands"], config["worker_start_ray_commands"]):
-        told = re.findall(r"systemctl --user (?:enable|restart|start) ([\w -]+)", " ".join(commands))
-        assert {word for words in told for word in words.split()} <= mounted
+        started = re.findall(r"systemctl --user (?:enable|restart|start) ([\w -]+)", " ".join(commands))
+        assert {word for words in started for word in words.split()} <= mounted
 
     assert "systemctl --user start feedback-loops" in " ".join(config["worker_start_ray_commands"])
 

@@ -65,7 +65,7 @@ def test_anything_else_proves_nothing(content: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("content", "told"),
+    ("content", "explanation"),
     [
         (file_content(TOKEN).encode("utf-8-sig"), "byte order mark"),
         (file_content(TOKEN).encode("utf-16"), "UTF-16"),
@@ -76,10 +76,10 @@ def test_anything_else_proves_nothing(content: bytes) -> None:
         (b"", "not the proof"),
     ],
 )
-def test_damage_by_an_editor_is_explained(content: bytes, told: str) -> None:
+def test_damage_by_an_editor_is_explained(content: bytes, explanation: str) -> None:
     """The proof is refused, and the owner learns why."""
     assert not proves(content, TOKEN)
-    assert told in shortfall(content, TOKEN)
+    assert explanation in shortfall(content, TOKEN)
 
 
 def test_a_file_of_more_than_4_kib_proves_nothing() -> None:

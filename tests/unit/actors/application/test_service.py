@@ -54,9 +54,9 @@ def test_a_handler_takes_its_command_and_returns_its_answer(command: type, metho
     """The annotations match the command, which mypy cannot check for `handlers.add`."""
     hints = get_type_hints(method)
     returned = hints.pop("return")
-    [taken] = hints.values()
+    [parameter] = hints.values()
 
-    assert command in (get_args(taken) or (taken,))
+    assert command in (get_args(parameter) or (parameter,))
     # Commands of several types that are forwarded share one method.
     assert returned in (answer_type(command), Any)
 

@@ -25,7 +25,7 @@ def simulation(tmp_path: Path) -> Iterator[LoopSimulation]:
     assert not simulation.broken
 
 
-def owe(simulation: LoopSimulation, count: int = 1, *, offered: bool = True) -> list[int]:
+def record_events(simulation: LoopSimulation, count: int = 1, *, offered: bool = True) -> list[int]:
     """Records events and returns the ids of their deliveries."""
     offers: list[OfferedDelivery] = simulation.run(simulation.record(count))
     if offered:
@@ -66,12 +66,12 @@ def test_a_connection_that_breaks_at_once_is_retried_at_once(simulation: LoopSim
     """A second attempt follows at once and is recorded, but does not use up the schedule's only retry."""
     restart(simulation, "30")
     simulation.handler.next.extend(["disconnect", "ok", "connect", "connect", "ok"])
-    first = owe(simulation)[0]
+    first = record_events(simulation)[0]
     wait(simulation, 0.5)
 
     assert attempts(simulation, first) == [(1, None, "disconnect"), (2, 200, None)]
 
-    second = owe(simulation)[0]
+    second = record_events(simulation)[0]
     wait(simulation, 1)
 
     assert attempts(simulation, second) == [(1, None, "connect"), (2, None, "connect")]
@@ -86,7 +86,7 @@ def test_immediate_second_attempts_do_not_count(simulation: LoopSimulation) -> N
     """Each step of the schedule has an immediate second attempt, even across restarts; then the delivery is dead."""
     restart(simulation, "30,30")
     simulation.handler.usual = "connect"
-    delivery = owe(simulation)[0]
+    delivery = record_events(simulation)[0]
     wait(simulation, 5)
     simulation.run(simulation.crash())
     wait(simulation, 200)
@@ -99,7 +99,7 @@ def test_a_hanging_attempt_is_not_retried_at_once(simulation: LoopSimulation) ->
     """Only connections that break within a second are retried at once."""
     restart(simulation, "30")
     simulation.handler.usual = "hang"
-    delivery = owe(simulation)[0]
+    delivery = record_events(simulation)[0]
     wait(simulation, 20)
 
     assert len(attempts(simulation, delivery)) == 1
@@ -112,7 +112,7 @@ def test_a_handler_that_is_down_is_probed(simulation: LoopSimulation) -> None:
     """A few failures, then one POST at a time; the others use no attempts, and arrive when the handler recovers."""
     restart(simulation, "1,1,1,1,1,1,1,1,1,1,1,1")
     simulation.handler.usual = "500"
-    owe(simulation, 200)
+    record_events(simulation, 200)
     wait(simulation, 1)
     began = len(simulation.handler.starts)
 
@@ -137,7 +137,7 @@ def test_a_handler_that_is_down_is_probed(simulation: LoopSimulation) -> None:
 def test_an_open_breaker_outlives_the_process(simulation: LoopSimulation) -> None:
     """After a restart the next POST is the probe, when it is due, and live events wait for it."""
     simulation.handler.usual = "500"
-    owe(simulation, 50)
+    record_events(simulation, 50)
     wait(simulation, 100)
     health = simulation.reader.health(simulation.loop_no)
 
@@ -146,7 +146,7 @@ def test_an_open_breaker_outlives_the_process(simulation: LoopSimulation) -> Non
     simulation.run(simulation.crash())
     simulation.run(simulation.starting)
     simulation.handler.starts.clear()
-    owe(simulation, 50)
+    record_events(simulation, 50)
     wait(simulation, 5)
 
     assert len(simulation.handler.starts) <= 1
@@ -170,7 +170,7 @@ def test_an_open_breaker_outlives_the_process(simulation: LoopSimulation) -> Non
 def test_refused_events_do_not_stop_a_handler(simulation: LoopSimulation) -> None:
     """A handler that rejects events is not down: it gets all of them."""
     simulation.handler.usual = "422"
-    owe(simulation, 100)
+    record_events(simulation, 100)
     wait(simulation, 1)
 
     assert len(simulation.handler.starts) >= 100
@@ -181,7 +181,7 @@ def test_retry_after(simulation: LoopSimulation) -> None:
     """A busy handler gets no POSTs for as long as it asks."""
     restart(simulation, "1,1,1")
     simulation.handler.next.extend(["429"] * 5)
-    owe(simulation, 5)
+    record_events(simulation, 5)
     wait(simulation, 6)
 
     assert len(simulation.handler.starts) == 5
@@ -198,7 +198,7 @@ def test_uninterrupted_failures_disable_a_loop_across_restarts(simulation: LoopS
     """The time counts across restarts; a resumed loop has its backlog and all of its time again."""
     restart(simulation, "5,5,5,5,5,5,5,5,5,5,5,5,5,5,5,5", disable_after_s=100)
     simulation.handler.usual = "500"
-    owe(simulation, 30)
+    record_events(simulation, 30)
     wait(simulation, 60)
     restart(simulation)
     wait(simulation, 130)
@@ -235,28 +235,28 @@ def test_order_through_a_restart(simulation: LoopSimulation) -> None:
     simulation.ordered = True
     simulation.run(simulation.runtime.handle(change({"ordered": True})))
     simulation.handler.next.append("500")
-    owed = owe(simulation, 5)
+    recorded = record_events(simulation, 5)
     wait(simulation, 1)
     simulation.run(simulation.crash())
-    owed += owe(simulation, 2)
+    recorded += record_events(simulation, 2)
     wait(simulation, 20)
 
     assert arrivals(simulation) == []
 
     wait(simulation, 20)
 
-    assert arrivals(simulation) == owed
+    assert arrivals(simulation) == recorded
 
 
 def test_order_through_a_pause_and_a_change(simulation: LoopSimulation) -> None:
     """When it is resumed, or becomes ordered, the loop starts with the delivery that was recorded first."""
     restart(simulation, "30")
     simulation.handler.next.append("500")
-    owed = owe(simulation)
+    recorded = record_events(simulation)
     wait(simulation, 1)
     simulation.ordered = True
     simulation.run(simulation.runtime.handle(change({"ordered": True})))
-    owed += owe(simulation, 3)
+    recorded += record_events(simulation, 3)
     wait(simulation, 5)
     simulation.may_post = False
     simulation.run(simulation.runtime.handle(PAUSE))
@@ -269,7 +269,7 @@ def test_order_through_a_pause_and_a_change(simulation: LoopSimulation) -> None:
 
     wait(simulation, 30)
 
-    assert arrivals(simulation) == owed
+    assert arrivals(simulation) == recorded
 
 
 def test_a_loop_that_becomes_ordered_during_a_retry(simulation: LoopSimulation) -> None:
@@ -277,7 +277,7 @@ def test_a_loop_that_becomes_ordered_during_a_retry(simulation: LoopSimulation) 
     simulation.loop.thread_s = 0.06
     simulation.handler.next.extend(["500", "422", "connect"])
     simulation.run(simulation.runtime.handle(change({"ordered": True, "rate_limit": 3})))
-    owed = owe(simulation, 3, offered=False)
+    recorded = record_events(simulation, 3, offered=False)
     wait(simulation, 0.5)
     simulation.run(simulation.runtime.handle(change({"ordered": False})))
     wait(simulation, 0.5)
@@ -285,7 +285,7 @@ def test_a_loop_that_becomes_ordered_during_a_retry(simulation: LoopSimulation) 
     simulation.ordered = True
     wait(simulation, 30)
 
-    assert arrivals(simulation) == owed
+    assert arrivals(simulation) == recorded
 
 
 # --- fairness
@@ -295,10 +295,10 @@ def test_live_events_do_not_wait_for_the_backlog(simulation: LoopSimulation) -> 
     """A live event waits for only a few of thousands that wait for a handler with a concurrency of one."""
     simulation.max_concurrency = 1
     simulation.run(simulation.runtime.handle(change({"max_concurrency": 1})))
-    owe(simulation, 3000, offered=False)
+    record_events(simulation, 3000, offered=False)
     wait(simulation, 5)
     before = len(arrivals(simulation))
-    fresh = owe(simulation)[0]
+    fresh = record_events(simulation)[0]
     wait(simulation, 0.1)
 
     assert before < 2000
@@ -316,10 +316,10 @@ def test_a_clock_that_is_set_back(simulation: LoopSimulation) -> None:
     """Retries come when they were due, and live events at once."""
     restart(simulation, "5")
     simulation.handler.next.append("500")
-    first = owe(simulation)[0]
+    first = record_events(simulation)[0]
     wait(simulation, 1)
     simulation.clock.set_by_ms -= 3_600_000
-    second = owe(simulation, offered=False)[0]
+    second = record_events(simulation, offered=False)[0]
     wait(simulation, 2)
 
     assert arrivals(simulation) == [second]
@@ -337,13 +337,13 @@ def all_dead(simulation: LoopSimulation, count: int) -> list[int]:
     simulation.run(simulation.crash())
     simulation.run(simulation.starting)
     simulation.handler.usual = "422"
-    owed = owe(simulation, count, offered=False)
+    recorded = record_events(simulation, count, offered=False)
     wait(simulation, 2 + count / 100)
 
     assert set(states(simulation)) == {2}
 
     simulation.handler.usual = "ok"
-    return owed
+    return recorded
 
 
 def start(simulation: LoopSimulation, which: str = "dead") -> Any:
@@ -352,7 +352,7 @@ def start(simulation: LoopSimulation, which: str = "dead") -> Any:
 
 def test_a_replay(simulation: LoopSimulation) -> None:
     """Dead deliveries arrive, with attempts numbered on; the replay ends, and another one can start."""
-    owed = all_dead(simulation, 20)
+    recorded = all_dead(simulation, 20)
     replay = start(simulation)
     with pytest.raises(Conflict):
         start(simulation)
@@ -363,13 +363,13 @@ def test_a_replay(simulation: LoopSimulation) -> None:
     assert row is not None
     assert (row.state, row.done) == ("done", 20)
     assert set(states(simulation)) == {1}
-    assert [a[:2] for a in attempts(simulation, owed[0])] == [(1, 422), (2, 422), (3, 200)]
+    assert [a[:2] for a in attempts(simulation, recorded[0])] == [(1, 422), (2, 422), (3, 200)]
 
     assert start(simulation, "all").count == 20
 
     wait(simulation, 5)
 
-    assert simulation.arrived[owed[0]] == 2
+    assert simulation.arrived[recorded[0]] == 2
 
 
 def test_a_replay_waits_and_continues(simulation: LoopSimulation) -> None:
@@ -418,23 +418,23 @@ def test_cancelling_a_replay(simulation: LoopSimulation) -> None:
 
 def test_retrying_one(simulation: LoopSimulation) -> None:
     """A retried delivery is due at once, with a new schedule; during an attempt the command raises Conflict."""
-    owed = all_dead(simulation, 2)
+    recorded = all_dead(simulation, 2)
     simulation.handler.next.extend(["422", "hang"])
-    simulation.run(simulation.runtime.handle(retry(owed[0])))
+    simulation.run(simulation.runtime.handle(retry(recorded[0])))
     wait(simulation, 3)
     with pytest.raises(Conflict, match="in progress"):
-        simulation.run(simulation.runtime.handle(retry(owed[0])))
+        simulation.run(simulation.runtime.handle(retry(recorded[0])))
     wait(simulation, 5)
 
     assert states(simulation) == [2, 2]
-    assert len(attempts(simulation, owed[0])) == 4
+    assert len(attempts(simulation, recorded[0])) == 4
 
-    simulation.run(simulation.runtime.handle(retry(owed[1])))
+    simulation.run(simulation.runtime.handle(retry(recorded[1])))
     wait(simulation, 1)
-    simulation.run(simulation.runtime.handle(retry(owed[1])))
+    simulation.run(simulation.runtime.handle(retry(recorded[1])))
     wait(simulation, 1)
 
-    assert simulation.arrived[owed[1]] == 2
+    assert simulation.arrived[recorded[1]] == 2
 
 
 def test_retrying_the_head_of_the_line(simulation: LoopSimulation) -> None:
@@ -443,9 +443,9 @@ def test_retrying_the_head_of_the_line(simulation: LoopSimulation) -> None:
     simulation.ordered = True
     simulation.run(simulation.runtime.handle(change({"ordered": True})))
     simulation.handler.next.append("500")
-    owed = owe(simulation, 3)
+    recorded = record_events(simulation, 3)
     wait(simulation, 5)
-    simulation.run(simulation.runtime.handle(retry(owed[0])))
+    simulation.run(simulation.runtime.handle(retry(recorded[0])))
     wait(simulation, 1)
 
-    assert arrivals(simulation) == owed
+    assert arrivals(simulation) == recorded

@@ -5,7 +5,7 @@ from __future__ import annotations
 from actors.delivery.monotonic_clock import MonotonicWallClock
 
 
-class SetClock:
+class SettableClock:
     """A clock that tests can set."""
 
     wall_ms = 1_000_000
@@ -24,7 +24,7 @@ class SetClock:
 
 def test_a_clock_that_is_set() -> None:
     """It follows the system clock when that is set forward, and continues steadily when it is set back."""
-    clock = SetClock()
+    clock = SettableClock()
     time = MonotonicWallClock(clock)
     clock.pass_s(2)
 

@@ -7,7 +7,7 @@ import asyncio
 from actors.delivery.worker_pool import WorkerPool
 
 
-class Workshop:
+class CountedWorkers:
     """Workers that take numbers from a list, and a count of those at work."""
 
     def __init__(self, size: int) -> None:
@@ -30,7 +30,7 @@ class Workshop:
             self.done.append(number)
         self.pool.leave()
 
-    def give(self, count: int) -> None:
+    def add_work(self, count: int) -> None:
         """Adds work, and as many workers as may do it."""
         self.todo += range(count)
         self.pool.wake(count)
@@ -45,13 +45,13 @@ def test_no_more_workers_than_the_size() -> None:
     """Idle workers are woken before new ones start, and never more than the pool's size are at work."""
 
     async def main() -> None:
-        shop = Workshop(3)
-        shop.give(2)
+        shop = CountedWorkers(3)
+        shop.add_work(2)
         await settle()
 
         assert shop.busy == 2
 
-        shop.give(5)
+        shop.add_work(5)
         await settle()
 
         assert shop.busy == 3
@@ -62,7 +62,7 @@ def test_no_more_workers_than_the_size() -> None:
         assert (len(shop.done), shop.most_busy) == (7, 3)
 
         shop.gate.clear()
-        shop.give(1)
+        shop.add_work(1)
         await settle()
 
         assert shop.busy == 1
@@ -76,22 +76,22 @@ def test_a_smaller_size() -> None:
     """Surplus workers finish their work and exit, idle ones at once; a larger size adds workers again."""
 
     async def main() -> None:
-        shop = Workshop(4)
-        shop.give(4)
+        shop = CountedWorkers(4)
+        shop.add_work(4)
         await settle()
         shop.pool.resize(1)
-        shop.give(4)
+        shop.add_work(4)
         shop.gate.set()
         await settle()
         shop.gate.clear()
         shop.most_busy = 0
-        shop.give(2)
+        shop.add_work(2)
         await settle()
 
         assert shop.busy == 1
 
         shop.pool.resize(2)
-        shop.give(2)
+        shop.add_work(2)
         await settle()
 
         assert shop.busy == 2
@@ -105,8 +105,8 @@ def test_stop() -> None:
     """Workers may finish within the given time and begin nothing else; then they are cancelled."""
 
     async def main() -> None:
-        shop = Workshop(2)
-        shop.give(3)
+        shop = CountedWorkers(2)
+        shop.add_work(3)
         await settle()
         stopping = asyncio.create_task(shop.pool.stop(5.0))
         await settle()
@@ -115,8 +115,8 @@ def test_stop() -> None:
 
         assert (sorted(shop.done), shop.todo) == ([0, 1], [2])
 
-        stuck = Workshop(1)
-        stuck.give(1)
+        stuck = CountedWorkers(1)
+        stuck.add_work(1)
         await settle()
         await stuck.pool.stop(0.01)
 

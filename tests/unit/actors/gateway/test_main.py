@@ -113,9 +113,9 @@ def test_the_loops_record_before_the_ledger_is_closed() -> None:
 
 def test_a_ledger_on_sqlite_stays_on_the_machine_with_the_file() -> None:
     """With one node it runs there. With more nodes the service does not start, and names the setting to change."""
-    alone = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1")
+    one_node = JoinedRay("socket", ["10.0.0.1"], "10.0.0.1")
 
-    assert ledger_at(SQLITE_ON_A_CLUSTER, alone) == "10.0.0.1"
+    assert ledger_at(SQLITE_ON_A_CLUSTER, one_node) == "10.0.0.1"
     with pytest.raises(Conflict, match="--store postgresql://"):
         ledger_at(SQLITE_ON_A_CLUSTER, JoinedRay("socket", ["10.0.0.1", "10.0.0.2"], "10.0.0.1"))
 

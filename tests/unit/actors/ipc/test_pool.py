@@ -123,7 +123,7 @@ def test_an_oversized_frame_ends_the_connection() -> None:
     asyncio.run(scenario())
 
 
-class GoneTransport(asyncio.Transport):
+class ClosedTransport(asyncio.Transport):
     """Fake transport that is already closed."""
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
@@ -135,7 +135,7 @@ def test_a_connection_lost_at_once_fails_the_request_that_waited_for_it() -> Non
 
     async def connect(protocol: Callable[[], FrameProtocol]) -> None:
         made = protocol()
-        made.connection_made(GoneTransport())
+        made.connection_made(ClosedTransport())
         asyncio.get_running_loop().call_soon(made.connection_lost, None)
 
     async def scenario() -> None:

@@ -20,7 +20,7 @@ from domain.errors import ConcurrentWrite, NotFound, StoreError, StoreUnavailabl
 Work = Callable[[sqlite3.Cursor], Any]
 
 
-class Bench:
+class RecordedDatabase:
     """A file with a table of unique numbers, which records the statements."""
 
     def __init__(self, path: Path) -> None:
@@ -46,8 +46,8 @@ class Bench:
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path / "numbers.sqlite")
+def recorded(tmp_path: Path) -> RecordedDatabase:
+    return RecordedDatabase(tmp_path / "numbers.sqlite")
 
 
 def insert(n: object) -> Work:
@@ -62,7 +62,7 @@ def failing(error: Exception) -> Work:
     return work
 
 
-async def behind_a_slow_one(commits: GroupCommit, requests: list[tuple[Work, int]]) -> list[Any]:
+async def during_a_slow_commit(commits: GroupCommit, requests: list[tuple[Work, int]]) -> list[Any]:
     """Runs requests that all arrive while an earlier one is being written."""
     started, go_on = Event(), Event()
 
@@ -79,51 +79,51 @@ async def behind_a_slow_one(commits: GroupCommit, requests: list[tuple[Work, int
     return await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def test_requests_that_wait_share_a_commit(bench: Bench) -> None:
+def test_requests_that_wait_share_a_commit(recorded: RecordedDatabase) -> None:
     """Requests that arrive during a commit share the next one, in order, and each gets its own answer."""
 
     async def scenario() -> list[Any]:
-        commits = GroupCommit(bench.connect)
-        answers = await behind_a_slow_one(commits, [(insert(n), 1) for n in range(50)])
+        commits = GroupCommit(recorded.connect)
+        answers = await during_a_slow_commit(commits, [(insert(n), 1) for n in range(50)])
         await commits.close()
         return answers
 
     assert asyncio.run(scenario()) == list(range(50))
-    assert bench.statements.count("COMMIT") == 2
-    assert bench.committed() == list(range(50))
+    assert recorded.statements.count("COMMIT") == 2
+    assert recorded.committed() == list(range(50))
 
 
-def test_a_commit_is_bounded(bench: Bench) -> None:
+def test_a_commit_is_bounded(recorded: RecordedDatabase) -> None:
     """A commit has at most the allowed number of rows, unless a single request has more."""
 
     async def scenario() -> None:
-        commits = GroupCommit(bench.connect, max_commit_rows=10)
-        await behind_a_slow_one(commits, [(insert(n), rows) for n, rows in enumerate([4, 6, 5, 30, 5])])
+        commits = GroupCommit(recorded.connect, max_commit_rows=10)
+        await during_a_slow_commit(commits, [(insert(n), rows) for n, rows in enumerate([4, 6, 5, 30, 5])])
         await commits.close()
 
     asyncio.run(scenario())
 
-    assert bench.statements.count("COMMIT") == 1 + 4
+    assert recorded.statements.count("COMMIT") == 1 + 4
 
 
-def test_waiting_rows_are_bounded(bench: Bench) -> None:
+def test_waiting_rows_are_bounded(recorded: RecordedDatabase) -> None:
     """A request that would exceed the limit of waiting rows is refused at once; waiting ones are written."""
 
     async def scenario() -> list[Any]:
-        commits = GroupCommit(bench.connect, max_waiting_rows=10)
-        answers = await behind_a_slow_one(commits, [(insert(1), 50), (insert(2), 1)])
-        answers += await behind_a_slow_one(commits, [(insert(3), 5), (insert(4), 5), (insert(5), 1)])
+        commits = GroupCommit(recorded.connect, max_waiting_rows=10)
+        answers = await during_a_slow_commit(commits, [(insert(1), 50), (insert(2), 1)])
+        answers += await during_a_slow_commit(commits, [(insert(3), 5), (insert(4), 5), (insert(5), 1)])
         await commits.close()
         return answers
 
     answers = asyncio.run(scenario())
 
     assert [type(a) for a in answers] == [int, StoreUnavailable, int, int, StoreUnavailable]
-    assert bench.committed() == [1, 3, 4]
+    assert recorded.committed() == [1, 3, 4]
 
 
 @pytest.mark.parametrize(
-    ("error", "told"),
+    ("error", "expected"),
     [
         (NotFound("no such thing"), NotFound),
         (KeyError("bug"), KeyError),
@@ -132,33 +132,35 @@ def test_waiting_rows_are_bounded(bench: Bench) -> None:
         (sqlite3.ProgrammingError("type not supported"), StoreError),
     ],
 )
-def test_a_failed_request_affects_no_other(bench: Bench, error: Exception, told: type[Exception]) -> None:
+def test_a_failed_request_affects_no_other(
+    recorded: RecordedDatabase, error: Exception, expected: type[Exception]
+) -> None:
     """An error of a request undoes only that request, not the others of its commit."""
 
     async def scenario() -> list[Any]:
-        commits = GroupCommit(bench.connect)
-        answers = await behind_a_slow_one(commits, [(insert(1), 1), (failing(error), 1), (insert(2), 1)])
+        commits = GroupCommit(recorded.connect)
+        answers = await during_a_slow_commit(commits, [(insert(1), 1), (failing(error), 1), (insert(2), 1)])
         await commits.close()
         return answers
 
     first, second, third = asyncio.run(scenario())
 
-    assert (first, type(second), third) == (1, told, 2)
+    assert (first, type(second), third) == (1, expected, 2)
     assert error in (second, second.__cause__)
-    assert bench.committed() == [1, 2]
-    assert bench.connections == 1
+    assert recorded.committed() == [1, 2]
+    assert recorded.connections == 1
 
 
 @pytest.mark.parametrize(
     "error",
     [sqlite3.OperationalError("disk I/O error"), sqlite3.DatabaseError("malformed"), sqlite3.InternalError("?")],
 )
-def test_a_failing_store_fails_the_whole_commit(bench: Bench, error: Exception) -> None:
+def test_a_failing_store_fails_the_whole_commit(recorded: RecordedDatabase, error: Exception) -> None:
     """If the store fails, nothing of the commit is written, all callers may retry, and a new connection is made."""
 
     async def scenario() -> list[Any]:
-        commits = GroupCommit(bench.connect)
-        answers = await behind_a_slow_one(commits, [(insert(1), 1), (failing(error), 1), (insert(2), 1)])
+        commits = GroupCommit(recorded.connect)
+        answers = await during_a_slow_commit(commits, [(insert(1), 1), (failing(error), 1), (insert(2), 1)])
         answers.append(await commits.run(insert(3), 1))
         await commits.close()
         return answers
@@ -168,18 +170,18 @@ def test_a_failing_store_fails_the_whole_commit(bench: Bench, error: Exception) 
     assert [StoreUnavailable] * 3 == [type(e) for e in refused]
     assert [error] * 3 == [e.__cause__ for e in refused]
     assert later == 3
-    assert bench.committed() == [3]
-    assert bench.connections == 2
+    assert recorded.committed() == [3]
+    assert recorded.connections == 2
 
 
-def test_a_store_that_cannot_be_opened_is_tried_again(bench: Bench) -> None:
+def test_a_store_that_cannot_be_opened_is_tried_again(recorded: RecordedDatabase) -> None:
     """Requests fail while no connection can be made, and succeed as soon as one can."""
     broken = False
 
     def connect() -> SQLiteSession:
         if broken:
             raise sqlite3.OperationalError("unable to open database file")
-        return bench.connect()
+        return recorded.connect()
 
     async def scenario() -> list[Any]:
         nonlocal broken
@@ -199,11 +201,11 @@ def test_a_store_that_cannot_be_opened_is_tried_again(bench: Bench) -> None:
     assert [type(a) for a in answers] == [StoreUnavailable, StoreUnavailable, int]
 
 
-def test_a_cancelled_caller_affects_no_other(bench: Bench) -> None:
+def test_a_cancelled_caller_affects_no_other(recorded: RecordedDatabase) -> None:
     """A cancelled caller does not affect the answers of others."""
 
     async def scenario() -> tuple[Any, ...]:
-        commits = GroupCommit(bench.connect)
+        commits = GroupCommit(recorded.connect)
         go_on = Event()
         slow = asyncio.create_task(commits.run(lambda _: go_on.wait(10), 1))
         leaver, stayer = (asyncio.create_task(commits.run(insert(n), 1)) for n in (1, 2))
@@ -220,11 +222,11 @@ def test_a_cancelled_caller_affects_no_other(bench: Bench) -> None:
     assert isinstance(leaver, asyncio.CancelledError)
 
 
-def test_close_writes_accepted_requests(bench: Bench) -> None:
+def test_close_writes_accepted_requests(recorded: RecordedDatabase) -> None:
     """Closing writes everything that waits and then refuses new requests; closing again does nothing."""
 
     async def scenario() -> list[Any]:
-        commits = GroupCommit(bench.connect)
+        commits = GroupCommit(recorded.connect)
         tasks = [asyncio.create_task(commits.run(insert(n), 1)) for n in range(20)]
         await asyncio.sleep(0)
         await asyncio.gather(commits.close(), commits.close())
@@ -233,13 +235,13 @@ def test_close_writes_accepted_requests(bench: Bench) -> None:
         return await asyncio.gather(*tasks)
 
     assert asyncio.run(scenario()) == list(range(20))
-    assert bench.committed() == list(range(20))
+    assert recorded.committed() == list(range(20))
 
 
-def test_an_ended_event_loop_affects_no_other(bench: Bench) -> None:
+def test_an_ended_event_loop_affects_no_other(recorded: RecordedDatabase) -> None:
     """Answers for an event loop that has ended are dropped, and other loops are still served."""
     go_on = Event()
-    commits = GroupCommit(bench.connect)
+    commits = GroupCommit(recorded.connect)
 
     async def leave() -> None:
         task = asyncio.create_task(commits.run(lambda _: go_on.wait(10), 1))
@@ -257,22 +259,22 @@ def test_an_ended_event_loop_affects_no_other(bench: Bench) -> None:
     assert asyncio.run(stay()) == 7
 
 
-def test_a_clean_close_leaves_one_whole_file(bench: Bench, tmp_path: Path) -> None:
+def test_a_clean_close_leaves_one_whole_file(recorded: RecordedDatabase, tmp_path: Path) -> None:
     """After closing, the file is complete without its write-ahead log, even if others have it open."""
 
     async def scenario() -> None:
-        commits = GroupCommit(bench.connect)
+        commits = GroupCommit(recorded.connect)
         await commits.run(insert(1), 1)
         await commits.close()
 
-    reader = sqlite3.connect(bench.path)
+    reader = sqlite3.connect(recorded.path)
     try:
         reader.execute("SELECT * FROM numbers").fetchall()
         asyncio.run(scenario())
         copy = tmp_path / "copy.sqlite"
-        copy.write_bytes(bench.path.read_bytes())
+        copy.write_bytes(recorded.path.read_bytes())
         with closing(sqlite3.connect(copy)) as copied:
             assert copied.execute("SELECT n FROM numbers").fetchall() == [(1,)]
-        assert bench.path.with_name(f"{bench.path.name}-wal").stat().st_size == 0
+        assert recorded.path.with_name(f"{recorded.path.name}-wal").stat().st_size == 0
     finally:
         reader.close()

@@ -29,7 +29,7 @@ HITS = [(1, b"one"), (2, b"two")]
 
 
 @pytest.fixture
-def used(tmp_path: Path) -> Iterator[Path]:
+def used_directory(tmp_path: Path) -> Iterator[Path]:
     """A data directory in use, whose ledger is open (another process may have its journal open)."""
     data_dir = tmp_path / "data"
     with DataDir.open(data_dir) as made:
@@ -44,9 +44,9 @@ def used(tmp_path: Path) -> Iterator[Path]:
         asyncio.run(ledger.close())
 
 
-def test_a_backup_has_everything_that_must_survive(used: Path, tmp_path: Path) -> None:
+def test_a_backup_has_everything_that_must_survive(used_directory: Path, tmp_path: Path) -> None:
     """The restored directory has the same keys, hits of the journal and log of the ledger, only for its owner."""
-    made = back_up(used, tmp_path / "copy", NOW)
+    made = back_up(used_directory, tmp_path / "copy", NOW)
     restored = tmp_path / "restored"
 
     assert made == restore(tmp_path / "copy", restored)
@@ -54,36 +54,38 @@ def test_a_backup_has_everything_that_must_survive(used: Path, tmp_path: Path) -
         assert [path for path in (folder, *folder.rglob("*")) if path.stat().st_mode & 0o077] == []
     assert sorted(made.sizes) == sorted(["master.key", "admin.key", JOURNAL, LEDGER])
     for name in ("master.key", "admin.key"):
-        assert (restored / name).read_text() == (used / name).read_text()
+        assert (restored / name).read_text() == (used_directory / name).read_text()
     journal = LmdbStore(restored / "journal", 16 << 20)
     assert (journal.read(0, 10, 1000), journal.next_seq()) == (HITS, 3)
     journal.close()
-    assert read_log(restored / LEDGER) == read_log(used / LEDGER) != []
+    assert read_log(restored / LEDGER) == read_log(used_directory / LEDGER) != []
 
 
-def test_the_copy_is_of_one_moment(used: Path, tmp_path: Path) -> None:
+def test_the_copy_is_of_one_moment(used_directory: Path, tmp_path: Path) -> None:
     """It has everything committed before the copy began, and nothing committed later."""
-    back_up(used, tmp_path / "copy", NOW)
+    back_up(used_directory, tmp_path / "copy", NOW)
     before = read_log(tmp_path / "copy" / LEDGER)
-    ledger = SQLiteLedgerWriter(used / LEDGER)
+    ledger = SQLiteLedgerWriter(used_directory / LEDGER)
     asyncio.run(ledger.append(stored(Account.open(uuid4(), "Later", 2))))
     asyncio.run(ledger.close())
 
-    assert read_log(used / LEDGER)[:-1] == before == read_log(tmp_path / "copy" / LEDGER)
+    assert read_log(used_directory / LEDGER)[:-1] == before == read_log(tmp_path / "copy" / LEDGER)
 
 
-def test_a_directory_without_its_ledger(used: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_directory_without_its_ledger(
+    used_directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Keys and journal are backed up, and the result reports that the ledger was not."""
-    for path in used.glob("ledger.sqlite*"):
+    for path in used_directory.glob("ledger.sqlite*"):
         path.rename(tmp_path / path.name)
     copy = str(tmp_path / "copy")
 
-    assert backup_command.run([copy, "--data-dir", str(used)], {}) == 0
+    assert backup_command.run([copy, "--data-dir", str(used_directory)], {}) == 0
     assert "pg_dump" in capsys.readouterr().out
     assert restore_command.run([copy], {"FEEDBACK_LOOPS_DATA_DIR": str(tmp_path / "restored")}) == 0
-    said = capsys.readouterr().out
-    assert "restore that too" in said
-    assert "FEEDBACK_LOOPS_STORE=… feedback-loops serve" in said
+    output = capsys.readouterr().out
+    assert "restore that too" in output
+    assert "FEEDBACK_LOOPS_STORE=… feedback-loops serve" in output
     with pytest.raises(Conflict, match="--store"):
         factory.refuse_moved_ledger(tmp_path / "restored")
 
@@ -98,12 +100,12 @@ def test_a_path_without_a_data_directory_is_refused(tmp_path: Path, capsys: pyte
     assert "has no master.key" in capsys.readouterr().err
 
 
-def test_a_backup_never_overwrites_anything(used: Path, tmp_path: Path) -> None:
+def test_a_backup_never_overwrites_anything(used_directory: Path, tmp_path: Path) -> None:
     """A target that is not empty is refused and left unchanged."""
-    back_up(used, tmp_path / "copy", NOW)
+    back_up(used_directory, tmp_path / "copy", NOW)
 
     with pytest.raises(InvalidInput, match="is not empty"):
-        back_up(used, tmp_path / "copy", NOW)
+        back_up(used_directory, tmp_path / "copy", NOW)
 
 
 def test_an_unfinished_backup_cannot_be_restored(tmp_path: Path) -> None:
@@ -119,9 +121,9 @@ def test_an_unfinished_backup_cannot_be_restored(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["master.key", "admin.key", JOURNAL, LEDGER])
-def test_one_changed_byte_is_detected(used: Path, tmp_path: Path, name: str) -> None:
+def test_one_changed_byte_is_detected(used_directory: Path, tmp_path: Path, name: str) -> None:
     """A damaged backup is refused before anything is written."""
-    back_up(used, tmp_path / "copy", NOW)
+    back_up(used_directory, tmp_path / "copy", NOW)
     path = tmp_path / "copy" / name
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
@@ -156,20 +158,20 @@ def test_strange_manifests_are_refused(tmp_path: Path, manifest: str, error: typ
         restore(tmp_path, tmp_path / "restored")
 
 
-def test_a_directory_in_use_is_no_restore_target(used: Path, tmp_path: Path) -> None:
+def test_a_directory_in_use_is_no_restore_target(used_directory: Path, tmp_path: Path) -> None:
     """A directory with a running service is refused, and so is one that is not empty."""
-    back_up(used, tmp_path / "copy", NOW)
+    back_up(used_directory, tmp_path / "copy", NOW)
     restore(tmp_path / "copy", tmp_path / "restored")
 
     with pytest.raises(Conflict, match="in use"):
-        restore(tmp_path / "copy", used)
+        restore(tmp_path / "copy", used_directory)
     with pytest.raises(Conflict, match=r"contains admin\.key already"):
         restore(tmp_path / "copy", tmp_path / "restored")
 
 
-def test_the_manifest_is_readable(used: Path, tmp_path: Path) -> None:
+def test_the_manifest_is_readable(used_directory: Path, tmp_path: Path) -> None:
     """It has the time of the backup and the schema version, and the copy is one complete database."""
-    back_up(used, tmp_path / "copy", NOW)
+    back_up(used_directory, tmp_path / "copy", NOW)
     manifest = json.loads((tmp_path / "copy" / MANIFEST).read_text())
 
     assert (manifest["made_at"], manifest["schema_version"]) == (NOW, SCHEMA_VERSION)

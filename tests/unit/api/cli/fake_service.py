@@ -17,7 +17,7 @@ from api.cli import main
 from tests.unit.api.fake_api import ADMIN_KEY, Api, FakeClient
 
 
-class Shown(NamedTuple):
+class CommandResult(NamedTuple):
     """Result of a command."""
 
     code: int
@@ -26,7 +26,7 @@ class Shown(NamedTuple):
 
 
 @dataclass
-class Served:
+class RunningService:
     """A running service with one account."""
 
     api: Api
@@ -40,7 +40,7 @@ class Served:
         """The fake client of the actors."""
         return self.api.client
 
-    def run(self, *arguments: str, **environment: str) -> Shown:
+    def run(self, *arguments: str, **environment: str) -> CommandResult:
         """Runs `feedback-loops …` in this process."""
         for name, value in (self.environment | environment).items():
             self.monkeypatch.setenv(name, value)
@@ -48,9 +48,9 @@ class Served:
         with pytest.raises(SystemExit) as ended:
             main.main(list(arguments))
         shown = self.capsys.readouterr()
-        return Shown(int(ended.value.code or 0), shown.out, shown.err)
+        return CommandResult(int(ended.value.code or 0), shown.out, shown.err)
 
-    def ask(self, method: str, path: str, **request: Any) -> Any:
+    def request_json(self, method: str, path: str, **request: Any) -> Any:
         """The JSON response of the API itself."""
         headers = {"Authorization": f"Bearer {self.environment['FEEDBACK_LOOPS_API_KEY']}"}
         answer = httpx.request(method, self.url + path, headers=headers, trust_env=False, **request)
@@ -60,15 +60,15 @@ class Served:
     def loop(self, triggers: Sequence[str] = ("click", "open"), *, active: bool = False) -> str:
         """The id of a new loop."""
         body = {"url": "https://h.example/script.php", "triggers": list(triggers)}
-        loop_id = str(self.ask("POST", "/v1/feedback-loops", json=body)["id"])
+        loop_id = str(self.request_json("POST", "/v1/feedback-loops", json=body)["id"])
         if active:
             self.client.proved.add(loop_id)
-            self.ask("POST", f"/v1/feedback-loops/{loop_id}/verify")
+            self.request_json("POST", f"/v1/feedback-loops/{loop_id}/verify")
         return loop_id
 
 
 @contextmanager
-def served(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def running_service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
     """A service on a free port, which stops at the end."""
     api = Api()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -84,7 +84,7 @@ def served(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) 
             f"{url}/v1/accounts", json={"name": "x"}, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False
         )
         environment = {"FEEDBACK_LOOPS_URL": url, "FEEDBACK_LOOPS_API_KEY": made.json()["api_key"]}
-        yield Served(api, url, environment, capsys, monkeypatch)
+        yield RunningService(api, url, environment, capsys, monkeypatch)
     finally:
         server.should_exit = True
         thread.join()

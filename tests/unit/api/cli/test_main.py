@@ -76,8 +76,8 @@ def test_all_wrong_options_of_serve_are_named() -> None:
 
 def test_a_port_in_use_stops_serve(tmp_path: Path) -> None:
     """`serve` ends with 1, names the port and gives advice; no process is left running."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
         done = command("serve", "--port", str(port), "--data-dir", str(tmp_path / "data"))
 
     assert done.returncode == 1

@@ -35,16 +35,16 @@ def test_shapes_show_the_same_as_colours() -> None:
 
 
 @pytest.mark.parametrize(
-    ("status", "error", "told"),
+    ("status", "error", "shown"),
     [
         (200, None, "200"),
         (302, "redirect", "302, the response is a redirect, which is not followed"),
         (503, "status", "503"),
     ],
 )
-def test_a_response_is_shown_as_its_status(status: int, error: str | None, told: str) -> None:
+def test_a_response_is_shown_as_its_status(status: int, error: str | None, shown: str) -> None:
     """The reason follows where the status does not show it."""
-    assert labels.answer_text(status, error) == told
+    assert labels.answer_text(status, error) == shown
 
 
 def test_a_missing_response_is_shown_in_words() -> None:
@@ -89,5 +89,5 @@ def test_service_figures_have_units() -> None:
         [("actor_restarts", ("ledger",), 1.0), ("disk_free_bytes", (), 2e9), ("journal_oldest_age_seconds", (), 0.25)],
         [("ledger_commit_seconds", (), HistogramData(commits, 1.0))],
     )
-    told = {figure.value for _, wanted in GROUPS for figure in figures(families(snapshot), wanted)}
-    assert told == {"1", "2.0 GB", "250 ms", "5 ms"}
+    shown = {figure.value for _, wanted in GROUPS for figure in figures(families(snapshot), wanted)}
+    assert shown == {"1", "2.0 GB", "250 ms", "5 ms"}

@@ -77,8 +77,8 @@ def test_ids_of_a_page_are_valid(page: Page) -> None:
     run(scenario())
 
 
-@pytest.mark.parametrize(("path", "fields", "told"), WRONG, ids=[path for path, _, _ in WRONG])
-def test_ids_of_a_form_with_errors_are_valid(path: str, fields: dict[str, Any], told: int) -> None:
+@pytest.mark.parametrize(("path", "fields", "expected"), WRONG, ids=[path for path, _, _ in WRONG])
+def test_ids_of_a_form_with_errors_are_valid(path: str, fields: dict[str, Any], expected: int) -> None:
     """Every problem has an id, and its field refers to it."""
 
     async def scenario() -> None:
@@ -90,7 +90,7 @@ def test_ids_of_a_form_with_errors_are_valid(path: str, fields: dict[str, Any], 
             check_ids(answer.text)
             problems = re.findall(r'class="field-problem" id="([^"]+)"', answer.text)
             assert all(re.search(rf'aria-describedby="{problem}[ "]', answer.text) for problem in problems)
-            assert len(problems) >= told
+            assert len(problems) >= expected
             await visitor.close()
 
     run(scenario())

@@ -26,7 +26,7 @@ Scenario = Callable[[FakeDashboard, Visitor], Awaitable[None]]
 GOOD = {"url": "https://n.example/hook", "triggers": ["open", "click"], "format": "form", "max_concurrency": "16"}
 
 
-def visit(scenario: Scenario) -> None:
+def with_visitor(scenario: Scenario) -> None:
     """Runs the scenario with a signed-in visitor."""
 
     async def within() -> None:
@@ -55,7 +55,7 @@ def test_the_list_shows_the_health_of_loops() -> None:
         for text in ("Newsletter", "failing", "h.example/another.php", "unverified", "90.0 %", "100,000+"):
             assert text in page
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_an_account_without_loops_gets_advice() -> None:
@@ -66,7 +66,7 @@ def test_an_account_without_loops_gets_advice() -> None:
         assert "Create the first one" in (await visitor.get("/loops")).text
         assert "Create the first one" in (await visitor.get("/")).text
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_loop_is_created_from_the_whole_form() -> None:
@@ -86,11 +86,11 @@ def test_a_loop_is_created_from_the_whole_form() -> None:
         assert (settings.tags, settings.rate_limit, settings.ordered) == (("spring", "shop", "new"), 2.5, True)
         assert (settings.max_concurrency, settings.description) == (16, "Shop \nmore")
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "told"),
+    ("field", "value", "text"),
     [
         ("url", "ftp://x", "must start with http"),
         ("triggers", [], "at least 1 item"),
@@ -100,18 +100,18 @@ def test_a_loop_is_created_from_the_whole_form() -> None:
         ("tags", "x" * 201, "at most 200"),
     ],
 )
-def test_a_form_with_errors_shows_where(field: str, value: Any, told: str) -> None:
+def test_a_form_with_errors_shows_where(field: str, value: Any, text: str) -> None:
     """The problem is at its field, and the input is kept."""
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
         answer = await visitor.post("/loops/new", **{**GOOD, "description": "kept <b>", field: value})
         assert answer.status_code == 422
-        assert told in answer.text
+        assert text in answer.text
         assert f'id="{field}-problem"' in answer.text
         assert "kept &lt;b&gt;" in answer.text
         assert dashboard.api.client.called(CreateLoop) == []
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_refused_address_is_shown_at_its_field() -> None:
@@ -122,7 +122,7 @@ def test_a_refused_address_is_shown_at_its_field() -> None:
         answer = await visitor.post("/loops/new", **GOOD)
         assert (answer.status_code, "is at 10.0.0.1, not allowed" in answer.text) == (422, True)
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_form_sent_twice_creates_one_loop() -> None:
@@ -139,7 +139,7 @@ def test_a_form_sent_twice_creates_one_loop() -> None:
         assert len({*made}) == 3
         assert len(dashboard.api.client.loops) == 2 + 3
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_the_sample_follows_the_selected_trigger() -> None:
@@ -154,7 +154,7 @@ def test_the_sample_follows_the_selected_trigger() -> None:
         assert "&#34;type&#34;:&#34;bounce&#34;" in await shown("triggers=bounce&format=json")
         assert "type=open" in await shown("sample=nonsense")
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_changed_address_needs_a_new_proof() -> None:
@@ -170,7 +170,7 @@ def test_a_changed_address_needs_a_new_proof() -> None:
         wrong = await visitor.post(path, **{**same, "url": "nothing"})
         assert (wrong.status_code, "url-problem" in wrong.text) == (422, True)
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_verification_shows_every_place_tried() -> None:
@@ -192,7 +192,7 @@ def test_verification_shows_every_place_tried() -> None:
         dashboard.api.client.proved.add(loop.id)
         assert (await visitor.post(f"/loops/{loop.id}/verify")).headers["location"].endswith("?done=verified")
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_loop_is_paused_resumed_and_deleted_by_its_name() -> None:
@@ -211,7 +211,7 @@ def test_a_loop_is_paused_resumed_and_deleted_by_its_name() -> None:
         assert (await visitor.post(f"{path}/delete", name="Newsletter")).headers["location"].endswith("?done=deleted")
         assert (await visitor.get(path)).status_code == 404
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_the_secret_is_shown_and_rotated() -> None:
@@ -227,7 +227,7 @@ def test_the_secret_is_shown_and_rotated() -> None:
         assert "24 hours" in rotated.text
         assert len(dashboard.api.client.called(RotateSecret)) == 1
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_sample_data_is_checked_and_the_response_is_shown() -> None:
@@ -235,14 +235,14 @@ def test_sample_data_is_checked_and_the_response_is_shown() -> None:
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
         path = f"/loops/{dashboard.loop.id}/test"
-        for data, told in (
+        for data, text in (
             ("{", "not JSON"),
             ("[]", "must be a JSON object"),
             ('{"recipient": "\\ud800"}', "surrogate"),
             ('{"a": NaN}', "not JSON"),
         ):
             wrong = await visitor.post(path, type="open", data=data)
-            assert (wrong.status_code, told in wrong.text) == (422, True)
+            assert (wrong.status_code, text in wrong.text) == (422, True)
         assert dashboard.api.client.called(SendSample) == []
         failed = SampleResult(
             loop_id=dashboard.loop.id,
@@ -258,7 +258,7 @@ def test_sample_data_is_checked_and_the_response_is_shown() -> None:
         refused = await visitor.post(f"/loops/{dashboard.unverified.id}/test", type="open", data="{}")
         assert (refused.status_code, "Verify it first" in refused.text) == (409, True)
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_all_loops_are_checked_at_once() -> None:
@@ -269,7 +269,7 @@ def test_all_loops_are_checked_at_once() -> None:
         assert "Newsletter" in page
         assert "another.php" not in page
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_replay_is_started_followed_and_cancelled() -> None:
@@ -293,7 +293,7 @@ def test_a_replay_is_started_followed_and_cancelled() -> None:
         assert begun.headers["location"].endswith("/rpl_2")
         assert (command.since_ms, command.until_ms, command.which) == (1_767_225_600_000, 1_767_229_200_000, "all")
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_delivery_shows_request_and_response() -> None:
@@ -312,7 +312,7 @@ def test_a_delivery_shows_request_and_response() -> None:
         busy = await visitor.post(f"/deliveries/{dashboard.delivery_id}/retry")
         assert (busy.status_code, "on its way" in busy.text) == (409, True)
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_events_are_searched() -> None:
@@ -330,7 +330,7 @@ def test_events_are_searched() -> None:
         assert (wrong.status_code, problem_at("until", wrong.text)[:15]) == (422, "must be a date ")
         assert 'value="soon"' in wrong.text
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 RANGE = [
@@ -354,7 +354,7 @@ def test_a_time_is_an_instant_or_utc(text: str, served: str, since_ms: int) -> N
         await visitor.post(f"/loops/{dashboard.loop.id}/replays", since=text, which="dead")
         assert dashboard.api.client.called(StartReplay)[-1].since_ms == since_ms
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_range_that_ends_before_it_begins_is_refused_at_its_fields() -> None:
@@ -375,14 +375,14 @@ def test_a_range_that_ends_before_it_begins_is_refused_at_its_fields() -> None:
         later = await visitor.post(f"/loops/{dashboard.loop.id}/replays", since="2999-01-01T00:00", which="dead")
         assert problem_at("since", later.text) == "must be before now"
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_problem_without_a_field_is_shown_above_the_form() -> None:
     """It uses the form's terms as far as there are any."""
     exc = InvalidInput("no", [("/cursor", "is not of this list"), ("/until", "must be after `since`"), ("/until", "2")])
-    told = beside_fields(exc, {"since": "From", "until": "To"})
-    assert told == ({"until": "must be after “From”"}, "cursor is not of this list")
+    text = beside_fields(exc, {"since": "From", "until": "To"})
+    assert text == ({"until": "must be after “From”"}, "cursor is not of this list")
     assert beside_fields(InvalidInput("why"), {}) == ({}, "why")
 
 
@@ -398,11 +398,11 @@ def test_a_message_is_registered_and_its_links_shown() -> None:
         assert "https://t.example/o/" in page
         wrong = await visitor.post("/messages", **{**fields, "recipient": "nobody"})
         assert (wrong.status_code, "recipient-problem" in wrong.text) == (422, True)
-        taken = await visitor.post("/messages", **{**fields, "links": ""}, id="a/b")
-        assert (taken.status_code, "id-problem" in taken.text) == (422, True)
+        duplicate = await visitor.post("/messages", **{**fields, "links": ""}, id="a/b")
+        assert (duplicate.status_code, "id-problem" in duplicate.text) == (422, True)
         assert (await visitor.get("/messages?id=a/b")).headers["location"] == "/dashboard/messages/a%2Fb"
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_keys_are_created_shown_once_and_revoked() -> None:
@@ -425,7 +425,7 @@ def test_keys_are_created_shown_once_and_revoked() -> None:
         assert "Shop" not in (await visitor.get("/account")).text
         assert (await visitor.post("/account/keys", name="x" * 201)).status_code == 422
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_users_are_added_and_removed() -> None:
@@ -434,8 +434,8 @@ def test_users_are_added_and_removed() -> None:
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
         weak = await visitor.post("/account/users", email="new@example.com", password="short")
         assert (weak.status_code, "password-problem" in weak.text) == (422, True)
-        taken = await visitor.post("/account/users", email=dashboard.user.email, password=PASSWORD)
-        assert (taken.status_code, "already" in taken.text) == (409, True)
+        duplicate = await visitor.post("/account/users", email=dashboard.user.email, password=PASSWORD)
+        assert (duplicate.status_code, "already" in duplicate.text) == (409, True)
         await visitor.post("/account/users", email="new@example.com", password=PASSWORD)
         assert "new@example.com" in (await visitor.get("/account?done=user-added")).text
         for user, _ in list(dashboard.api.client.users.values()):
@@ -446,7 +446,7 @@ def test_users_are_added_and_removed() -> None:
         last = await visitor.post(f"/account/users/{dashboard.user.id}/remove")
         assert (last.status_code, "last user" in last.text) == (409, True)
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_a_password_is_changed_with_the_old_one() -> None:
@@ -464,7 +464,7 @@ def test_a_password_is_changed_with_the_old_one() -> None:
         assert (await other.get("/account")).status_code == 303
         await other.close()
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_the_overview_shows_what_needs_attention() -> None:
@@ -486,7 +486,7 @@ def test_the_overview_shows_what_needs_attention() -> None:
         dashboard.api.client.loops.clear()
         assert "All is well" in (await visitor.get("/")).text
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 def test_operators_see_nodes_and_actors() -> None:
@@ -502,7 +502,7 @@ def test_operators_see_nodes_and_actors() -> None:
         assert "Ray is not responding." in page
         assert "No information available." in page
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 @pytest.mark.parametrize(
@@ -528,7 +528,7 @@ def test_live_parts_follow_and_end_with_the_session(path: str, names: list[str])
         gone = await dashboard.api.stream(url, lambda _: True, Cookie=cookie)
         assert gone.status_code == 303
 
-    visit(scenario)
+    with_visitor(scenario)
 
 
 ENDS = [("gone", "/loops/{id}/live"), ("signed-out", "/loops/{id}/live"), ("signed-out", "/live")]
@@ -561,4 +561,4 @@ def test_a_stream_reports_its_end(monkeypatch: pytest.MonkeyPatch, why: str, pat
         assert (again.status_code, again.headers["content-type"]) == (200, "text/event-stream")
         assert again.text == f"retry: 2000\n\nevent: end\ndata: {why}\n\n"
 
-    visit(scenario)
+    with_visitor(scenario)

@@ -38,7 +38,7 @@ def record(api: Api, *events: EventView) -> None:
     api.client.events = sorted([*api.client.events, *events], key=lambda e: e.id, reverse=True)
 
 
-async def looked(api: Api, times: int) -> None:
+async def wait_for_reads(api: Api, times: int) -> None:
     """Waits until the stream has read the ledger that many more times."""
     until = len(api.client.called(ListEvents)) + times
     async with asyncio.timeout(10):
@@ -53,9 +53,9 @@ def test_new_events_are_streamed() -> None:
         async with Api() as api:
             record(api, event(1))
             stream = asyncio.create_task(api.stream(STREAM, lambda text: len(ids(text)) == 2))
-            await looked(api, 3)
+            await wait_for_reads(api, 3)
             record(api, event(2, "click"))
-            await looked(api, 3)
+            await wait_for_reads(api, 3)
             record(api, event(3))
             answer = await stream
 
@@ -83,10 +83,10 @@ def test_an_event_recorded_out_of_order_is_not_missed() -> None:
         async with Api() as api:
             record(api, event(1), event(5))
             stream = asyncio.create_task(api.stream(STREAM, lambda text: event(9).id in text))
-            await looked(api, 3)
+            await wait_for_reads(api, 3)
             for n in (8, 3, 7, 2):
                 record(api, event(n))
-                await looked(api, 30)
+                await wait_for_reads(api, 30)
             record(api, event(9))
             answer = await stream
 
@@ -162,7 +162,7 @@ def test_filters_are_passed_on() -> None:
             stream = asyncio.create_task(
                 api.stream(f"{STREAM}?type=click&message=m&recipient=a%40b.example", lambda text: "id: " in text)
             )
-            await looked(api, 3)
+            await wait_for_reads(api, 3)
             record(api, event(1, "open"), event(2, "click"))
             answer = await stream
             (command, *_) = api.client.called(ListEvents)
@@ -195,10 +195,10 @@ def test_an_unavailable_ledger_is_waited_for() -> None:
     async def scenario() -> None:
         async with Api() as api:
             stream = asyncio.create_task(api.stream(STREAM, lambda _: False))
-            await looked(api, 2)
+            await wait_for_reads(api, 2)
             api.client.failures[ListEvents] = [StoreUnavailable("away")] * 3
             record(api, event(1))
-            await looked(api, 6)
+            await wait_for_reads(api, 6)
             api.client.failures[ListEvents] = [NotFound("the account is gone")]
             answer = await stream
 
@@ -227,7 +227,7 @@ def test_the_number_of_streams_is_limited(monkeypatch: pytest.MonkeyPatch, bound
     async def scenario() -> None:
         async with Api() as api:
             first = asyncio.create_task(api.stream(STREAM, lambda text: "id: " in text))
-            await looked(api, 2)
+            await wait_for_reads(api, 2)
             refused = await api.call("GET", STREAM)
             problem(refused, 503, "overloaded")
             assert refused.headers["retry-after"] == "10"

@@ -1,4 +1,4 @@
-"""Size and time limits of connections, on real sockets, with the server as it is configured."""
+"""Size and time limits of connections, on real sockets, with the configured server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LONGER_S = 1.5
 GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-class Hasty(LimitedHttpProtocol):
+class FastProtocol(LimitedHttpProtocol):
     """The protocol with time limits short enough for a test."""
 
     limits: ClassVar[HttpLimits] = HttpLimits(head_s=HEAD_S, pause_s=PAUSE_S, body_s=BODY_S, linger_s=0.3, check_s=0.05)
@@ -87,7 +87,7 @@ class Connection:
 Scenario = Callable[[App, Callable[[], Awaitable[Connection]]], Awaitable[None]]
 
 
-def serve(scenario: Scenario, protocol: type[LimitedHttpProtocol] = Hasty) -> None:
+def serve(scenario: Scenario, protocol: type[LimitedHttpProtocol] = FastProtocol) -> None:
     """Runs the scenario with the application and a function that opens connections to it."""
 
     async def main() -> None:

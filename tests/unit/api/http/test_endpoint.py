@@ -303,12 +303,12 @@ def test_an_oversized_body_is_refused_early(
     is_announced: bool, method: str, path: str, content_type: str, most: int, words: str
 ) -> None:
     """The answer is 413 with the operation's limit, based on the announced length or on the bytes so far."""
-    taken = 0
+    passed = 0
 
     async def body() -> AsyncIterator[bytes]:
-        nonlocal taken
+        nonlocal passed
         for _ in range(4 * most // (64 * KIB)):
-            taken += 64 * KIB
+            passed += 64 * KIB
             yield bytes(64 * KIB)
 
     async def scenario() -> None:
@@ -318,7 +318,7 @@ def test_an_oversized_body_is_refused_early(
             answer = await api.call(method, path, key=key, content=body(), headers=headers)
 
             assert words in problem(answer, 413, "body-too-large")["detail"]
-            assert taken <= most + 64 * KIB
+            assert passed <= most + 64 * KIB
 
     run(scenario())
 
@@ -358,8 +358,8 @@ def test_json_that_takes_long_to_read_is_refused_unread() -> None:
             lines = {"Content-Type": "application/x-ndjson"}
             dense, ordinary = b"[%b1]" % (b"1," * 300_000), json.dumps(message).encode()
             answer = await api.call("POST", "/v1/messages", content=b"%b\n%b" % (dense, ordinary), headers=lines)
-            refused, taken = [json.loads(line) for line in answer.text.splitlines()]
-            assert (refused["status"], "html" in taken) == (413, True)
+            refused, passed = [json.loads(line) for line in answer.text.splitlines()]
+            assert (refused["status"], "html" in passed) == (413, True)
             assert (await api.call("POST", "/v1/messages", json=message)).status_code == 201
 
     run(scenario())
@@ -374,9 +374,9 @@ def test_a_line_may_be_as_long_as_one_message() -> None:
             headers = {"Content-Type": "application/x-ndjson"}
             content = long + b'\n{"recipient":"j@example.com"}'
             answer = await api.call("POST", "/v1/messages", content=content, headers=headers)
-            refused, taken = [json.loads(line) for line in answer.text.splitlines()]
+            refused, passed = [json.loads(line) for line in answer.text.splitlines()]
 
-            assert (refused["status"], "open_url" in taken) == (413, True)
+            assert (refused["status"], "open_url" in passed) == (413, True)
             assert "3 MiB" in refused["detail"]
 
     run(scenario())

@@ -95,7 +95,7 @@ def test_concurrent_requests_with_one_key_run_once() -> None:
 
 
 def test_many_at_once_make_one_loop() -> None:
-    """Of twenty requests with one key, one runs and the others are asked to wait."""
+    """One of twenty requests with the same key runs, and the others are asked to wait."""
 
     async def scenario() -> None:
         async with Api() as api:

@@ -57,7 +57,7 @@ def hits(first: int, last: int) -> list[bytes]:
     return [b"hit %d" % n for n in range(first, last + 1)]
 
 
-class Gate(LmdbStore):
+class GatedStore(LmdbStore):
     """A real store whose writes wait until they are released, and may be made to fail."""
 
     def __init__(self, path: Path) -> None:
@@ -112,7 +112,7 @@ def test_hits_that_arrive_during_a_commit_share_the_next(tmp_path: Path) -> None
     """
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         journal = Journal(store, QUICK)
         first = asyncio.create_task(journal.append(b"first"))
         await store.wait_for_write()
@@ -133,7 +133,7 @@ def test_a_cancelled_append_disturbs_no_other(tmp_path: Path) -> None:
     """Other callers of the same commit still get their answer, and the cancelled hit is kept."""
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         journal = Journal(store, QUICK)
         tasks = [asyncio.create_task(journal.append(hit)) for hit in hits(1, 3)]
         await store.wait_for_write()
@@ -327,7 +327,7 @@ def test_hits_forwarded_from_memory_never_come_back(tmp_path: Path) -> None:
     """Hits discarded in memory are never written later, and their numbers are not reused."""
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         journal = Journal(store, QUICK)
         store.passes.put("no disk")
         await append_all(journal, hits(1, 3))
@@ -350,7 +350,7 @@ def test_a_hit_discarded_during_its_write_does_not_stay(tmp_path: Path) -> None:
     """A hit from memory that is acknowledged during its own commit is removed by the next one."""
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         journal = Journal(store, QUICK)
         store.passes.put("no disk")
         await append_all(journal, hits(1, 3))
@@ -372,7 +372,7 @@ def test_a_stuck_disk_blocks_nothing(tmp_path: Path) -> None:
     """If a commit takes too long, appends return at once with the reason; when it ends the journal recovers."""
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         journal = Journal(store, JournalLimits(stuck_s=0.05))
         await journal.append(b"waits for the disk, for a while")
         assert "in time" in (journal.problem or "")
@@ -391,7 +391,7 @@ def test_a_hanging_disk_does_not_block_the_stop(tmp_path: Path, caplog: pytest.L
     """Closing gives up on the disk after a timeout, and reports how many hits are lost with the memory."""
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         journal = Journal(store, JournalLimits(stuck_s=0.01))
         await journal.append(b"1")
         await journal.close(timeout_s=0.05)
@@ -407,7 +407,7 @@ def test_when_memory_is_full_too_new_hits_are_lost_and_counted(
     """Memory is bounded in hits and bytes; what does not fit is dropped, counted, and logged at intervals."""
 
     async def main() -> None:
-        store = Gate(tmp_path / "j")
+        store = GatedStore(tmp_path / "j")
         limits = JournalLimits(kept_hits=10, kept_bytes=1000, retry_s=0.02, removal_delay_s=0.01)
         journal = Journal(store, limits)
         store.passes.put("no disk")

@@ -175,13 +175,13 @@ def test_every_metric_is_used() -> None:
 
 def test_the_dashboard_s_panels_do_not_overlap() -> None:
     """Each panel has its own place in Grafana's 24 columns, and its own id."""
-    taken: set[tuple[int, int]] = set()
+    occupied: set[tuple[int, int]] = set()
     for panel in DASHBOARD["panels"]:
         at = panel["gridPos"]
         cells = {(x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])}
-        assert not cells & taken
+        assert not cells & occupied
         assert at["x"] + at["w"] <= 24
-        taken |= cells
+        occupied |= cells
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(ids)) == len(ids)
 

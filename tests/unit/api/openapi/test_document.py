@@ -342,17 +342,17 @@ def test_the_page_shows_everything_and_loads_nothing(document: dict[str, Any]) -
 
 def test_every_body_s_limit_is_documented(document: dict[str, Any]) -> None:
     """The limit is listed by media type in the body's description."""
-    told = document["paths"]["/v1/messages"]["post"]["requestBody"]["description"]
-    assert told == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; a larger body gets 413."
+    limits = document["paths"]["/v1/messages"]["post"]["requestBody"]["description"]
+    assert limits == "At most 3 MiB as `application/json`, 16 MiB as `application/x-ndjson`; a larger body gets 413."
     assert all("At most" in o["requestBody"]["description"] for _, _, o in operations(document) if "requestBody" in o)
 
 
 def test_every_error_of_an_attempt_is_documented(document: dict[str, Any]) -> None:
     """Every error code in the sources of the delivery side is in the enum of `Attempt.error`."""
     schema = document["components"]["schemas"]["Attempt"]["properties"]["error"]
-    (told,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
+    (documented,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
     sources = (ROOT / "actors").rglob("*.py")
     text = "\n".join(path.read_text() for path in sources)
     used = set(re.findall(r'(?:ExchangeFailed|_fail|_failed|HttpResponse\(None,) ?\(?"([a-z_]+)"', text))
     assert {"timeout", "dns", "disconnect", "too_large", "internal"} <= used
-    assert used | {"redirect", "status", EVENT_TOO_LARGE} == set(told)
+    assert used | {"redirect", "status", EVENT_TOO_LARGE} == set(documented)

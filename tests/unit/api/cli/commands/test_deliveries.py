@@ -22,7 +22,7 @@ from api.cli.commands import events, replay
 from api.events import sse
 from domain.errors import StoreUnavailable
 from tests.paths import ROOT
-from tests.unit.api.cli.fake_service import Served, served
+from tests.unit.api.cli.fake_service import RunningService, running_service
 from tests.unit.api.fake_api import NOW_MS
 
 ATTEMPT = AttemptView(
@@ -38,11 +38,11 @@ ATTEMPT = AttemptView(
 
 
 @pytest.fixture
-def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
+def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
     monkeypatch.setattr(sse, "POLL_S", 0.005)
     monkeypatch.setattr(replay, "POLL_S", 0.005)
     monkeypatch.setattr(events, "FIRST_WAIT_S", 0.01)
-    with served(capsys, monkeypatch) as running:
+    with running_service(capsys, monkeypatch) as running:
         yield running
 
 
@@ -71,7 +71,7 @@ def eventually(is_so: Callable[[], bool]) -> None:
         time.sleep(0.002)
 
 
-def test_deliveries_are_listed_across_pages(service: Served) -> None:
+def test_deliveries_are_listed_across_pages(service: RunningService) -> None:
     """Filters reach the service, --limit counts across pages, and the command reports when rows are left out."""
     loop_id = service.loop()
     service.client.deliveries[loop_id] = [delivery(n) for n in range(300)]
@@ -88,7 +88,7 @@ def test_deliveries_are_listed_across_pages(service: Served) -> None:
     assert service.run("deliveries", "list", loop_id, "--state", "pending").out == "No such deliveries.\n"
 
 
-def test_a_delivery_is_shown_and_retried(service: Served) -> None:
+def test_a_delivery_is_shown_and_retried(service: RunningService) -> None:
     """Every attempt shows its response, its address and the start of the body."""
     service.client.deliveries[service.loop()] = [delivery(1)]
     shown, retried = service.run("deliveries", "show", "dlv_1"), service.run("deliveries", "retry", "dlv_1")
@@ -99,7 +99,7 @@ def test_a_delivery_is_shown_and_retried(service: Served) -> None:
     assert service.run("deliveries", "retry", "dlv_2").code == 1
 
 
-def test_bytes_that_are_not_a_response_are_shown(service: Served) -> None:
+def test_bytes_that_are_not_a_response_are_shown(service: RunningService) -> None:
     """Bytes that are not a response appear in the attempt's row, and do not count as a body."""
     change = {"status": None, "error": "protocol", "response_excerpt": r"SSH-2.0\x1b", "response_bytes": 0}
     nothing = msgspec.structs.replace(ATTEMPT, **change)
@@ -111,7 +111,7 @@ def test_bytes_that_are_not_a_response_are_shown(service: Served) -> None:
     assert "bytes)" not in shown
 
 
-def test_a_replay_is_followed_to_its_end(service: Served) -> None:
+def test_a_replay_is_followed_to_its_end(service: RunningService) -> None:
     """The command ends with the replay, whatever the service does meanwhile, and shows the result."""
     loop_id = service.loop()
     service.client.deliveries[loop_id] = [delivery(1)]
@@ -133,7 +133,7 @@ def test_a_replay_is_followed_to_its_end(service: Served) -> None:
     assert "1 of 1" in service.run("replay", "list", loop_id).out
 
 
-def test_a_replay_is_detached_and_cancelled(service: Served) -> None:
+def test_a_replay_is_detached_and_cancelled(service: RunningService) -> None:
     """--detach ends at once and prints how to watch the replay; a watched replay that is cancelled ends with 1."""
     loop_id = service.loop()
     detached = service.run("replay", "start", loop_id, "--since", "2026-01-01T00:00:00Z", "--detach")
@@ -146,7 +146,7 @@ def test_a_replay_is_detached_and_cancelled(service: Served) -> None:
     assert service.run("replay", "start", loop_id, "--since", "soon").code == 2
 
 
-def test_ctrl_c_leaves_a_replay_running(service: Served) -> None:
+def test_ctrl_c_leaves_a_replay_running(service: RunningService) -> None:
     """The progress bar ends but the replay continues, and the command prints how to watch and cancel it."""
     loop_id = service.loop()
     command = [sys.executable, "-m", "api.cli.main", "replay", "start", loop_id, "--since", "1h"]
@@ -155,16 +155,16 @@ def test_ctrl_c_leaves_a_replay_running(service: Served) -> None:
     )
     eventually(lambda: len(service.client.called(GetReplay)) > 0)
     process.send_signal(signal.SIGINT)
-    _, told = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
 
     assert process.returncode == 130
-    assert "rpl_1 continues in the background" in told
-    assert f"replay cancel {loop_id} rpl_1" in told
-    assert "Traceback" not in told
+    assert "rpl_1 continues in the background" in stderr
+    assert f"replay cancel {loop_id} rpl_1" in stderr
+    assert "Traceback" not in stderr
     assert service.client.replays[loop_id][0].state == "running"
 
 
-def test_events_are_shown_as_they_arrive(service: Served) -> None:
+def test_events_are_shown_as_they_arrive(service: RunningService) -> None:
     """Each new event is one line without terminal control characters; --count ends the command."""
 
     def record() -> None:
@@ -182,7 +182,7 @@ def test_events_are_shown_as_they_arrive(service: Served) -> None:
     assert service.client.called(ListEvents)[0].recipient == "a@b.example"
 
 
-def test_a_tail_continues_after_a_lost_connection(service: Served) -> None:
+def test_a_tail_continues_after_a_lost_connection(service: RunningService) -> None:
     """When the service ends the stream, the command reconnects with the last id and misses nothing."""
 
     def record() -> None:
@@ -201,7 +201,7 @@ def test_a_tail_continues_after_a_lost_connection(service: Served) -> None:
     assert shown.code == 0
 
 
-def test_a_tail_without_a_service_ends(service: Served) -> None:
+def test_a_tail_without_a_service_ends(service: RunningService) -> None:
     """A wrong URL is reported at once and not retried for ever."""
     assert service.run("events", "tail", "--url", "http://127.0.0.1:9").code == 3
     assert service.run("events", "tail", "--key", "flk_x").code == 1

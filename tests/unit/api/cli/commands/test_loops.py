@@ -16,19 +16,19 @@ from actors.commands.loops import ChangeLoop, CreateLoop, Health, SampleResult, 
 from actors.commands.messages import RegisterMessages
 from domain.errors import StoreUnavailable
 from tests.paths import ROOT
-from tests.unit.api.cli.fake_service import Served, served
+from tests.unit.api.cli.fake_service import RunningService, running_service
 from tests.unit.api.fake_api import ADMIN_KEY, NOW_MS
 
 GROUPS = ("accounts", "loops", "messages", "events", "deliveries", "replay")
 
 
 @pytest.fixture
-def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(capsys, monkeypatch) as running:
+def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
+    with running_service(capsys, monkeypatch) as running:
         yield running
 
 
-def test_a_new_user_gets_from_an_account_to_a_sample(service: Served) -> None:
+def test_a_new_user_gets_from_an_account_to_a_sample(service: RunningService) -> None:
     """Each step shows what the next one needs: the key, the file to place, the id."""
     opened = service.run("accounts", "create", "Example", FEEDBACK_LOOPS_ADMIN_KEY=ADMIN_KEY)
     assert "\\n" not in opened.out
@@ -56,7 +56,7 @@ def test_a_new_user_gets_from_an_account_to_a_sample(service: Served) -> None:
     assert "200 ok" in sample.out
 
 
-def test_every_setting_of_a_loop_can_be_given(service: Served) -> None:
+def test_every_setting_of_a_loop_can_be_given(service: RunningService) -> None:
     """Options reach the service as the API's fields."""
     shown = service.run(
         *("loops", "create", "https://h.example/", "--trigger", "open", "--trigger", "click", "--format", "json"),
@@ -71,7 +71,7 @@ def test_every_setting_of_a_loop_can_be_given(service: Served) -> None:
     assert (loop["ordered"], loop["description"]) == (True, "mine")
 
 
-def test_loops_are_listed_shown_and_changed(service: Served) -> None:
+def test_loops_are_listed_shown_and_changed(service: RunningService) -> None:
     """A failing loop shows since when; pausing and resuming print the state; --json prints the API's JSON."""
     first, second = service.loop(active=True), service.loop()
     service.client.health[first] = Health(breaker="open", failing_since_ms=NOW_MS, failures=12)
@@ -80,7 +80,7 @@ def test_loops_are_listed_shown_and_changed(service: Served) -> None:
     assert [first in lines[1], "12 failures since" in lines[1], "probing" in lines[1]] == [True] * 3
     assert [second in lines[2], "unverified" in lines[2]] == [True] * 2
     listed = json.loads(service.run("loops", "list", "--json").out)
-    assert listed == service.ask("GET", "/v1/feedback-loops")["data"]
+    assert listed == service.request_json("GET", "/v1/feedback-loops")["data"]
     assert json.loads(service.run("loops", "show", first, "--json").out) == listed[0]
     assert "12 failures" in service.run("loops", "show", first).out
     assert service.run("loops", "pause", first).out == f"{first} is paused\n"
@@ -88,7 +88,7 @@ def test_loops_are_listed_shown_and_changed(service: Served) -> None:
     assert "whsec_" in service.run("loops", "rotate-secret", first).out
 
 
-def test_an_update_keeps_settings_that_are_not_given(service: Served) -> None:
+def test_an_update_keeps_settings_that_are_not_given(service: RunningService) -> None:
     """Only the given settings reach the service; a limit can be lifted, filters emptied, a switch turned off."""
     service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", "5", "--tag", "a")
     (loop_id,) = service.client.loops
@@ -110,7 +110,7 @@ def test_an_update_keeps_settings_that_are_not_given(service: Served) -> None:
 
 
 @pytest.mark.parametrize("rate", ["nan", "inf", "-1", "0", "fast"])
-def test_an_invalid_rate_is_refused(service: Served, rate: str) -> None:
+def test_an_invalid_rate_is_refused(service: RunningService, rate: str) -> None:
     """The error names the option, and the service gets no request."""
     refused = service.run("loops", "create", "https://h.example/x.php", "--trigger", "open", "--rate-limit", rate)
 
@@ -119,14 +119,14 @@ def test_an_invalid_rate_is_refused(service: Served, rate: str) -> None:
     assert "must be a number above 0, or none" in refused.err
 
 
-def test_invalid_json_is_refused(service: Served) -> None:
+def test_invalid_json_is_refused(service: RunningService) -> None:
     """Python's parser accepts NaN, which JSON does not have."""
     refused = service.run("loops", "test", "fl_1", "--data", '{"a": NaN}')
 
     assert (refused.code, "NaN is not JSON" in refused.err) == (2, True)
 
 
-def test_deleting_requires_confirmation(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_deleting_requires_confirmation(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a terminal nothing is deleted unless --yes is given."""
     loop_id = service.loop()
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
@@ -138,7 +138,7 @@ def test_deleting_requires_confirmation(service: Served, monkeypatch: pytest.Mon
     assert service.run("loops", "show", loop_id).code == 1
 
 
-def test_a_handler_that_fails_makes_test_and_check_fail(service: Served) -> None:
+def test_a_handler_that_fails_makes_test_and_check_fail(service: RunningService) -> None:
     """Both commands end with 1 and show the handler's response."""
     good, bad = service.loop(active=True), service.loop(active=True)
     service.client.samples[bad] = SampleResult(
@@ -154,22 +154,22 @@ def test_a_handler_that_fails_makes_test_and_check_fail(service: Served) -> None
     assert [good in checked.out, bad in checked.out] == [True, True]
 
 
-def test_problems_are_shown_with_their_pointers(service: Served) -> None:
+def test_problems_are_shown_with_their_pointers(service: RunningService) -> None:
     """Every wrong field has its own line; --json also prints the problem document."""
     wrong = ("loops", "create", "ftp://h.example/", "--trigger", "open,opened")
-    told = service.run(*wrong)
+    result = service.run(*wrong)
 
-    assert told.code == 1
-    assert told.out == ""
-    assert told.err.startswith("feedback-loops loops: Invalid input (status 422): url must start")
-    assert "  /url: must start with http:// or https://" in told.err
-    assert "  /triggers/1: must be " in told.err
-    assert f"see {service.url}/problems/invalid-input" in told.err
+    assert result.code == 1
+    assert result.out == ""
+    assert result.err.startswith("feedback-loops loops: Invalid input (status 422): url must start")
+    assert "  /url: must start with http:// or https://" in result.err
+    assert "  /triggers/1: must be " in result.err
+    assert f"see {service.url}/problems/invalid-input" in result.err
     assert json.loads(service.run(*wrong, "--json").out)["type"] == "/problems/invalid-input"
     assert "API key is unknown" in service.run("loops", "list", "--key", "flk_x").err
 
 
-def test_an_unreachable_service_ends_with_3(service: Served) -> None:
+def test_an_unreachable_service_ends_with_3(service: RunningService) -> None:
     """A failed connection ends with 3 and names the URL; an invalid URL or key ends with 2."""
     away = service.run("loops", "list", "--url", "http://127.0.0.1:9")
 
@@ -179,7 +179,7 @@ def test_an_unreachable_service_ends_with_3(service: Served) -> None:
     assert (missing.code, "FEEDBACK_LOOPS_API_KEY" in missing.err) == (2, True)
 
 
-def test_a_restart_of_the_service_is_waited_out(service: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_restart_of_the_service_is_waited_out(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
     """503 is retried a few times, and a POST has an idempotency key, so nothing is done twice."""
     waits: list[float] = []
     monkeypatch.setattr(time, "sleep", waits.append)
@@ -191,7 +191,7 @@ def test_a_restart_of_the_service_is_waited_out(service: Served, monkeypatch: py
     assert len({command.seed for command in service.client.called(CreateLoop)}) == 1
 
 
-def test_a_message_is_registered(service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_is_registered(service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Tracking URLs are printed as a table or as JSON; with --html, standard output has only the tracked HTML."""
     link = "https://shop.example/"
     table = service.run("messages", "register", "a@b.example", "--link", link, "--tag", "t", "--profile", "1/2")
@@ -214,7 +214,7 @@ def test_a_message_is_registered(service: Served, tmp_path: Path, monkeypatch: p
 
 
 def test_the_admin_key_of_the_data_directory_is_found(
-    service: Served, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the machine of a running service, `accounts create` finds the admin key by itself."""
     monkeypatch.chdir(tmp_path)
@@ -240,7 +240,7 @@ def test_groups_explain_themselves_quickly(name: str) -> None:
     assert done.stdout.endswith("[]\n")
 
 
-def test_a_closed_pipe_is_not_an_error(service: Served) -> None:
+def test_a_closed_pipe_is_not_an_error(service: RunningService) -> None:
     """`… | head` ends the command without output."""
     for _ in range(50):
         service.loop()

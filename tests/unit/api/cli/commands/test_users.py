@@ -8,21 +8,21 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.api.cli.fake_service import Served, Shown, served
+from tests.unit.api.cli.fake_service import CommandResult, RunningService, running_service
 from tests.unit.api.fake_api import ADMIN_KEY
 
 
 @pytest.fixture
-def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[Served]:
-    with served(capsys, monkeypatch) as running:
+def service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterator[RunningService]:
+    with running_service(capsys, monkeypatch) as running:
         yield running
 
 
-def users(service: Served, *arguments: str) -> Shown:
+def users(service: RunningService, *arguments: str) -> CommandResult:
     return service.run("users", *arguments, FEEDBACK_LOOPS_ADMIN_KEY=ADMIN_KEY)
 
 
-def test_the_life_of_a_user(service: Served) -> None:
+def test_the_life_of_a_user(service: RunningService) -> None:
     """The password is shown when a user is created and when it is reset; the user is listed and removed."""
     assert "nobody can sign in yet" in users(service, "list").out
     made = users(service, "create", "ann@example.com", "--account-name", "Acme")
@@ -40,12 +40,12 @@ def test_the_life_of_a_user(service: Served) -> None:
     assert [user.email for user, _ in service.client.users.values()] == ["ann@example.com"]
 
 
-def test_an_unknown_user_is_reported(service: Served) -> None:
+def test_an_unknown_user_is_reported(service: RunningService) -> None:
     """The message explains where to find users, and other refusals give the service's reason."""
     for name in ("password", "remove"):
         shown = users(service, name, "nobody@example.com")
         assert (shown.code, "users list" in shown.err) == (1, True)
     users(service, "create", "ann@example.com")
-    taken = users(service, "create", "ann@example.com")
-    assert (taken.code, "already" in taken.err) == (1, True)
+    refused = users(service, "create", "ann@example.com")
+    assert (refused.code, "already" in refused.err) == (1, True)
     assert users(service, "create", "x@example.com", "--account", "a", "--account-name", "b").code == 2

@@ -44,7 +44,7 @@ def levels(findings: Sequence[Finding]) -> list[Level]:
     return [finding.level for finding in findings]
 
 
-def only(findings: Sequence[Finding], level: Level) -> Finding:
+def only_finding(findings: Sequence[Finding], level: Level) -> Finding:
     """The only finding, which has this level; every problem comes with advice."""
     (found,) = findings
     assert found.level is level, found
@@ -53,7 +53,7 @@ def only(findings: Sequence[Finding], level: Level) -> Finding:
     return found
 
 
-async def nowhere(_host: str) -> list[str]:
+async def empty_name_server(_host: str) -> list[str]:
     """A name server without any names."""
     return []
 
@@ -89,15 +89,15 @@ def test_open_permissions_are_found(data_dir: Path) -> None:
     """A directory that others can enter is a warning, which names the command that closes it."""
     data_dir.chmod(0o755)
 
-    assert "chmod 700" in only(machine.check_data_dir(data_dir), Level.WARNING).advice
+    assert "chmod 700" in only_finding(machine.check_data_dir(data_dir), Level.WARNING).advice
 
 
 def test_a_path_that_is_not_a_directory_is_found(tmp_path: Path) -> None:
     """The first start may create a missing directory; a file at its path is a problem."""
     (tmp_path / "file").touch()
 
-    only(machine.check_data_dir(tmp_path / "none"), Level.WARNING)
-    only(machine.check_data_dir(tmp_path / "file"), Level.PROBLEM)
+    only_finding(machine.check_data_dir(tmp_path / "none"), Level.WARNING)
+    only_finding(machine.check_data_dir(tmp_path / "file"), Level.PROBLEM)
 
 
 @pytest.mark.parametrize(
@@ -116,24 +116,24 @@ def test_a_damaged_or_readable_key_is_found(data_dir: Path, name: str, content: 
     path.chmod(mode)
     bad = [finding for finding in machine.check_keys(data_dir) if finding.level is Level.PROBLEM]
 
-    assert word in only(bad, Level.PROBLEM).advice
+    assert word in only_finding(bad, Level.PROBLEM).advice
     assert content not in bad[0].found
 
 
 def test_a_nearly_full_disk_is_found(data_dir: Path) -> None:
     """Little space is a warning, too little a problem (the test moves the limits and not the disk's usage)."""
-    only(machine.check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
-    only(machine.check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
+    only_finding(machine.check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
+    only_finding(machine.check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
 
 
 def test_a_port_in_use_is_found() -> None:
     """A port in use is reported ahead of the start; the port of the running service is not."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port = taken.getsockname()[1]
+    with closing(socket.create_server(("127.0.0.1", 0))) as listener:
+        port = listener.getsockname()[1]
         settings = Settings.from_env({}, port=str(port))
-        assert "--port" in only(machine.check_port(settings, runs=False), Level.PROBLEM).advice
+        assert "--port" in only_finding(machine.check_port(settings, runs=False), Level.PROBLEM).advice
         assert machine.check_port(settings, runs=True) == []
-    only(machine.check_port(settings, runs=False), Level.OK)
+    only_finding(machine.check_port(settings, runs=False), Level.OK)
 
 
 def test_a_clock_set_back_is_found(data_dir: Path) -> None:
@@ -141,7 +141,7 @@ def test_a_clock_set_back_is_found(data_dir: Path) -> None:
     now_s = (data_dir / "master.key").stat().st_mtime
     os.utime(data_dir / "master.key", (now_s + 3600, now_s + 3600))
 
-    assert "3600 s" in only(machine.check_clock(data_dir, now_s), Level.PROBLEM).found
+    assert "3600 s" in only_finding(machine.check_clock(data_dir, now_s), Level.PROBLEM).found
     assert machine.check_clock(data_dir, now_s + 3600)[0].level is not Level.PROBLEM
 
 
@@ -166,20 +166,20 @@ def ledger(tmp_path: Path) -> Path:
 
 def test_a_sound_ledger_is_ok(ledger: Path, tmp_path: Path) -> None:
     """A sound ledger and a missing one are both fine."""
-    only(stores.check_ledger_file(ledger), Level.OK)
-    only(stores.check_ledger_file(tmp_path / "none"), Level.OK)
+    only_finding(stores.check_ledger_file(ledger), Level.OK)
+    only_finding(stores.check_ledger_file(tmp_path / "none"), Level.OK)
 
 
 def test_a_migrated_ledger_is_not_mistaken_for_a_new_one(tmp_path: Path) -> None:
     """A start without --store would create an empty ledger."""
     (tmp_path / "ledger.moved.sqlite").touch()
 
-    assert "--store" in only(stores.check_ledger_file(tmp_path / "ledger.sqlite"), Level.PROBLEM).advice
+    assert "--store" in only_finding(stores.check_ledger_file(tmp_path / "ledger.sqlite"), Level.PROBLEM).advice
 
 
 def test_an_sqlite_ledger_is_found_with_store_set(ledger: Path, tmp_path: Path) -> None:
     """A start with --store is refused next to an SQLite ledger that was not migrated."""
-    assert "migrate" in only(stores.check_left_behind(tmp_path), Level.PROBLEM).advice
+    assert "migrate" in only_finding(stores.check_left_behind(tmp_path), Level.PROBLEM).advice
     ledger.unlink()
     assert stores.check_left_behind(tmp_path) == []
 
@@ -189,10 +189,10 @@ def test_a_damaged_ledger_is_found(ledger: Path) -> None:
     with ledger.open("r+b") as file:
         file.seek(4096)
         file.write(b"\xff" * 8192)
-    assert "backup" in only(stores.check_ledger_file(ledger), Level.PROBLEM).advice
+    assert "backup" in only_finding(stores.check_ledger_file(ledger), Level.PROBLEM).advice
 
     ledger.write_bytes(b"not a database, but long enough for a header" * 100)
-    only(stores.check_ledger_file(ledger), Level.PROBLEM)
+    only_finding(stores.check_ledger_file(ledger), Level.PROBLEM)
 
 
 def test_a_ledger_of_another_version_is_found(ledger: Path) -> None:
@@ -200,14 +200,14 @@ def test_a_ledger_of_another_version_is_found(ledger: Path) -> None:
     for version, level in ((SCHEMA_VERSION + 1, Level.PROBLEM), (SCHEMA_VERSION - 1, Level.WARNING)):
         with closing(sqlite3.connect(ledger)) as connection:
             connection.execute(f"PRAGMA user_version = {version}")
-        assert str(version) in only(stores.check_ledger_file(ledger), level).found
+        assert str(version) in only_finding(stores.check_ledger_file(ledger), level).found
 
 
 def test_a_ledger_of_an_unreleased_version_is_found(ledger: Path) -> None:
     """A ledger without our mark of schema versions is a problem that only a new data directory solves."""
     with closing(sqlite3.connect(ledger)) as connection:
         connection.execute("PRAGMA application_id = 0")
-    found = only(stores.check_ledger_file(ledger), Level.PROBLEM)
+    found = only_finding(stores.check_ledger_file(ledger), Level.PROBLEM)
 
     assert "unreleased version" in found.found
     assert "new data directory" in found.advice
@@ -218,9 +218,9 @@ def test_a_locked_ledger_is_found(ledger: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(stores, "LOCK_S", 0.05)
     with closing(sqlite3.connect(ledger, isolation_level=None)) as connection:
         connection.execute("BEGIN IMMEDIATE")
-        assert "locked" in only(stores.check_ledger_file(ledger), Level.PROBLEM).found
+        assert "locked" in only_finding(stores.check_ledger_file(ledger), Level.PROBLEM).found
         connection.execute("ROLLBACK")
-    only(stores.check_ledger_file(ledger), Level.OK)
+    only_finding(stores.check_ledger_file(ledger), Level.OK)
 
 
 def test_waiting_deliveries_are_reported(store: Store) -> None:
@@ -241,7 +241,7 @@ def test_waiting_deliveries_are_reported(store: Store) -> None:
 
 def test_an_unreadable_store_is_a_problem(tmp_path: Path) -> None:
     """The doctor reports a finding and not a traceback."""
-    only(stores.check_backlog(SQLiteLedgerReader(tmp_path / "none"), 0), Level.PROBLEM)
+    only_finding(stores.check_backlog(SQLiteLedgerReader(tmp_path / "none"), 0), Level.PROBLEM)
 
 
 def hit(at_ms: int) -> bytes:
@@ -252,7 +252,7 @@ def hit(at_ms: int) -> bytes:
 def test_waiting_hits_are_reported(tmp_path: Path) -> None:
     """The check of the journal changes nothing and forwards nothing."""
     path = tmp_path / "journal"
-    only(stores.check_journal(path, 0), Level.OK)
+    only_finding(stores.check_journal(path, 0), Level.OK)
 
     async def keep() -> None:
         journal = Journal.open(path, 1 << 24)
@@ -261,7 +261,7 @@ def test_waiting_hits_are_reported(tmp_path: Path) -> None:
 
     asyncio.run(keep())
     for _ in range(2):
-        found = only(stores.check_journal(path, 65_000), Level.WARNING).found
+        found = only_finding(stores.check_journal(path, 65_000), Level.WARNING).found
         assert found == "2 answered hits are waiting, the oldest for 60 s"
 
 
@@ -271,14 +271,14 @@ def test_a_corrupt_journal_is_reported_and_kept(tmp_path: Path) -> None:
     path.mkdir()
     (path / "data.mdb").write_bytes(b"\0" * 40_000)
 
-    only(stores.check_journal(path, 0), Level.PROBLEM)
+    only_finding(stores.check_journal(path, 0), Level.PROBLEM)
     assert (path / "data.mdb").stat().st_size == 40_000
 
 
 # --- the network
 
 
-class Answers(BaseHTTPRequestHandler):
+class FakeServiceHandler(BaseHTTPRequestHandler):
     """A service that answers as the class attributes configure it."""
 
     ready = (200, b'{"status": "ready"}')
@@ -295,9 +295,9 @@ class Answers(BaseHTTPRequestHandler):
         """Logs nothing."""
 
 
-def served(**how: Any) -> dict[str, Finding]:
+def findings_about_service(**how: Any) -> dict[str, Finding]:
     """Findings about a service with these answers, by check."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Made", (Answers,), how))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Made", (FakeServiceHandler,), how))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
@@ -309,7 +309,7 @@ def served(**how: Any) -> dict[str, Finding]:
     return {finding.check: finding for finding in found}
 
 
-WELL = b"""feedback_loops_journal_depth 3
+HEALTHY = b"""feedback_loops_journal_depth 3
 feedback_loops_processes{process="ledger"} 1
 feedback_loops_ray_nodes{state="alive"} 1
 """
@@ -317,7 +317,7 @@ feedback_loops_ray_nodes{state="alive"} 1
 
 def test_a_healthy_service_is_ok() -> None:
     """The service is ready, all actors answer, and no hit has waited for long."""
-    found = served(metrics=WELL)
+    found = findings_about_service(metrics=HEALTHY)
 
     assert {name: finding.level for name, finding in found.items()} == dict.fromkeys(
         ("service", "journal", "actors", "Ray"), Level.OK
@@ -328,29 +328,29 @@ def test_a_healthy_service_is_ok() -> None:
     ("check", "how", "word"),
     [
         ("service", {"ready": (503, b'{"problems": ["the ledger is away"]}')}, "the ledger is away"),
-        ("journal", {"metrics": WELL + b"feedback_loops_journal_oldest_age_seconds 61\n"}, "61 s"),
-        ("journal", {"metrics": WELL + b"feedback_loops_journal_trouble 1\n"}, "memory"),
-        ("journal", {"metrics": WELL + b"feedback_loops_hits_lost_total 7\n"}, "7 hits were lost"),
-        ("actors", {"metrics": WELL + b'feedback_loops_processes_silent{process="gateway"} 1\n'}, "gateway"),
+        ("journal", {"metrics": HEALTHY + b"feedback_loops_journal_oldest_age_seconds 61\n"}, "61 s"),
+        ("journal", {"metrics": HEALTHY + b"feedback_loops_journal_trouble 1\n"}, "memory"),
+        ("journal", {"metrics": HEALTHY + b"feedback_loops_hits_lost_total 7\n"}, "7 hits were lost"),
+        ("actors", {"metrics": HEALTHY + b'feedback_loops_processes_silent{process="gateway"} 1\n'}, "gateway"),
         ("Ray", {"metrics": b""}, "not responding"),
     ],
 )
 def test_problems_of_a_running_service_are_reported(check: str, how: dict[str, Any], word: str) -> None:
     """Each kind of trouble is reported by its own check, with advice."""
-    assert word in only([served(**({"metrics": WELL} | how))[check]], Level.PROBLEM).found
+    assert word in only_finding([findings_about_service(**({"metrics": HEALTHY} | how))[check]], Level.PROBLEM).found
 
 
 def test_a_stopped_service_is_a_warning_unless_its_lock_is_held() -> None:
     """A service whose lock is held is running, and should answer."""
     url = f"http://127.0.0.1:{free_port()}"
 
-    only(asyncio.run(network.check_service(url, runs=False)), Level.WARNING)
-    only(asyncio.run(network.check_service(url, runs=True)), Level.PROBLEM)
+    only_finding(asyncio.run(network.check_service(url, runs=False)), Level.WARNING)
+    only_finding(asyncio.run(network.check_service(url, runs=True)), Level.PROBLEM)
 
 
 def test_an_unreachable_ray_is_found() -> None:
     """With no service running, the doctor tries to connect to the cluster's head."""
-    only(asyncio.run(network.check_ray_address(f"127.0.0.1:{free_port()}", runs=False)), Level.PROBLEM)
+    only_finding(asyncio.run(network.check_ray_address(f"127.0.0.1:{free_port()}", runs=False)), Level.PROBLEM)
     assert asyncio.run(network.check_ray_address(None, runs=False)) == []
 
 
@@ -386,8 +386,8 @@ def test_a_handler_that_answers_is_ok(store: Store) -> None:
             return await handler(store, there.url())
 
     found = asyncio.run(scenario())
-    assert "405" in only([found["handler"]], Level.OK).found
-    assert "verify" in only([found["loop"]], Level.WARNING).advice
+    assert "405" in only_finding([found["handler"]], Level.OK).found
+    assert "verify" in only_finding([found["loop"]], Level.WARNING).advice
 
 
 def test_unreachable_handlers_are_distinguished(store: Store, tmp_path: Path) -> None:
@@ -404,7 +404,7 @@ def test_unreachable_handlers_are_distinguished(store: Store, tmp_path: Path) ->
 
     words = ("no connection", "ALLOWED_HANDLER_NETWORKS", "does not resolve", "certificate")
     for finding, word in zip(asyncio.run(scenario()), words, strict=True):
-        assert word in only([finding], Level.PROBLEM).found
+        assert word in only_finding([finding], Level.PROBLEM).found
 
 
 def test_the_latest_attempts_are_reported(store: Store) -> None:
@@ -414,19 +414,23 @@ def test_the_latest_attempts_are_reported(store: Store) -> None:
     ((delivery_id,),) = store.record(event(tenant, loop_nos=[row.no])).delivery_ids
 
     def attempts() -> list[Finding]:
-        found = asyncio.run(network.check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), nowhere)))
+        found = asyncio.run(
+            network.check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), empty_name_server))
+        )
         return [finding for finding in found if finding.check == "attempts"]
 
-    only(attempts(), Level.OK)
+    only_finding(attempts(), Level.OK)
     store.outcomes(failed(delivery_id, 1, store.clock.ms + 1))
-    assert "503 after 12 ms" in only(attempts(), Level.WARNING).found
+    assert "503 after 12 ms" in only_finding(attempts(), Level.WARNING).found
     store.outcomes(outcome(delivery_id, 2, at_ms=store.clock.ms + 1))
-    assert "200 after 12 ms" in only(attempts(), Level.OK).found
+    assert "200 after 12 ms" in only_finding(attempts(), Level.OK).found
 
 
 def test_an_unknown_loop_is_reported(store: Store) -> None:
     """An unknown id is a problem with the command's argument."""
-    only(asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL))), Level.PROBLEM)
+    only_finding(
+        asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL))), Level.PROBLEM
+    )
 
 
 # --- the command
@@ -470,4 +474,4 @@ def test_a_check_that_fails_hides_no_other() -> None:
     async def broken() -> Sequence[Finding]:
         raise ZeroDivisionError("of all things")
 
-    assert "ZeroDivisionError" in only(asyncio.run(carried_out("x", broken)), Level.PROBLEM).found
+    assert "ZeroDivisionError" in only_finding(asyncio.run(carried_out("x", broken)), Level.PROBLEM).found
