@@ -43,7 +43,7 @@ class PinnedProofFetcher:
         """`nameserver` is `host:port` with a literal address; None for the system's."""
         self._http_client = http_client
         self._timeout_s = timeout_s
-        self._names = _stub_resolver(nameserver, timeout_s)
+        self._names = stub_resolver(nameserver, timeout_s)
 
     async def fetch_file(self, url: str) -> FetchedProof:
         """GETs `url` without following redirects; only a 200 has a body. Never raises."""
@@ -87,7 +87,8 @@ class PinnedProofFetcher:
         return f"no connection could be made: {reason}" if exc.code in {"connect", "tls"} else reason
 
 
-def _stub_resolver(nameserver: str | None, timeout_s: float) -> dns.asyncresolver.Resolver:
+def stub_resolver(nameserver: str | None, timeout_s: float) -> dns.asyncresolver.Resolver:
+    """A resolver that asks `nameserver` (`IP:PORT`), or the system's name servers if it is None."""
     names = dns.asyncresolver.Resolver(configure=nameserver is None)
     names.lifetime = timeout_s
     if nameserver is not None:

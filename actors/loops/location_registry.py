@@ -10,7 +10,6 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from actors.background_task import BackgroundTask
-from actors.loops.broadcast import Broadcast
 from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
@@ -20,6 +19,20 @@ MAX_CHANGES: Final = 20_000
 #: How long a request for changes waits for one.
 WAIT_S: Final = 10.0
 RETRY_S: Final = 0.2
+
+
+class Broadcast:
+    """Wakes all tasks that wait now; later ones wait for the next notification."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def notify(self) -> None:
+        event, self._event = self._event, asyncio.Event()
+        event.set()
+
+    async def wait(self) -> None:
+        await self._event.wait()
 
 
 class LocationChanges(NamedTuple):

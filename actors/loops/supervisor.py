@@ -10,10 +10,9 @@ from actors.actor_names import own_loop
 from actors.ledger.reader import LedgerReader
 from actors.loops import placement
 from actors.loops.background_tasks import BackgroundTasks
-from actors.loops.broadcast import Broadcast
 from actors.loops.host_fleet import HostFleet
 from actors.loops.host_monitor import HostLauncher
-from actors.loops.location_registry import LocationLog
+from actors.loops.location_registry import Broadcast, LocationLog
 from actors.loops.placement import NodeCapacity, Plan
 from actors.loops.relocations import Relocations
 from actors.metrics import registry

@@ -32,7 +32,6 @@ def admin_group(name: str, description: str) -> Group:
 
 
 def group() -> Group:
-    """The subcommands."""
     made = admin_group("accounts", "Accounts: each has its own loops, messages and events.")
     creating = made.command("create", create, "open an account and show its API key", "Example")
     creating.add_argument("name", metavar="NAME", help="the account's name")

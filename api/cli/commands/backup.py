@@ -28,7 +28,6 @@ ELSEWHERE: Final = (
 
 
 def parser() -> Parser:
-    """The parser."""
     made = Parser(prog="feedback-loops backup", description=DESCRIPTION)
     made.add_argument("target", metavar="TARGET", type=Path, help="a new or empty directory")
     made.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")

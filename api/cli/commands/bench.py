@@ -35,7 +35,6 @@ class BenchFailed(Exception):
 
 
 def parser() -> Parser:
-    """The parser."""
     made = Parser(
         prog="feedback-loops bench",
         usage="feedback-loops bench --loop fl_… [OPTION …]",

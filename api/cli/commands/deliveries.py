@@ -88,7 +88,6 @@ def _body(attempt: Mapping[str, Any]) -> str | None:
 
 
 def group() -> Group:
-    """The subcommands."""
     made = Group("deliveries", "Deliveries of a feedback loop, each with its attempts.")
     what = "list a loop's deliveries, newest first"
     listing = loop_command(made, "list", list_deliveries, what, "fl_… --state dead")

@@ -49,7 +49,6 @@ def _own_variables_dropped(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def parser() -> Parser:
-    """The parser."""
     made = Parser(
         prog="feedback-loops demo",
         usage="feedback-loops demo [--svg FILE]",

@@ -89,7 +89,6 @@ def _line(event: Mapping[str, Any]) -> Text:
 
 
 def group() -> Group:
-    """The subcommands."""
     made = Group("events", "Events: what happened to your messages.")
     tailing = made.command(
         "tail",

@@ -36,7 +36,6 @@ def revoke(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    """The subcommands."""
     made = Group("keys", "API keys of the account: add one to replace another, revoke a lost one.")
     creating = made.command("create", create, "create a key and show it", '"Shop, since March"')
     creating.add_argument("name", metavar="NAME", help="its purpose, as shown in the list")

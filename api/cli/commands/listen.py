@@ -127,7 +127,6 @@ def server(host: str, port: int, sample: SampleHandler) -> ThreadingHTTPServer:
 
 
 def parser() -> Parser:
-    """The parser."""
     made = Parser(
         prog="feedback-loops listen",
         usage="feedback-loops listen --port PORT [OPTION …]",

@@ -187,7 +187,6 @@ def _result(result: Mapping[str, Any]) -> Text:
 
 
 def group() -> Group:
-    """The subcommands."""
     made = Group("loops", "Feedback loops: which events are sent to which script.")
     listing = made.command("list", list_loops, "list the account's feedback loops")
     listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="list at most N; default: 1000")

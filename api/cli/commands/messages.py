@@ -72,7 +72,6 @@ def _register_lines(service: Service, screen: Screen, lines: str) -> int:
 
 
 def group() -> Group:
-    """The subcommands."""
     made = Group(
         "messages", "Messages: register them before you send them, so that their opens and clicks are tracked."
     )

@@ -31,7 +31,6 @@ The ledger is on PostgreSQL now. Start the service with:
 
 
 def parser() -> Parser:
-    """The parser of the command's options."""
     made = Parser(prog="feedback-loops migrate", description=DESCRIPTION, epilog=EPILOG)
     made.add_argument(
         "--data-dir",

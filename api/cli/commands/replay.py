@@ -103,7 +103,6 @@ def cancel(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    """The subcommands."""
     made = Group("replay", "Replays: send the deliveries of a period again.")
     starting = loop_command(
         made,

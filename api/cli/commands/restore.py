@@ -22,7 +22,6 @@ after that moment, with the same event ids. Hits that arrived after it are not i
 
 
 def parser() -> Parser:
-    """The parser."""
     made = Parser(prog="feedback-loops restore", description=DESCRIPTION)
     made.add_argument("source", metavar="SOURCE", type=Path, help="a directory made by `feedback-loops backup`")
     made.add_argument("--data-dir", metavar="DIR", type=Path, help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]")

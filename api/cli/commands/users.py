@@ -62,7 +62,6 @@ def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    """The subcommands."""
     made = admin_group("users", "Users of the dashboard; each belongs to one account.")
     creating = made.command("create", create, "create a user and show the password", "ann@example.com")
     creating.add_argument("email", metavar="EMAIL", help="the user's e-mail address")

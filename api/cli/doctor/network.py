@@ -11,14 +11,13 @@ from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
-import dns.asyncresolver
 import dns.exception
 import dns.resolver
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.adapters.http_client import PinnedHttpClient
-from actors.adapters.proof_fetcher import PinnedProofFetcher
+from actors.adapters.proof_fetcher import PinnedProofFetcher, stub_resolver
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands.accounts import Account
 from actors.commands.deliveries import AttemptView, ListDeliveries
@@ -188,12 +187,7 @@ def _is_address(host: str) -> bool:
 async def _name_server(nameserver: str | None) -> Finding:
     whose = nameserver or "the system's"
     try:
-        names = dns.asyncresolver.Resolver(configure=nameserver is None)
-        names.lifetime = NAMES_S
-        if nameserver is not None:
-            host, _, port = nameserver.rpartition(":")
-            names.nameservers, names.port = [host.strip("[]")], int(port)
-        await names.resolve(KNOWN_NAME, "SOA", search=False)
+        await stub_resolver(nameserver, NAMES_S).resolve(KNOWN_NAME, "SOA", search=False)
     except (dns.resolver.NXDOMAIN, dns.resolver.NoAnswer):
         return ok("DNS", f"the name server ({whose}) responds")
     except (dns.exception.DNSException, OSError) as exc:
