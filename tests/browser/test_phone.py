@@ -75,7 +75,7 @@ def test_nothing_is_off_a_narrow_screen(browser: Browser, base: str, dashboard: 
         rows = rows_of(watched.page, "Feedback loops")
         assert ["failing" in rows[0], "unverified" in rows[-1], LONG in rows[-1]] == [True] * 3
         watched.page.get_by_role("button", name="Check all now").click()
-        expect(watched.page.get_by_role("row").filter(has_text="taken")).to_be_visible()
+        expect(watched.page.get_by_role("row").filter(has_text="accepted")).to_be_visible()
         check(watched)
         watched.check()
 
