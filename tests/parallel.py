@@ -8,7 +8,7 @@ from typing import Final
 from xdist.scheduler import LoadScopeScheduling
 
 #: Kinds of tests that start first, because they take longest; the others fill the remaining time.
-LONGEST_FIRST: Final = ("chaos", "cluster", "e2e", "docs", "browser", "integration")
+LONGEST_FIRST: Final = ("chaos", "cluster", "e2e", "docs", "browser", "integration", "properties")
 #: Kinds whose files share expensive fixtures, or would disturb each other.
 TOGETHER: Final = frozenset({"cluster", "docs"})
 

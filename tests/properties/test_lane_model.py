@@ -6,6 +6,7 @@ checks every start of a POST, and this file checks the end.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import shutil
 import tempfile
@@ -259,9 +260,13 @@ def template(tmp_path: Path) -> Iterator[tuple[Path, str, int]]:
     logging.disable(logging.NOTSET)
 
 
+@pytest.mark.alone
+@pytest.mark.timeout(400)
 def test_the_lane_keeps_its_promises(template: tuple[Path, str, int]) -> None:
     """Deliveries end as delivered or dead, repeat only after crashes, and keep order, rate and concurrency."""
     LaneMachine.template = template
+    gc.collect()
+    gc.freeze()  # what earlier tests of this process left behind would slow down each collection
     run_state_machine_as_test(
         LaneMachine,
         settings=settings(
