@@ -22,7 +22,6 @@ from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ports import HttpRequest, HttpResponse
 from domain.delivery import OfferedDelivery
-from domain.errors import StaleRoutes
 from domain.handler_policy import HandlerPolicy
 from domain.retry import RetrySchedule
 from domain.tracking import EventToRecord
@@ -229,12 +228,7 @@ class LoopSimulation:
         now_ms = self.clock.now_ms()
         ids = [(2**64 + len(self.delivery_of) + n).to_bytes(16, "big") for n in range(count)]
         events = [EventToRecord(i, 1, "open", 0, None, now_ms, b'{"type":"open"}', [self.loop_no]) for i in ids]
-        while True:
-            try:
-                recorded = await self._direct.record_events(self.reader.routing_table().version, events)
-                break
-            except StaleRoutes:  # the loop changed in between: enrichment routes again
-                continue
+        recorded = await self._direct.record_events(self.reader.routing_table().version, events)
         offers = []
         for event_id, (delivery_id,) in zip(ids, recorded.delivery_ids, strict=True):
             self.delivery_of[f"evt_{event_id.hex()}"] = delivery_id

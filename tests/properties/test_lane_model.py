@@ -6,7 +6,6 @@ checks every start of a POST, and this file checks the end.
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import shutil
 import tempfile
@@ -265,8 +264,6 @@ def template(tmp_path: Path) -> Iterator[tuple[Path, str, int]]:
 def test_the_lane_keeps_its_promises(template: tuple[Path, str, int]) -> None:
     """Deliveries end as delivered or dead, repeat only after crashes, and keep order, rate and concurrency."""
     LaneMachine.template = template
-    gc.collect()
-    gc.freeze()  # what earlier tests of this process left behind would slow down each collection
     run_state_machine_as_test(
         LaneMachine,
         settings=settings(
