@@ -34,7 +34,8 @@ serve: setup  ## run the service on 127.0.0.1:8080, with data in ./var
 
 test: setup lint languages  ## run everything that CI runs; takes some minutes
 	$(BIN)/python -m pytest -n $(AT_A_TIME) -m "not alone"
-	$(BIN)/python -m pytest -m alone tests/e2e tests/properties
+	$(BIN)/python -m pytest -m alone tests/e2e
+	$(BIN)/python -m pytest -m alone tests/properties/test_lane_model.py
 
 check: setup lint  ## check style and types, and run the unit and property tests of what you changed; under a minute
 	$(BIN)/python -m tests.changed
