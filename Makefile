@@ -1,6 +1,6 @@
-# Needs Python 3.11, pip and make.
+# Needs Python 3.11, 3.12 or 3.13, pip and make.
 .DEFAULT_GOAL := help
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+PYTHON ?= $(shell for minor in 11 12 13; do python3.$$minor -V >/dev/null 2>&1 && exec echo python3.$$minor; done; echo python3)
 BIN := .venv/bin
 LOCKED := .venv/locked
 STAMP := .venv/installed
@@ -8,7 +8,7 @@ STAMP := .venv/installed
 AT_A_TIME ?= 3
 PIP := $(PYTHON) -m pip --python $(BIN)/python --disable-pip-version-check
 
-.PHONY: setup demo serve test check docs reference lint fmt bench chaos lock clean languages help
+.PHONY: setup demo serve test check docs reference lint fmt bench chaos fuzz lock wheels clean languages help
 
 setup: $(STAMP)  ## install everything into .venv, from the lock file with its hashes
 
@@ -32,10 +32,12 @@ demo: setup  ## show the main job: from a click in a mail to a handler
 serve: setup  ## run the service on 127.0.0.1:8080, with data in ./var
 	@$(BIN)/feedback-loops serve
 
+# Compiled code is kept, because every process that a test starts would compile it again.
+test: export PYTHONDONTWRITEBYTECODE =
 test: setup lint languages  ## run everything that CI runs; takes some minutes
+	$(BIN)/python -m compileall -q actors api domain benchmarks
 	$(BIN)/python -m pytest -n $(AT_A_TIME) -m "not alone"
-	$(BIN)/python -m pytest -m alone tests/e2e
-	$(BIN)/python -m pytest -m alone tests/properties/test_lane_model.py
+	$(BIN)/python -m pytest -m alone $$(grep -rl --include='test_*.py' 'mark\.alone' tests)
 
 check: setup lint  ## check style and types, and run the unit and property tests of what you changed; under a minute
 	$(BIN)/python -m tests.changed
@@ -45,6 +47,7 @@ docs: setup  ## build the documentation site into build/docs
 
 reference: setup  ## generate the pages in docs/reference
 	for page in api cli events metrics settings; do $(BIN)/python -m docs._generate.$$page > docs/reference/$$page.md; done
+	$(BIN)/python -m docs._generate.returned_mail > docs/reference/returned-mail.md
 
 lint: setup  ## check style, types and import layers
 	$(BIN)/ruff check .
@@ -63,9 +66,17 @@ chaos: setup  ## cause each fault under load, and check the guarantees
 	$(BIN)/python -m tests.chaos.matrix
 	$(BIN)/python -m tests.cluster.matrix
 
-lock: setup  ## lock the newest versions that pyproject.toml allows (needs uv)
+fuzz: setup  ## parse 100,000 damaged and hostile mails; the result goes to benchmarks/results
+	$(BIN)/python -m tests.returned_mail_fuzz 100000
+
+lock: setup  ## lock the newest versions that pyproject.toml allows, also for images (needs uv)
 	uv pip compile pyproject.toml --group dev --group docs --universal --python-version 3.11 --generate-hashes --upgrade \
 	  --no-header --no-annotate --no-emit-index-url --quiet --output-file requirements.lock
+	uv pip compile pyproject.toml --constraints requirements.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate --no-emit-index-url --quiet --output-file deploy/requirements.lock
+
+wheels: setup  ## try the wheel in fresh environments with Python 3.11, 3.12 and 3.13, of those that are installed
+	$(BIN)/python -m tests.wheel
 
 clean:  ## remove what these commands created; data in ./var stays
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

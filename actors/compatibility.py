@@ -76,13 +76,13 @@ def wire_type(kind: type[T]) -> type[T]:
     return kind
 
 
-def reduce_by_name(value: Any) -> tuple[Callable[..., Any], tuple[type, dict[str, Any]]]:
+def reduce_by_name(value: Any) -> tuple[Callable[..., Any], tuple[type, dict[str, object]]]:
     """The pickled form of a value: its type, and its fields by name."""
     kind = type(value)
     return restore, (kind, {name: getattr(value, name) for name in _fields_of(kind)})
 
 
-def restore(kind: type[T], values: dict[str, Any]) -> T:
+def restore(kind: type[T], values: dict[str, object]) -> T:
     """The value that `reduce_by_name` reduced, possibly in another version."""
     return kind(**{name: values[name] for name in _fields_of(kind) if name in values})
 

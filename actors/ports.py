@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from eventsourcing.persistence import StoredEvent
 
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 
 
 class Clock(Protocol):
@@ -41,8 +41,12 @@ class LedgerWriter(Protocol):
         """
         ...
 
-    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
+    async def record_events(
+        self, routes_version: int, events: Sequence[EventToRecord], reports: Sequence[ReportToRecord] = ()
+    ) -> RecordedEvents:
         """Stores events, each with one delivery per loop, all or nothing. Events that are stored already are skipped.
+
+        Of reports with the same digest, only the first is stored with its events, for as long as the digest is kept.
 
         Raises:
             StaleRoutes, FirstTaken: nothing was written; enrich the events again.
@@ -63,11 +67,26 @@ class LedgerWriter(Protocol):
         ...
 
 
+class ChangeLedger(Protocol):
+    """Writes of changes with the events about them."""
+
+    async def append_and_record(
+        self, changes: Sequence[StoredEvent], routes_version: int, events: Sequence[EventToRecord]
+    ) -> RecordedEvents:
+        """Appends events of aggregates and stores the events about them, in one transaction. See `LedgerWriter`.
+
+        Raises:
+            ConcurrentWrite, StaleRoutes: nothing was written.
+            StoreUnavailable: retry.
+        """
+        ...
+
+
 class ReplayLedger(Protocol):
     """Writes of replays and manual retries: few and small, so that they do not hold up live traffic."""
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
-        """Counts the deliveries to replay, and records the replay as running.
+        """Counts the deliveries or missed events to replay, and records the replay as running.
 
         Raises:
             Conflict: the loop has another running replay.
@@ -78,7 +97,8 @@ class ReplayLedger(Protocol):
     async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
         """Requeues the next deliveries of a running replay (at most `limit`), due now, and records its position.
 
-        It is one transaction, so a crash neither repeats nor skips deliveries. A replay that has ended is unchanged.
+        A replay of missed events makes new deliveries. It is one transaction, so a crash neither repeats nor skips any.
+        A replay that has ended is unchanged.
         """
         ...
 
@@ -100,6 +120,12 @@ class RetentionLimits(NamedTuple):
     attempts_before_ms: int | None
     #: Tracking events without deliveries.
     events_before_ms: int | None
+    #: Messages without events.
+    messages_before_ms: int | None = None
+    #: Returned mails that no pending delivery needs.
+    mails_before_ms: int | None = None
+    #: Data of profiles that was replaced or deleted before that time.
+    profile_history_before_ms: int | None = None
 
 
 class RetentionLedger(Protocol):
@@ -126,6 +152,16 @@ class LoopBacklog(NamedTuple):
     waiting: int
     #: When the oldest of them became due, Unix milliseconds; None if nothing is due.
     oldest_due_ms: int | None
+
+
+class ErasureBacklog(NamedTuple):
+    """The running erasures that wait for the same."""
+
+    #: `front_ends`, or the `service` itself.
+    waits_for: str
+    erasures: int
+    #: When the oldest was requested, Unix milliseconds.
+    oldest_ms: int
 
 
 class LoopNotifier(Protocol):

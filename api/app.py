@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
-from collections.abc import AsyncIterator, Sequence
+import logging
+import sys
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -20,6 +23,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from actors.gateway.client import Client
 from actors.metrics.registry import Registry
+from actors.settings.data_dir_watch import UNWATCHED, DataDirWatch
 from actors.version import VERSION
 from api.dashboard.asgi import Dashboard
 from api.first_run import FirstRun
@@ -27,26 +31,53 @@ from api.http.authentication import Authenticator
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import Endpoint
 from api.http.idempotency import IdempotencyKeys
-from api.http.operation import Operation, Services
-from api.http.problems import INTERNAL, NOT_FOUND, Problem, problem_of
+from api.http.key_list import KeyList
+from api.http.operation import Operation, Services, wall_ms
+from api.http.problem_types import INTERNAL, NOT_FOUND
+from api.http.problems import Problem, problem_of
 from api.http.response import Response
 from api.observability.prometheus import PrometheusExporter
 from api.observability.readiness import JournalHealth, ReadinessProbe
+from api.reports.intake import ReportIntake, ReportJournal
 from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
 from api.tracking.urls import TrackingUrls
+from domain.kept_ip import KeepIp
+from domain.key_set import KeySet
+from domain.return_path import ReturnPathTokens, return_path_keys
 from domain.tokens import TrackingTokens
 
-#: Seconds to forward hits to the ledger at shutdown; the rest stays in the journal until the next start.
+log = logging.getLogger(__name__)
+
+#: Seconds at shutdown to write the hits in memory, and then to forward hits to the ledger; what is in the journal then
+#: stays there until the next start.
 DRAIN_S: Final = 3.0
+FLUSH_S: Final = 2.5
+#: Seconds for what is left to write after that.
+CLOSE_S: Final = 1.0
 
 
 class FrontEndSettings(Protocol):
-    """The settings that the front end needs; implemented by `actors.settings.settings.Settings`."""
+    """The settings that the front end needs; implemented by `actors.settings.Settings`."""
+
+    @property
+    def public_url_problem(self) -> str | None:
+        """Why recipients cannot reach the public URL, or None."""
+        ...
 
     @property
     def public_url(self) -> str:
         """Base of all tracking URLs."""
+        ...
+
+    @property
+    def return_domain(self) -> str | None:
+        """Domain of the return-path addresses, or None."""
+        ...
+
+    @property
+    def keep_ip(self) -> KeepIp:
+        """How much of a client's address is kept."""
         ...
 
     @property
@@ -55,11 +86,13 @@ class FrontEndSettings(Protocol):
         ...
 
     @property
-    def master_key(self) -> bytes: ...
+    def store(self) -> str | None:
+        """The URL of the ledger's database; None: the ledger is in the data directory."""
+        ...
 
     @property
     def data_dir(self) -> Path | None:
-        """The directory for the file with the first run's token; if None, no file is written."""
+        """The directory for the first run's token and the copy of the API keys; if None, no file is written."""
         ...
 
     @property
@@ -72,10 +105,39 @@ class ConnectedClient(Client, Protocol):
     async def close(self) -> None: ...
 
 
-class OpenJournal(JournalHealth, Protocol):
+class FollowedKeys(Protocol):
+    """The installation's keys, which change with a rotation."""
+
+    def __call__(self) -> KeySet:
+        """The current keys."""
+        ...
+
+    def follow(self, use: Callable[[KeySet], None]) -> None:
+        """Calls `use` with each later set of keys."""
+        ...
+
+
+class Watch(Protocol):
+    """Background task that looks for what this front end has to do: new keys, erasures."""
+
+    def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+class OpenJournal(JournalHealth, ReportJournal, Protocol):
     """An open edge journal."""
 
-    async def close(self) -> None: ...
+    @property
+    def depth(self) -> int:
+        """Entries that are not in the ledger yet."""
+        ...
+
+    async def flush(self, timeout_s: float) -> None:
+        """Writes the hits in memory, also to what is reserved for this."""
+        ...
+
+    async def close(self, timeout_s: float) -> None: ...
 
 
 class HitForwarder(Protocol):
@@ -104,35 +166,58 @@ def create_app(
     journal: OpenJournal,
     forwarder: HitForwarder,
     registry: Registry | None = None,
+    watch: DataDirWatch = UNWATCHED,
+    *,
+    installation_keys: FollowedKeys,
+    watches: Sequence[Watch] = (),
+    instance: str | None = None,
 ) -> ASGIApp:
-    """Creates the front end. `registry` has the metrics of this process, for `/metrics`.
+    """Creates the front end.
 
-    The application's lifespan starts the forwarder. At shutdown, it stops the forwarder first, then closes the client
-    and the journal, so that no hit is lost.
+    `registry` has the metrics of this process, for `/metrics`; `watch` is of `data_dir`; `watches` run with it;
+    `instance` is the name of this run of the service.
+
+    The application's lifespan starts the forwarder. At shutdown, it writes the hits in memory, stops the forwarder,
+    then closes the client and the journal, so that no hit is lost.
     """
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(journal.close)
+            stack.push_async_callback(journal.close, CLOSE_S)
             stack.push_async_callback(client.close)
+            watch.start()
+            stack.push_async_callback(watch.stop)
+            stack.callback(_report_what_is_lost, watch, journal)
             await forwarder.start()
-            stack.push_async_callback(forwarder.stop, DRAIN_S)
+            stack.push_async_callback(_write_and_forward, journal, forwarder)
+            for each in watches:
+                each.start()
+                stack.push_async_callback(each.stop)
+            keys.start()
+            stack.push_async_callback(keys.stop)
             announcing = asyncio.create_task(_announce(services, settings.public_url), name="announce")
             stack.callback(announcing.cancel)
             yield
 
-    readiness = ReadinessProbe(client, journal, settings.public_url)
+    keys = KeyList(client, settings.data_dir, watch=watch)
+    readiness = ReadinessProbe(
+        client, journal, settings.public_url, watch=watch, has_keys=lambda: bool(installation_keys().keys)
+    )
+    return_path = _return_path(settings, installation_keys)
     services = Services(
         client=client,
-        urls=TrackingUrls(settings.public_url, tokens),
+        urls=TrackingUrls(settings.public_url, tokens, return_path, settings.public_url_problem),
         readiness=readiness,
-        first_run=FirstRun(client, settings.master_key, settings.data_dir),
+        first_run=FirstRun(client, installation_keys, settings.data_dir, watch),
         metrics=PrometheusExporter(client, registry or Registry()),
+        reports=ReportIntake(journal, wall_ms, settings.keep_ip, watch),
+        ledger_watch=watch if settings.store is None else UNWATCHED,
+        instance=instance,
     )
     dashboard = Dashboard(services, ClientAddresses(settings.trusted_proxies), settings.public_url)
-    authenticator = Authenticator(client, str(settings.admin_key))
-    idempotency_keys = IdempotencyKeys(client, settings.master_key)
+    authenticator = Authenticator(client, str(settings.admin_key), keys)
+    idempotency_keys = IdempotencyKeys(client, installation_keys)
     api = Starlette(
         routes=[
             Route(path, Endpoint(by_method, services, authenticator, idempotency_keys))
@@ -144,6 +229,31 @@ def create_app(
     # A redirect to the path without its trailing slash would lose the body and hide the mistake.
     api.router.redirect_slashes = False
     return FrontEnd(api, tracking, dashboard)
+
+
+async def _write_and_forward(journal: OpenJournal, forwarder: HitForwarder) -> None:
+    """Writes what is in memory before anything else: the ledger may be away for as long as we have."""
+    loop = asyncio.get_running_loop()
+    ends_s = loop.time() + DRAIN_S
+    await journal.flush(FLUSH_S)
+    await forwarder.stop(max(0.0, ends_s - loop.time()))
+
+
+def _report_what_is_lost(watch: DataDirWatch, journal: OpenJournal) -> None:
+    """Logs at a stop what ends with the journal's open file, if that is no longer in the data directory."""
+    if problem := watch.check():
+        log.critical(
+            "the journal ends with this process, and with it what is not in the ledger",
+            extra={"action": "journal_lost", "entries": journal.depth, "problem": problem},
+        )
+
+
+def _return_path(settings: FrontEndSettings, keys: FollowedKeys) -> Callable[[int, int], str] | None:
+    if settings.return_domain is None:
+        return None
+    tokens = ReturnPathTokens.of_installation(keys())
+    keys.follow(lambda changed: tokens.use(return_path_keys(changed)))
+    return functools.partial(tokens.address, domain=settings.return_domain)
 
 
 @functools.cache
@@ -175,9 +285,24 @@ class FrontEnd:
 
 
 async def _announce(services: Services, url: str) -> None:
-    """Logs when the service is ready and, if no user exists yet, how to create the first one."""
+    """Logs when the service is ready and, if no user exists yet, how to create the first one.
+
+    On a terminal, people get the same in three plain lines on standard output.
+    """
     await services.readiness.announce()
-    await services.first_run.announce(url)
+    is_terminal = sys.stdout is not None and sys.stdout.isatty()
+    if is_terminal:
+        _tell(f"Ready at {url}/")
+    first_user_url = await services.first_run.announce(url)
+    if is_terminal:
+        _tell(f"Create the first user at {first_user_url}" if first_user_url else f"Sign in at {url}/dashboard/sign-in")
+        _tell("Press Ctrl-C to stop.")
+
+
+def _tell(text: str) -> None:
+    with contextlib.suppress(OSError):  # the terminal is gone
+        sys.stdout.write(f"{text}\n")  # in one piece: the log of other processes goes to the same terminal
+        sys.stdout.flush()
 
 
 def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]:

@@ -1,6 +1,6 @@
 """Process of the front end: answers HTTP on the socket of the `serve` process.
 
-    python -m api.main --settings FILE --fd N
+    python -m api.main --settings FILE --fd N < SECRETS
 
 It needs neither Ray nor the gateway to start and to answer hits (I2).
 """
@@ -8,41 +8,43 @@ It needs neither Ray nor the gateway to start and to answer hits (I2).
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import logging
 import os
-import shutil
+import signal
 import socket
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import uvicorn
 from starlette.types import ASGIApp
 
-from actors.gateway.client import GatewayClient
 from actors.metrics import catalogue as m
-from actors.metrics.instruments import HitInstruments
-from actors.metrics.registry import Registry
+from actors.process_setup.exit_codes import HITS_LOST
 from actors.process_setup.gc_tuning import tune_gc
 from actors.process_setup.logging_setup import configure_logging
-from actors.settings.settings import Settings
+from actors.process_setup.open_files import raise_limit
+from actors.settings import Networks, Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
-from api.app import create_app
+from api.front_end import Parts
+from api.http.client_address import ClientAddresses
+from api.http.connection_budget import ConnectionBudget
 from api.http.connection_limits import LimitedHttpProtocol
-from api.journal.forwarder import Forwarder
+from api.journal.held_hits import HeldHits
 from api.journal.journal import Journal
-from api.tracking.app import TrackingApp
-from domain.errors import FeedbackLoopsError
-from domain.key_derivation import derive
-from domain.tokens import TrackingTokens
+from api.without_journal import WithoutJournal
+from domain.errors import FeedbackLoopsError, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
 BACKLOG: Final = 4096
-#: Longer than the 60 s of common proxies: they close first and never send a request on a closing connection.
+#: Of trusted proxies. Longer than the 60 s of common ones: they close first and never send a request on a closing
+#: connection.
 KEEP_ALIVE_S: Final = 75
 #: Seconds to finish requests in progress at shutdown; then streams are cut.
 GRACE_S: Final = 1
@@ -50,52 +52,19 @@ GRACE_S: Final = 1
 LAST_SPANS_S: Final = 0.5
 
 
-class WallClock:
-    """The time of day."""
-
-    def now_ms(self) -> int:
-        """Unix time, milliseconds."""
-        return time.time_ns() // 1_000_000
-
-
-def tracking_tokens(master_key: bytes) -> TrackingTokens:
-    """The tokens of this installation. Never change the purpose: links in sent e-mails depend on it."""
-    return TrackingTokens(derive(master_key, "tracking-tokens"))
-
-
-def build(settings: Settings, traces: Traces | None = None) -> ASGIApp:
-    """Creates the front end with its dependencies.
-
-    Raises:
-        StoreUnavailable: the journal cannot be opened.
-    """
-    tokens = tracking_tokens(settings.master_key)
-    journal = Journal.open(settings.data_dir / "journal", settings.journal_max_bytes)
-    client = GatewayClient(str(settings.gateway_socket))
-    registry = Registry()
-    instruments = HitInstruments(registry)
-    _register_journal_metrics(journal, settings.data_dir, registry)
-    tracking = TrackingApp(tokens, journal, settings.trusted_proxies, WallClock(), instruments, traces)
-    forwarder = Forwarder(journal, client, instruments=instruments)
-    return create_app(settings, client, tokens, tracking, journal, forwarder, registry)
-
-
-def _register_journal_metrics(journal: Journal, data_dir: Path, registry: Registry) -> None:
-    """Registers metrics that read the state of the journal and of its disk at each scrape."""
-    registry.set_function(m.JOURNAL_DEPTH, lambda: journal.depth)
-    registry.set_function(m.JOURNAL_AGE, lambda: journal.oldest_age_s)
-    registry.set_function(m.JOURNAL_TROUBLE, lambda: journal.problem is not None)
-    registry.set_function(m.HITS_LOST, lambda: journal.lost)
-    registry.set_function(m.DISK_FREE, lambda: shutil.disk_usage(data_dir).free)
-    registry.set_function(m.DISK_SIZE, lambda: shutil.disk_usage(data_dir).total)
-
-
-def server_config(app: ASGIApp) -> uvicorn.Config:
+def server_config(
+    app: ASGIApp, trusted_proxies: Networks = (), connection_budget: ConnectionBudget | None = None
+) -> uvicorn.Config:
     """The configuration of uvicorn."""
+
+    class Protocol(LimitedHttpProtocol):
+        addresses = ClientAddresses(trusted_proxies)
+        budget = connection_budget or LimitedHttpProtocol.budget
+
     return uvicorn.Config(
         app,
         loop="uvloop",
-        http=LimitedHttpProtocol,
+        http=Protocol,
         ws="none",
         lifespan="on",
         backlog=BACKLOG,
@@ -108,9 +77,55 @@ def server_config(app: ASGIApp) -> uvicorn.Config:
     )
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Serves until SIGTERM, then stops accepting connections and finishes the requests in progress."""
-    uvicorn.Server(server_config(app)).run(sockets=[listening])
+class Stop:
+    """The signals to stop. uvicorn raises those that it got again when it has ended; they must not end the process."""
+
+    def __init__(self) -> None:
+        self.is_requested = False
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._request)
+
+    def _request(self, _number: int, _frame: FrameType | None) -> None:
+        self.is_requested = True
+
+
+def run(settings: Settings, listening: socket.socket, traces: Traces | None) -> int:
+    """Serves until SIGTERM, then stops accepting connections and finishes the requests in progress.
+
+    Returns the exit code.
+    """
+    stop = Stop()
+    budget = ConnectionBudget(raise_limit())
+    parts = Parts(settings, traces)
+    held = HeldHits()
+    journal = _opened(parts, held, functools.partial(_serve, listening, settings.trusted_proxies, budget))
+    if journal is None:
+        return HITS_LOST if held.save(parts.spill) else 0
+    app = parts.app(journal, held, budget)
+    if not stop.is_requested:
+        _serve(listening, settings.trusted_proxies, budget, app)
+    # What arrived without an open journal and is not in it yet.
+    lost = journal.lost_at_stop + (held.save(parts.spill) if len(held) else held.lost)
+    return HITS_LOST if lost else 0
+
+
+def _opened(parts: Parts, held: HeldHits, serve: Callable[[ASGIApp], None]) -> Journal | None:
+    """The open journal. Until it can be opened, hits are answered and held. None: the service was stopped before."""
+    try:
+        return parts.open_journal()
+    except StoreUnavailable as exc:
+        facts = {"action": "journal_not_open", "problem": str(exc)}
+        log.critical("the journal cannot be opened: hits are kept in memory, all else is refused", extra=facts)
+    app = WithoutJournal(parts.tracking(held), parts.open_journal, parts.instance)
+    serve(app)
+    return app.journal
+
+
+def _serve(listening: socket.socket, trusted_proxies: Networks, budget: ConnectionBudget, app: ASGIApp) -> None:
+    server = uvicorn.Server(server_config(app, trusted_proxies, budget))
+    if isinstance(app, WithoutJournal):
+        app.on_open = lambda: setattr(server, "should_exit", True)
+    server.run(sockets=[listening.dup()])
 
 
 def main() -> None:
@@ -118,19 +133,20 @@ def main() -> None:
     parser.add_argument("--settings", type=Path, required=True)
     parser.add_argument("--fd", type=int, required=True)
     arguments = parser.parse_args()
-    settings = Settings.from_dict(json.loads(arguments.settings.read_text()))
+    plain = json.loads(arguments.settings.read_text()) | json.loads(sys.stdin.read())
+    settings = Settings.from_dict(plain)
     configure_logging(settings.log_level, m.FRONT_END, settings.log_format)
+    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, log.getEffectiveLevel()))
+    traces = start_tracing(os.environ, m.FRONT_END)
+    tune_gc()
     try:
-        traces = start_tracing(os.environ, m.FRONT_END)
-        app = build(settings, traces)
+        exit_code = run(settings, socket.socket(fileno=arguments.fd), traces)
     except FeedbackLoopsError as exc:
         log.critical("cannot start", extra={"action": "front_end_failed", "problem": str(exc)})
         sys.exit(1)
-    tune_gc()
-    logging.getLogger("uvicorn").setLevel(max(logging.WARNING, log.getEffectiveLevel()))
-    serve(app, socket.socket(fileno=arguments.fd))
     if traces is not None:
         traces.stop(LAST_SPANS_S)
+    sys.exit(exit_code)
 
 
 if __name__ == "__main__":

@@ -25,9 +25,10 @@ from api.http.client_address import ClientAddresses
 from api.journal.journal import Journal
 from api.tracking.app import TrackingApp
 from api.tracking.hits import HitEncoder
+from domain.key_set import KeySet
 from domain.tokens import TrackingTokens
 
-TOKENS = TrackingTokens(b"k" * 32)
+TOKENS = TrackingTokens(KeySet.single(b"k" * 32))
 TARGET = "https://www.example.com/shop/product/12345?utm_source=newsletter&utm_medium=email&utm_campaign=spring"
 HEADERS = [
     (b"host", b"track.example.com"),
@@ -125,7 +126,7 @@ async def bench(directory: Path) -> None:
     cpu_us("token of a click, read", 50_000, lambda: TOKENS.read("click", clicked))
     cpu_us("hit made and encoded", 50_000, lambda: hits.encode(token, "203.0.113.9", HEADERS))
 
-    bare = TrackingApp(TOKENS, NoJournal(), [], Clock())  # type: ignore[arg-type]
+    bare = TrackingApp(TOKENS, NoJournal(), [], Clock())
     await answered("open answered, without journal", 50_000, lambda: bare(scope("/o/" + opened), receive, send))
     await answered("click answered, without journal", 50_000, lambda: bare(scope("/c/" + clicked), receive, send))
 

@@ -36,12 +36,15 @@ from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from api.app import create_app
 from benchmarks.bench_attempt_log import build
 from domain.account import Account
+from domain.errors import FeedbackLoopsError
 from domain.feedback_loop import FeedbackLoop
+from domain.key_set import KeySet
 from domain.ledger import stored_events
 from domain.loop_settings import LoopSettings
 from domain.statistics import KEPT_MINUTES
 from domain.tokens import TrackingTokens
 from domain.values import id_text
+from tests.keys import FixedKeys
 from tests.unit.api.fake_api import FakeForwarder, FakeJournal, FakeSettings, FakeTracking
 
 LOOPS: Final = 20
@@ -74,6 +77,7 @@ def loop(account_id: str) -> FeedbackLoop:
         url="https://example.com/hook",
         settings=LoopSettings(triggers=("open", "click")),
         verification_token="t" * 32,
+        key_id=1,
         at_ms=1,
     )
     made.verify("https://example.com/proof.txt", 2)
@@ -107,7 +111,7 @@ async def measure(path: Path) -> None:
     ledger, reader = SQLiteLedgerWriter(path), SQLiteLedgerReader(path)
     loop_ids = await fill(ledger, path)
 
-    async def no_problems() -> list[str]:
+    async def no_problems() -> list[FeedbackLoopsError]:
         return []
 
     class NoMetrics:
@@ -119,12 +123,21 @@ async def measure(path: Path) -> None:
 
     nobody: Any = None
     service = ApplicationService(
-        Context(ledger=ledger, reader=reader, clock=SystemClock(), random_bytes=os.urandom, master_key=bytes(32)),
+        Context(
+            ledger=ledger,
+            reader=reader,
+            clock=SystemClock(),
+            random_bytes=os.urandom,
+            keys=FixedKeys(),
+            installation="0" * 16,
+        ),
+        recorder=nobody,
         loops=nobody,
         url_check=nobody,
-        passwords=Argon2Passwords(bytes(32)),
+        passwords=Argon2Passwords(FixedKeys()),
         problems=no_problems,
         metrics=NoMetrics(),
+        installation_keys=nobody,
     )
     account = reader.loop(loop_ids[0])
     if account is None:
@@ -133,10 +146,11 @@ async def measure(path: Path) -> None:
     app = create_app(
         FakeSettings(),
         InProcess(service),
-        TrackingTokens(bytes(32)),
+        TrackingTokens(KeySet.single(bytes(32))),
         FakeTracking(),
         FakeJournal([]),
         FakeForwarder([]),
+        installation_keys=FixedKeys(),
     )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bench.example") as http:
         await http.post("/dashboard/sign-in", data={"email": "a@b.example", "password": PASSWORD}, headers=HEADERS)

@@ -1,11 +1,11 @@
-"""Load generator with very low CPU cost: GETs a list of paths over kept-alive connections.
+"""Load generator with very low CPU cost: sends a list of HTTP requests over kept-alive connections.
 
-    python -m benchmarks.load --port 8080 --paths FILE --connections 64            # closed loop: as fast as it goes
-    python -m benchmarks.load --port 8080 --paths FILE --connections 64 --rate 300 # open loop: on a fixed timetable
+    python -m benchmarks.load --port 8080 --requests FILE --connections 64            # closed loop: as fast as it goes
+    python -m benchmarks.load --port 8080 --requests FILE --connections 64 --rate 300 # open loop: on a fixed timetable
 
-Prints one JSON object: answered, status counts, first and last time (monotonic ns), and with `--times FILE` writes the
-time at which each path's request was due (open loop) or sent (closed loop), 8 bytes each. With `--wait` it says `ready`
-first, and begins when it is given a line.
+The file holds a MessagePack array with the bytes of each request. Prints one JSON object: answered, status counts,
+first and last time (monotonic ns), and with `--times FILE` writes the time at which each request was due (open loop) or
+sent (closed loop), 8 bytes each. With `--wait` it says `ready` first, and begins when it is given a line.
 """
 
 from __future__ import annotations
@@ -13,26 +13,40 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import re
 import sys
 import time
 from array import array
 from collections import Counter, deque
 from pathlib import Path
 
+import msgspec
 import uvloop
 
+LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)\r\n", re.IGNORECASE)
 AGENT = (
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/141.0.0.0 Safari/537.36"
 )
 
 
-class Load:
-    """One run over `paths`, which requests each path once."""
+def get(path: str) -> bytes:
+    """A browser's request."""
+    return f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nUser-Agent: {AGENT}\r\n\r\n".encode()
 
-    def __init__(self, paths: list[str], host: str) -> None:
-        self.requests = [f"GET {p} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {AGENT}\r\n\r\n".encode() for p in paths]
-        self.times = array("q", bytes(8 * len(paths)))
-        self.latencies = array("q", bytes(8 * len(paths)))
+
+def post(path: str, key: str, content_type: str, body: bytes) -> bytes:
+    """A call of the API."""
+    head = f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nAuthorization: Bearer {key}\r\nContent-Type: {content_type}\r\n"
+    return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+
+
+class Load:
+    """One run, which sends each request once."""
+
+    def __init__(self, requests: list[bytes]) -> None:
+        self.requests = requests
+        self.times = array("q", bytes(8 * len(requests)))
+        self.latencies = array("q", bytes(8 * len(requests)))
         self.status: Counter[str] = Counter()
         self.next = 0
         self.answered = 0
@@ -90,11 +104,16 @@ class LoadProtocol(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self.buffer += data
-        if b"\r\n\r\n" in self.buffer and self.number is not None:
-            status = self.buffer[9:12].decode()
-            number, self.number, self.buffer = self.number, None, b""
-            self.load.finished(number, status)
-            self.go_on()
+        head_end = self.buffer.find(b"\r\n\r\n")
+        if head_end < 0 or self.number is None:
+            return
+        length = LENGTH.search(self.buffer, 0, head_end + 2)
+        if len(self.buffer) - head_end - 4 < (int(length[1]) if length else 0):
+            return
+        status = self.buffer[9:12].decode()
+        number, self.number, self.buffer = self.number, None, b""
+        self.load.finished(number, status)
+        self.go_on()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002
         if self.number is not None:
@@ -102,8 +121,7 @@ class LoadProtocol(asyncio.Protocol):
 
 
 async def run(arguments: argparse.Namespace) -> None:
-    paths = Path(arguments.paths).read_text().split()
-    load = Load(paths, f"127.0.0.1:{arguments.port}")
+    load = Load(msgspec.msgpack.decode(Path(arguments.requests).read_bytes(), type=list[bytes]))
     load.is_open_loop = arguments.rate > 0
     if arguments.wait:
         print("ready", flush=True)
@@ -114,7 +132,7 @@ async def run(arguments: argparse.Namespace) -> None:
         await loop.create_connection(lambda: LoadProtocol(load), "127.0.0.1", arguments.port)
     if load.is_open_loop:
         start_ns = first_ns = time.monotonic_ns()
-        for number in range(len(paths)):
+        for number in range(len(load.requests)):
             due_ns = start_ns + int(number * 1e9 / arguments.rate)
             if (wait_s := (due_ns - time.monotonic_ns()) / 1e9) > 0:
                 await asyncio.sleep(wait_s)
@@ -130,6 +148,7 @@ async def run(arguments: argparse.Namespace) -> None:
         "first_ns": first_ns,
         "last_ns": last_ns,
         "answer_p50_ms": ordered[len(ordered) // 2] / 1e6,
+        "answer_p95_ms": ordered[len(ordered) * 95 // 100] / 1e6,
         "answer_p99_ms": ordered[len(ordered) * 99 // 100] / 1e6,
         "cpu_s": time.process_time(),
     }
@@ -139,7 +158,7 @@ async def run(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--port", type=int, required=True)
-    parser.add_argument("--paths", required=True)
+    parser.add_argument("--requests", required=True)
     parser.add_argument("--connections", type=int, default=64)
     parser.add_argument("--rate", type=float, default=0)
     parser.add_argument("--times")

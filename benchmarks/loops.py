@@ -30,6 +30,7 @@ import psutil
 from actors.adapters.uuid7 import UUID7s
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
+from actors.settings.data_dir import DataDir
 from api.http.authentication import key_hash
 from benchmarks.main_job import send
 from benchmarks.row import machine
@@ -79,6 +80,7 @@ def _loop(number: int, account_no: int, url: str, now_ms: int) -> FeedbackLoop:
         url=url,
         settings=LoopSettings(triggers=("click",), tags=(f"loop-{number}",), signature="cavage"),
         verification_token="t" * 32,
+        key_id=1,
         at_ms=now_ms,
     )
     loop.verify("a file", now_ms)
@@ -154,7 +156,8 @@ def measure(loops: int, rate: float, seconds: float, folder: Path) -> dict[str, 
     sink = Sink().start()
     service = Service(folder / "data", FEEDBACK_LOOPS_MASTER_KEY="5e" * 32)
     try:
-        (folder / "data").mkdir()
+        with DataDir.open(folder / "data") as data_dir:
+            data_dir.init()
         asyncio.run(seed(folder / "data" / "ledger.sqlite", loops, sink.url))
         began_s = time.monotonic()
         service.start()

@@ -19,7 +19,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import row
+import msgspec
+
+from benchmarks import load, row
 from tests.paths import ROOT
 from tests.ports import free_port
 from tests.service import Account, Service, Sink, eventually
@@ -33,10 +35,28 @@ def send(
     connections: int = 64,
     begin: Callable[[], object] = lambda: None,
 ) -> dict[str, Any]:
-    """Runs the load generator. Adds `times`, when each request was due. Calls `begin` just before the first request."""
-    listing, times = folder / "paths.txt", folder / "times.bin"
-    listing.write_text("\n".join(paths))
-    command = [sys.executable, "-m", "benchmarks.load", "--port", str(port), "--paths", str(listing)]
+    """Clicks on all links with the load generator, which must redirect each click."""
+    return run_load(port, list(map(load.get, paths)), folder, 302, rate=rate, connections=connections, begin=begin)
+
+
+def run_load(
+    port: int,
+    requests: list[bytes],
+    folder: Path,
+    status: int,
+    *,
+    rate: float = 0,
+    connections: int = 64,
+    begin: Callable[[], object] = lambda: None,
+) -> dict[str, Any]:
+    """Runs the load generator, in an empty or earlier `folder` of its own.
+
+    Adds `times`, when each request was due. Calls `begin` just before the first request. Each answer must have the
+    status.
+    """
+    listing, times = folder / "requests.msgpack", folder / "times.bin"
+    listing.write_bytes(msgspec.msgpack.encode(requests))
+    command = [sys.executable, "-m", "benchmarks.load", "--port", str(port), "--requests", str(listing)]
     command += ["--times", str(times), "--rate", str(rate), "--connections", str(connections), "--wait"]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as run:
         assert run.stdout is not None
@@ -47,8 +67,8 @@ def send(
         raise subprocess.CalledProcessError(run.returncode, command)
     result: dict[str, Any] = json.loads(printed)
     result["times"] = array("q", times.read_bytes())
-    if result["status"] != {"302": len(paths)}:
-        raise RuntimeError(f"not every click was redirected: {result['status']}")
+    if result["status"] != {str(status): len(requests)}:
+        raise RuntimeError(f"not every answer was {status}: {result['status']}")
     return result
 
 
@@ -85,8 +105,13 @@ def _listens(port: int) -> bool:
 def latency(account: Account, sink: Sink, rate: float, seconds: float, first: int, folder: Path) -> dict[str, float]:
     """Returns the time from when a click was due to the arrival of its POST, open loop, in milliseconds."""
     paths = account.click_paths(int(rate * seconds), first=first)
+    return latency_of(account.service.port, sink, paths, rate, first, folder)
+
+
+def latency_of(port: int, sink: Sink, paths: list[str], rate: float, first: int, folder: Path) -> dict[str, float]:
+    """The same for clicks on these links, whose targets are numbered from `first`."""
     sink.command("reset")
-    result = send(account.service.port, paths, folder, rate)
+    result = send(port, paths, folder, rate)
     eventually(lambda: sink.stats()["unique"] >= len(paths), 60, "every click was POSTed", 0.2)
     arrivals = sink.arrivals()
     took = sorted((arrivals[first + n] - due) / 1e6 for n, due in enumerate(result["times"]))
@@ -95,9 +120,11 @@ def latency(account: Account, sink: Sink, rate: float, seconds: float, first: in
         "clicks": len(paths),
         "p50_ms": round(took[len(took) // 2], 2),
         "p90_ms": round(took[len(took) * 90 // 100], 2),
+        "p95_ms": round(took[len(took) * 95 // 100], 2),
         "p99_ms": round(took[len(took) * 99 // 100], 2),
         "max_ms": round(took[-1], 2),
         "answer_p50_ms": round(result["answer_p50_ms"], 2),
+        "answer_p95_ms": round(result["answer_p95_ms"], 2),
         "answer_p99_ms": round(result["answer_p99_ms"], 2),
     }
 

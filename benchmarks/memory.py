@@ -23,7 +23,7 @@ from tests.service import ROLES, Service, Sink, eventually, marked
 ALLOWED_MB = 15.0
 BATCH = 20_000
 #: Patterns in the command line that identify the kind of a process; the first match counts.
-SIGNS = {"ray start": "ray.scripts.scripts", "ray dashboard": "dashboard/dashboard.py", **ROLES}
+SIGNS = {"local node": "actors.ray_runtime.local_node", **ROLES}
 
 
 def private_mb(service: Service) -> dict[str, float]:

@@ -19,7 +19,7 @@ from tests.service import Service
 RAY: Final = "Ray's own"
 #: Part of the name of an actor's class, or of a program's module, to the kind of process. The first match counts.
 ACTORS: Final = {"ledger": "ledger", "enrich": "enrichment", "loop": "loops", "supervisor": "supervisor"}
-MODULES: Final = {"ray.": RAY, "gateway": "gateway", "api.cli": "keeper", "api.": "front end"}
+MODULES: Final = {"ray.": RAY, "local_node": RAY, "gateway": "gateway", "api.cli": "keeper", "api.": "front end"}
 #: The number of the kernel's CPU-time clock of a process.
 CPU_CLOCK: Final = 2
 

@@ -13,7 +13,10 @@ from tests.paths import ROOT
 
 RESULTS = Path(__file__).parent / "results"
 #: Rows that write a file to the folder in `--out`.
-TO_FILES = ("main_job", "postgres", "retries", "memory", "drain", "isolation", "scaling", "loops", "cost")
+TO_FILES = (
+    *("main_job", "reports", "clicks_beside_reports", "postgres", "retries", "memory", "drain", "isolation", "scaling"),
+    *("loops", "imports", "cost"),
+)
 #: Rows that print a table.
 TO_TEXT = (
     "bench_edge",
@@ -23,6 +26,8 @@ TO_TEXT = (
     "bench_attempt_log",
     "bench_metrics",
     "bench_pages",
+    "bench_messages",
+    "bench_returned_mail",
 )
 
 

@@ -2,7 +2,7 @@
 
     closed ──a run of `FAILURES_TO_OPEN` failures──▶ open ──the handler answers──▶ closed, with few POSTs at a time
 
-It also records since when the handler has done nothing but fail. Callers pass times and random numbers.
+It also keeps the figures about the handler's failures. Callers pass times and random numbers.
 """
 
 from __future__ import annotations
@@ -43,6 +43,9 @@ class Breaker:
         self.is_alert = self.is_open
         self.failing_since_ms = health.failing_since_ms
         self.failures = health.failures
+        #: Milliseconds without a success, as the caller counts them; a success sets them to 0.
+        self.failing_ms = health.failing_ms
+        self._last_error = health.last_error
         self._last_success_ms = health.last_success_ms
         self._last_failure_ms = health.last_failure_ms
         self._interval_s = FIRST_PROBE_S
@@ -60,16 +63,11 @@ class Breaker:
         self._allowed: int | None = None
         self._answers_left = 0
 
-    @property
-    def failing_for_ms(self) -> int:
-        """Milliseconds from the first to the last failure since the last success."""
-        return 0 if self.failing_since_ms is None else (self._last_failure_ms or 0) - self.failing_since_ms
-
     def forgive(self) -> None:
         """Closes the breaker and forgets all failures."""
         self.is_open = self.is_alert = False
         self.failing_since_ms = self._next_probe_ms = self._allowed = None
-        self.failures = self._failures_in_a_row = self._probe = 0
+        self.failures = self.failing_ms = self._failures_in_a_row = self._probe = 0
 
     def probe_at_once(self, now_ms: int) -> None:
         """Allows the next probe now, whatever the handler asked for: the caller expects it to succeed."""
@@ -86,6 +84,8 @@ class Breaker:
             self._last_failure_ms,
             self.failures,
             self._next_probe_ms,
+            self.failing_ms,
+            self._last_error,
         )
 
     def room(self, in_flight: int) -> int | None:
@@ -110,7 +110,7 @@ class Breaker:
         """Reports a successful attempt."""
         self._last_success_ms = now_ms
         if self.failures or self.is_alert:
-            self.failures = 0
+            self.failures = self.failing_ms = 0
             self.failing_since_ms = None
             self._answered()
 
@@ -120,14 +120,17 @@ class Breaker:
         *,
         probe: int,
         is_down: bool,
+        error: str = "",
         retry_after_s: float = 0.0,
         jitter: float = 0.5,
     ) -> None:
         """Reports a failed attempt. `probe`: what `begin` returned. `is_down`: what that function returned.
 
-        `retry_after_s` delays the next probe. `jitter` in [0, 1) spreads the probes of loops that failed together.
+        `error` is the failure in a few words. `retry_after_s` delays the next probe. `jitter` in [0, 1) spreads the
+        probes of loops that failed together.
         """
         self._last_failure_ms = now_ms
+        self._last_error = error
         self.failures += 1
         if self.failing_since_ms is None:
             self.failing_since_ms = now_ms

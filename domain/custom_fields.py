@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from math import isfinite
 from typing import Final
 
 from domain.payload import form_bytes
-from domain.validation import MAX_NAME_CHARS
+from domain.validation import MAX_NAME_CHARS, address_problem
 
 MAX_JSON_BYTES: Final = 64 * 1024
 #: A form repeats names (`domain.payload`), so the size of the JSON does not limit that of the form.
 MAX_FORM_BYTES: Final = 256 * 1024
 MAX_DEPTH: Final = 16
+#: PHP ends a name at `]` and at NUL, and takes a single white-space character for no name (main/php_variables.c).
+_UNFIT_FOR_PHP: Final = re.compile(r"[\[\]\0]|\A[ \t-\r]\Z")
 _TOO_DEEP: Final = f"must not be nested deeper than {MAX_DEPTH} levels"
 
 
@@ -32,6 +35,8 @@ def json_problem(text: str, name: str | None = None) -> str | None:
         return _TOO_DEEP
     if not isinstance(value, dict):
         return "must be an object"
+    if any(map(address_problem, value)):
+        return "must not hold names with an e-mail address, because names stay when the person is erased"
     return _shape_problem(value) or form_problem(value if name is None else {name: value})
 
 
@@ -53,17 +58,20 @@ def _shape_problem(value: object) -> str | None:
         if depth > MAX_DEPTH:
             return _TOO_DEEP
         for key in (key for v in level if isinstance(v, dict) for key in v):
-            if problem := _name_problem(key):
+            if problem := name_problem(key):
                 return problem
         level = [item for v in level for item in (v.values() if isinstance(v, dict) else v)]
     return None
 
 
-def _name_problem(name: str) -> str | None:
+def name_problem(name: str) -> str | None:
+    """Returns an error if no form can carry a map with this name, or None."""
     if not name:
         return "must not hold an empty name: a form cannot carry it"
     if len(name) > MAX_NAME_CHARS:
         return f"must not hold names longer than {MAX_NAME_CHARS} characters: {name[:20]!r}… has {len(name)}"
+    if _UNFIT_FOR_PHP.search(name):
+        return f"must not hold the name {name!r}: names with [, ] or NUL, or of one space, are not kept apart in a form"
     return None
 
 

@@ -6,6 +6,8 @@ from typing import Final, NamedTuple
 
 #: Error code of an event that exceeds the size limit of a POST: no attempt can succeed.
 EVENT_TOO_LARGE: Final = "event_too_large"
+#: Waiting deliveries of a loop are counted up to this number, because counting takes time.
+MAX_WAITING: Final = 10_000
 
 
 class OfferedDelivery(NamedTuple):
@@ -49,8 +51,8 @@ class AttemptOutcome(NamedTuple):
     due_at_ms: int
     #: Bytes of the response's body that were read.
     response_bytes: int = 0
-    #: Attempts of the delivery that its retry schedule does not count: those before a replay, and those that were
-    #: repeated at once. The ledger keeps the greater of this and its own value.
+    #: Attempts of the delivery that its retry schedule does not count: those before a replay or a manual retry. The
+    #: ledger keeps the greater of this and its own value.
     forgiven: int = 0
     #: The start of the response's headers, one `Name: value` per line, safe to show.
     response_headers: str = ""
@@ -72,6 +74,10 @@ class LaneHealth(NamedTuple):
     failures: int = 0
     #: When an open breaker allows the next probe.
     next_probe_ms: int | None = None
+    #: Milliseconds without a success, counted while the loop is active and a failed delivery waits for its retry.
+    failing_ms: int = 0
+    #: The last failure in a few words for people, or "".
+    last_error: str = ""
 
 
 class ReplayProgress(NamedTuple):
@@ -81,13 +87,17 @@ class ReplayProgress(NamedTuple):
     loop_no: int
     #: `running`, `done` or `cancelled`.
     state: str
-    #: `dead` or `all`: which deliveries are replayed.
+    #: `dead`, `all` or `missed`: which deliveries are replayed, or that deliveries are made of missed events.
     which: str
     since_ms: int
     #: Not included.
     until_ms: int
     #: Deliveries to replay, counted at the start.
     count: int  # type: ignore[assignment]  # hides tuple.count, which is not used
-    #: Deliveries made due again so far.
+    #: Deliveries made due so far.
     done: int
     created_at_ms: int
+    #: Whether `count` is an estimate.
+    is_estimate: bool = False
+    #: The event up to which missed events were replayed, hexadecimal; "" before the first.
+    at_event: str = ""

@@ -56,7 +56,7 @@ def event_fields(
 
 def message_fields(event_id: bytes, type: str, time_ms: int, message: MessageFacts) -> dict[str, object]:  # noqa: A002
     """The first fields of every event of a message."""
-    fields: dict[str, object] = {"id": message.id} | time_fields(event_id, type, time_ms)
+    fields: dict[str, object] = {"id": message.id, "message": message.id} | time_fields(event_id, type, time_ms)
     fields["recipient"] = message.recipient
     fields["tags"] = message.tags
     if message.mailing is not None:

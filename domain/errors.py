@@ -4,18 +4,27 @@
     ├── DomainError                 the caller's request cannot be carried out
     │   ├── InvalidInput            a field is invalid; names it, with the reason
     │   ├── InvalidToken            a tracking token is not ours
+    │   │   └── UnknownKey          it names an installation key that is not known here
     │   ├── NotFound                no such thing in this account
     │   └── Conflict                the current state forbids it
-    │       └── IdempotencyConflict the key is in use, or was used for another request
+    │       ├── TemporaryConflict   the same request succeeds later, without another change
+    │       ├── IdempotencyConflict the key is in use, or was used for another request
+    │       └── Erased              it belongs to an erased person
     ├── StoreError                  the ledger
     │   ├── ConcurrentWrite         another writer was first: load again and retry
     │   ├── StaleRoutes             the routing table has changed: load it and route again
     │   ├── FirstTaken              another event was first: look again and retry
+    │   ├── WrongInstallation       the store belongs to another installation; nothing was read or written
     │   └── StoreUnavailable        nothing was written, or the result is unknown: retry
+    │       ├── SessionLost         nothing was written: a new connection may succeed at once
+    │       └── NotMigrated         the schema is older than this version
     ├── UnknownIntake               entries that only a newer version can read: keep them, and try again later
     ├── Overloaded                  a bounded queue is full: try again later
     ├── Unavailable                 a process is missing; the request may have been carried out
-    │   └── Moved                   a feedback loop is in another process: ask there
+    │   ├── Moved                   a feedback loop is in another process: ask there
+    │   ├── Starting                the service has not been ready yet
+    │   ├── JournalUnavailable      the edge journal cannot be written
+    │   └── DataDirLost             the data directory was deleted or replaced while the service uses it
     └── InternalError               a bug, which was logged; the request may have been carried out
 
 Every class survives pickling (Ray) and `to_wire`/`from_wire` (the gateway's socket) with its attributes.
@@ -38,7 +47,7 @@ class FeedbackLoopsError(Exception):
 
 
 class DomainError(FeedbackLoopsError):
-    """The request cannot succeed, even if it is repeated."""
+    """The request cannot succeed, even if it is repeated at once."""
 
 
 class InvalidInput(DomainError):
@@ -51,11 +60,15 @@ class InvalidInput(DomainError):
     @classmethod
     def at(cls, pointer: str, problem: str) -> Self:
         """The error for one field: `InvalidInput.at("/name", "must not be empty")`."""
-        return cls(f"{pointer.removeprefix('/')} {problem}", [(pointer, problem)])
+        return cls(f"{pointer.removeprefix('/') or 'the input'} {problem}", [(pointer, problem)])
 
 
 class InvalidToken(DomainError):
     """A tracking token is forged, truncated or altered."""
+
+
+class UnknownKey(InvalidToken):
+    """A token or a stored value names an installation key that is not known here: a new one, or a dropped one."""
 
 
 class NotFound(DomainError):
@@ -63,7 +76,15 @@ class NotFound(DomainError):
 
 
 class Conflict(DomainError):
-    """The current state forbids the request."""
+    """The current state forbids the request, until an action changes it."""
+
+
+class TemporaryConflict(Conflict):
+    """The current state forbids the request, but ends by itself: repeat the request. `retry_after_s` is a hint."""
+
+    def __init__(self, detail: str, retry_after_s: float = 1.0) -> None:
+        self.retry_after_s = float(retry_after_s)
+        super().__init__(detail, self.retry_after_s)
 
 
 class IdempotencyConflict(Conflict):
@@ -72,6 +93,10 @@ class IdempotencyConflict(Conflict):
     def __init__(self, detail: str, in_progress: bool) -> None:
         self.in_progress = bool(in_progress)
         super().__init__(detail, self.in_progress)
+
+
+class Erased(Conflict):
+    """The request concerns data of an erased person, which is gone for good."""
 
 
 class StoreError(FeedbackLoopsError):
@@ -94,8 +119,16 @@ class FirstTaken(StoreError):
     """An event claimed to be the first of its kind for a message, but another one was. Nothing was written."""
 
 
+class WrongInstallation(StoreError):
+    """The store belongs to another installation than the data directory. Nothing else was read or written."""
+
+
 class StoreUnavailable(StoreError):
     """The store cannot be reached or written now. All writes are idempotent, so retry."""
+
+
+class SessionLost(StoreUnavailable):
+    """The connection ended before a commit was sent, so nothing was written. A new one may succeed at once."""
 
 
 class NotMigrated(StoreUnavailable):
@@ -131,6 +164,18 @@ class Unavailable(FeedbackLoopsError):
 
 class Moved(Unavailable):
     """The feedback loop is not in the process that received the request. Nothing was done; look up its location."""
+
+
+class Starting(Unavailable):
+    """The service has not been ready since its start."""
+
+
+class JournalUnavailable(Unavailable):
+    """The edge journal cannot be written: hits are only in memory."""
+
+
+class DataDirLost(Unavailable):
+    """The data directory was deleted or replaced while the service uses it: nothing new would be durable."""
 
 
 class InternalError(FeedbackLoopsError):

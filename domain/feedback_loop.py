@@ -21,13 +21,9 @@ from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
 from domain.errors import Conflict, NotFound
+from domain.loop_secrets import LoopSecrets
 from domain.loop_settings import LoopSettings, check_settings
 from domain.values import HandlerUrl, LoopState
-
-#: How long a replaced secret still signs, in addition to the new one.
-SECRET_OVERLAP_MS: Final = 24 * 3600 * 1000
-#: Maximum number of signatures of a POST, however often the secret is rotated.
-MAX_SIGNING_VERSIONS: Final = 4
 
 
 class FeedbackLoop(EventSourced):
@@ -48,6 +44,8 @@ class FeedbackLoop(EventSourced):
         #: `LoopSettings.to_json`.
         settings: str
         verification_token: str
+        #: Id of the installation key that the first secret is derived from.
+        key_id: int
 
     class Changed(Event):
         """Settings were changed; `changes` is a JSON object of their new values."""
@@ -124,10 +122,19 @@ class FeedbackLoop(EventSourced):
 
         TOPIC = "feedback-loop.secret-rotated"
         version: int
+        #: Id of the installation key that it is derived from.
+        key_id: int
 
         def apply(self, aggregate: FeedbackLoop) -> None:
-            aggregate.secret_version = self.version
-            aggregate.secret_rotations_ms.append(self.at_ms)
+            aggregate.secrets.add(self.key_id, self.at_ms)
+
+    class FormerSecretsRevoked(Event):
+        """All versions of the secret but the current one stop signing."""
+
+        TOPIC = "feedback-loop.former-secrets-revoked"
+
+        def apply(self, aggregate: FeedbackLoop) -> None:
+            aggregate.secrets.revoke_former()
 
     class Deleted(Event):
         """The loop was deleted."""
@@ -138,7 +145,14 @@ class FeedbackLoop(EventSourced):
             aggregate.is_deleted = True
 
     def __init__(
-        self, account_no: int, account_id: str, url: str, settings: str, verification_token: str, at_ms: int
+        self,
+        account_no: int,
+        account_id: str,
+        url: str,
+        settings: str,
+        verification_token: str,
+        key_id: int,
+        at_ms: int,
     ) -> None:
         self.account_no = account_no
         self.account_id = account_id
@@ -151,9 +165,7 @@ class FeedbackLoop(EventSourced):
         self.disabled_reason: str | None = None
         #: Whether it was active or paused when its URL was changed, and the new URL is not verified yet.
         self.is_moving = False
-        self.secret_version = 1
-        #: Start of the secret's versions 2, 3, …
-        self.secret_rotations_ms: list[int] = []
+        self.secrets = LoopSecrets([key_id])
         self.is_deleted = False
 
     @classmethod
@@ -165,6 +177,7 @@ class FeedbackLoop(EventSourced):
         url: str,
         settings: LoopSettings,
         verification_token: str,
+        key_id: int,
         at_ms: int,
     ) -> Self:
         """A new, unverified loop. The caller checks whether the URL's address is allowed (`domain.handler_policy`).
@@ -173,7 +186,7 @@ class FeedbackLoop(EventSourced):
             InvalidInput: with every invalid setting.
         """
         HandlerUrl(url)
-        check_settings(asdict(settings))
+        _check(asdict(settings))
         return cls._create(
             cls.Registered,
             id=loop_id,
@@ -182,6 +195,7 @@ class FeedbackLoop(EventSourced):
             url=url,
             settings=settings.to_json(),
             verification_token=verification_token,
+            key_id=key_id,
             at_ms=at_ms,
         )
 
@@ -192,7 +206,7 @@ class FeedbackLoop(EventSourced):
             InvalidInput: with every invalid setting; nothing was changed.
         """
         self._must_exist()
-        check_settings(changes)
+        _check(changes)
         if new := self.settings.differences(self.settings.replaced(changes)):
             self.trigger_event(self.Changed, changes=json.dumps(new), at_ms=at_ms)
 
@@ -233,10 +247,32 @@ class FeedbackLoop(EventSourced):
         self._must_be({LoopState.ACTIVE, LoopState.PAUSED}, "Only an active or paused loop can be disabled")
         self.trigger_event(self.Disabled, reason=reason, at_ms=at_ms)
 
-    def rotate_secret(self, at_ms: int) -> None:
-        """Starts the next version of the secret; the former one also signs for 24 h."""
+    def rotate_secret(self, key_id: int, at_ms: int, *, revoke: bool = False) -> None:
+        """Starts the next version of the secret; former ones also sign for 24 h, or no longer if `revoke` is set.
+
+        `key_id`: of the installation key that the new version is derived from.
+
+        Raises:
+            TemporaryConflict: too many versions sign; it has the time until the oldest one ends.
+        """
         self._must_exist()
-        self.trigger_event(self.SecretRotated, version=self.secret_version + 1, at_ms=at_ms)
+        if not revoke:
+            self.secrets.must_have_room(at_ms)
+        self._rotate(key_id, at_ms)
+        if revoke:
+            self.trigger_event(self.FormerSecretsRevoked, at_ms=at_ms)
+
+    def follow_key(self, key_id: int, at_ms: int) -> None:
+        """Starts a version of the secret that is derived from another installation key. The same key changes nothing.
+
+        Former versions also sign for 24 h. If there are too many, the oldest ends now: a leaked key cannot wait.
+        """
+        self._must_exist()
+        if self.secrets.key_id != key_id:
+            self._rotate(key_id, at_ms)
+
+    def _rotate(self, key_id: int, at_ms: int) -> None:
+        self.trigger_event(self.SecretRotated, version=self.secrets.version + 1, key_id=key_id, at_ms=at_ms)
 
     def delete(self, at_ms: int) -> None:
         """Deletes the loop, in any state."""
@@ -248,15 +284,6 @@ class FeedbackLoop(EventSourced):
         """Whether events may be POSTed to the handler now (I6)."""
         return self.state is LoopState.ACTIVE and not self.is_deleted
 
-    def signing_versions(self, now_ms: int) -> list[int]:
-        """The versions of the secret that sign now, newest first: the current one and those replaced within 24 h."""
-        versions = [self.secret_version]
-        for replaced_at_ms in reversed(self.secret_rotations_ms):
-            if now_ms - replaced_at_ms >= SECRET_OVERLAP_MS or len(versions) == MAX_SIGNING_VERSIONS:
-                break
-            versions.append(versions[-1] - 1)
-        return versions
-
     def _must_exist(self) -> None:
         if self.is_deleted:
             raise NotFound("The feedback loop was deleted.")
@@ -265,6 +292,11 @@ class FeedbackLoop(EventSourced):
         self._must_exist()
         if self.state not in allowed:
             raise Conflict(f"{rule}; this one is {self.state}. {_WHAT_TO_DO[self.state]}")
+
+
+def _check(settings: Mapping[str, object]) -> None:
+    """Checks settings without the headers, which were checked before they were sealed."""
+    check_settings({name: value for name, value in settings.items() if name != "headers"})
 
 
 _WHAT_TO_DO: Final[dict[LoopState, str]] = {

@@ -9,15 +9,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from dataclasses import MISSING, Field, asdict, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any, Final, NamedTuple, Self
 
-from domain.event_catalogue.triggers import EVENT_TYPES
-from domain.setting_types import Choice, ChoiceList, Count, Flag, Rate, SettingType, Text, TextList
+from domain.event_catalogue.triggers import EVENT_TYPES, Source, triggers_of
+from domain.setting_types import Choice, ChoiceList, Count, Flag, Headers, Rate, SettingType, Text, TextList
 from domain.signers import SIGNERS, SignatureScheme
 from domain.validation import MAX_NAME_CHARS, Problems
 from domain.values import PayloadFormat
+
+#: Stands for a secret value in answers; in a change, it keeps the stored value.
+MASK: Final = "***"
 
 
 def _names(choices: Iterable[StrEnum]) -> tuple[str, ...]:
@@ -29,6 +32,7 @@ def _any_of(choices: Iterable[StrEnum]) -> str:
 
 
 _PLANNED_SIGNERS: Final = [scheme for scheme in SignatureScheme if scheme not in SIGNERS]
+_ABOUT_PROFILES: Final = frozenset(triggers_of(Source.PROFILE))
 _FILTER_ITEMS: Final = TextList(max_items=100, max_chars=MAX_NAME_CHARS)
 
 
@@ -45,12 +49,18 @@ class EventFilter:
     )
     tags: tuple[str, ...] = field(
         default=(),
-        metadata=_row(_FILTER_ITEMS, "Only events of messages with at least one of these tags.", is_filter=True),
+        metadata=_row(
+            _FILTER_ITEMS,
+            "Only events of messages with at least one of these tags. Does not affect events about profiles.",
+            is_filter=True,
+        ),
     )
     databases: tuple[str, ...] = field(
         default=(),
         metadata=_row(
-            _FILTER_ITEMS, "Only events of messages with a profile in one of these databases.", is_filter=True
+            _FILTER_ITEMS,
+            "Only events of messages with a profile in one of these databases, and about profiles there.",
+            is_filter=True,
         ),
     )
     collections: tuple[str, ...] = field(
@@ -65,16 +75,22 @@ class EventFilter:
     def wants(self, type: str, tags: Collection[str], database: str | None, collection: str | None = None) -> bool:  # noqa: A002
         """Whether an event passes every filter that is set.
 
-        One common tag is enough. A filter by database excludes events without a profile. A filter by collection only
-        applies to events of subprofiles, because nothing else has a collection.
+        One common tag is enough. A filter by tag only applies to events of messages, because profiles have no tags. A
+        filter by database excludes events without a profile. A filter by collection only applies to events of
+        subprofiles, because nothing else has a collection.
         """
         if type not in self.triggers:
             return False
-        if self.tags and not any(tag in self.tags for tag in tags):
+        wanted = self.tags_for(type)
+        if wanted and not any(tag in wanted for tag in tags):
             return False
         if self.databases and database not in self.databases:
             return False
         return not (self.collections and collection is not None and collection not in self.collections)
+
+    def tags_for(self, type: str) -> tuple[str, ...]:  # noqa: A002
+        """The tags of which an event of this type needs one; empty if it needs none."""
+        return () if type in _ABOUT_PROFILES else self.tags
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,12 +117,23 @@ class LoopSettings(EventFilter):
                 f"({' and '.join(_PLANNED_SIGNERS)} are planned); "
                 "every POST has the signature of Standard Webhooks anyway",
             ),
-            "An additional signature, besides that of Standard Webhooks. "
-            f"This version only supports `{_any_of(SIGNERS)}`.",
+            "An additional signature. `none` does not mean unsigned: every POST has the signature of Standard Webhooks "
+            f"made with the loop's secret, in `webhook-signature`. This version only supports `{_any_of(SIGNERS)}`.",
         ),
     )
     description: str = field(
         default="", metadata=_row(Text(2000), "A note for people; the service does not interpret it.")
+    )
+    #: As the owner sends them in commands, sealed in the ledger (`actors.adapters.sealed_headers`), masked in answers.
+    headers: dict[str, str] = field(
+        default_factory=dict,
+        repr=False,
+        hash=False,
+        metadata=_row(
+            Headers(max_items=10, max_chars=4096),
+            "Headers to send with every POST, such as `Authorization`, at most 10. Their values are secrets.",
+            example={"X-Copernica-ID": "account_123"},
+        ),
     )
     # New settings go here, each with a default.
 
@@ -132,9 +159,19 @@ class LoopSettings(EventFilter):
         """The values of `other` that differ, by name."""
         return {name: getattr(other, name) for name in SETTINGS if getattr(other, name) != getattr(self, name)}
 
+    def masked(self) -> Self:
+        """A copy that hides the values of the headers."""
+        return replace(self, headers=dict.fromkeys(self.headers, MASK))
+
     def event_filter(self) -> EventFilter:
         """The part that decides which events the loop gets."""
         return EventFilter(**{row.name: getattr(self, row.name) for row in fields(EventFilter)})
+
+
+def _default(row: Field[Any]) -> Any:
+    if row.default is not MISSING:
+        return row.default
+    return None if row.default_factory is MISSING else row.default_factory()
 
 
 class Setting(NamedTuple):
@@ -168,8 +205,8 @@ SETTINGS: Final[dict[str, Setting]] = {
     row.name: Setting(
         name=row.name,
         **row.metadata,
-        is_required=row.default is MISSING,
-        default=None if row.default is MISSING else row.default,
+        is_required=row.default is MISSING and row.default_factory is MISSING,
+        default=_default(row),
     )
     for row in fields(LoopSettings)
 }

@@ -26,7 +26,7 @@ def encode_form(fields: Mapping[str, object]) -> bytes:
 
     Text is UTF-8, true and false are `1` and `0`, null is empty, numbers keep their decimals. Empty lists and maps are
     left out. Lists of lists or maps are numbered. Keys are escaped, but PHP unescapes them before it looks for brackets
-    and cuts keys at `]`, as in any form. Half a surrogate pair becomes `?`.
+    and cuts keys at `]`, so `domain.custom_fields` refuses such names. Half a surrogate pair becomes `?`.
 
     Raises:
         TypeError: a value is not a JSON type.

@@ -19,6 +19,8 @@ JITTER: Final = 0.1
 MAX_RETRY_AFTER_S: Final = 24 * 3600.0
 MAX_DELAY_S: Final = 30 * 24 * 3600.0
 MAX_RETRIES: Final = 100
+#: The text of a schedule without retries.
+NO_RETRIES: Final = "none"
 _GONE: Final = 410
 _ASKS_TO_WAIT: Final = frozenset({429, 503})
 _NUMBER = re.compile(r"\d{1,9}(\.\d{1,6})?", re.ASCII)
@@ -40,22 +42,24 @@ class RetrySchedule:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """The schedule written as `5,300,1800`: seconds, separated by commas.
+        """The schedule written as `5,300,1800`: seconds, separated by commas; `none` or nothing: no retries.
 
         Raises:
             InvalidInput: names the part that is not a number of seconds, or the limit that is exceeded.
         """
+        if text.strip().lower() in {"", NO_RETRIES}:
+            return cls(())
         parts = [part.strip() for part in text.split(",")]
         for n, part in enumerate(parts, start=1):
             if not _NUMBER.fullmatch(part):
                 raise InvalidInput.at(
                     "/retry_schedule",
-                    f"must be seconds separated by commas, like 5,300,1800; number {n} is {part[:40]!r}",
+                    f"must be seconds separated by commas, like 5,300,1800, or none; number {n} is {part[:40]!r}",
                 )
         return cls(tuple(float(part) for part in parts))
 
     def __str__(self) -> str:
-        return ",".join(f"{delay:.6f}".rstrip("0").rstrip(".") for delay in self.delays_s)
+        return ",".join(f"{delay:.6f}".rstrip("0").rstrip(".") for delay in self.delays_s) or NO_RETRIES
 
     def delay_s(self, attempt_no: int, jitter: float) -> float | None:
         """Seconds to wait after failed attempt `attempt_no` (from 1), or None when it was the last.

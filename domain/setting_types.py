@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TypeAlias
 
+from domain.header_rules import headers_problems
 from domain.validation import text_list_problems, text_problem
 
 #: A JSON pointer and an error.
@@ -110,7 +111,18 @@ class Text:
             yield pointer, problem
 
 
-SettingType: TypeAlias = Choice | ChoiceList | TextList | Rate | Count | Flag | Text
+@dataclass(frozen=True, slots=True)
+class Headers:
+    """HTTP headers by name. Their values are secrets."""
+
+    max_items: int
+    max_chars: int
+
+    def problems(self, pointer: str, value: object) -> Iterator[Problem]:
+        return headers_problems(pointer, value, self.max_items, self.max_chars)
+
+
+SettingType: TypeAlias = Choice | ChoiceList | TextList | Rate | Count | Flag | Text | Headers
 
 
 def _name_problem(value: object, names: tuple[str, ...]) -> str | None:

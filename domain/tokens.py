@@ -2,7 +2,9 @@
 
 A token is base64url without padding of
 
-    header          1 byte: version 1 in the high half; bit 0: the key is fixed; bit 1: the target is deflated
+    header          1 byte: bits 7 and 6: version 1; bits 5 to 2: id of the installation key; bit 1: the target is
+                    deflated; bit 0: the message key is fixed
+    key id          1 byte, only if the id is above 14: the header then has 15
     account number  varint (LEB128)
     message key     varint, or 8 bytes big-endian if that is shorter
     target          the rest: the URL as UTF-8, or its raw deflate with a preset dictionary if that is shorter
@@ -18,9 +20,10 @@ from binascii import Error as Base64Error
 from binascii import a2b_base64, b2a_base64
 from hashlib import blake2s
 from hmac import compare_digest
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Self
 
-from domain.errors import InvalidInput, InvalidToken
+from domain.errors import InvalidInput, InvalidToken, Unavailable, UnknownKey
+from domain.key_set import KeySet
 
 #: UTF-8 bytes. Longer URLs are refused when a link is created, and no token unpacks to more.
 MAX_TARGET_BYTES: Final = 8192
@@ -28,7 +31,11 @@ MAX_TARGET_BYTES: Final = 8192
 MAX_TOKEN_CHARS: Final = 11_000
 MAX_NUMBER: Final = 2**63 - 1
 
-_VERSION: Final = 0x10
+_VERSION: Final = 0x40
+_VERSION_BITS: Final = 0xC0
+_KEY_ID_SHIFT: Final = 2
+#: In the header, it says that the key id is in the next byte.
+_LONG_KEY_ID: Final = 15
 _KEY_IS_FIXED: Final = 0x01
 _TARGET_IS_DEFLATED: Final = 0x02
 _KEY_BYTES: Final = 8
@@ -59,15 +66,26 @@ class TrackingToken(NamedTuple):
 
 
 class TrackingTokens:
-    """Creates and reads tokens, with one key."""
+    """Creates tokens with one key of a set, and reads those of all of them."""
 
-    def __init__(self, key: bytes) -> None:
-        """`key` is 1 to 32 bytes, from `domain.key_derivation.derive`."""
-        if not key:
+    def __init__(self, keys: KeySet) -> None:
+        """`keys` are 1 to 32 bytes, from `KeySet.derived`."""
+        self.use(keys)
+
+    @classmethod
+    def of_installation(cls, keys: KeySet) -> Self:
+        """The tokens of an installation. Never change the purpose: links in sent e-mails depend on it."""
+        return cls(tracking_keys(keys))
+
+    def use(self, keys: KeySet) -> None:
+        """Replaces the keys, after a rotation."""
+        if not all(keys.keys.values()):
             raise ValueError("the key of tracking tokens must not be empty")
-        self._tags = {
-            kind: blake2s(digest_size=_TAG_BYTES, key=key, person=person) for kind, person in _PERSONS.items()
+        tags = {
+            kind: {key_id: blake2s(digest_size=_TAG_BYTES, key=key, person=person) for key_id, key in keys.keys.items()}
+            for kind, person in _PERSONS.items()
         }
+        self._tags, self._signing = tags, keys.signing
 
     def open(self, account_no: int, message_key: int) -> str:
         """The token of a message's pixel."""
@@ -89,14 +107,19 @@ class TrackingTokens:
         """The content of `token`, if it was created with this key for this kind of hit. Accepts any text.
 
         Raises:
+            UnknownKey: it names a key that is not in the set.
             InvalidToken: it is forged, truncated or altered, or has another kind or key.
         """
-        keyed = self._tags.get(kind)
         data = _decoded(token)
+        keyed = self._tags.get(kind)
         if keyed is None or data is None:
             raise InvalidToken("not a tracking token")
+        key_id = data[0] >> _KEY_ID_SHIFT & _LONG_KEY_ID
+        tag = keyed.get(key_id if key_id != _LONG_KEY_ID else data[1])
+        if tag is None:
+            raise UnknownKey("the tracking token was made with a key that is not known here")
         payload = data[:-_TAG_BYTES]
-        tag = keyed.copy()
+        tag = tag.copy()
         tag.update(payload)
         if not compare_digest(tag.digest(), data[-_TAG_BYTES:]):
             raise InvalidToken("the tracking token was not made here, or was changed")
@@ -106,10 +129,19 @@ class TrackingTokens:
             raise InvalidToken("the tracking token is of a version that is not known here") from exc
 
     def _make(self, kind: str, account_no: int, message_key: int, target: str) -> str:
-        payload = _pack(account_no, message_key, target)
-        tag = self._tags[kind].copy()
+        key_id = self._signing
+        keyed = self._tags[kind].get(key_id)
+        if keyed is None:
+            raise Unavailable("the installation's keys are not known yet; try again shortly")
+        payload = _pack(key_id, account_no, message_key, target)
+        tag = keyed.copy()
         tag.update(payload)
         return b2a_base64(payload + tag.digest(), newline=False).translate(_TO_URL).rstrip(b"=").decode()
+
+
+def tracking_keys(keys: KeySet) -> KeySet:
+    """The keys of tracking tokens, from those of the installation."""
+    return keys.derived("tracking-tokens")
 
 
 def _decoded(token: str) -> bytes | None:
@@ -126,7 +158,7 @@ def _decoded(token: str) -> bytes | None:
     return data if canonical == text and len(data) >= _MIN_BYTES else None
 
 
-def _pack(account_no: int, message_key: int, target: str) -> bytes:
+def _pack(key_id: int, account_no: int, message_key: int, target: str) -> bytes:
     if not (0 <= account_no <= MAX_NUMBER and 0 <= message_key <= MAX_NUMBER):
         raise ValueError(f"account_no {account_no} and message_key {message_key} must be 0 to 2^63 - 1")
     flags, key = 0, _varint(message_key)
@@ -136,7 +168,11 @@ def _pack(account_no: int, message_key: int, target: str) -> bytes:
     deflated = _deflate(raw_target)
     if len(deflated) < len(raw_target):
         flags, packed_target = flags | _TARGET_IS_DEFLATED, deflated
-    return bytes([_VERSION | flags]) + _varint(account_no) + key + packed_target
+    if key_id < _LONG_KEY_ID:
+        header = bytes([_VERSION | key_id << _KEY_ID_SHIFT | flags])
+    else:
+        header = bytes([_VERSION | _LONG_KEY_ID << _KEY_ID_SHIFT | flags, key_id])
+    return header + _varint(account_no) + key + packed_target
 
 
 def _target_bytes(target: str) -> bytes:
@@ -158,9 +194,10 @@ def _deflate(data: bytes) -> bytes:
 
 def _unpack(kind: str, payload: bytes) -> TrackingToken:
     header = payload[0]
-    if header & ~(_KEY_IS_FIXED | _TARGET_IS_DEFLATED) != _VERSION:
+    if header & _VERSION_BITS != _VERSION:
         raise ValueError(header)
-    account_no, at = _read_varint(payload, 1)
+    at = 2 if header >> _KEY_ID_SHIFT & _LONG_KEY_ID == _LONG_KEY_ID else 1
+    account_no, at = _read_varint(payload, at)
     if header & _KEY_IS_FIXED:
         message_key = int.from_bytes(payload[at : at + _KEY_BYTES], "big")
         at += _KEY_BYTES

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple, TypeAlias
 
 from domain.loop_settings import EventFilter
+from domain.reports.intake import Report, ReturnedMailEntry
 
 
 class TrackingHit(NamedTuple):
@@ -31,7 +32,7 @@ class TrackingHit(NamedTuple):
 
 
 #: What the edge journals and the enrichers turn into events: a tagged union (`actors.commands.intake`).
-Intake: TypeAlias = TrackingHit
+Intake: TypeAlias = TrackingHit | Report | ReturnedMailEntry
 
 
 class EventToRecord(NamedTuple):
@@ -50,15 +51,42 @@ class EventToRecord(NamedTuple):
     fields: bytes
     #: `Route.loop_no` of each loop that should get the event.
     loop_nos: list[int]
+    #: The returned mail as text, which is stored apart from the fields; None if there is none.
+    mime: str | None = None
+
+
+class ReportToRecord(NamedTuple):
+    """A report, and the events that it becomes unless the ledger knows it already."""
+
+    #: The id of its first event.
+    report_id: bytes
+    account_no: int
+    #: Unique in the ledger for 100 days; empty for a report that records nothing.
+    digest: bytes
+    #: One of `domain.reports.intake.SOURCES`.
+    source: str
+    #: A trigger's name, or the kind of a returned mail.
+    kind: str
+    #: A `domain.reports.intake.ReportState`.
+    state: int
+    #: Their ids are `domain.reports.intake.further_id`.
+    events: list[EventToRecord]
+    #: Whether parts of a returned mail were ignored.
+    is_truncated: bool = False
 
 
 class RecordedEvents(NamedTuple):
-    """The result of recording a batch of `EventToRecord`."""
+    """The result of recording a batch: events, and reports with theirs.
+
+    Positions count the events first, then those of the reports in their order.
+    """
 
     #: For each event of the batch, the ids of its new deliveries in the order of `loop_nos`; empty for a duplicate.
     delivery_ids: list[list[int]]
     #: Positions in the batch of events that were in the ledger already.
     duplicates: list[int]
+    #: Positions of the reports whose digest another report had before. Their events were not recorded.
+    repeated_reports: tuple[int, ...] = ()
 
 
 class Route(NamedTuple):
@@ -88,6 +116,8 @@ class MessageFacts(NamedTuple):
     mailing: str | None
     database: str | None
     profile: str | None
+    #: Whether its recipient was erased: nothing more is recorded about it.
+    is_erased: bool = False
 
 
 class ProfileFacts(NamedTuple):

@@ -1,4 +1,4 @@
-"""The event that the ledger stores for a tracking hit or a report."""
+"""The events that the ledger stores for a tracking hit or a report."""
 
 from __future__ import annotations
 
@@ -29,8 +29,24 @@ class TrackingEventRecorded:
     message_key: int
     #: Unix time, milliseconds.
     time_ms: int
-    #: The POST's fields: the text of one JSON object.
+    #: The POST's fields without `mime`: the text of one JSON object.
     fields: str
 
 
+@dataclass(frozen=True)
+class ReturnedMailKept:
+    """The text of the returned mail of a tracking event, whose originator id it shares; its version is always 2.
+
+    A row of its own, so that reading the event does not read up to 512 KiB of mail. Its state is `{"mime": str}`.
+    """
+
+    TOPIC: ClassVar[str] = "tracking-event.mail-kept"
+
+    originator_id: UUID
+    originator_version: int
+    #: The POST's field `mime`.
+    mime: str
+
+
 register_topic(TrackingEventRecorded.TOPIC, TrackingEventRecorded)
+register_topic(ReturnedMailKept.TOPIC, ReturnedMailKept)

@@ -35,7 +35,7 @@ class User(EventSourced):
         password_hash: str
 
     class PasswordChanged(Event):
-        """The password was replaced."""
+        """The password was replaced, or hashed with a newer key."""
 
         TOPIC = "user.password-changed"
         password_hash: str

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from typing import Final
+from urllib.parse import unquote, unquote_plus
 
 from domain.errors import InvalidInput
 
 #: Control characters, which are harmful in databases, headers and logs, and lone surrogates, which UTF-8 cannot encode.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _UNFIT_IN_LINES = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+
+_ADDRESS: Final = re.compile(r"[^\s@]@[^\s@]")
 
 MAX_NAME_CHARS: Final = 200
 MAX_TAG_CHARS: Final = 100
@@ -33,6 +36,14 @@ def text_problem(
 def dots_problem(value: str) -> str | None:
     """Checks an id for the path of a URL, where clients resolve `.` and `..`. Returns the error or None."""
     return f"must not be {value}, which no URL can hold" if value in {".", ".."} else None
+
+
+def address_problem(value: str) -> str | None:
+    """Checks a name that stays when a person is erased, so it must reveal no address. Returns the error or None."""
+    spellings = (value, unquote(value), unquote_plus(value))
+    if any(map(_ADDRESS.search, spellings)):
+        return "must not contain an e-mail address, because it stays when the person is erased"
+    return None
 
 
 def text_list_problems(pointer: str, values: object, max_items: int, max_chars: int) -> Iterator[tuple[str, str]]:

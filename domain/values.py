@@ -34,6 +34,8 @@ class DeliveryState(IntEnum):
     PENDING = 0
     DELIVERED = 1
     DEAD = 2
+    #: Of an erased person. It is never sent again, whatever its state was.
+    ERASED = 3
 
 
 #: The largest integer of SQLite and PostgreSQL.
@@ -90,20 +92,22 @@ class HandlerUrl:
 
 def _url_problem(text: str) -> str | None:
     if not text.isascii() or not text.isprintable() or " " in text:
-        return "must be printable ASCII; write an international name as xn--… and other characters as %XX"
+        return (
+            "must be printable ASCII without spaces; write an international host name as xn--… and other characters "
+            "as %XX"
+        )
     if len(text) > MAX_URL_CHARS:
         return f"is longer than {MAX_URL_CHARS} characters"
     try:
         parts = urlsplit(text)
-        port = parts.port
-    except ValueError as exc:
-        return f"is not a URL: {exc}"
+    except ValueError:
+        return "is not a URL"
     if parts.scheme not in {"http", "https"}:
         return "must start with http:// or https://"
     if not parts.hostname:
         return "has no host"
-    if port == 0:
-        return "has port 0"
+    if not _has_good_port(parts):
+        return "is not a URL: its port must be a number from 1 to 65535"
     if parts.username is not None or parts.password is not None:
         return "must not contain a user name or password"
     if _DOT_SEGMENT.search(parts.path):
@@ -112,6 +116,13 @@ def _url_problem(text: str) -> str | None:
             "would not be found; write the resolved path"
         )
     return "must not contain a fragment (#…)" if parts.fragment else None
+
+
+def _has_good_port(parts: SplitResult) -> bool:
+    try:
+        return parts.port != 0
+    except ValueError:
+        return False
 
 
 _EMAIL = re.compile(r"[^\s@\x00-\x1f\x7f]{1,64}@[^\s@\x00-\x1f\x7f]{1,255}")

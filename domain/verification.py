@@ -1,9 +1,12 @@
-"""Proof that a loop's owner controls the handler's server: its content and places. Source: the contract, section 3."""
+"""Proof that a loop's owner controls the handler's server: its content and places. Source: the contract, section 3.
+
+A loop's verification token is `TOKEN_BYTES` random bytes as hexadecimal text. The first 16 bytes are in the file's name
+and the other 32 are its content. Nobody can compute the content from the name, which the server sees in a request.
+"""
 
 from __future__ import annotations
 
 import codecs
-from hashlib import sha256
 from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
@@ -12,12 +15,16 @@ from domain.values import HandlerUrl
 
 #: At most this many bytes of a file are read.
 MAX_CONTENT_BYTES: Final = 4096
+#: Random bytes of a token.
+TOKEN_BYTES: Final = 48
+#: Hexadecimal digits of the part in the file's name.
+_NAME_DIGITS: Final = 32
 NOT_THE_PROOF: Final = "not the proof"
 
 
 def file_name(token: str) -> str:
     """The verification file's name, unique to the loop."""
-    return f"feedback-loops-{token}.txt"
+    return f"feedback-loops-{token[:_NAME_DIGITS]}.txt"
 
 
 def file_content(token: str) -> str:
@@ -25,7 +32,7 @@ def file_content(token: str) -> str:
 
     It does not appear in the name, so a server that echoes its requests proves nothing.
     """
-    return f"feedback-loops-verification={sha256(f'feedback-loops/{token}'.encode()).hexdigest()}"
+    return f"feedback-loops-verification={token[_NAME_DIGITS:]}"
 
 
 def file_locations(url: str, token: str) -> list[str]:
@@ -56,8 +63,12 @@ def dns_value(token: str) -> str:
 
 
 def proves(content: bytes, token: str) -> bool:
-    """Whether the content of a file or a record is the proof and nothing else, ignoring white space around it."""
-    return len(content) <= MAX_CONTENT_BYTES and content.strip() == file_content(token).encode()
+    """Whether the content of a file or a record is the proof and nothing else, ignoring white space around it.
+
+    Nothing proves an incomplete token.
+    """
+    is_complete = len(token) == 2 * TOKEN_BYTES
+    return is_complete and len(content) <= MAX_CONTENT_BYTES and content.strip() == file_content(token).encode()
 
 
 def shortfall(content: bytes, token: str) -> str:

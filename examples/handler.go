@@ -77,6 +77,26 @@ func readEvent(contentType string, body []byte) (map[string]any, error) {
 	return event, nil
 }
 
+// What happened to whom, and what to do about it. A real handler does it, or puts it into a queue.
+func summary(event map[string]any) string {
+	who, advice := event["recipient"], ""
+	if who == nil {
+		who = "nobody"
+	}
+	switch event["type"] {
+	case "create", "update", "delete":
+		who = fmt.Sprintf("profile %v/%v", event["database"], event["profile"])
+	case "abuse", "unsubscribe":
+		advice = ": send this person nothing more"
+	case "bounce", "failure":
+		// Other permanent failures, such as a policy of the receiving server, are not the address's fault.
+		if fmt.Sprint(event["permanent"]) == "1" && (event["category"] == "address" || event["category"] == "domain") {
+			advice = ": this address does not work"
+		}
+	}
+	return fmt.Sprintf("%v %v %v%s", event["timestamp"], event["type"], who, advice)
+}
+
 func handle(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodPost {
 		// Serves the verification file, which verification requests, and no other file in the folder.
@@ -98,7 +118,7 @@ func handle(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if _, known := seen.LoadOrStore(event["event"], true); !known {
-		fmt.Println(event["timestamp"], event["type"], event["recipient"])
+		fmt.Println(summary(event))
 	}
 	fmt.Fprintln(w, "thank you")
 }

@@ -46,6 +46,21 @@ function readEvent(contentType, body) {
   return typeof event?.event === 'string' ? event : null;
 }
 
+// What happened to whom, and what to do about it. A real handler does it, or puts it into a queue.
+function summary(event) {
+  let who = event.recipient ?? 'nobody';
+  let advice = '';
+  if (['create', 'update', 'delete'].includes(event.type)) {
+    who = `profile ${event.database}/${event.profile}`;
+  } else if (['abuse', 'unsubscribe'].includes(event.type)) {
+    advice = ': send this person nothing more';
+  } else if (['bounce', 'failure'].includes(event.type) && String(event.permanent) === '1') {
+    // Other permanent failures, such as a policy of the receiving server, are not the address's fault.
+    if (['address', 'domain'].includes(event.category)) advice = ': this address does not work';
+  }
+  return `${event.timestamp} ${event.type} ${who}${advice}`;
+}
+
 // Reads the verification file, which verification requests, and no other file in the folder.
 function verificationFile(url) {
   const name = url.split('?')[0].split('/').pop();
@@ -62,7 +77,7 @@ function answerTo(request, body) {
   const event = readEvent(request.headers['content-type'] ?? '', body);
   if (event === null) return [400, 'not an event'];
   if (!seen.has(event.event)) {
-    console.log(event.timestamp, event.type, event.recipient ?? 'nobody');
+    console.log(summary(event));
     seen.add(event.event);
   }
   return [200, 'thank you'];

@@ -51,7 +51,21 @@ if (file_exists($seen)) {
     exit('already known');
 }
 
-error_log(sprintf('%s: %s by %s', $event['timestamp'] ?? '', $event['type'] ?? '', $event['recipient'] ?? 'nobody'));
+// What happened to whom, and what to do about it. A real handler does it, or puts it into a queue.
+$type = $event['type'] ?? '';
+$who = $event['recipient'] ?? 'nobody';
+$advice = '';
+if (in_array($type, ['create', 'update', 'delete'], true)) {
+    $who = sprintf('profile %s/%s', $event['database'] ?? '', $event['profile'] ?? '');
+} elseif (in_array($type, ['abuse', 'unsubscribe'], true)) {
+    $advice = ': send this person nothing more';
+} elseif (in_array($type, ['bounce', 'failure'], true) && (string) ($event['permanent'] ?? '') === '1') {
+    // Other permanent failures, such as a policy of the receiving server, are not the address's fault.
+    if (in_array($event['category'] ?? '', ['address', 'domain'], true)) {
+        $advice = ': this address does not work';
+    }
+}
+error_log(sprintf('%s %s %s%s', $event['timestamp'] ?? '', $type, $who, $advice));
 
 touch($seen);
 echo 'thank you';

@@ -55,6 +55,20 @@ def read_event(content_type, body):
     return event if isinstance(event, dict) and isinstance(event.get("event"), str) else None
 
 
+def summary(event):
+    """What happened to whom, and what to do about it. A real handler does it, or puts it into a queue."""
+    kind, who, advice = event.get("type"), event.get("recipient", "nobody"), ""
+    if kind in ("create", "update", "delete"):
+        who = f"profile {event.get('database')}/{event.get('profile')}"
+    elif kind in ("abuse", "unsubscribe"):
+        advice = ": send this person nothing more"
+    elif kind in ("bounce", "failure"):
+        # Other permanent failures, such as a policy of the receiving server, are not the address's fault.
+        is_gone = str(event.get("permanent")) == "1" and event.get("category") in ("address", "domain")
+        advice = ": this address does not work" if is_gone else ""
+    return f"{event.get('timestamp')} {kind} {who}{advice}"
+
+
 class Handler(BaseHTTPRequestHandler):
     def do_GET(self):
         """Serves the verification file, which verification requests, and no other file in the folder."""
@@ -76,7 +90,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(400, b"not an event")
             return
         if event["event"] not in seen:
-            print(event.get("timestamp"), event.get("type"), event.get("recipient", "nobody"), flush=True)
+            print(summary(event), flush=True)
             seen.add(event["event"])
         self.answer(200, b"thank you")
 

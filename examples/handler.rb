@@ -41,12 +41,29 @@ rescue JSON::ParserError, ArgumentError
   nil
 end
 
+# What happened to whom, and what to do about it. A real handler does it, or puts it into a queue.
+def summary(event)
+  who = event.fetch('recipient', 'nobody')
+  advice = ''
+  case event['type']
+  when 'create', 'update', 'delete'
+    who = "profile #{event['database']}/#{event['profile']}"
+  when 'abuse', 'unsubscribe'
+    advice = ': send this person nothing more'
+  when 'bounce', 'failure'
+    # Other permanent failures, such as a policy of the receiving server, are not the address's fault.
+    is_gone = event['permanent'].to_s == '1' && %w[address domain].include?(event['category'])
+    advice = ': this address does not work' if is_gone
+  end
+  "#{event['timestamp']} #{event['type']} #{who}#{advice}"
+end
+
 # Several threads answer requests, so this takes a lock. A real handler uses a transaction.
 def take(event)
   LOCK.synchronize do
     next if SEEN.key?(event['event'])
 
-    puts event.values_at('timestamp', 'type', 'recipient').join(' ')
+    puts summary(event)
     SEEN[event['event']] = true
   end
 end

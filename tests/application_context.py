@@ -8,6 +8,7 @@ from typing import Any
 
 from actors.application.context import Context
 from tests.contract.ledger_facts import Store
+from tests.keys import FixedKeys
 
 
 def application_context(store: Store, **changes: Any) -> Context:
@@ -17,6 +18,7 @@ def application_context(store: Store, **changes: Any) -> Context:
         reader=store.reader,
         clock=store.clock,
         random_bytes=os.urandom,
-        master_key=b"m" * 32,
+        keys=FixedKeys(),
+        installation="0" * 16,
     )
     return replace(context, **changes)

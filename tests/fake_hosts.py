@@ -23,17 +23,21 @@ NODES = [NodeCapacity("node-1", 2, 16e9)]
 
 
 class LoopsReader:
-    """Fake reader that lists all loops, and those that are due."""
+    """Fake reader that lists all loops, those that are due, and those with failed deliveries."""
 
     def __init__(self, *loops: str) -> None:
         self.loops = list(loops)
         self.due: list[str] = []
+        self.failing: list[str] = []
 
     def running_loops(self) -> list[str]:
         return list(self.loops)
 
     def loops_due(self, _now_ms: int) -> list[str]:
         return list(self.due)
+
+    def loops_failing(self) -> list[str]:
+        return list(self.failing)
 
 
 def as_reader(reader: LoopsReader) -> LedgerReader:
@@ -54,6 +58,7 @@ class CountedRuntime:
         self.loop_id = loop_id
         self.offers: list[OfferedDelivery] = []
         self.nudges = 0
+        self.forgotten = 0
         self.is_alive = False
         self.is_killed = False
 
@@ -91,6 +96,9 @@ class CountedRuntime:
 
     def nudge(self) -> None:
         self.nudges += 1
+
+    async def forget_queued(self) -> None:
+        self.forgotten += 1
 
     async def handle(self, _command: Command[Any]) -> Any:
         return f"the secret of {self.loop_id}"
@@ -170,7 +178,7 @@ class FakeCluster:
         self.hung.discard(name)
         await self.kill(name)
 
-    async def end(self, name: str) -> None:
+    async def end(self, name: str, drain_s: float) -> None:
         await self.up.pop(name).kill()
 
     async def status(self, name: str, order: Order) -> HostStatus:

@@ -28,7 +28,7 @@ from domain.errors import StoreUnavailable
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events, stored_events
 from domain.retry import RetrySchedule
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 from domain.values import id_text, id_uuid
 from tests.loops import LOOP_ID, a_loop
 
@@ -130,9 +130,11 @@ class SwitchedLedger:
         if self.loses_answers:
             raise StoreUnavailable("the answer was lost")
 
-    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
+    async def record_events(
+        self, routes_version: int, events: Sequence[EventToRecord], reports: Sequence[ReportToRecord] = ()
+    ) -> RecordedEvents:
         self._fail_if_away()
-        return await self._ledger.record_events(routes_version, events)
+        return await self._ledger.record_events(routes_version, events, reports)
 
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
@@ -181,6 +183,11 @@ class WatchedReader(SQLiteLedgerReader):
         if self.after_read is not None:
             self.after_read()
         return found
+
+    def has_failed(self, loop_no: int) -> bool:
+        if self.is_away:
+            raise StoreUnavailable("the ledger cannot be read")
+        return super().has_failed(loop_no)
 
     def events_of(self, originator_id: UUID) -> Sequence[StoredEvent]:
         if self.is_away:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -33,9 +34,9 @@ class Received:
 
 
 class Handler:
-    """A real HTTP server on 127.0.0.1. `files` are served to GET; POSTs get `status`."""
+    """A real HTTP(S) server on 127.0.0.1. `files` are served to GET; POSTs get `status`."""
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self.files: dict[str, bytes] = {}
         self.status = 200
         self.answer_headers: dict[str, str] = {}
@@ -69,7 +70,9 @@ class Handler:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
         self._server.daemon_threads = True
-        self.base = f"http://127.0.0.1:{self._server.server_address[1]}"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
+        self.base = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
         self.url = f"{self.base}/dir/script.php"
 
     def __enter__(self) -> Self:

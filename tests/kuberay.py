@@ -11,9 +11,11 @@ import gzip
 import json
 import subprocess
 import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
+import jsonschema
 import yaml
 
 from tests.paths import FIXTURES
@@ -38,10 +40,13 @@ import (
 """
 
 
-def schema() -> dict[str, Any]:
-    """The `openAPIV3Schema` of this KubeRay version."""
-    read: dict[str, Any] = json.loads(gzip.decompress(SCHEMA.read_bytes()))
-    return read
+@cache
+def validator() -> jsonschema.protocols.Validator:
+    """A validator with the schema of this KubeRay version, as strict as Kubernetes. Takes a second to make."""
+    made = strict(json.loads(gzip.decompress(SCHEMA.read_bytes())))
+    kind = jsonschema.validators.validator_for(made)
+    kind.check_schema(made)
+    return kind(made)
 
 
 def strict(structural: dict[str, Any]) -> dict[str, Any]:

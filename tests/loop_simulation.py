@@ -22,10 +22,12 @@ from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ports import HttpRequest, HttpResponse
 from domain.delivery import OfferedDelivery
+from domain.errors import StaleRoutes
 from domain.handler_policy import HandlerPolicy
 from domain.retry import RetrySchedule
-from domain.tracking import EventToRecord
+from domain.tracking import EventToRecord, RecordedEvents
 from tests.fakes import ScriptedProofFetcher, SwitchedLedger, WatchedReader, header, loop_fixture, make_active
+from tests.keys import FixedKeys
 from tests.virtual_time import VirtualClock, VirtualLedger, VirtualLoop
 
 SCHEDULE: Final = "0,2,10,40"
@@ -84,7 +86,9 @@ class Handler:
 
     async def post(self, request: HttpRequest) -> HttpResponse:
         simulation = self._simulation
-        delivery_id = simulation.delivery_of[header(request, "webhook-id")]
+        delivery_id = simulation.delivery_of.get(header(request, "webhook-id"))
+        if delivery_id is None:  # a sample
+            return ANSWERS[self.usual]
         now_s = simulation.loop.time()
         post = Post(delivery_id, now_s, simulation.incarnation, simulation.breaker == "open", self.answered)
         try:
@@ -107,20 +111,15 @@ class Handler:
 
 
 class RevivalLedger(SwitchedLedger):
-    """The ledger; notes which deliveries become pending again by a replay or a retry."""
+    """The ledger; notes which deliveries are retried, since these leave their place in the order."""
 
     def __init__(self, ledger: VirtualLedger, simulation: LoopSimulation) -> None:
         super().__init__(ledger)
         self._simulation = simulation
 
-    async def advance_replay(self, replay_id: int, limit: int) -> Any:
-        with self._simulation.revivals():
-            return await super().advance_replay(replay_id, limit)
-
     async def retry_delivery(self, delivery_id: int) -> None:
         self._simulation.revived.add(delivery_id)
-        with self._simulation.revivals():
-            await super().retry_delivery(delivery_id)
+        await super().retry_delivery(delivery_id)
 
 
 class LoopSimulation:
@@ -135,7 +134,7 @@ class LoopSimulation:
         self.clock = VirtualClock(self.loop)
         self.reader = WatchedReader(path, self.clock)
         self._reading = SQLiteReadConnection(path)
-        self._direct = VirtualLedger(path, self.clock, self._reading)
+        self._direct = VirtualLedger(path, self.clock, self._reading, self.revivals)
         self.ledger = RevivalLedger(self._direct, self)
         self._rng = random.Random(seed)
         self._look = sqlite3.connect(path, isolation_level=None)
@@ -148,6 +147,7 @@ class LoopSimulation:
         self.late: list[OfferedDelivery] = []
         #: Broken promises; collected here because the lane treats exceptions of the client as failed attempts.
         self.broken: list[str] = []
+        self.proof_fetcher = ScriptedProofFetcher()
         self.incarnation = 0
         self.may_post = True
         self.max_concurrency = 16
@@ -175,7 +175,7 @@ class LoopSimulation:
 
     async def _begin(self) -> None:
         async def look_up(_host: str) -> list[str]:
-            return ["192.0.2.1"]
+            return ["93.184.216.34"]
 
         self.incarnation += 1
         self.handler.under_way.clear()
@@ -187,11 +187,13 @@ class LoopSimulation:
             self.loop_id,
             services,
             AttemptTelemetry(self.loop_id),
-            CommandServices(ScriptedProofFetcher(), HandlerResolver(HandlerPolicy(()), look_up), b"m" * 32),
+            CommandServices(self.proof_fetcher, HandlerResolver(HandlerPolicy(()), look_up), FixedKeys()),
         )
         runtime = self.runtime
         self.starting = asyncio.create_task(runtime.start())
-        OutboxPoller(self.reader, MonotonicWallClock(self.clock), lambda due: runtime.nudge() if due else None).start()
+        OutboxPoller(
+            self.reader, MonotonicWallClock(self.clock), lambda due, _: runtime.nudge() if due else None
+        ).start()
 
     async def crash(self) -> None:
         """Ends the runtime as `kill -9` would, and starts another."""
@@ -228,13 +230,21 @@ class LoopSimulation:
         now_ms = self.clock.now_ms()
         ids = [(2**64 + len(self.delivery_of) + n).to_bytes(16, "big") for n in range(count)]
         events = [EventToRecord(i, 1, "open", 0, None, now_ms, b'{"type":"open"}', [self.loop_no]) for i in ids]
-        recorded = await self._direct.record_events(self.reader.routing_table().version, events)
+        recorded = await self._record(events)
         offers = []
         for event_id, (delivery_id,) in zip(ids, recorded.delivery_ids, strict=True):
             self.delivery_of[f"evt_{event_id.hex()}"] = delivery_id
             self.may_arrive[delivery_id] = 1
             offers.append(OfferedDelivery(delivery_id, event_id, "open", b'{"type":"open"}', 0, now_ms))
         return offers
+
+    async def _record(self, events: list[EventToRecord]) -> RecordedEvents:
+        """Records events with the routes of now, and again if the loop changes before the commit."""
+        while True:
+            try:
+                return await self._direct.record_events(self.reader.routing_table().version, events)
+            except StaleRoutes:
+                continue
 
     def state(self, delivery_id: int) -> int:
         """The delivery's state in the ledger."""
@@ -247,7 +257,7 @@ class LoopSimulation:
 
     @contextmanager
     def revivals(self) -> Iterator[None]:
-        """Notes the deliveries that become pending again meanwhile."""
+        """Notes the deliveries that become pending again in a transaction, as those of a replay do."""
         sql = "SELECT id FROM deliveries WHERE state <> 0"
         ended = {row[0] for row in self.rows(sql)}
         try:

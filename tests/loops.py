@@ -10,6 +10,8 @@ from domain.loop_settings import LoopSettings
 
 LOOP_ID = UUID(int=0x70)
 URL = "https://example.com/dir/script.php"
+#: A verification token: the part in the file's name, and its content.
+TOKEN = "1a" * 16 + "2b" * 32
 
 
 def a_loop(at_ms: int = 1, url: str = URL, **settings: Any) -> FeedbackLoop:
@@ -20,6 +22,7 @@ def a_loop(at_ms: int = 1, url: str = URL, **settings: Any) -> FeedbackLoop:
         account_id="acc_" + "0" * 32,
         url=url,
         settings=LoopSettings.of({"triggers": ["open", "click"], "signature": "cavage"} | settings),
-        verification_token="token-1",
+        verification_token=TOKEN,
+        key_id=1,
         at_ms=at_ms,
     )

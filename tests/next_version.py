@@ -20,17 +20,21 @@ PACKAGES = ("actors", "api", "domain")
 FIELD = '    novelty: str = "new"\n'
 #: A kind of intake that only the next version knows.
 NOVELTY = "class Novelty(NamedTuple):\n    event_id: bytes\n\n\n"
-VARIANT = "class _Novelty(msgspec.Struct, array_like=True, tag=2, frozen=True):\n    entry: Novelty\n"
+VARIANT = "class _Novelty(msgspec.Struct, array_like=True, tag=99, frozen=True):\n    entry: Novelty\n"
 #: A file, a text in it, and the text that the next version inserts after it.
 ADDED = (
     ("domain/tracking.py", "    purpose: str\n", f"{FIELD}\n\n{NOVELTY}"),
-    ("domain/tracking.py", "Intake: TypeAlias = TrackingHit", " | Novelty"),
+    ("domain/tracking.py", "Intake: TypeAlias = TrackingHit | Report | ReturnedMailEntry", " | Novelty"),
     ("actors/commands/intake.py", "import Intake, TrackingHit", ", Novelty"),
     ("actors/commands/intake.py", "    entry: TrackingHit\n", f"\n\n{VARIANT}"),
-    ("actors/commands/intake.py", "_Variant = _Hit", " | _Novelty"),
-    ("actors/commands/intake.py", "_VARIANTS: Final = (_Hit,", " _Novelty,"),
-    ("domain/tracking.py", "    loop_nos: list[int]\n", FIELD),
-    ("domain/tracking.py", "    duplicates: list[int]\n", FIELD),
+    ("actors/commands/intake.py", "_Variant = _Hit | _Report | _ReturnedMail", " | _Novelty"),
+    ("actors/commands/intake.py", "_VARIANTS: Final = (_Hit, _Report, _ReturnedMail", ", _Novelty"),
+    ("domain/tracking.py", "    mime: str | None = None\n", FIELD),
+    ("domain/tracking.py", "    is_truncated: bool = False\n", FIELD),
+    ("domain/tracking.py", "    repeated_reports: tuple[int, ...] = ()\n", FIELD),
+    ("domain/reports/intake.py", "    body: bytes\n", FIELD),
+    ("domain/reports/intake.py", '    spool: str = ""\n', FIELD),
+    ("actors/ray_runtime/remote_ports.py", "    reports: Sequence[ReportToRecord] = ()\n", FIELD),
     ("domain/delivery.py", "see `AttemptOutcome.forgiven`.\n    forgiven: int = 0\n", FIELD),
     ("domain/delivery.py", '    response_headers: str = ""\n', FIELD),
     ("actors/loops/orders.py", "    node: str\n    loops: list[str]\n", FIELD),
@@ -45,7 +49,7 @@ ADDED = (
         '    novelty: str = field(default="new", metadata=_row(Text(100), "New."))\n',
     ),
     ("actors/ray_runtime/deployment.py", "    options: dict[str, str]\n", FIELD),
-    ("actors/settings/settings.py", "    log_format: str\n", "    novelty: str\n"),
+    ("actors/settings/__init__.py", "    log_format: str\n", "    novelty: str\n"),
     (
         "actors/settings/options.py",
         "OPTIONS: Final[tuple[Option, ...]] = (\n",

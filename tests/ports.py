@@ -1,12 +1,16 @@
-"""Free ports for processes that tests start. No two test processes get the same port."""
+"""Ports: free ones for processes that tests start, no two test processes the same; and what listens at others."""
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import os
 import socket
 from collections.abc import Iterator
 from typing import Final
+
+from actors.ipc.frames import HEADER
+from actors.ipc.handshake import CHALLENGE, NONCE_BYTES
 
 #: Below the kernel's ephemeral ports, which start at 32768, so that no other program gets these ports by chance.
 PORTS: Final = range(20_000, 32_000)
@@ -20,6 +24,13 @@ def free_port() -> int:
         if _is_free(port):
             return port
     raise RuntimeError(f"all {BLOCK} ports of this process are in use")
+
+
+def is_frame_server(host: str, port: int) -> bool:
+    """Whether the listener greets with the challenge of an actor's server. Ray's ports in the same processes do not."""
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1) as sock:
+        return sock.recv(HEADER.size) == HEADER.pack(NONCE_BYTES, CHALLENGE, 0)
+    return False
 
 
 def _is_free(port: int) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import ipaddress
 import socket
 import ssl
 import struct
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -67,6 +68,22 @@ def reset(writer: asyncio.StreamWriter) -> None:
     sock: socket.socket = writer.get_extra_info("socket")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     writer.transport.abort()
+
+
+@contextmanager
+def dropping_packets(address: str, port: int) -> Iterator[None]:
+    """Makes an address of this machine ignore attempts to connect to a port: its queue of connections is full."""
+    with socket.socket() as listener, contextlib.ExitStack() as queued:
+        listener.bind((address, port))
+        listener.listen(0)
+        while True:
+            client = queued.enter_context(socket.socket())
+            client.settimeout(0.2)
+            try:
+                client.connect((address, port))
+            except TimeoutError:
+                break
+        yield
 
 
 @asynccontextmanager

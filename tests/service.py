@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -20,6 +21,7 @@ import psutil
 
 from actors.process_setup.pdeathsig import killed_with_parent
 from actors.settings.data_dir import runtime_dir_path
+from tests.listening_socket import passing
 from tests.paths import ROOT
 from tests.ports import free_port
 
@@ -36,6 +38,7 @@ ROLES = {
     "host": "ray::LoopHostActor",
     "raylet": "raylet/raylet",
     "gcs": "gcs/gcs_server",
+    "parser": "actors.returned_mail.parser_process",
     "serve": "api.cli.main serve",
 }
 
@@ -82,7 +85,11 @@ class Service:
         self.wrapper = wrapper
         #: The version of the program that is started.
         self.code = ROOT
+        #: The working directory; None: that of the program.
+        self.directory: Path | None = None
         self.port = free_port()
+        #: A listening socket to pass to `serve`, on `host` and `port`; None: it listens itself.
+        self.held: socket.socket | None = None
         self.mark = uuid.uuid4().hex
         self._sessions: set[int] = set()
         self.log = data_dir.parent / f"{data_dir.name}.log"
@@ -93,16 +100,23 @@ class Service:
             **environment,
         }
         self.serve_process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://{host}:{self.port}", timeout=60, trust_env=False)
+        self.http = httpx.Client(base_url=f"http://{host}:{self.port}", timeout=60, trust_env=False, verify=False)
 
     def start(self, *, wait: bool = True) -> Service:
         """Starts `serve`, and with `wait` waits until it is ready. It ends if the test process is killed."""
-        command = [sys.executable, "-m", "api.cli.main", "serve", "--port", str(self.port)]
+        command = [sys.executable, "-P", "-m", "api.cli.main", "serve", "--data-dir", str(self.data_dir)]
+        wrapper, environment = self.wrapper, self.environment
+        if self.held is None:
+            command += ["--port", str(self.port)]
+        else:
+            wrapper = [*wrapper, *passing(self.held)]
+            environment = {name: value for name, value in environment.items() if name != "FEEDBACK_LOOPS_HOST"}
         with self.log.open("ab") as log:
             self.serve_process = subprocess.Popen(
-                killed_with_parent([*self.wrapper, *command, "--data-dir", str(self.data_dir)], signal.SIGKILL),
-                cwd=self.code,
-                env={**os.environ, "PYTHONPATH": str(self.code), **self.environment, MARK: self.mark},
+                killed_with_parent([*wrapper, *command], signal.SIGKILL),
+                cwd=self.directory or self.code,
+                env={**os.environ, "PYTHONPATH": str(self.code), **environment, MARK: self.mark},
+                pass_fds=() if self.held is None else (self.held.fileno(),),
                 stdout=log,
                 stderr=log,
             )
@@ -115,6 +129,18 @@ class Service:
             return self.http.get("/readyz", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
+
+    def problems(self) -> str:
+        """The text of `/readyz`, as the operator sees it. Empty while nothing listens."""
+        try:
+            return self.http.get("/readyz", headers=self.admin, timeout=5).text
+        except httpx.HTTPError:
+            return ""
+
+    @property
+    def admin(self) -> dict[str, str]:
+        """The headers of the operator."""
+        return {"Authorization": f"Bearer {self.environment['FEEDBACK_LOOPS_ADMIN_KEY']}"}
 
     def wait_ready(self, timeout_s: float = 60) -> float:
         """Waits until `/readyz` succeeds, and returns the seconds."""
@@ -258,7 +284,9 @@ class Sink:
         self.control_port = free_port()
         self.url = f"http://{host}:{self.port}/hook"
         self.process: subprocess.Popen[bytes] | None = None
-        self.http = httpx.Client(base_url=f"http://{host}:{self.control_port}", timeout=10, trust_env=False)
+        self.http = httpx.Client(
+            base_url=f"http://{host}:{self.control_port}", timeout=10, trust_env=False, verify=False
+        )
 
     def start(self) -> Sink:
         command = [sys.executable, "-m", "benchmarks.sink", "--host", self.host, "--port", str(self.port)]

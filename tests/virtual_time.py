@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ from actors.ledger.sqlite.outbox import SQLiteWrites
 from actors.ledger.writer import StoreWriter
 
 R = TypeVar("R")
+Watch = Callable[[], AbstractContextManager[None]]
 
 #: Duration of each half of a commit.
 HALF_COMMIT_S = 0.001
@@ -34,7 +36,7 @@ class _Selector(selectors.SelectSelector):
         if timeout is None:
             raise RuntimeError("deadlock: every task waits, and no timer is set")
         self.now_s += max(timeout, 0.0)
-        return super().select(0)
+        return []  # no other thread or process can have written anything
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -62,10 +64,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     async def kill_others(self) -> None:
         """Ends every other task, and every timer, as the end of a process does."""
-        others = asyncio.all_tasks() - {asyncio.current_task()}
-        for task in others:
-            task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
+        while others := asyncio.all_tasks() - {asyncio.current_task()}:  # a cancelled task may start another
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
         for timer in list(self._scheduled):
             timer.cancel()
 
@@ -96,20 +98,22 @@ class VirtualClock:
 class _Commits:
     """`GroupCommit` in the caller's thread: it commits at some time between the call and the answer."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, watch: Watch) -> None:
+        self._watch = watch
         self._connection = open_writer(path)
         self._connection.execute("PRAGMA synchronous = OFF")
 
-    async def run(self, work: Callable[[LedgerCursor], R], _rows: int) -> R:
+    async def run(self, work: Callable[[LedgerCursor], R], _rows: int, *, is_patient: bool = False) -> R:
         await asyncio.sleep(HALF_COMMIT_S)
         cursor = self._connection.cursor(LedgerCursor)
-        cursor.execute("BEGIN IMMEDIATE")
-        try:
-            answer = work(cursor)
-        except BaseException:
-            cursor.execute("ROLLBACK")
-            raise
-        cursor.execute("COMMIT")
+        with self._watch():
+            cursor.execute("BEGIN IMMEDIATE")
+            try:
+                answer = work(cursor)
+            except BaseException:
+                cursor.execute("ROLLBACK")
+                raise
+            cursor.execute("COMMIT")
         await asyncio.sleep(HALF_COMMIT_S)
         return answer
 
@@ -118,7 +122,7 @@ class _Commits:
 
 
 class VirtualLedger(StoreWriter):
-    """The real ledger on an existing file, with commits in virtual time."""
+    """The real ledger on an existing file, with commits in virtual time. `watch` surrounds every transaction."""
 
-    def __init__(self, path: Path, clock: VirtualClock, reading: Any) -> None:
-        super().__init__(_Commits(path), reading, SQLiteWrites(), clock)  # type: ignore[arg-type]
+    def __init__(self, path: Path, clock: VirtualClock, reading: Any, watch: Watch = nullcontext) -> None:
+        super().__init__(_Commits(path, watch), reading, SQLiteWrites(), clock)  # type: ignore[arg-type]

@@ -89,7 +89,7 @@ class PinnedHttpClient:
         data = _encode(_first_lines("GET", url, parts), headers, None)
         ends_s = asyncio.get_running_loop().time() + timeout_s
         parser = FileResponseParser(max_bytes)
-        connection = await self._connector.connect(_origin(parts), parser, ends_s, timeout_s)
+        connection = await self._connector.connect(_origin(parts), parser, ends_s)
         try:
             await connection.exchange(data, ends_s, timeout_s)
         except StaleConnection as exc:
@@ -125,7 +125,7 @@ class PinnedHttpClient:
                 connection = None
         if connection is None:
             until_s = min(ends_s, asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S)
-            connection = await self._connector.connect(pool.origin, ResponseParser(), until_s, timeout_s)
+            connection = await self._connector.connect(pool.origin, ResponseParser(), until_s)
             try:
                 await connection.exchange(data, ends_s, timeout_s)
             except StaleConnection as exc:

@@ -7,8 +7,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import Final
 
 from actors.adapters.http_response import ExchangeFailed, ResponseParser, StaleConnection
+
+#: How long to wait for more if the headers leave doubt about the end of the response.
+DOUBT_S: Final = 1.0
 
 
 class HttpConnection(asyncio.Protocol):
@@ -32,6 +36,7 @@ class HttpConnection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._ends_s = 0.0
+        self._attempt_ends_s = 0.0
         self._timer_s = 0.0
         self._timeout_s = 0.0
         self._exchanges = 0
@@ -56,6 +61,7 @@ class HttpConnection(asyncio.Protocol):
         self._timeout_s = timeout_s
         waiter: asyncio.Future[None] = self._loop.create_future()
         self._waiter = waiter
+        self._attempt_ends_s = ends_s
         self.end_at(ends_s)
         transport.write(data)
         try:
@@ -96,6 +102,8 @@ class HttpConnection(asyncio.Protocol):
         else:
             if is_over:
                 self._succeed()
+            elif self.parser.is_doubtful:
+                self.end_at(min(self._attempt_ends_s, self._loop.time() + DOUBT_S))
 
     def eof_received(self) -> None:
         """Lets the transport close; `connection_lost` follows."""
@@ -114,12 +122,7 @@ class HttpConnection(asyncio.Protocol):
     def _succeed(self) -> None:
         transport, waiter, parser = self._transport, self._waiter, self.parser
         self._waiter = None
-        self.is_reusable = (
-            parser.keeps_alive
-            and not parser.is_spoilt
-            and transport is not None
-            and not transport.get_write_buffer_size()
-        )
+        self.is_reusable = parser.keeps_alive and transport is not None and not transport.get_write_buffer_size()
         if not self.is_reusable:
             self.abort()
         if waiter is not None and not waiter.done():
@@ -135,7 +138,7 @@ class HttpConnection(asyncio.Protocol):
             waiter.set_exception(exc)
 
     def _end_of_stream(self, exc: Exception | None) -> None:
-        if self.parser.ends_with_connection and exc is None:
+        if self.parser.is_doubtful or (exc is None and self.parser.finish()):
             self._succeed()
         elif self.parser.received_bytes:
             self._fail("disconnect", "the connection was lost in the middle of the answer")
@@ -156,6 +159,8 @@ class HttpConnection(asyncio.Protocol):
             self._set_timer(self._ends_s)
         elif self._waiter is None:
             self.abort()
+        elif self.parser.is_doubtful:
+            self._succeed()
         else:
             self._fail("timeout", f"{self._missing()} within {self._timeout_s:g} s")
 

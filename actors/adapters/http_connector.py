@@ -6,12 +6,17 @@ import asyncio
 import contextlib
 import socket
 import ssl
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
 
 from actors.adapters.http_connection import HttpConnection
 from actors.adapters.http_response import ExchangeFailed, ResponseParser
 from actors.adapters.resolver import AddressNotAllowed, HandlerResolver, NameNotResolved
+
+#: OpenSSL's codes for certificates that no trusted authority has signed: X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT,
+#: …_DEPTH_ZERO_SELF_SIGNED_CERT, …_SELF_SIGNED_CERT_IN_CHAIN, …_UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
+#: …_UNABLE_TO_VERIFY_LEAF_SIGNATURE.
+_UNKNOWN_AUTHORITY: Final = frozenset({2, 18, 19, 20, 21})
 
 
 class Origin(NamedTuple):
@@ -22,33 +27,58 @@ class Origin(NamedTuple):
     is_tls: bool
 
 
+#: How long an attempt to connect may take until the next address is tried as well (RFC 8305 recommends this).
+STAGGER_S: Final = 0.25
+
+
 class Connector:
     """Opens connections for deliveries and for verification alike, and knows the open ones."""
 
     def __init__(self, resolver: HandlerResolver, tls: ssl.SSLContext | None = None) -> None:
         self._resolver = resolver
-        self._tls = tls or ssl.create_default_context()
+        self._tls = tls or tls_context()
         self.connections: set[HttpConnection] = set()
 
-    async def connect(self, origin: Origin, parser: ResponseParser, until_s: float, timeout_s: float) -> HttpConnection:
-        """A new connection, at loop time `until_s` at the latest. Addresses that do not answer share the time.
-
-        `timeout_s` is for the error text.
+    async def connect(self, origin: Origin, parser: ResponseParser, until_s: float) -> HttpConnection:
+        """A new connection, at loop time `until_s` at the latest, to the first address that answers.
 
         Raises:
             ExchangeFailed: no permitted address could be connected to.
         """
         addresses = await self._addresses(origin.host, until_s)
-        failure = ExchangeFailed("timeout", f"no connection could be made within {timeout_s:g} s")
-        for left, address in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            now_s = asyncio.get_running_loop().time()
-            if now_s >= until_s:
-                break
-            try:
-                return await self._connect_to(origin, address, parser, now_s + (until_s - now_s) / left)
-            except ExchangeFailed as exc:
-                failure = exc
-        raise failure
+        if len(addresses) == 1:
+            return await self._connect_to(origin, addresses[0], parser, until_s)
+        return await self._race(origin, addresses, parser, until_s)
+
+    async def _race(
+        self, origin: Origin, addresses: Sequence[str], parser: ResponseParser, until_s: float
+    ) -> HttpConnection:
+        """The first attempt that succeeds. One starts when another fails, or does not succeed soon (RFC 8305 5).
+
+        So an address that drops packets only costs a moment.
+        """
+        stagger_s = min(STAGGER_S, (until_s - asyncio.get_running_loop().time()) / (2 * len(addresses)))
+        missing, started = list(reversed(addresses)), set[asyncio.Task[HttpConnection]]()
+        pending, failures = started, list[BaseException]()
+        try:
+            while missing or pending:
+                if missing:
+                    attempt = asyncio.create_task(self._connect_to(origin, missing.pop(), parser, until_s))
+                    started.add(attempt)
+                    pending = pending | {attempt}
+                wait_s = max(stagger_s, 0.0) if missing else None
+                done, pending = await asyncio.wait(pending, timeout=wait_s, return_when=asyncio.FIRST_COMPLETED)
+                for attempt in done:
+                    if (failure := attempt.exception()) is None:
+                        started.discard(attempt)
+                        return attempt.result()
+                    failures.append(failure)
+        finally:
+            for attempt in started:
+                attempt.cancel()
+                attempt.add_done_callback(_abort)
+        # Any reason is more helpful than that time ran out.
+        raise next((exc for exc in failures if getattr(exc, "code", "") != "timeout"), failures[-1])
 
     def close(self) -> None:
         """Closes every connection."""
@@ -101,6 +131,12 @@ async def _connect_socket(sock: socket.socket, address: str, port: int) -> None:
         await asyncio.get_running_loop().sock_connect(sock, (address, port))
 
 
+def _abort(attempt: asyncio.Task[HttpConnection]) -> None:
+    """Closes the connection of an attempt that came too late."""
+    if not attempt.cancelled() and attempt.exception() is None:
+        attempt.result().abort()
+
+
 @contextlib.contextmanager
 def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
     try:
@@ -111,4 +147,15 @@ def _closed_on_failure(sock: socket.socket) -> Iterator[None]:
 
 
 def _tls_reason(exc: ssl.SSLError) -> str:
-    return exc.verify_message if isinstance(exc, ssl.SSLCertVerificationError) else (exc.reason or str(exc))
+    if not isinstance(exc, ssl.SSLCertVerificationError):
+        return exc.reason or str(exc)
+    hint = " (--handler-ca-file adds private authorities)" if exc.verify_code in _UNKNOWN_AUTHORITY else ""
+    return exc.verify_message + hint
+
+
+def tls_context(more_authorities: str | None = None) -> ssl.SSLContext:
+    """Trusts the public certificate authorities, and those in `more_authorities` (PEM)."""
+    context = ssl.create_default_context()
+    if more_authorities is not None:
+        context.load_verify_locations(cadata=more_authorities)
+    return context

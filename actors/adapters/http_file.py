@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from actors.adapters.http_response import ResponseParser
+
+#: Names of encodings that change nothing.
+_PLAIN: Final = frozenset({b"", b"identity", b"chunked"})
 
 
 class HttpFile(NamedTuple):
@@ -16,16 +19,16 @@ class HttpFile(NamedTuple):
     reason: bytes
     #: The `Location` header, or None.
     location: bytes | None
-    #: The start of the body of a 200; None with any other status, or if the headers are unreadable.
+    #: The start of the body of a 200; None with any other status.
     body: bytes | None
+    #: The encodings of the body, such as `gzip`; empty if it is plain.
+    encodings: tuple[bytes, ...] = ()
 
 
 class FileResponseParser(ResponseParser):
     """Parser for the response to a GET of a small file: keeps what `HttpFile` holds, and reads only a 200's body."""
 
-    __slots__ = ("_reason",)
-
-    _reason: bytes
+    __slots__ = ()
 
     def __init__(self, max_body_bytes: int) -> None:
         """Keeps one byte more than `max_body_bytes`, which shows that the file is too long."""
@@ -33,23 +36,16 @@ class FileResponseParser(ResponseParser):
 
     def file(self) -> HttpFile:
         """The response that is over."""
-        location = next((line[10:] for line in self._headers if line[:10].lower() == b"location: "), None)
-        return HttpFile(self.status, self._reason, location, None if self._ignores_body else self._body_start)
+        head = self._head
+        lines = [*head.values(b"content-encoding"), *head.values(b"transfer-encoding")]
+        names = [name.strip() for line in lines for name in line.split(b",")]
+        return HttpFile(
+            head.status,
+            head.reason.strip(),
+            next(iter(head.values(b"location")), None),
+            None if self._ignores_body() else self._body_start,
+            tuple(name for name in names if name.lower() not in _PLAIN),
+        )
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        if not self._is_complete:
-            self._reason = b""
-
-    def on_status(self, reason: bytes) -> None:
-        if not self._is_complete:
-            self._reason += reason
-
-    def on_headers_complete(self) -> None:
-        super().on_headers_complete()
-        if self.status not in {0, HTTPStatus.OK}:
-            self._ignores_body = True
-
-    def _reset(self) -> None:
-        super()._reset()
-        self._reason = b""
+    def _ignores_body(self) -> bool:
+        return self.status != HTTPStatus.OK

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from http import HTTPStatus
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -31,6 +30,8 @@ _HEADERS: Final = (
     ("Connection", "close"),
 )
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
+#: How a file compressed with gzip begins, also where no header says so.
+_GZIP: Final = b"\x1f\x8b"
 _UNEXPECTED: Final = "the check failed with an unexpected error, which was logged"
 
 
@@ -106,10 +107,12 @@ def _record(rdata: Any) -> FetchedProof:
 
 
 def _file_sentence(file: HttpFile) -> str:
-    if file.status != HTTPStatus.OK:
-        return _status_sentence(file)
     if file.body is None:
-        return "the answer is not HTTP/1.1: its headers cannot be read"
+        return _status_sentence(file)
+    encodings = file.encodings or ((b"gzip",) if file.body.startswith(_GZIP) else ())
+    if encodings and file.body.strip():
+        name = _printable(b", ".join(encodings))[:100]
+        return f"a file compressed with {name} although we asked for it uncompressed (switch compression off for it)"
     if len(file.body) > MAX_CONTENT_BYTES:
         return f"a file of more than {MAX_CONTENT_BYTES} bytes"
     return f"a file: {_quoted(file.body)}" if file.body.strip() else "an empty file"

@@ -9,7 +9,15 @@ from uuid import uuid4
 
 from actors.application.context import CommandService
 from actors.commands import accounts as commands
-from actors.commands.accounts import ApiKey, Authenticate, CreateAccount, IssueApiKey, ListApiKeys, RevokeApiKey
+from actors.commands.accounts import (
+    ApiKey,
+    Authenticate,
+    CreateAccount,
+    IssueApiKey,
+    ListAccounts,
+    ListApiKeys,
+    RevokeApiKey,
+)
 from actors.commands.handlers import HandlerTable
 from actors.ledger.access.port import UseApiKey
 from domain.account import Account
@@ -36,6 +44,11 @@ class AccountService(CommandService):
         if created is None:
             raise NotFound("the account was created, and its key was revoked at once")
         return created
+
+    @handlers.add(ListAccounts)
+    async def list_accounts(self, command: ListAccounts) -> list[commands.Account]:
+        """Accounts, oldest first."""
+        return await asyncio.to_thread(self._reader.accounts, command.after, command.limit)
 
     @handlers.add(Authenticate)
     async def authenticate(self, command: Authenticate) -> commands.Account | None:

@@ -9,8 +9,10 @@ from typing import Protocol
 from actors.application.repository import AggregateRepository
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access.port import AccessLedger
+from actors.ledger.erasure.port import ErasureLedger
 from actors.ledger.reader import LedgerReader
 from actors.ports import Clock, LedgerWriter
+from domain.key_set import KeySet
 
 
 class IdempotencyKeys(Protocol):
@@ -20,7 +22,7 @@ class IdempotencyKeys(Protocol):
     async def keep_answer(self, command: KeepAnswer) -> None: ...
 
 
-class Ledger(LedgerWriter, AccessLedger, IdempotencyKeys, Protocol):
+class Ledger(LedgerWriter, AccessLedger, ErasureLedger, IdempotencyKeys, Protocol):
     """The ledger's writer, with everything that the application writes."""
 
 
@@ -34,7 +36,10 @@ class Context:
     clock: Clock
     #: Cryptographically secure.
     random_bytes: Callable[[int], bytes]
-    master_key: bytes
+    #: The current installation keys.
+    keys: Callable[[], KeySet]
+    #: The installation's fingerprint.
+    installation: str
 
 
 class CommandService:
@@ -45,5 +50,5 @@ class CommandService:
         self._reader = context.reader
         self._clock = context.clock
         self._random_bytes = context.random_bytes
-        self._master_key = context.master_key
+        self._keys = context.keys
         self._aggregates = AggregateRepository(context.ledger, context.reader)

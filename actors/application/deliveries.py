@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from actors.application.context import CommandService, Context
 from actors.application.events import find_event
 from actors.application.loops import LoopClient, owned_loop
+from actors.application.plans import with_plan
 from actors.commands.command import Page
 from actors.commands.deliveries import (
     CancelReplay,
@@ -33,15 +34,17 @@ from actors.commands.deliveries import (
 from actors.commands.handlers import HandlerTable
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
+from actors.ledger.event_encoding import is_erased_text
 from actors.ledger.queries.filters import time_ms
 from domain.aggregate import EventSourced
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, Erased, InvalidInput, NotFound
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events
+from domain.signing import loop_keys
 from domain.values import id_number, id_uuid
 
-#: Deliveries that a replay can select.
-WHICH: Final = ("dead", "all")
+#: What a replay can select.
+WHICH: Final = ("dead", "missed", "all")
 
 
 class DeliveryService(CommandService):
@@ -58,11 +61,13 @@ class DeliveryService(CommandService):
     @handlers.add(ListDeliveries)
     async def list_deliveries(self, command: ListDeliveries) -> Page[DeliveryView]:
         row = await owned_loop(self._reader, command.account, command.loop_id)
-        return await asyncio.to_thread(self._reader.list_deliveries, row.no, command)
+        page = await asyncio.to_thread(self._reader.list_deliveries, row.no, command)
+        now_ms = self._clock.now_ms()
+        return replace(page, data=[with_plan(delivery, row, now_ms) for delivery in page.data])
 
     @handlers.add(GetDelivery)
     async def get_delivery(self, command: GetDelivery) -> DeliveryView:
-        return (await self._find(command))[1]
+        return (await self._find_with_loop(command))[1]
 
     @handlers.add(GetLoopDelivery)
     async def get_loop_delivery(self, command: GetLoopDelivery) -> EventDelivery:
@@ -75,15 +80,17 @@ class DeliveryService(CommandService):
         """Makes a delivery due now. The returned one is pending, or has already been attempted."""
         loop_id, _ = await self._find_with_loop(command)
         await self._loops.call(loop_id, command)
-        return (await self._find(command))[1]
+        return (await self._find_with_loop(command))[1]
 
-    async def _find_with_loop(self, command: GetLoopDelivery | GetPost | RetryDelivery) -> tuple[str, DeliveryView]:
+    async def _find_with_loop(
+        self, command: GetDelivery | GetLoopDelivery | GetPost | RetryDelivery
+    ) -> tuple[str, DeliveryView]:
         """The id of the delivery's loop, and the delivery."""
         loop_no, delivery = await self._find(command)
         loop = await asyncio.to_thread(self._reader.loop_by_no, loop_no)
         if loop is None:
             raise _no_delivery(command.delivery_id)
-        return loop.id, delivery
+        return loop.id, with_plan(delivery, loop, self._clock.now_ms())
 
     async def _find(self, command: GetDelivery | GetLoopDelivery | GetPost | RetryDelivery) -> tuple[int, DeliveryView]:
         """The number of the delivery's loop, and the delivery."""
@@ -97,10 +104,11 @@ class DeliveryService(CommandService):
 
     @handlers.add(GetPost)
     async def get_post(self, command: GetPost) -> Post:
-        """The POST of one attempt, rebuilt from the ledger.
+        """The POST of one attempt, rebuilt from the ledger, without the values of the loop's own headers.
 
         Raises:
             Conflict: the attempt sent nothing, because the event was too large.
+            Erased: it was about an erased person.
             NotFound: there is no such attempt, or the event or the loop is no longer stored.
         """
         loop_id, delivery = await self._find_with_loop(command)
@@ -112,9 +120,13 @@ class DeliveryService(CommandService):
         loop = None if loop_uuid is None else await asyncio.to_thread(self._loop_at, loop_uuid, attempt.at_ms)
         if recorded is None or event_uuid is None or loop is None:
             raise NotFound("the event is no longer stored, so its POST cannot be shown")
-        builder = RequestBuilder(LaneConfig.of(loop_id, loop, self._master_key, attempt.at_ms), 0.0)
+        if is_erased_text(recorded.fields):
+            raise Erased("the POST was about an erased person, so it cannot be shown")
+        config = LaneConfig.of(loop_id, loop, loop_keys(self._keys(), loop_id), attempt.at_ms)
+        builder = RequestBuilder(config.masked(), 0.0)
         try:
-            request = builder.build(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms)
+            mail = await asyncio.to_thread(self._reader.kept_mail, event_uuid.bytes)
+            request = builder.build(event_uuid.bytes, recorded.fields.encode(), attempt.at_ms, mail)
         except EventTooLarge as exc:
             raise Conflict(f"nothing was POSTed: {exc}") from exc
         return Post(url=request.url, headers=request.headers, body=request.body.decode())

@@ -9,9 +9,10 @@ from uuid import UUID
 import msgspec
 
 from actors.application.context import CommandService
+from actors.application.plans import with_plan
 from actors.commands.command import Page
-from actors.commands.deliveries import EventDelivery, ListEventDeliveries
-from actors.commands.events import EventView, GetEvent, ListEvents
+from actors.commands.deliveries import CountDeliveries, DeliveryCount, EventDelivery, ListEventDeliveries
+from actors.commands.events import EventMail, EventView, GetEvent, GetEventMail, ListEvents
 from actors.commands.handlers import HandlerTable
 from actors.ledger.reader import LedgerReader
 from domain.errors import NotFound
@@ -36,6 +37,22 @@ class EventService(CommandService):
     async def get_event(self, command: GetEvent) -> EventView:
         return await self._find(command)
 
+    @handlers.add(GetEventMail)
+    async def get_event_mail(self, command: GetEventMail) -> EventMail:
+        """The returned mail of an event."""
+        event = await self._find(command)
+        mime = await asyncio.to_thread(self._reader.kept_mail, UUID(event.id.removeprefix("evt_")).bytes)
+        if mime is None:
+            raise NotFound(f"no returned mail is stored with event {command.event_id}")
+        return EventMail(mime=mime)
+
+    @handlers.add(CountDeliveries)
+    async def count_deliveries(self, command: CountDeliveries) -> list[DeliveryCount]:
+        """The number of deliveries of each event, by state."""
+        uuids = [id_uuid("evt", event_id) for event_id in command.event_ids]
+        event_ids = [uuid.bytes for uuid in uuids if uuid is not None]
+        return await asyncio.to_thread(self._reader.delivery_counts, command.account.no, event_ids)
+
     @handlers.add(ListEventDeliveries)
     async def list_event_deliveries(self, command: ListEventDeliveries) -> list[EventDelivery]:
         """The deliveries of an event, with the ids of their loops."""
@@ -44,14 +61,16 @@ class EventService(CommandService):
         found = await asyncio.to_thread(
             self._reader.deliveries_of_event, command.account.no, event_id, MAX_EVENT_DELIVERIES
         )
-        views = [await asyncio.to_thread(self._reader.delivery, command.account.no, number) for number, _ in found]
-        return [
-            EventDelivery(loop_id=loop_id, delivery=view[1])
-            for (_, loop_id), view in zip(found, views, strict=True)
-            if view is not None
-        ]
+        views = [await asyncio.to_thread(self._view, command.account.no, *each) for each in found]
+        return [view for view in views if view is not None]
 
-    async def _find(self, command: GetEvent | ListEventDeliveries) -> EventView:
+    def _view(self, account_no: int, delivery_no: int, loop_id: str) -> EventDelivery | None:
+        found, loop = self._reader.delivery(account_no, delivery_no), self._reader.loop(loop_id)
+        if found is None or loop is None:
+            return None
+        return EventDelivery(loop_id=loop_id, delivery=with_plan(found[1], loop, self._clock.now_ms()))
+
+    async def _find(self, command: GetEvent | GetEventMail | ListEventDeliveries) -> EventView:
         recorded = await find_event(self._reader, command.event_id)
         if recorded is None or recorded.account_no != command.account.no:
             raise NotFound(f"there is no event {command.event_id} in this account")

@@ -9,7 +9,11 @@ import asyncio
 from typing import Any, Final, Protocol, TypeVar
 from uuid import UUID, uuid4, uuid5
 
+from msgspec.structs import replace
+
+from actors.adapters.sealed_headers import HeaderSealer
 from actors.application.context import CommandService, Context
+from actors.application.plans import with_backlog
 from actors.commands.accounts import Account
 from actors.commands.command import Command, Page
 from actors.commands.handlers import HandlerTable
@@ -27,6 +31,7 @@ from actors.commands.loops import (
     RotateSecret,
     SampleResult,
     SendSample,
+    VerificationReport,
     VerifyLoop,
 )
 from actors.ledger.loop_projection import LoopRow
@@ -34,8 +39,9 @@ from actors.ledger.reader import LedgerReader
 from actors.ports import UrlCheck
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
 from domain.feedback_loop import FeedbackLoop
-from domain.signing import loop_secret, secret_text
+from domain.signing import loop_keys, loop_secret, secret_text
 from domain.values import id_text
+from domain.verification import TOKEN_BYTES
 
 R = TypeVar("R")
 
@@ -96,27 +102,49 @@ class LoopService(CommandService):
                 # The same request, sent twice at once, created the loop.
             await self._loops.begin(loop_id)
             row = await owned_loop(self._reader, account, loop_id)
-        return _view(row, secret_text(loop_secret(self._master_key, loop_id, 1)))
+        return _view(row, await self._first_secret(loop_uuid))
+
+    async def _first_secret(self, loop_uuid: UUID) -> str:
+        loop = await self._aggregates.load(FeedbackLoop, loop_uuid)
+        if loop is None:
+            raise NotFound("there is no such feedback loop")
+        keys = loop_keys(self._keys(), id_text("fl", loop_uuid))
+        return secret_text(loop_secret(keys, loop.secrets.key_id_of(1), 1))
 
     async def _register(self, loop_uuid: UUID, command: CreateLoop) -> None:
+        loop_id = id_text("fl", loop_uuid)
+        keys = loop_keys(self._keys(), loop_id)
+        sealer = HeaderSealer(keys, loop_id)
+        headers = sealer.sealed(command.settings.headers, {}, self._random_bytes)
         loop = FeedbackLoop.register(
             loop_id=loop_uuid,
             account_no=command.account.no,
             account_id=command.account.id,
             url=command.url,
-            settings=command.settings,
-            verification_token=self._random_bytes(16).hex(),
+            settings=command.settings.replaced({"headers": headers}),
+            verification_token=self._random_bytes(TOKEN_BYTES).hex(),
+            key_id=keys.signing,
             at_ms=self._clock.now_ms(),
         )
         await self._aggregates.save(loop)
 
     @handlers.add(ListLoops)
     async def list_loops(self, command: ListLoops) -> Page[Loop]:
-        return await asyncio.to_thread(self._reader.list_loops, command.account.no, command.limit, command.cursor)
+        return await asyncio.to_thread(self._list_loops, command)
+
+    def _list_loops(self, command: ListLoops) -> Page[Loop]:
+        page = self._reader.list_loops(command.account.no, command.limit, command.cursor)
+        now_ms = self._clock.now_ms()
+        data = [with_backlog(loop, loop.no, self._reader, now_ms) for loop in page.data]
+        return Page(data=[_view(loop) for loop in data], next=page.next)
 
     @handlers.add(GetLoop)
     async def get_loop(self, command: GetLoop) -> Loop:
-        return _view(await owned_loop(self._reader, command.account, command.loop_id))
+        row = await owned_loop(self._reader, command.account, command.loop_id)
+        return await self._with_backlog(_view(row), row.no)
+
+    async def _with_backlog(self, loop: Loop, loop_no: int) -> Loop:
+        return await asyncio.to_thread(with_backlog, loop, loop_no, self._reader, self._clock.now_ms())
 
     @handlers.add(ChangeLoop, GetSecret, PauseLoop, ResumeLoop, RotateSecret, SendSample, VerifyLoop)
     async def forward(self, command: ForwardedCommand) -> Any:
@@ -125,8 +153,13 @@ class LoopService(CommandService):
         Raises:
             NotFound: the account has no such loop.
         """
-        await owned_loop(self._reader, command.account, command.loop_id)
-        return await self._loops.call(command.loop_id, command)
+        row = await owned_loop(self._reader, command.account, command.loop_id)
+        answer: Any = await self._loops.call(command.loop_id, command)
+        if isinstance(answer, Loop):
+            return await self._with_backlog(answer, row.no)
+        if isinstance(answer, VerificationReport):
+            return replace(answer, loop=await self._with_backlog(answer.loop, row.no))
+        return answer
 
     @handlers.add(DeleteLoop)
     async def delete_loop(self, command: DeleteLoop) -> None:

@@ -1,37 +1,49 @@
-"""Message handlers: register and show messages and profiles, which enrichment looks up."""
+"""Message handlers: register and show messages, which enrichment looks up."""
 
 from __future__ import annotations
 
 import asyncio
+import logging
+from collections.abc import Sequence
 from uuid import UUID
 
 import msgspec
 from eventsourcing.persistence import StoredEvent
 
 from actors.application.context import CommandService, Context
-from actors.commands import messages as commands
 from actors.commands.accounts import Account
+from actors.commands.command import Page
 from actors.commands.handlers import HandlerTable
 from actors.commands.messages import (
     GetMessage,
-    GetProfile,
+    ListMessages,
     MessageResult,
     MessageSpec,
     MessageView,
-    PutProfile,
     RegisteredMessage,
     RegisterMessages,
     Rejection,
 )
 from actors.ledger.concurrency import retry_on_conflict
-from domain.errors import ConcurrentWrite, Conflict, DomainError, InvalidInput, NotFound
+from domain.errors import (
+    ConcurrentWrite,
+    Conflict,
+    DomainError,
+    Erased,
+    FeedbackLoopsError,
+    InternalError,
+    InvalidInput,
+    NotFound,
+)
+from domain.event_catalogue.report_types import bare_reference
 from domain.ledger import stored_events
 from domain.message import Message
-from domain.profile import Profile
+
+log = logging.getLogger(__name__)
 
 
 class MessageRegistration(CommandService):
-    """Handles commands about messages and profiles.
+    """Handles commands about messages.
 
     Registering the same message again returns the same answer and writes nothing.
     """
@@ -42,23 +54,25 @@ class MessageRegistration(CommandService):
         super().__init__(context)
         self._last_key = 0
 
-    # --- messages
-
     @handlers.add(RegisterMessages)
     async def register_messages(self, command: RegisterMessages) -> list[MessageResult]:
-        """Registers all messages in one commit. If one of them exists already, registers them one by one."""
+        """Registers all messages in one commit. If one of them exists already or fails, registers them one by one."""
         specs = [self._with_id(spec) for spec in command.messages]
         prepared = [self._prepare(command.account, spec) for spec in specs]
         ids = [spec.id for spec in specs]
         events = [event for stored, _ in prepared for event in stored]
-        if len(set(ids)) == len(ids):
+        if len(set(ids)) == len(ids) and not await self._erased_references(command.account, specs):
             try:
                 await self._ledger.append(events)
-            except ConcurrentWrite:
+            except (ConcurrentWrite, InternalError):
                 pass
             else:
                 return [result for _, result in prepared]
         return [await self._register_one(command.account, spec) for spec in specs]
+
+    @handlers.add(ListMessages)
+    async def list_messages(self, command: ListMessages) -> Page[MessageView]:
+        return await asyncio.to_thread(self._reader.list_messages, command)
 
     @handlers.add(GetMessage)
     async def get_message(self, command: GetMessage) -> MessageView:
@@ -98,12 +112,17 @@ class MessageRegistration(CommandService):
                 database=spec.database,
                 profile=spec.profile,
                 links=spec.links,
+                reference=spec.reference,
                 at_ms=self._clock.now_ms(),
             )
+            events = stored_events(message)
         except DomainError as exc:
-            return [], MessageResult(rejection=_rejection(exc))
+            return [], MessageResult(rejection=rejection_of(exc))
+        except Exception:
+            log.exception("a message could not be registered", extra={"action": "message_failed"})
+            return [], MessageResult(rejection=rejection_of(InternalError("The error was unexpected, and was logged.")))
         registered = RegisteredMessage(id=message_id, key=key, account_no=account.no)
-        return stored_events(message), MessageResult(message=registered)
+        return events, MessageResult(message=registered)
 
     async def _register_one(self, account: Account, spec: MessageSpec) -> MessageResult:
         async def attempt() -> MessageResult:
@@ -111,65 +130,37 @@ class MessageRegistration(CommandService):
             if known is not None:
                 return _same_or_conflict(known, spec)
             stored, result = self._prepare(account, spec)
+            if stored and await self._is_taken(account, spec):
+                return MessageResult(
+                    rejection=rejection_of(InvalidInput.at("/reference", "belongs to another message"))
+                )
+            if stored and await self._erased_references(account, [spec]):
+                return _erased("a reference of an erased message cannot be used again")
             if stored:
                 await self._ledger.append(stored)
             return result
 
-        return await retry_on_conflict(attempt, f"message {spec.id} is being registered by several requests; try again")
-
-    # --- profiles
-
-    @handlers.add(PutProfile)
-    async def put_profile(self, command: PutProfile) -> commands.Profile:
-        """Creates the profile or replaces its data.
-
-        Raises:
-            InvalidInput: `fields` is not a JSON object, or a value is not valid.
-        """
-
-        async def attempt() -> commands.Profile:
-            stored = await self._profile_events(command)
-            await self._ledger.append(stored)
-            known = await asyncio.to_thread(
-                self._reader.profile, command.account.no, command.database, command.profile_id
+        try:
+            return await retry_on_conflict(
+                attempt, f"message {spec.id} is being registered by several requests; try again"
             )
-            if known is None:
-                raise ConcurrentWrite("another request deleted the profile")
-            return msgspec.structs.replace(known, created=bool(stored) and stored[0].originator_version == 1)
+        except InternalError as exc:
+            return MessageResult(rejection=rejection_of(exc))
 
-        return await retry_on_conflict(
-            attempt, f"profile {command.profile_id} is being changed by several requests; try again"
-        )
+    async def _erased_references(self, account: Account, specs: Sequence[MessageSpec]) -> bool:
+        """Whether any of these messages has the reference of an erased one."""
+        references = {(account.no, bare_reference(spec.reference)) for spec in specs if spec.reference is not None}
+        return bool(references and await asyncio.to_thread(self._reader.erased_message_keys, references))
 
-    @handlers.add(GetProfile)
-    async def get_profile(self, command: GetProfile) -> commands.Profile:
-        found = await asyncio.to_thread(self._reader.profile, command.account.no, command.database, command.profile_id)
-        if found is None:
-            raise NotFound(f"there is no profile {command.profile_id} in database {command.database} of this account")
-        return found
+    async def _is_taken(self, account: Account, spec: MessageSpec) -> bool:
+        if spec.reference is None:
+            return False
+        reference = bare_reference(spec.reference)
+        return await asyncio.to_thread(self._reader.message_id_of_reference, account.no, reference) is not None
 
-    async def _profile_events(self, command: PutProfile) -> list[StoredEvent]:
-        fields = bytes(command.fields).decode()
-        if not isinstance(msgspec.json.decode(fields), dict):
-            raise InvalidInput.at("/fields", "must be an object")
-        account_id = account_uuid(command.account)
-        now_ms = self._clock.now_ms()
-        profile = await self._aggregates.load(
-            Profile, Profile.create_id(account_id, command.database, command.profile_id)
-        )
-        if profile is not None:
-            profile.update(fields, command.interests, now_ms)
-        else:
-            profile = Profile.create(
-                account_id=account_id,
-                account_no=command.account.no,
-                database=command.database,
-                profile_id=command.profile_id,
-                fields_json=fields,
-                interests=command.interests,
-                at_ms=now_ms,
-            )
-        return stored_events(profile)
+
+def _erased(detail: str) -> MessageResult:
+    return MessageResult(rejection=rejection_of(Erased(detail)))
 
 
 def account_uuid(account: Account) -> UUID:
@@ -177,16 +168,22 @@ def account_uuid(account: Account) -> UUID:
     return UUID(account.id.removeprefix("acc_"))
 
 
-def _rejection(error: DomainError) -> Rejection:
+def rejection_of(error: FeedbackLoopsError) -> Rejection:
+    """The rejection of one message or profile of many."""
     problems = error.problems if isinstance(error, InvalidInput) else []
     return Rejection(error=type(error).__name__, detail=str(error), problems=problems)
 
 
 def _same_or_conflict(known: MessageView, spec: MessageSpec) -> MessageResult:
     """The result for an id that exists: the same message again, or a conflict that names the differences."""
+    if known.erased_at_ms is not None:
+        return _erased(f"message {known.id} was sent to an erased person; use a new id")
     names = ("recipient", "tags", "mailing", "database", "profile", "links")
     differing = [name for name in names if getattr(known, name) != getattr(spec, name)]
+    if known.reference != (None if spec.reference is None else bare_reference(spec.reference)):
+        differing.append("reference")
     if differing:
         detail = f"message {spec.id} is registered already, with another {', '.join(differing)}; use a new id"
-        return MessageResult(rejection=_rejection(Conflict(detail)))
-    return MessageResult(message=RegisteredMessage(id=known.id, key=known.key, account_no=known.account_no))
+        return MessageResult(rejection=rejection_of(Conflict(detail)))
+    same = RegisteredMessage(id=known.id, key=known.key, account_no=known.account_no, is_known=True)
+    return MessageResult(message=same)

@@ -34,9 +34,9 @@ from actors.commands.users import (
 from actors.ledger.access import port as access
 from domain.account import Account
 from domain.errors import ConcurrentWrite, Conflict, FeedbackLoopsError, NotFound
-from domain.key_derivation import derive
 from domain.sessions import MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, is_use_due, session_ends_ms
 from domain.user import User, check_new_user, check_password
+from domain.validation import text_problem
 from domain.values import id_text, id_uuid
 
 #: Maximum number of users in a list.
@@ -57,6 +57,10 @@ class Passwords(Protocol):
         """
         ...
 
+    def is_current(self, stored: str) -> bool:
+        """Whether the stored hash was made with the newest key."""
+        ...
+
 
 class UserService(CommandService):
     """Handles commands about users and sessions."""
@@ -67,7 +71,7 @@ class UserService(CommandService):
         super().__init__(context)
         self._passwords = passwords
         #: The same on every front end, so that only one of two simultaneous first runs succeeds.
-        self._first_account = UUID(bytes=derive(context.master_key, "first-account", 16))
+        self._first_user = UUID(bytes=sha256(f"first user of {context.installation}".encode()).digest()[:16])
 
     # --- users
 
@@ -91,14 +95,15 @@ class UserService(CommandService):
         now_ms = self._clock.now_ms()
         new: list[Account | User] = []
         if command.account_id is None:
-            account_uuid = self._first_account if command.is_first else uuid4()
+            account_uuid = uuid4()
             new.append(Account.open(account_uuid, command.account_name, now_ms))
             account_id = id_text("acc", account_uuid)
         else:
             account_id = command.account_id
-            if await asyncio.to_thread(self._reader.account_by_id, account_id) is None:
+            is_fit = text_problem(account_id) is None
+            if not is_fit or await asyncio.to_thread(self._reader.account_by_id, account_id) is None:
                 raise NotFound(f"there is no account {account_id}")
-        user_uuid = uuid4()
+        user_uuid = self._first_user if command.is_first else uuid4()
         password_hash = await self._passwords.hash(command.password)
         new.append(User.join(user_uuid, account_id, command.email, password_hash, now_ms))
         try:
@@ -170,13 +175,19 @@ class UserService(CommandService):
         limits = {user_key: MAX_TRIES_PER_USER, _address_key(command.address): MAX_TRIES_PER_ADDRESS}
         if wait_ms := await self._ledger.change_access(access.CountTries(limits=limits)):
             return SignedIn(token=None, wait_ms=wait_ms)
-        row = await asyncio.to_thread(self._reader.user_by_email, command.email)
+        row = None
+        if text_problem(command.email, len(command.email)) is None:  # PostgreSQL refuses to look for a NUL
+            row = await asyncio.to_thread(self._reader.user_by_email, command.email)
         if not await self._passwords.is_right(row.password_hash if row else None, command.password) or row is None:
             return SignedIn(token=None)
         token = f"fls_{urlsafe_b64encode(self._random_bytes(32)).rstrip(b'=').decode()}"
         await self._ledger.change_access(access.BeginSession(hash=sha256(token.encode()).hexdigest(), user_id=row.id))
         # The address keeps its count: otherwise a user could guess another user's password without limit.
         await self._ledger.change_access(access.ForgiveTries(key=user_key))
+        if not self._passwords.is_current(row.password_hash):
+            # So that the former key can be dropped. The next sign-in tries again if this fails.
+            with contextlib.suppress(FeedbackLoopsError):
+                await self._store_password(row, command.password)
         return SignedIn(token=token)
 
     @handlers.add(FindSession)

@@ -27,6 +27,13 @@ class CreateAccount(Command[Account], frozen=True, kw_only=True):
     key_hash: str
 
 
+class ListAccounts(Command[list[Account]], frozen=True, kw_only=True):
+    """Lists accounts, oldest first, after the account with the number `after`."""
+
+    after: int = 0
+    limit: int = 50
+
+
 class Authenticate(Command[Account | None], frozen=True, kw_only=True):
     """Finds the account of an API key. `key_hash` is the SHA-256 of the key, hex."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 from actors.compatibility import WireStruct
 
@@ -12,6 +12,9 @@ T = TypeVar("T")
 
 class Command(WireStruct, Generic[R_co], frozen=True, kw_only=True):
     """A request whose answer is an `R_co`."""
+
+    #: Whether to run it twice is the same as to run it once.
+    is_idempotent: ClassVar[bool] = False
 
 
 class Page(WireStruct, Generic[T], frozen=True, kw_only=True):

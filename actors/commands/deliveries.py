@@ -31,7 +31,7 @@ class DeliveryView(WireStruct, frozen=True, kw_only=True):
     #: `pending`, `delivered` or `dead`.
     state: str
     created_at_ms: int
-    #: None if there will be no further attempt.
+    #: Never in the past; None if no attempt is planned: it has ended, or the loop is not active.
     next_attempt_at_ms: int | None
     attempts: list[AttemptView]
 
@@ -62,6 +62,7 @@ class Replay(WireStruct, frozen=True, kw_only=True):
     count: int
     done: int
     created_at_ms: int
+    is_estimate: bool = False
 
     @classmethod
     def of(cls, progress: ReplayProgress) -> Self:
@@ -75,6 +76,7 @@ class Replay(WireStruct, frozen=True, kw_only=True):
             count=progress.count,
             done=progress.done,
             created_at_ms=progress.created_at_ms,
+            is_estimate=progress.is_estimate,
         )
 
 
@@ -106,6 +108,21 @@ class ListEventDeliveries(Command[list[EventDelivery]], frozen=True, kw_only=Tru
     event_id: str
 
 
+class DeliveryCount(WireStruct, frozen=True, kw_only=True):
+    """The number of an event's deliveries in a state."""
+
+    event: str
+    state: str
+    count: int
+
+
+class CountDeliveries(Command[list[DeliveryCount]], frozen=True, kw_only=True):
+    """Counts the deliveries of events by state, without zeros. Events of other accounts count as unknown."""
+
+    account: Account
+    event_ids: list[str]
+
+
 class GetPost(Command[Post], frozen=True, kw_only=True):
     """Rebuilds the POST of an attempt: with the loop's settings, the event's fields and the headers of that moment."""
 
@@ -124,7 +141,8 @@ class RetryDelivery(Command[DeliveryView], frozen=True, kw_only=True):
 class StartReplay(LoopCommand[Replay], frozen=True, kw_only=True):
     """Repeats the deliveries created from `since_ms` until before `until_ms` (None: now).
 
-    `which` is `dead`, or `all` for delivered ones too; pending ones are not affected. The replay runs in the
+    `which` is `dead`, or `all` for delivered ones too; pending ones are not affected. `missed` makes deliveries of the
+    events that were recorded while the loop was disabled, and of which it has none. The replay runs in the
     background, survives restarts and yields to live traffic. A loop has one replay at a time: a second is a Conflict.
     """
 

@@ -23,6 +23,20 @@ class GetEvent(Command[EventView], frozen=True, kw_only=True):
     event_id: str
 
 
+class EventMail(WireStruct, frozen=True, kw_only=True):
+    """The returned mail that is stored with an event."""
+
+    #: The POST's field `mime`: at most 512 KiB in UTF-8.
+    mime: str
+
+
+class GetEventMail(Command[EventMail], frozen=True, kw_only=True):
+    """Reads the returned mail of an event. Not found if the event has none."""
+
+    account: Account
+    event_id: str
+
+
 class ListEvents(Command[Page[EventView]], frozen=True, kw_only=True):
     """Lists events, newest first; with `after`, oldest first."""
 

@@ -17,6 +17,7 @@ import msgspec
 
 from actors.compatibility import tolerant_decoder
 from domain.errors import InvalidInput
+from domain.reports.intake import Report, ReturnedMailEntry
 from domain.tracking import Intake, TrackingHit
 
 #: Keeps a batch small enough to be recorded quickly.
@@ -27,13 +28,24 @@ class _Hit(msgspec.Struct, array_like=True, tag=1, frozen=True):
     entry: TrackingHit
 
 
+class _Report(msgspec.Struct, array_like=True, tag=2, frozen=True):
+    entry: Report
+
+
+class _ReturnedMail(msgspec.Struct, array_like=True, tag=3, frozen=True):
+    entry: ReturnedMailEntry
+
+
 #: The tagged union: one struct per kind of entry, with a tag up to 127, which takes one byte.
-_Variant = _Hit
-_VARIANTS: Final = (_Hit,)
+_Variant = _Hit | _Report | _ReturnedMail
+_VARIANTS: Final = (_Hit, _Report, _ReturnedMail)
 
 _TAGS: Final = {get_type_hints(each)["entry"]: each.__struct_config__.tag for each in _VARIANTS}
 #: An entry up to the end of its event's id, of any kind and with any number of fields.
 _START: Final = re.compile(rb"\x92[\x00-\x7f](?:[\x91-\x9f]|\xdc..)\xc4\x10(.{16})", re.DOTALL)
+
+#: How an encoded returned mail begins.
+RETURNED_MAIL: Final = b"\x92" + msgspec.msgpack.encode(_TAGS[ReturnedMailEntry])
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[_Variant]).decode
@@ -77,7 +89,7 @@ def read_batch(body: bytes) -> Batch:
             return Batch([variant.entry for variant in _decode(body)], [])
         except msgspec.ValidationError:  # entries of another version, or broken ones
             return _read_tolerantly(_split(body))
-    except msgspec.MsgspecError as exc:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as exc:
         raise InvalidInput(f"a batch of intake cannot be read: {exc}") from exc
 
 
@@ -86,6 +98,23 @@ def _read_tolerantly(entries: Sequence[tuple[int, Any]]) -> Batch:
         entries=[_READERS[tag](fields) for tag, fields in entries if tag in _READERS],
         unknown=[position for position, (tag, _) in enumerate(entries) if tag not in _READERS],
     )
+
+
+def spool_name(entry: bytes) -> str:
+    """The name of the spool file of an encoded returned mail; empty if it has none, and for other kinds of entries."""
+    if not entry.startswith(RETURNED_MAIL):
+        return ""
+    try:
+        mail: ReturnedMailEntry = _READERS[_TAGS[ReturnedMailEntry]](entry[len(RETURNED_MAIL) :])
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return ""
+    return mail.spool
+
+
+def with_mail(entry: bytes, mime: bytes) -> bytes:
+    """An encoded returned mail with the content of its spool file."""
+    mail: ReturnedMailEntry = _READERS[_TAGS[ReturnedMailEntry]](entry[len(RETURNED_MAIL) :])
+    return encode_entry(mail._replace(mime=mime))
 
 
 def event_id_of(entry: bytes) -> bytes | None:

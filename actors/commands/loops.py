@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Generic, Self
+from typing import Any, ClassVar, Generic, Self
 
 import msgspec
 
@@ -18,7 +18,7 @@ wire_type(LoopSettings)
 
 
 class Health(WireStruct, frozen=True, kw_only=True):
-    """Health of a loop's handler: `domain.delivery.LaneHealth` for the API."""
+    """Health of a loop's handler: `domain.delivery.LaneHealth` for the API, and what waits for the handler."""
 
     breaker: str = "closed"
     failing_since_ms: int | None = None
@@ -26,6 +26,12 @@ class Health(WireStruct, frozen=True, kw_only=True):
     last_failure_ms: int | None = None
     failures: int = 0
     next_probe_ms: int | None = None
+    failing_ms: int = 0
+    last_error: str = ""
+    #: Pending deliveries, counted up to `domain.delivery.MAX_WAITING`.
+    waiting: int = 0
+    #: Never in the past; None if nothing is planned, as for a paused loop.
+    next_attempt_ms: int | None = None
 
     @classmethod
     def of(cls, health: LaneHealth) -> Self:
@@ -53,7 +59,7 @@ class Loop(WireStruct, frozen=True, kw_only=True):
         return cls(
             id=loop_id,
             url=loop.url,
-            settings=loop.settings,
+            settings=loop.settings.masked(),
             state=str(loop.state),
             disabled_reason=loop.disabled_reason,
             created_at_ms=loop.created_at_ms,
@@ -114,6 +120,8 @@ class ListLoops(Command[Page[Loop]], frozen=True, kw_only=True):
 class GetLoop(LoopCommand[Loop], frozen=True, kw_only=True):
     """Shows a loop."""
 
+    is_idempotent: ClassVar[bool] = True
+
 
 class ChangeLoop(LoopCommand[Loop], frozen=True, kw_only=True):
     """`changes` maps names of settings, or `url`, to their new values; everything else stays as it is."""
@@ -128,21 +136,31 @@ class DeleteLoop(LoopCommand[None], frozen=True, kw_only=True):
 class VerifyLoop(LoopCommand[VerificationReport], frozen=True, kw_only=True):
     """Searches for the proof that the owner of the loop owns its handler."""
 
+    is_idempotent: ClassVar[bool] = True
+
 
 class PauseLoop(LoopCommand[Loop], frozen=True, kw_only=True):
     """Stops delivery, and keeps the backlog."""
+
+    is_idempotent: ClassVar[bool] = True
 
 
 class ResumeLoop(LoopCommand[Loop], frozen=True, kw_only=True):
     """Restarts delivery."""
 
+    is_idempotent: ClassVar[bool] = True
+
 
 class RotateSecret(LoopCommand[Loop], frozen=True, kw_only=True):
-    """Creates a new secret, which the answer contains. The old one also signs for 24 h."""
+    """Creates a new secret, which the answer contains. The old ones also sign for 24 h, unless `revoke` is set."""
+
+    revoke: bool = False
 
 
 class GetSecret(LoopCommand[str], frozen=True, kw_only=True):
     """Shows the current secret."""
+
+    is_idempotent: ClassVar[bool] = True
 
 
 class SendSample(LoopCommand[SampleResult], frozen=True, kw_only=True):

@@ -1,13 +1,18 @@
-"""Commands about messages and recipients' profiles."""
+"""Commands about messages."""
 
 from __future__ import annotations
+
+from typing import Final
 
 import msgspec
 
 from actors.commands.accounts import Account
-from actors.commands.command import Command
+from actors.commands.command import Command, Page
 from actors.commands.events import EventView
 from actors.compatibility import WireStruct
+
+#: The most events shown with a message, the latest ones. A scanner may open a message thousands of times.
+MAX_HISTORY: Final = 1000
 
 
 class MessageSpec(WireStruct, frozen=True, kw_only=True):
@@ -21,6 +26,8 @@ class MessageSpec(WireStruct, frozen=True, kw_only=True):
     profile: str | None = None
     #: The distinct URLs to track.
     links: list[str] = msgspec.field(default_factory=list)
+    #: The mail's Message-ID or a provider's id, unique in the account.
+    reference: str | None = None
 
 
 class RegisteredMessage(WireStruct, frozen=True, kw_only=True):
@@ -29,10 +36,12 @@ class RegisteredMessage(WireStruct, frozen=True, kw_only=True):
     id: str
     key: int
     account_no: int
+    #: Whether the same message had been registered before.
+    is_known: bool = False
 
 
 class Rejection(WireStruct, frozen=True, kw_only=True):
-    """The reason why a message was rejected. `error` is the name of a class in `domain.errors`."""
+    """The reason why a message or a profile was rejected. `error` is the name of a class in `domain.errors`."""
 
     error: str
     detail: str
@@ -58,18 +67,9 @@ class MessageView(WireStruct, frozen=True, kw_only=True):
     links: list[str]
     created_at_ms: int
     history: list[EventView]
-
-
-class Profile(WireStruct, frozen=True, kw_only=True):
-    database: str
-    id: str
-    #: JSON text of an object of scalars, lists and maps.
-    fields: msgspec.Raw
-    interests: list[str]
-    created_at_ms: int
-    modified_at_ms: int
-    #: Whether this `PutProfile` created it.
-    created: bool = False
+    reference: str | None = None
+    #: When its recipient was erased, Unix milliseconds. It then has no recipient, links and reference.
+    erased_at_ms: int | None = None
 
 
 class RegisterMessages(Command[list[MessageResult]], frozen=True, kw_only=True):
@@ -79,21 +79,17 @@ class RegisterMessages(Command[list[MessageResult]], frozen=True, kw_only=True):
     messages: list[MessageSpec]
 
 
+class ListMessages(Command[Page[MessageView]], frozen=True, kw_only=True):
+    """Lists messages, newest first, without their history. All given filters must match."""
+
+    account: Account
+    recipient: str | None = None
+    tag: str | None = None
+    mailing: str | None = None
+    limit: int = 50
+    cursor: str | None = None
+
+
 class GetMessage(Command[MessageView], frozen=True, kw_only=True):
     account: Account
     message_id: str
-
-
-class PutProfile(Command[Profile], frozen=True, kw_only=True):
-    account: Account
-    database: str
-    profile_id: str
-    #: A JSON object.
-    fields: msgspec.Raw
-    interests: list[str]
-
-
-class GetProfile(Command[Profile], frozen=True, kw_only=True):
-    account: Account
-    database: str
-    profile_id: str

@@ -12,7 +12,23 @@ from typing import Any, Final, get_args
 
 import msgspec
 
-from actors.commands import accounts, deliveries, events, loops, messages, metrics, service, statistics, users
+from actors.commands import (
+    accounts,
+    deliveries,
+    erasures,
+    events,
+    front_end_erasures,
+    installation_keys,
+    loops,
+    messages,
+    metrics,
+    profiles,
+    recipients,
+    reports,
+    service,
+    statistics,
+    users,
+)
 from actors.commands.command import Command
 from domain.errors import InvalidInput
 
@@ -24,7 +40,23 @@ class GatewayFrame(IntEnum):
     CALL = 11
 
 
-_MODULES: Final = (accounts, deliveries, events, loops, messages, metrics, service, statistics, users)
+_MODULES: Final = (
+    accounts,
+    deliveries,
+    erasures,
+    events,
+    front_end_erasures,
+    installation_keys,
+    loops,
+    messages,
+    metrics,
+    profiles,
+    recipients,
+    reports,
+    service,
+    statistics,
+    users,
+)
 
 #: Every command, by its name.
 COMMANDS: Final[dict[str, type[Command[Any]]]] = {

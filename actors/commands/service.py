@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from msgspec import field
+
 from actors.commands.command import Command
 from actors.compatibility import WireStruct
 
@@ -15,9 +17,13 @@ class StoredAnswer(WireStruct, frozen=True, kw_only=True):
 
 
 class Readiness(WireStruct, frozen=True, kw_only=True):
-    """Whether the service can carry an event from hit to handler. If so, `problems` is empty."""
+    """Whether the service can carry an event from hit to handler. If so, `problems` is empty.
+
+    `of_store`: the positions of those problems that concern the store.
+    """
 
     problems: list[str]
+    of_store: list[int] = field(default_factory=list)
 
 
 class ClusterNode(WireStruct, frozen=True, kw_only=True):
@@ -72,7 +78,8 @@ class ClaimKey(Command[StoredAnswer | None], frozen=True, kw_only=True):
 class KeepAnswer(Command[None], frozen=True, kw_only=True):
     """Stores the answer of a claimed key for 24 h. None releases the key, because the request had no effect.
 
-    Does nothing if another request has claimed the key since, because this one outlived its lease.
+    Does nothing if another request has claimed the key since, because this one outlived its lease. An answer about an
+    erased message is not stored: the request may run again, and is refused for its messages.
     """
 
     scope: str
@@ -80,6 +87,8 @@ class KeepAnswer(Command[None], frozen=True, kw_only=True):
     #: The one of the claim.
     fingerprint: str
     answer: StoredAnswer | None
+    #: Keys of the messages that the answer shows. With the erasure of one of them, the answer is dropped.
+    message_keys: list[int] = field(default_factory=list)
 
 
 class CheckReadiness(Command[Readiness], frozen=True, kw_only=True):

@@ -10,6 +10,7 @@ from actors.delivery.cpu_throttle import CpuThrottle
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.ledger.reader import LedgerReader
 from actors.ports import Clock, HttpClient, LedgerWriter, ProofFetcher, ReplayLedger, UrlCheck
+from domain.key_set import KeySet
 from domain.retry import RetrySchedule
 
 DISABLE_AFTER_S: Final = 5 * 24 * 3600.0
@@ -45,10 +46,18 @@ class DeliveryServices:
     cpu_throttle: CpuThrottle | None = None
 
 
+class LoopKeySource(Protocol):
+    """Source of the keys of loops, each derived for one loop."""
+
+    async def loop_keys(self, loop_id: str) -> KeySet:
+        """The current keys of one loop (`domain.signing.loop_keys`). Raises `Unavailable`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class CommandServices:
     """Dependencies of the loops' commands that the loops of a process share."""
 
     proof_fetcher: ProofFetcher
     url_check: UrlCheck
-    master_key: bytes
+    loop_keys: LoopKeySource

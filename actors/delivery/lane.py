@@ -8,11 +8,14 @@ from typing import Final
 
 from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.dependencies import DeliveryServices
+from actors.delivery.failure_clock import FailureClock
+from actors.delivery.kept_mails import kept_mail
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_reader import OutboxReader
 from actors.delivery.outcome_policy import OutcomePolicy
 from actors.delivery.outcome_recorder import OutcomeRecorder
+from actors.delivery.outdated import Outdated
 from actors.delivery.prefetch_buffer import CAPACITY, PrefetchBuffer
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
 from actors.delivery.scheduler import Scheduler
@@ -23,7 +26,7 @@ from domain.delivery import EVENT_TOO_LARGE, AttemptOutcome, LaneHealth, Offered
 from domain.values import DeliveryState
 
 #: Part of the time for `stop` that is reserved for recording the last outcomes.
-RECORDING_S: Final = 1.0
+RECORDING_S: Final = 0.7
 
 
 class Lane:
@@ -56,6 +59,7 @@ class Lane:
         self._settings = config.settings
         self._clock = services.clock
         self._http_client = services.http_client
+        self._ledger_reader = services.reader
         self._timeout_s = services.policy.timeout_s
         self._telemetry = telemetry
         self._on_disable = on_disable
@@ -66,11 +70,16 @@ class Lane:
         self._breaker = Breaker(health, self._wall_clock.now_ms(), config.concurrency)
         self._policy = OutcomePolicy(services.policy, self._breaker, services.rng)
         self._recorder = OutcomeRecorder(loop_no, config.loop_id, services.ledger, self._breaker, self._recorded)
+        self._failure_clock = FailureClock(
+            loop_no, services, self._breaker, self._buffer, self._recorder, self._give_up
+        )
         self._outbox = OutboxReader(loop_no, config, services.reader, self._wall_clock, self._buffer, self._dispatch)
         self._pool = WorkerPool(self._work, config.concurrency)
         self._scheduler = Scheduler(
             config, services, self._breaker, self._buffer, self._recorder, self._wall_clock, self._dispatch
         )
+        #: Deliveries that are attempted or recorded with what was read before `forget_queued`.
+        self._outdated = Outdated()
         self._in_flight = 0
         self._is_stopping = False
         self._has_given_up = False
@@ -93,6 +102,7 @@ class Lane:
         """Starts the lane's tasks in the running event loop; paused."""
         self._recorder.start()
         self._outbox.start()
+        self._failure_clock.start()
 
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None:
         """Buffers recorded deliveries that are due, as far as there is room; never blocks."""
@@ -116,7 +126,12 @@ class Lane:
         self._outbox.nudge()
 
     def retry_now(self, delivery: OfferedDelivery) -> None:
-        """Attempts a due delivery ahead of all others, even if the breaker is open; an ordered lane keeps its order."""
+        """Attempts a due delivery ahead of all others, even if the breaker is open; an ordered lane keeps its order.
+
+        Does nothing if the delivery was attempted after it had been read from the ledger.
+        """
+        if self._buffer.is_outdated(delivery):
+            return
         if self._scheduler.is_paused or self._settings.ordered:
             self._buffer.release_queued(delivery.delivery_id)
             self._outbox.nudge()
@@ -146,8 +161,8 @@ class Lane:
         """Stops starting attempts; those in flight finish and are recorded. Queued deliveries stay in the outbox."""
         self._scheduler.is_paused = True
         self._outbox.pause()
+        self._failure_clock.pause()
         self._buffer.release_queue()
-        self._policy.forget()
 
     def resume(self) -> None:
         """Starts attempts again."""
@@ -155,12 +170,36 @@ class Lane:
             self._scheduler.is_paused = False
             self._has_given_up = False
             self._outbox.resume()
+            self._failure_clock.resume()
 
     def forgive(self) -> None:
         """Closes the breaker and forgets the handler's failures."""
         self._breaker.forgive()
-        self._recorder.record_health()
+        self.restart_failure_clock()
         self._dispatch()
+
+    def restart_failure_clock(self) -> None:
+        """Restarts the time after which the loop is disabled."""
+        self._failure_clock.restart()
+        self._recorder.record_health()
+
+    async def forget_queued(self) -> None:
+        """Forgets what was read or offered so far, because the ledger has changed it: the outbox is read again.
+
+        Returns when attempts that began before are recorded. Offers of deliveries that exist now are ignored for good.
+        """
+        newest_id = await asyncio.to_thread(self._ledger_reader.newest_delivery_id)
+        self._newest_before = max(self._newest_before, newest_id)
+        self._read_again()
+        await self._outdated.gone(self._buffer.ids)
+
+    def _read_again(self) -> None:
+        self._buffer.release_queue()
+        self._outbox.set_order(strict=self._settings.ordered)
+
+    async def flush(self) -> None:
+        """Returns when the outcomes and the health so far are recorded."""
+        await self._recorder.flush()
 
     async def stop(self, drain_s: float) -> None:
         """Stops starting attempts. Those not finished and recorded within `drain_s` seconds are repeated later."""
@@ -168,8 +207,11 @@ class Lane:
         self._is_stopping = True
         self.pause()
         self._scheduler.stop()
-        await asyncio.gather(self._outbox.stop(), self._pool.stop(max(drain_s - RECORDING_S, drain_s / 2)))
+        await asyncio.gather(
+            self._failure_clock.stop(), self._outbox.stop(), self._pool.stop(max(drain_s - RECORDING_S, drain_s / 2))
+        )
         await self._recorder.close(max(ends_s - self._clock.monotonic_s(), 0.0))
+        self._outdated.clear()
 
     def _dispatch(self) -> None:
         """Wakes as many workers as can start an attempt now."""
@@ -194,12 +236,15 @@ class Lane:
         if self._scheduler.is_rate_limited:
             self._scheduler.take_rate_slot()
         try:
-            response = await self._http_client.post(self._requests.build(delivery.event_id, delivery.fields, at_ms))
+            mail = await kept_mail(self._ledger_reader, delivery)
+            request = self._requests.build(delivery.event_id, delivery.fields, at_ms, mail)
+            response = await self._http_client.post(request)
         except EventTooLarge as exc:
             response = HttpResponse(None, EVENT_TOO_LARGE, str(exc), b"", None, None, 0.0)
         except Exception as exc:  # noqa: BLE001  an event that cannot be sent must neither end the worker nor block others
             self._telemetry.not_sent(delivery, exc)
-            response = HttpResponse(None, "internal", repr(exc), b"", None, None, 0.0)
+            # The text of the error may quote the event.
+            response = HttpResponse(None, "internal", type(exc).__name__, b"", None, None, 0.0)
         finally:
             self._in_flight -= 1
             self._telemetry.finished()
@@ -207,9 +252,12 @@ class Lane:
 
     def _settle(self, delivery: OfferedDelivery, at_ms: int, response: HttpResponse, probe: int) -> None:
         now_ms, was_alert, was_open = self._wall_clock.now_ms(), self._breaker.is_alert, self._breaker.is_open
-        result = self._policy.judge(delivery, at_ms, now_ms, response, probe, is_paused=self._scheduler.is_paused)
+        result = self._policy.judge(delivery, at_ms, now_ms, response, probe)
         if result.retry is not None:
             self._buffer.failed[delivery.delivery_id] = result.retry
+            self._failure_clock.note_failure()
+        elif self._failure_clock.is_running and not self._breaker.failures:
+            self._failure_clock.restart()
         self._recorder.add(result.outcome)
         self._telemetry.completed(delivery, result.outcome, response.duration_s, now_ms)
         if result.disable_reason is not None:
@@ -229,11 +277,16 @@ class Lane:
         for outcome in outcomes:
             delivery_id = outcome.delivery_id
             self._buffer.remember(delivery_id, outcome.attempt_no)
-            if outcome.state == DeliveryState.PENDING:
+            is_outdated = self._outdated.discard(delivery_id)
+            if outcome.state == DeliveryState.PENDING and is_outdated:
+                self._leave(self._buffer.failed.pop(delivery_id))
+            elif outcome.state == DeliveryState.PENDING:
                 self._retry(self._buffer.failed.pop(delivery_id))
             else:
                 self._buffer.release(delivery_id)
         self._outbox.refill()
+        if self._failure_clock.is_running:
+            self._failure_clock.note_recorded()
         if self._scheduler.is_held_back:
             self._scheduler.is_held_back = False
             self._dispatch()
@@ -246,4 +299,12 @@ class Lane:
             self._dispatch()
         else:
             self._buffer.release(delivery.delivery_id)
+            self._outbox.read_at(delivery.due_at_ms)
+
+    def _leave(self, delivery: OfferedDelivery) -> None:
+        """Leaves a failed delivery to the outbox. In an ordered lane it still goes before those read meanwhile."""
+        self._buffer.release(delivery.delivery_id)
+        if self._settings.ordered:
+            self._read_again()
+        else:
             self._outbox.read_at(delivery.due_at_ms)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import NamedTuple, Self
 
-from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
-from domain.loop_settings import LoopSettings
+from actors.adapters.sealed_headers import HeaderSealer
+from domain.feedback_loop import FeedbackLoop
+from domain.key_set import KeySet
+from domain.loop_settings import MASK, LoopSettings
 from domain.signing import SigningSecret, loop_secret
 
 
@@ -18,18 +20,29 @@ class LaneConfig(NamedTuple):
     settings: LoopSettings
     #: Newest first.
     secrets: tuple[SigningSecret, ...]
+    #: The owner's own headers.
+    headers: tuple[tuple[str, str], ...] = ()
 
     @classmethod
-    def of(cls, loop_id: str, loop: FeedbackLoop, master_key: bytes, now_ms: int) -> Self:
-        """The loop's configuration, with the secrets that sign at `now_ms`."""
+    def of(cls, loop_id: str, loop: FeedbackLoop, loop_keys: KeySet, now_ms: int) -> Self:
+        """The loop's configuration, with the secrets that sign at `now_ms`, by the loop's own keys.
+
+        Secrets and headers whose installation key was dropped are left out.
+        """
         secrets = tuple(
             SigningSecret(
-                loop_secret(master_key, loop_id, version),
-                None if version == loop.secret_version else loop.secret_rotations_ms[version - 1] + SECRET_OVERLAP_MS,
+                loop_secret(loop_keys, loop.secrets.key_id_of(version), version),
+                None if version == loop.secrets.version else loop.secrets.ends_ms(version),
             )
-            for version in loop.signing_versions(now_ms)
+            for version in loop.secrets.signing(now_ms)
+            if loop.secrets.key_id_of(version) in loop_keys.keys
         )
-        return cls(loop_id, loop.account_id, loop.url, loop.settings, secrets)
+        headers = tuple(HeaderSealer(loop_keys, loop_id).opened(loop.settings.headers))
+        return cls(loop_id, loop.account_id, loop.url, loop.settings, secrets, headers)
+
+    def masked(self) -> Self:
+        """A copy for POSTs that are only shown."""
+        return self._replace(headers=tuple((name, MASK) for name, _ in self.headers))
 
     @property
     def concurrency(self) -> int:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import msgspec
 
+from actors.adapters.sealed_headers import HeaderSealer
 from actors.commands.deliveries import CancelReplay, Replay, RetryDelivery, StartReplay
 from actors.commands.handlers import HandlerTable
+from actors.commands.loop_keys import FollowKey
 from actors.commands.loops import (
     ChangeLoop,
     DeleteLoop,
@@ -25,13 +28,15 @@ from actors.commands.loops import (
 from actors.delivery.dependencies import CommandServices, DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_delivery import LoopDelivery
+from actors.delivery.loop_keys import LoopKeys
 from actors.delivery.loop_repository import LoopRepository
 from actors.delivery.proof_search import search_for_proof
 from actors.delivery.sample_events import post_sample
-from domain.errors import Conflict, InvalidInput, NotFound
+from domain.errors import Conflict, InvalidInput, NotFound, TemporaryConflict
 from domain.feedback_loop import FeedbackLoop
 from domain.signing import loop_secret, secret_text
-from domain.values import LoopState, id_number
+from domain.values import HandlerUrl, LoopState, id_number
+from domain.verification import TOKEN_BYTES
 
 
 class LoopCommands:
@@ -46,6 +51,7 @@ class LoopCommands:
         delivery: LoopDelivery,
         services: DeliveryServices,
         command_services: CommandServices,
+        keys: LoopKeys,
     ) -> None:
         self._loop_id = loop_id
         self._repository = repository
@@ -54,7 +60,7 @@ class LoopCommands:
         self._clock = services.clock
         self._proof_fetcher = command_services.proof_fetcher
         self._url_check = command_services.url_check
-        self._master_key = command_services.master_key
+        self._keys = keys
 
     @handlers.add(VerifyLoop)
     async def verify(self, _command: VerifyLoop) -> VerificationReport:
@@ -64,7 +70,7 @@ class LoopCommands:
 
         def record(loop: FeedbackLoop) -> Loop:
             if (loop.url, loop.verification_token) != (target.url, target.verification_token):
-                raise Conflict("The URL was changed during the verification of the former one. Verify again.")
+                raise TemporaryConflict("The URL was changed during the verification of the former one. Verify again.")
             now_ms = self._clock.now_ms()
             findings = [(f.location, f.matched, f.found) for f in search.findings]
             loop.note_attempt(search.location is not None, findings, now_ms)
@@ -89,7 +95,7 @@ class LoopCommands:
 
     @handlers.add(ChangeLoop)
     async def change(self, command: ChangeLoop) -> Loop:
-        """Changes settings, all or none; a new `url` makes the loop unverified.
+        """Changes settings, all or none; a new `url` makes the loop unverified, and forgets the old one's failures.
 
         Raises InvalidInput with every invalid setting, or for an address that is not allowed (/url).
         """
@@ -102,21 +108,55 @@ class LoopCommands:
             await self._url_check.check_url(url)
 
         def apply(loop: FeedbackLoop) -> None:
-            loop.change(settings, self._clock.now_ms())
+            loop.change(self._with_sealed_headers(loop, settings, url), self._clock.now_ms())
             if url is not None:
-                loop.change_url(url, self._services.rng.randbytes(16).hex(), self._clock.now_ms())
+                loop.change_url(url, self._services.rng.randbytes(TOKEN_BYTES).hex(), self._clock.now_ms())
 
-        return await self._change(apply)
+        former_url = (await self._repository.change(_existing)).url
+        view = await self._change(apply)
+        return view if view.url == former_url else self._forgiven(view)
+
+    def _with_sealed_headers(
+        self, loop: FeedbackLoop, settings: Mapping[str, object], url: str | None
+    ) -> Mapping[str, object]:
+        """The settings with sealed headers. A `url` on another host drops the headers, unless they are sent again."""
+        stored = loop.settings.headers
+        is_elsewhere = url is not None and _host(url) != _host(loop.url)
+        if "headers" not in settings:
+            return {**settings, "headers": {}} if is_elsewhere and stored else settings
+        sent: Any = settings["headers"]
+        sealer = HeaderSealer(self._keys.current, self._loop_id)
+        headers = sealer.sealed(sent, stored, self._services.rng.randbytes, may_keep=not is_elsewhere)
+        return {**settings, "headers": headers}
 
     @handlers.add(RotateSecret)
-    async def rotate_secret(self, _command: RotateSecret) -> Loop:
-        """Creates a new secret, which the returned loop contains; the former one also signs for 24 h."""
+    async def rotate_secret(self, command: RotateSecret) -> Loop:
+        """Creates a new secret, which the returned loop contains.
+
+        Raises TemporaryConflict when too many former secrets still sign.
+        """
 
         def rotate(loop: FeedbackLoop) -> Loop:
-            loop.rotate_secret(self._clock.now_ms())
+            loop.rotate_secret(self._keys.current.signing, self._clock.now_ms(), revoke=command.revoke)
             return self._view(loop, self._secret_text(loop))
 
+        await self._keys.refresh()
         return await self._repository.change(rotate)
+
+    @handlers.add(FollowKey)
+    async def follow_key(self, command: FollowKey) -> None:
+        """Derives the loop's secret from another installation key, and seals its headers with it."""
+        await self._keys.refresh()
+
+        def follow(loop: FeedbackLoop) -> None:
+            if self._keys.current.signing != command.key_id:
+                raise TemporaryConflict("The installation's keys have changed meanwhile.")
+            loop.follow_key(command.key_id, self._clock.now_ms())
+            sealer = HeaderSealer(self._keys.current, self._loop_id)
+            headers = sealer.resealed(loop.settings.headers, self._services.rng.randbytes)
+            loop.change({"headers": headers}, self._clock.now_ms())
+
+        await self._change(follow)
 
     @handlers.add(GetSecret)
     async def secret(self, _command: GetSecret) -> str:
@@ -148,7 +188,7 @@ class LoopCommands:
         if not loop.may_receive:
             raise Conflict(f"The loop is {loop.state}. Deliveries can be retried only while it is active.")
         if self._delivery.lane.is_in_flight(delivery_id):
-            raise Conflict("An attempt of this delivery is in progress. Try again when it has ended.")
+            raise TemporaryConflict("An attempt of this delivery is in progress. Try again when it has ended.")
         await self._delivery.retry(delivery_id)
 
     @handlers.add(SendSample)
@@ -162,9 +202,10 @@ class LoopCommands:
         loop = await self._repository.change(_existing)
         if loop.state is LoopState.UNVERIFIED:
             raise Conflict("Samples are only sent to verified loops. Verify this one first.")
-        config = LaneConfig.of(self._loop_id, loop, self._master_key, self._clock.now_ms())
+        config = LaneConfig.of(self._loop_id, loop, self._keys.current, self._clock.now_ms())
         result = await post_sample(config, self._services, command.type, command.data)
         if result.status is not None and 200 <= result.status < 300:
+            self._delivery.lane.restart_failure_clock()
             self._delivery.lane.probe_now()  # the handler answers again, so the backlog need not wait
         return result
 
@@ -180,10 +221,14 @@ class LoopCommands:
         return msgspec.structs.replace(view, health=Health.of(self._delivery.lane.health))
 
     def _secret_text(self, loop: FeedbackLoop) -> str:
-        return secret_text(loop_secret(self._master_key, self._loop_id, loop.secret_version))
+        return secret_text(loop_secret(self._keys.current, loop.secrets.key_id, loop.secrets.version))
 
     def _view(self, loop: FeedbackLoop, secret: str | None = None) -> Loop:
         return Loop.of(self._loop_id, loop, self._delivery.lane.health, secret)
+
+
+def _host(url: str) -> str:
+    return HandlerUrl(url).host.rstrip(".")
 
 
 def _number(prefix: str, text: str) -> int:

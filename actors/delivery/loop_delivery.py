@@ -96,7 +96,7 @@ class LoopDelivery:
             self.lane.retry_now(pending)
 
     async def replay(self, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
-        """Starts a replay (`which`: `dead` or `all`). Raises Conflict when another one of the loop is running."""
+        """Starts a replay (`which`: `dead`, `missed` or `all`). Raises TemporaryConflict during another one."""
         progress = await self._ledger.start_replay(self._loop_no, which, since_ms, until_ms)
         self._replay_driver.nudge()
         return progress

@@ -14,6 +14,7 @@ from actors.delivery.dependencies import CommandServices, DeliveryServices
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.loop_commands import LoopCommands
 from actors.delivery.loop_delivery import LoopDelivery, StoredProgress
+from actors.delivery.loop_keys import LoopKeys
 from actors.delivery.loop_repository import LoopRepository, retry_until_available
 from domain.delivery import OfferedDelivery
 from domain.errors import DomainError
@@ -45,6 +46,7 @@ class LoopRuntime:
         self._command_services = command_services
         self._repository = LoopRepository(loop_id, services.ledger, services.reader, self._follow)
         self._progress: StoredProgress
+        self._keys: LoopKeys
         self._commands: LoopCommands
         #: None until the loop has been read from the ledger.
         self._delivery: LoopDelivery | None = None
@@ -57,6 +59,7 @@ class LoopRuntime:
     async def _start(self) -> None:
         # Before the loop, so that deliveries which are recorded meanwhile count as new.
         self._progress = await asyncio.to_thread(StoredProgress.read, self._services.reader, self._loop_id)
+        self._keys = await LoopKeys.fetch(self._command_services.loop_keys, self._loop_id)
         await self._repository.load()
 
     @property
@@ -84,6 +87,11 @@ class LoopRuntime:
         if self._delivery is not None:
             self._delivery.lane.nudge()
 
+    async def forget_queued(self) -> None:
+        """See `Lane.forget_queued`."""
+        if self._delivery is not None:
+            await self._delivery.lane.forget_queued()
+
     async def handle(self, command: Command[R]) -> R:
         """Handles a command of this loop, which has been started; returns its answer (None for `RetryDelivery`)."""
         answer: R = await LoopCommands.handlers.dispatch(self._commands, command)
@@ -92,9 +100,7 @@ class LoopRuntime:
     def _follow(self, loop: FeedbackLoop | None) -> None:
         """Applies the loop's settings, and delivers if it may receive; None: its state is unknown."""
         if loop is not None:
-            config = LaneConfig.of(
-                self._loop_id, loop, self._command_services.master_key, self._services.clock.now_ms()
-            )
+            config = LaneConfig.of(self._loop_id, loop, self._keys.current, self._services.clock.now_ms())
             if self._delivery is None:
                 self._delivery = self._open(config)
             else:
@@ -104,7 +110,9 @@ class LoopRuntime:
 
     def _open(self, config: LaneConfig) -> LoopDelivery:
         delivery = LoopDelivery(self._progress, config, self._services, self._telemetry, self._disable)
-        self._commands = LoopCommands(self._loop_id, self._repository, delivery, self._services, self._command_services)
+        self._commands = LoopCommands(
+            self._loop_id, self._repository, delivery, self._services, self._command_services, self._keys
+        )
         return delivery
 
     def _disable(self, reason: str) -> None:
@@ -116,6 +124,8 @@ class LoopRuntime:
         async def disable_eventually() -> None:
             # A loop that is disabled, unverified or deleted by then gets no POSTs either way.
             with contextlib.suppress(DomainError):
+                if self._delivery is not None:
+                    await self._delivery.lane.flush()  # whoever sees that it is disabled also sees why
                 await retry_until_available(disable, "a loop cannot be disabled now", self._loop_id)
                 facts = {"action": "loop_disabled", "loop_id": self._loop_id, "reason": reason}
                 log.info("a loop was disabled", extra=facts)

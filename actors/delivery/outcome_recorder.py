@@ -46,6 +46,7 @@ class OutcomeRecorder:
         self._recorded_health = breaker.health
         self._waiting: list[AttemptOutcome] = []
         self._wake = asyncio.Event()
+        self._flushes: list[asyncio.Future[None]] = []
         self._is_closing = False
         #: Whether the ledger refused the last batch.
         self.is_stuck = False
@@ -63,6 +64,13 @@ class OutcomeRecorder:
     def record_health(self) -> None:
         """Records the health soon if it has changed, even without outcomes; never blocks."""
         self._wake.set()
+
+    async def flush(self) -> None:
+        """Returns when everything so far is recorded, however long that takes."""
+        flushed = asyncio.get_running_loop().create_future()
+        self._flushes.append(flushed)
+        self._wake.set()
+        await flushed
 
     async def close(self, within_s: float) -> None:
         """Returns when everything is recorded, or after `within_s`. Deliveries whose outcomes are lost are repeated."""
@@ -86,8 +94,16 @@ class OutcomeRecorder:
             await self._record(batch)
             del self._waiting[: len(batch)]
             self._on_recorded(batch)
+            if not self._waiting and self._flushes:
+                self._end_flushes()
             if not self._waiting and not self._is_closing:
                 self._wake.clear()
+
+    def _end_flushes(self) -> None:
+        for flushed in self._flushes:
+            if not flushed.done():
+                flushed.set_result(None)
+        self._flushes.clear()
 
     async def _record(self, batch: Sequence[AttemptOutcome]) -> None:
         backoff_s = FIRST_BACKOFF_S

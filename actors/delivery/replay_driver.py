@@ -101,4 +101,4 @@ class ReplayDriver(BackgroundTask):
             return False
         progress: ReplayProgress = await self._ledger.advance_replay(running.id, STEP)
         self._on_advanced()
-        return progress.done > running.done
+        return progress != running

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from email.utils import formatdate
 from typing import Final
 
@@ -10,12 +11,12 @@ import msgspec
 from actors.delivery.lane_config import LaneConfig
 from actors.ports import HttpRequest
 from actors.version import USER_AGENT
-from domain.payload import CONTENT_TYPES, encode_form, form_bytes
+from domain.payload import CONTENT_TYPES, encode_form, encode_json, form_bytes
 from domain.signers import signers_of
 from domain.values import PayloadFormat
 
-#: The largest body that handlers and their web servers accept by default.
-MAX_BODY_BYTES: Final = 1024 * 1024
+#: The largest body. A returned mail of 512 KiB fits in nearly always.
+MAX_BODY_BYTES: Final = 4 * 1024 * 1024
 #: Fields this short never exceed `MAX_BODY_BYTES` as a form (worst case about 3/8·n²), so the size check is skipped.
 _SMALL_BYTES: Final = 1024
 _decode = msgspec.json.Decoder(dict[str, object]).decode
@@ -37,18 +38,23 @@ class RequestBuilder:
             ("X-Feedback-Loop", config.loop_id),
             ("X-Account", config.account_id),
             ("Content-Type", CONTENT_TYPES[config.settings.format]),
+            *config.headers,
         ]
         self._second = -1
         self._headers: list[tuple[str, str]] = []
         self._signers = signers_of(config.settings.signature, config.secrets)
 
-    def build(self, event_id: bytes, fields: bytes, now_ms: int) -> HttpRequest:
+    def build(self, event_id: bytes, fields: bytes, now_ms: int, mail: str | None = None) -> HttpRequest:
         """The POST of one event. `fields` is one JSON object, `now_ms` the time that the signature states.
+
+        `mail` is the event's returned mail, which becomes the field `mime`, cut as far as needed.
 
         Raises:
             msgspec.DecodeError: `fields` is no JSON object.
             EventTooLarge: it would have more than `MAX_BODY_BYTES`.
         """
+        if mail is not None:
+            fields = _with_mail(fields, mail, is_form=self._is_form)
         body = _form(fields) if self._is_form else fields
         _check_length(len(body))
         if now_ms // 1000 != self._second:
@@ -58,6 +64,21 @@ class RequestBuilder:
         for signer in self._signers:
             signer.sign("POST", self._url, headers, body, event, now_ms)
         return HttpRequest(self._url, headers, body, self._timeout_s)
+
+
+def _with_mail(fields: bytes, mail: str, *, is_form: bool) -> bytes:
+    """The fields with the mail in its place, cut so that the body is not too large."""
+    own = _decode(fields)
+    measure: Callable[[dict[str, object]], int] = form_bytes if is_form else (lambda each: len(encode_json(each)))
+    room = MAX_BODY_BYTES - measure(own | {"mime": "", "mime_truncated": 1})
+    kept = mail
+    while kept and (size := measure({"mime": kept}) - measure({"mime": ""})) > room:
+        kept = kept[: min(len(kept) - 1, max(len(kept) * room // size, 0))]
+    if len(kept) < len(mail):
+        own["mime_truncated"] = 1
+    # In the order of the event catalogue.
+    about = {name: own.pop(name) for name in ("mime_charset", "mime_truncated") if name in own}
+    return encode_json(own | {"mime": kept} | about)
 
 
 def _form(fields: bytes) -> bytes:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+from typing import Final
+
 from actors.ports import HttpResponse
+
+#: Maximum length of `failure_text`.
+MAX_FAILURE_CHARS: Final = 200
 
 
 def error_code(response: HttpResponse) -> str | None:
@@ -10,6 +16,17 @@ def error_code(response: HttpResponse) -> str | None:
     if response.status is None or 200 <= response.status < 300:
         return response.error
     return "redirect" if 300 <= response.status < 400 else "status"
+
+
+def failure_text(response: HttpResponse) -> str:
+    """An unsuccessful response in a few words: `503 Service Unavailable`, or `connect: connection refused`."""
+    if response.status is None:
+        text = f"{response.error}: {response.detail}" if response.detail else str(response.error)
+        return _printable(text.encode("utf-8", "replace"))[:MAX_FAILURE_CHARS]
+    return f"{response.status} {_REASONS.get(response.status, '')}".rstrip()
+
+
+_REASONS: Final = {status.value: status.phrase for status in HTTPStatus}
 
 
 def header_lines(head_start: bytes) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 import msgspec
 
@@ -11,7 +11,8 @@ from actors.enrichment.routing_index import RoutingIndex
 from actors.ledger.reader import LedgerReader
 from domain.bots import bot_reason
 from domain.enrichment import event_fields, first_key
-from domain.tracking import EventToRecord, Intake, TrackingHit
+from domain.event_catalogue.triggers import Trigger
+from domain.tracking import EventToRecord, ReportToRecord, TrackingHit
 
 _encode = msgspec.json.Encoder().encode
 
@@ -20,8 +21,27 @@ class Enriched(NamedTuple):
     """Events of a batch, ready to be recorded."""
 
     events: list[EventToRecord]
-    #: Entries whose message is not in the ledger: it was erased, or belongs to another installation's backup.
-    unknown: list[Intake]
+    #: Hits whose message is not in the ledger: it was deleted, or belongs to another installation's backup.
+    unknown: list[TrackingHit]
+    #: Reports of the batch, each with its events.
+    reports: list[ReportToRecord]
+    #: Hits of erased messages, which are only counted.
+    erased: list[TrackingHit]
+    #: Unsubscriptions from erased messages: the message's key, and the time (Unix milliseconds).
+    opt_outs: list[tuple[int, int]]
+
+    @classmethod
+    def nothing(cls) -> Self:
+        """A result to add to."""
+        return cls([], [], [], [], [])
+
+    def add(self, more: Enriched) -> None:
+        """Adds another result."""
+        self.events.extend(more.events)
+        self.unknown.extend(more.unknown)
+        self.reports.extend(more.reports)
+        self.erased.extend(more.erased)
+        self.opt_outs.extend(more.opt_outs)
 
 
 def enrich_hits(hits: Sequence[TrackingHit], reader: LedgerReader, routes: RoutingIndex) -> Enriched:
@@ -32,11 +52,16 @@ def enrich_hits(hits: Sequence[TrackingHit], reader: LedgerReader, routes: Routi
     )
     firsts = [first_key(h.kind, h.target) for h in hits]
     taken = reader.taken_firsts({(h.message_key, f) for h, f in zip(hits, firsts, strict=True) if f is not None})
-    enriched = Enriched([], [])
+    enriched = Enriched.nothing()
     for hit, first in zip(hits, firsts, strict=True):
         message = messages.get(hit.message_key)
         if message is None or message.account_no != hit.account_no:
             enriched.unknown.append(hit)
+            continue
+        if message.is_erased:
+            enriched.erased.append(hit)
+            if hit.kind == Trigger.UNSUBSCRIBE:
+                enriched.opt_outs.append((hit.message_key, hit.time_ms))
             continue
         is_first = first is not None and (hit.message_key, first) not in taken
         if first is not None:

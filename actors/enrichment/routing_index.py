@@ -17,16 +17,23 @@ class RoutingIndex:
         self._routes: dict[tuple[int, str, str | None], list[Route]] = {}
         for route in table.routes:
             for trigger in route.event_filter.triggers:
-                for tag in dict.fromkeys(route.event_filter.tags) or (None,):
+                for tag in dict.fromkeys(route.event_filter.tags_for(trigger)) or (None,):
                     self._routes.setdefault((route.account_no, trigger, tag), []).append(route)
 
-    def owed(self, account_no: int, type: str, tags: Collection[str], database: str | None) -> list[int]:  # noqa: A002
+    def owed(
+        self,
+        account_no: int,
+        type: str,  # noqa: A002
+        tags: Collection[str],
+        database: str | None,
+        collection: str | None = None,
+    ) -> list[int]:
         """Numbers of the loops that should receive such an event."""
         found = {
             route.loop_no: None
             for tag in (None, *tags)
             for route in self._routes.get((account_no, type, tag), ())
-            if route.event_filter.wants(type, tags, database)
+            if route.event_filter.wants(type, tags, database, collection)
         }
         return list(found)
 

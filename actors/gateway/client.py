@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Final, Protocol, TypeVar, cast
 
 from actors.commands import protocol
@@ -12,6 +14,7 @@ from actors.commands.intake import encode_batch
 from actors.commands.protocol import GatewayFrame
 from actors.ipc.connection import Connection
 from actors.ipc.frames import FrameProtocol
+from actors.ipc.socket_key import read_key
 
 R = TypeVar("R")
 
@@ -47,11 +50,11 @@ class Client(Protocol):
 class GatewayClient:
     """A `Client` with any number of calls in flight. It connects when it is first needed."""
 
-    def __init__(self, socket_path: str) -> None:
+    def __init__(self, socket_path: Path) -> None:
         async def connect(make_protocol: Callable[[], FrameProtocol]) -> None:
-            await asyncio.get_running_loop().create_unix_connection(make_protocol, socket_path)
+            await asyncio.get_running_loop().create_unix_connection(make_protocol, str(socket_path))
 
-        self._connection = Connection("the gateway to the actors", connect)
+        self._connection = Connection("the gateway to the actors", connect, partial(read_key, socket_path))
 
     async def close(self) -> None:
         """Closes the socket. Calls in flight fail with `Unavailable`."""

@@ -10,7 +10,7 @@ from actors.commands import protocol
 from actors.commands.command import Command
 from actors.commands.protocol import GatewayFrame
 from actors.ipc.pool import ConnectionPool
-from domain.errors import Unavailable
+from domain.errors import StoreError, Unavailable, from_wire, to_wire
 
 RecordIntake = Callable[[bytes], Awaitable[None]]
 CarryOut = Callable[[Command[Any]], Awaitable[object]]
@@ -40,12 +40,12 @@ class Dispatcher:
     """
 
     def __init__(self, waiting_for: str) -> None:
-        self._waiting_for = waiting_for
+        self.wait_for(waiting_for)
         self._routes: _Routes | None = None
 
-    def wait_for(self, waiting_for: str) -> None:
-        """Changes the reason why the gateway is not ready, in words for people."""
-        self._waiting_for = waiting_for
+    def wait_for(self, waiting_for: str | StoreError) -> None:
+        """Changes the reason why the gateway is not ready: in words for people, or the store's error."""
+        self._waiting_for = to_wire(waiting_for if isinstance(waiting_for, StoreError) else Unavailable(waiting_for))
 
     def open(self, record_intake: RecordIntake, carry_out: CarryOut) -> None:
         """Starts to answer.
@@ -61,10 +61,11 @@ class Dispatcher:
 
         Raises:
             Unavailable: the gateway is starting.
+            StoreError: the gateway is waiting for the store.
             FeedbackLoopsError: the enricher's or the command's.
         """
         if self._routes is None:
-            raise Unavailable(self._waiting_for)
+            raise from_wire(*self._waiting_for)
         if kind == GatewayFrame.INTAKE:
             await self._routes.record_intake(body)
             return b""

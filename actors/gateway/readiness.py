@@ -8,7 +8,7 @@ from typing import Final
 
 from actors.actor_names import LEDGER, SUPERVISOR
 from actors.ray_runtime.calls import ActorClient
-from domain.errors import FeedbackLoopsError
+from domain.errors import FeedbackLoopsError, Unavailable
 
 TIMEOUT_S: Final = 2.0
 
@@ -24,14 +24,15 @@ class ReadinessCheck:
         self._names = [LEDGER, SUPERVISOR, *enrichers]
         self._rollout_problem = rollout_problem
 
-    async def problems(self) -> list[str]:
+    async def problems(self) -> list[FeedbackLoopsError]:
         """The reasons why the service cannot bring a hit to a handler now; empty when it can."""
         answers = await asyncio.gather(*map(self._problem_with, self._names))
-        return [problem for problem in [*answers, self._rollout_problem()] if problem]
+        rollout = self._rollout_problem()
+        return [problem for problem in answers if problem] + ([Unavailable(rollout)] if rollout else [])
 
-    async def _problem_with(self, name: str) -> str | None:
+    async def _problem_with(self, name: str) -> FeedbackLoopsError | None:
         try:
             await self._actors.call(name, "ping", timeout_s=TIMEOUT_S)
         except FeedbackLoopsError as exc:
-            return str(exc)
+            return exc
         return None

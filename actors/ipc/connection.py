@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from actors.ipc import frames
+from actors.ipc.handshake import ClientEnd
 from domain.errors import FeedbackLoopsError, Unavailable
 
 #: How long a request waits for a process that is being restarted.
@@ -28,13 +29,14 @@ class Connection:
     Args:
         name: of the other process, for messages to people.
         connect: opens a connection; called again after each loss, so it may lead elsewhere.
-        token: sent first, see `FrameServer`.
+        read_key: the key that the two processes share (`actors.ipc.handshake`); called for each connection. May raise
+            OSError.
     """
 
-    def __init__(self, name: str, connect: Connect, token: bytes | None = None) -> None:
+    def __init__(self, name: str, connect: Connect, read_key: Callable[[], bytes]) -> None:
         self._name = name
         self._connect = connect
-        self._token = token
+        self._read_key = read_key
         self._ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[bytes]] = {}
         self._protocol: frames.FrameProtocol | None = None
@@ -99,16 +101,13 @@ class Connection:
 
     async def _keep_connecting(self) -> frames.FrameProtocol:
         while not self._is_closed:
-            protocol = frames.FrameProtocol(self._on_frame, self._lost)
             try:
+                protocol = ClientEnd(self._read_key(), self._on_frame, self._lost)
                 await self._connect(partial(_same, protocol))
+                await protocol.authenticated()
             except (OSError, FeedbackLoopsError):
                 await asyncio.sleep(RECONNECT_S)
                 continue
-            if not protocol.is_open:  # accepted, then closed at once
-                continue
-            if self._token is not None:
-                protocol.send(frames.HELLO, 0, self._token)
             self._protocol = protocol
             self._send_unsent(protocol)
             return protocol

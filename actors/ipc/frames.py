@@ -23,8 +23,6 @@ HEADER: Final = struct.Struct("<IBQ")
 MAX_BODY_BYTES: Final = 64 * 1024 * 1024
 OK: Final = 0
 ERROR: Final = 1
-#: The client's first frame on a socket that file permissions do not guard.
-HELLO: Final = 2
 #: Seconds without a sign of life after which a network connection is closed.
 SILENCE_S: Final = 5
 
@@ -55,11 +53,15 @@ def _detect_silence(transport: asyncio.BaseTransport) -> None:
 
 
 class FrameProtocol(asyncio.Protocol):
-    """Splits a stream into frames. Calls `on_frame` with kind, request id and body, and `on_lost` at the end."""
+    """Splits a stream into frames. Calls `on_frame` with kind, request id and body, and `on_lost` at the end.
 
-    def __init__(self, on_frame: OnFrame, on_lost: Callable[[], None]) -> None:
+    A frame with a body of more than `max_body_bytes` ends the connection.
+    """
+
+    def __init__(self, on_frame: OnFrame, on_lost: Callable[[], None], max_body_bytes: int = MAX_BODY_BYTES) -> None:
         self._on_frame = on_frame
         self._on_lost = on_lost
+        self._max_body_bytes = max_body_bytes
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
         self._may_write = asyncio.Event()
@@ -75,7 +77,7 @@ class FrameProtocol(asyncio.Protocol):
         at = 0
         while len(buffer) - at >= HEADER.size:
             length, kind, request_id = HEADER.unpack_from(buffer, at)
-            if length > MAX_BODY_BYTES:
+            if length > self._max_body_bytes:
                 self.close()
                 return
             end = at + HEADER.size + length
@@ -111,6 +113,11 @@ class FrameProtocol(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(HEADER.pack(len(body), kind, request_id) + body)
 
+    def pass_frames_to(self, on_frame: OnFrame, max_body_bytes: int) -> None:
+        """Passes all further frames to `on_frame`, under a new limit."""
+        self._on_frame = on_frame
+        self._max_body_bytes = max_body_bytes
+
     async def drained(self) -> None:
         """Returns when the other end accepts frames."""
         await self._may_write.wait()
@@ -118,3 +125,13 @@ class FrameProtocol(asyncio.Protocol):
     def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
+
+    def abort(self) -> None:
+        """Closes the connection at once, and drops what has arrived."""
+        if self._transport is not None:
+            self._on_frame = _drop
+            self._transport.abort()
+
+
+def _drop(_kind: int, _request_id: int, _body: bytes) -> None:
+    """Takes the rest of the frames that arrived together with a bad one."""

@@ -24,9 +24,9 @@ FindAddress = Callable[[str], Awaitable[tuple[str, int]]]
 class ConnectionPool:
     """One connection per actor, by name. After a loss the address is looked up again: the actor may have moved."""
 
-    def __init__(self, find_address: FindAddress, token: bytes) -> None:
+    def __init__(self, find_address: FindAddress, key: bytes) -> None:
         self._find_address = find_address
-        self._token = token
+        self._key = key
         self._connections: dict[str, Connection] = {}
         self._closing: set[asyncio.Task[None]] = set()
 
@@ -53,5 +53,5 @@ class ConnectionPool:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):  # the machine may have been lost since
                 await asyncio.get_running_loop().create_connection(protocol, host, port)
 
-        made = self._connections[name] = Connection(display_name(name), connect, self._token)
+        made = self._connections[name] = Connection(display_name(name), connect, lambda: self._key)
         return made

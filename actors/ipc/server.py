@@ -3,28 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import logging
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 from actors.ipc import frames
+from actors.ipc.handshake import ServerEnd
 from domain.errors import DomainError, FeedbackLoopsError, Overloaded, Unavailable
-from domain.key_derivation import derive
 
 log = logging.getLogger(__name__)
 
 #: Requests that one client may have in flight.
 MAX_IN_FLIGHT: Final = 512
+#: How long a client may take to prove that it has the key.
+HANDSHAKE_S: Final = 5.0
+#: Clients that may be about to do so. One more ends the oldest: it has had the most time, and a client with the key
+#: needs milliseconds, so those without cannot keep it out. Above the number of clients that are accepted at a time.
+MAX_UNAUTHENTICATED: Final = 128
 
 #: Carries out a request, given its kind and body, and returns the body of the answer.
 Handler = Callable[[int, bytes], Awaitable[bytes]]
-
-
-def connection_token(master_key: bytes) -> bytes:
-    """The first thing that actors send each other: every program on the machine can reach their ports."""
-    return derive(master_key, "actor-links", 32)
 
 
 class FrameServer:
@@ -33,15 +32,17 @@ class FrameServer:
     Args:
         handler: its errors of `domain.errors` reach the client unchanged; others are logged, and the client gets
             `Unavailable`.
-        token: what clients must send first; None where file permissions guard the socket.
+        key: what clients must prove to have.
     """
 
-    def __init__(self, handler: Handler, token: bytes | None = None) -> None:
+    def __init__(self, handler: Handler, key: bytes) -> None:
         self._handler = handler
-        self._token = token
+        self._key = key
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._clients: set[frames.FrameProtocol] = set()
+        #: Clients that have not proved anything yet, the oldest first, with what ends them.
+        self._strangers: dict[ServerEnd, asyncio.TimerHandle] = {}
 
     async def listen_at(self, path: Path) -> None:
         """Listens on a Unix socket that only its owner can open."""
@@ -62,18 +63,35 @@ class FrameServer:
             await asyncio.wait(self._tasks, timeout=drain_s)
         for client in list(self._clients):
             client.close()
+        for stranger in list(self._strangers):
+            stranger.abort()
 
     def _accept(self) -> frames.FrameProtocol:
-        protocol = _Client(self._handler, self._token, self._tasks, self._clients).protocol
-        self._clients.add(protocol)
-        return protocol
+        client = _Client(self._handler, self._tasks)
+        end = ServerEnd(self._key, client.on_frame, lambda: self._forget(end), lambda: self._welcome(end))
+        client.protocol = end
+        if len(self._strangers) >= MAX_UNAUTHENTICATED:
+            oldest = next(iter(self._strangers))
+            self._forget(oldest)
+            oldest.abort()
+        self._strangers[end] = asyncio.get_running_loop().call_later(HANDSHAKE_S, end.abort)
+        return end
+
+    def _welcome(self, client: ServerEnd) -> None:
+        self._forget(client)
+        self._clients.add(client)
+
+    def _forget(self, client: ServerEnd) -> None:
+        self._clients.discard(client)
+        if (timer := self._strangers.pop(client, None)) is not None:
+            timer.cancel()
 
 
 class Listener:
     """An actor's frame server on TCP, opened when its address is first asked for."""
 
-    def __init__(self, handler: Handler, token: bytes, host: str) -> None:
-        self._server = FrameServer(handler, token)
+    def __init__(self, handler: Handler, key: bytes, host: str) -> None:
+        self._server = FrameServer(handler, key)
         self._host = host
         self._address: asyncio.Task[tuple[str, int]] | None = None
 
@@ -85,28 +103,17 @@ class Listener:
 
 
 class _Client:
-    """The server's end of one connection."""
+    """The requests of one client."""
 
-    def __init__(
-        self,
-        handler: Handler,
-        token: bytes | None,
-        tasks: set[asyncio.Task[None]],
-        clients: set[frames.FrameProtocol],
-    ) -> None:
-        self.protocol = frames.FrameProtocol(self._on_frame, lambda: clients.discard(self.protocol))
+    protocol: frames.FrameProtocol
+
+    def __init__(self, handler: Handler, tasks: set[asyncio.Task[None]]) -> None:
         self._handler = handler
-        self._token = token
         self._tasks = tasks
         self._in_flight = 0
 
-    def _on_frame(self, kind: int, request_id: int, body: bytes) -> None:
-        if self._token is not None:
-            if kind != frames.HELLO or not hmac.compare_digest(body, self._token):
-                self.protocol.close()
-                return
-            self._token = None
-        elif self._in_flight >= MAX_IN_FLIGHT:
+    def on_frame(self, kind: int, request_id: int, body: bytes) -> None:
+        if self._in_flight >= MAX_IN_FLIGHT:
             self._reply(request_id, frames.ERROR, frames.error_body(Overloaded("too many requests in flight")))
         else:
             self._in_flight += 1

@@ -6,7 +6,6 @@ $1                   a parameter; it may occur more than once
 {not in $1}          `NOT IN` such a list
 {join} … {stored e}  joins the first event of the stream with the id `e.event_id`, as `s`
 {by INDEX}           the index to use, where a store would choose another
-{same COLUMN, $1}    equal, ignoring the case of ASCII letters
 {larger A, B}        the larger of two values
 {pending}            the delivery is pending; lets the store use the indexes of pending deliveries
 {pending id}         the delivery's id, as the index of pending deliveries has it
@@ -22,7 +21,7 @@ from functools import lru_cache
 from typing import Any, Final, Protocol, Self
 
 _WORD: Final = re.compile(
-    r"\{(often|in|not in|join|stored|by|same|larger|pending id|pending|part|end|position)(?: ([^}]*))?\}"
+    r"\{(often|in|not in|join|stored|by|larger|pending id|pending|part|end|position)(?: ([^}]*))?\}"
 )
 
 

@@ -8,12 +8,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from actors.ledger.compaction import Compaction
+from actors.ledger.erasure.steps.bytes import ByteClearing
+from actors.ledger.key_ring_store import KeyRingStore, SQLiteKeyRingStore
 from actors.ledger.reader import LedgerReader
+from actors.ledger.sqlite.checkpoint import SQLiteByteClearing
+from actors.ledger.sqlite.compaction import SQLiteCompaction
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter
+from actors.settings import Settings
 from actors.settings.data_dir import write_private
-from actors.settings.settings import Settings
 from domain.errors import Conflict
 
 #: The SQLite ledger, in the data directory.
@@ -34,7 +39,7 @@ def make_writer(settings: Settings) -> StoreWriter:
     The store may be unavailable: calls of the writer then raise `StoreUnavailable` until it is back.
     """
     if settings.store is None:
-        return SQLiteLedgerWriter(settings.data_dir / LEDGER_FILE)
+        return SQLiteLedgerWriter(settings.data_dir / LEDGER_FILE, check=settings.watch().require_readable)
     from actors.ledger.postgres.writer import PostgresLedgerWriter  # noqa: PLC0415
 
     return PostgresLedgerWriter(settings.store)
@@ -43,10 +48,37 @@ def make_writer(settings: Settings) -> StoreWriter:
 def make_reader(settings: Settings) -> LedgerReader:
     """A reader for one process. It connects on first use."""
     if settings.store is None:
-        return SQLiteLedgerReader(settings.data_dir / LEDGER_FILE)
+        return SQLiteLedgerReader(settings.data_dir / LEDGER_FILE, check=settings.watch().require_readable)
     from actors.ledger.postgres.reader import PostgresLedgerReader  # noqa: PLC0415
 
     return PostgresLedgerReader(settings.store)
+
+
+def make_byte_clearing(settings: Settings) -> ByteClearing:
+    """Clears the store's files of former bytes."""
+    if settings.store is None:
+        return SQLiteByteClearing(settings.data_dir / LEDGER_FILE, settings.watch().require_readable)
+    from actors.ledger.postgres.vacuum import PostgresByteClearing  # noqa: PLC0415
+
+    return PostgresByteClearing(settings.store)
+
+
+def make_key_ring_store(settings: Settings) -> KeyRingStore:
+    """The key ring in the store."""
+    if settings.store is None:
+        return SQLiteKeyRingStore(settings.data_dir / LEDGER_FILE, settings.watch().require_readable)
+    from actors.ledger.postgres.key_ring_store import PostgresKeyRingStore  # noqa: PLC0415
+
+    return PostgresKeyRingStore(settings.store)
+
+
+def make_compaction(settings: Settings) -> Compaction:
+    """The compaction of the store."""
+    if settings.store is None:
+        return SQLiteCompaction(settings.data_dir / LEDGER_FILE)
+    from actors.ledger.postgres.compaction import PostgresCompaction  # noqa: PLC0415
+
+    return PostgresCompaction(settings.store)
 
 
 def refuse_moved_ledger(data_dir: Path) -> None:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from threading import Condition, Thread
 from typing import Any, Final, NamedTuple, TypeVar
 
-from actors.ledger.session import StoreSession, Work
+from actors.ledger.session import StoreSession, Work, WorkResult
 from actors.metrics.instruments import CommitInstruments
-from domain.errors import StoreUnavailable
+from domain.errors import SessionLost, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +22,8 @@ R = TypeVar("R")
 MAX_WAITING_ROWS: Final = 50_000
 #: The most rows in one transaction, unless a single request has more. This bounds how long a request waits.
 MAX_COMMIT_ROWS: Final = 4_000
+#: Seconds that a patient request waits for others to share their commit.
+PATIENCE_S: Final = 0.02
 #: Seconds before the same failure is logged again.
 SAME_FAILURE_S: Final = 30.0
 #: Seconds after a commit during which `check` trusts that the store can be written.
@@ -35,6 +37,8 @@ class Request(NamedTuple):
     rows: int
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[Any]
+    #: When it must be written (monotonic): at once, unless it is patient.
+    due_s: float
 
 
 class Outcome(NamedTuple):
@@ -59,16 +63,20 @@ class GroupCommit:
         first: StoreSession | None = None,
         max_waiting_rows: int = MAX_WAITING_ROWS,
         max_commit_rows: int = MAX_COMMIT_ROWS,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Starts the writer's thread. `connect` makes a session after each failure, and at first if `first` is None."""
         self._connect = connect
         self._max_waiting_rows = max_waiting_rows
         self._max_commit_rows = max_commit_rows
+        self._patience_s = patience_s
         self._session = first
         self._waiting: deque[Request] = deque()
         #: Replaced by the process that exports metrics.
         self.instruments = CommitInstruments()
         self._waiting_rows = 0
+        #: When the next transaction must begin (monotonic).
+        self._due_s = float("inf")
         self._closing = False
         self._changed = Condition()
         self._failure: str | None = None
@@ -77,10 +85,11 @@ class GroupCommit:
         self._thread = Thread(target=self._run, name="ledger-writer", daemon=True)
         self._thread.start()
 
-    async def run(self, work: Work[R], rows: int) -> R:
+    async def run(self, work: Work[R], rows: int, *, is_patient: bool = False) -> R:
         """Runs `work` in the writer's thread and returns its result once it is durable.
 
-        `rows` is roughly the number of rows it writes. Cancelling the caller does not undo the work.
+        `rows` is roughly the number of rows it writes. `is_patient`: it waits a little for other requests,
+        which then need not wait for its commit. Cancelling the caller does not undo the work.
 
         Raises:
             ConcurrentWrite: a unique value is taken; nothing was written.
@@ -89,7 +98,8 @@ class GroupCommit:
         """
         loop = asyncio.get_running_loop()
         future: asyncio.Future[R] = loop.create_future()
-        self._submit(Request(work, rows, loop, future))
+        due_s = time.monotonic() + self._patience_s if is_patient else 0.0
+        self._submit(Request(work, rows, loop, future, due_s))
         return await future
 
     async def check(self, within_s: float) -> None:
@@ -115,7 +125,9 @@ class GroupCommit:
             self._waiting.append(request)
             self._waiting_rows += request.rows
             self.instruments.waiting_rows.value = self._waiting_rows
-            self._changed.notify()
+            if request.due_s < self._due_s:
+                self._due_s = request.due_s
+                self._changed.notify()
 
     async def close(self) -> None:
         """Refuses new requests, and returns when all accepted ones are written and the connection is closed."""
@@ -136,23 +148,22 @@ class GroupCommit:
     def _next_requests(self) -> list[Request]:
         """Waits for the requests of the next transaction; an empty list after `close`."""
         with self._changed:
-            while not self._waiting and not self._closing:
-                self._changed.wait()
+            while not self._closing and (wait_s := self._due_s - time.monotonic()) > 0:
+                self._changed.wait(None if wait_s == float("inf") else wait_s)
             requests: list[Request] = []
             rows = 0
             while self._waiting and (not requests or rows + self._waiting[0].rows <= self._max_commit_rows):
                 requests.append(self._waiting.popleft())
                 rows += requests[-1].rows
             self._waiting_rows -= rows
+            self._due_s = 0.0 if self._waiting else float("inf")
             self.instruments.waiting_rows.value = self._waiting_rows
             return requests
 
     def _commit(self, requests: Sequence[Request]) -> list[Outcome]:
         try:
-            if self._session is None:
-                self._session = self._connect()
             began_s = time.perf_counter()
-            results = self._session.commit([request.work for request in requests])
+            results = self._run_in_session([request.work for request in requests])
         except Exception as exc:  # noqa: BLE001 - every failure must reach the callers
             self.instruments.failed.value += 1
             self._disconnect()
@@ -163,6 +174,19 @@ class GroupCommit:
         self._committed_at_s = time.monotonic()
         self._note(None, len(requests))
         return [Outcome(request.future, *result) for request, result in zip(requests, results, strict=True)]
+
+    def _run_in_session(self, works: Sequence[Work[Any]]) -> list[WorkResult]:
+        """Runs the requests in one transaction.
+
+        Servers and poolers close idle connections. If the session that was kept has ended, a new one runs the requests.
+        """
+        if self._session is not None:
+            try:
+                return self._session.commit(works)
+            except SessionLost:
+                self._disconnect()
+        self._session = self._connect()
+        return self._session.commit(works)
 
     def _note(self, error: StoreUnavailable | None, requests: int) -> None:
         """Logs when the store starts to fail, when the failure changes, and when the store recovers."""

@@ -40,6 +40,8 @@ class LoopProjection(msgspec.Struct, kw_only=True):
     url: str
     settings: LoopSettings
     verification_token: str
+    #: Id of the installation key that the current secret is derived from.
+    secret_key: int
     created_at_ms: int
     state: LoopState = LoopState.UNVERIFIED
     verified_at_ms: int | None = None
@@ -55,6 +57,7 @@ class LoopProjection(msgspec.Struct, kw_only=True):
             url=event.url,
             settings=LoopSettings.from_json(event.settings),
             verification_token=event.verification_token,
+            secret_key=event.key_id,
             created_at_ms=event.at_ms,
         )
 
@@ -67,7 +70,10 @@ class LoopProjection(msgspec.Struct, kw_only=True):
 
     def apply(self, event: FeedbackLoop.Event) -> None:
         """Applies an event as the aggregate does; the projection has the aggregate's attributes."""
-        event.apply(cast(FeedbackLoop, self))
+        if isinstance(event, FeedbackLoop.SecretRotated):
+            self.secret_key = event.key_id
+        else:
+            event.apply(cast(FeedbackLoop, self))
 
     @property
     def is_routed(self) -> bool:
@@ -88,8 +94,10 @@ class LoopProjection(msgspec.Struct, kw_only=True):
             account_no=key.account_no,
             deleted=self.is_deleted,
             health=health,
+            settings=self.settings.masked(),
             **{name: getattr(self, name) for name in _SHOWN},
         )
 
 
-_SHOWN: Final = tuple(name for name in LoopProjection.__struct_fields__ if name not in {"is_moving", "is_deleted"})
+_NOT_SHOWN: Final = {"is_moving", "is_deleted", "settings", "secret_key"}
+_SHOWN: Final = tuple(name for name in LoopProjection.__struct_fields__ if name not in _NOT_SHOWN)

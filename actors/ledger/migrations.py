@@ -7,7 +7,9 @@ stores, so that rows can be copied from one to the other.
 
 from __future__ import annotations
 
+import hashlib
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from typing import NamedTuple
 
@@ -33,11 +35,16 @@ def load_migrations(package: str) -> tuple[Migration, ...]:
         RuntimeError: a version is missing.
     """
     named = [(re.fullmatch(r"(\d{4})_\w+\.sql", file.name), file) for file in files(package).iterdir()]
-    found = tuple(sorted(Migration(int(match[1]), file.read_text()) for match, file in named if match))
+    found = tuple(sorted(Migration(int(match[1]), file.read_text("utf-8")) for match, file in named if match))
     versions = [migration.version for migration in found]
     if versions != list(range(1, len(found) + 1)):
         raise RuntimeError(f"{package} lacks migrations: its versions are {versions}")
     return found
+
+
+def series_mark(migrations: Sequence[Migration]) -> int:
+    """A number of 31 bits that a store keeps: a digest of the first script, which development versions changed."""
+    return int.from_bytes(hashlib.sha256(migrations[0].script.encode()).digest()[:4], "big") >> 1
 
 
 def refuse_newer(version: int, newest: int) -> None:

@@ -12,13 +12,15 @@ from eventsourcing.persistence import StoredEvent
 from actors.ledger.access.projection import ACCESS_HANDLERS
 from actors.ledger.dialect import Cursor
 from actors.ledger.loop_projection import LoopKey, LoopProjection
+from actors.ledger.people import person_of
+from actors.ledger.profile_projection import PROFILE_HANDLERS
 from domain import enrichment
 from domain.account import Account
+from domain.erasure import ERASED
 from domain.event_catalogue.triggers import TRIGGER_CODES
 from domain.feedback_loop import FeedbackLoop
 from domain.ledger import event_mapper
 from domain.message import Message
-from domain.profile import Profile
 from domain.tracking_event import TrackingEventRecorded
 from domain.values import id_text
 
@@ -52,14 +54,14 @@ def _account_opened(cursor: Cursor, event: Account.Opened) -> None:
     )
 
 
-# --- messages and profiles
+# --- messages
 
 
 def _message_registered(cursor: Cursor, event: Message.Registered) -> None:
     cursor.execute(
         "INSERT INTO messages"
-        " (key, account_no, id, recipient, tags, mailing, database, profile, created_at_ms, links)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+        " (key, account_no, id, recipient, tags, mailing, database, profile, created_at_ms, reference, person, links)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
         (
             event.key,
             event.account_no,
@@ -70,33 +72,29 @@ def _message_registered(cursor: Cursor, event: Message.Registered) -> None:
             event.database,
             event.profile,
             event.at_ms,
+            event.reference,
+            person_of(event.recipient),
             _text(event.links),
         ),
     )
+    if event.tags:
+        cursor.executemany(
+            "INSERT INTO message_tags (account_no, tag, message_key) VALUES ($1, $2, $3)",
+            [(event.account_no, tag, event.key) for tag in dict.fromkeys(event.tags)],
+        )
 
 
-def _profile_created(cursor: Cursor, event: Profile.Created) -> None:
-    cursor.execute(
-        "INSERT INTO profiles"
-        " (account_no, database, id, originator_id, created_at_ms, modified_at_ms, interests, fields)"
-        " VALUES ($1, $2, $3, $4, $5, $5, $6, $7)",
-        (
-            event.account_no,
-            event.database,
-            event.profile_id,
-            event.originator_id.hex,
-            event.at_ms,
-            _text(event.interests),
-            event.fields_json,
-        ),
-    )
+#: An erased message keeps its id, what it belonged to, and when it was sent.
+ERASE_MESSAGE: Final = (
+    "UPDATE messages SET recipient = '', person = '', links = '[]', reference = NULL, erased_at_ms = $2 WHERE key = $1"
+)
+#: The number of a click is a digest of its link.
+FORGET_FIRSTS: Final = "DELETE FROM first_hits WHERE message_key = $1"
 
 
-def _profile_updated(cursor: Cursor, event: Profile.Updated) -> None:
-    cursor.execute(
-        "UPDATE profiles SET modified_at_ms = $1, interests = $2, fields = $3 WHERE originator_id = $4",
-        (event.at_ms, _text(event.interests), event.fields_json, event.originator_id.hex),
-    )
+def _message_erased(cursor: Cursor, event: Message.Erased) -> None:
+    cursor.execute(ERASE_MESSAGE, (event.key, event.at_ms))
+    cursor.execute(FORGET_FIRSTS, (event.key,))
 
 
 # --- tracking events
@@ -114,8 +112,10 @@ def _tracking_event_recorded(cursor: Cursor, event: TrackingEventRecorded) -> No
 
 
 def first_hit(message_key: int, type_: str, fields_json: str) -> tuple[int, int] | None:
-    """The row of `first_hits` for a tracking event, or None if it was not the first of its kind."""
+    """The row of `first_hits` for a tracking event, or None if it was not the first of its kind, or is erased."""
     fields = json.loads(fields_json)
+    if fields.get(ERASED):
+        return None
     key = enrichment.first_key(type_, fields.get("original", "")) if fields.get("first") else None
     return None if key is None else (message_key, key)
 
@@ -154,8 +154,8 @@ HANDLERS: Final[dict[str, Callable[[Cursor, Any], None]]] = {
     Account.Opened.TOPIC: _account_opened,
     **ACCESS_HANDLERS,
     Message.Registered.TOPIC: _message_registered,
-    Profile.Created.TOPIC: _profile_created,
-    Profile.Updated.TOPIC: _profile_updated,
+    Message.Erased.TOPIC: _message_erased,
+    **PROFILE_HANDLERS,
     TrackingEventRecorded.TOPIC: _tracking_event_recorded,
     FeedbackLoop.Registered.TOPIC: _loop_registered,
     FeedbackLoop.Changed.TOPIC: _loop_changed,
@@ -164,5 +164,6 @@ HANDLERS: Final[dict[str, Callable[[Cursor, Any], None]]] = {
     FeedbackLoop.Paused.TOPIC: _loop_changed,
     FeedbackLoop.Resumed.TOPIC: _loop_changed,
     FeedbackLoop.Disabled.TOPIC: _loop_changed,
+    FeedbackLoop.SecretRotated.TOPIC: _loop_changed,
     FeedbackLoop.Deleted.TOPIC: _loop_changed,
 }

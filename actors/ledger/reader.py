@@ -8,10 +8,14 @@ from __future__ import annotations
 from actors.ledger.queries.access import AccessQueries
 from actors.ledger.queries.deliveries import DeliveryQueries
 from actors.ledger.queries.events import EventQueries
+from actors.ledger.queries.front_end_erasures import FrontEndErasureQueries
 from actors.ledger.queries.hot_path import EnrichmentQueries, LaneQueries
 from actors.ledger.queries.loops import LoopQueries
 from actors.ledger.queries.messages import MessageQueries
+from actors.ledger.queries.profiles import ProfileQueries
+from actors.ledger.queries.recipients import RecipientQueries
 from actors.ledger.queries.replays import ReplayQueries
+from actors.ledger.queries.reports import ReportQueries
 from actors.ledger.queries.statistics import StatisticsQueries
 
 
@@ -21,8 +25,12 @@ class LedgerReader(
     LoopQueries,
     EventQueries,
     MessageQueries,
+    ProfileQueries,
     DeliveryQueries,
     ReplayQueries,
+    ReportQueries,
+    RecipientQueries,
+    FrontEndErasureQueries,
     AccessQueries,
     StatisticsQueries,
 ):

@@ -25,6 +25,7 @@ class StoreSession(Protocol):
         """Runs all requests in one transaction and returns when it is durable. A request's own error undoes only it.
 
         Raises:
+            SessionLost: nothing was written; a new session may run the requests again.
             Exception: the store failed; nothing was written, or the outcome is unknown.
         """
         ...

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from eventsourcing.persistence import StoredEvent
 
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
+from actors.installation.erasure_file import ErasureLine
 from actors.ledger import idempotency, replays
 from actors.ledger.access import store
 from actors.ledger.access.port import AccessChange
+from actors.ledger.erasure import store as erasure_store
+from actors.ledger.erasure.port import ErasureChange
+from actors.ledger.erasure.repeats import repeat
+from actors.ledger.erasure.store_access import ErasureStore
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.retention.sweeper import RetentionSweeper
 from actors.ledger.session import Work
@@ -19,10 +24,12 @@ from actors.ledger.store_connection import StoreConnection
 from actors.metrics.instruments import CommitInstruments
 from actors.ports import Clock, RetentionLimits
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 
 #: The most seconds that `check` takes.
 CHECK_S: Final = 1.0
+#: Outcomes of a loop that is behind its backlog are written at once.
+PATIENT_ROWS: Final = 64
 
 
 class StoreWrites(Protocol):
@@ -32,8 +39,14 @@ class StoreWrites(Protocol):
         """Stores events of aggregates and updates the read models."""
         ...
 
-    def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        """Stores new events, each with one pending delivery per loop, due now.
+    def record_events(
+        self,
+        routes_version: int,
+        events: Sequence[EventToRecord],
+        reports: Sequence[ReportToRecord],
+        clock: Clock,
+    ) -> Work[RecordedEvents]:
+        """Stores new events and reports, each event with one pending delivery per loop, due now.
 
         The work raises `StaleRoutes` or `FirstTaken`.
         """
@@ -48,7 +61,9 @@ class StoreWrites(Protocol):
 
 
 class StoreWriter:
-    """`LedgerWriter`, `ReplayLedger`, `RetentionLedger` and `AccessLedger` on one store, and its Idempotency-Keys.
+    """`LedgerWriter`, `ChangeLedger`, `ReplayLedger`, `RetentionLedger`, `AccessLedger`, `ErasureLedger` on one store.
+
+    Also keeps Idempotency-Keys.
 
     A call returns once its writes are durable. Calls from any number of tasks and event loops share commits, and each
     fails alone. Calls raise `StoreUnavailable` while the store cannot be written, and work again once it can.
@@ -69,23 +84,47 @@ class StoreWriter:
         if events:
             await self._commits.run(self._writes.append(events), len(events))
 
-    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        work = self._writes.record_events(routes_version, events, self._clock)
-        return await self._commits.run(work, len(events))
+    async def record_events(
+        self, routes_version: int, events: Sequence[EventToRecord], reports: Sequence[ReportToRecord] = ()
+    ) -> RecordedEvents:
+        work = self._writes.record_events(routes_version, events, reports, self._clock)
+        return await self._commits.run(work, len(events) + sum(1 + len(report.events) for report in reports))
+
+    async def append_and_record(
+        self,
+        changes: Sequence[StoredEvent],
+        routes_version: int,
+        events: Sequence[EventToRecord],
+        also: Work[None] | None = None,
+    ) -> RecordedEvents:
+        """See `ChangeLedger.append_and_record`. `also`: more work of the same transaction."""
+        append = self._writes.append(changes)
+        record = self._writes.record_events(routes_version, events, (), self._clock)
+
+        def work(cursor: Any) -> RecordedEvents:
+            append(cursor)
+            recorded = record(cursor)
+            if also is not None:
+                also(cursor)
+            return recorded
+
+        return await self._commits.run(work, len(changes) + len(events))
 
     async def record_outcomes(
         self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None = None
     ) -> None:
         rows = len(outcomes) + (health is not None)
         if rows:
-            await self._commits.run(self._writes.record_outcomes(outcomes, health), rows)
+            # Nobody waits for a few outcomes, but hits would wait for their commit.
+            work = self._writes.record_outcomes(outcomes, health)
+            await self._commits.run(work, rows, is_patient=rows < PATIENT_ROWS)
 
     async def start_replay(self, loop_no: int, which: str, since_ms: int, until_ms: int) -> ReplayProgress:
         """See `ReplayLedger.start_replay`. Deliveries are counted on a read connection, so other writes do not wait.
 
         Raises:
-            InvalidInput: `which` is neither `dead` nor `all`.
-            Conflict: the loop has another running replay.
+            InvalidInput: `which` is not a kind of replay.
+            TemporaryConflict: the loop has another running replay.
             StoreUnavailable: retry.
         """
         counted = await asyncio.to_thread(replays.count, self._connection, loop_no, which, since_ms, until_ms)
@@ -94,8 +133,9 @@ class StoreWriter:
 
     async def advance_replay(self, replay_id: int, limit: int) -> ReplayProgress:
         """See `ReplayLedger.advance_replay`. Raises `NotFound` for an unknown replay."""
+        missed = await asyncio.to_thread(replays.find_missed, self._connection, replay_id, limit)
         return await self._commits.run(
-            lambda cursor: replays.advance(cursor, replay_id, limit, self._clock.now_ms()), limit
+            lambda cursor: replays.advance(cursor, replay_id, limit, self._clock.now_ms(), missed), limit
         )
 
     async def cancel_replay(self, replay_id: int) -> ReplayProgress:
@@ -137,6 +177,18 @@ class StoreWriter:
 
     async def change_access(self, change: AccessChange) -> int:
         return await self._commits.run(lambda cursor: store.change(cursor, change, self._clock.now_ms()), 1)
+
+    async def change_erasures(self, change: ErasureChange) -> str:
+        return await self._commits.run(lambda cursor: erasure_store.change(cursor, change, self._clock.now_ms()), 1)
+
+    async def repeat_erasures(self, erasures: Sequence[ErasureLine]) -> int:
+        now_ms = self._clock.now_ms()
+        return await self._commits.run(lambda cursor: repeat(cursor, erasures, now_ms), max(1, len(erasures)))
+
+    @property
+    def erasure_store(self) -> ErasureStore:
+        """Access for the steps of erasures."""
+        return ErasureStore(self._commits, self._connection, self._clock)
 
     async def close(self) -> None:
         """Refuses new calls, and returns when all accepted ones are written and the store is closed."""

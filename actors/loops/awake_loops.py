@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any, Final, Protocol, TypeVar
 
@@ -28,6 +28,7 @@ class Runtime(Protocol):
     async def stop(self, drain_s: float) -> None: ...
     def offer(self, deliveries: Sequence[OfferedDelivery]) -> None: ...
     def nudge(self) -> None: ...
+    async def forget_queued(self) -> None: ...
     async def handle(self, command: Command[R]) -> R: ...
 
 
@@ -101,6 +102,12 @@ class AwakeLoops:
         if (stopping := self._stopping.get(loop_id)) is not None:
             await asyncio.shield(stopping)
 
+    async def forget_queued(self, loop_ids: Collection[str]) -> None:
+        """Returns when these loops have forgotten the deliveries that they had read, or are asleep."""
+        awake = [awake for loop_id in loop_ids if (awake := self._awake.get(loop_id)) is not None]
+        stopping = [task for loop_id in loop_ids if (task := self._stopping.get(loop_id)) is not None]
+        await asyncio.gather(*map(_forget_queued, awake), *map(asyncio.shield, stopping))
+
     async def stop_working(self, drain_s: float) -> None:
         """Stops the loops that are not idle. Idle ones, of which there may be thousands, need no stop."""
         working = [loop_id for loop_id, awake in self._awake.items() if not awake.is_idle]
@@ -133,12 +140,23 @@ class AwakeLoops:
             del self._stopping[loop_id]
 
 
+async def _forget_queued(awake: AwakeLoop) -> None:
+    await asyncio.wait([awake.started])
+    if awake.commands:  # a retry may have read its delivery
+        await asyncio.wait(awake.commands)
+    if awake.failure is None:
+        await awake.runtime.forget_queued()
+
+
 async def _stop(awake: AwakeLoop, drain_s: float, before: asyncio.Task[None] | None) -> None:
     awake.started.cancel()
     await asyncio.wait([awake.started])
     if before is not None:
         await before
     try:
-        await awake.runtime.stop(drain_s)
+        if awake.commands:
+            await asyncio.gather(awake.runtime.stop(drain_s), asyncio.wait(awake.commands, timeout=drain_s))
+        else:
+            await awake.runtime.stop(drain_s)
     except Exception:  # the runtime is discarded either way, and other loops must not wait for it
         log.exception("error while stopping a loop", extra={"action": "loop_not_stopped"})

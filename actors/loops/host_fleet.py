@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from typing import Final
 
 from actors.loops.host_monitor import HostLauncher, HostMonitor
 from actors.loops.location_registry import LocationLog
 from actors.loops.placement import Slot
 from actors.metrics import registry
 from domain.errors import FeedbackLoopsError
+
+#: Time for the lanes of a host to finish and record deliveries in flight before its process ends.
+DRAIN_S: Final = 2.0
 
 
 class HostFleet:
@@ -116,16 +120,17 @@ class HostFleet:
         """Ends a prepared host after it has recorded its finished deliveries."""
         await monitor.stop()
         try:
-            await self._launcher.end(monitor.name)
+            await self._launcher.end(monitor.name, DRAIN_S)
         finally:
             await self._forget(monitor)
             self._busy.discard(monitor.name)
 
-    async def end_all(self) -> None:
-        """Ends all hosts concurrently; ignores failures."""
+    async def end_all(self, drain_s: float) -> None:
+        """Ends all hosts concurrently, each within about `drain_s`; ignores failures."""
         monitors = list(self._monitors.values())
         await asyncio.gather(*(monitor.stop() for monitor in monitors), return_exceptions=True)
-        await asyncio.gather(*(self._launcher.end(monitor.name) for monitor in monitors), return_exceptions=True)
+        ends = (self._launcher.end(monitor.name, drain_s) for monitor in monitors)
+        await asyncio.gather(*ends, return_exceptions=True)
 
     def _watch(self, name: str, *, is_unknown: bool) -> HostMonitor:
         def changed() -> None:

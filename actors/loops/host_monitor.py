@@ -43,8 +43,8 @@ class HostLauncher(Protocol):
         """Kills a host, so that Ray restarts it."""
         ...
 
-    async def end(self, name: str) -> None:
-        """Lets a host record its finished deliveries, then ends it for good."""
+    async def end(self, name: str, drain_s: float) -> None:
+        """Lets a host finish and record its deliveries in flight within `drain_s`, then ends it for good."""
         ...
 
     async def status(self, name: str, order: Order) -> HostStatus:

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
+from itertools import islice
 from typing import Final, TypeVar
 
 from actors.commands.command import Command
@@ -194,20 +195,30 @@ class LoopHost:
             raise Moved(f"feedback loop {loop_id} is in another process")
         return await awake.call(command)
 
+    async def forget_queued(self, loop_ids: Collection[str]) -> None:
+        """Makes loops forget what they have read or were offered, because the ledger has changed it.
+
+        Returns when attempts that began before are recorded. Loops that are not here, or asleep, have read nothing.
+        """
+        await self._awake.forget_queued(loop_ids)
+
     def _use(self, loop_id: str) -> AwakeLoop | None:
         """The loop, awake; None when it is not here or about to leave."""
         if loop_id not in self._held or loop_id in self._leaving:
             return None
         return self._awake.use(loop_id)
 
-    def _on_due(self, loop_ids: Sequence[str]) -> None:
-        here = self._held.intersection(loop_ids)
+    def _on_due(self, due: Sequence[str], failing: Sequence[str]) -> None:
+        here = self._held.intersection(due)
         self._to_wake = deque()
         for loop_id in here:
             if (awake := self._awake.get(loop_id)) is not None:
                 awake.runtime.nudge()
             else:
                 self._to_wake.append(loop_id)
+        room = max(self._max_awake - len(self._awake) - len(self._to_wake), 0)
+        asleep = (loop_id for loop_id in self._held.intersection(failing) - here if self._awake.get(loop_id) is None)
+        self._to_wake.extend(islice(asleep, room))
         self._wake_some()
         self._awake.rest(len(self._awake) - self._max_awake)
 

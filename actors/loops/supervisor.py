@@ -111,10 +111,13 @@ class Supervisor:
     def _is_suspended(self) -> bool:
         return asyncio.get_running_loop().time() < self._suspended_until_s
 
-    async def stop(self) -> None:
-        """Ends every host, each after it has recorded its finished deliveries; starts none again."""
+    async def stop(self, drain_s: float) -> None:
+        """Ends every host, each after it has finished and recorded its deliveries in flight, within about `drain_s`.
+
+        Starts none again.
+        """
         self._tasks.cancel()
-        await self._hosts.end_all()
+        await self._hosts.end_all(drain_s)
 
     # --- requests
 

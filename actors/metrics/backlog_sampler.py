@@ -1,4 +1,4 @@
-"""Backlog sampler: counts the waiting deliveries in the ledger every few seconds, not at each scrape.
+"""Backlog sampler: counts waiting deliveries and erasures in the ledger every few seconds, not at each scrape.
 
 The cost of counting grows with the backlog.
 """
@@ -14,7 +14,7 @@ from typing import Final, Protocol
 
 from actors.metrics import catalogue as m
 from actors.metrics.registry import Registry
-from actors.ports import Clock, LoopBacklog
+from actors.ports import Clock, ErasureBacklog, LoopBacklog
 from domain.breaker import CLOSED, OPEN
 from domain.errors import FeedbackLoopsError
 from domain.values import LoopState
@@ -33,10 +33,11 @@ class BacklogReader(Protocol):
     """The part of `LedgerReader` that the sampler needs."""
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]: ...
+    def erasure_backlogs(self) -> Sequence[ErasureBacklog]: ...
 
 
 class BacklogSampler:
-    """Gauges of loops by state and by breaker, and of due deliveries, as of the latest sample."""
+    """Gauges of loops by state and by breaker, of due deliveries, and of erasures, as of the latest sample."""
 
     def __init__(self, reader: BacklogReader, clock: Clock, registry: Registry) -> None:
         self._reader = reader
@@ -48,6 +49,10 @@ class BacklogSampler:
         self._oldest_due_ms: dict[str, int] = {}
         for handler in m.HANDLERS:
             registry.set_function(m.OLDEST_DUE, partial(self._oldest_s, handler), handler)
+        self._erasures = {waits: registry.gauge(m.ERASURES, waits) for waits in m.ERASURE_WAITS}
+        self._oldest_erasure_ms: dict[str, int] = {}
+        for waits in m.ERASURE_WAITS:
+            registry.set_function(m.ERASURE_AGE, partial(self._erasure_s, waits), waits)
         self._sampled_s = float("-inf")
         self._task: asyncio.Task[None] | None = None
 
@@ -62,12 +67,16 @@ class BacklogSampler:
     async def _sample(self) -> None:
         try:
             found = await asyncio.to_thread(self._reader.backlogs, self._clock.now_ms(), AT_MOST)
+            erasures = await asyncio.to_thread(self._reader.erasure_backlogs)
         except FeedbackLoopsError as exc:
             self._failed.value += 1
             log.warning("cannot count the waiting deliveries", extra={"action": "look_failed", "error": str(exc)})
             return
         self._sampled_s = self._clock.monotonic_s()
         self._record(found)
+        for waits, gauge in self._erasures.items():
+            gauge.value = sum(each.erasures for each in erasures if each.waits_for == waits)
+        self._oldest_erasure_ms = {each.waits_for: each.oldest_ms for each in erasures}
 
     def _record(self, found: Sequence[LoopBacklog]) -> None:
         sums: defaultdict[tuple[str, str], int] = defaultdict(int)
@@ -89,5 +98,10 @@ class BacklogSampler:
         self._oldest_due_ms = oldest
 
     def _oldest_s(self, handler: str) -> float:
-        due_ms = self._oldest_due_ms.get(handler)
-        return 0.0 if due_ms is None else max(self._clock.now_ms() - due_ms, 0) / 1000
+        return self._seconds_since(self._oldest_due_ms.get(handler))
+
+    def _erasure_s(self, waits_for: str) -> float:
+        return self._seconds_since(self._oldest_erasure_ms.get(waits_for))
+
+    def _seconds_since(self, at_ms: int | None) -> float:
+        return 0.0 if at_ms is None else max(self._clock.now_ms() - at_ms, 0) / 1000

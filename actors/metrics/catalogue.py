@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from domain.event_catalogue.triggers import EVENT_TYPES, Source, triggers_of
+from domain.reports.intake import SOURCES, ReportState
 from domain.values import LoopState
 
 PREFIX: Final = "feedback_loops_"
@@ -72,9 +73,15 @@ ERROR_WORDS: Final = (
     *("timeout", "connect", "disconnect", "tls", "dns", "address", "redirect", "status", "protocol", "too_large"),
     *("event_too_large", "internal"),
 )
+#: The source of events that are no reports: requests for tracking URLs.
+HIT_SOURCE: Final = "hit"
+PROFILE_SOURCE: Final = "profile"
 #: Why deliveries wait. When the handler is up, the delay is the service's own.
 HANDLERS: Final = ("up", "down", "held")
 _HANDLER: Final = {"handler": HANDLERS}
+#: What a running erasure waits for.
+ERASURE_WAITS: Final = ("front_ends", "service")
+_WAITS_FOR: Final = {"waits_for": ERASURE_WAITS}
 
 #: Milliseconds for what the service does itself, hours for deliveries that wait for a handler.
 _LATENCY_S: Final = (
@@ -111,6 +118,14 @@ JOURNAL_TROUBLE: Final = Metric(
     *(_G, "journal_trouble", "1 while hits are kept in memory because the journal's disk is full or broken.", _FRONT),
     merge=_MAX,
 )
+DATA_DIR_LOST: Final = Metric(
+    *(_G, "data_dir_lost", "1 while the data directory is missing, or another one is at its path.", _FRONT),
+    merge=_MAX,
+)
+WRONG_INSTALLATION: Final = Metric(
+    *(_G, "wrong_installation", "1 while the store belongs to another installation than the data directory.", _FRONT),
+    merge=_MAX,
+)
 HITS_LOST: Final = Metric(_C, "hits_lost", "Hits dropped because disk and memory were full.", _FRONT)
 HITS_SET_ASIDE: Final = Metric(
     *(_C, "hits_set_aside", "Hits that no enricher could read, set aside in the journal.", _FRONT),
@@ -121,17 +136,32 @@ FORWARD_BATCH: Final = Metric(
 FORWARDS_FAILED: Final = Metric(
     *(_C, "forwards_failed", "Batches that were not acknowledged; each was sent again.", _FRONT),
 )
+CONNECTIONS_CLOSED: Final = Metric(
+    *(_C, "connections_closed", "HTTP connections closed to stay below the limit of open files.", _FRONT),
+)
 DISK_FREE: Final = Metric(_G, "disk_free_bytes", "Free space on the file system of the data directory.", _FRONT)
 DISK_SIZE: Final = Metric(_G, "disk_size_bytes", "Size of the file system of the data directory.", _FRONT)
 
 # --- enrichment
 _ENRICHER: Final = (ENRICHER,)
 ENRICH_BATCH: Final = Metric(_H, "enrich_batch_hits", "Hits in an enriched batch.", _ENRICHER, buckets=_BATCH)
-EVENTS: Final = Metric(_C, "events", "Events recorded from hits.", _ENRICHER, labels={"type": tuple(EVENT_TYPES)})
+EVENTS: Final = Metric(
+    *(_C, "events", "Recorded events by type, and by where they come from."),
+    source=(ENRICHER, GATEWAY),
+    labels={"type": tuple(EVENT_TYPES), "source": (HIT_SOURCE, *SOURCES, PROFILE_SOURCE)},
+)
+REPORTS: Final = Metric(
+    *(_C, "reports", "Reports by source and by what became of them.", _ENRICHER),
+    labels={"source": SOURCES, "state": tuple(state.name.lower() for state in ReportState)},
+)
 EVENTS_REPEATED: Final = Metric(
     *(_C, "events_repeated", "Events already in the ledger, because their batch was sent again.", _ENRICHER),
 )
+MAILS_LOST: Final = Metric(
+    *(_C, "mails_lost", "Returned mails whose spool file was gone before they were recorded.", _ENRICHER),
+)
 HITS_UNKNOWN: Final = Metric(_C, "hits_unknown", "Genuine hits whose message is not in the ledger.", _ENRICHER)
+HITS_ERASED: Final = Metric(_C, "hits_erased", "Hits of messages whose recipient was erased; not recorded.", _ENRICHER)
 HIT_RECORDED: Final = Metric(
     *(_H, "hit_recorded_seconds", "Time from a hit to the commit of its event.", _ENRICHER), buckets=_LATENCY_S
 )
@@ -157,7 +187,7 @@ LEDGER_SIZE: Final = Metric(
 _SUPERVISOR: Final = (SUPERVISOR,)
 DELIVERIES: Final = Metric(
     *(_C, "deliveries", "Deliveries created with their event, delivered, or dead after the last retry."),
-    source=(ENRICHER, *_LOOPS),
+    source=(ENRICHER, GATEWAY, *_LOOPS),
     labels={"state": ("made", "delivered", "dead")},
 )
 ATTEMPTS: Final = Metric(
@@ -203,6 +233,20 @@ STARTS_FAILED: Final = Metric(
 )
 BACKLOG_LOOKS_FAILED: Final = Metric(
     *(_C, "backlog_looks_failed", "Failed counts of the waiting deliveries; the previous counts stay.", _SUPERVISOR),
+)
+
+# --- erasures of people
+ERASURES: Final = Metric(
+    *(_G, "erasures_running"),
+    help="Erasures of people that have not completed, by what they wait for: `front_ends` that have to confirm, or the "
+    "`service`.",
+    source=_SUPERVISOR,
+    labels=_WAITS_FOR,
+)
+ERASURE_AGE: Final = Metric(
+    *(_G, "erasures_oldest_seconds", "Time since the oldest of these erasures was requested.", _SUPERVISOR),
+    labels=_WAITS_FOR,
+    merge=_MAX,
 )
 
 # --- processes

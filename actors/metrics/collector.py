@@ -58,6 +58,7 @@ class Collector:
         loops: Callable[[], Mapping[str, int]] = dict,
         monotonic_s: Callable[[], float] = time.monotonic,
         since_ms: int = STARTED_MS,
+        registry: Registry | None = None,
     ) -> None:
         """A collector that has collected nothing yet.
 
@@ -68,6 +69,7 @@ class Collector:
             loops: Returns the number of loops that each actor holds, by the actor's name.
             monotonic_s: The clock for time limits.
             since_ms: See `Accumulator`.
+            registry: The metrics of this process.
         """
         self._actors = actors
         self._names = names
@@ -75,7 +77,7 @@ class Collector:
         self._loops = loops
         self._inventory = ClusterInventory(nodes=[], processes=[], process_count=0)
         self._monotonic_s = monotonic_s
-        self._registry = Registry()
+        self._registry = registry or Registry()
         self._accumulator = Accumulator(since_ms)
         self._restarts = {kind: self._registry.counter(m.RESTARTS, kind) for kind in m.ACTORS}
         self._duration = self._registry.gauge(m.GATHER)

@@ -9,8 +9,9 @@ from typing import Final
 from actors.metrics import catalogue as m
 from actors.metrics.registry import Registry
 from domain.delivery import AttemptOutcome, OfferedDelivery
-from domain.event_catalogue.triggers import EVENT_TYPES
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.event_catalogue.triggers import REPORTED, Source, triggers_of
+from domain.reports.intake import SOURCES, ReportState
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 from domain.values import DeliveryState
 
 #: Plain numbers compare faster than members of an enumeration; this is the hot path.
@@ -39,20 +40,66 @@ class EnrichmentInstruments:
         registry = registry or Registry()
         self.batch = registry.histogram(m.ENRICH_BATCH)
         self.unknown = registry.counter(m.HITS_UNKNOWN)
-        self._events = {trigger: registry.counter(m.EVENTS, trigger) for trigger in EVENT_TYPES}
+        self.hits_erased = registry.counter(m.HITS_ERASED)
+        self._hits = {trigger: registry.counter(m.EVENTS, trigger, m.HIT_SOURCE) for trigger in triggers_of(Source.HIT)}
+        self._reported = {
+            (source, trigger): registry.counter(m.EVENTS, trigger, source) for source in SOURCES for trigger in REPORTED
+        }
+        self._reports = {
+            (source, state): registry.counter(m.REPORTS, source, state.name.lower())
+            for source in SOURCES
+            for state in ReportState
+        }
+        self.mails_lost = registry.counter(m.MAILS_LOST)
         self._repeated = registry.counter(m.EVENTS_REPEATED)
         self._recorded = registry.histogram(m.HIT_RECORDED)
         self._made = registry.counter(m.DELIVERIES, "made")
 
-    def recorded(self, events: Sequence[EventToRecord], recorded: RecordedEvents, now_ms: int) -> None:
-        """Counts a batch that was recorded at `now_ms` (Unix time)."""
+    def recorded(self, hits: Sequence[EventToRecord], recorded: RecordedEvents, now_ms: int) -> None:
+        """Counts the events of hits of a batch that was recorded at `now_ms` (Unix time)."""
         repeated = set(recorded.duplicates)
         self._repeated.value += len(repeated)
-        for number, (event, delivery_ids) in enumerate(zip(events, recorded.delivery_ids, strict=True)):
+        for number, (event, delivery_ids) in enumerate(zip(hits, recorded.delivery_ids, strict=False)):
             if number not in repeated:
-                self._events[event.type].value += 1
+                self._hits[event.type].value += 1
                 self._made.value += len(delivery_ids)
                 self._recorded.observe(max(now_ms - event.time_ms, 0) / 1000)
+
+    def reported(self, hits: int, reports: Sequence[ReportToRecord], recorded: RecordedEvents, now_ms: int) -> None:
+        """Counts the reports of that batch, whose events follow those of a number of hits, and these events."""
+        repeated, known = set(recorded.repeated_reports), set(recorded.duplicates)
+        position = hits
+        for number, report in enumerate(reports):
+            state = ReportState.REPEATED if number in repeated else ReportState(report.state)
+            positions = range(position, position + len(report.events))
+            position += len(report.events)
+            if known.intersection(positions):
+                continue  # the batch was sent again
+            self._reports[report.source, state].value += 1
+            if state is ReportState.REPEATED:
+                continue
+            (first_eight,) = _first_eight(report.report_id)
+            self._recorded.observe(max(now_ms - (first_eight >> 16), 0) / 1000)
+            for event, at in zip(report.events, positions, strict=True):
+                self._reported[report.source, event.type].value += 1
+                self._made.value += len(recorded.delivery_ids[at])
+
+
+class ProfileInstruments:
+    """Instruments of the events about profiles."""
+
+    def __init__(self, registry: Registry | None = None) -> None:
+        registry = registry or Registry()
+        self._events = {
+            trigger: registry.counter(m.EVENTS, trigger, m.PROFILE_SOURCE) for trigger in triggers_of(Source.PROFILE)
+        }
+        self._made = registry.counter(m.DELIVERIES, "made")
+
+    def recorded(self, events: Sequence[EventToRecord], recorded: RecordedEvents) -> None:
+        """Counts the events of a change."""
+        for event, delivery_ids in zip(events, recorded.delivery_ids, strict=True):
+            self._events[event.type].value += 1
+            self._made.value += len(delivery_ids)
 
 
 class CommitInstruments:

@@ -12,7 +12,7 @@ import functools
 import gc
 import os
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 #: A full collection is due when the process has grown by this share since the last one, …
 GROWTH: Final = 0.25
@@ -35,8 +35,7 @@ def tune_gc() -> None:
     Call it once at the start of a process, after the imports. On systems without `/proc` the schedule of full
     collections stays Python's.
     """
-    gc.collect()
-    gc.freeze()
+    gc.freeze()  # without a collection before, because imports leave no garbage that is worth 40 ms
     if (size := resident_bytes()) is not None:
         gc.callbacks.append(_GrowthWatch(size).collected)
         gc.set_threshold(YOUNG, LOOKS, NEVER)
@@ -46,7 +45,7 @@ class _GrowthWatch:
     def __init__(self, size: int) -> None:
         self._size = size
 
-    def collected(self, phase: str, info: dict[str, Any]) -> None:
+    def collected(self, phase: str, info: dict[str, int]) -> None:
         """Callback of the collector, at the start and the end of each collection."""
         if phase != "stop" or info["generation"] < _MIDDLE:
             return

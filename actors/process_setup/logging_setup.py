@@ -15,10 +15,14 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from actors.process_setup.repeated_lines import RepeatFilter
+
 #: Attributes of every record; all others were passed as `extra`. The last is uvicorn's copy of the message.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "color_message"}
 TEXT: Final = "text"
 _PLAIN: Final = re.compile(r"[^\s\"=\\]+")
+#: An e-mail address, also as a part of a URL.
+_ADDRESS: Final = re.compile(r"[^\s\"'<>()\[\]{},;:=&/?|\\]{1,200}(?:@|%40)[^\s\"'<>()\[\]{},;:=&/?|\\]{1,300}")
 _ESCAPES: Final = {"\n": "\\n", "\r": "\\r", "\t": "\\t", '"': '\\"', "\\": "\\\\"}
 
 
@@ -43,7 +47,8 @@ class LineFormatter(logging.Formatter):
         own = (name for name in vars(record) if name not in _STANDARD and not name.startswith("_"))
         facts |= {name: getattr(record, name) for name in own}
         if record.exc_info:
-            facts["exception"] = self.formatException(record.exc_info)
+            # The text of an unexpected error may quote its input.
+            facts["exception"] = _ADDRESS.sub("…@…", self.formatException(record.exc_info))
         return self._line({name: value for name, value in facts.items() if value is not None})
 
 
@@ -70,4 +75,5 @@ def configure_logging(level: str, process: str, log_format: str = TEXT) -> None:
     """Logs everything of this process from `level` (a name of `logging`) up to stderr."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(LineFormatter(process, log_format))
+    handler.addFilter(RepeatFilter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

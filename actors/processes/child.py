@@ -8,16 +8,22 @@ import logging
 import os
 import signal
 import time
-from asyncio.subprocess import DEVNULL, Process
+from asyncio.subprocess import DEVNULL, PIPE, Process
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
 from actors.process_setup.pdeathsig import killed_with_parent
+from actors.settings.data_dir_watch import INTERVAL_S, UNWATCHED, DataDirWatch
 
 log = logging.getLogger(__name__)
 
+KILLED_ADVICE: Final = (
+    "it was killed, perhaps by the kernel because memory ran out: see `dmesg`, and the limits of the unit or container"
+)
+#: Seconds that a killed process has to end. One that waits for a stuck disk does not, and is left to the kernel.
+KILLED_S: Final = 1.0
 #: A process that ends within this many seconds has probably never worked.
 YOUNG_S: Final = 60.0
 
@@ -31,12 +37,21 @@ class Program:
     #: The first item is a path.
     command: tuple[str, ...]
     environment: Mapping[str, str]
+    #: The working directory.
+    directory: Path
     #: File descriptors that the process inherits, under the same numbers.
     pass_fds: tuple[int, ...] = ()
-    #: The file for its output; None: this process's stderr.
-    output: Path | None = None
+    #: The file, or an open file descriptor, for its output; None: this process's stderr.
+    output: Path | int | None = None
+    #: Whether its standard output is this process's, for people. Otherwise it goes where the log goes.
+    talks: bool = False
     #: Advice for the log if it ends within `YOUNG_S`.
     advice: str | None = None
+    #: It is only started while this finds no problem with its data directory.
+    watch: DataDirWatch = UNWATCHED
+    #: What it reads from its standard input. Secrets are passed here: an environment can be read by other processes,
+    #: and is inherited.
+    input: bytes = field(default=b"", repr=False)
 
 
 class ChildProcess:
@@ -57,29 +72,46 @@ class ChildProcess:
             OSError: it cannot be started.
         """
         with contextlib.ExitStack() as stack:
-            output = 2 if program.output is None else stack.enter_context(program.output.open("ab"))
+            output = 2 if program.output is None else program.output
+            if isinstance(output, Path):
+                output = stack.enter_context(output.open("ab")).fileno()
             process = await asyncio.create_subprocess_exec(
                 *killed_with_parent(list(program.command), signal.SIGKILL),
                 env=program.environment,
+                cwd=program.directory,
                 pass_fds=program.pass_fds,
-                stdin=DEVNULL,
-                stdout=output,
+                stdin=PIPE if program.input else DEVNULL,
+                stdout=1 if program.talks else output,
                 stderr=output,
                 start_new_session=True,
             )
+        if process.stdin is not None:
+            process.stdin.write(program.input)
+            process.stdin.close()
         return cls(process)
 
     async def wait(self) -> int:
         """Waits for the end. Returns the exit code, or minus the number of the signal that ended the process."""
         return await self._process.wait()
 
-    async def stop(self, timeout_s: float) -> None:
-        """Sends SIGTERM, and kills the process group after `timeout_s`. Returns when the process has ended."""
+    def signal(self, number: int) -> None:
+        """Sends a signal, unless the process has ended."""
+        with contextlib.suppress(ProcessLookupError):
+            self._process.send_signal(number)
+
+    async def stop(self, timeout_s: float) -> int:
+        """Sends SIGTERM, and kills the process group after `timeout_s`. Returns like `wait`.
+
+        A process that cannot end although it was killed counts as ended.
+        """
         with contextlib.suppress(ProcessLookupError, TimeoutError):
             self._process.send_signal(signal.SIGTERM)
             await asyncio.wait_for(self._process.wait(), timeout_s)
         self.kill()
-        await self._process.wait()
+        with contextlib.suppress(TimeoutError):
+            return await asyncio.wait_for(self._process.wait(), KILLED_S)
+        log.error("a killed process does not end", extra={"action": "child_stuck", "pid": self.pid})
+        return -signal.SIGKILL
 
     def kill(self) -> None:
         """Kills the process group with SIGKILL, even if the process itself has ended."""
@@ -124,6 +156,9 @@ class SupervisedProcess:
         """Starts and restarts the program until `stop`. If this is cancelled, the current process keeps running."""
         while not self._is_stopping:
             began_s = time.monotonic()
+            if self._program.watch.check():
+                await asyncio.sleep(INTERVAL_S)
+                continue
             try:
                 self._child = await ChildProcess.start(self._program)
                 log.info("started", extra={"action": "child_started", "child": self._program.name, "pid": self.pid})
@@ -142,14 +177,24 @@ class SupervisedProcess:
         facts = {"child": self._program.name, "ending": ending, "uptime_s": f"{uptime_s:.1f}", "restart_s": delay_s}
         if uptime_s < YOUNG_S:
             facts["advice"] = self._program.advice
+        if ending == -signal.SIGKILL:
+            facts |= {"ending": "SIGKILL", "advice": KILLED_ADVICE}
         log.error("ended unexpectedly and will be restarted", extra={"action": "child_died", **facts})
         await asyncio.sleep(delay_s)
 
-    async def stop(self, timeout_s: float) -> None:
-        """Stops the program for good: SIGTERM, and SIGKILL after `timeout_s`."""
+    def signal_last(self, number: int) -> None:
+        """Announces `stop` to the process with a signal of its own. From now on, it is not restarted."""
         self._is_stopping = True
         if self._child is not None:
-            await self._child.stop(timeout_s)
+            self._child.signal(number)
+
+    async def stop(self, timeout_s: float) -> int | None:
+        """Stops the program for good: SIGTERM, and SIGKILL after `timeout_s`.
+
+        Returns the exit code, or minus the number of the signal that ended the process; None if there was no process.
+        """
+        self._is_stopping = True
+        return None if self._child is None else await self._child.stop(timeout_s)
 
     def kill(self) -> None:
         """Kills the program for good, now."""

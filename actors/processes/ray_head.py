@@ -9,12 +9,13 @@ import os
 import secrets
 import shutil
 import signal
-import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
+from actors.process_setup.own_code import python_module
+from actors.processes.actor_log import ActorLog
 from actors.processes.child import ChildProcess, Program
 from actors.settings.data_dir import make_private_dir, write_private
 from domain.errors import Unavailable
@@ -22,15 +23,19 @@ from domain.errors import Unavailable
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S: Final = 60.0
-#: A loopback address. Ray would replace a name with the machine's address, which changes with the network.
-NODE_ADDRESS: Final = "127.0.0.2" if sys.platform == "linux" else "127.0.0.1"
+#: Ray only listens on loopback if its node has exactly this address (`ONLY_LOOPBACK`).
+NODE_ADDRESS: Final = "127.0.0.1"
+#: Without this, Ray replaces its node's address with one that other machines can reach, in every process that joins it.
+ONLY_LOOPBACK: Final = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 #: Calls are too small for the object store, but Ray requires at least 75 MB.
 OBJECT_STORE_BYTES: Final = 80_000_000
-#: Processes without which Ray does not work. `ray start --block` checks them only once a second, and takes some of
-#: their endings for intended.
+#: Processes without which Ray does not work.
 VITAL: Final = frozenset({"gcs_server", "raylet"})
 MARK: Final = "FEEDBACK_LOOPS_RAY"
+_LOCAL_NODE: Final = "actors.ray_runtime.local_node"
 _POLL_S: Final = 0.05
+#: Time to copy what the actors logged last.
+_LAST_LINES_S: Final = 0.05
 _GONE_TIMEOUT_S: Final = 2.0
 
 
@@ -54,11 +59,12 @@ class RayHead:
         self._log = logs / "ray.log"
         self._environment = environment
         self._child: ChildProcess | None = None
+        self._output: ActorLog | None = None
 
     @property
-    def credentials(self) -> dict[str, str]:
-        """The environment variables that allow a process to connect to this Ray."""
-        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token_file)}
+    def client_environment(self) -> dict[str, str]:
+        """The environment variables that a process needs to connect to this Ray."""
+        return {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(self._token_file), **ONLY_LOOPBACK}
 
     async def start(self) -> str:
         """Starts Ray, and returns its address when it accepts connections. Removes the remains of an earlier Ray first.
@@ -71,7 +77,11 @@ class RayHead:
         write_private(self._token_file, secrets.token_hex(32))
         with contextlib.suppress(FileNotFoundError):
             self._log.replace(self._log.with_name("ray.log.1"))
-        self._child = await ChildProcess.start(self._program())
+        self._output = ActorLog(self._log)
+        try:
+            self._child = await ChildProcess.start(self._program(self._output.write_fd))
+        finally:
+            self._output.close_write_end()
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
                 port = await self._answers()
@@ -99,6 +109,8 @@ class RayHead:
         if self._child is not None:
             await self._child.stop(timeout_s)
         await self.remove()
+        if self._output is not None:
+            await asyncio.to_thread(self._output.join, _LAST_LINES_S)
 
     async def remove(self) -> None:
         """Kills every process with the mark, including those started by others, and removes the temporary directory."""
@@ -117,22 +129,20 @@ class RayHead:
                 os.kill(pid, signal.SIGKILL)
         return bool(pids)
 
-    def _program(self) -> Program:
+    def _program(self, output: int) -> Program:
         command = (
-            *(sys.executable, "-m", "ray.scripts.scripts", "start", "--head", "--block"),
-            *(f"--node-ip-address={NODE_ADDRESS}", "--port=0", f"--temp-dir={self._temp_dir}"),
-            *("--min-worker-port=0", "--max-worker-port=0", "--dashboard-agent-listen-port=0"),
-            *("--include-dashboard=false", "--include-log-monitor=false", "--no-monitor", "--disable-usage-stats"),
-            *(f"--num-cpus={os.cpu_count() or 1}", f"--object-store-memory={OBJECT_STORE_BYTES}"),
-            # Actors then write to our log file, which outlives Ray's own directory.
-            "--no-redirect-output",
+            *python_module(_LOCAL_NODE),
+            *("--address", NODE_ADDRESS, "--temp-dir", str(self._temp_dir)),
+            *("--cpus", str(os.cpu_count() or 1), "--object-store-bytes", str(OBJECT_STORE_BYTES)),
         )
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_DISABLE_IMPORT_WARNING": "1"}
         # Ray would lower the priority of all actors; they set their own niceness.
         fair = {"RAY_worker_niceness": "0"}
-        environment = {**self._environment, **self.credentials, **quiet, **fair, MARK: str(self._temp_dir)}
-        environment.pop("RAY_ADDRESS", None)
-        return Program(name="ray", command=command, environment=environment, output=self._log)
+        environment = {**self._environment, **self.client_environment, **quiet, **fair, MARK: str(self._temp_dir)}
+        for name in ("RAY_ADDRESS", "RAY_AUTH_TOKEN"):  # of another Ray
+            environment.pop(name, None)
+        directory = self._token_file.parent
+        return Program(name="ray", command=command, environment=environment, directory=directory, output=output)
 
     async def _answers(self) -> int:
         """The port that it has taken, as soon as something answers there."""
@@ -154,7 +164,7 @@ class RayHead:
             ended.cancel()
 
     async def _start_ended(self, child: ChildProcess) -> str:
-        return f"ray start ended with {await child.wait()}"
+        return f"the parent of Ray's processes ended with {await child.wait()}"
 
     async def _vital_ended(self, start_pid: int) -> str:
         while not VITAL.issubset(found := children(start_pid)):  # noqa: ASYNC110 - nor can their start

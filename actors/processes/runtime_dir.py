@@ -15,7 +15,7 @@ from typing import Final
 
 from actors.processes.ray_head import temp_dirs_in_use
 from actors.settings.data_dir import make_private_dir, try_lock
-from domain.errors import Conflict
+from domain.errors import Conflict, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -63,8 +63,14 @@ def remove_leftovers(own: Path) -> None:
 def _taken(path: Path, deadline_s: float) -> int:
     while True:
         with contextlib.suppress(FileNotFoundError):  # another service removed it between two steps
-            make_private_dir(path)
-            descriptor = os.open(path, _OPEN)
+            try:
+                make_private_dir(path)
+                descriptor = os.open(path, _OPEN)
+            except FileNotFoundError:
+                raise
+            except OSError as exc:
+                problem = f"{path} cannot be used: {exc.strerror}; set TMPDIR to another directory"
+                raise StoreUnavailable(problem) from exc
             if try_lock(descriptor) and _is_at(descriptor, path):
                 return descriptor
             os.close(descriptor)

@@ -14,7 +14,10 @@ from actors.actor_names import own_loop
 from actors.commands.command import Command
 from actors.commands.intake import read_batch
 from actors.commands.service import ClaimKey, KeepAnswer
+from actors.installation.erasure_file import ErasureLine
 from actors.ledger.access.port import AccessChange
+from actors.ledger.erasure.port import ErasureChange
+from actors.loops.host_fleet import DRAIN_S
 from actors.loops.orders import HostStatus, Order
 from actors.metrics import catalogue
 from actors.ray_runtime import options, remote_ports
@@ -32,8 +35,8 @@ class Actor:
 
     PROCESS: str
 
-    def __init__(self, settings: dict[str, Any]) -> None:
-        self._deployment: str = settings[DEPLOYMENT]
+    def __init__(self, settings: dict[str, str | None]) -> None:
+        self._deployment = str(settings[DEPLOYMENT])
         self._context = ProcessContext.start(settings, self.PROCESS)
         self._listener = self._context.listener(self._handle)
 
@@ -60,15 +63,22 @@ class LedgerActor(Actor):
 
     PROCESS = catalogue.LEDGER
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, str | None]) -> None:
         super().__init__(settings)
         self._core = self._context.ledger()
         self._retention = self._context.retention(self._core)
         self._retention.start()
+        self._erasures = self._context.erasures(self._core)
+        self._erasures.start()
 
     async def _handle(self, kind: int, body: bytes) -> bytes:
         if kind == ActorFrame.RECORD_EVENTS:
-            return remote_ports.pack(await self._core.record_events(*remote_ports.unpack_events(body)))
+            asked = remote_ports.unpack_events(body)
+            return remote_ports.pack(await self._core.record_events(asked.routes_version, asked.events, asked.reports))
+        if kind == ActorFrame.RECORD_CHANGE:
+            changes, routes_version, events = remote_ports.unpack_change(body)
+            stored = remote_ports.stored_events(changes)
+            return remote_ports.pack(await self._core.append_and_record(stored, routes_version, events))
         await self._core.record_outcomes(*remote_ports.unpack_outcomes(body))
         return b""
 
@@ -96,10 +106,21 @@ class LedgerActor(Actor):
     async def change_access(self, change: AccessChange) -> Reply:
         return await reply_with(self._core.change_access(change))
 
+    async def change_erasures(self, change: ErasureChange) -> Reply:
+        reply = await reply_with(self._core.change_erasures(change))
+        self._erasures.nudge()
+        return reply
+
+    async def repeat_erasures(self, erasures: list[ErasureLine]) -> Reply:
+        reply = await reply_with(self._core.repeat_erasures(erasures))
+        self._erasures.nudge()
+        return reply
+
     async def ping(self) -> Reply:
         return await reply_with(self._core.check())
 
     async def stop(self) -> Reply:
+        await self._erasures.stop()
         await self._retention.stop()
         return await reply_with(self._core.close())
 
@@ -109,7 +130,7 @@ class SupervisorActor(Actor):
 
     PROCESS = catalogue.SUPERVISOR
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, str | None]) -> None:
         super().__init__(settings)
 
         def create(name: str, node: str) -> Any:
@@ -139,8 +160,8 @@ class SupervisorActor(Actor):
         await self._backlog_sampler.refresh()
         return Reply(self._context.metrics_snapshot())
 
-    async def stop(self) -> Reply:
-        return await reply_with(self._core.stop())
+    async def stop(self, drain_s: float = DRAIN_S) -> Reply:
+        return await reply_with(self._core.stop(drain_s))
 
 
 class EnricherActor(Actor):
@@ -148,7 +169,7 @@ class EnricherActor(Actor):
 
     PROCESS = catalogue.ENRICHER
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, str | None]) -> None:
         super().__init__(settings)
         self._core = self._context.enricher()
 
@@ -162,7 +183,7 @@ class LoopHostActor(Actor):
 
     PROCESS = catalogue.LOOP_HOST
 
-    def __init__(self, settings: dict[str, Any]) -> None:
+    def __init__(self, settings: dict[str, str | None]) -> None:
         super().__init__(settings)
         # A loop with a backlog takes all the CPU that it gets, while every loop depends on enrichment and the ledger.
         os.nice(LOOP_NICENESS)
@@ -177,6 +198,9 @@ class LoopHostActor(Actor):
 
     async def call(self, loop_id: str, command: Command[Any]) -> Reply:
         return await reply_with(self._core.call(loop_id, command))
+
+    async def forget_queued(self, loop_ids: list[str]) -> Reply:
+        return await reply_with(self._core.forget_queued(loop_ids))
 
     async def status(self, order: Order) -> Reply:
         return await reply_with(self._status(order))

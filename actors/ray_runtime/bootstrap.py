@@ -7,19 +7,25 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, NamedTuple, Self
 from uuid import uuid4
 
 import ray
 
 from actors.adapters.clock import SystemClock
 from actors.adapters.http_client import PinnedHttpClient
+from actors.adapters.http_connector import tls_context
 from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver
 from actors.application.context import Context
+from actors.application.erasure_profiles import ErasureChanges, ProfilesAction
+from actors.application.erasure_task import ErasureTask
+from actors.application.event_recorder import EventRecorder
+from actors.application.installation_keys import InstallationKeyService
 from actors.application.service import ApplicationService
 from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.cpu_throttle import CpuThrottle
@@ -27,11 +33,26 @@ from actors.delivery.dependencies import CommandServices, DeliveryPolicy, Delive
 from actors.delivery.loop_runtime import LoopRuntime
 from actors.delivery.prefetch_buffer import SharedBytes
 from actors.enrichment.enricher import Enricher
+from actors.enrichment.mails import MailReader
+from actors.installation.keys import InstallationKeys
+from actors.ipc.handshake import connection_key
 from actors.ipc.pool import ConnectionPool
-from actors.ipc.server import Handler, Listener, connection_token
+from actors.ipc.server import Handler, Listener
 from actors.ledger import factory
+from actors.ledger.erasure.runner import Batches, ErasureRunner
+from actors.ledger.erasure.step import ErasureAction
+from actors.ledger.erasure.steps.answers import AnswersStep
+from actors.ledger.erasure.steps.attempts import AttemptsStep
+from actors.ledger.erasure.steps.bytes import BytesAction
+from actors.ledger.erasure.steps.events import EventsStep
+from actors.ledger.erasure.steps.front_ends import FrontEndsAction
+from actors.ledger.erasure.steps.histories import HistoriesStep
+from actors.ledger.erasure.steps.lanes import LanesAction
+from actors.ledger.erasure.steps.mails import MailsAction
+from actors.ledger.erasure.steps.messages import MessagesStep
+from actors.ledger.erasure.steps.people import PeopleAction
 from actors.ledger.reader import LedgerReader
-from actors.ledger.retention.task import Retention
+from actors.ledger.retention.task import KeptDays, Retention
 from actors.ledger.writer import StoreWriter
 from actors.loops.location_registry import LocationRegistry
 from actors.loops.loop_host import LoopHost
@@ -39,22 +60,40 @@ from actors.loops.supervisor import Supervisor
 from actors.metrics import catalogue as m
 from actors.metrics.backlog_sampler import BacklogSampler
 from actors.metrics.collector import Collector
-from actors.metrics.instruments import CommitInstruments, DeliveryInstruments, EnrichmentInstruments
+from actors.metrics.instruments import CommitInstruments, DeliveryInstruments, EnrichmentInstruments, ProfileInstruments
 from actors.metrics.process_metrics import process_snapshot
 from actors.metrics.registry import Registry
 from actors.metrics.snapshots import ProcessSnapshot
 from actors.process_setup.gc_tuning import tune_gc
 from actors.process_setup.logging_setup import configure_logging
+from actors.process_setup.open_files import raise_limit
 from actors.ray_runtime import cluster_state
 from actors.ray_runtime.calls import ActorClient
+from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
 from actors.ray_runtime.host_launcher import RayHostLauncher
 from actors.ray_runtime.loop_client import RemoteLoopClient
+from actors.ray_runtime.loop_hosts import RemoteLoopHosts
+from actors.ray_runtime.ray_token import ray_token
 from actors.ray_runtime.remote_ports import RemoteLedger, RemoteLoopNotifier, follow_locations
-from actors.settings.settings import Settings
+from actors.ray_runtime.role_secrets import RoleSecrets, SecretsClient
+from actors.returned_mail.parser import MailParser
+from actors.returned_mail.searcher import AddressSearcher
+from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
+from domain.erasure import StepName
+from domain.errors import FeedbackLoopsError
 from domain.handler_policy import HandlerPolicy
-from domain.key_derivation import derive
+from domain.key_set import NO_KEYS, KeySet
+from domain.return_path import ReturnPathTokens
+from domain.tokens import TrackingTokens
+
+
+class ActorSecrets(NamedTuple):
+    """The secrets of an actor's role, as of its start, and where it asks for more."""
+
+    client: SecretsClient
+    role: RoleSecrets
 
 
 class ProcessContext:
@@ -63,23 +102,41 @@ class ProcessContext:
     Args:
         settings: of the service.
         process: kind of process, as metrics and traces call it (`actors.metrics.catalogue`).
+        secrets: source of an actor's secrets.
+
+    Raises:
+        Conflict: Ray asks for no token.
     """
 
-    def __init__(self, settings: Settings, process: str) -> None:
+    def __init__(self, settings: Settings, process: str, secrets: ActorSecrets | None = None) -> None:
         self.settings = settings
         self.process = process
         self.clock = SystemClock()
         self.registry = Registry()
         self.actors = ActorClient()
-        self.pool = ConnectionPool(self.actors.address, connection_token(settings.master_key))
+        self._secrets = secrets
+        #: Authenticates the links between this service's processes.
+        self.link_key: Final = connection_key(ray_token())
+        self.pool = ConnectionPool(self.actors.address, self.link_key)
 
     @classmethod
-    def start(cls, plain: dict[str, Any], process: str) -> Self:
+    def start(cls, plain: dict[str, str | None], process: str) -> Self:
         """The context of an actor's process, with logging and garbage collection set up. `plain`: its settings."""
         settings = Settings.from_dict(plain)
         configure_logging(settings.log_level, process, settings.log_format)
+        raise_limit()
         tune_gc()
-        return cls(settings, process)
+        deployment = Deployment.read(str(plain[DEPLOYMENT]))
+        link_key = connection_key(ray_token())
+        secrets = SecretsClient(deployment.installation, deployment.options["store"], process, link_key)
+        role = secrets.fetch()
+        return cls(replace(settings, store=role.store), process, ActorSecrets(secrets, role))
+
+    @property
+    def _actor_secrets(self) -> ActorSecrets:
+        if self._secrets is None:
+            raise RuntimeError("only actors have the secrets of a role")
+        return self._secrets
 
     @cached_property
     def traces(self) -> Traces | None:
@@ -104,6 +161,11 @@ class ProcessContext:
         return locations
 
     @cached_property
+    def loops(self) -> RemoteLoopClient:
+        """Calls loops in the processes that hold them."""
+        return RemoteLoopClient(self.actors, self.locations)
+
+    @cached_property
     def resolver(self) -> HandlerResolver:
         """Resolves the hosts of handlers to permitted addresses."""
         return HandlerResolver(HandlerPolicy(self.settings.allowed_handler_networks))
@@ -112,7 +174,7 @@ class ProcessContext:
         """The frame server of an actor, on the address where the other nodes of a cluster reach this one."""
         is_cluster = self.settings.ray_address is not None
         host = str(ray.util.get_node_ip_address()) if is_cluster else "127.0.0.1"  # type: ignore[no-untyped-call]
-        return Listener(handler, connection_token(self.settings.master_key), host)
+        return Listener(handler, self.link_key, host)
 
     def metrics_snapshot(self) -> ProcessSnapshot:
         """The metrics of this process."""
@@ -131,19 +193,54 @@ class ProcessContext:
 
     def retention(self, ledger: StoreWriter) -> Retention:
         """The task next to the writer that deletes old rows."""
-        return Retention(
-            ledger,
-            self.clock,
-            deliveries_days=self.settings.keep_deliveries_days,
-            attempts_days=self.settings.keep_attempts_days,
-            events_days=self.settings.keep_events_days,
+        settings = self.settings
+        days = KeptDays(
+            deliveries=settings.keep_deliveries_days,
+            attempts=settings.keep_attempts_days,
+            events=settings.keep_events_days,
+            messages=settings.keep_messages_days,
+            mails=settings.keep_mails_days,
+            profile_history=settings.keep_profile_history_days,
         )
+        return Retention(ledger, self.clock, days)
+
+    def erasures(self, ledger: StoreWriter) -> ErasureTask:
+        """The task next to the writer that erases people."""
+        store = ledger.erasure_store
+        changes = ErasureChanges(ledger)
+        loops = RemoteLoopNotifier(self.pool, self.locations)
+        recorder = EventRecorder(changes, self.reader, loops, ProfileInstruments(self.registry))
+        names = partial(asyncio.to_thread, cluster_state.actor_names)
+        hosts = RemoteLoopHosts(self.actors, names, self.settings.delivery_timeout_s)
+        actions: list[ErasureAction] = [
+            PeopleAction(store, self.reader.digest_key),
+            Batches(MessagesStep(self.reader.digest_key), store),
+            Batches(EventsStep(), store),
+            ProfilesAction(store, changes, recorder),
+            Batches(HistoriesStep(), store),
+            FrontEndsAction(store),
+            MailsAction(store, AddressSearcher()),
+            Batches(MessagesStep(self.reader.digest_key, StepName.LATE_MESSAGES), store),
+            Batches(EventsStep(StepName.LATE_EVENTS), store),
+            LanesAction(store, hosts),
+            Batches(AttemptsStep(), store),
+            Batches(AnswersStep(), store),
+            BytesAction(store, factory.make_byte_clearing(self.settings)),
+        ]
+        return ErasureTask(ErasureRunner(actions, store))
+
+    async def _token_keys(self) -> tuple[KeySet, KeySet]:
+        role = await self._actor_secrets.client.role()
+        return role.tracking or NO_KEYS, role.return_path or NO_KEYS
 
     def enricher(self) -> Enricher:
+        role = self._actor_secrets.role
+        tracking, return_path = role.tracking or NO_KEYS, role.return_path or NO_KEYS
         return Enricher(
             self.remote_ledger,
             self.reader,
             RemoteLoopNotifier(self.pool, self.locations),
+            MailReader(MailParser(), TrackingTokens(tracking), ReturnPathTokens(return_path), self._token_keys),
             EnrichmentInstruments(self.registry),
             self.traces,
         )
@@ -166,9 +263,9 @@ class ProcessContext:
     def loop_host(self) -> LoopHost:
         """The core of an actor for one loop or many."""
         settings, resolver, instruments = self.settings, self.resolver, DeliveryInstruments(self.registry)
-        http_client = PinnedHttpClient(resolver)
+        http_client = PinnedHttpClient(resolver, tls_context(settings.handler_ca_file_pem))
         proof_fetcher = PinnedProofFetcher(http_client, settings.nameserver)
-        command_services = CommandServices(proof_fetcher, resolver, settings.master_key)
+        command_services = CommandServices(proof_fetcher, resolver, self._actor_secrets.client)
         services = DeliveryServices(
             ledger=self.remote_ledger,
             reader=self.reader,
@@ -193,7 +290,12 @@ class ProcessContext:
             clock=self.clock,
         )
 
-    def application(self, problems: Callable[[], Awaitable[list[str]]]) -> ApplicationService:
+    def application(
+        self,
+        problems: Callable[[], Awaitable[list[FeedbackLoopsError]]],
+        keys: InstallationKeys,
+        installation_keys: InstallationKeyService,
+    ) -> ApplicationService:
         """The handlers of commands, for the gateway. `problems`: why the service is not ready."""
         names = partial(asyncio.to_thread, cluster_state.actor_names)
         nodes = partial(asyncio.to_thread, cluster_state.nodes)
@@ -202,15 +304,23 @@ class ProcessContext:
             reader=self.reader,
             clock=self.clock,
             random_bytes=os.urandom,
-            master_key=self.settings.master_key,
+            keys=keys,
+            installation=keys.known_ring.fingerprint,
         )
         return ApplicationService(
             context,
-            loops=RemoteLoopClient(self.actors, self.locations),
+            EventRecorder(
+                self.remote_ledger,
+                self.reader,
+                RemoteLoopNotifier(self.pool, self.locations),
+                ProfileInstruments(self.registry),
+            ),
+            loops=self.loops,
             url_check=self.resolver,
-            passwords=Argon2Passwords(derive(self.settings.master_key, "passwords")),
+            passwords=Argon2Passwords(keys),
             problems=problems,
-            metrics=Collector(self.actors, names, nodes, self.locations.counts),
+            metrics=Collector(self.actors, names, nodes, self.locations.counts, registry=self.registry),
+            installation_keys=installation_keys,
         )
 
 

@@ -9,20 +9,33 @@ from typing import Final, Self
 
 import msgspec
 
+from actors.settings import DATA_DIR_LOCK, Settings
 from actors.settings.options import OPTIONS, text_of
-from actors.settings.settings import Settings
 from actors.version import PROGRAM
 from domain.key_derivation import derive
+from domain.key_ring import fingerprint
 
 #: Key of the deployment in the settings that actors are started with, next to the names of options.
 DEPLOYMENT: Final = "deployment"
 #: Options that each front end sets for itself. The actors share all others.
 OWN_OPTIONS: Final = frozenset(
     {
-        *("host", "port", "public_url", "trusted_proxies", "admin_key", "journal_max_bytes", "log_level"),
+        *(
+            "host",
+            "port",
+            "public_url",
+            "trusted_proxies",
+            "keep_ip",
+            "admin_key",
+            "journal_max_bytes",
+            "journal_reserve",
+            "spill_dir",
+            "log_level",
+        ),
         "log_format",
+        *("no_init", "erasures_file"),
         "ray_address",  # a cluster has several addresses
-        "master_key",  # compared separately: another key means another installation
+        *("admin_key_file", "master_key", "master_key_file", "next_master_key_file", "store_file"),
     }
 )
 _DIGEST_BYTES: Final = 8
@@ -36,22 +49,26 @@ class Deployment:
     started_ms: int
     #: `actors.version.PROGRAM`.
     version: str
-    #: A digest of the master key: it distinguishes keys and reveals none.
+    #: The installation's fingerprint.
     installation: str
     #: A keyed digest of each option's text, so that secrets cannot be guessed from it.
     options: dict[str, str]
 
     @classmethod
-    def of(cls, settings: Settings, started_ms: int) -> Self:
-        """The deployment that this `serve` would start actors with."""
+    def of(cls, settings: Settings, installation_id: str, started_ms: int) -> Self:
+        """The deployment that this `serve` would start actors with. `installation_id` is hexadecimal."""
         # On SQLite the ledger is in the data directory; otherwise only the front end uses the directory.
         own = OWN_OPTIONS if settings.store is None else OWN_OPTIONS | {"data_dir"}
         texts = {o.name: text_of(getattr(settings, o.attribute)) for o in OPTIONS if o.name not in own}
+        if settings.store is None:
+            texts[DATA_DIR_LOCK] = text_of(settings.data_dir_lock)
+        # The id is secret enough: those who can read it can read the options, too. No rotation changes it.
+        key = derive(bytes.fromhex(installation_id), "deployment")
         return cls(
             started_ms=started_ms,
             version=PROGRAM,
-            installation=derive(settings.master_key, "installation", _DIGEST_BYTES).hex(),
-            options={name: _digest(settings.master_key, f"{name}={text}") for name, text in texts.items()},
+            installation=fingerprint(installation_id),
+            options={name: _digest(key, f"{name}={text}") for name, text in texts.items()},
         )
 
     @classmethod

@@ -23,7 +23,7 @@ class RayFleetLauncher:
         ledger_at: address of the only node that has the store; None: each node has it.
     """
 
-    def __init__(self, client: ActorClient, settings: dict[str, Any], ledger_at: str | None) -> None:
+    def __init__(self, client: ActorClient, settings: dict[str, str | None], ledger_at: str | None) -> None:
         self._client = client
         self._settings = settings
         self._ledger_at = ledger_at
@@ -44,13 +44,13 @@ class RayFleetLauncher:
         """
         actor_class, actor_options = self._recipe(name)
         if here:
-            actor_options |= options.NEAR
+            actor_options.update(options.NEAR)
         try:
             actor_class.options(**actor_options).remote(self._settings)
         except RayError as exc:
             raise Unavailable(f"{display_name(name)} cannot be started") from exc
 
-    def _recipe(self, name: str) -> tuple[Any, dict[str, Any]]:
+    def _recipe(self, name: str) -> tuple[Any, options.ActorOptions]:
         if name == LEDGER:
             return actors.REMOTE_LEDGER, options.ledger(self._ledger_at)
         if name == SUPERVISOR:

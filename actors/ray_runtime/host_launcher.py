@@ -18,8 +18,6 @@ from actors.ray_runtime import cluster_state
 from actors.ray_runtime.calls import ActorClient
 from domain.errors import FeedbackLoopsError, Unavailable
 
-#: Time for lanes to record finished deliveries before their process ends.
-DRAIN_S: Final = 2.0
 REPLY_S: Final = 5.0
 
 
@@ -46,9 +44,9 @@ class RayHostLauncher:
     async def restart(self, name: str) -> None:
         self._kill(name, no_restart=False)
 
-    async def end(self, name: str) -> None:
+    async def end(self, name: str, drain_s: float) -> None:
         try:
-            await self._actors.call(name, "stop", DRAIN_S, timeout_s=DRAIN_S + 1.0)
+            await self._actors.call(name, "stop", drain_s, timeout_s=drain_s + 1.0)
         finally:
             self._kill(name, no_restart=True)
 

@@ -16,6 +16,8 @@ R = TypeVar("R")
 
 LOCATE_S: Final = 30.0
 COMMAND_S: Final = 60.0
+#: The supervisor notices within some such periods that a process has ended, and moves its loops.
+NOTICED_S: Final = 0.5
 #: Maximum attempts to reach a loop, which may move while it is being located.
 TRIES: Final = 5
 
@@ -30,13 +32,17 @@ class RemoteLoopClient:
 
     async def call(self, loop_id: str, command: Command[R]) -> R:
         name = self._locations.get(loop_id)
-        for _ in range(TRIES):
+        ends_at = asyncio.get_running_loop().time() + COMMAND_S
+        for attempt in range(1, TRIES + 1):
             name = name or await self._locate(loop_id)
             try:
                 return cast(R, await self._actors.call(name, "call", loop_id, command, timeout_s=COMMAND_S))
             except Unavailable as exc:
+                may_repeat = command.is_idempotent and asyncio.get_running_loop().time() < ends_at
                 if exc.may_have_run:
-                    raise
+                    if not may_repeat:
+                        raise
+                    await asyncio.sleep(attempt * NOTICED_S)
                 name = None
         raise Moved(f"feedback loop {loop_id} is being moved; try again shortly")
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, TypedDict
 
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -11,7 +11,24 @@ from actors.actor_names import LEDGER, SUPERVISOR
 #: All actors of an installation are in this namespace; a Ray cluster runs one installation.
 NAMESPACE: Final = "feedback-loops"
 
-_COMMON: Final[dict[str, Any]] = {
+
+class ActorOptions(TypedDict, total=False):
+    """Arguments of Ray's `options`."""
+
+    namespace: str
+    name: str
+    lifetime: str
+    get_if_exists: bool
+    max_restarts: int
+    max_task_retries: int
+    max_concurrency: int
+    num_cpus: int
+    memory: int
+    resources: dict[str, float]
+    scheduling_strategy: NodeAffinitySchedulingStrategy | str
+
+
+_COMMON: Final[ActorOptions] = {
     "namespace": NAMESPACE,
     # Detached, named and created if absent: a restarted gateway finds the actors that it left.
     "lifetime": "detached",
@@ -25,27 +42,29 @@ _COMMON: Final[dict[str, Any]] = {
 }
 
 
-def ledger(at: str | None = None) -> dict[str, Any]:
+def ledger(at: str | None = None) -> ActorOptions:
     """The only writer. `at`: the address of the only node where it may run."""
-    where = {} if at is None else {"resources": {f"node:{at}": 0.001}}  # a resource that Ray gives to each node
-    return _COMMON | {"name": LEDGER, "max_concurrency": 4096} | where
+    options: ActorOptions = {**_COMMON, "name": LEDGER, "max_concurrency": 4096}
+    if at is not None:
+        options["resources"] = {f"node:{at}": 0.001}  # a resource that Ray gives to each node
+    return options
 
 
-def supervisor() -> dict[str, Any]:
-    return _COMMON | {"name": SUPERVISOR, "max_concurrency": 1000}
+def supervisor() -> ActorOptions:
+    return {**_COMMON, "name": SUPERVISOR, "max_concurrency": 1000}
 
 
-def enricher(name: str) -> dict[str, Any]:
-    return _COMMON | {"name": name, "max_concurrency": 256}
+def enricher(name: str) -> ActorOptions:
+    return {**_COMMON, "name": name, "max_concurrency": 256}
 
 
-def loop_host(name: str, node: str) -> dict[str, Any]:
+def loop_host(name: str, node: str) -> ActorOptions:
     """A process for one loop or many, preferably on the node; "": on whichever has few."""
     # Soft: when the node is lost, Ray restarts the process on another.
     strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
-    return _COMMON | {"name": name, "max_concurrency": 4096, "scheduling_strategy": strategy}
+    return {**_COMMON, "name": name, "max_concurrency": 4096, "scheduling_strategy": strategy}
 
 
 #: For an actor that should run on its creator's node. Ray only honours locality for actors that request a resource, so
 #: this requests one byte.
-NEAR: Final[dict[str, Any]] = {"memory": 1}
+NEAR: Final[ActorOptions] = {"memory": 1}

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Sequence
 from enum import IntEnum
-from typing import Any, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar, cast
 from uuid import UUID
 
 import msgspec
@@ -17,13 +17,15 @@ from eventsourcing.persistence import StoredEvent
 from actors.actor_names import LEDGER, SUPERVISOR
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.compatibility import tolerant_decoder, wire_type
+from actors.installation.erasure_file import ErasureLine
 from actors.ipc.pool import ConnectionPool
 from actors.ledger.access.port import AccessChange
+from actors.ledger.erasure.port import ErasureChange
 from actors.loops.location_registry import LocationChanges, LocationRegistry
 from actors.ray_runtime.calls import ActorClient
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.errors import Overloaded, StoreUnavailable, Unavailable
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 
 T = TypeVar("T")
 
@@ -33,13 +35,26 @@ class ActorFrame(IntEnum):
 
     RECORD_EVENTS = 20
     RECORD_OUTCOMES = 21
+    RECORD_CHANGE = 22
     OFFER = 30
     LOCATIONS = 40
 
 
 pack = msgspec.msgpack.Encoder().encode
-#: Body of `RECORD_EVENTS`: the version of the routing table, and the events.
-unpack_events = tolerant_decoder(tuple[int, list[EventToRecord]])
+
+
+class EventsBody(NamedTuple):
+    """Body of `RECORD_EVENTS`."""
+
+    #: Version of the routing table.
+    routes_version: int
+    events: Sequence[EventToRecord]
+    reports: Sequence[ReportToRecord] = ()
+
+
+unpack_events = tolerant_decoder(EventsBody)
+#: Body of `RECORD_CHANGE`: events of aggregates, the version of the routing table, and the events about them.
+unpack_change = tolerant_decoder(tuple[list[tuple[bytes, int, str, bytes]], int, list[EventToRecord]])
 unpack_recorded = tolerant_decoder(RecordedEvents)
 #: Body of `RECORD_OUTCOMES`: the outcomes, and their loop's number with its handler's health.
 unpack_outcomes = tolerant_decoder(tuple[list[AttemptOutcome], tuple[int, LaneHealth] | None])
@@ -66,7 +81,10 @@ def stored_events(tuples: Sequence[StoredTuple]) -> list[StoredEvent]:
 
 
 class RemoteLedger:
-    """`LedgerWriter` and `ReplayLedger` through the ledger's actor. `StoreUnavailable` while the actor is down."""
+    """`LedgerWriter`, `ChangeLedger` and `ReplayLedger` through the ledger's actor.
+
+    Calls raise `StoreUnavailable` while the actor is down.
+    """
 
     def __init__(self, actors: ActorClient, pool: ConnectionPool) -> None:
         self._actors = actors
@@ -75,10 +93,21 @@ class RemoteLedger:
     async def append(self, events: Sequence[StoredEvent]) -> None:
         await self._call("append", stored_tuples(events))
 
-    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
-        body = pack((routes_version, events))
+    async def record_events(
+        self, routes_version: int, events: Sequence[EventToRecord], reports: Sequence[ReportToRecord] = ()
+    ) -> RecordedEvents:
+        body = pack(EventsBody(routes_version, events, reports))
         answer = await _store(self._pool.request(LEDGER, ActorFrame.RECORD_EVENTS, body))
         recorded: RecordedEvents = unpack_recorded(answer)
+        return recorded
+
+    async def append_and_record(
+        self, changes: Sequence[StoredEvent], routes_version: int, events: Sequence[EventToRecord]
+    ) -> RecordedEvents:
+        body = pack((stored_tuples(changes), routes_version, events))
+        recorded: RecordedEvents = unpack_recorded(
+            await _store(self._pool.request(LEDGER, ActorFrame.RECORD_CHANGE, body))
+        )
         return recorded
 
     async def record_outcomes(
@@ -106,6 +135,12 @@ class RemoteLedger:
 
     async def change_access(self, change: AccessChange) -> int:
         return cast(int, await self._call("change_access", change))
+
+    async def change_erasures(self, change: ErasureChange) -> str:
+        return cast(str, await self._call("change_erasures", change))
+
+    async def repeat_erasures(self, erasures: Sequence[ErasureLine]) -> int:
+        return cast(int, await self._call("repeat_erasures", list(erasures)))
 
     async def _call(self, method: str, *args: Any) -> Any:
         return await _store(self._actors.call(LEDGER, method, *args))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 from actors.actor_names import HOST_PREFIX, LEDGER, SUPERVISOR, enricher_name, holds_loops
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.deployment import Deployment
-from domain.errors import Conflict, FeedbackLoopsError
+from domain.errors import Conflict, FeedbackLoopsError, NotMigrated
 
 log = logging.getLogger(__name__)
 
@@ -49,10 +50,19 @@ class Rollout:
     Several gateways may do so at once: each step concerns one actor, by its identity, and does no harm if repeated.
     """
 
-    def __init__(self, actors: ActorClient, launcher: FleetLauncher, deployment: Deployment, enrichers: int) -> None:
+    def __init__(
+        self,
+        actors: ActorClient,
+        launcher: FleetLauncher,
+        deployment: Deployment,
+        enrichers: int,
+        before_loops: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`before_loops` is awaited once the ledger answers, before the supervisor starts, unless it runs already."""
         self._actors = actors
         self._launcher = launcher
         self._deployment = deployment
+        self._before_loops = before_loops
         self._is_done = False
         self._readers = [*map(enricher_name, range(enrichers)), SUPERVISOR]
 
@@ -73,10 +83,21 @@ class Rollout:
         theirs = await self._deployment_of(LEDGER)
         if theirs.installation != self._deployment.installation:
             raise Conflict(
-                "this Ray runs the actors of a service with another master key: give all front ends of a cluster "
-                "the same FEEDBACK_LOOPS_MASTER_KEY, and another service a Ray of its own"
+                f"this Ray runs the actors of installation {theirs.installation}, and this is installation "
+                f"{self._deployment.installation}: give another installation a Ray of its own"
             )
+        await self._prepare()
         await asyncio.gather(*map(self._start, self._readers))
+
+    async def _prepare(self) -> None:
+        """Awaits `before_loops`, unless loops run already, or a ledger that waits for its update is still there."""
+        if self._before_loops is None or SUPERVISOR in await asyncio.to_thread(self._launcher.running):
+            return
+        try:
+            await self._before_loops()
+        except NotMigrated as exc:
+            facts = {"action": "preparation_skipped", "problem": str(exc)}
+            log.warning("loops start before the store is migrated", extra=facts)
 
     async def update(self) -> None:
         """Replaces actors with older settings or an older version; returns when all of them answer.

@@ -1,4 +1,4 @@
-"""Data directory of a service: its lock, its format, and the keys in it."""
+"""Data directory of a service: its lock, its marker, and the keys in it."""
 
 from __future__ import annotations
 
@@ -11,26 +11,28 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from actors.settings.parsers import KEY_BYTES, Secret, bearer_key, key
-from domain.errors import Conflict, StoreError, StoreUnavailable
+from actors.settings.data_dir_marker import (
+    MARKER_FILE,
+    Marker,
+    check_empty,
+    read_marker,
+    refuse_system_directory,
+)
+from actors.settings.data_dir_watch import LOCK_FILE, DataDirWatch, FileIdentity
+from actors.settings.parsers import Secret, bearer_key
+from domain.errors import Conflict, StoreUnavailable
 
-#: Format of everything in the directory but the ledger, which has a schema version of its own. A program only reads
-#: directories up to its own format.
-FORMAT: Final = 1
-FORMAT_FILE: Final = "format"
 #: Seconds that the children of a dead service have to end.
 ORPHANS_TIMEOUT_S: Final = 3.0
-#: Each of these marks a directory as one of this service, restored ones included.
-_OURS: Final = frozenset({"lock", "master.key", "admin.key", "ledger.sqlite"})
-_HARMLESS: Final = frozenset({"lost+found"})
-#: A directory with a journal has been used; unreleased versions wrote no format.
-_JOURNAL: Final = "journal"
 #: Ray's longest socket path adds 76 bytes, and a socket path has at most 107.
 _MAX_RUNTIME_DIR_BYTES: Final = 31
 _POLL_S: Final = 0.02
+#: A Unix socket's path has at most 107 bytes.
+MAX_SOCKET_PATH_BYTES: Final = 107
 
 
 class DataDir:
@@ -40,53 +42,76 @@ class DataDir:
         self._path = path
         #: A process that inherits this descriptor holds the lock for as long as it lives.
         self.lock_fd: Final = lock_fd
+        self.identity: Final = FileIdentity.of(os.fstat(lock_fd))
+        self.watch: Final = DataDirWatch(path, self.identity)
 
     @classmethod
     @contextmanager
     def open(cls, path: Path, patience_s: float = ORPHANS_TIMEOUT_S) -> Iterator[DataDir]:
-        """Locks the directory. Creates it with mode 0700 if it does not exist.
+        """Locks a data directory, or a new or empty directory that may become one by `init`. Creates it with mode 0700.
 
         If the service that held the lock has died, waits up to `patience_s` for its children to end.
 
         Raises:
-            Conflict: another service uses the directory, or it belongs to another program.
+            Conflict: another service uses the directory, or it belongs to another program or to the system.
             StoreError: another version of this program wrote the directory, in a format that this one does not read.
             StoreUnavailable: the directory cannot be created or used.
         """
         try:
-            _make_private(path)
-            lock_fd = os.open(path / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            _make(path)
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            lock_fd = os.open(path / LOCK_FILE, flags, 0o600)
         except OSError as exc:
             raise StoreUnavailable(f"the data directory {path} cannot be used: {exc.strerror or exc}") from exc
         try:
             _lock(lock_fd, path, time.monotonic() + patience_s)
-            check_format(path)
-            if not (path / FORMAT_FILE).exists():
-                write_private(path / FORMAT_FILE, f"{FORMAT}\n")
             yield cls(path, lock_fd)
         finally:
             os.close(lock_fd)
+
+    @property
+    def marker(self) -> Marker | None:
+        """The directory's marker; None: it is empty."""
+        return read_marker(self._path)
+
+    @property
+    def is_installed(self) -> bool:
+        """Whether the directory has an installation's keys."""
+        return self.marker is not None and (self._path / "keys.json").exists()
+
+    def init(self) -> Marker:
+        """Makes the directory a data directory, unless it is one. Returns its marker.
+
+        Raises:
+            StoreUnavailable: it cannot be written.
+        """
+        return self.marker or self._write(Marker(datetime.now(UTC).isoformat(timespec="seconds")))
+
+    def record_installation(self, fingerprint: str) -> None:
+        """Writes the fingerprint of the installation into the marker, unless it is there.
+
+        Raises:
+            Conflict: the directory is another installation's.
+            StoreUnavailable: it cannot be written.
+        """
+        marker = self.init()
+        if marker.installation is None:
+            self._write(marker._replace(installation=fingerprint))
+        elif marker.installation != fingerprint:
+            raise Conflict(f"{self._path} is of the installation {marker.installation}, not of {fingerprint}")
+
+    def _write(self, marker: Marker) -> Marker:
+        try:
+            write_private(self._path / MARKER_FILE, marker.text())
+        except OSError as exc:
+            raise StoreUnavailable(f"the data directory {self._path} cannot be written: {exc.strerror or exc}") from exc
+        return marker
 
     def folder(self, name: str) -> Path:
         """A folder in the directory. Creates it, for the owner only, if it does not exist."""
         path = self._path / name
         path.mkdir(mode=0o700, exist_ok=True)
         return path
-
-    def master_key(self, given: bytes) -> bytes:
-        """The master key: the given one, or the one in the directory if `given` is empty. Created at the first start.
-
-        Raises:
-            StoreUnavailable: the file is damaged, or contains another key than the given one, which signed the links.
-        """
-        text = self._stored("master.key", (given or secrets.token_bytes(KEY_BYTES)).hex)
-        try:
-            stored = key(text)
-        except ValueError:
-            raise StoreUnavailable(f"{self._path / 'master.key'} is damaged: restore it from a backup") from None
-        if given and given != stored:
-            raise StoreUnavailable(f"the given master key is not the one in {self._path / 'master.key'}")
-        return stored
 
     def admin_key(self, given: Secret | None) -> Secret:
         """The admin key: the given one, or the one in the directory. Created at the first start.
@@ -114,39 +139,17 @@ class DataDir:
             raise StoreUnavailable(f"{path} cannot be read: {exc}") from exc
 
 
-def check_format(path: Path) -> None:
-    """Refuses a data directory in a format that this program does not read. A new directory has none yet.
-
-    Raises:
-        StoreError: another version of this program wrote it.
-        StoreUnavailable: the format cannot be read.
-    """
-    file = path / FORMAT_FILE
+def _make(path: Path) -> None:
+    """Creates the directory with mode 0700. If it exists, checks that it is ours or empty, and changes nothing."""
+    refuse_system_directory(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        found = int(file.read_text())
-    except FileNotFoundError:
-        if (path / _JOURNAL).exists():
-            raise StoreError(
-                f"{path} was made by an unreleased version of this program, from before 0.2.0: "
-                "name a new directory with --data-dir"
-            ) from None
-        return
-    except (OSError, ValueError) as exc:
-        raise StoreUnavailable(f"{file} cannot be read: {exc}") from exc
-    if found > FORMAT:
-        raise StoreError(
-            f"{path} has format {found}, this program reads formats up to {FORMAT}: "
-            "start the newer program that wrote it"
-        )
-
-
-def _make_private(path: Path) -> None:
-    """Creates the directory, or makes it private if it is empty or belongs to this service. Changes no other."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    names = {entry.name for entry in path.iterdir()}
-    if names - _HARMLESS and not names & _OURS:
-        raise Conflict(f"{path} contains files of another program: name a new or empty directory with --data-dir")
-    path.chmod(0o700)
+        path.mkdir(mode=0o700)
+    except FileExistsError:
+        if not path.is_dir():
+            raise
+        if read_marker(path) is None:
+            check_empty(path)
 
 
 def _lock(lock_fd: int, path: Path, deadline_s: float) -> None:
@@ -204,9 +207,32 @@ def make_durable(path: Path) -> None:
 def runtime_dir_path(data_dir: Path) -> Path:
     """The runtime directory of a data directory: always the same path, short enough for the paths of sockets."""
     name = hashlib.sha256(os.fsencode(data_dir)).hexdigest()[:12]
-    path = Path(tempfile.gettempdir()) / f"fl-{os.getuid()}-{name}"
+    path = _temporary_dir() / f"fl-{os.getuid()}-{name}"
     is_short = len(os.fsencode(path)) <= _MAX_RUNTIME_DIR_BYTES
     return path if is_short else Path("/tmp", path.name)  # noqa: S108
+
+
+def _temporary_dir() -> Path:
+    """The directory for temporary files. Never the working directory, which `tempfile` uses if all others fail.
+
+    Raises:
+        StoreUnavailable: there is none that can be written.
+    """
+    try:
+        found = Path(tempfile.gettempdir())
+    except FileNotFoundError:
+        found = Path.cwd()
+    given = [os.environ[name] for name in ("TMPDIR", "TEMP", "TMP") if os.environ.get(name)]
+    if found != Path.cwd() or found in {Path(name).absolute() for name in ("/tmp", "/var/tmp", "/usr/tmp", *given)}:  # noqa: S108
+        return found
+    raise StoreUnavailable("no directory for temporary files can be written, not even /tmp: set TMPDIR to one that can")
+
+
+def gateway_socket_path(data_dir: Path) -> Path:
+    """The gateway's socket: in the data directory, or in the runtime directory if that path is too long."""
+    usual = data_dir / "run" / "gateway.sock"
+    fits = len(os.fsencode(usual)) <= MAX_SOCKET_PATH_BYTES
+    return usual if fits else runtime_dir_path(data_dir) / "gateway.sock"
 
 
 def make_private_dir(path: Path) -> None:

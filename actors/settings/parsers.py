@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from ipaddress import ip_address
 from math import isfinite
@@ -10,8 +11,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from domain.handler_policy import parse_networks
+from domain.kept_ip import KeepIp
+
+#: Leaves room for the local part of an address (RFC 5321, section 4.5.3.1).
+MAX_DOMAIN_CHARS: Final = 200
+_LABEL: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?")
 
 KEY_BYTES: Final = 32
+_TEMPORARY: Final = frozenset(map(Path, ("/", "/tmp", "/var/tmp", "/dev/shm", "/run")))  # noqa: S108
 
 
 class Secret:
@@ -71,11 +78,35 @@ def seconds(low: float, high: float) -> Callable[[str], float]:
     return read
 
 
+def yes_or_no(text: str) -> bool:
+    """A switch."""
+    values = {"yes": True, "true": True, "1": True, "no": False, "false": False, "0": False}
+    if text.lower() not in values:
+        raise ValueError("must be yes or no")
+    return values[text.lower()]
+
+
+def file(text: str) -> Path:
+    """A file, which need not exist yet: a path like that of a directory."""
+    return directory(text)
+
+
 def directory(text: str) -> Path:
     """A path, made absolute, with `~` expanded."""
     if "\0" in text:
         raise ValueError("must be a path")
-    return Path(text).expanduser().absolute()
+    try:
+        return Path(text).expanduser().absolute()
+    except RuntimeError:  # there is no such user
+        raise ValueError("must be a path; `~NAME` is the home directory of a user that exists") from None
+
+
+def lasting_directory(text: str) -> Path:
+    """A directory that survives a restart of the machine and belongs to no other program."""
+    path = directory(text)
+    if path in _TEMPORARY:
+        raise ValueError("must be a directory of its own, and not one for temporary files")
+    return path
 
 
 def base_url(text: str) -> str:
@@ -92,6 +123,15 @@ def base_url(text: str) -> str:
     return text.rstrip("/")
 
 
+def domain(text: str) -> str:
+    """The domain of mail addresses, in lower case."""
+    labels = text.lower().removesuffix(".").split(".")
+    is_short = len(text) <= MAX_DOMAIN_CHARS
+    if not is_short or len(labels) < 2 or not all(_LABEL.fullmatch(label) for label in labels):
+        raise ValueError("must be a domain like return.example.com; write an international one as xn--…")
+    return ".".join(labels)
+
+
 def store(text: str) -> str:
     """The URL of the ledger's database."""
     if urlsplit(text).scheme not in {"postgresql", "postgres"}:
@@ -102,7 +142,7 @@ def store(text: str) -> str:
 def address(text: str) -> str:
     """`host:port`."""
     name, colon, number = text.rpartition(":")
-    if not colon or not name.strip("[]") or not number.isdigit() or not 0 < int(number) <= 65535:
+    if not colon or not name.strip("[]") or not (number.isascii() and number.isdigit()) or not 0 < int(number) <= 65535:
         raise ValueError("must be a host and a port, like 10.0.0.5:6379")
     return text
 
@@ -135,6 +175,14 @@ def bearer_key(text: str) -> Secret:
     if not text.isascii() or not text.isprintable() or " " in text or len(text) < 8:
         raise ValueError("must be at least 8 printable ASCII characters without spaces")
     return Secret(text)
+
+
+def keep_ip(text: str) -> KeepIp:
+    """How much of a client's address is kept."""
+    try:
+        return KeepIp(text.lower())
+    except ValueError:
+        raise ValueError("must be full, truncated or none") from None
 
 
 def log_level(text: str) -> str:

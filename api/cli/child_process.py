@@ -8,13 +8,13 @@ import random
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from actors.process_setup.own_code import python_module
 from actors.process_setup.pdeathsig import killed_with_parent
 
 STOP_TIMEOUT_S: Final = 12.0
@@ -26,7 +26,7 @@ class OwnProcess:
     """`feedback-loops …` as a child process that a Ctrl-C in the terminal does not reach."""
 
     def __init__(self, arguments: Sequence[str], environment: Mapping[str, str], log: Path) -> None:
-        command = [sys.executable, "-m", "api.cli.main", *arguments]
+        command = [*python_module("api.cli.main"), *arguments]
         self.log = log
         self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         with log.open("wb") as errors:

@@ -13,11 +13,15 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from api.cli.help import plain
+from api.cli.terminal import is_unicode
+
 #: Colours of the states that loops, deliveries and replays have.
 COLOURS: Final = {
     "active": "green",
     "delivered": "green",
     "done": "green",
+    "completed": "green",
     "ok": "green",
     "unverified": "yellow",
     "paused": "yellow",
@@ -26,6 +30,7 @@ COLOURS: Final = {
     "disabled": "red",
     "dead": "red",
     "cancelled": "red",
+    "erased": "yellow",
 }
 #: Wide enough for any table: what goes into a pipe is never cut or folded.
 _PIPE_WIDTH: Final = 100_000
@@ -39,8 +44,8 @@ def printable(text: str) -> str:
 
 
 def json_text(value: Any, indent: int | None = None) -> str:
-    """JSON without characters that could control a terminal."""
-    text = json.dumps(value, ensure_ascii=False, indent=indent)
+    """JSON without characters that could control a terminal, or that it cannot show."""
+    text = json.dumps(value, ensure_ascii=not is_unicode(sys.stdout), indent=indent)
     return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
@@ -77,17 +82,22 @@ def local_time(text: str | None) -> Text:
 class Screen:
     """Standard output, for people or, with `is_json`, for programs: commands write both, and one of them is shown.
 
-    Remarks go to standard error in either case.
+    Remarks go to standard error in either case. With `only`, that member of the JSON, or of each item of a
+    list, is shown and nothing else.
     """
 
-    def __init__(self, *, is_json: bool) -> None:
-        self.is_json = is_json
+    def __init__(self, *, is_json: bool, only: str | None = None) -> None:
+        self.is_json = is_json or only is not None
+        self._only = only
         self._console = _console(sys.stdout)
         self._errors = _console(sys.stderr)
 
     def json(self, value: Any) -> None:
-        """Prints the value as indented JSON; without `is_json`, nothing."""
-        if self.is_json:
+        """Prints the value as indented JSON, or the wanted member as plain lines; without `is_json`, nothing."""
+        if self._only is not None:
+            items = value if isinstance(value, list) else value.get("data", [value])
+            sys.stdout.writelines(f"{line}\n" for item in items for line in _lines(item[self._only]))
+        elif self.is_json:
             sys.stdout.write(json_text(value, 2) + "\n")
 
     def line(self, value: Mapping[str, Any], text: Text) -> None:
@@ -123,16 +133,22 @@ class Screen:
     def say(self, text: str = "") -> None:
         """Prints a sentence for people; with `is_json`, nothing."""
         if not self.is_json:
-            self._console.print(Text(printable(text)), soft_wrap=True)
+            self._console.print(Text(printable(plain(text, sys.stdout))), soft_wrap=True)
 
     def beside(self, text: str) -> None:
         """Prints a sentence to standard error."""
-        self._errors.print(Text(printable(text)), soft_wrap=True)
+        self._errors.print(Text(printable(plain(text, sys.stderr))), soft_wrap=True)
 
     @property
     def errors(self) -> Console:
         """Standard error, for progress."""
         return self._errors
+
+
+def _lines(value: Any) -> list[str]:
+    """A member of the JSON as plain lines: the items of a list, or the values of an object."""
+    items = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else [value]
+    return [item if isinstance(item, str) else json_text(item) for item in items]
 
 
 def _console(file: Any) -> Console:

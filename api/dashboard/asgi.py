@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final
+from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
@@ -16,7 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from api.dashboard import session as cookies
 from api.dashboard import sse
-from api.dashboard.forms import Form
+from api.dashboard.forms import Form, beside_fields, plain, sentence
 from api.dashboard.pages import PAGES
 from api.dashboard.render import Renderer
 from api.dashboard.request import HTML, ROOT, Page, Visit, see_other
@@ -25,9 +26,11 @@ from api.http.body import SMALL_BODY_BYTES, read_body
 from api.http.client_address import ClientAddresses
 from api.http.endpoint import path_parameters
 from api.http.operation import Services
-from api.http.problems import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE, Problem, ProblemError, problem_of
+from api.http.problem_types import METHOD_NOT_ALLOWED, NOT_FOUND, UNSUPPORTED_MEDIA_TYPE
+from api.http.problems import Problem, ProblemError, problem_of
 from api.http.response import Response, send_response
-from domain.errors import NotFound
+from domain.errors import InvalidInput, NotFound
+from domain.public_url import is_loopback
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +49,19 @@ SECURITY_HEADERS: Final = (
 )
 _HSTS: Final = ("Strict-Transport-Security", "max-age=31536000")
 _FORM: Final = "application/x-www-form-urlencoded"
+
+
+#: Headers that a proxy adds.
+_FORWARDING: Final = ("forwarded", "x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-real-ip", "via")
+
+
+def _is_local(scope: Scope, headers: Headers) -> bool:
+    """Whether the request comes from this machine, for this machine, without a proxy."""
+    try:
+        host = urlsplit(f"//{headers.get('host', '')}").hostname or ""
+    except ValueError:
+        return False
+    return is_loopback(host) and is_loopback(_peer(scope)) and not any(name in headers for name in _FORWARDING)
 
 
 @functools.cache
@@ -105,6 +121,7 @@ class Dashboard:
         csrf = cookies.csrf_of(token) if session is not None and token is not None else None
         if method == "POST":
             cookies.check_form(headers, form.raw(cookies.CSRF_FIELD), csrf, self._public_url)
+            self._services.ledger_watch.require()
         visit = Visit(
             services=self._services,
             renderer=self._renderer,
@@ -120,10 +137,10 @@ class Dashboard:
         )
         try:
             return await page.handler(visit)
-        except NotFound as exc:
-            return sse.ended(sse.GONE) if sse.is_wanted(headers) else self._error_page(problem_of(exc), visit, headers)
         except Exception as exc:  # noqa: BLE001 - shown on a page with the user's session
-            return self._error_page(problem_of(exc), visit, headers)
+            if isinstance(exc, NotFound) and sse.is_wanted(headers):
+                return sse.ended(sse.GONE)
+            return self._error_page(problem_of(exc, is_known=session is not None), visit, headers)
 
     def _page(self, path: str, method: str) -> tuple[Page, Mapping[str, str]]:
         for route, by_method in self._routes:
@@ -150,8 +167,13 @@ class Dashboard:
         return found.response(headers.get("accept-encoding", ""))
 
     def _is_https(self, scope: Scope, headers: Headers) -> bool:
-        """Whether the browser used HTTPS, to the service or to a trusted proxy."""
+        """Whether the browser uses HTTPS: to the service, to a trusted proxy, or because the public URL is https.
+
+        A browser on this machine may use the service directly, whatever the public URL is.
+        """
         if scope.get("scheme") == "https":
+            return True
+        if self._public_url.startswith("https://") and not _is_local(scope, headers):
             return True
         return headers.get("x-forwarded-proto") == "https" and self._clients.trusts(_peer(scope))
 
@@ -161,6 +183,7 @@ class Dashboard:
             "session": visit.session if visit else None,
             "csrf": visit.csrf if visit else "",
             "problem": problem,
+            "detail": _detail(problem),
         }
         is_fragment = headers.get("hx-request") == "true"
         body = self._renderer.render("_error.html" if is_fragment else "error.html", values)
@@ -176,6 +199,15 @@ async def _nothing(_scope: Scope, _receive: Receive, _send: Send) -> None:
 def _peer(scope: Scope) -> str:
     client = scope.get("client")
     return str(client[0]) if client else ""
+
+
+def _detail(problem: Problem) -> str:
+    """The problem in the words of a page. The API's advice is for programs."""
+    if problem.errors:
+        return beside_fields(InvalidInput(problem.detail, list(problem.errors)), {})[1]
+    if problem.kind.retry and problem.detail == problem.kind.advice:
+        return "The service cannot do this now. Try again in a few seconds."
+    return sentence(plain(problem.detail))
 
 
 def _to_sign_in(scope: Scope, method: str, headers: Headers) -> Response:

@@ -36,6 +36,11 @@ class Chart:
     times: list[int]
     lines: list[Line]
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether no line has a value other than 0."""
+        return not any(value for line in self.lines for value in line.values)
+
     def data(self) -> dict[str, Any]:
         """The chart as the page's script reads it."""
         return {"unit": self.unit, "times": self.times, "lines": [asdict(line) for line in self.lines]}
@@ -78,22 +83,45 @@ def attempts_chart(found: Sequence[AttemptMinute], now_ms: int, minutes: int) ->
     )
 
 
-def events_chart(found: Sequence[EventMinute], now_ms: int, minutes: int) -> Charts:
-    """An account's events by type."""
+#: The charts of an account's events: name, title, and each type with the name of its colour.
+_EVENT_CHARTS: Final = (
+    (
+        "events",
+        "Opens, clicks, unsubscribes per minute",
+        {"open": "line-1", "click": "line-2", "unsubscribe": "bad"},
+    ),
+    (
+        "reports",
+        "Reports per minute",
+        {"delivery": "good", "bounce": "wait", "failure": "bad", "abuse": "bad-2"},
+    ),
+    ("profiles", "Changes of profiles per minute", {"create": "line-1", "update": "line-3", "delete": "bad"}),
+)
+
+
+def events_charts(found: Sequence[EventMinute], now_ms: int, minutes: int) -> Charts:
+    """An account's events by type: what readers did, what became of the mail, and changes of profiles."""
     shown = _minutes(now_ms, minutes)
     counts = {(event.type, event.minute): event.count for event in found}
-    seen = {event.type for event in found}
-    types = [trigger for trigger in labels.TRIGGERS if trigger in seen] or ["open", "click"]
-    lines = [
-        Line(
-            label=labels.TRIGGERS[trigger].label,
-            style=f"line-{n % 6 + 1}",
-            values=[counts.get((trigger, minute), 0) for minute in shown],
-        )
-        for n, trigger in enumerate(types)
-    ]
     times = [minute * 60 for minute in shown]
-    return Charts({"events": Chart(title="Events per minute", unit="", times=times, lines=lines)})
+    return Charts(
+        {
+            name: Chart(
+                title=title,
+                unit="",
+                times=times,
+                lines=[
+                    Line(
+                        label=labels.TRIGGERS[trigger].label,
+                        style=style,
+                        values=[counts.get((trigger, minute), 0) for minute in shown],
+                    )
+                    for trigger, style in styles.items()
+                ],
+            )
+            for name, title, styles in _EVENT_CHARTS
+        }
+    )
 
 
 def _rounded(value: float | None) -> float | None:

@@ -6,13 +6,18 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from types import MappingProxyType
 from typing import Final, Self
 from urllib.parse import parse_qsl
 
-from api.http.problems import MALFORMED, ProblemError
+from api.http.problem_types import MALFORMED
+from api.http.problems import ProblemError
 from domain.errors import InvalidInput
 
 _MAX_FIELDS: Final = 500
+_PREDICATE: Final = re.compile(r"(?:must|is|has|was|are|cannot)\b")
+#: Problems of fields that no form shows.
+OTHER_FIELDS: Final = {"cursor": "This link to older entries no longer works. Start again with the newest ones."}
 
 
 class Form:
@@ -68,18 +73,43 @@ class Form:
         return name in self._fields
 
 
-def beside_fields(exc: InvalidInput, labels: Mapping[str, str]) -> tuple[dict[str, str], str]:
-    """Problems in the form's own words: by field name, and one text for those that belong to no field.
+def beside_fields(
+    exc: InvalidInput, labels: Mapping[str, str], pointers: Mapping[str, str] = MappingProxyType({})
+) -> tuple[dict[str, str], str]:
+    """The problems as sentences: by field name, and one text for those that belong to no field.
 
-    `labels` has the fields' labels. Problems call fields by their names, between backticks: those are the API's words.
+    `labels` are the fields' labels by name. `pointers` has the names of fields that the API calls otherwise, by JSON
+    pointer. Only the first problem of a field is returned.
     """
     told: dict[str, str] = {}
     others: list[str] = []
     for pointer, problem in exc.problems:
-        name = pointer.removeprefix("/")
-        text = re.sub(r"`(\w+)`", lambda found: f"“{labels.get(found[1], found[1])}”", problem)
+        parent, _, item = pointer.rpartition("/")
+        is_entry = parent != "" and (item.isdecimal() or parent in pointers)
+        known = parent if is_entry else pointer
+        name = pointers.get(known, known.removeprefix("/"))
+        text = plain(re.sub(r"`(\w+)`", lambda found: f"“{labels.get(found[1], found[1])}”", problem))
         if name in labels:
-            told.setdefault(name, text)
+            told.setdefault(name, sentence(text, entry_name(item) if is_entry else "This"))
         else:
-            others.append(f"{name} {text}".strip())
-    return told, "; ".join(others) if exc.problems else str(exc)
+            others.append(OTHER_FIELDS.get(name) or sentence(text, f"“{name}”" if name else "The form"))
+    return told, " ".join(others) if exc.problems else sentence(plain(str(exc)))
+
+
+def entry_name(item: str) -> str:
+    """An entry of a list, by its index in a JSON pointer, or of an object, by its name there."""
+    if item.isdecimal() and len(item) < 6:
+        return f"Entry {int(item) + 1}"
+    name = item.replace("~1", "/").replace("~0", "~")
+    return f"“{name[:60]}…”" if len(name) > 60 else f"“{name}”"
+
+
+def sentence(problem: str, subject: str = "This") -> str:
+    """A problem as a sentence: the domain's and the API's have no subject, such as `must not be empty`."""
+    text = f"{subject} {problem}" if _PREDICATE.match(problem) else problem[:1].upper() + problem[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def plain(text: str) -> str:
+    """A text without Markdown's backticks, which pages would show as they are."""
+    return re.sub(r"`([^`]*)`", r"“\1”", text)

@@ -12,6 +12,8 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from api.dashboard import labels
+from api.dashboard.foreign_text import escaped, visible
+from api.dashboard.forms import plain
 from api.dashboard.static_files import StaticFiles
 from api.dashboard.time_fields import field_text
 from api.schemas.base import time_text
@@ -29,6 +31,7 @@ class Renderer:
             lstrip_blocks=True,
         )
         self._environment.filters |= {
+            "plain": plain,
             "time": time_html,
             "element_id": element_id,
             "field_text": field_text,
@@ -37,8 +40,10 @@ class Renderer:
             "duration": duration_text,
             "share": share_text,
             "size": size_text,
+            "bytes": bytes_text,
             "json": lambda value: json.dumps(value, ensure_ascii=False),
-            "pretty": lambda value: json.dumps(value, ensure_ascii=False, indent=2),
+            "pretty": lambda value: escaped(json.dumps(value, ensure_ascii=False, indent=2)),
+            "visible": visible,
         }
         self._environment.globals |= {"static": static.path, "words": labels}
 
@@ -78,6 +83,13 @@ def size_text(size_bytes: float | None) -> str:
     if size_bytes is None:
         return "–"
     return f"{size_bytes / 1e6:.1f} MB" if size_bytes < 1e9 else f"{size_bytes / 1e9:,.1f} GB"
+
+
+def bytes_text(size_bytes: int) -> str:
+    """`1 byte`, `812 bytes`, `12.5 kB`."""
+    if size_bytes < 1000:
+        return f"{size_bytes} byte{'s' if size_bytes != 1 else ''}"
+    return f"{size_bytes / 1000:,.1f} kB"
 
 
 def share_text(share: float | None) -> str:

@@ -12,7 +12,8 @@ from starlette.datastructures import Headers
 
 from actors.commands.users import FindSession, Session
 from actors.gateway.client import Client
-from api.http.problems import ProblemError, ProblemType
+from api.http.problem_types import ProblemType
+from api.http.problems import ProblemError
 from domain.sessions import ABSOLUTE_MS
 
 COOKIE: Final = "feedback_loops_session"

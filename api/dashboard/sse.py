@@ -14,7 +14,7 @@ from starlette.datastructures import Headers
 
 from actors.commands.users import FindSession
 from api.dashboard.request import Visit
-from api.events.sse import EVENT_STREAM
+from api.events.sse import EVENT_STREAM, AccessCheck
 from api.http.response import Response
 from domain.errors import DomainError, FeedbackLoopsError
 
@@ -22,8 +22,6 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two reads.
 POLL_S: Final = 1.0
-#: Reads between two checks of the session: after signing out, a stream ends after at most this many reads.
-_SESSION_EVERY: Final = 15
 #: Reads without news before a comment is sent, so that proxies keep the connection and a dead one is noticed.
 _HEARTBEAT_EVERY: Final = 15
 _HELLO: Final = b"retry: 2000\n\n"
@@ -59,31 +57,41 @@ def ended(why: bytes) -> Response:
     return Response(body=_HELLO + message(END, why), content_type=EVENT_STREAM)
 
 
-async def live(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:
-    """The stream, while the client reads it and stays signed in. Its last event gives the reason for its end."""
+def live(visit: Visit, look: Look, render: Render) -> Response:
+    """The response with the stream, while the client reads it and stays signed in.
+
+    The stream's last event gives the reason for its end.
+
+    Raises:
+        Overloaded: too many streams are open.
+    """
+    on_end = visit.services.streams.take(visit.account.no)
+    return Response(content_type=EVENT_STREAM, stream=_parts(visit, look, render), on_end=on_end)
+
+
+async def _parts(visit: Visit, look: Look, render: Render) -> AsyncIterator[bytes]:
+    access = AccessCheck(lambda: visit.call(FindSession(token_hash=visit.token_hash)))
     seen: Mapping[str, Any] | None = None
     sent: list[bytes] = []
-    looks = silent = 0
-    with visit.services.streams.counted(visit.account.no):
-        yield _HELLO
-        while True:
-            try:
-                if looks % _SESSION_EVERY == 0 and not await visit.call(FindSession(token_hash=visit.token_hash)):
-                    yield message(END, SIGNED_OUT)
-                    return
-                found = await look()
-            except DomainError:  # it was deleted
-                yield message(END, GONE)
+    silent = 0
+    yield _HELLO
+    while True:
+        try:
+            if await access.is_over():
+                yield message(END, SIGNED_OUT)
                 return
-            except FeedbackLoopsError as exc:
-                log.info("a live page waits", extra={"action": "live_page_waits", "problem": str(exc)})
-                found = seen or {}
-            now = render(found) if found != seen and found else sent
-            seen = found
-            news = b"".join(part for n, part in enumerate(now) if n >= len(sent) or part != sent[n])
-            sent = now
-            looks += 1
-            silent = 0 if news else silent + 1
-            if news or silent % _HEARTBEAT_EVERY == 0:
-                yield news or _HEARTBEAT
-            await asyncio.sleep(POLL_S)
+            found = await look()
+        except DomainError:  # it was deleted
+            yield message(END, GONE)
+            return
+        except FeedbackLoopsError as exc:
+            log.info("a live page waits", extra={"action": "live_page_waits", "problem": str(exc)})
+            found = seen or {}
+        now = render(found) if found != seen and found else sent
+        seen = found
+        news = b"".join(part for n, part in enumerate(now) if n >= len(sent) or part != sent[n])
+        sent = now
+        silent = 0 if news else silent + 1
+        if news or silent % _HEARTBEAT_EVERY == 0:
+            yield news or _HEARTBEAT
+        await asyncio.sleep(POLL_S)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
 from collections.abc import Iterable
 from typing import Final
 
 from msgspec import structs
 
-from actors.commands.events import EventView, ListEvents
+from actors.commands.events import EventView, GetEvent, ListEvents
 from actors.gateway.client import Client
+from domain.errors import NotFound
 
+#: Pattern of an event's id.
+EVENT_ID: Final = "evt_[0-9a-f]{32}"
 #: Maximum events per read.
 PAGE: Final = 100
 #: Remembered ids. They serve to find events that are recorded after newer ones, and to return none twice. More than
@@ -38,15 +42,33 @@ class EventTail:
         self._floor = _BEFORE_ALL
         self._position = _BEFORE_ALL
 
-    async def begin(self, last_id: str | None) -> None:
-        """Starts after the event `last_id`, or after all present events.
+    async def begin(self, last_id: str | None) -> bool:
+        """Starts after the event `last_id`, or after all present events. Returns whether that event is in the log.
+
+        If it is not, the tail starts after the place where the event would be, or after all present events if there are
+        none after it or `last_id` is no id. No text is an error, because browsers give up for good after one.
 
         Raises:
             FeedbackLoopsError: the log cannot be read now.
         """
-        if last_id is not None:
-            self._floor = self._position = last_id
-            return
+        if last_id is None:
+            await self._begin_now()
+            return True
+        if not re.fullmatch(EVENT_ID, last_id):
+            await self._begin_now()
+            return False
+        self._floor = self._position = last_id
+        try:
+            await self._client.call(GetEvent(account=self._wanted.account, event_id=last_id))
+        except NotFound:
+            newest = await self._client.call(ListEvents(account=self._wanted.account, limit=1))
+            if not newest.data or newest.data[0].id < last_id:
+                self._floor = self._position = _BEFORE_ALL
+                await self._begin_now()
+            return False
+        return True
+
+    async def _begin_now(self) -> None:
         page = await self._client.call(self._wanted)
         if page.data:
             self._position = page.data[0].id

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import suppress
 from hashlib import sha256
 from typing import Final
 
+from starlette.datastructures import Headers
+
 from actors.commands.accounts import Account, Authenticate
 from actors.gateway.client import Client
+from api.http.key_list import KeyList
 from api.http.operation import Access
-from api.http.problems import UNAUTHORIZED, ProblemError
+from api.http.problem_types import UNAUTHORIZED
+from api.http.problems import ProblemError
+from domain.errors import FeedbackLoopsError
 
-#: Seconds for which a valid key is cached.
-CACHE_TTL_S: Final = 5.0
-CACHE_SIZE: Final = 10_000
+#: Seconds between two records of the use of a key.
+USE_NOTED_S: Final = 60.0
+#: Keys whose last use is remembered.
+NOTED_KEYS: Final = 10_000
 _MAX_KEY_CHARS: Final = 512
 
 #: Stands for callers without an account: the admin, and everyone where no key is needed.
@@ -34,17 +42,31 @@ def key_hash(key: str) -> str:
     return sha256(key.encode()).hexdigest()
 
 
-class Authenticator:
-    """Finds the account of a request. Valid keys are cached for a few seconds, unknown ones never."""
+def sent_key_hash(headers: Headers) -> str:
+    """The stored form of the API key that a request was permitted with."""
+    return key_hash(_bearer(headers.get("authorization"), Access.ACCOUNT))
 
-    def __init__(self, client: Client, admin_key: str, monotonic_s: Callable[[], float] = time.monotonic) -> None:
+
+class Authenticator:
+    """Finds the account of a request: in the list of keys, or through the actors if the list may be outdated."""
+
+    def __init__(
+        self, client: Client, admin_key: str, keys: KeyList, monotonic_s: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
         self._admin_hash = key_hash(admin_key)
+        self._keys = keys
         self._monotonic_s = monotonic_s
-        self._known: OrderedDict[str, tuple[float, Account]] = OrderedDict()
+        #: When the actors last looked up each key, which records its use.
+        self._noted_s: OrderedDict[str, float] = OrderedDict()
+        self._tasks: set[asyncio.Task[None]] = set()
 
-    async def account_for(self, access: Access, authorization: str | None) -> Account:
-        """The account whose key was sent; `NOBODY` if the path needs the admin key or none.
+    async def account_for(
+        self, access: Access, authorization: str | None, *, needs_only_the_journal: bool = False
+    ) -> Account:
+        """The account whose key was sent; `NOBODY` for the admin key, or if the path needs none.
+
+        With `needs_only_the_journal`, a listed key is good while the actors cannot look it up.
 
         Raises:
             ProblemError: 401.
@@ -53,29 +75,52 @@ class Authenticator:
         if access is Access.ANYBODY:
             return NOBODY
         hashed = key_hash(_bearer(authorization, access))
+        if access is Access.EITHER and self._is_admin(hashed):
+            return NOBODY
         if access is Access.ADMIN:
-            # Comparing hashes hides even the length of the key from timing.
-            if not hmac.compare_digest(hashed, self._admin_hash):
+            if not self._is_admin(hashed):
                 raise _refused("the key is not the admin key, which this path needs", was_sent=True)
             return NOBODY
-        account = self._remembered(hashed) or await self._client.call(Authenticate(key_hash=hashed))
+        listed = self._keys.account(hashed)
+        if listed is not None and (needs_only_the_journal or self._keys.is_fresh):
+            self._note_use(hashed)
+            return listed
+        self._noted(hashed)
+        account = await self._client.call(Authenticate(key_hash=hashed))
         if account is None:
             raise _refused(
                 "the API key is unknown; send one that POST /v1/accounts or /v1/api-keys returned", was_sent=True
             )
-        self._remember(hashed, account)
         return account
 
-    def _remembered(self, hashed: str) -> Account | None:
-        until_s, account = self._known.get(hashed, (0.0, None))
-        return account if self._monotonic_s() < until_s else None
+    def is_operator(self, authorization: str | None) -> bool:
+        """Whether the admin key was sent. Anything else is no error: for paths that need no key."""
+        try:
+            return self._is_admin(key_hash(_bearer(authorization, Access.ADMIN)))
+        except ProblemError:
+            return False
 
-    def _remember(self, hashed: str, account: Account) -> None:
-        if self._remembered(hashed) is None:
-            self._known[hashed] = (self._monotonic_s() + CACHE_TTL_S, account)
-            self._known.move_to_end(hashed)
-            if len(self._known) > CACHE_SIZE:
-                self._known.popitem(last=False)
+    def _is_admin(self, hashed: str) -> bool:
+        # Comparing hashes hides even the length of the key from timing.
+        return hmac.compare_digest(hashed, self._admin_hash)
+
+    def _note_use(self, hashed: str) -> None:
+        """Records the use of a listed key about once a minute, without waiting for it."""
+        if self._monotonic_s() - self._noted_s.get(hashed, float("-inf")) >= USE_NOTED_S:
+            self._noted(hashed)
+            task = asyncio.create_task(self._look_up(hashed), name="use of an API key")
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _look_up(self, hashed: str) -> None:
+        with suppress(FeedbackLoopsError):
+            await self._client.call(Authenticate(key_hash=hashed))
+
+    def _noted(self, hashed: str) -> None:
+        self._noted_s[hashed] = self._monotonic_s()
+        self._noted_s.move_to_end(hashed)
+        if len(self._noted_s) > NOTED_KEYS:
+            self._noted_s.popitem(last=False)
 
 
 def _bearer(authorization: str | None, access: Access) -> str:

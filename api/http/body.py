@@ -14,7 +14,8 @@ from typing import Final, ParamSpec, TypeVar
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive
 
-from api.http.problems import MALFORMED, TOO_LARGE, ProblemError
+from api.http.problem_types import MALFORMED, TOO_LARGE
+from api.http.problems import ProblemError
 
 KIB: Final = 1024
 MIB: Final = 1024 * KIB

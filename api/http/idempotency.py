@@ -15,14 +15,15 @@ from hashlib import sha256
 from typing import Final
 
 import msgspec
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.gateway.client import Client
-from api.http.problems import MALFORMED, ProblemError, problem_of
+from api.http.problem_types import MALFORMED
+from api.http.problems import ProblemError, problem_of
 from api.http.response import Response
 from domain.errors import FeedbackLoopsError, IdempotencyConflict
-from domain.key_derivation import derive
+from domain.key_set import KeySet
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,7 @@ class Claim:
     """A request with a key: its sender, and a fingerprint that identifies the request."""
 
     scope: str
+    #: SHA-256 of the key: clients make keys of anything, such as an address.
     key: str
     fingerprint: str
     lease_s: int
@@ -69,7 +71,9 @@ def idempotency_key(values: list[str]) -> str | None:
 def claim_for(scope: str, key: str, *, method: str, path: str, query: str, content_type: str, body: bytes) -> Claim:
     """The claim of one request under its key."""
     fingerprint = _digest(method, path, query, content_type, sha256(body).hexdigest())
-    return Claim(scope=scope, key=key, fingerprint=fingerprint, lease_s=_LEASE_S + len(body) // _BYTES_PER_LEASE_S)
+    return Claim(
+        scope=scope, key=_digest(key), fingerprint=fingerprint, lease_s=_LEASE_S + len(body) // _BYTES_PER_LEASE_S
+    )
 
 
 def _digest(*parts: str) -> str:
@@ -80,9 +84,10 @@ def _digest(*parts: str) -> str:
 class IdempotencyKeys:
     """Executes each request with a key once."""
 
-    def __init__(self, client: Client, master_key: bytes) -> None:
+    def __init__(self, client: Client, keys: Callable[[], KeySet]) -> None:
+        """`keys` returns the current installation keys."""
         self._client = client
-        self._seal = Fernet(base64.urlsafe_b64encode(derive(master_key, "idempotency", 32)))
+        self._keys = keys
 
     async def once(self, claim: Claim, carry_out: Callable[[], Awaitable[Response]]) -> Response:
         """Returns the answer of `carry_out`, or the kept one, marked as replayed. Errors become problem answers.
@@ -96,32 +101,42 @@ class IdempotencyKeys:
         if stored is not None:
             return self._opened(stored)
         try:
-            response, is_final = await carry_out(), True
+            response = await carry_out()
         except Exception as exc:  # noqa: BLE001 - every error is answered, and the key must be released
-            problem = problem_of(exc)
-            response, is_final = problem.response(), not problem.kind.retry
-        await self._keep(claim, self._sealed(response) if is_final else None)
+            response = problem_of(exc, is_known=True).response()
+        await self._keep(claim, response)
         return response
 
-    async def _keep(self, claim: Claim, answer: StoredAnswer | None) -> None:
-        command = KeepAnswer(scope=claim.scope, key=claim.key, fingerprint=claim.fingerprint, answer=answer)
+    async def _keep(self, claim: Claim, response: Response) -> None:
+        command = KeepAnswer(
+            scope=claim.scope,
+            key=claim.key,
+            fingerprint=claim.fingerprint,
+            answer=None if response.frees_key else self._sealed(response),
+            message_keys=list(response.message_keys),
+        )
         try:
             await self._client.call(command)
         except FeedbackLoopsError as exc:
             # The request was executed. A retry after the lease executes it again, with ids derived from the same seed.
             log.warning("an answer was not kept for its Idempotency-Key", extra={"action": "keep", "problem": str(exc)})
 
+    def _seal(self) -> MultiFernet:
+        keys = self._keys().derived("idempotency", 32)
+        by_age = sorted(keys.keys, key=lambda key_id: key_id != keys.signing)  # the first one seals
+        return MultiFernet([Fernet(base64.urlsafe_b64encode(keys.keys[key_id])) for key_id in by_age])
+
     def _sealed(self, response: Response) -> StoredAnswer | None:
         if len(response.body) > _MAX_KEPT_BYTES:
             return None
-        body = self._seal.encrypt(msgspec.msgpack.encode((response.headers, response.body)))
+        body = self._seal().encrypt(msgspec.msgpack.encode((response.headers, response.body)))
         return StoredAnswer(status=response.status, content_type=response.content_type, body=body)
 
     def _opened(self, stored: StoredAnswer) -> Response:
         try:
-            opened = self._seal.decrypt(stored.body)
+            opened = self._seal().decrypt(stored.body)
         except InvalidToken:
-            detail = "the answer kept for this Idempotency-Key was sealed with another master key; use a new key"
+            detail = "the answer kept for this Idempotency-Key was sealed with a key that was dropped; use a new key"
             raise IdempotencyConflict(detail, False) from None
         headers, body = msgspec.msgpack.decode(opened, type=tuple[tuple[tuple[str, str], ...], bytes])
         response = Response(status=stored.status, content_type=stored.content_type, body=body, headers=headers)

@@ -14,15 +14,17 @@ from starlette.datastructures import Headers
 from actors.commands.accounts import Account
 from actors.commands.command import Command, Page
 from actors.gateway.client import Client
+from actors.settings.data_dir_watch import UNWATCHED, DataDirWatch
 from api.events.sse import StreamLimiter
 from api.first_run import FirstRun
 from api.http.body import MAX_JSON_TOKENS, SMALL_BODY_BYTES, check_json_tokens
-from api.http.problems import ProblemType
+from api.http.problem_types import ProblemType
 from api.http.response import JSON, Response
 from api.http.strict_json import read_json
 from api.http.validation import validate
 from api.observability.prometheus import PrometheusExporter
 from api.observability.readiness import ReadinessProbe
+from api.reports.intake import ReportIntake
 from api.schemas.base import EmptyBody, NoQuery, QueryModel, RequestModel
 from api.tracking.urls import TrackingUrls
 
@@ -43,6 +45,8 @@ class Access(Enum):
     ANYBODY = "anybody"
     ACCOUNT = "account"
     ADMIN = "admin"
+    #: An account's, or the admin key for all accounts.
+    EITHER = "either"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,11 @@ class Services:
     readiness: ReadinessProbe
     first_run: FirstRun
     metrics: PrometheusExporter
+    reports: ReportIntake
+    #: Name of this run of the service.
+    instance: str | None = None
+    #: The data directory that holds the ledger, if it does: nothing is changed while it is lost.
+    ledger_watch: DataDirWatch = UNWATCHED
     streams: StreamLimiter = field(default_factory=StreamLimiter)
     #: Unix time, milliseconds.
     now_ms: Callable[[], int] = wall_ms
@@ -70,6 +79,8 @@ class ApiRequest(Generic[BodyT, QueryT]):
     query: QueryT
     body: BodyT
     headers: Headers
+    #: Whether the admin key was sent.
+    is_operator: bool = False
     #: With an Idempotency-Key: a text unique to this request. Ids are derived from it, so that a repetition after a
     #: crash creates nothing twice.
     seed: str | None = None
@@ -84,11 +95,16 @@ class BodyType:
     """A media type that an operation accepts; `read` raises `ProblemError` or `InvalidInput`."""
 
     media_type: str
-    model: type[RequestModel]
+    model: type[RequestModel] | None
     read: Callable[[bytes], Any]
     max_bytes: int = SMALL_BODY_BYTES
     #: One `model` per line.
     is_lines: bool = False
+    #: The JSON schema and an example, if they are not those of the model.
+    schema: dict[str, Any] | None = None
+    example: Any = None
+    #: What to send, for a caller who sends something else. Such a body is bytes; any other is text in UTF-8.
+    raw: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,11 +146,13 @@ class Operation:
     responses: tuple[ResponseSpec, ...]
     problems: tuple[ProblemType, ...] = ()
     problem_model: tuple[int, type[BaseModel]] | None = None
+    #: Whether it works without the ledger. Repeats are then recognised by their content, not by an Idempotency-Key.
+    needs_only_the_journal: bool = False
 
     @property
     def has_idempotency(self) -> bool:
         """Whether it accepts an Idempotency-Key."""
-        return self.method == "POST" and self.access is not Access.ANYBODY
+        return self.method == "POST" and self.access is not Access.ANYBODY and not self.needs_only_the_journal
 
 
 def forward(

@@ -8,10 +8,26 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from typing import Any, Final
 
 import msgspec
 
+from api.http.problem_types import (
+    CONCURRENT_WRITE,
+    CONFLICT,
+    ERASED,
+    INTERNAL,
+    INVALID_INPUT,
+    KEY_IN_PROGRESS,
+    KEY_REUSED,
+    NOT_FOUND,
+    OVERLOADED,
+    STORE_UNAVAILABLE,
+    TEMPORARY_CONFLICT,
+    UNAVAILABLE,
+    ProblemType,
+)
 from api.http.response import Response
 from domain import errors as e
 
@@ -20,156 +36,15 @@ log = logging.getLogger(__name__)
 PROBLEM_JSON: Final = "application/problem+json"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProblemType:
-    """A type of problem. `retry`: the same request may succeed a moment later, and had no lasting effect."""
-
-    slug: str
-    status: int
-    title: str
-    #: What the caller should do; shown at the problem's `type`.
-    advice: str
-    retry: bool = False
-
-    @property
-    def type(self) -> str:
-        return f"/problems/{self.slug}"
-
-
-MALFORMED = ProblemType(
-    slug="malformed-request",
-    status=400,
-    title="Malformed request",
-    advice="Correct the syntax that `detail` names: the body must be JSON in UTF-8, without repeated names or NaN.",
-)
-UNAUTHORIZED = ProblemType(
-    slug="unauthorized",
-    status=401,
-    title="Authentication required",
-    advice="Send `Authorization: Bearer KEY`: the account's API key, or the admin key for /v1/accounts and /v1/users.",
-)
-NOT_FOUND = ProblemType(
-    slug="not-found",
-    status=404,
-    title="Not found",
-    advice="Check the path and the id. Resources of other accounts are not found either.",
-)
-METHOD_NOT_ALLOWED = ProblemType(
-    slug="method-not-allowed",
-    status=405,
-    title="Method not allowed",
-    advice="Use one of the methods in the `Allow` header.",
-)
-CONFLICT = ProblemType(
-    slug="conflict",
-    status=409,
-    title="Not possible in this state",
-    advice="`detail` names the current state and what to do first.",
-)
-KEY_IN_PROGRESS = ProblemType(
-    slug="idempotency-key-in-progress",
-    status=409,
-    title="A request with this Idempotency-Key is in progress",
-    advice="Wait for the first request, then send the same request again to get its answer.",
-    retry=True,
-)
-CONCURRENT_WRITE = ProblemType(
-    slug="concurrent-write",
-    status=409,
-    title="Changed by another request at the same time",
-    advice="Nothing was written. Send the request again.",
-    retry=True,
-)
-TOO_SLOW = ProblemType(
-    slug="request-too-slow",
-    status=408,
-    title="Request timed out",
-    advice="Send the head and the body of a request without long pauses; `detail` names the time limit.",
-)
-TOO_LARGE = ProblemType(
-    slug="body-too-large",
-    status=413,
-    title="Body too large",
-    advice="Send less, or split the request into several; `detail` names the limit.",
-)
-UNSUPPORTED_MEDIA_TYPE = ProblemType(
-    slug="unsupported-media-type",
-    status=415,
-    title="Unsupported media type",
-    advice="Set `Content-Type` to one that `detail` names.",
-)
-INVALID_INPUT = ProblemType(
-    slug="invalid-input",
-    status=422,
-    title="Invalid input",
-    advice="Correct every field in `errors`: `pointer` locates it (RFC 6901), `detail` says what it must be.",
-)
-KEY_REUSED = ProblemType(
-    slug="idempotency-key-reused",
-    status=422,
-    title="This Idempotency-Key was used for another request",
-    advice="Use a new key for a new request. A key is only valid for the same method, path, query and body.",
-)
-NOT_VERIFIED = ProblemType(
-    slug="not-verified",
-    status=422,
-    title="Proof not found",
-    advice="Place the verification file at one of the `locations`, or the DNS record, and verify again.",
-)
-HEAD_TOO_LARGE = ProblemType(
-    slug="head-too-large",
-    status=431,
-    title="URL and headers too large",
-    advice="Send fewer or shorter headers and a shorter URL; `detail` names the limit.",
-)
-INTERNAL = ProblemType(
-    slug="internal-error",
-    status=500,
-    title="Internal error",
-    advice="Try again. If the error persists, report it with the time: the cause is in the service's log.",
-    retry=True,
-)
-STORE_UNAVAILABLE = ProblemType(
-    slug="store-unavailable",
-    status=503,
-    title="Storage unavailable",
-    advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
-    retry=True,
-)
-UNAVAILABLE = ProblemType(
-    slug="unavailable",
-    status=503,
-    title="Temporarily unavailable",
-    advice="Try again after `Retry-After` seconds, on a POST with the same Idempotency-Key.",
-    retry=True,
-)
-OVERLOADED = ProblemType(
-    slug="overloaded",
-    status=503,
-    title="Overloaded",
-    advice="Try again after `Retry-After` seconds, and more slowly.",
-    retry=True,
-)
-NOT_READY = ProblemType(
-    slug="not-ready",
-    status=503,
-    title="Not ready",
-    advice="Wait. `problems` lists what is missing.",
-    retry=True,
-)
-
-#: By slug.
-PROBLEM_TYPES: Final[dict[str, ProblemType]] = {
-    kind.slug: kind for kind in list(vars().values()) if isinstance(kind, ProblemType)
-}
-
 #: Errors that are not listed are looked up by their base class.
 BY_ERROR: Final[dict[type[e.FeedbackLoopsError], ProblemType]] = {
     e.InvalidInput: INVALID_INPUT,
     e.InvalidToken: NOT_FOUND,
     e.NotFound: NOT_FOUND,
     e.Conflict: CONFLICT,
+    e.TemporaryConflict: TEMPORARY_CONFLICT,
     e.IdempotencyConflict: KEY_REUSED,
+    e.Erased: ERASED,
     e.DomainError: CONFLICT,
     e.ConcurrentWrite: CONCURRENT_WRITE,
     e.StoreError: STORE_UNAVAILABLE,
@@ -178,6 +53,18 @@ BY_ERROR: Final[dict[type[e.FeedbackLoopsError], ProblemType]] = {
     e.Unavailable: UNAVAILABLE,
     e.InternalError: INTERNAL,
     e.FeedbackLoopsError: INTERNAL,
+}
+
+
+#: What anyone may know of an error on our side. Errors that are not listed are looked up by their base class.
+PUBLIC_DETAILS: Final[dict[type[e.FeedbackLoopsError], str]] = {
+    e.ConcurrentWrite: "another request wrote first; send the request again",
+    e.StoreError: "the store cannot be read or written; the log has the reason, see --store (FEEDBACK_LOOPS_STORE)",
+    e.JournalUnavailable: "the journal cannot be written; the log has the reason",
+    e.DataDirLost: "the data directory of the service was deleted or replaced; the log has the reason",
+    e.Unavailable: "a part of the service is starting, or cannot be reached; the log has the reason",
+    e.Overloaded: "too many requests are in progress",
+    e.FeedbackLoopsError: "An unexpected error, which was logged. Try again.",
 }
 
 
@@ -201,7 +88,13 @@ class Problem:
 
     def response(self) -> Response:
         body = msgspec.json.encode(self.document())
-        return Response(status=self.kind.status, body=body, content_type=PROBLEM_JSON, headers=self.headers)
+        return Response(
+            status=self.kind.status,
+            body=body,
+            content_type=PROBLEM_JSON,
+            headers=self.headers,
+            frees_key=self.kind.frees_key,
+        )
 
 
 class ProblemError(Exception):
@@ -212,22 +105,41 @@ class ProblemError(Exception):
         super().__init__(detail)
 
 
-def problem_of(error: Exception) -> Problem:
-    """The problem for `error`. An unexpected error is logged, and its problem reveals no internals."""
+def public_detail(error: Exception) -> str:
+    """The text of an error for anyone, even for a caller without a valid key.
+
+    An error about the request explains what is wrong with it. The text of any other error may contain hosts, ports,
+    paths and versions, and belongs in the log and in the answers to the operator.
+    """
+    if isinstance(error, ProblemError):
+        return error.problem.detail
+    if isinstance(error, e.DomainError | e.Starting):
+        return str(error)
+    if isinstance(error, e.FeedbackLoopsError):
+        return next(PUBLIC_DETAILS[cls] for cls in type(error).__mro__ if cls in PUBLIC_DETAILS)
+    return PUBLIC_DETAILS[e.FeedbackLoopsError]
+
+
+def problem_of(error: Exception, *, is_known: bool = False) -> Problem:
+    """The problem for `error`. An unexpected error is logged, and its problem reveals no internals.
+
+    `is_known`: whether the caller has sent a valid key or session.
+    """
     if isinstance(error, ProblemError):
         return error.problem
     if not isinstance(error, e.FeedbackLoopsError):
         log.error("unexpected error in a request", exc_info=error, extra={"action": "request_failed"})
-        return Problem(kind=INTERNAL, detail="An unexpected error, which was logged. Try again.")
+        return Problem(kind=INTERNAL, detail=public_detail(error))
     kind = _kind_of(error)
     errors = error.problems if isinstance(error, e.InvalidInput) else None
     headers = (("Retry-After", _retry_after(error)),) if kind.retry and kind is not INTERNAL else ()
-    if kind is STORE_UNAVAILABLE:  # the error names the database address, which belongs in the log only
+    if kind is STORE_UNAVAILABLE:
         log.warning(
             "a request failed because storage is unavailable", extra={"action": "store_missed", "problem": str(error)}
         )
-        return Problem(kind=kind, detail=kind.advice, headers=headers)
-    return Problem(kind=kind, detail=str(error) or kind.advice, errors=errors, headers=headers)
+        return Problem(kind=kind, detail=kind.advice, headers=headers)  # the reason does not concern accounts
+    detail = (str(error) if is_known else public_detail(error)) or kind.advice
+    return Problem(kind=kind, detail=detail, errors=errors, headers=headers)
 
 
 def _kind_of(error: e.FeedbackLoopsError) -> ProblemType:
@@ -237,5 +149,5 @@ def _kind_of(error: e.FeedbackLoopsError) -> ProblemType:
 
 
 def _retry_after(error: e.FeedbackLoopsError) -> str:
-    wait_s = error.retry_after_s if isinstance(error, e.Overloaded) else 1.0
-    return str(max(1, round(wait_s)))
+    wait_s = error.retry_after_s if isinstance(error, e.Overloaded | e.TemporaryConflict) else 1.0
+    return str(max(1, ceil(wait_s)))

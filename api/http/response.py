@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -27,7 +27,14 @@ class Response:
     body: bytes = b""
     content_type: str = JSON
     headers: tuple[tuple[str, str], ...] = ()
+    #: Whether the request may be carried out again under its Idempotency-Key.
+    frees_key: bool = False
+    #: Keys of the messages in the body, which must not be kept under the Idempotency-Key once one of them is erased.
+    message_keys: tuple[int, ...] = ()
     stream: AsyncIterator[bytes] | None = None
+    #: Called when the response has been sent, or cannot be sent. Unlike the end of `stream`, it also runs when the
+    #: stream was never started.
+    on_end: Callable[[], None] = lambda: None
 
     @classmethod
     def of(cls, model: BaseModel, status: int = 200, headers: tuple[tuple[str, str], ...] = ()) -> Response:
@@ -42,6 +49,13 @@ def json_bytes(model: BaseModel) -> bytes:
 
 async def send_response(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
     """Sends the response: only the headers for HEAD; a stream until it ends or the client disconnects."""
+    try:
+        await _send(scope, receive, send, response)
+    finally:
+        response.on_end()
+
+
+async def _send(scope: Scope, receive: Receive, send: Send, response: Response) -> None:
     without_body = scope["method"] == "HEAD"
     may_keep = any(name == "Cache-Control" for name, _ in response.headers)
     common = _CACHEABLE_HEADERS if may_keep else _COMMON_HEADERS

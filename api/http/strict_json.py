@@ -7,24 +7,46 @@ numbers that do not fit in 64 bits, lone surrogates, and nesting beyond `MAX_DEP
 from __future__ import annotations
 
 import json
+from codecs import BOM_UTF8
 from collections import Counter
 from math import isfinite
 from typing import Any, Final, NoReturn
 
-from api.http.problems import MALFORMED, ProblemError
+from api.http.problem_types import MALFORMED
+from api.http.problems import ProblemError
 
 MAX_DEPTH: Final = 32
 _INT_BOUND: Final = 2**63
+#: What Python's parser reports, in other words, by the start of its message.
+_SYNTAX: Final = {
+    "Expecting value": "a value is missing",
+    "Expecting property name": "a name in double quotes is missing",
+    "Expecting ':'": "a colon is missing",
+    "Expecting ','": "a comma or a closing bracket is missing",
+    "Extra data": "there is more after the end of the value",
+    "Unterminated string": "there is no closing quote for the text that starts",
+    "Invalid control": "there is a line break or a control character in a text",
+    "Invalid \\": "there is an unknown escape (\\) in a text",
+    "Illegal trailing comma": "there is a comma too many",
+}
+
+
+class NotJson(ProblemError):
+    """A text that is not acceptable JSON. `in_words` is the reason for people who write no programs."""
+
+    def __init__(self, detail: str, in_words: str) -> None:
+        super().__init__(MALFORMED, detail)
+        self.in_words = in_words
 
 
 def read_json(body: bytes) -> Any:
-    """The value in `body`.
+    """The value in `body`, which may start with a byte order mark.
 
     Raises:
-        ProblemError: 400, saying where and why it cannot be read.
+        NotJson: 400, saying where and why it cannot be read.
     """
     try:
-        text = body.decode()
+        text = body.removeprefix(BOM_UTF8).decode()
     except UnicodeDecodeError as exc:
         raise _refused(f"byte {exc.start} is not UTF-8") from None
     try:
@@ -32,7 +54,9 @@ def read_json(body: bytes) -> Any:
         if "\\ud" in text or "\\uD" in text:
             json.dumps(value, ensure_ascii=False).encode()
     except json.JSONDecodeError as exc:
-        raise _refused(f"{exc.msg} at line {exc.lineno}, column {exc.colno}") from None
+        where = f"at line {exc.lineno}, column {exc.colno}"
+        found = next((found for start, found in _SYNTAX.items() if exc.msg.startswith(start)), "it cannot be read")
+        raise _refused(f"{exc.msg} {where}", f"{found} {where}") from None
     except UnicodeEncodeError:
         raise _refused("a \\u escape is half of a surrogate pair") from None
     except ValueError as exc:
@@ -45,11 +69,11 @@ def read_json(body: bytes) -> Any:
     return value
 
 
-def _refused(what: str) -> ProblemError:
-    return ProblemError(MALFORMED, f"the body is not acceptable JSON: {what}")
+def _refused(what: str, in_words: str = "") -> NotJson:
+    return NotJson(f"the body is not acceptable JSON: {what}", in_words or what)
 
 
-def _too_deep() -> ProblemError:
+def _too_deep() -> NotJson:
     return _refused(f"it is nested deeper than {MAX_DEPTH} levels")
 
 

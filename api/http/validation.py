@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, get_args
 from urllib.parse import parse_qsl
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
+from pydantic_core.core_schema import ErrorType
 
 from domain.errors import InvalidInput
+from domain.validation import text_problem
 
 M = TypeVar("M", bound=BaseModel)
 
 _MAX_PARAMETERS: Final = 50
 _MAX_PROBLEMS: Final = 100
 
-#: Texts by pydantic's error codes; `{…}` are filled in from pydantic's context. Other codes keep pydantic's message.
+#: Texts by pydantic's error codes; `{…}` are filled in from pydantic's context.
 _WORDS: Final[Mapping[str, str]] = {
     "missing": "is required",
     "extra_forbidden": "is not known here; remove it or correct its name",
@@ -30,7 +32,9 @@ _WORDS: Final[Mapping[str, str]] = {
     "int_from_float": "must be a whole number",
     "float_type": "must be a number",
     "finite_number": "must be a finite number",
+    "float_parsing": "must be a number",
     "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
     "list_type": "must be a list",
     "dict_type": "must be an object",
     "model_type": "must be an object",
@@ -41,6 +45,8 @@ _WORDS: Final[Mapping[str, str]] = {
     "too_short": "must hold at least {min_length} item(s)",
     "too_long": "must hold at most {max_length} items",
 }
+#: Errors of the library, whose own texts are for programmers. Our own errors have texts for callers.
+_BUILT_IN: Final = frozenset(get_args(ErrorType))
 
 
 def validate(model: type[M], value: object) -> M:
@@ -95,6 +101,9 @@ def _parameters(query: bytes) -> dict[str, str]:
         names = [name for name, _ in pairs]
         twice = sorted({name for name in names if names.count(name) > 1})
         raise invalid_input([(_pointer((name,)), "must be given once") for name in twice])
+    checked = [(name, text_problem(value, len(value), min_chars=0)) for name, value in pairs]
+    if unfit := [(_pointer((name,)), problem) for name, problem in checked if problem]:
+        raise invalid_input(unfit)
     return values
 
 
@@ -109,5 +118,6 @@ def _pointer(location: tuple[int | str, ...]) -> str:
 
 def _words(error: ErrorDetails) -> str:
     facts: dict[str, Any] = error.get("ctx", {})
-    template = _WORDS.get(error["type"])
-    return template.format(**facts) if template else error["msg"]
+    if template := _WORDS.get(error["type"]):
+        return template.format(**facts)
+    return "is not valid" if error["type"] in _BUILT_IN else error["msg"]

@@ -5,20 +5,24 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final, cast
 
-from actors.commands.intake import event_id_of
+from actors.commands.intake import RETURNED_MAIL, event_id_of, spool_name, with_mail
 from actors.gateway.client import Client
 from actors.metrics.instruments import HitInstruments
+from api.journal.batches import Hits, first_alike, first_within
 from api.journal.journal import Journal
 from domain.errors import FeedbackLoopsError, InvalidInput, InvalidToken, UnknownIntake
 from domain.values import id_text
 
 log = logging.getLogger(__name__)
 
-Hits = list[tuple[int, bytes]]
+#: Returned mails that a task reads at once; with at most 64 KiB each, this bounds the memory.
+MAILS_AT_ONCE: Final = 32
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +34,8 @@ class ForwarderLimits:
     batch_bytes: int = 90_000
     #: Maximum number of batches that are sent and not acknowledged.
     in_flight: int = 4
+    #: Maximum number of batches of returned mails beyond `in_flight`: hits must not wait for slow parsing.
+    mails_in_flight: int = 2
     #: While something is in flight, a batch waits for this many hits…
     pool_hits: int = 64
     #: …for at most this long, in seconds.
@@ -71,6 +77,9 @@ class Forwarder:
         #: Sequence numbers of entries that the enricher cannot read yet, and the timer that sends them again.
         self._unread: list[int] = []
         self._unread_timer: asyncio.TimerHandle | None = None
+        #: Sequence numbers of returned mails that wait to be sent, and the tasks that send them.
+        self._mails: deque[int] = deque()
+        self._mail_tasks: set[asyncio.Task[None]] = set()
         self._runner: asyncio.Task[None] | None = None
         self._problem: str | None = None
 
@@ -89,6 +98,8 @@ class Forwarder:
         if self._runner is None:
             self._cursor = 0
             self._unread = []
+            self._mails.clear()
+            self._mail_tasks.clear()
             self._slots = asyncio.Semaphore(self._limits.in_flight)
             self._runner = asyncio.create_task(self._run(), name="forwarder")
 
@@ -99,7 +110,7 @@ class Forwarder:
                 await self._drained()
         if self._unread_timer is not None:
             self._unread_timer.cancel()
-        tasks = [task for task in (self._runner, *self._batches) if task is not None]
+        tasks = [task for task in (self._runner, *self._batches, *self._mail_tasks) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -121,6 +132,10 @@ class Forwarder:
                 await asyncio.sleep(self._limits.last_backoff_s)
                 continue
             self._cursor = hits[-1][0]
+            if hits[0][1].startswith(RETURNED_MAIL):
+                self._slots.release()
+                self._send_mails(seq for seq, _ in hits)
+                continue
             self._instruments.batch.observe(len(hits))
             batch = asyncio.create_task(self._forward(hits), name="forwarder batch")
             self._batches.add(batch)
@@ -135,7 +150,7 @@ class Forwarder:
                     async with asyncio.timeout(limits.pool_s):
                         await journal.wait_for_more(self._cursor + limits.pool_hits - 1)
             if hits := journal.read(self._cursor, limits.batch_hits, limits.batch_bytes):
-                return hits
+                return first_alike(hits)
             # The disk cannot be read now; the journal retries.
             await asyncio.sleep(limits.first_backoff_s)
 
@@ -147,8 +162,9 @@ class Forwarder:
     async def _forward(self, hits: Hits, *, are_neighbours: bool = True) -> None:
         """`are_neighbours`: the journal holds no other hit between the first and the last."""
         unread = await self._record(hits)
-        if are_neighbours and not unread:
-            self._journal.discard(hits[0][0], hits[-1][0])
+        if not unread and (are_neighbours or len(hits) == 1):
+            file = spool_name(hits[0][1])  # only a batch of one has a file
+            self._journal.discard(hits[0][0], hits[-1][0], file or None)
             return
         for seq in sorted({seq for seq, _ in hits}.difference(unread)):
             self._journal.discard(seq, seq)
@@ -174,21 +190,40 @@ class Forwarder:
             self._unread_timer = loop.call_later(self._limits.unknown_retry_s, self._send_unread)
         self._unread += unread
 
+    def _send_mails(self, seqs: Iterable[int]) -> None:
+        """Sends these returned mails soon. Only their numbers wait in memory."""
+        self._mails.extend(seqs)
+        if len(self._mail_tasks) < self._limits.mails_in_flight:
+            task = asyncio.create_task(self._forward_mails(), name="forwarder mails")
+            self._mail_tasks.add(task)
+
+    async def _forward_mails(self) -> None:
+        try:
+            while self._mails:
+                seqs = [self._mails.popleft() for _ in range(min(len(self._mails), MAILS_AT_ONCE))]
+                await self._forward_numbers(seqs)
+        finally:
+            # At once, not in a callback of the task: mails that are added before it runs would wait for the next ones.
+            self._mail_tasks.discard(cast(asyncio.Task[None], asyncio.current_task()))
+
     def _send_unread(self) -> None:
         seqs, self._unread = self._unread, []
-        task = asyncio.create_task(self._forward_unread(seqs), name="forwarder unread entries")
+        task = asyncio.create_task(self._forward_numbers(seqs), name="forwarder unread entries")
         self._batches.add(task)
         task.add_done_callback(self._batches.discard)
 
-    async def _forward_unread(self, seqs: list[int]) -> None:
-        """Sends these entries again, one batch at a time, beyond `in_flight`."""
+    async def _forward_numbers(self, seqs: list[int]) -> None:
+        """Sends the entries with these numbers, one batch at a time, beyond `in_flight`."""
         for first in range(0, len(seqs), self._limits.batch_hits):
             batch = seqs[first : first + self._limits.batch_hits]
             hits = [hit for seq in batch for hit in self._journal.read(seq - 1, 1) if hit[0] == seq]
             if len(hits) < len(batch):  # the disk cannot be read now
                 self._keep(sorted(set(batch).difference(seq for seq, _ in hits)))
-            if hits:
-                await self._forward(hits, are_neighbours=False)
+            while hits:
+                alike = first_within(first_alike(hits), self._limits.batch_bytes)
+                hits = hits[len(alike) :]
+                self._instruments.batch.observe(len(alike))
+                await self._forward(alike, are_neighbours=False)
                 self._batch_over.set()
 
     async def _record_all(self, hits: list[bytes]) -> list[int]:
@@ -199,7 +234,7 @@ class Forwarder:
         backoff_s = self._limits.first_backoff_s
         while True:
             try:
-                await self._client.record_intake(hits)
+                await self._client.record_intake([await self._complete(hit) for hit in hits])
             except (InvalidInput, InvalidToken):
                 raise
             except UnknownIntake as exc:
@@ -215,6 +250,12 @@ class Forwarder:
                 return []
             await asyncio.sleep(backoff_s * (0.5 + self._jitter()))
             backoff_s = min(2 * backoff_s, self._limits.last_backoff_s)
+
+    async def _complete(self, entry: bytes) -> bytes:
+        """The entry, with its mail if that is in a spool file. Without its file it is sent as it is."""
+        name = spool_name(entry)
+        mail = await asyncio.to_thread(self._journal.spool.read, name) if name else None
+        return entry if mail is None else with_mail(entry, mail)
 
     def _set_aside(self, seq: int, hit: bytes, exc: FeedbackLoopsError) -> None:
         event_id = event_id_of(hit)

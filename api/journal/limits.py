@@ -19,5 +19,7 @@ class JournalLimits:
     stuck_s: float = 2.0
     #: Seconds that removals wait for a commit of hits before they get their own.
     removal_delay_s: float = 0.1
+    #: Seconds that reports wait for a commit of hits before they get their own.
+    report_delay_s: float = 0.005
     #: Seconds between two log entries about lost hits.
     complaint_s: float = 10.0

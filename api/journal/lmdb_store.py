@@ -1,4 +1,4 @@
-"""LMDB store of the journal: the hits, those set aside, and the next sequence number.
+"""LMDB store of the journal: hits, reports, those set aside, and the next sequence number.
 
 Synchronous. Call `write` from one thread only; `read` from any thread.
 """
@@ -6,7 +6,6 @@ Synchronous. Call `write` from one thread only; `read` from any thread.
 from __future__ import annotations
 
 import logging
-import struct
 import threading
 import time
 from collections.abc import Sequence
@@ -15,14 +14,19 @@ from typing import Any, BinaryIO, Final, NamedTuple
 
 import lmdb
 
+from actors.commands.intake import RETURNED_MAIL, spool_name
+from actors.settings.data_dir_watch import UNWATCHED, DataDirWatch
+from api.journal import file_swap
+from api.journal.allocation import REMOVAL_BYTES, Reserve
+from api.journal.lmdb_file import JournalFile, Removals
 from api.journal.owner_lock import lock_journal
-from domain.errors import StoreUnavailable
+from api.journal.spool import FOLDER
+from domain.errors import DataDirLost, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
-_key = struct.Struct(">Q").pack
-_SPARE_BYTES: Final = 8 << 20
-_NEXT_SEQ: Final = b"next_seq"
+#: Seconds that a reader waits at most.
+_READ_S: Final = 0.2
 #: Errors of LMDB for files that are corrupt or not LMDB files.
 _CORRUPTION: Final = (lmdb.CorruptedError, lmdb.InvalidError, lmdb.PageNotFoundError, lmdb.VersionMismatchError)
 
@@ -36,35 +40,40 @@ class WriteResult(NamedTuple):
     entries: int
     #: One sentence, or None if everything was done.
     problem: str | None
-
-
-class Removals(NamedTuple):
-    """Hits to remove: ranges of sequence numbers (inclusive), and single hits to set aside."""
-
-    ranges: list[tuple[int, int]]
-    set_aside: list[tuple[int, bytes]]
+    #: Why the reports were not saved although the rest was, in one sentence, or None.
+    reports_problem: str | None = None
 
 
 class LmdbStore:
-    """Hits on disk, in the order of their sequence numbers. Hits that `write` reports as saved survive a power failure.
+    """Hits and reports on disk, in order of their numbers. What `write` reports as saved survives a power failure.
 
-    Hits take at most `max_bytes`. The map is more than twice as large, because deleting needs free pages too: LMDB
-    copies the pages that it changes, so a full map could never be emptied.
+    They take at most `max_bytes`, and reports at most half of it. Beyond that, the file has a reserve, if one is given:
+    `allocation` explains how its two parts are kept for hits on a full disk and for a last write.
     """
 
-    def __init__(self, path: Path, max_bytes: int) -> None:
+    def __init__(
+        self, path: Path, max_bytes: int, watch: DataDirWatch = UNWATCHED, reserve: Reserve | None = None
+    ) -> None:
         """Opens the journal at `path`. A corrupt journal is moved aside and replaced by a new one.
+
+        `watch` decides whether it may be opened, now and again after an error.
 
         Raises:
             StoreUnavailable: another process has it open, or the directory cannot be made, read or written.
+            DataDirLost: it is not the right directory.
         """
+        watch.require()
+        self._watch = watch
         self._path = path
         self._max_bytes = max_bytes
+        self._reserve = reserve or Reserve()
         self._lock = threading.Lock()
         self._is_broken = False
+        self._is_reopening = False
         self._owner_file: BinaryIO | None = None
         try:
             self._owner_file = lock_journal(path)
+            file_swap.finish(path)
             self._open_or_replace()
         except (OSError, lmdb.Error) as exc:
             self._disown()
@@ -72,15 +81,18 @@ class LmdbStore:
             raise StoreUnavailable(problem) from exc
 
     @property
+    def path(self) -> Path:
+        return self._path
+
+    @property
     def entries(self) -> int:
-        with self._lock, self._env.begin() as txn:
-            return int(txn.stat(self._hits)["entries"])
+        with self._lock, self.file.env.begin() as txn:
+            return self.file.count(txn)
 
     def next_seq(self) -> int:
         """The number after the last one ever saved, starting at 1."""
-        with self._lock, self._env.begin() as txn:
-            kept = txn.get(_NEXT_SEQ, db=self._meta)
-            return int.from_bytes(kept, "big") if kept else 1
+        with self._lock, self.file.env.begin() as txn:
+            return self.file.next_seq(txn)
 
     def read(self, after_seq: int, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
         """The first hits after `after_seq`: at most `limit`, and at most `max_bytes` unless the first is longer.
@@ -88,12 +100,13 @@ class LmdbStore:
         Raises:
             StoreUnavailable: the files cannot be read; the next `write` repairs or replaces them.
         """
-        # Readers must not wait for the disk, and the lock is held while the files are reopened.
-        if not self._lock.acquire(blocking=False):
+        # Readers must not wait for the disk, and the lock is held while damaged files are reopened. While a new file
+        # takes the place of the old one, or is mapped with another size, it is held for microseconds of processor time.
+        if self._is_reopening or not self._lock.acquire(timeout=_READ_S):
             raise StoreUnavailable("the journal is being reopened; try again")
         try:
-            with self._env.begin(db=self._hits) as txn:
-                return first_hits(txn.cursor(), after_seq, limit, max_bytes)
+            with self.file.env.begin() as txn:
+                return self.file.first(txn, after_seq, limit, max_bytes)
         except lmdb.Error as exc:
             self._is_broken = True
             raise StoreUnavailable(f"the journal cannot be read ({exc}); check the disk") from exc
@@ -102,22 +115,47 @@ class LmdbStore:
 
     def set_aside_hits(self) -> list[tuple[int, bytes]]:
         """Every hit that was set aside, with its number."""
-        with self._lock, self._env.begin(db=self._poison) as txn:
+        with self._lock, self.file.env.begin(db=self.file.poison) as txn:
             return [(int.from_bytes(key, "big"), hit) for key, hit in txn.cursor()]
 
-    def write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> WriteResult:
+    def spooled(self) -> set[str]:
+        """The names of the spool files that records of the journal name. Call it where `write` is called.
+
+        Raises:
+            lmdb.Error: the journal cannot be read.
+        """
+        names = set()
+        with self.file.env.begin(buffers=True) as txn:
+            for db in (self.file.reports, self.file.poison):
+                for _, entry in txn.cursor(db=db):
+                    if entry[:2] == RETURNED_MAIL and (name := spool_name(bytes(entry))):
+                        names.add(name)
+        return names
+
+    def write(
+        self,
+        next_seq: int,
+        hits: Sequence[tuple[int, bytes]],
+        removals: Removals,
+        reports: Sequence[tuple[int, bytes]] = (),
+        *,
+        is_last: bool = False,
+    ) -> WriteResult:
         """Removes and saves in one transaction with one fsync, which tests the disk even if there is nothing to write.
 
-        The numbers of the hits increase from call to call and are below `next_seq`. If there is no room for the hits,
-        the removals are still done. Never raises.
+        The numbers of the entries increase from call to call and are below `next_seq`. If there is no room for them,
+        the removals are still done. `is_last`: the service stops, so hits may take everything. Never raises.
         """
         try:
             if self._is_broken:
+                self._watch.require()
                 self._reopen()
-            return self._write(next_seq, hits, removals)
+            self.file.allocate()
+            self._map(self.file.allocation.max_bytes if is_last else self.file.allocation.limit)
+            return self._write(next_seq, hits, removals, reports, is_last=is_last)
         except lmdb.MapFullError:
             return self._remove_only(removals)
-        except (OSError, lmdb.Error) as exc:
+        except (OSError, lmdb.Error, DataDirLost) as exc:
             return self._failed(exc)
         except Exception as exc:
             log.exception("unexpected error while writing the journal", extra={"action": "journal_failed"})
@@ -125,53 +163,67 @@ class LmdbStore:
 
     def close(self) -> None:
         with self._lock:
-            self._env.close()
+            self.file.close()
         self._disown()
+
+    def require_directory(self) -> None:
+        """Checks that the data directory is the right one. Raises `DataDirLost`."""
+        self._watch.require()
+
+    def replace_file(self, file: JournalFile) -> None:
+        """Continues with another open file, which has the same entries, and closes the former one. Readers go on.
+
+        Call it where `write` is called, once the file is at `path`.
+        """
+        with self._lock:
+            self.file, former = file, self.file
+        # Readers hold the lock, so none uses the former file any more.
+        former.close()
 
     def _disown(self) -> None:
         if self._owner_file is not None:
             self._owner_file.close()
 
-    def _write(self, next_seq: int, hits: Sequence[tuple[int, bytes]], removals: Removals) -> WriteResult:
-        with self._env.begin(write=True) as txn:
-            self._remove(txn, removals)
-            has_room = not hits or self._used_bytes(txn) < self._max_bytes
-            if hits and has_room:
-                self._put(txn, [(_key(seq), hit) for seq, hit in hits])
-            txn.put(_NEXT_SEQ, _key(next_seq), db=self._meta)
-            entries = int(txn.stat(self._hits)["entries"])
-        return WriteResult(has_room, True, entries, None if has_room else self._full())
+    def _write(
+        self,
+        next_seq: int,
+        hits: Sequence[tuple[int, bytes]],
+        removals: Removals,
+        reports: Sequence[tuple[int, bytes]],
+        *,
+        is_last: bool,
+    ) -> WriteResult:
+        file = self.file
+        with file.env.begin(write=True) as txn:
+            file.remove(txn, removals)
+            has_room = (
+                not (hits or reports) or file.used_bytes(txn, file.hits, file.reports) < self._max_bytes or is_last
+            )
+            reports_problem = self._reports_problem(txn, reports) if has_room and reports else None
+            if has_room:
+                file.put(txn, hits, () if reports_problem else reports)
+            file.put_next_seq(txn, next_seq)
+            entries = file.count(txn)
+        return WriteResult(has_room, True, entries, None if has_room else self._full(), reports_problem)
 
-    def _put(self, txn: Any, items: list[tuple[bytes, bytes]]) -> None:
-        _, added = txn.cursor(db=self._hits).putmulti(items, append=True)
-        if added == len(items):
-            return
-        # A commit that was reported as failed did reach the disk, and appending skips existing keys.
-        for key, hit in items:
-            txn.put(key, hit, db=self._hits)
+    def _reports_problem(self, txn: Any, reports: Sequence[tuple[int, bytes]]) -> str | None:
+        if self.file.allocation.is_disk_full:
+            return "the disk is full, and the journal's reserve is for hits: free disk space"
+        size = sum(len(report) for _, report in reports)
+        if self.file.used_bytes(txn, self.file.reports) + size < self._max_bytes // 2:
+            return None
+        return "reports hold half of the journal: check why they are not forwarded, or raise the limit"
 
-    def _remove(self, txn: Any, removals: Removals) -> None:
-        cursor = txn.cursor(db=self._hits)
-        for first, last in removals.ranges:
-            found, end = cursor.set_range(_key(first)), _key(last)
-            while found and cursor.key() <= end:
-                cursor.delete()
-                # After a delete the cursor stands on the next hit; past the last one its key is empty.
-                found = bool(cursor.key())
-        for seq, hit in removals.set_aside:
-            txn.put(_key(seq), hit, db=self._poison)
-
-    def _used_bytes(self, txn: Any) -> int:
-        pages = 0
-        for db in (self._hits, self._poison):
-            stat = txn.stat(db)
-            pages += stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]
-        return int(pages * stat["psize"])
+    def _map(self, size: int) -> None:
+        with self._lock:  # no reader may use the former map
+            self.file.map(size)
 
     def _remove_only(self, removals: Removals) -> WriteResult:
+        allocation = self.file.allocation
         try:
-            with self._env.begin(write=True) as txn:
-                self._remove(txn, removals)
+            self._map(min(allocation.limit + REMOVAL_BYTES, allocation.max_bytes))
+            with self.file.env.begin(write=True) as txn:
+                self.file.remove(txn, removals)
         except lmdb.Error as exc:
             return self._failed(exc)
         return WriteResult(are_hits_saved=False, are_removals_done=True, entries=self.entries, problem=self._full())
@@ -183,32 +235,30 @@ class LmdbStore:
         return WriteResult(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
 
     def _full(self) -> str:
+        if self.file.allocation.is_disk_full:
+            return "the disk is full and the journal's reserve is used up: hits are kept in memory; free disk space"
         return (
             f"the journal has reached its limit of {self._max_bytes} bytes: hits are kept in memory; "
             "check why they are not forwarded, or raise the limit"
         )
 
+    def open_file(self, path: Path) -> JournalFile:
+        """Opens or creates a file that can become the journal's. Raises like `JournalFile`."""
+        return JournalFile(path, self._max_bytes, self._reserve)
+
     def _open(self) -> None:
-        self._path.mkdir(mode=0o700, exist_ok=True)
-        map_bytes = 2 * self._max_bytes + _SPARE_BYTES
-        env = lmdb.open(str(self._path), map_size=map_bytes, max_dbs=3, mode=0o600, max_spare_txns=2)
-        try:
-            check_length(env, self._path)
-            env.reader_check()
-            self._hits: Any = env.open_db(b"hits")
-            self._meta: Any = env.open_db(b"meta")
-            self._poison: Any = env.open_db(b"poison")
-        except BaseException:
-            env.close()
-            raise
-        self._env: Any = env
+        self.file = self.open_file(self._path)
         self._is_broken = False
 
     def _reopen(self) -> None:
         """Reopens the environment. Sequence numbers continue, because the caller assigns them."""
-        with self._lock:
-            self._env.close()
-            self._open_or_replace()
+        self._is_reopening = True
+        try:
+            with self._lock:
+                self.file.close()
+                self._open_or_replace()
+        finally:
+            self._is_reopening = False
 
     def _open_or_replace(self) -> None:
         try:
@@ -219,28 +269,11 @@ class LmdbStore:
     def _replace(self, exc: Exception) -> None:
         aside = self._path.with_name(f"{self._path.name}.corrupt-{time.time_ns()}")
         self._path.rename(aside)
+        spool = self._path.with_name(FOLDER)
+        if spool.exists():  # its files have no records any more
+            spool.rename(aside.with_name(f"{FOLDER}{aside.name.removeprefix(self._path.name)}"))
         log.critical(
-            "the journal is corrupt and was moved aside; hits in it have not been forwarded",
+            "the journal is corrupt and was moved aside; import it with `feedback-loops journal import`",
             extra={"action": "journal_moved_aside", "path": str(aside), "error": str(exc)},
         )
         self._open()
-
-
-def check_length(env: Any, path: Path) -> None:
-    """Raises `lmdb.CorruptedError` if the file is truncated: reading it would kill the process with SIGBUS."""
-    needed = (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-    if (path / "data.mdb").stat().st_size < needed:
-        raise lmdb.CorruptedError(f"data.mdb is shorter than the {needed} bytes it should have")
-
-
-def first_hits(cursor: Any, after_seq: int, limit: int, max_bytes: int) -> list[tuple[int, bytes]]:
-    hits: list[tuple[int, bytes]] = []
-    if not cursor.set_range(_key(after_seq + 1)):
-        return hits
-    size = 0
-    for key, hit in cursor:
-        size += len(hit)
-        if len(hits) == limit or (hits and size > max_bytes):
-            break
-        hits.append((int.from_bytes(key, "big"), hit))
-    return hits

@@ -18,6 +18,11 @@ class MemoryBuffer:
     def __len__(self) -> int:
         return len(self._hits)
 
+    @property
+    def first_seq(self) -> int | None:
+        """The lowest number; None if there is no hit."""
+        return next(iter(self._hits), None)
+
     def has_room_for(self, hit: bytes) -> bool:
         return len(self._hits) < self._max_hits and self._bytes + len(hit) <= self._max_bytes
 

@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import lmdb
 
-from api.journal.lmdb_store import check_length, first_hits
+from api.journal.lmdb_access import MAX_DATABASES, check_length, first_entries
 from domain.errors import StoreUnavailable
 
 
 class JournalSummary(NamedTuple):
-    """Numbers of hits in a journal, and the oldest one."""
+    """Numbers of entries in a journal, and the oldest one."""
 
     entries: int
     set_aside: int
@@ -26,12 +26,12 @@ def read_summary(path: Path) -> JournalSummary:
         StoreUnavailable: it cannot be read.
     """
     try:
-        with lmdb.open(str(path), max_dbs=3, readonly=True, lock=False, create=False) as env:
+        with lmdb.open(str(path), max_dbs=MAX_DATABASES, readonly=True, lock=False, create=False) as env:
             check_length(env, path)
-            hits, poison = env.open_db(b"hits", create=False), env.open_db(b"poison", create=False)
+            hits, reports, poison = (env.open_db(name, create=False) for name in (b"hits", b"reports", b"poison"))
             with env.begin() as txn:
-                first = first_hits(txn.cursor(db=hits), 0, 1, 1)
-                counts = [int(txn.stat(db)["entries"]) for db in (hits, poison)]
-        return JournalSummary(counts[0], counts[1], first[0][1] if first else None)
+                first = first_entries(txn, (hits, reports), 0, 1, 1)
+                counts = [int(txn.stat(db)["entries"]) for db in (hits, reports, poison)]
+        return JournalSummary(counts[0] + counts[1], counts[2], first[0][1] if first else None)
     except (OSError, lmdb.Error) as exc:
         raise StoreUnavailable(f"the journal {path} cannot be read: {exc}") from exc

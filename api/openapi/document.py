@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, cast
 
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.http import problems as p
+from api.http import problem_types as p
 from api.http.body import size_text
 from api.http.operation import Access, BodyType, Operation, ResponseSpec
-from api.http.problems import PROBLEM_JSON, ProblemType
+from api.http.problem_types import ProblemType
+from api.http.problems import PROBLEM_JSON
 from api.http.response import JSON
 from api.openapi import webhooks
 from api.schemas.base import NAME_PATTERN
@@ -31,11 +32,19 @@ Errors are `application/problem+json` (RFC 9457): `type` is the kind and links t
 what is wrong, and `errors` lists every invalid field.
 
 Every POST honours `Idempotency-Key`: repeated with the same key within 24 hours, it returns the first response (with \
-the header `Idempotency-Replayed: true`) and runs only once."""
+the header `Idempotency-Replayed: true`) and runs only once.
+
+No number of requests is too many, and none is answered 429. A service that cannot keep up answers 503 with \
+`Retry-After`; a body or a list beyond its limit is a 413 or a 422 that names the limit.
+
+**In the fields of an event, `id` is the message's id, and `event` is the event's id.** `message` is the message's id \
+under a second, clear name. `GET /v1/events` has what a handler receives in `fields`; the `id` next to `fields` is the \
+event's."""
 _SECURITY: Final[dict[Access, list[dict[str, list[str]]]]] = {
     Access.ANYBODY: [],
     Access.ACCOUNT: [{"apiKey": []}],
     Access.ADMIN: [{"adminKey": []}],
+    Access.EITHER: [{"apiKey": []}, {"adminKey": []}],
 }
 _IDEMPOTENCY_KEY: Final[Schema] = {
     "name": "Idempotency-Key",
@@ -52,7 +61,7 @@ def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
     paths: dict[str, Schema] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    return {
+    document = {
         "openapi": "3.1.0",
         "info": {"title": "feedback-loops", "version": version, "description": _ABOUT, "license": _LICENSE},
         "servers": [{"url": "/"}],
@@ -61,6 +70,17 @@ def openapi_document(operations: Sequence[Operation], version: str) -> Schema:
         "webhooks": webhooks.webhooks(_REF),
         "components": {"schemas": _schemas(operations), "securitySchemes": _SECURITY_SCHEMES},
     }
+    return cast(Schema, _with_enums(document))
+
+
+def _with_enums(schema: Any) -> Any:
+    """The schema with `enum` instead of `const`, which some generators of clients do not know."""
+    if isinstance(schema, Mapping):
+        return {
+            "enum" if name == "const" else name: [value] if name == "const" else _with_enums(value)
+            for name, value in schema.items()
+        }
+    return [_with_enums(item) for item in schema] if isinstance(schema, list | tuple) else schema
 
 
 _LICENSE: Final = {"name": "Apache-2.0", "identifier": "Apache-2.0"}
@@ -74,15 +94,17 @@ _SECURITY_SCHEMES: Final[Schema] = {
 }
 
 
-def _schemas(operations: Iterable[Operation]) -> Schema:
+def _schemas(operations: Sequence[Operation]) -> Schema:
     models: dict[type[BaseModel], None] = {Problem: None}
     for operation in operations:
-        models |= dict.fromkeys(body.model for body in operation.bodies)
+        models |= {body.model: None for body in operation.bodies if body.model is not None}
         models |= {answer.model: None for answer in operation.responses if answer.model}
         if operation.problem_model:
             models[operation.problem_model[1]] = None
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas: Schema = definitions["$defs"]
+    for operation in operations:
+        schemas |= operation.query.model_json_schema(ref_template=_REF).get("$defs", {})
     return dict(sorted((schemas | webhooks.models()).items()))
 
 
@@ -123,15 +145,29 @@ def _without_null(field: Schema) -> Schema:
 
 
 def _request_body(bodies: Iterable[BodyType]) -> Schema:
-    limits = ", ".join(f"{size_text(body.max_bytes)} as `{body.media_type}`" for body in bodies)
-    content = {
-        body.media_type: {**_content(body.model, is_lines=body.is_lines), "example": _example(body)} for body in bodies
-    }
+    types: dict[str, list[str]] = {}
+    content: Schema = {}
+    for body in bodies:
+        types.setdefault(size_text(body.max_bytes), []).append(f"`{body.media_type}`")
+        described = {**_body_content(body), "example": _example(body)}
+        # A second media type with the same schema is only in the description. Generators of clients would make the
+        # same type an argument twice, and some clients could not be compiled.
+        if described not in content.values():
+            content[body.media_type] = described
+    limits = ", ".join(f"{size} as {' or '.join(names)}" for size, names in types.items())
     return {"description": f"At most {limits}; a larger body gets 413.", "required": True, "content": content}
 
 
+def _body_content(body: BodyType) -> Schema:
+    if body.schema is not None or body.model is None:
+        return {"schema": body.schema or {}}
+    return _content(body.model, is_lines=body.is_lines)
+
+
 def _example(body: BodyType) -> Any:
-    """The example from the model's own fields; for NDJSON, one line as text."""
+    """The example from the model's own fields, unless it is given; for NDJSON, one line as text."""
+    if body.example is not None or body.model is None:
+        return json.dumps(body.example) if body.is_lines else body.example
     fields = body.model.model_json_schema().get("properties", {})
     example = {name: field["examples"][0] for name, field in fields.items() if "examples" in field}
     return json.dumps(example) if body.is_lines else example
@@ -152,6 +188,8 @@ def _responses(operation: Operation) -> Schema:
     found: Schema = {}
     for answer in operation.responses:
         response = found.setdefault(str(answer.status), {"description": answer.description, "content": {}})
+        if answer.description != response["description"]:  # of another media type
+            response["description"] += f" {answer.description}"
         if answer.status != 204:
             response["content"][answer.media_type] = _answer_content(answer)
     for kind in problems_of(operation):
@@ -167,11 +205,14 @@ def _answer_content(answer: ResponseSpec) -> Schema:
 
 def problems_of(operation: Operation) -> list[ProblemType]:
     """Every kind of problem that the operation may return."""
-    found = [*operation.problems, p.INTERNAL, p.INVALID_INPUT]
+    # The server itself refuses requests that are not HTTP, too long or too slow.
+    found = [*operation.problems, p.INTERNAL, p.INVALID_INPUT, p.MALFORMED, p.TOO_SLOW, p.HEAD_TOO_LARGE]
+    if "{" in operation.path:
+        found.append(p.NOT_FOUND)  # also without an id: no operation is at that path
     if operation.access is not Access.ANYBODY:
         found += [p.UNAUTHORIZED, p.STORE_UNAVAILABLE, p.UNAVAILABLE, p.OVERLOADED]
     if operation.method not in {"GET", "DELETE"}:
-        found += [p.MALFORMED, p.TOO_LARGE, p.UNSUPPORTED_MEDIA_TYPE, p.CONCURRENT_WRITE]
+        found += [p.TOO_LARGE, p.UNSUPPORTED_MEDIA_TYPE, p.CONCURRENT_WRITE]
     if operation.has_idempotency:
         found += [p.KEY_IN_PROGRESS, p.KEY_REUSED]
     return [kind for kind in p.PROBLEM_TYPES.values() if kind in found]

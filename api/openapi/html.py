@@ -12,8 +12,9 @@ from typing import Any, Final
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from api.http.problems import PROBLEM_TYPES, ProblemType
-from api.openapi.markdown import calls_section, models_section, table, webhooks_section
+from api.http.problem_types import ProblemType
+from api.openapi.markdown import calls_section, models_section, webhooks_section
+from api.openapi.problem_table import limit_of, problems_section
 
 Schema = dict[str, Any]
 
@@ -50,7 +51,6 @@ def docs_page(document: Schema) -> str:
     models = document["components"]["schemas"]
     anchors = {_slug(call["summary"]): call["operationId"] for _, _, call in calls}
     anchors |= {_slug(name): f"model-{name}" for name in models}
-    kinds = ((f"[{kind.type}]({kind.type})", str(kind.status), kind.title) for kind in PROBLEM_TYPES.values())
     text = "\n".join(
         [
             f"# {info['title']} {info['version']}\n",
@@ -62,8 +62,7 @@ def docs_page(document: Schema) -> str:
             *calls_section(document),
             *webhooks_section(document),
             *models_section(models),
-            "## Problems\n",
-            table(("type", "status", "title"), kinds),
+            *problems_section("[{type}]({type})"),
         ]
     )
     return _page(f"{info['title']} API", text, anchors)
@@ -71,7 +70,8 @@ def docs_page(document: Schema) -> str:
 
 def problem_page(kind: ProblemType) -> str:
     """The page that a problem's `type` links to."""
-    text = f"# {kind.title}\n\nStatus {kind.status}, type `{kind.type}`\n\n{kind.advice}\n\n[API reference](/docs)\n"
+    facts = f"Status {kind.status}, type `{kind.type}`\n\n{kind.advice}\n\nLimits: {limit_of(kind)}."
+    text = f"# {kind.title}\n\n{facts}\n\n[API reference](/docs#problems)\n"
     return _page(kind.title, text, {})
 
 

@@ -94,12 +94,14 @@ def _contents(holder: Schema) -> str:
 
 
 def _model(name: str, schema: Schema) -> str:
+    about = f"{schema['description']}\n\n" if schema.get("description") else ""
+    if "enum" in schema:
+        return f"### {name}\n\n{about}One of {_type(schema)}\n"
     required = schema.get("required", [])
     rows = (
         (f"`{field}`", _type(s), "required" if field in required else "", s.get("description", ""))
         for field, s in schema.get("properties", {}).items()
     )
-    about = f"{schema['description']}\n\n" if schema.get("description") else ""
     return f"### {name}\n\n{about}{table(('field', 'type', '', ''), rows)}\n"
 
 
@@ -110,8 +112,9 @@ def _type(schema: Schema) -> str:
         return f"[{name}](#{name.lower()})"
     if "anyOf" in schema:
         return " or ".join(map(_type, schema["anyOf"]))
-    if "const" in schema or "enum" in schema:
-        return " ".join(f"`{value}`" for value in schema.get("enum", [schema.get("const")]))
+    if "enum" in schema:
+        return " ".join(f"`{value}`" for value in schema["enum"])
     if schema.get("type") == "array":
         return f"list of {_type(schema.get('items', {}))}"
-    return str(schema.get("format") or schema.get("type") or "anything")
+    types = schema.get("type") or "anything"
+    return str(schema.get("format") or (types if isinstance(types, str) else " or ".join(types)))

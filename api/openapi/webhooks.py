@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from domain.event_catalogue.fields import FieldType, example_of, fields_of
-from domain.event_catalogue.triggers import EVENT_TYPES, SENT_TYPES
+from domain.event_catalogue.triggers import EVENT_TYPES
 
 Schema = dict[str, Any]
 
 _SCHEMAS: Final[dict[FieldType, Schema]] = {
     FieldType.TEXT: {"type": "string"},
     FieldType.NUMBER: {"type": "integer"},
-    FieldType.FLAG: {"const": 1},
+    FieldType.FLAG: {"type": "integer", "const": 1},
     FieldType.TEXTS: {"type": "array", "items": {"type": "string"}},
     FieldType.MAP: {"type": "object"},
 }
@@ -53,9 +53,6 @@ HEADERS: Final[tuple[EventHeader, ...]] = (
 )
 
 
-_SENT: Final = tuple(row.trigger.value for row in SENT_TYPES)
-
-
 def model_name(event: str) -> str:
     """The name of the event's model in the OpenAPI document."""
     return f"{event.capitalize()}Event"
@@ -63,17 +60,17 @@ def model_name(event: str) -> str:
 
 def models() -> dict[str, Schema]:
     """A model for each event, by name."""
-    return {model_name(event): _model(event) for event in _SENT}
+    return {model_name(event): _model(event) for event in EVENT_TYPES}
 
 
 def _model(event: str) -> Schema:
     fields = fields_of(event)
     properties = {field.name: {**_SCHEMAS[field.type], "description": field.meaning} for field in fields}
-    properties["type"] = {"const": event, "description": "What happened."}
+    properties["type"] = {"type": "string", "const": event, "description": "What happened."}
     return {
         "type": "object",
         "description": f"{EVENT_TYPES[event].meaning} Unknown values are left out.",
-        "required": [field.name for field in fields if field.is_always],
+        "required": [field.name for field in fields if event in field.always],
         "properties": properties,
         "examples": [{field.name: example_of(event, field) for field in fields}],
     }
@@ -91,7 +88,7 @@ _ANSWERS: Final[Schema] = {
 
 def webhooks(reference: str) -> Schema:
     """The `webhooks` of the OpenAPI document. `reference` is a JSON reference with `{model}` for the model's name."""
-    return {event: {"post": _webhook(event, reference)} for event in _SENT}
+    return {event: {"post": _webhook(event, reference)} for event in EVENT_TYPES}
 
 
 def _webhook(event: str, reference: str) -> Schema:

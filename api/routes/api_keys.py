@@ -10,7 +10,7 @@ from actors.commands import accounts as account_commands
 from actors.commands.accounts import IssueApiKey, ListApiKeys, RevokeApiKey
 from api.http.authentication import key_hash, new_api_key
 from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body
-from api.http.problems import NOT_FOUND
+from api.http.problem_types import NOT_FOUND
 from api.http.response import Response
 from api.schemas.accounts import ApiKey, ApiKeyList, NewApiKey, NewApiKeyWithSecret
 from api.schemas.base import NoQuery, time_text

@@ -15,7 +15,7 @@ from actors.commands.deliveries import (
     StartReplay,
 )
 from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body, page_view
-from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.problem_types import CONFLICT, ERASED, NOT_FOUND, TEMPORARY_CONFLICT
 from api.http.response import Response
 from api.routes.feedback_loops import ITEM as LOOP
 from api.schemas.base import EmptyBody, NoQuery, PageQuery
@@ -81,7 +81,7 @@ OPERATIONS: Final = (
         "the retry schedule starts again. Returns 409 while an attempt is in flight.",
         handler=forward(lambda r: RetryDelivery(account=r.account, delivery_id=r.path["id"]), delivery_view),
         responses=(ResponseSpec(description="The delivery, due now.", model=Delivery),),
-        problems=(NOT_FOUND, CONFLICT),
+        problems=(NOT_FOUND, CONFLICT, ERASED, TEMPORARY_CONFLICT),
     ),
     operation(
         id="startReplay",
@@ -93,7 +93,7 @@ OPERATIONS: Final = (
         handler=start_replay,
         bodies=(json_body(NewReplay),),
         responses=(ResponseSpec(status=202, description="The replay, started.", model=Replay),),
-        problems=(NOT_FOUND, CONFLICT),
+        problems=(NOT_FOUND, TEMPORARY_CONFLICT),
     ),
     operation(
         id="listReplays",

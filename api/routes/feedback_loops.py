@@ -7,7 +7,7 @@ from typing import Final
 
 from actors.commands.loops import ChangeLoop, CreateLoop, DeleteLoop, GetLoop, ListLoops
 from api.http.operation import ApiRequest, Operation, ResponseSpec, forward, json_body, page_view
-from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.problem_types import CONFLICT, NOT_FOUND
 from api.http.response import Response
 from api.schemas.base import NoQuery, PageQuery
 from api.schemas.loop_settings import sent_settings

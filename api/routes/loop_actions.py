@@ -17,11 +17,12 @@ from actors.commands.loops import (
     VerifyLoop,
 )
 from api.http.operation import ApiRequest, ResponseSpec, forward, json_body
-from api.http.problems import CONFLICT, NOT_FOUND, NOT_VERIFIED, ProblemError
+from api.http.problem_types import CONFLICT, NOT_FOUND, NOT_VERIFIED, TEMPORARY_CONFLICT
+from api.http.problems import ProblemError
 from api.http.response import Response
 from api.routes.feedback_loops import COLLECTION, ITEM, loop_operation
 from api.schemas.base import EmptyBody, NoQuery
-from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, Sample, SampleResult
+from api.schemas.loops import FeedbackLoop, LoopCheckList, LoopSecret, RotationQuery, Sample, SampleResult
 from api.schemas.service import VerificationProblem
 from api.schemas.views import check_view, loop_view, sample_view, verification_file
 
@@ -83,11 +84,11 @@ OPERATIONS: Final = (
         "An unverified loop becomes active. A paused or disabled loop keeps its state and gets a newer `verified_at`.",
         handler=verify,
         responses=(ResponseSpec(description="The loop, verified.", model=FeedbackLoop),),
-        problems=(NOT_FOUND, CONFLICT, NOT_VERIFIED),
+        problems=(NOT_FOUND, TEMPORARY_CONFLICT, NOT_VERIFIED),
         problem_model=(422, VerificationProblem),
     ),
     loop_operation(
-        id="testFeedbackLoop",
+        id="sendSample",
         method="POST",
         path=f"{ITEM}/test",
         summary="Send a sample event",
@@ -124,10 +125,14 @@ OPERATIONS: Final = (
         method="POST",
         path=f"{ITEM}/rotate-secret",
         summary="Rotate the signing secret",
-        description="For 24 hours, POSTs are signed with both the old and the new secret.",
-        handler=forward(lambda r: RotateSecret(account=r.account, loop_id=r.path["id"]), loop_view),
+        description="For 24 hours, POSTs are signed with both the old and the new secret, and with at most 4 in all: "
+        "a further rotation gets 409, and `Retry-After` says when the oldest one ends.",
+        handler=forward(
+            lambda r: RotateSecret(account=r.account, loop_id=r.path["id"], revoke=r.query.revoke), loop_view
+        ),
+        query=RotationQuery,
         responses=(ResponseSpec(description="The loop with its new secret.", model=FeedbackLoop),),
-        problems=(NOT_FOUND, CONFLICT),
+        problems=(NOT_FOUND, TEMPORARY_CONFLICT),
     ),
     loop_operation(
         id="getSecret",

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import msgspec
 
 from api.http.operation import ApiRequest, Operation, ResponseSpec
-from api.http.problems import NOT_FOUND, PROBLEM_TYPES
+from api.http.problem_types import NOT_FOUND, PROBLEM_TYPES
 from api.http.response import Response
 from api.openapi.document import openapi_document
 from api.openapi.html import HEADERS, docs_page, problem_page

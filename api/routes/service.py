@@ -8,22 +8,26 @@ from typing import Final
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from api.http.operation import Access, ApiRequest, Operation, ResponseSpec
-from api.http.problems import NOT_READY, ProblemError
+from api.http.problem_types import NOT_READY
+from api.http.problems import ProblemError, public_detail
 from api.http.response import Response
 from api.schemas.base import EmptyBody, NoQuery
-from api.schemas.service import Health, ReadinessProblem, Ready
+from api.schemas.service import Health, ReadinessProblem, ReadinessQuery, Ready
 
 service_operation: Final = partial(Operation, tag="Service", access=Access.ANYBODY)
 
 
-async def healthz(_call: ApiRequest[EmptyBody, NoQuery]) -> Response:
+async def healthz(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
     """Whether the process responds."""
-    return Response.of(Health(status="ok"))
+    return Response.of(Health.of(request.services.instance))
 
 
-async def readyz(request: ApiRequest[EmptyBody, NoQuery]) -> Response:
-    """Whether events can reach handlers."""
-    problems = await request.services.readiness.problems()
+async def readyz(request: ApiRequest[EmptyBody, ReadinessQuery]) -> Response:
+    """Whether events can reach handlers, or hits are answered. Only the operator sees the errors' own texts."""
+    readiness = request.services.readiness
+    found = readiness.tracking_problems() if request.query.for_ else await readiness.problems()
+    # Several errors may have the same public text.
+    problems = list(dict.fromkeys(map(str if request.is_operator else public_detail, found)))
     if problems:
         raise ProblemError(
             NOT_READY, "; ".join(problems), members={"problems": problems}, headers=(("Retry-After", "1"),)
@@ -51,7 +55,10 @@ OPERATIONS: Final = (
         path="/readyz",
         summary="Readiness",
         description="Reports within a second whether events can reach handlers now. It covers what all loops share. "
-        "It does not report a loop whose own process is restarting; the loop's events wait meanwhile.",
+        "`?for=tracking` is the check for load balancers: it only needs a front end that answers clicks. "
+        "It does not report a loop whose own process is restarting; the loop's events wait meanwhile. With the admin "
+        "key, it shows the details of each problem, such as the address of a store that cannot be reached.",
+        query=ReadinessQuery,
         handler=readyz,
         responses=(ResponseSpec(description="Ready.", model=Ready),),
         problems=(NOT_READY,),

@@ -10,7 +10,7 @@ from typing import Any, Final
 from actors.commands import users as user_commands
 from actors.commands.users import CreateUser, ListUsers, RemoveUser, SetPassword
 from api.http.operation import Access, ApiRequest, Operation, ResponseSpec, forward, json_body
-from api.http.problems import CONFLICT, NOT_FOUND
+from api.http.problem_types import CONFLICT, NOT_FOUND
 from api.http.response import Response
 from api.http.validation import invalid_input
 from api.schemas.accounts import NewUser, User, UserList, UserWithPassword

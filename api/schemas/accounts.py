@@ -29,6 +29,20 @@ class Account(AnswerModel):
     api_key: str = Field(description="Shown only once; store it safely.", examples=["flk_…"])
 
 
+class ListedAccount(AnswerModel):
+    """A tenant."""
+
+    id: str
+    name: str
+
+
+class AccountList(AnswerModel):
+    """Accounts, oldest first."""
+
+    data: list[ListedAccount]
+    next: Next
+
+
 class NewApiKey(RequestModel):
     """A key to create."""
 

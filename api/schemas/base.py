@@ -20,6 +20,7 @@ from pydantic import (
 )
 from pydantic_core import CoreSchema, PydanticCustomError
 from pydantic_core.core_schema import literal_schema
+from typing_extensions import TypeAliasType
 
 from domain.event_catalogue.triggers import EVENT_TYPES
 
@@ -37,10 +38,14 @@ class OneOf:
         return literal_schema(list(self.values))
 
 
-TriggerName = Annotated[str, OneOf(tuple(EVENT_TYPES))]
+#: A type that is defined in this way is a model of its own in the OpenAPI document. Otherwise, clients made from the
+#: document would have a different type for each field.
+Trigger = TypeAliasType(
+    "Trigger", Annotated[str, OneOf(tuple(EVENT_TYPES)), Field(description="What a feedback loop can subscribe to.")]
+)
 
 
-def _tidy_schema(schema: dict[str, Any]) -> None:
+def tidy_schema(schema: dict[str, Any]) -> None:
     """Removes the defaults that pydantic adds for `ABSENT`, and titles that repeat a name."""
     schema.pop("title", None)
     for field in schema.get("properties", {}).values():
@@ -50,7 +55,7 @@ def _tidy_schema(schema: dict[str, Any]) -> None:
 
 
 def _tidy_answer_schema(schema: dict[str, Any]) -> None:
-    _tidy_schema(schema)
+    tidy_schema(schema)
     # Later versions may add fields to answers, and clients must not treat them as errors.
     schema.pop("additionalProperties", None)
 
@@ -58,13 +63,13 @@ def _tidy_answer_schema(schema: dict[str, Any]) -> None:
 class RequestModel(BaseModel):
     """A request body. Types are not converted, and unknown fields are errors."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, json_schema_extra=_tidy_schema)
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, json_schema_extra=tidy_schema)
 
 
 class QueryModel(BaseModel):
     """Query parameters. Texts are converted, and unknown parameters are errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=_tidy_schema)
+    model_config = ConfigDict(extra="forbid", frozen=True, json_schema_extra=tidy_schema)
 
 
 class AnswerModel(BaseModel):
@@ -116,8 +121,9 @@ def time_text(unix_ms: int) -> str:
     return f"{moment.replace(tzinfo=None).isoformat(timespec='milliseconds')}Z"
 
 
-_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)")
+_RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:\d\d(\.\d{1,9})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 _TIME_HELP: Final = "must be an RFC 3339 time such as 2026-03-01T09:30:00Z (in a query, write + as %2B)"
+_NULL_TIME: Final = "must not be null; leave it out if it is optional, or send a time such as 2026-03-01T09:30:00Z"
 
 
 def _time_ms(text: Any) -> int:
@@ -126,7 +132,7 @@ def _time_ms(text: Any) -> int:
         with suppress(ValueError, OverflowError):
             moment = datetime.fromisoformat(re.sub(r"(\.\d{6})\d+", r"\1", text.upper()))
             return (moment - _EPOCH) // timedelta(milliseconds=1)
-    raise PydanticCustomError("rule", "{problem}", {"problem": _TIME_HELP})
+    raise PydanticCustomError("rule", "{problem}", {"problem": _NULL_TIME if text is None else _TIME_HELP})
 
 
 #: An RFC 3339 time in a query or a body, as Unix milliseconds.

@@ -6,11 +6,14 @@ from types import GenericAlias
 from typing import Annotated, Any, Final, Literal, cast
 
 from pydantic import Field, create_model
+from typing_extensions import TypeAliasType
 
-from api.schemas.base import ABSENT, AnswerModel, Next, OneOf, RequestModel, Time, TriggerName, rule
+from api.schemas.base import ABSENT, AnswerModel, Next, OneOf, QueryModel, RequestModel, Time, Trigger, rule
 from api.schemas.loop_settings import ANSWER_FIELDS, CHANGE_FIELDS, NEW_LOOP_FIELDS
+from domain import values
+from domain.delivery import MAX_WAITING
 from domain.errors import InvalidInput
-from domain.values import MAX_URL_CHARS, HandlerUrl, LoopState
+from domain.values import MAX_URL_CHARS, HandlerUrl
 
 
 def _url_problem(text: str) -> str | None:
@@ -51,10 +54,16 @@ LoopChange: Final[type[SentLoop]] = create_model(
 )
 
 
+class RotationQuery(QueryModel):
+    """How a secret is rotated."""
+
+    revoke: bool = Field(default=False, description="Whether all former secrets stop signing at once.")
+
+
 class Sample(RequestModel):
     """A sample event to send now."""
 
-    type: TriggerName = Field(description="The sample's trigger.", examples=["open"])
+    type: Trigger = Field(description="The sample's trigger.", examples=["open"])
     data: dict[str, Any] = Field(
         default={},
         description="Fields that replace those of the sample.",
@@ -88,13 +97,24 @@ class LoopHealth(AnswerModel):
     failing_since: Time | None = Field(description="When the current series of failures started.")
     last_success_at: Time | None
     last_failure_at: Time | None
+    last_error: str | None = Field(
+        description="The last failure: the status with its reason, or the network error. Null if there was none.",
+        examples=["503 Service Unavailable", "connect: connection refused"],
+    )
     failures: int = Field(description="Failed attempts in that series.")
+    waiting: int = Field(description=f"Deliveries that wait for an attempt, counted up to {MAX_WAITING:,}.")
+    next_attempt_at: Time | None = Field(
+        description="When the next attempt begins: never in the past. Null if none is planned, as in a paused loop."
+    )
     next_probe_at: Time | None = Field(description="When the open breaker tries the next delivery.")
 
 
 _STATE: Final = (
     "Only an `active` loop gets POSTs. The events of a `paused` loop wait, and so do those of a loop whose `url` was "
     "changed, until it is verified. A `disabled` loop keeps its backlog and gets no new events until it is resumed."
+)
+LoopState = TypeAliasType(
+    "LoopState", Annotated[str, OneOf(tuple(state.value for state in values.LoopState)), Field(description=_STATE)]
 )
 FeedbackLoop: Final[type[AnswerModel]] = create_model(
     "FeedbackLoop",
@@ -104,7 +124,7 @@ FeedbackLoop: Final[type[AnswerModel]] = create_model(
         "id": (Annotated[str, Field(examples=["fl_0190f0c0a0b07c0d8e0f102030405060"])], ...),
         "url": (str, ...),
         "triggers": ANSWER_FIELDS["triggers"],
-        "state": (Annotated[str, OneOf(tuple(state.value for state in LoopState)), Field(description=_STATE)], ...),
+        "state": (LoopState, ...),
         "disabled_reason": (
             Annotated[str | None, Field(description="Why the service stopped sending to the handler.")],
             ...,

@@ -1,4 +1,4 @@
-"""API models of messages, profiles and events."""
+"""API models of messages and events."""
 
 from __future__ import annotations
 
@@ -15,11 +15,14 @@ from api.schemas.base import (
     QueryModel,
     RequestModel,
     Time,
-    TriggerName,
+    Trigger,
     rule,
 )
-from domain.message import MAX_LINKS, MAX_TAGS, link_problem
-from domain.profile import MAX_INTERESTS
+from api.schemas.service import AnsweredLine
+from api.tracking.targets import given_link_problem
+from domain.event_catalogue.report_types import reference_problem
+from domain.event_catalogue.reports import MAX_REFERENCE_CHARS
+from domain.message import MAX_LINKS, MAX_TAGS
 from domain.validation import MAX_NAME_CHARS, MAX_TAG_CHARS
 from domain.values import email_problem
 
@@ -48,22 +51,36 @@ class NewMessage(RequestModel):
         description="Your id of the message, printable characters; generated if it is left out. "
         "Registering the same message again returns the same answer.",
     )
+    reference: Annotated[str, rule(lambda text: reference_problem(text, MAX_REFERENCE_CHARS))] = Field(
+        default=ABSENT,
+        min_length=1,
+        max_length=MAX_REFERENCE_CHARS,
+        description="The mail's Message-ID or the provider's id, unique in the account: reports can refer to it.",
+    )
     tags: list[Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)]] = Field(
         default=[], max_length=MAX_TAGS, examples=[["spring", "newsletter"]]
     )
     mailing: Name = Field(default=ABSENT, description="Your id of the mailing that the message belongs to.")
     profile: ProfileRef = ABSENT
-    links: list[Annotated[str, rule(link_problem)]] = Field(
+    links: list[Annotated[str, rule(given_link_problem)]] = Field(
         default=[],
         max_length=MAX_LINKS,
-        description="http and https URLs to track.",
+        description="http and https URLs to track. White space around them is removed.",
         examples=[["https://shop.example/"]],
     )
     html: str = Field(
         default=ABSENT,
         max_length=MAX_HTML_CHARS,
-        description="The mail's HTML. The response contains it with tracked links and the pixel before `</body>`.",
+        description="The mail's HTML. The response contains it with tracked links and the pixel before `</body>`. "
+        'A link with `data-feedback-loops="off"` stays. AMP documents get no pixel.',
     )
+
+
+class UntrackedLink(AnswerModel):
+    """A link in the HTML that stays as it was."""
+
+    href: str = Field(description="The link, with its character references decoded.")
+    detail: str = Field(description="Why it cannot be tracked.")
 
 
 class TrackedMessage(AnswerModel):
@@ -72,8 +89,27 @@ class TrackedMessage(AnswerModel):
     id: str
     open_url: str = Field(description="URL of the pixel for the mail.")
     unsubscribe_url: str = Field(description="For the `List-Unsubscribe` header (RFC 8058).")
+    return_path: str = Field(
+        default=ABSENT,
+        description="The envelope sender for the mail, if the service has a return domain: returned mail is matched by "
+        "it.",
+    )
     links: dict[str, str] = Field(description="The tracked URL for each original URL.")
     html: str = Field(default=ABSENT, description="The rewritten HTML, if the request had HTML.")
+    untracked: list[UntrackedLink] = Field(
+        default=ABSENT, description="Links in the HTML that lead nowhere or cannot be tracked, at most 1,000; if any."
+    )
+
+
+class RegisteredLine(AnsweredLine):
+    """The answer to one line: tracking URLs, or a problem, or only the number if the line is blank."""
+
+    open_url: str = Field(default=ABSENT, description="As in TrackedMessage, like the other members of a message.")
+    unsubscribe_url: str = ABSENT
+    return_path: str = ABSENT
+    links: dict[str, str] = ABSENT
+    html: str = ABSENT
+    untracked: list[UntrackedLink] = ABSENT
 
 
 class ProfileName(AnswerModel):
@@ -86,10 +122,13 @@ class ProfileName(AnswerModel):
 class Event(AnswerModel):
     """A recorded event."""
 
-    id: str
-    type: TriggerName
+    id: str = Field(description="The event's id; `event` in its fields.")
+    type: Trigger
     time: Time
-    fields: dict[str, Any] = Field(description="The fields that handlers receive.")
+    fields: dict[str, Any] = Field(description="What handlers receive: `id` is the message's id here.")
+    erased: bool = Field(
+        default=ABSENT, description="True if the person was erased: `fields` has only what does not reveal them."
+    )
 
 
 class EventList(AnswerModel):
@@ -103,21 +142,45 @@ class Message(AnswerModel):
     """A message and its events."""
 
     id: str
-    recipient: str
+    recipient: str | None = Field(description="Null if the person was erased.")
     tags: list[str]
     mailing: str | None
+    reference: str | None
     profile: ProfileName | None
     open_url: str
     unsubscribe_url: str
+    return_path: str = Field(default=ABSENT, description="As in TrackedMessage.")
     links: dict[str, str] = Field(description="The tracked URL for each original URL.")
     created_at: Time
-    history: list[Event]
+    erased_at: Time = Field(default=ABSENT, description="When its recipient was erased.")
+    history: list[Event] = Field(default=ABSENT, description="Its events, oldest first; not in the list.")
+
+
+class MessageList(AnswerModel):
+    """Messages, newest first."""
+
+    data: list[Message]
+    next: Next
+
+
+class MessageQuery(PageQuery):
+    """Filters of messages; all of them must match."""
+
+    recipient: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
+        default=None, description="Only messages to this address."
+    )
+    tag: Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)] | None = Field(
+        default=None, description="Only messages with this tag."
+    )
+    mailing: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)] | None = Field(
+        default=None, description="Only messages of this mailing."
+    )
 
 
 class StreamQuery(QueryModel):
     """Filters of events."""
 
-    type: TriggerName | None = Field(default=None, description="Only events of this type.")
+    type: Trigger | None = Field(default=None, description="Only events of this type.")
     message: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)] | None = Field(
         default=None, description="Only events of the message with this id."
     )
@@ -129,27 +192,7 @@ class StreamQuery(QueryModel):
 class EventQuery(StreamQuery, PageQuery):
     """Filters of events."""
 
-    since: GivenTime = Field(default=None, description="Only events at this time or later.")
-    until: GivenTime = Field(default=None, description="Only events before this time.")
-
-
-class ProfileData(RequestModel):
-    """A profile's data; a PUT replaces all of it."""
-
-    fields: dict[str, Any] = Field(
-        description="Scalars, lists and maps, at most 64 KiB as JSON and 256 KiB as a form, with names of 1 to 200 "
-        "characters.",
-        examples=[{"name": "John"}],
+    since: GivenTime = Field(
+        default=None, description="Only events that arrived at this time or later; the time of a report may be older."
     )
-    interests: list[Name] = Field(default=[], max_length=MAX_INTERESTS)
-
-
-class Profile(AnswerModel):
-    """The account's data about a person."""
-
-    database: str
-    id: str
-    fields: dict[str, Any]
-    interests: list[str]
-    created_at: Time
-    modified_at: Time
+    until: GivenTime = Field(default=None, description="Only events that arrived before this time.")

@@ -10,18 +10,19 @@ from collections.abc import Awaitable, Callable, MutableMapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from time import perf_counter, time_ns
 from typing import Any, Final, Protocol
-from urllib.parse import quote, unquote_to_bytes
+from urllib.parse import quote
 
 from actors.commands.intake import event_id_of
 from actors.metrics.instruments import HitInstruments
 from actors.tracing.spans import Span, Traces
 from api.http.client_address import ClientAddresses
-from api.journal.journal import Journal
 from api.tracking.hits import HitEncoder
 from api.tracking.idna import ascii_host
-from api.tracking.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE, ONE_CLICK
-from api.tracking.urls import PATHS
-from domain.errors import InvalidToken
+from api.tracking.one_click import asks_to_unsubscribe
+from api.tracking.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE
+from api.tracking.urls import PATHS, token_text
+from domain.errors import InvalidToken, UnknownKey
+from domain.kept_ip import KeepIp
 from domain.tokens import TrackingToken, TrackingTokens
 
 Scope = MutableMapping[str, Any]
@@ -32,6 +33,8 @@ Headers = list[tuple[bytes, bytes]]
 #: The smallest transparent GIF.
 PIXEL: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 MAX_BODY_BYTES: Final = 4096
+#: Seconds after which a token may be verifiable that was not while keys were missing.
+RETRY_AFTER_S: Final = b"5"
 
 #: Caches must not store answers, because every hit must reach us. `Pragma` and `Expires` are for HTTP/1.0 caches.
 _NO_STORE: Final[Headers] = [
@@ -41,11 +44,6 @@ _NO_STORE: Final[Headers] = [
 ]
 #: The host of a URL: between the last `@` before its path and the port.
 _HOST: Final = re.compile(r"https?://(?>(?:[^/?#\\]*@)?)([^/?#\\@:]+)", re.IGNORECASE)
-#: A part of a multipart form with lines ending in \n: the field's header without a file name, an empty line, the value.
-_ONE_CLICK_PART: Final = re.compile(
-    rb'(?:\n[^\n]+)*\n(?i:content-disposition:[ \t]*form-data)[ \t]*;[ \t]*(?i:name)="?%b"?[ \t]*(?:\n[^\n]+)*\n\n%b'
-    % ONE_CLICK
-)
 _PLAIN_ASCII: Final = re.compile(r"[!-~]+")
 _ALL_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -74,6 +72,32 @@ class Clock(Protocol):
         ...
 
 
+class HitJournal(Protocol):
+    """The journal of answered hits."""
+
+    async def append(self, hit: bytes) -> None:
+        """Adds a hit; returns when it may be answered."""
+        ...
+
+
+class KnownKeys(Protocol):
+    """The keys that this machine has."""
+
+    @property
+    def is_current(self) -> bool:
+        """Whether a key that is not known here does not exist."""
+        ...
+
+    @property
+    def is_wrong_installation(self) -> bool:
+        """Whether the store belongs to another installation than the keys."""
+        ...
+
+    def reload(self) -> None:
+        """Reads the keys again if they have changed on the disk."""
+        ...
+
+
 class TrackingApp:
     """Answers tracking URLs. A genuine hit is in the journal before its answer goes out.
 
@@ -83,17 +107,20 @@ class TrackingApp:
     def __init__(
         self,
         tokens: TrackingTokens,
-        journal: Journal,
+        journal: HitJournal,
         trusted_proxies: Sequence[IPv4Network | IPv6Network],
         clock: Clock,
+        keep_ip: KeepIp = KeepIp.FULL,
         instruments: HitInstruments | None = None,
         traces: Traces | None = None,
+        keys: KnownKeys | None = None,
     ) -> None:
         self._tokens = tokens
+        self._keys = keys
         self._journal = journal
         self._instruments = instruments or HitInstruments()
         self._traces = traces
-        self._hits = HitEncoder(clock.now_ms, ClientAddresses(trusted_proxies))
+        self._hits = HitEncoder(clock.now_ms, ClientAddresses(trusted_proxies), keep_ip)
         self._routes = {"open": self._open, "click": self._click, "unsubscribe": self._unsubscribe}
 
     def handles(self, path: str) -> bool:
@@ -113,12 +140,37 @@ class TrackingApp:
             await _answer_not_allowed(scope, send, b"GET, HEAD, POST" if kind == "unsubscribe" else b"GET, HEAD")
             return
         try:
-            token = self._tokens.read(kind, path[3:])
-        except InvalidToken:
-            self._instruments.refused.value += 1
-            await _answer_not_found(scope, send)
-            return
+            token = self._tokens.read(kind, token_text(path))
+        except InvalidToken as exc:
+            is_unknown = isinstance(exc, UnknownKey)
+            found = self._read_again(kind, path) if is_unknown else None
+            if found is None:
+                await self._refuse(scope, send, is_unknown=is_unknown)
+                return
+            token = found
         await self._routes[kind](token, scope, receive, send)
+
+    def _read_again(self, kind: str, path: str) -> TrackingToken | None:
+        """The token, if its key has come to this machine since the keys were read."""
+        if self._keys is None:
+            return None
+        self._keys.reload()
+        try:
+            return self._tokens.read(kind, token_text(path))
+        except InvalidToken:
+            return None
+
+    async def _refuse(self, scope: Scope, send: Send, *, is_unknown: bool) -> None:
+        """Answers a token that cannot be verified, `is_unknown`: because its key is not known.
+
+        It may be genuine while this machine may lack keys, or has those of another installation.
+        """
+        self._instruments.refused.value += 1
+        keys = self._keys
+        if keys is not None and (keys.is_wrong_installation or (is_unknown and not keys.is_current)):
+            await _answer_text(scope, send, 503, b"This link cannot be checked now.\n", (b"retry-after", RETRY_AFTER_S))
+        else:
+            await _answer_not_found(scope, send)
 
     async def _open(self, token: TrackingToken, scope: Scope, _: Receive, send: Send) -> None:
         if scope["method"] == "GET":
@@ -141,7 +193,7 @@ class TrackingApp:
         body = await _read_body(receive)
         if body is None:
             await _answer_text(scope, send, 413, b"The body of the request is too long.\n")
-        elif not asks_to_unsubscribe(body):
+        elif not asks_to_unsubscribe(body, _content_type(scope)):
             await _answer_page(scope, send, 400, ASK_PAGE)
         else:
             await self._record(token, scope)
@@ -179,16 +231,8 @@ def location_of(target: str) -> bytes | None:
     return quote(target, safe=_ALL_ASCII).encode()
 
 
-def asks_to_unsubscribe(body: bytes) -> bool:
-    """Whether a POST's body contains the field of RFC 8058 with its value, as a URL-encoded or multipart form."""
-    name, value = ONE_CLICK
-    body = body.strip()
-    if body.startswith(b"--"):
-        delimiter = body.split(b"\n", 1)[0].rstrip()
-        parts = body.replace(b"\r\n", b"\n").split(b"\n" + delimiter)
-        return any(_ONE_CLICK_PART.fullmatch(part.removeprefix(delimiter)) for part in parts)
-    pairs = (pair.partition(b"=") for pair in body.split(b"&"))
-    return any((unquote_to_bytes(n), unquote_to_bytes(v)) == (name, value) for n, _, v in pairs)
+def _content_type(scope: Scope) -> bytes:
+    return next((value for name, value in scope["headers"] if name == b"content-type"), b"")
 
 
 async def _read_body(receive: Receive) -> bytes | None:

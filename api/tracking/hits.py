@@ -8,6 +8,7 @@ from typing import Final
 from actors.adapters.uuid7 import UUID7s
 from actors.commands.intake import encode_entry
 from api.http.client_address import ClientAddresses, Header
+from domain.kept_ip import KeepIp, kept_ip
 from domain.tokens import TrackingToken
 from domain.tracking import TrackingHit
 
@@ -19,22 +20,24 @@ _PURPOSE: Final = frozenset({b"sec-purpose", b"purpose", b"x-purpose", b"x-moz"}
 class HitEncoder:
     """Makes an intake entry from a request with a genuine token. Assigns the event's id (I3)."""
 
-    def __init__(self, now_ms: Callable[[], int], addresses: ClientAddresses) -> None:
+    def __init__(self, now_ms: Callable[[], int], addresses: ClientAddresses, keep_ip: KeepIp = KeepIp.FULL) -> None:
         """`now_ms` is Unix time in milliseconds."""
+        self._keep_ip = keep_ip
         self._now_ms = now_ms
         self._addresses = addresses
         self._ids = UUID7s()
 
     def encode(self, token: TrackingToken, peer: str, headers: Iterable[Header]) -> bytes:
         """The hit as a journal entry. `peer` is the connection's address; `headers` have lower-case names (ASGI)."""
-        useragent = referer = purpose = b""
+        useragent = referer = b""
+        purposes: list[bytes] = []
         for name, value in headers:
             if name == b"user-agent":
                 useragent = value
             elif name == b"referer":
                 referer = value
             elif name in _PURPOSE:
-                purpose = purpose or value
+                purposes.append(value)
         now_ms = self._now_ms()
         return encode_entry(
             TrackingHit(
@@ -44,10 +47,10 @@ class HitEncoder:
                 token.message_key,
                 now_ms,
                 token.target,
-                self._addresses.of(peer, headers),
+                kept_ip(self._keep_ip, self._addresses.of(peer, headers)),
                 header_text(useragent),
                 header_text(referer),
-                header_text(purpose).lower(),
+                header_text(b", ".join(purposes)).lower(),
             )
         )
 

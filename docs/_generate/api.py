@@ -8,10 +8,10 @@ from __future__ import annotations
 import sys
 from typing import Final
 
-from api.http.problems import PROBLEM_TYPES
 from api.openapi import webhooks
 from api.openapi.document import openapi_document
-from api.openapi.markdown import calls_section, models_section, table
+from api.openapi.markdown import calls_section, models_section
+from api.openapi.problem_table import problems_section
 from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
 
@@ -28,7 +28,6 @@ def page() -> str:
     document = openapi_document(with_documents(OPERATIONS, ""), "")
     events = webhooks.models()
     models = {name: model for name, model in document["components"]["schemas"].items() if name not in events}
-    kinds = ((f"`{kind.type}`", str(kind.status), kind.title) for kind in PROBLEM_TYPES.values())
     return "\n".join(
         [
             "# HTTP API\n",
@@ -36,8 +35,7 @@ def page() -> str:
             _INTRODUCTION,
             *calls_section(document),
             *models_section(models),
-            "## Problems\n",
-            table(("type", "status", "title"), kinds),
+            *problems_section("`{type}`"),
             "",
         ]
     )

@@ -12,7 +12,7 @@ from typing import Final
 from actors.settings.options import OPTIONS
 from api.openapi.webhooks import HEADERS
 from domain.event_catalogue.fields import FIELDS, EventField, FieldType, example_of, fields_of
-from domain.event_catalogue.triggers import EVENT_TYPES, SENT_TYPES
+from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.payload import encode_form
 from domain.retry import JITTER, RetrySchedule
 
@@ -23,14 +23,18 @@ _SCHEDULE: Final = RetrySchedule.parse(
 _BEGINNING: Final = """\
 # What a handler gets
 
-Each POST contains one event. This version sends these events:
+Each POST contains one event:
 
 {events}
 
-A loop can also have the other triggers ({others}). For those it receives the samples that `feedback-loops loops test`
-sends, but no real events yet.
-
 This page is generated from the tables in `domain/event_catalogue`, and so are the `webhooks` in `/openapi.json`.
+
+## Two ids
+
+**`event` is the id of the event, and `id` is the id of the message.** An event keeps its id on every attempt, so
+[drop repeats by `event`](../explanation/guarantees.md#dropping-repeats), never by `id`: all events of a message have
+the same `id`. `message` is the message's id under a second, clear name. `GET /v1/events` has all of them in `fields`;
+the `id` next to `fields` is the event's.
 
 ## Fields
 
@@ -74,9 +78,8 @@ The service retries a failed delivery after {delays}, each up to {jitter:.0%} so
 list`). To deliver them again, use `feedback-loops replay start` or `POST /v1/feedback-loops/{{id}}/replay`. The
 schedule and the timeout are [settings](settings.md). If a handler keeps failing, the service sends it only one
 delivery at a time, at growing intervals, until it answers. The other deliveries wait and use up no attempts. After
-{disable} days of nothing but failures, the service disables the loop.
-
-If a connection breaks immediately without an answer, the service retries once without delay.
+{disable} days without a success, the service disables the loop. Only time during which a failed delivery
+waits for its retry counts.
 
 ## Repeats and order
 
@@ -90,11 +93,9 @@ With `ordered`, they arrive one after the other.
 def page() -> str:
     """The page, in Markdown."""
     click = {field.name: example_of("click", field) for field in fields_of("click") if "bot" not in field.name}
-    sent = [field for field in FIELDS if _sent_triggers(field)]
     return _BEGINNING.format(
-        events=_table(("type", "when"), ((f"`{row.trigger}`", row.meaning) for row in SENT_TYPES)),
-        others=", ".join(f"`{row.trigger}`" for row in EVENT_TYPES.values() if not row.is_sent),
-        fields=_table(("field", "in", "meaning"), ((f"`{f.name}`", _where(f), f.meaning) for f in sent)),
+        events=_table(("type", "when"), ((f"`{row.trigger}`", row.meaning) for row in EVENT_TYPES.values())),
+        fields=_table(("field", "in", "meaning"), ((f"`{f.name}`", _where(f), f.meaning) for f in FIELDS)),
         headers=_table(("header", "value"), ((f"`{header.name}`", header.meaning) for header in HEADERS)),
         form=encode_form(click).decode().replace("&", "\n&"),
         timeout=_default("delivery_timeout"),
@@ -110,15 +111,11 @@ def _default(name: str) -> str:
 
 
 def _where(field: EventField) -> str:
-    found = _sent_triggers(field)
-    where = "all" if len(found) == len(SENT_TYPES) else ", ".join(f"`{trigger}`" for trigger in found)
-    if field.is_always:
+    found = [trigger for trigger in EVENT_TYPES if trigger in field.triggers]
+    where = "all" if len(found) == len(EVENT_TYPES) else ", ".join(f"`{trigger}`" for trigger in found)
+    if set(found) <= set(field.always):
         return where
     return f"{where}, if so" if field.type is FieldType.FLAG else f"{where}, if known"
-
-
-def _sent_triggers(field: EventField) -> list[str]:
-    return [row.trigger.value for row in SENT_TYPES if row.trigger in field.triggers]
 
 
 def _delays() -> str:

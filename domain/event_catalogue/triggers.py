@@ -39,10 +39,6 @@ class Source(Enum):
     PROFILE = 3
 
 
-#: The sources that this version supports. For triggers of other sources it only sends samples.
-SUPPORTED_SOURCES: Final = frozenset({Source.HIT})
-
-
 @dataclass(frozen=True, slots=True)
 class EventType:
     """The row of one trigger."""
@@ -59,11 +55,8 @@ class EventType:
     colour: str
     #: Examples that differ from the field's own, by field.
     examples: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def is_sent(self) -> bool:
-        """Whether this version sends events of this type, not only samples."""
-        return self.source in SUPPORTED_SOURCES
+    #: Whether reports may state it although hits are its source too.
+    also_reported: bool = False
 
 
 _ROWS: Final = (
@@ -96,6 +89,7 @@ _ROWS: Final = (
         "Unsubscribes",
         "Someone unsubscribed, with the mail program's button (RFC 8058) or on the service's page.",
         "yellow",
+        also_reported=True,
     ),
     EventType(Trigger.CREATE, 8, Source.PROFILE, "New profiles", "A profile or subprofile was created.", "magenta"),
     EventType(Trigger.UPDATE, 9, Source.PROFILE, "Changed profiles", "A profile or subprofile was changed.", "magenta"),
@@ -106,10 +100,12 @@ _ROWS: Final = (
 
 #: All rows by the trigger's name, in the contract's order.
 EVENT_TYPES: Final[dict[str, EventType]] = {row.trigger.value: row for row in _ROWS}
-#: The rows of the events that this version sends.
-SENT_TYPES: Final = tuple(row for row in _ROWS if row.is_sent)
 TRIGGER_CODES: Final[dict[str, int]] = {name: row.code for name, row in EVENT_TYPES.items()}
 TRIGGER_NAMES: Final[dict[int, str]] = {code: name for name, code in TRIGGER_CODES.items()}
+
+
+#: The names of the triggers that a report may state.
+REPORTED: Final = tuple(row.trigger.value for row in _ROWS if row.source is Source.REPORT or row.also_reported)
 
 
 def triggers_of(*sources: Source) -> tuple[str, ...]:

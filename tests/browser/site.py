@@ -24,6 +24,8 @@ def served(api: Api, port: int = 0) -> Iterator[str]:
     listening = socket.create_server(("127.0.0.1", port))
     config = server_config(api.app)
     config.lifespan, config.loop = "off", "asyncio"
+    # Streams are ended after this time. Idle connections must be closed before, since this process does not end.
+    config.timeout_graceful_shutdown = 1
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
     thread.start()
@@ -33,7 +35,6 @@ def served(api: Api, port: int = 0) -> Iterator[str]:
         yield f"http://127.0.0.1:{listening.getsockname()[1]}"
     finally:
         server.should_exit = True
-        server.force_exit = True
         thread.join(10)
 
 

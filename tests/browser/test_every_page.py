@@ -13,7 +13,15 @@ from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, FakeDashboa
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 #: Paths of streams, files and parts of pages.
-PARTS = {"/live", "/loops/sample", "/loops/{id}/live", "/loops/{id}/file", "/events/live", "/first-run"}
+PARTS = {
+    "/live",
+    "/loops/sample",
+    "/loops/{id}/live",
+    "/loops/{id}/file",
+    "/events/live",
+    "/first-run",
+    "/events/{id}/mail",
+}
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -9,7 +9,6 @@ import pytest
 from playwright.sync_api import Browser, Page, Request, expect
 from playwright.sync_api import TimeoutError as TooLate
 
-from api.dashboard import sse
 from tests.browser.chromium import Watched, needs_chromium
 from tests.browser.site import served, signed_in
 from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
@@ -57,10 +56,9 @@ def test_a_page_reports_that_its_loop_was_deleted(browser: Browser, base: str, d
 
 @pytest.mark.parametrize("path", ["/", "/events", "/loops/{id}"])
 def test_a_page_reports_that_its_session_has_ended(
-    browser: Browser, base: str, dashboard: FakeDashboard, path: str, monkeypatch: pytest.MonkeyPatch
+    browser: Browser, base: str, dashboard: FakeDashboard, path: str
 ) -> None:
     """An open page shows a notice when its session ends, and signing in leads back to the page."""
-    monkeypatch.setattr(sse, "_SESSION_EVERY", 1)
     where = f"/dashboard{dashboard.filled(path)}"
     with signed_in(browser, base) as watched:
         page = watched.page

@@ -17,7 +17,18 @@ pytestmark = [needs_chromium, pytest.mark.timeout(240)]
 
 PHONE = {"width": 360, "height": 740}
 LONG = "Newsletter-of-the-society-for-very-long-names-without-any-space-in-them-at-all"
-PAGES = ("/", "/loops", "/loops/{id}", "/events", "/messages/{id}", "/loops/{id}/replays", "/service", "/account")
+PAGES = (
+    "/",
+    "/loops",
+    "/loops/{id}",
+    "/events",
+    "/messages/{id}",
+    "/reports",
+    "/reports/{id}",
+    "/loops/{id}/replays",
+    "/service",
+    "/account",
+)
 #: Elements that are wider than their container, or outside the window.
 _OUTSIDE = """() => {
   for (const details of document.querySelectorAll("details")) details.open = true;
@@ -93,7 +104,7 @@ def test_live_rows_are_cards_too(browser: Browser, base: str, dashboard: FakeDas
             fields=msgspec.Raw(msgspec.json.encode(fields)),
         )
         dashboard.api.client.events.insert(0, event)
-        expect(page.get_by_role("row").filter(has_text="bounce")).to_be_visible()
+        expect(page.get_by_role("row").filter(has_text="longlong")).to_be_visible()
         check(watched)
         watched.open(f"/dashboard/loops/{dashboard.loop.id}")
         delivery = dashboard._delivery(9, "dead", dashboard._attempt(None, "dns"))

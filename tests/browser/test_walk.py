@@ -40,9 +40,12 @@ def press(page: Page, name: str) -> None:
     page.get_by_role("button", name=name, exact=True).click()
 
 
-def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
-    """Opens the URL from the service's log; the same token is in a file that only its owner can read."""
+def sign_in_for_the_first_time(browser: Watched, service: Service) -> str:
+    """Opens the URL from the service's log; the same token is in a file that only its owner can read. The user joins an
+    account that the command line has opened; returns that account's API key.
+    """
     page = browser.page
+    opened = service.http.post("/v1/accounts", json={"name": "Shop"}, headers=service.admin).json()
     found = eventually(
         lambda: re.search(r"(/dashboard/first-run\?token=\w+)", service.log.read_text()), 30, "the log has the token"
     )
@@ -51,7 +54,7 @@ def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
     assert token_file.stat().st_mode & 0o777 == 0o600
     browser.open(found[1])
     browser.check()
-    page.get_by_label("Account name").fill("Shop")
+    page.locator("select[name=account]").select_option(label="Shop")
     page.get_by_label("Your e-mail address").fill("ann@example.com")
     page.get_by_label("Password").fill(PASSWORD)
     browser.picture("1-first-run")
@@ -63,6 +66,7 @@ def sign_in_for_the_first_time(browser: Watched, service: Service) -> None:
     page.get_by_label("Password").fill(PASSWORD)
     press(page, "Sign in")
     expect(page.get_by_role("heading", name="Overview")).to_be_visible()
+    return str(opened["api_key"])
 
 
 def make_a_loop(browser: Watched, url: str) -> None:
@@ -141,7 +145,7 @@ def walk(service: Service, browser: Watched) -> None:
     """Walks from the first run to a replay, with a picture of each step if the browser has a folder for them."""
     page = browser.page
     with Handler() as handler:
-        sign_in_for_the_first_time(browser, service)
+        key = sign_in_for_the_first_time(browser, service)
         make_a_loop(browser, handler.url)
         verify(browser, handler)
         send_a_test(browser, handler)
@@ -201,6 +205,95 @@ def walk(service: Service, browser: Watched) -> None:
         expect(page.get_by_role("row").filter(has_text="dead")).to_have_count(0)
         expect(page.get_by_role("row").filter(has_text="click")).to_have_count(2)
         expect(page.locator(".facts")).to_contain_text("active")
+        returned_mail(browser, service, key)
+
+
+#: A status notification about the message with this reference.
+REFERENCE = "<spring-1@shop.example>"
+RETURNED = """\
+From: Mail Delivery System <MAILER-DAEMON@mx.example>
+To: bounces@shop.example
+Subject: Undelivered Mail Returned to Sender
+Message-ID: <returned-1@mx.example>
+Auto-Submitted: auto-replied
+MIME-Version: 1.0
+Content-Type: multipart/report; report-type=delivery-status; boundary="b"
+
+--b
+Content-Type: text/plain
+
+The mail to john@example.com could not be delivered.
+
+--b
+Content-Type: message/delivery-status
+
+Reporting-MTA: dns; mx.example
+
+Final-Recipient: rfc822; john@example.com
+Action: failed
+Status: 5.1.1
+Diagnostic-Code: smtp; 550 5.1.1 <john@example.com>: user unknown
+
+--b
+Content-Type: text/rfc822-headers
+
+From: shop@shop.example
+To: john@example.com
+Subject: Spring
+Message-ID: <spring-1@shop.example>
+
+--b--
+"""
+
+
+def returned_mail(browser: Watched, service: Service, key: str) -> None:
+    """A mail that came back: the report, its events, the mail's header, and the history of the message."""
+    page = browser.page
+    main = page.get_by_role("navigation", name="Main")
+    main.get_by_role("link", name="Messages").click()
+    page.get_by_label("Recipient").fill("john@example.com")
+    page.get_by_text("More", exact=True).click()
+    page.get_by_label("Reference").fill(REFERENCE)
+    press(page, "Register")
+    expect(page.locator(".facts")).to_contain_text(REFERENCE.strip("<>"))
+    message = page.url
+    main.get_by_role("link", name="Reports").click()
+    expect(page.get_by_text("No reports yet.")).to_be_visible()
+    browser.check()
+    answer = service.http.post(
+        "/v1/mime",
+        content=RETURNED.replace("\n", "\r\n"),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "message/rfc822"},
+    )
+    assert answer.status_code == 202, answer.text
+    report = f"/dashboard/reports/{answer.json()['id']}"
+    eventually(
+        lambda: page.request.get(browser.base + report).status == 200, PATIENCE_MS / 1000, "the report is recorded"
+    )
+    main.get_by_role("link", name="Reports").click()
+    row = page.get_by_role("row").filter(has_text="matched")
+    expect(row).to_contain_text("status notification: failed")
+    row.get_by_role("link").click()
+    expect(page.get_by_role("region", name="Header of the returned mail")).to_contain_text(
+        "Undelivered Mail Returned to Sender"
+    )
+    events = page.get_by_role("region", name="Events")
+    expect(events.get_by_role("row").filter(has_text="failure")).to_contain_text("550 5.1.1 address")
+    browser.picture("10-returned-mail")
+    browser.check()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download as plain text").click()
+    assert Path(download.value.path()).read_bytes() == RETURNED.replace("\n", "\r\n").encode()
+    events.get_by_role("row").filter(has_text="failure").get_by_role("link").first.click()
+    expect(page.get_by_role("heading", name="Failure for john@example.com")).to_be_visible()
+    expect(page.get_by_role("region", name="The server's reply")).to_contain_text("user unknown")
+    page.get_by_role("link", name="report", exact=True).click()
+    expect(page.get_by_role("heading", name="Report: status notification: failed")).to_be_visible()
+    page.goto(message)
+    history = page.get_by_role("region", name="History")
+    expect(history.get_by_role("row")).to_have_count(1 + 3)
+    expect(history).to_contain_text("bounce")
+    browser.check()
 
 
 def look_at_the_service(browser: Watched) -> None:

@@ -51,6 +51,28 @@ class DiskFull(Fault):
         load.sandbox.free_disk()
 
 
+class StopOnFullDisk(DiskFull):
+    """The service is stopped while its disk is full, and started again once there is room. Its reserve suffices."""
+
+    rate = 300.0
+
+    def __init__(self, lasts_s: float) -> None:
+        super().__init__(lasts_s)
+        self.name = "stop on full disk"
+        # No outcome of a POST can be recorded meanwhile.
+        self.allowed = Allowed(recovery_s=60, unanswered=True, repeats=True)
+
+    def end(self, load: ServiceUnderLoad) -> None:
+        process = load.service.serve_process
+        assert process is not None
+        try:
+            load.service.terminate()
+            assert process.returncode == 0, f"the stop ended with exit code {process.returncode}"
+        finally:
+            load.sandbox.free_disk()
+            load.service.start(wait=False)
+
+
 class ClockStep(Fault):
     """The wall clock is set an hour forward or back permanently, while deliveries wait in the outbox."""
 

@@ -4,8 +4,9 @@
 
 The columns "answered" and "unanswered" count clicks; "delivered" and "lost" count answered clicks that reached the
 handler or did not; "repeated" counts POSTs beyond the first of an event; "recovery" is the longest delay of a click
-after the fault's end. The exit status is 1 if a promise was broken. `--only kill` selects every fault whose name starts
-with "kill".
+after the fault's end. Without `--short`, the rows named "mixed …" follow (`tests/chaos/mixed_faults.py`): faults while
+clicks, reports, returned mails and profile changes arrive. The exit status is 1 if a promise was broken. `--only kill`
+selects every fault whose name starts with "kill".
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.chaos import mixed_faults
 from tests.chaos.handler_faults import Misbehaving, NameFails
-from tests.chaos.machine_faults import HOUR_S, ClockStep, DiskFull, StoreLocked
+from tests.chaos.machine_faults import HOUR_S, ClockStep, DiskFull, StopOnFullDisk, StoreLocked
 from tests.chaos.process_faults import KILLED, STOPPED, Kill, Stop
 from tests.chaos.replay_fault import KillInReplay
 from tests.chaos.sandbox import sandbox
@@ -34,7 +36,7 @@ SETTINGS = {
     "FEEDBACK_LOOPS_RETRY_SCHEDULE": ",".join(["0.3", "0.7", *["1.5"] * 90]),
 }
 #: Starting Ray takes the most time, so the short matrix does it only twice: after a lost raylet and a kill in a replay.
-LONG_ONLY = {"kill gcs", "kill serve", "kill tree"}
+LONG_ONLY = {"kill gcs", "kill serve", "kill tree", "stop on full disk"}
 #: Clicks per second.
 RATE = 150.0
 
@@ -53,6 +55,7 @@ def faults(*, is_short: bool) -> list[Fault]:
         NameFails(lasting(30.0, 1.0)),
         StoreLocked(lasting(30.0, 6.0)),
         DiskFull(lasting(30.0, 4.0)),
+        StopOnFullDisk(lasting(30.0, 4.0)),
         ClockStep("clock forward", HOUR_S),
         ClockStep("clock back", -HOUR_S),
         KillInReplay(),
@@ -97,19 +100,23 @@ def main() -> None:
     parser.add_argument("--only", nargs="+", default=[""], metavar="NAME", help="faults whose names start with NAME")
     arguments = parser.parse_args()
     chosen = [f for f in faults(is_short=arguments.short) if f.name.startswith(tuple(arguments.only))]
-    if not chosen:
-        parser.error(f"no fault has such a name; there are: {', '.join(f.name for f in faults(is_short=False))}")
-    print(f"seed {arguments.seed}\n{Row.HEAD}", flush=True)
+    mixed = [] if arguments.short else [n for n in mixed_faults.NAMES if n.startswith(tuple(arguments.only))]
+    if not chosen and not mixed:
+        names = [*(fault.name for fault in faults(is_short=False)), *mixed_faults.NAMES]
+        parser.error(f"no fault has such a name; there are: {', '.join(names)}")
+    print(f"seed {arguments.seed}", flush=True)
     # Exit normally, so that no processes and mounts are left behind.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     rng, began_s, broken = random.Random(arguments.seed), time.monotonic(), []
-    with (
-        tempfile.TemporaryDirectory(prefix="feedback-loops-chaos-") as folder,
-        service_under_load(Path(folder), rng) as load,
-    ):
-        for _ in range(arguments.rounds):
-            rng.shuffle(chosen)
-            broken += run(load, chosen)
+    with tempfile.TemporaryDirectory(prefix="feedback-loops-chaos-") as folder:
+        if chosen:
+            print(Row.HEAD, flush=True)
+            with service_under_load(Path(folder), rng) as load:
+                for _ in range(arguments.rounds):
+                    rng.shuffle(chosen)
+                    broken += run(load, chosen)
+        if mixed:
+            broken += mixed_faults.run(Path(folder), rng, mixed, SETTINGS)
     print(f"{(time.monotonic() - began_s) / 60:.1f} minutes", flush=True)
     print("\n".join(broken) or "every promise kept", flush=True)
     sys.exit(bool(broken))

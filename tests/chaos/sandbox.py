@@ -92,14 +92,16 @@ class Sandbox:
                     end = file.seek(0, os.SEEK_END)
                     os.posix_fallocate(file.fileno(), end, max(free.f_bavail * free.f_frsize, 1))
                 with contextlib.suppress(OSError):
-                    while True:
+                    file.seek(0, os.SEEK_END)
+                    while self._is_full.is_set():
                         file.write(bytes(4096))
                 time.sleep(0.005)
 
     def free_disk(self) -> None:
+        """Makes room again; the file system has it when this returns."""
         self._is_full.clear()
         if self._filling is not None:
-            self._filling.join(10)
+            self._filling.join()  # the space of a removed file is free once nobody has it open
         self._filler.unlink(missing_ok=True)
 
     # --- the clock

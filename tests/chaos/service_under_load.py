@@ -45,6 +45,8 @@ class Fault(ABC):
     lasts_s: float = 0.0
     #: Maximum duration of clicks beyond `lasts_s`, which includes the time to begin and end the fault.
     margin_s: float = 25.0
+    #: Clicks per second; None: the usual rate.
+    rate: float | None = None
 
     def __init__(self, name: str, allowed: Allowed) -> None:
         self.name = name
@@ -185,7 +187,8 @@ class ServiceUnderLoad:
         owed = dict(fault.prepare(self))
         before = self.sink.stats()
         since_ns = self.now_ns()
-        clicks = self.click(int(self.rate * (fault.lasts_s + fault.margin_s)), self.rate)
+        rate = fault.rate or self.rate
+        clicks = self.click(int(rate * (fault.lasts_s + fault.margin_s)), rate)
         try:
             time.sleep(self.rng.uniform(*LEAD_S))  # the fault begins at a random moment on purpose
             try:

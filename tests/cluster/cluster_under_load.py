@@ -30,6 +30,12 @@ class ClusterUnderLoad(ServiceUnderLoad):
         loop_id: str = self.account.loop(self.sink, url=url, filters={"tags": self.tags(number)})["id"]
         return loop_id
 
+    def delete_loops(self) -> None:
+        """Deletes the loops, so that others get their processes."""
+        for loop_id in self.loop_ids:
+            answer = self.account.call("DELETE", f"/v1/feedback-loops/{loop_id}")
+            assert answer.is_success, answer.text
+
     def tags(self, number: int) -> list[str]:
         """See `ServiceUnderLoad.tags`."""
         return [f"loop-{number % LOOPS}"]

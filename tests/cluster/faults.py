@@ -19,7 +19,7 @@ BOOT_S = 45.0
 #: Maximum delay of a click during an orderly restart, from its answer to its arrival at the handler.
 LATE_S = 2.0
 #: The same when three machines share two cores with other tests.
-TESTED_LATE_S = 5.0
+TESTED_LATE_S = 8.0
 
 
 class NodeKilled(Fault):

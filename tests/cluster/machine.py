@@ -9,6 +9,7 @@ Each machine has the program at `CODE`: the working tree, or another version tha
 from __future__ import annotations
 
 import contextlib
+import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -136,6 +137,12 @@ class Machine:
                     if any(sign in line for sign in signs):
                         found.append(process)
         return found
+
+    def listening(self) -> list[tuple[str, int]]:
+        """Addresses and ports where programs on the machine listen for IPv4 connections."""
+        rows = [line.split() for line in Path(f"/proc/{self._init}/net/tcp").read_text().splitlines()[1:]]
+        addresses = [row[1].split(":") for row in rows if row[3] == "0A"]
+        return [(socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16)) for host, port in addresses]
 
     @property
     def is_on(self) -> bool:

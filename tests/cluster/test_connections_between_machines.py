@@ -32,7 +32,7 @@ async def answer(kind, body):
     return body
 
 async def main():
-    server = FrameServer(answer)
+    server = FrameServer(answer, b"k" * 32)
     serving = await asyncio.get_running_loop().create_server(server._accept, sys.argv[1], {PORT})
     await serving.serve_forever()
 
@@ -69,7 +69,7 @@ def test_a_machine_without_power_is_detected(machine: Machine, runner: Callable[
     """A request in flight fails within seconds, whether or not anything more is sent to the lost machine."""
 
     async def ask_until_it_fails() -> float:
-        connection = Connection("the other machine", connector(machine.inside))
+        connection = Connection("the other machine", connector(machine.inside), lambda: b"k" * 32)
         while True:
             with contextlib.suppress(Unavailable):
                 assert await connection.request(41, b"x", 5) == b"x"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from tests.cluster.cluster_fixture import Cluster
 from tests.cluster.cluster_under_load import ClusterUnderLoad
 from tests.cluster.faults import TESTED_LATE_S, HeadKilled, PowerCut, RollingRestart
 from tests.cluster.matrix import SAME_HEAD_S
+from tests.ports import is_frame_server
 
 SEED = 20261125
 
@@ -43,6 +45,20 @@ def test_another_master_key_is_refused(cluster: Cluster, tmp_path: Path) -> None
     finally:
         stranger.end()
     cluster.wait_ready()
+
+
+def test_actors_only_listen_on_the_network_between_the_machines(cluster: Cluster) -> None:
+    """Clients, who reach the front ends on another network, cannot reach the actors' frame servers there."""
+    servers = [
+        (machine, port)
+        for machine in cluster.machines
+        for host, port in machine.listening()
+        if host in {machine.inside, "0.0.0.0"} and is_frame_server(machine.inside, port)
+    ]
+    assert servers, "at least the supervisor listens"
+    for machine, port in servers:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((machine.outside, port), timeout=5)
 
 
 def test_sqlite_is_refused_on_several_machines(cluster: Cluster, tmp_path: Path) -> None:

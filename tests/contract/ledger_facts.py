@@ -14,9 +14,12 @@ from eventsourcing.persistence import StoredEvent
 from actors.commands import accounts as account_commands
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.access.port import AccessLedger
+from actors.ledger.erasure.port import ErasureLedger
+from actors.ledger.erasure.store_access import ErasureStore
+from actors.ledger.key_ring_store import KeyRingStore
 from actors.ledger.loop_projection import LoopRow
 from actors.ledger.reader import LedgerReader
-from actors.ports import LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
+from actors.ports import ChangeLedger, LedgerWriter, ReplayLedger, RetentionLedger, RetentionLimits
 from domain.account import Account
 from domain.aggregate import EventSourced
 from domain.delivery import AttemptOutcome, LaneHealth, ReplayProgress
@@ -25,6 +28,7 @@ from domain.ledger import domain_events, event_mapper
 from domain.loop_settings import LoopSettings
 from domain.message import Message
 from domain.profile import Profile
+from domain.profile_change import ProfileKey
 from domain.tracking import EventToRecord, RecordedEvents
 from domain.user import User
 from domain.values import DeliveryState, id_text, id_uuid
@@ -47,9 +51,11 @@ class FakeClock:
         return self.ms / 1000
 
 
-class Writer(LedgerWriter, ReplayLedger, RetentionLedger, AccessLedger, Protocol):
+class Writer(LedgerWriter, ChangeLedger, ReplayLedger, RetentionLedger, AccessLedger, ErasureLedger, Protocol):
     """The methods of `StoreWriter` that the suites use."""
 
+    @property
+    def erasure_store(self) -> ErasureStore: ...
     async def claim_key(self, command: ClaimKey) -> StoredAnswer | None: ...
     async def keep_answer(self, command: KeepAnswer) -> None: ...
     async def close(self) -> None: ...
@@ -70,6 +76,13 @@ class Store:
     another: Callable[[], Store]
     #: Makes a writer that takes over this store, as after a crash.
     successor: Callable[[], Writer]
+    #: The installation's keys and the front ends in the same store.
+    key_ring_store: KeyRingStore | None = None
+
+    @property
+    def key_rings(self) -> KeyRingStore:
+        assert self.key_ring_store is not None
+        return self.key_ring_store
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run(work)
@@ -88,12 +101,18 @@ class Store:
         """Starts a replay, by default of all time."""
         return self.run(self.writer.start_replay(loop_no, which, since_ms, until_ms))
 
+    def replay_to_the_end(self, progress: ReplayProgress, limit: int = 500) -> ReplayProgress:
+        """Advances a replay until it has ended."""
+        while progress.state == "running":
+            progress = self.advance(progress.id, limit)
+        return progress
+
     def advance(self, replay_id: int, limit: int) -> ReplayProgress:
         return self.run(self.writer.advance_replay(replay_id, limit))
 
     def drop(self, limit: int = 500, **limits: int | None) -> int:
-        """Drops everything older than the limits (`deliveries`, `attempts`, `events`). Returns the number of rows."""
-        names = ("deliveries", "attempts", "events")
+        """Drops all that is older than the limits (`deliveries`, `attempts` and so on). Returns the number of rows."""
+        names = ("deliveries", "attempts", "events", "messages", "mails", "profile_history")
         wanted = RetentionLimits(*(limits.get(name) for name in names))
 
         async def to_the_end() -> int:
@@ -123,6 +142,13 @@ class Store:
         row = self.reader.loop(id_text("fl", loop.id))
         assert row is not None
         return row
+
+    def revoke_key(self, tenant: Tenant, key_hash: str, at_ms: int) -> None:
+        """Revokes an API key of the account."""
+        account = Account.from_events(domain_events(self.reader.events_of(tenant.uuid)))
+        assert account is not None
+        account.revoke_api_key(key_hash, at_ms)
+        self.append(account)
 
     def change(self, loop_id: str, act: Callable[[FeedbackLoop], None]) -> None:
         """Applies a change to a loop in the store."""
@@ -154,6 +180,7 @@ class Tenant:
             url="https://example.com/hook",
             settings=LoopSettings.of({"triggers": ["click", "open"]} | settings),
             verification_token="t" * 32,
+            key_id=1,
             at_ms=NOW_MS,
         )
 
@@ -173,8 +200,12 @@ class Tenant:
     def user(self, email: str, password_hash: str = "hash") -> User:
         return User.join(uuid4(), self.view.id, email, password_hash, NOW_MS)
 
-    def profile(self, database: str, profile_id: str, fields: dict[str, Any]) -> Profile:
-        return Profile.create(self.uuid, self.no, database, profile_id, json.dumps(fields), ["golf"], NOW_MS)
+    def profile(
+        self, database: str, profile_id: str, fields: dict[str, Any], sub: tuple[str, str] | tuple[()] = ()
+    ) -> Profile:
+        """A new profile, or a subprofile if a collection and an id are given."""
+        key = ProfileKey(database, profile_id, *sub)
+        return Profile.create(self.uuid, self.no, key, json.dumps(fields), ["golf"], NOW_MS)
 
 
 def stored(*aggregates: EventSourced) -> list[StoredEvent]:

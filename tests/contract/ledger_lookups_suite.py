@@ -8,6 +8,7 @@ from typing import Any
 from actors.commands.events import ListEvents
 from domain.enrichment import first_key
 from domain.loop_settings import EventFilter
+from domain.profile_change import ProfileKey
 from domain.tracking import MessageFacts, ProfileFacts, Route
 from domain.values import DeliveryState
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
@@ -28,7 +29,7 @@ class RoutesSuite:
             (lambda: loop.resume(NOW_MS), True, False),
             (lambda: loop.change({"description": "new"}, NOW_MS), True, False),
             (lambda: loop.change({"triggers": ["click"]}, NOW_MS), True, True),
-            (lambda: loop.rotate_secret(NOW_MS), True, False),
+            (lambda: loop.rotate_secret(1, NOW_MS), True, False),
             (lambda: loop.disable("gone", NOW_MS), False, True),
             (lambda: loop.change({"tags": []}, NOW_MS), False, False),
             (lambda: loop.resume(NOW_MS), True, True),
@@ -88,10 +89,10 @@ class LookUpSuite:
         fields: dict[str, object] = {"name": "John", "odd": {"_type_": "uuid_hex", "_data_": "x"}}
         assert {key: ProfileFacts("1", "a'b", fields, ["golf"])} == found
 
-        profile.update('{"name": "Jane"}', [], NOW_MS + 9)
+        profile.put('{"name": "Jane"}', [], NOW_MS + 9)
         store.append(profile)
         assert {key: ProfileFacts("1", "a'b", {"name": "Jane"}, [])} == store.reader.profiles([key])
-        shown = store.reader.profile(*key)
+        shown = store.reader.profile(tenant.no, profile.key)
         assert shown is not None
         assert (
             shown.created_at_ms,
@@ -105,7 +106,7 @@ class LookUpSuite:
         store.append(tenant.message(1))
 
         assert store.reader.message(tenant.no, "m\0") is None
-        assert store.reader.profile(tenant.no, "1", "\0") is None
+        assert store.reader.profile(tenant.no, ProfileKey("1", "\0")) is None
         assert store.reader.loop("fl_\0") is None
         assert store.reader.list_events(ListEvents(account=tenant.view, recipient="\0", message_id="\0")).data == []
         assert set(store.reader.messages([1])) == {1}
@@ -227,19 +228,32 @@ class RebuildSuite:
 
     def test_the_log_is_enough_to_rebuild_every_read_model(self, store: Store) -> None:
         """Projecting the log into an empty store, at once or event by event, gives equal rows."""
-        tenant, _ = store.account(), store.account()
+        tenant, other = store.account(), store.account()
+        keys = {key.account.id: key.hash for key in store.reader.api_key_list(-1).keys or []}
+        store.revoke_key(other, keys[other.view.id], NOW_MS)
         loop = tenant.loop()
         loop.verify("x", NOW_MS)
-        profile = tenant.profile("1", "p", {"a": [1, {"b": None}]})
+        profile = tenant.profile("1", "p", {"a": [1, {"b": None}], "email": "Ann@Example.com"})
         gone = tenant.user("gone@example.com")
         store.append(
             loop, profile, tenant.message(1), tenant.message(2, links=[]), tenant.user("ann@example.com"), gone
         )
         gone.leave(NOW_MS)
         store.append(gone)
-        profile.update("{}", ["x"], NOW_MS + 1)
+        profile.put("{}", ["x"], NOW_MS + 1)
         loop.change({"tags": ["spring"]}, NOW_MS)
         store.append(profile, loop)
+        subprofile = tenant.profile("1", "p", {"b": 1}, ("orders", "7"))
+        deleted = tenant.profile("1", "p", {}, ("orders", "8"))
+        store.append(subprofile, deleted)
+        for again in (False, True):
+            deleted.delete(NOW_MS + 1)
+            if again:
+                deleted.put('{"again": 1}', [], NOW_MS + 2)
+            subprofile.put(f'{{"b": {again:d}}}', ["x"], NOW_MS + 3)
+            store.append(deleted, subprofile)
+            if not again:
+                deleted.put("{}", [], NOW_MS + 2)
         click = {"original": "https://example.com/a", "first": 1}
         store.record(event(tenant, 1, fields={"first": 1}, first_key=0), event(tenant, 1), event(tenant))
         store.record(

@@ -11,6 +11,7 @@ from actors.commands.loops import Health
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import IdempotencyConflict
+from domain.values import DeliveryState
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 
 
@@ -110,19 +111,44 @@ class OutcomesSuite:
         assert store.reader.health(loop.no) == LaneHealth()
         assert loop.health == Health()
 
-        first = LaneHealth("open", NOW_MS, None, NOW_MS + 1, 5, NOW_MS + 9)
+        first = LaneHealth("open", NOW_MS, None, NOW_MS + 1, 5, NOW_MS + 9, 7, "503 Service Unavailable")
         for health in (first, LaneHealth(last_success_ms=NOW_MS + 10), first):
             store.outcomes(health=(loop.no, health))
             assert store.reader.health(loop.no) == health
         listed = store.reader.list_loops(tenant.no, 9, None).data
         shown = Health(
-            breaker="open", failing_since_ms=NOW_MS, last_failure_ms=NOW_MS + 1, failures=5, next_probe_ms=NOW_MS + 9
+            breaker="open",
+            failing_since_ms=NOW_MS,
+            last_failure_ms=NOW_MS + 1,
+            failures=5,
+            next_probe_ms=NOW_MS + 9,
+            failing_ms=7,
+            last_error="503 Service Unavailable",
         )
         assert [shown, Health()] == [x.health for x in listed]
         found = store.reader.loop(loop.id)
         assert found is not None
         assert found.health == shown
         assert store.reader.health(other.no) == LaneHealth()
+
+    def test_failed_deliveries_are_found(self, store: Store) -> None:
+        """A failed delivery waits until it is attempted again; repeated at once or replayed, it counts as new."""
+        tenant = store.account()
+        loop, other, paused = (store.active_loop(tenant) for _ in range(3))
+        recorded = store.record(*(event(tenant, loop_nos=[loop.no, other.no, paused.no]) for _ in range(2)))
+        (first, _, third), (second, _, _) = recorded.delivery_ids
+        store.outcomes(failed(first, 1, NOW_MS + 60_000)._replace(forgiven=1))
+        assert not store.reader.has_failed(loop.no)
+
+        store.outcomes(failed(first, 2, NOW_MS + 60_000)._replace(forgiven=1), failed(third, 1, NOW_MS + 1))
+        store.change(paused.id, lambda loop: loop.pause(NOW_MS + 2))
+        assert store.reader.has_failed(loop.no)
+        assert not store.reader.has_failed(other.no)
+        assert store.reader.loops_failing() == [loop.id]
+
+        store.outcomes(outcome(first, attempt_no=3, state=DeliveryState.DEAD), outcome(second))
+        assert not store.reader.has_failed(loop.no)
+        assert store.reader.loops_failing() == []
 
     def test_recording_nothing_does_nothing(self, store: Store) -> None:
         """Recording neither outcomes nor health is no error."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from domain.statistics import ANSWERS, BUCKETS, KEPT_MINUTES, MINUTE_MS
+from domain.values import id_text
 from tests.contract.ledger_facts import NOW_MS, Store, event, failed, outcome
 
 MINUTE = NOW_MS // MINUTE_MS
@@ -46,6 +47,28 @@ class StatisticsSuite:
         store.outcomes(outcome(first + 1000))
 
         assert store.reader.attempts_since(loop.no, 0).answers == [1, 0, 0, 0, 0]
+
+    def test_deliveries_are_counted_by_event_and_state(self, store: Store) -> None:
+        """Only those of the account's events and of loops that are not deleted, without zeros."""
+        tenant, stranger = store.account(), store.account()
+        loops = [store.active_loop(tenant) for _ in range(3)]
+        foreign = store.active_loop(stranger)
+        made = [
+            event(tenant, loop_nos=[loop.no for loop in loops]),
+            event(tenant),
+            event(stranger, loop_nos=[foreign.no]),
+        ]
+        deliveries = store.record(*made).delivery_ids[0]
+        store.outcomes(outcome(deliveries[0]))
+        store.change(loops[2].id, lambda loop: loop.delete(NOW_MS + 2))
+
+        found = store.reader.delivery_counts(tenant.no, [each.event_id for each in made])
+        event_name = id_text("evt", made[0].event_id)
+        assert {(each.event, each.state, each.count) for each in found} == {
+            (event_name, "delivered", 1),
+            (event_name, "pending", 1),
+        }
+        assert store.reader.delivery_counts(tenant.no, []) == []
 
     def test_events_are_counted_by_type(self, store: Store) -> None:
         """Each event is counted once, for its account, by its own time."""

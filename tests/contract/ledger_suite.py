@@ -10,6 +10,7 @@ import pytest
 from actors.commands.events import ListEvents
 from domain.errors import ConcurrentWrite, FirstTaken, StaleRoutes
 from domain.ledger import event_mapper
+from domain.tracking import RecordedEvents
 from domain.tracking_event import TrackingEventRecorded
 from tests.contract.ledger_facts import NOW_MS, Store, event, stored
 
@@ -157,12 +158,12 @@ class EventsSuite:
         before = store.log(), store.read_models()
         recorded = store.record(*batch)
 
-        assert recorded == ([[]] * 5, [0, 1, 2, 3, 4])
+        assert recorded == RecordedEvents([[]] * 5, [0, 1, 2, 3, 4])
         assert before == (store.log(), store.read_models())
 
     def test_no_events_are_recorded_as_none(self, store: Store) -> None:
         """An empty batch has an empty result."""
-        assert store.record() == ([], [])
+        assert store.record() == RecordedEvents([], [])
 
     def test_stale_routes_are_refused(self, store: Store) -> None:
         """Events with stale routes are not written; the error has the current version."""

@@ -12,6 +12,7 @@ import pytest
 from actors.commands.command import Page
 from actors.commands.deliveries import DeliveryView, ListDeliveries
 from actors.commands.events import ListEvents
+from actors.commands.messages import ListMessages
 from actors.ledger.loop_projection import LoopRow
 from domain.errors import InvalidInput
 from domain.values import id_text
@@ -81,6 +82,43 @@ class ViewsSuite:
         assert (shown.key, shown.links, shown.created_at_ms) == (1, ["https://example.com/a"], NOW_MS)
         assert [early.fields, late.fields] == [bytes(e.fields) for e in shown.history]
         assert store.reader.message(stranger.no, "ü 1") is None
+
+    @pytest.mark.parametrize(
+        ("filters", "expected"),
+        [
+            ({}, range(1, 8)),
+            ({"recipient": "A@Example.com"}, (1, 3, 5, 7)),
+            ({"tag": "odd"}, (1, 3, 5, 7)),
+            ({"tag": "a"}, range(1, 8)),
+            ({"tag": "none"}, ()),
+            ({"mailing": "1"}, (1, 4, 7)),
+            ({"mailing": ""}, ()),
+            ({"mailing": "1", "tag": "odd"}, (1, 7)),
+            ({"recipient": "b@example.com", "tag": "even", "mailing": "1"}, (4,)),
+            ({"recipient": "b@example.com", "tag": "odd"}, ()),
+        ],
+    )
+    def test_messages_are_listed_by_filter(self, store: Store, filters: dict[str, Any], expected: Any) -> None:
+        """Every combination of filters lists the right messages, newest first, page by page, of one account."""
+        tenant, stranger = store.account(), store.account()
+        for number in range(1, 8):
+            tags = ["a", "even" if number % 2 == 0 else "odd", "a"]
+            name = "a" if number % 2 else "b"
+            store.append(tenant.message(number, recipient=f"{name}@example.com", tags=tags, mailing=str(number % 3)))
+        store.append(stranger.message(100, recipient="a@example.com", tags=["odd"], mailing="1"))
+        for limit in (1, 3, 100):
+            found: list[int] = []
+            cursor = None
+            while page := store.reader.list_messages(
+                ListMessages(account=tenant.view, limit=limit, cursor=cursor, **filters)
+            ):
+                found += [message.key for message in page.data]
+                cursor = page.next
+                if cursor is None:
+                    break
+            assert found == sorted(expected, reverse=True)
+        assert store.reader.accounts(0, 1) == [tenant.view]
+        assert store.reader.accounts(tenant.no, 10) == [stranger.view]
 
     @pytest.fixture
     def history(self, store: Store) -> tuple[Store, Tenant, list[str]]:

@@ -12,6 +12,7 @@ import psycopg
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger.postgres.connection import open_writer
+from actors.ledger.postgres.key_ring_store import PostgresKeyRingStore
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.schema import migrate
 from actors.ledger.postgres.writer import PostgresLedgerWriter
@@ -48,7 +49,8 @@ def postgres_stores(server: PostgresServer) -> Iterator[Store]:
                 stack.callback(lambda: asyncio.run(taken_over.close()))
                 return taken_over
 
-            return Store(writer, reader, clock, lambda: read_log(url), lambda: read_models(url), another, successor)
+            logs = (lambda: read_log(url), lambda: read_models(url))
+            return Store(writer, reader, clock, *logs, another, successor, PostgresKeyRingStore(url))
 
         yield another()
 

@@ -13,12 +13,18 @@ from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
+from actors.ledger.key_ring_store import SQLiteKeyRingStore
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from tests.contract.ledger_facts import FakeClock, Store, Writer
 
 #: The tables that can be rebuilt from the log.
-READ_MODELS = ("accounts", "api_keys", "users", "loops", "messages", "profiles", "events", "first_hits", "meta")
+READ_MODELS = (
+    *("accounts", "api_keys", "revoked_api_keys", "users", "loops", "messages", "profiles"),
+    *("subprofiles", "events", "first_hits"),
+    *("message_tags", "profile_streams", "profile_addresses"),
+    "meta",
+)
 
 
 @contextmanager
@@ -41,7 +47,8 @@ def sqlite_stores(directory: Path) -> Iterator[Store]:
                 stack.callback(lambda: asyncio.run(taken_over.close()))
                 return taken_over
 
-            return Store(writer, reader, clock, lambda: read_log(path), lambda: read_models(path), another, successor)
+            logs = (lambda: read_log(path), lambda: read_models(path))
+            return Store(writer, reader, clock, *logs, another, successor, SQLiteKeyRingStore(path))
 
         yield another()
 

@@ -16,11 +16,7 @@ from tests.service import Account, Service, eventually
 @pytest.fixture(scope="package")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A ready service. All its processes are ended afterwards."""
-    running = Service(
-        tmp_path_factory.mktemp("service") / "data",
-        FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2,0.2,0.2",
-        FEEDBACK_LOOPS_TRUSTED_PROXIES="127.0.0.1/32",
-    )
+    running = Service(tmp_path_factory.mktemp("service") / "data", FEEDBACK_LOOPS_RETRY_SCHEDULE="0.2,0.2,0.2")
     try:
         yield running.start()
     finally:

@@ -40,6 +40,8 @@ class Reader:
         ours = {name: value for name, value in os.environ.items() if not name.startswith("FEEDBACK_LOOPS_")}
         port = str(self._ports[8080])
         told = {"FEEDBACK_LOOPS_PORT": port, "FEEDBACK_LOOPS_URL": f"http://127.0.0.1:{port}"}
+        # Each reader is new: the default data directory is in the home directory, which others use, too.
+        told["STATE_DIRECTORY"] = str(folder / "state")
         self._environment = {**ours, **told, MARK: self._mark}
         self._output = ""
         self._logs: dict[str, Path] = {}

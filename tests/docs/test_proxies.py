@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -89,7 +91,7 @@ def running(command: list[str], port: int, folder: Path) -> Iterator[None]:
 
 def _listens(port: int) -> bool:
     try:
-        httpx.get(f"http://127.0.0.1:{port}/", trust_env=False)
+        httpx.get(f"http://127.0.0.1:{port}/", trust_env=False, verify=False)
     except httpx.ConnectError:
         return False
     except httpx.HTTPError:
@@ -97,15 +99,36 @@ def _listens(port: int) -> bool:
     return True
 
 
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """A service with the page's options."""
+    running = Service(
+        tmp_path_factory.mktemp("service") / "data",
+        FEEDBACK_LOOPS_PUBLIC_URL="https://track.example.com",
+        FEEDBACK_LOOPS_TRUSTED_PROXIES="127.0.0.1/32",
+    )
+    try:
+        yield running.start()
+    finally:
+        running.end()
+
+
+def _if_installed(start: Start, *of_page: str) -> Any:
+    name = start.__name__
+    reason = f"{name} is not installed"
+    return pytest.param(start, *of_page, marks=pytest.mark.skipif(shutil.which(name) is None, reason=reason), id=name)
+
+
 @pytest.mark.ray
-@pytest.mark.parametrize(("start", "scheme", "sign"), [(nginx, "https", "upstream"), (caddy, "http", "@tracking")])
+@pytest.mark.parametrize(
+    ("start", "scheme", "sign"), [_if_installed(nginx, "https", "upstream"), _if_installed(caddy, "http", "@tracking")]
+)
 def test_a_page_s_proxy(start: Start, scheme: str, sign: str, service: Service, tmp_path: Path) -> None:
     """Hits pass with the client's real address and with links of any length. Only permitted addresses reach the API."""
-    if shutil.which(start.__name__) is None:
-        pytest.skip(f"{start.__name__} is not installed")
     account, port = service.account(), free_port()
-    target = "https://shop.example/" + os.urandom(4000).hex()
-    message = register(account, links=[target])
+    target = "https://shop.example/" + os.urandom(4085).hex()
+    in_greek = "https://shop.example/" + "\u03b1" * 1361
+    message = register(account, links=[target, in_greek])
     key = {"Authorization": f"Bearer {account.key}"}
     base = f"{scheme}://127.0.0.1:{port}"
     stranger = httpx.HTTPTransport(local_address=STRANGER, verify=False)
@@ -119,6 +142,8 @@ def test_a_page_s_proxy(start: Start, scheme: str, sign: str, service: Service, 
         clicked = outside.get(path_of(message["links"][target]), headers=BROWSER | FORGED)
         assert (opened.status_code, opened.headers["content-type"]) == (200, "image/gif")
         assert (clicked.status_code, clicked.headers.get("location")) == (302, target)
+        clicked = outside.get(path_of(message["links"][in_greek]), headers=BROWSER | FORGED)
+        assert (clicked.status_code, clicked.headers.get("location")) == (302, in_greek.replace("\u03b1", "%CE%B1"))
         assert outside.get("/o/x").text == _answer_to_a_bad_link()
         assert outside.get("/v1/events", headers=key).status_code == 403
         lines = b'{"recipient": "john@example.com", "mailing": "%b"}\n' % (b"m" * 150) * 12_000
@@ -127,15 +152,32 @@ def test_a_page_s_proxy(start: Start, scheme: str, sign: str, service: Service, 
         )
         assert (sent.status_code, sent.text.count("\n")) == (201, 12_000), sent.text[:500]
 
+        _check_session(service, inside, opened)
+
         def addresses() -> list[str]:
             events = inside.get("/v1/events", headers=key).json()["data"]
             return [event["fields"]["ip"] for event in events]
 
-        eventually(lambda: len(addresses()) == 2, 20, "both hits are events")
-        assert addresses() == [STRANGER, STRANGER]
+        eventually(lambda: len(addresses()) == 3, 20, "all hits are events")
+        assert addresses() == [STRANGER] * 3
+
+
+def _check_session(service: Service, inside: httpx.Client, tracked: httpx.Response) -> None:
+    """Through the proxy, the session's cookie is for HTTPS only and pages have HSTS; without it, neither."""
+    email = f"{uuid.uuid4().hex}@example.com"
+    made = service.http.post("/v1/users", json={"email": email, "account_name": "Shop"}, headers=service.admin)
+    assert made.status_code == 201, made.text
+    user = {"email": email, "password": made.json()["password"]}
+    for client, is_secure in ((inside, True), (service.http, False)):
+        origin = {"Origin": str(client.base_url).rstrip("/"), "Sec-Fetch-Site": "same-origin"}
+        answer = client.post("/dashboard/sign-in", data=user, headers=origin)
+        assert answer.status_code == 303, answer.text
+        assert ("; Secure" in answer.headers["set-cookie"]) is is_secure
+        assert ("strict-transport-security" in answer.headers) is is_secure
+    assert "strict-transport-security" not in tracked.headers
 
 
 def _answer_to_a_bad_link() -> str:
     """Returns the answer to an invalid link, from the page about tracking domains."""
-    (answer,) = (s.text for s in snippets(ROOT / "docs/how-to/tracking-domain.md") if "not complete" in s.text)
+    (answer,) = (s.text for s in snippets(ROOT / "docs/how-to/tracking-domain.md") if "is incomplete" in s.text)
     return answer

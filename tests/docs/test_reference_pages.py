@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from docs._generate import api, cli
+from docs._generate import api, cli, returned_mail
 from tests.paths import ROOT
 
 
@@ -18,3 +18,8 @@ def test_the_page_of_the_command_line_is_current(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("COLUMNS", "80")
 
     assert (ROOT / "docs/reference/cli.md").read_text() == cli.page()
+
+
+def test_the_page_of_returned_mail_is_current() -> None:
+    """docs/reference/returned-mail.md is current; `python -m docs._generate.returned_mail` writes it."""
+    assert (ROOT / "docs/reference/returned-mail.md").read_text() == returned_mail.page()

@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from actors.settings.settings import Settings
+from actors.settings import Settings
 from api.cli.commands.serve import parser
 from tests.docs.snippets import Snippet, snippets
 from tests.docs.test_snippets import PAGES

@@ -43,6 +43,27 @@ def test_every_block_is_tested_or_has_a_reason(page: Path) -> None:
             assert (ROOT / snippet.rest).is_file(), snippet
 
 
+#: Pages about code that receives events.
+ABOUT_HANDLERS = ("handlers", "php-script", "standard-webhooks", "sendgrid-style-code", "generate-a-client")
+
+
+@pytest.mark.parametrize("name", ABOUT_HANDLERS)
+def test_a_page_about_handlers_says_how_long_to_remember_events(name: str) -> None:
+    """It links to the section on dropping repeats, which has the number of hours."""
+    assert "(../explanation/guarantees.md#dropping-repeats)" in (ROOT / f"docs/how-to/{name}.md").read_text()
+    assert "longer than the retries last (28 hours)" in (ROOT / "docs/explanation/guarantees.md").read_text()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if given(page)], ids=_name)
+def test_a_page_says_what_its_reader_needs(page: Path) -> None:
+    """A page whose reader already has an account names the variables of its commands, and where they are set."""
+    text = page.read_text()
+    needed = ["`FEEDBACK_LOOPS_URL` and `FEEDBACK_LOOPS_API_KEY`", "(../tutorial/first-event.md#open-an-account)"]
+    needed += ["in `LOOP`"] if given(page) != "an account" else []
+
+    assert [words for words in needed if words not in text] == []
+
+
 @pytest.mark.parametrize("page", FOLLOWED, ids=_name)
 def test_a_page_can_be_followed(page: Path, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     """Each command works, and shows the output on the page."""

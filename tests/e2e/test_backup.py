@@ -39,7 +39,7 @@ def test_a_service_continues_from_a_backup(tmp_path: Path) -> None:
         command("backup", tmp_path / "copy", "--data-dir", service.data_dir)
         service.kill()
 
-        command("restore", tmp_path / "copy", "--data-dir", tmp_path / "restored")
+        command("restore", tmp_path / "copy", "--data-dir", tmp_path / "restored", "--no-erasures")
         sink.command("accept")
         again = Service(tmp_path / "restored")
         try:

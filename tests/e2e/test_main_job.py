@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
+import json
 from typing import Any
 
 import httpx
@@ -110,7 +111,7 @@ def _check_against_the_reference(got: Received) -> None:
     described = fields_of(got.fields["type"])
     names = {name.partition("[")[0] for name, _ in got.form}
     assert names <= {field.name for field in described}
-    assert names >= {field.name for field in described if field.is_always}
+    assert names >= {field.name for field in described if got.fields["type"] in field.always}
     assert got.headers.keys() >= {header.name.lower() for header in HEADERS}
 
 
@@ -195,6 +196,41 @@ def test_exhausted_retries_end_as_dead(service: Service, account: Account, handl
     assert len(handler.got) == 4
 
 
+def test_a_disabled_loop_says_why_and_gets_what_it_missed(service: Service, account: Account, handler: Handler) -> None:
+    """A 410 disables it; what happens until it is resumed is sent once, by a replay of the missed events."""
+    loop = verified_loop(account, handler, triggers=["open"])
+    path = f"/v1/feedback-loops/{loop['id']}"
+    handler.status = 410
+    register_and_open(service, account, "before")
+    wait_for_state(account, path, "disabled")
+    disabled = account.call("GET", path).json()
+    assert "410" in disabled["disabled_reason"]
+    assert (disabled["health"]["last_error"], disabled["health"]["next_attempt_at"]) == ("410 Gone", None)
+
+    missed = [f"missed-{n}" for n in range(3)]
+    for name in missed:
+        register_and_open(service, account, name)
+    eventually(lambda: len(account.call("GET", "/v1/events").json()["data"]) == 4, 20, "the events are recorded")
+    handler.status = 200
+    account.call("POST", f"{path}/resume")
+    for count in (3, 0):
+        body = {"since": disabled["created_at"], "state": "missed"}
+        started = account.call("POST", f"{path}/replay", json=body).json()
+        assert (started["count"], started["count_is_estimate"]) == (count, False)
+        wait_for_state(account, f"{path}/replays/{started['id']}", "done")
+    received = handler.wait_for(4)
+    assert sorted(post.fields["id"] for post in received[1:]) == missed  # the loop is not ordered
+
+
+def wait_for_state(account: Account, path: str, state: str) -> None:
+    eventually(lambda: account.call("GET", path).json()["state"] == state, 20, f"{path} is {state}")
+
+
+def register_and_open(service: Service, account: Account, name: str) -> None:
+    message = register(account, id=name)
+    service.http.get(path_of(message["open_url"]), headers=BROWSER)
+
+
 def test_a_paused_loop_keeps_its_backlog(service: Service, account: Account, handler: Handler) -> None:
     """A paused loop sends no POSTs; when it resumes, it delivers the events that were recorded meanwhile."""
     loop = verified_loop(account, handler)
@@ -240,6 +276,43 @@ def test_another_url_must_be_verified(service: Service, account: Account, handle
     assert account.call("POST", f"/v1/feedback-loops/{loop['id']}/verify").status_code == 200
     service.http.get(path_of(message["open_url"]), headers=BROWSER)
     assert [got.path for got in handler.wait_for(2)] == ["/other.php", "/other.php"]
+
+
+def test_links_that_only_mail_programs_and_browsers_understand(
+    service: Service, account: Account, handler: Handler
+) -> None:
+    """They are tracked, and a click on each redirects to its target and reaches the handler with it."""
+    verified_loop(account, handler, triggers=["click"])
+    html = (
+        '<base href="https://shop.example/spring/"><svg><title/><a xlink:href="/svg">x</a></svg>'
+        '<!--[if mso]><v:roundrect href="https://shop.example/vml&#127;"><![endif]--><a href="http://">x</a>'
+        f"<a href='https:relative'>x</a><a href='https://shop.example/&#{'9' * 5000};'>x</a></body><!-- end"
+    )
+    lines = [{"recipient": "john@example.com", "html": text} for text in (html, "<a href='https:/b.example'>")]
+    answer = account.call(
+        "POST",
+        "/v1/messages",
+        content="\n".join(map(json.dumps, lines)),
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    assert answer.status_code == 201, answer.text
+    first, second = map(json.loads, answer.text.splitlines())
+    assert [link["href"] for link in first["untracked"]] == ["http://"]
+    assert first["html"].endswith('alt=""></body><!-- end')
+    targets = {
+        "https://shop.example/svg": "https://shop.example/svg",
+        "https://shop.example/vml%7F": "https://shop.example/vml%7F",
+        "https://shop.example/spring/relative": "https://shop.example/spring/relative",
+        "https://shop.example/\ufffd": "https://shop.example/%EF%BF%BD",
+        "https://b.example/": "https://b.example/",
+    }
+    links = first["links"] | second["links"]
+    assert links.keys() == targets.keys()
+    for link, tracked in links.items():
+        assert tracked in first["html"] + second["html"]
+        clicked = service.http.get(path_of(tracked), headers=BROWSER)
+        assert (clicked.status_code, clicked.headers["location"]) == (302, targets[link])
+    assert {got.fields["original"] for got in handler.wait_for(len(links))} == links.keys()
 
 
 def test_forged_tokens_find_nothing(service: Service, account: Account, handler: Handler) -> None:

@@ -21,7 +21,8 @@ pytestmark = [
 ]
 
 SCRIPT = """<?php
-file_put_contents(__DIR__ . '/got.json', json_encode($_POST, JSON_THROW_ON_ERROR));
+file_put_contents(__DIR__ . '/got.part', json_encode($_POST, JSON_THROW_ON_ERROR));
+rename(__DIR__ . '/got.part', __DIR__ . '/got.json');
 echo 'thank you';
 """
 
@@ -38,7 +39,7 @@ def php(tmp_path: Path) -> Iterator[tuple[str, Path]]:
 
     def answers() -> bool:
         try:
-            return httpx.get(base, trust_env=False).status_code in {200, 404}
+            return httpx.get(base, trust_env=False, verify=False).status_code in {200, 404}
         except httpx.HTTPError:
             return False
 
@@ -67,7 +68,7 @@ def test_php_reads_lists_and_maps_as_arrays(service: Service, account: Account, 
 
     service.http.get(path_of(tracked), headers=BROWSER)
     eventually((folder / "got.json").exists, 20, "PHP got the POST")
-    post = eventually(lambda: json.loads((folder / "got.json").read_text() or "null"), 5, "the file is written")
+    post = json.loads((folder / "got.json").read_text())
 
     assert post["type"] == "click"
     assert post["original"] == "https://shop.example/?q=1&r=[2]"

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 
 import httpx
@@ -16,15 +17,14 @@ import psutil
 import pytest
 
 from actors.settings.data_dir import runtime_dir_path
-from tests.paths import ROOT
-from tests.service import Service, eventually, marked
+from tests.service import Service, Sink, eventually, marked
 
 pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A ready service whose children the tests may kill."""
+    """A ready service whose processes the tests may kill, as long as it is ready again; the last one ends it."""
     service = Service(tmp_path_factory.mktemp("kept") / "data")
     try:
         yield service.start()
@@ -62,21 +62,11 @@ def answers(service: Service) -> bool:
         return False
 
 
-def test_the_front_end_answers_before_ray_runs(service: Service) -> None:
-    """Hits are answered while Ray and the actors are still starting."""
-    service.start(wait=False)
-    eventually(lambda: answers(service), 10, "the front end answers")
-
-    assert not service.is_ready()
-    assert service.http.get("/c/forged").status_code == 404
-    assert service.processes("ledger") == []
-
-
 def test_requests_wait_while_the_front_end_restarts(kept: Service) -> None:
     """A request sent after kill -9 of the front end waits in the socket of the `serve` process, and is answered."""
     for _ in range(3):
         kill(only_process(kept, "front"))
-        with httpx.Client(trust_env=False, timeout=20) as http:
+        with httpx.Client(trust_env=False, verify=False, timeout=20) as http:
             assert http.get(f"http://127.0.0.1:{kept.port}/healthz").status_code == 200
     eventually(kept.is_ready, 30, "the service is ready again")
 
@@ -104,15 +94,6 @@ def test_a_broken_ray_is_replaced(kept: Service, role: str) -> None:
     assert len(kept.processes("raylet")) == len(kept.processes("gateway")) == 1
 
 
-def test_a_second_service_is_refused(kept: Service) -> None:
-    """`serve` on a data directory in use exits with 1, and names the process that uses it."""
-    command = [sys.executable, "-m", "api.cli.main", "serve", "--port", "0", "--data-dir", str(kept.data_dir)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-
-    assert done.returncode == 1
-    assert f"process {only_process(kept, 'serve').pid}" in done.stderr
-
-
 def test_everything_is_private(kept: Service) -> None:
     """Only the owner can read the data directory, and Ray's files in the system's temporary directory."""
     for path in (kept.data_dir, runtime_dir_path(kept.data_dir)):
@@ -120,6 +101,28 @@ def test_everything_is_private(kept: Service) -> None:
     for path in kept.data_dir.rglob("*"):
         with contextlib.suppress(FileNotFoundError):
             assert path.stat().st_mode & 0o077 == 0, path
+
+
+def test_nothing_can_be_reached_from_outside(kept: Service) -> None:
+    """Every socket of a default service that accepts connections or datagrams, Ray's included, is on loopback."""
+    eventually(kept.is_ready, 30, "the service is ready")
+    sockets = [socket for process in kept.tree() for socket in process.net_connections("inet")]
+    waiting = [socket for socket in sockets if socket.status in {psutil.CONN_LISTEN, psutil.CONN_NONE}]
+    addresses = [ip_address(socket.laddr.ip.removeprefix("::ffff:")) for socket in waiting]
+
+    assert len(addresses) > 5  # the front end's, Ray's and the actors'
+    assert [address for address in addresses if not address.is_loopback] == []
+
+
+def test_ray_runs_only_what_is_used(kept: Service) -> None:
+    """Of Ray there are only its servers and the actors; two idle processes replace agents."""
+    eventually(kept.is_ready, 30, "the service is ready")
+    commands = [" ".join(process.cmdline()) for process in kept.tree()]
+    own = ("api.", "actors.", "ray::", "gcs/gcs_server", "raylet/raylet")
+    others = [command for command in commands if not any(sign in command for sign in own)]
+
+    assert [command.rpartition(" ")[2] for command in sorted(others)] == ["dashboard_agent", "runtime_env_agent"]
+    assert [command for command in commands if "ray::" in command and "Agent" in command] == []
 
 
 def test_ray_requires_its_token(kept: Service, tmp_path: Path) -> None:
@@ -142,43 +145,13 @@ def test_ray_requires_its_token(kept: Service, tmp_path: Path) -> None:
     assert "joined" not in done.stdout
 
 
-def test_sigterm_ends_everything_in_time(service: Service) -> None:
-    """Ten seconds after SIGTERM no process runs, the runtime directory is gone, and the data remains."""
-    service.start()
-    serve = only_process(service, "serve")
-    began_s = time.monotonic()
-    serve.send_signal(signal.SIGTERM)
-    assert serve.wait(15) in {0, None}
-
-    assert time.monotonic() - began_s < 10
-    assert [process.cmdline() for process in marked(service.mark)] == []
-    assert not runtime_dir_path(service.data_dir).exists()
-    assert (service.data_dir / "master.key").exists()
-    assert not (service.data_dir / "run" / "gateway.sock").exists()
-    assert not (service.data_dir / "run" / "settings.json").exists()
-    assert (service.data_dir / "ledger.sqlite-wal").stat().st_size == 0
-    assert " message=ready " in service.log.read_text()
-
-
-def test_kill_9_of_serve_leaves_nothing_running(service: Service) -> None:
-    """All children end with `serve`, Ray's workers too, and a new `serve` on the same directory and port starts."""
-    service.start()
-    old = marked(service.mark)
-    only_process(service, "serve").kill()
-    assert service.serve_process is not None
-    service.serve_process.wait(5)
+def test_a_first_start_answers_before_ray_runs_and_a_second_signal_ends_it_at_once(service: Service) -> None:
+    """Hits are answered while Ray and the actors start. The first SIGTERM waits for requests, the second does not."""
     service.start(wait=False)
     eventually(lambda: answers(service), 10, "the front end answers")
-    service.wait_ready(60)
-
-    assert [process for process in old if is_live(process)] == []
-    assert len(service.processes("front")) == len(service.processes("raylet")) == len(service.processes("ledger")) == 1
-
-
-def test_a_second_signal_ends_it_at_once(service: Service) -> None:
-    """The first SIGTERM waits for a request in progress, the second does not."""
-    service.start(wait=False)
-    eventually(lambda: answers(service), 10, "the front end answers")
+    assert not service.is_ready()
+    assert service.http.get("/c/forged").status_code == 404
+    assert service.processes("ledger") == []
     serve = only_process(service, "serve")
     thread = threading.Thread(target=serve.wait, args=(15,))
     thread.start()
@@ -189,6 +162,46 @@ def test_a_second_signal_ends_it_at_once(service: Service) -> None:
 
     assert time.monotonic() - began_s < 4
     eventually(lambda: marked(service.mark) == [], 5, "nothing is left")
+
+
+def test_clicks_are_answered_with_no_ray_to_be_found(kept: Service, sink: Sink) -> None:
+    """I2: all children end with `serve`, Ray's workers too; a new one redirects clicks on old links before Ray runs.
+
+    It has the same directory and port, and delivers the hits once Ray runs.
+    """
+    account = kept.account()
+    account.loop(sink)
+    (path,) = account.click_paths(1)
+    old = marked(kept.mark)
+    only_process(kept, "serve").kill()
+    assert kept.serve_process is not None
+    kept.serve_process.wait(5)
+    kept.start(wait=False)
+    eventually(lambda: answers(kept), 10, "the front end answers")
+    eventually(lambda: kept.http.get(path).status_code == 302, 5, "the click redirects")
+    assert not kept.is_ready()
+    kept.wait_ready(60)
+
+    assert [process for process in old if is_live(process)] == []
+    assert len(kept.processes("front")) == len(kept.processes("raylet")) == len(kept.processes("ledger")) == 1
+    eventually(lambda: sink.stats()["unique"] == 1, 20, "the click was delivered")
+
+
+def test_sigterm_ends_everything_in_time(kept: Service) -> None:
+    """Ten seconds after SIGTERM no process runs, the runtime directory is gone, and the data remains."""
+    serve = only_process(kept, "serve")
+    began_s = time.monotonic()
+    serve.send_signal(signal.SIGTERM)
+    assert serve.wait(15) in {0, None}
+
+    assert time.monotonic() - began_s < 10
+    assert [process.cmdline() for process in marked(kept.mark)] == []
+    assert not runtime_dir_path(kept.data_dir).exists()
+    assert (kept.data_dir / "master.key").exists()
+    assert not (kept.data_dir / "run" / "gateway.sock").exists()
+    assert not (kept.data_dir / "run" / "settings.json").exists()
+    assert (kept.data_dir / "ledger.sqlite-wal").stat().st_size == 0
+    assert " message=ready " in kept.log.read_text()
 
 
 def is_live(process: psutil.Process) -> bool:

@@ -6,7 +6,6 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
-import httpx
 import pytest
 
 from actors.ledger.factory import LEDGER_FILE
@@ -54,7 +53,7 @@ def test_an_older_version_refuses_a_migrated_ledger(fresh: Service, sink: Sink, 
 
     fresh.code = ROOT
     fresh.start(wait=False)
-    eventually(lambda: "Start the newer program that wrote it" in problems(fresh), 60, "it refuses with a reason")
+    eventually(lambda: "Start the newer program that wrote it" in fresh.problems(), 60, "it refuses with a reason")
     click(fresh, paths[20:])
     fresh.terminate()
     assert schema_of(fresh) == SCHEMA_VERSION + 1
@@ -65,11 +64,3 @@ def test_an_older_version_refuses_a_migrated_ledger(fresh: Service, sink: Sink, 
     eventually(lambda: arrived(sink, 30), 20, "the clicks of the refused version are delivered")
     recorded = account.call("GET", "/v1/events", params={"type": "click", "limit": 100}).json()["data"]
     assert len(recorded) == sink.stats()["unique"] == 30
-
-
-def problems(service: Service) -> str:
-    """The text of `/readyz`."""
-    try:
-        return service.http.get("/readyz", timeout=5).text
-    except httpx.TransportError:  # the front end is not listening yet
-        return ""

@@ -31,10 +31,14 @@ from actors.commands.users import (
 )
 from actors.ledger.access.port import AccessChange
 from domain.errors import Conflict, InvalidInput, NotFound, Overloaded, StoreUnavailable
+from domain.key_set import KeySet
 from domain.sessions import ABSOLUTE_MS, IDLE_MS, MAX_TRIES_PER_ADDRESS, MAX_TRIES_PER_USER, WINDOW_MS
 from tests.application_context import application_context
 from tests.contract.ledger_facts import Store, Tenant
+from tests.contract.postgres_store import postgres_stores
 from tests.contract.sqlite_store import sqlite_stores
+from tests.keys import FixedKeys
+from tests.postgres import PostgresServer
 
 PASSWORD = "correct horse battery"
 
@@ -48,7 +52,8 @@ class Access:
 
     def __init__(self, store: Store) -> None:
         self.store = store
-        self.passwords = Argon2Passwords(b"k" * 32)
+        self.keys = FixedKeys(KeySet.single(b"k" * 32))
+        self.passwords = Argon2Passwords(self.keys)
         self.users = UserService(application_context(store), self.passwords)
         self.accounts = AccountService(application_context(store))
 
@@ -271,12 +276,25 @@ def test_hashes_need_the_installations_key(access: Access) -> None:
     async def scenario() -> None:
         one, two = await access.passwords.hash(PASSWORD), await access.passwords.hash(PASSWORD)
         assert one != two
-        assert one.startswith("$argon2id$")
+        assert one.startswith("1:$argon2id$")
         assert await access.passwords.is_right(two, PASSWORD)
-        assert not await Argon2Passwords(b"x" * 32).is_right(one, PASSWORD)
+        assert not await Argon2Passwords(FixedKeys(KeySet.single(b"x" * 32))).is_right(one, PASSWORD)
         assert not await access.passwords.is_right("nonsense", PASSWORD)
 
     asyncio.run(scenario())
+
+
+def test_a_sign_in_hashes_with_the_newest_key(access: Access) -> None:
+    """After a rotation, the former key can be dropped as soon as each user has signed in once. Sessions go on."""
+    access.user()
+    token = access.sign_in().token
+    access.keys.keys = KeySet(2, {1: b"k" * 32, 2: b"n" * 32})
+    assert access.sign_in().token is not None
+    access.keys.keys = KeySet(2, {2: b"n" * 32})
+
+    assert access.sign_in().token is not None
+    assert access.sign_in(password="wrong horse battery").token is None
+    assert access.session(token) is not None
 
 
 class FakePasswords:
@@ -287,6 +305,9 @@ class FakePasswords:
 
     async def is_right(self, stored: str | None, password: str) -> bool:
         return stored is not None and password == PASSWORD
+
+    def is_current(self, _stored: str) -> bool:
+        return True
 
 
 class ReadOnlyLedger:
@@ -301,3 +322,13 @@ def test_tenants_of_the_suite_are_found_by_their_key(store: Store, access: Acces
     tenant: Tenant = store.account()
     assert access.do(ListUsers(account=tenant.view)) == []
     assert len(access.do(ListApiKeys(account=tenant.view))) == 1
+
+
+def test_a_text_that_postgresql_refuses_is_unknown(postgres: PostgresServer) -> None:
+    """A NUL in a name to look for is no error: there is no such user, and no such account."""
+    with postgres_stores(postgres) as store:
+        access = Access(store)
+
+        assert access.sign_in(email="a\0@example.com") == SignedIn(token=None)
+        with pytest.raises(NotFound):
+            access.user(account_id="acc_\0")

@@ -22,9 +22,11 @@ from domain.enrichment import first_key
 from domain.errors import StoreUnavailable, UnknownIntake
 from domain.message import Message
 from domain.profile import Profile
-from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
+from domain.profile_change import ProfileKey
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord, TrackingHit
 from tests.contract.ledger_facts import NOW_MS, Store, Tenant
 from tests.contract.sqlite_store import sqlite_stores
+from tests.mail_reader import make_mail_reader
 
 KEY = 4711
 
@@ -62,7 +64,7 @@ def registry() -> Registry:
 
 @pytest.fixture
 def enricher(store: Store, loops: FakeLoops, registry: Registry) -> Enricher:
-    return Enricher(store.writer, store.reader, loops, EnrichmentInstruments(registry))
+    return Enricher(store.writer, store.reader, loops, make_mail_reader(), EnrichmentInstruments(registry))
 
 
 def register(store: Store, tenant: Tenant, key: int = KEY, **facts: Any) -> None:
@@ -107,8 +109,7 @@ def test_a_hit_becomes_an_event_and_is_offered_to_its_loop(store: Store, enriche
     profile = Profile.create(
         account_id=tenant.uuid,
         account_no=tenant.view.no,
-        database="1",
-        profile_id="p",
+        key=ProfileKey("1", "p"),
         fields_json='{"name": "John"}',
         interests=["jam"],
         at_ms=NOW_MS,
@@ -182,7 +183,7 @@ def test_hits_of_unknown_messages_and_foreign_accounts_are_left_out(
 
     assert len(loops.offers) == 1
     assert registry.counter(m.HITS_UNKNOWN).value == 2
-    assert registry.counter(m.EVENTS, "click").value == registry.counter(m.DELIVERIES, "made").value == 1
+    assert registry.counter(m.EVENTS, "click", m.HIT_SOURCE).value == registry.counter(m.DELIVERIES, "made").value == 1
     assert sum(registry.histogram(m.HIT_RECORDED).counts) == 1
 
 
@@ -208,10 +209,10 @@ def test_an_enricher_that_loses_a_race_for_first_looks_again(
     tenant = store.account()
     store.active_loop(tenant, triggers=["click"])
     register(store, tenant)
-    rival = Enricher(store.writer, store.reader, FakeLoops())
+    rival = Enricher(store.writer, store.reader, FakeLoops(), make_mail_reader())
     overtaken = OvertakenLedger(store.writer, lambda: rival.record(Batch([hit(tenant)], [])))
 
-    record(Enricher(overtaken, store.reader, loops), hit(tenant))
+    record(Enricher(overtaken, store.reader, loops, make_mail_reader()), hit(tenant))
 
     assert fields(loops.offers[0]).get("first") is None
     assert store.reader.taken_firsts([(KEY, first_key("click", "https://a.example/") or 0)])
@@ -237,12 +238,18 @@ class OvertakenLedger:
     async def append(self, events: Any) -> None:
         await self._ledger.append(events)
 
-    async def record_events(self, routes_version: int, events: Sequence[EventToRecord]) -> RecordedEvents:
+    async def record_events(
+        self, routes_version: int, events: Sequence[EventToRecord], reports: Sequence[ReportToRecord] = ()
+    ) -> RecordedEvents:
         if self._rival is not None:
             rival, self._rival = self._rival, None
             await rival()
-        recorded: RecordedEvents = await self._ledger.record_events(routes_version, events)
+        recorded: RecordedEvents = await self._ledger.record_events(routes_version, events, reports)
         return recorded
+
+    async def change_erasures(self, change: Any) -> str:
+        changed: str = await self._ledger.change_erasures(change)
+        return changed
 
     async def record_outcomes(self, outcomes: Any, health: Any = None) -> None:
         await self._ledger.record_outcomes(outcomes, health)

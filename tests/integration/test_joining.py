@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from actors.processes.ray_head import NODE_ADDRESS
+from actors.processes.ray_head import NODE_ADDRESS, ONLY_LOOPBACK
 from tests.paths import ROOT
 from tests.ports import free_port
 from tests.service import eventually, in_sessions
@@ -32,6 +32,7 @@ ENVIRONMENT = {
     "RAY_gcs_rpc_server_reconnect_timeout_s": "600",
     "RAY_AUTH_MODE": "token",
     "RAY_AUTH_TOKEN": "5e" * 32,
+    **ONLY_LOOPBACK,
 }
 
 

@@ -116,7 +116,14 @@ def test_a_reader_reports_each_time_that_the_database_is_of_the_version_before(
     reader.close()
 
 
-@pytest.mark.parametrize("columns", ["version integer NOT NULL", "version integer NOT NULL, needs integer NOT NULL"])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        "version integer NOT NULL",
+        "version integer NOT NULL, needs integer NOT NULL",
+        "version integer NOT NULL, min_version integer NOT NULL, series integer NOT NULL",
+    ],
+)
 @pytest.mark.parametrize("version", [1, 4, -4])
 def test_a_database_of_an_unreleased_version_is_refused(
     url: str, connection: Connection[Any], columns: str, version: int

@@ -13,23 +13,50 @@ import pytest
 from actors.commands.accounts import Account
 from actors.commands.deliveries import ListDeliveries
 from actors.commands.events import ListEvents
-from actors.ledger import replays, rollups
+from actors.commands.messages import ListMessages
+from actors.ledger import missed_events, profile_people, profile_projection, replays, rollups
 from actors.ledger.access import store
-from actors.ledger.queries import access, deliveries, delivery_index, events, hot_path, loops, messages, statistics
+from actors.ledger.erasure import families, history_search, redaction
+from actors.ledger.erasure import reports as erased_reports
+from actors.ledger.erasure import store as erasure_store
+from actors.ledger.erasure.steps import answers, histories, people
+from actors.ledger.erasure.steps import events as erase_events
+from actors.ledger.erasure.steps import messages as erase_messages
+from actors.ledger.export import events as exported_events
+from actors.ledger.export import messages as exported_messages
+from actors.ledger.export import profiles as exported_profiles
+from actors.ledger.export import reports as exported_reports
+from actors.ledger.export import status as exported_status
+from actors.ledger.queries import (
+    access,
+    deliveries,
+    delivery_index,
+    erasures,
+    events,
+    front_end_erasures,
+    hot_path,
+    loops,
+    messages,
+    profiles,
+    recipients,
+    reports,
+    statistics,
+)
 from actors.ledger.queries import replays as replay_queries
 from actors.ledger.queries.pagination import encode_cursor
-from actors.ledger.retention import sweeps
+from actors.ledger.retention import personal_sweeps, report_sweeps, sweeps
 from actors.ledger.sqlite import outbox, reader
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.dialect import SQLITE, sqlite_sql
 from actors.ledger.sqlite.read_connection import of_events
 from actors.ledger.sqlite.schema import migrate
 from domain.event_catalogue.triggers import TRIGGER_CODES
+from domain.values import DeliveryState
 
 ACCOUNT = Account(no=1, id="acc", name="Acme")
-#: Sources that may be scanned: parameter lists; sub-queries with a LIMIT; loops with pending deliveries, each found in
-#: an index; and replays, whose partial index holds only the running ones.
-SHORT = ("json_each", "wanted", "d", "e", "(subquery", "owed", "CONSTANT", "r")
+#: Sources that may be scanned: parameter lists; sub-queries with a LIMIT or of one row; loops with pending deliveries,
+#: each found in an index; and replays and erasures, whose partial indexes hold only the running ones.
+SHORT = ("json_each", "wanted", "d", "e", "(subquery", "owed", "CONSTANT", "r", "v", "found")
 
 
 @pytest.fixture
@@ -70,7 +97,13 @@ FIXED = {
     "loops": (loops.LOOPS_OF_ACCOUNT, 3),
     "message": (messages.MESSAGE, 2),
     "history": (messages.HISTORY, 3),
-    "profile": (messages.PROFILE, 3),
+    "profile": (profiles.PROFILE, 3),
+    "subprofile": (profiles.SUBPROFILE, 5),
+    "subprofile keys": (profiles.SUBPROFILE_KEYS, 3),
+    "stored profile": (profiles.STORED_PROFILE, 1),
+    "stored subprofile": (profiles.STORED_SUBPROFILE, 1),
+    "has subprofiles": (profile_projection.HAS_SUBPROFILES, 3),
+    "accounts": (access.ACCOUNTS, 2),
     "attempts": (deliveries.ATTEMPTS, 1),
     "delivery": (deliveries.DELIVERY, 2),
     "known events": (outbox.KNOWN, 1),
@@ -102,11 +135,71 @@ FIXED = {
     "event minutes": (statistics.EVENT_MINUTES, 2),
     "backlog": (statistics.BACKLOG, 2),
     "deliveries of event": (statistics.DELIVERIES_OF_EVENT, 3),
+    "delivery counts": (of_events(statistics.DELIVERY_COUNTS, 2), 2),
     "loop of": (rollups.LOOP_OF, 1),
     "old attempt minutes": (rollups.OLD_ATTEMPT_MINUTES, 2),
     "old event minutes": (rollups.OLD_EVENT_MINUTES, 2),
     "needed events": (of_events(sweeps.NEEDED, 2), 2),
     "expired keys": (sweeps.EXPIRED_KEYS, 2),
+    "old reports": (report_sweeps.OLD_REPORTS, 3),
+    "awaited reports": (of_events(report_sweeps.AWAITED, 2), 2),
+    "old digests": (report_sweeps.OLD_DIGESTS, 2),
+    "old messages": (personal_sweeps.OLD_MESSAGES, 3),
+    "drop messages": (personal_sweeps.DROP_MESSAGES, 1),
+    "old mails": (personal_sweeps.OLD_MAILS, 4),
+    "superseded data": (personal_sweeps.SUPERSEDED, 2),
+    **{f"count of {name}": (query, 3) for name, query in recipients.COUNTS.items()},
+    "exported messages": (exported_messages.MESSAGES_OF, 4),
+    "exported events": (exported_events.EVENTS_OF, 4),
+    "exported deliveries": (of_events(exported_events.DELIVERIES_OF, 2), 2),
+    "profiles that messages name": (exported_profiles.NAMED_BY_MESSAGES, 4),
+    "profiles with an address": (exported_profiles.WITH_ADDRESS, 4),
+    "members of a profile": (exported_profiles.MEMBERS, 3),
+    "next version": (exported_profiles.NEXT_VERSION, 2),
+    "exported reports": (exported_reports.REPORTS_AFTER, 4),
+    "exported events of reports": (exported_reports.EVENTS, 2),
+    "opt-out": (exported_status.OPT_OUT, 2),
+    "running erasures": (exported_status.RUNNING, 2),
+    "family of a person": (families.NEXT_FAMILY.format(account="c.no = $1"), 6),
+    "family of a person anywhere": (families.NEXT_FAMILY.format(account="c.no > $1"), 6),
+    "profile of a family": (families.PROFILE, 3),
+    "subprofiles of a family": (families.SUBPROFILES, 3),
+    "streams of a family": (families.STREAMS, 4),
+    "erased message that names a profile": (families.OWN_MESSAGE, 5),
+    "message to others that names a profile": (families.OTHERS_MESSAGE, 4),
+    "events of a profile": (history_search.EVENTS, 3),
+    "messages that name a profile": (history_search.NAMING_MESSAGES, 5),
+    "history of a profile": (profile_people.HISTORY_PAGE, 3),
+    "next history to redact": (histories.NEXT_HISTORY, 1),
+    **{f"searched reports {number}": (query, 4) for number, query in enumerate(erased_reports.SEARCHED)},
+    "answers about erased messages": (answers.ANSWERS, 3),
+    "messages of a person": (erase_messages.FIND.format(account="a.no = $1"), 4),
+    "messages of a person in all accounts": (erase_messages.FIND.format(account="a.no > $1"), 4),
+    "latest message of a person": (erasure_store.LATEST_MESSAGE, 2),
+    "running erasures to carry on": (erasure_store.RUNNING, 0),
+    "erasure's work list": (erase_events.KEYS, 3),
+    "events to redact": (erase_events.EVENTS, 3),
+    "deliveries to end": (redaction.END_DELIVERIES, 1),
+    "attempts to redact": (redaction.REDACT_ATTEMPTS, 1),
+    "erased references": (erasures.ERASED_REFERENCES.format(marks="$2, $3"), 3),
+    "erasures since": (erasures.ERASED_SINCE, 2),
+    "erased person": (erasures.IS_ERASED, 3),
+    "erasures that a front end has to confirm": (front_end_erasures.WORK, 3),
+    "erasures that are settled": (front_end_erasures.SETTLED, 0),
+    "erased messages": (front_end_erasures.ERASED, 1),
+    **{f"people {number}": (people.page_of(query), 3) for number, query in enumerate(people.PEOPLE)},
+    "erased deliveries": (replays.STATES_OF, 1),
+    "known digests": (outbox.KNOWN_DIGESTS.format("?,?"), 2),
+    "message keys by id": (reader.MESSAGE_KEYS["id"], 1),
+    "message keys by reference": (reader.MESSAGE_KEYS["reference"], 1),
+    "message of reference": (messages.ID_OF_REFERENCE, 2),
+    "revoked or valid key": (hot_path.API_KEY, 1),
+    "has digest": (hot_path.HAS_DIGEST, 1),
+    "kept mail": (hot_path.KEPT_MAIL, 1),
+    "report": (reports.REPORT, 2),
+    "reports": (reports.REPORTS, 3),
+    "reports in a state": (reports.REPORTS_IN_STATE, 4),
+    "reports of a millisecond": (reports.REPORTS_WITH_MORE, 4),
 }
 
 
@@ -145,6 +238,25 @@ def test_loops_that_are_due_are_stepped_through(connection: sqlite3.Connection) 
     assert steps == [search, f"{search} (loop_no>?)", f"{search} (loop_no=?)"]
 
 
+def test_failing_loops_are_stepped_through(connection: sqlite3.Connection) -> None:
+    """Only the index of failed deliveries is read, so the size of the backlog does not matter."""
+    steps = [step for step in plan(connection, hot_path.LOOPS_FAILING, []) if "deliveries" in step]
+    search = "SEARCH deliveries USING INDEX deliveries_failed"
+
+    assert steps == [search, f"{search} (loop_no>?)"]
+    assert plan(connection, hot_path.HAS_FAILED, [1]) == [f"{search} (loop_no=?)"]
+
+
+def test_missed_events_are_searched(connection: sqlite3.Connection) -> None:
+    """Each trigger's events are one range of its index; the ranges are merged, and only one page is looked up."""
+    steps = plan(connection, missed_events.events_statement(("open", "click")), [1, b"", b"", 9, 1])
+    search = "SEARCH events USING COVERING INDEX events_of_type (account_no=? AND type=? AND event_id>? AND event_id<?)"
+
+    assert steps.count(search) == 2
+    assert "MERGE (UNION ALL)" in steps
+    assert scans(steps) == []
+
+
 @pytest.mark.parametrize(
     ("type_", "message", "recipient"), list(product((None, "open"), (None, "m"), (None, "a@example.com")))
 )
@@ -165,6 +277,26 @@ def test_events_are_listed_by_index(
         assert ("events_of_type" in step) == (type_ is not None)
 
 
+@pytest.mark.parametrize("filters", list(product((None, "a@example.com"), (None, "t"), (None, "m"))))
+def test_messages_are_listed_by_index(connection: sqlite3.Connection, filters: tuple[str | None, ...]) -> None:
+    """Each combination of filters reads the best index from the page's start, without sorting the list."""
+    recipient, tag, mailing = filters
+    query = ListMessages(account=ACCOUNT, recipient=recipient, tag=tag, mailing=mailing, cursor=encode_cursor([5]))
+    steps = plan(connection, *messages.messages_statement(query))
+    [step] = [s for s in steps if s.startswith("SEARCH m ") and "INTEGER PRIMARY KEY" not in s] or [""]
+
+    assert scans(steps) == []
+    assert not [s for s in steps if "TEMP B-TREE" in s]
+    if recipient:
+        assert "messages_to_recipient (account_no=? AND person=? AND key<?)" in step
+    elif mailing:
+        assert "messages_of_mailing (account_no=? AND mailing=? AND key<?)" in step
+    elif tag:
+        assert [s for s in steps if "(account_no=? AND tag=? AND message_key<?)" in s]
+    else:
+        assert "messages_of_account (account_no=? AND key<?)" in step
+
+
 RANGE = (
     "SEARCH deliveries USING INDEX deliveries_listed"
     " (loop_no=? AND state=? AND type=? AND created_at_ms>? AND created_at_ms<?)"
@@ -182,7 +314,7 @@ def test_deliveries_are_listed_by_index(
     )
     statement, params = deliveries.deliveries_statement(1, query)
     steps = plan(connection, statement, params)
-    ranges_read = (1 if state else 3) * (1 if type_ else len(TRIGGER_CODES))
+    ranges_read = (1 if state else len(DeliveryState)) * (1 if type_ else len(TRIGGER_CODES))
 
     assert params.until_ms == (6 if cursor else 9)
     assert [step for step in steps if "SEARCH" in step] == [RANGE] * ranges_read

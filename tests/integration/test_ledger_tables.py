@@ -16,6 +16,8 @@ from actors.ledger.postgres.schema import migrate as migrate_postgres
 from actors.ledger.sqlite.connection import open_writer as open_sqlite
 from actors.ledger.sqlite.schema import migrate as migrate_sqlite
 from actors.processes.backup import back_up
+from actors.settings.data_dir import DataDir
+from tests.keys import install
 from tests.postgres import PostgresServer
 
 #: Tables that `feedback-loops migrate` does not copy, because the new store makes its own.
@@ -63,8 +65,9 @@ def test_each_table_is_copied_by_migrate_or_recreated(postgres: PostgresServer, 
 def test_a_backup_has_every_row_of_every_table(tmp_path: Path) -> None:
     """A backup is the whole file: a row of each table is in the copy."""
     data_dir = tmp_path / "data"
-    data_dir.mkdir()
-    (data_dir / "master.key").write_text("0" * 64)
+    with DataDir.open(data_dir) as made:
+        made.init()
+    install(data_dir)
     path = data_dir / factory.LEDGER_FILE
     with closing(open_sqlite(path)) as ledger:
         migrate_sqlite(ledger)

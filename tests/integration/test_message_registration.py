@@ -1,4 +1,4 @@
-"""Registration of messages and profiles on a real SQLite ledger."""
+"""Registration of messages on a real SQLite ledger."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ import pytest
 from eventsourcing.persistence import StoredEvent
 
 from actors.application.messages import MessageRegistration
-from actors.commands.messages import MessageResult, MessageSpec, Profile, PutProfile, RegisterMessages
-from domain.errors import InvalidInput
+from actors.commands.messages import MessageResult, MessageSpec, RegisterMessages
+from domain.errors import InternalError
 from tests.application_context import application_context
+from tests.contract.ledger_erasure_suite import JOHN, erase
 from tests.contract.ledger_facts import Store, Tenant
+from tests.contract.ledger_front_ends_suite import install
 from tests.contract.sqlite_store import sqlite_stores
 
 
@@ -33,17 +35,6 @@ def registration(store: Store) -> MessageRegistration:
 
 def register(registration: MessageRegistration, tenant: Tenant, *specs: MessageSpec) -> Sequence[MessageResult]:
     return asyncio.run(registration.register_messages(RegisterMessages(account=tenant.view, messages=list(specs))))
-
-
-def put(registration: MessageRegistration, tenant: Tenant, fields: str, *interests: str) -> Profile:
-    command = PutProfile(
-        account=tenant.view,
-        database="1",
-        profile_id="p",
-        fields=msgspec.Raw(fields.encode()),
-        interests=list(interests),
-    )
-    return asyncio.run(registration.put_profile(command))
 
 
 def test_messages_can_be_read_back(store: Store, registration: MessageRegistration) -> None:
@@ -76,7 +67,10 @@ def test_the_same_message_again_answers_the_same(store: Store, registration: Mes
 
     again, twin, new = register(registration, tenant, spec, spec, MessageSpec(recipient="b@example.com", id="m-2"))
 
-    assert again == twin == first
+    assert first.message is not None
+    assert not first.message.is_known
+    known = MessageResult(message=msgspec.structs.replace(first.message, is_known=True))
+    assert again == twin == known
     assert new.message is not None
     assert len(store.log()) == before + 1
 
@@ -97,6 +91,35 @@ def test_another_message_with_a_used_id_is_a_conflict(store: Store, registration
     assert taken.rejection.error == "Conflict"
     assert "recipient, tags" in taken.rejection.detail
     assert fine.message is not None
+
+
+class PickyWriter:
+    """A ledger's writer that fails unexpectedly if it has to write a certain text."""
+
+    def __init__(self, store: Store, text: bytes) -> None:
+        self._writer = store.writer
+        self._text = text
+
+    async def append(self, events: Sequence[StoredEvent]) -> None:
+        if any(self._text in event.state for event in events):
+            raise InternalError("this cannot be written")
+        await self._writer.append(events)
+
+
+def test_an_unexpected_error_in_a_message_does_not_affect_others(store: Store) -> None:
+    """The message is rejected as an internal error, whether it fails before or while it is written."""
+    registration = MessageRegistration(application_context(store, ledger=PickyWriter(store, b"poison")))
+    tenant = store.account()
+    tags: Any = 5
+    for bad in (MessageSpec(recipient="a@example.com", tags=tags), MessageSpec(recipient="poison@example.com")):
+        fine, rejected, also_fine = register(
+            registration, tenant, MessageSpec(recipient="b@example.com"), bad, MessageSpec(recipient="c@example.com")
+        )
+
+        assert fine.message is not None
+        assert also_fine.message is not None
+        assert rejected.rejection is not None
+        assert rejected.rejection.error == "InternalError"
 
 
 def test_a_bad_message_is_rejected_with_its_field(store: Store, registration: MessageRegistration) -> None:
@@ -120,59 +143,17 @@ def test_accounts_may_use_the_same_id(store: Store, registration: MessageRegistr
     assert all(result.message for result in results)
 
 
-def test_a_profile_is_created_and_then_replaced(store: Store, registration: MessageRegistration) -> None:
-    """The first PUT creates the profile, the second replaces all its data."""
+def test_names_of_an_erased_message_are_not_used_again(store: Store, registration: MessageRegistration) -> None:
+    """Its id and its reference are refused, alone and among others; a new message to the address is welcome."""
+    install(store)
     tenant = store.account()
-    made = put(registration, tenant, '{"name": "John", "age": 3}', "jam")
-    changed = put(registration, tenant, '{"name": "Jane"}')
+    spec = MessageSpec(recipient=JOHN, id="m-1", reference="<r-1@x>")
+    register(registration, tenant, spec)
+    erase(store, tenant)
+    fresh = MessageSpec(recipient=JOHN, id="m-2", reference="<r-2@x>")
+    results = register(
+        registration, tenant, spec, MessageSpec(recipient="b@x.org", id="m-3", reference="<r-1@x>"), fresh
+    )
 
-    assert made.created
-    assert not changed.created
-    assert msgspec.json.decode(changed.fields) == {"name": "Jane"}
-    assert changed.interests == []
-
-
-def test_a_profile_changed_by_two_at_once_keeps_both_changes_in_its_history(
-    store: Store, registration: MessageRegistration
-) -> None:
-    """A writer that loses the race reads the profile again, and writes after the other writer."""
-    tenant = store.account()
-    put(registration, tenant, '{"n": 0}')
-    slow = MessageRegistration(application_context(store, ledger=OvertakenLedger(store, registration, tenant)))
-
-    assert msgspec.json.decode(put(slow, tenant, '{"n": 2}').fields) == {"n": 2}
-    assert [e.originator_version for e in store.log() if e.topic.startswith("profile.")] == [1, 2, 3]
-
-
-def test_fields_must_be_an_object(store: Store, registration: MessageRegistration) -> None:
-    """The error names the field."""
-    with pytest.raises(InvalidInput) as refused:
-        put(registration, store.account(), "[1]")
-
-    assert refused.value.problems[0][0] == "/fields"
-
-
-class OvertakenLedger:
-    """A ledger in which another writer changes the profile first, once."""
-
-    def __init__(self, store: Store, rival: MessageRegistration, tenant: Tenant) -> None:
-        self._store = store
-        self._rival: MessageRegistration | None = rival
-        self._tenant = tenant
-
-    async def append(self, events: Sequence[StoredEvent]) -> None:
-        if self._rival is not None:
-            rival, self._rival = self._rival, None
-            await rival.put_profile(
-                PutProfile(
-                    account=self._tenant.view,
-                    database="1",
-                    profile_id="p",
-                    fields=msgspec.Raw(b'{"n": 1}'),
-                    interests=[],
-                )
-            )
-        await self._store.writer.append(events)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store.writer, name)
+    rejections = [result.rejection.error if result.rejection else None for result in results]
+    assert rejections == ["Erased", "Erased", None]

@@ -15,6 +15,7 @@ import pytest
 
 from actors.commands.deliveries import ListDeliveries
 from actors.commands.events import ListEvents
+from actors.commands.reports import ListReports
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger import factory
 from actors.ledger.access import port as a
@@ -23,20 +24,42 @@ from actors.ledger.postgres.import_tables import TABLES
 from actors.ledger.postgres.reader import PostgresLedgerReader
 from actors.ledger.postgres.writer import PostgresLedgerWriter
 from actors.ledger.reader import LedgerReader
+from actors.ledger.sqlite.connection import open_writer as open_sqlite
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
+from actors.settings import Settings
 from actors.settings.data_dir import DataDir
-from actors.settings.settings import Settings
+from actors.settings.data_dir_marker import MARKER_FILE
 from api.cli.commands import migrate
 from domain.delivery import LaneHealth
 from domain.errors import Conflict, InvalidInput, StoreError, StoreUnavailable
+from domain.profile_change import ProfileKey
 from domain.values import id_text
 from tests.contract.ledger_facts import NOW_MS, FakeClock, Store, Tenant, event, failed, outcome
+from tests.contract.ledger_reports_suite import record, report
 from tests.contract.postgres_store import read_log
 from tests.contract.sqlite_store import read_log as sqlite_log
 from tests.postgres import PostgresServer
 
 EVENTS = 300
+
+#: A row of each table that only erasures write.
+ERASURE_ROWS = (
+    (
+        "INSERT INTO erasures (no, id, account_no, digest, person, requested_at_ms, keep_opt_out, step)"
+        " VALUES (1, 'ers_1', 1, x'00ff', 'ann@example.com', 5, 1, 'events')"
+    ),
+    "INSERT INTO erasure_keys VALUES (1, -7, 0)",
+    "INSERT INTO erasure_histories VALUES (1, '00112233445566778899aabbccddeeff', 2, 3, 4, 5)",
+    "INSERT INTO erasure_front_ends VALUES (1, 'front')",
+    "INSERT INTO front_end_problems VALUES ('front', 'its disk is full')",
+    "INSERT INTO erasure_deliveries VALUES (1, 7)",
+    "INSERT INTO idempotency_messages VALUES ('acc_1', 'done', 7)",
+    "INSERT INTO erased_references VALUES (1, x'01', 9)",
+    "INSERT INTO opt_outs VALUES (1, x'02', 3)",
+    "INSERT INTO profile_streams VALUES ('00112233445566778899aabbccddeeff', 1, '1', 'p', 1)",
+    "INSERT OR IGNORE INTO profile_addresses VALUES (1, 'ann@example.com', '00112233445566778899aabbccddeeff')",
+)
 
 
 class OldLedger:
@@ -44,7 +67,8 @@ class OldLedger:
 
     def __init__(self, data_dir: Path) -> None:
         self.data_dir = data_dir
-        data_dir.mkdir()
+        with DataDir.open(data_dir) as made:
+            made.init()
         (data_dir / "master.key").write_text("00" * 32)
         self.path = data_dir / "ledger.sqlite"
         self._write()
@@ -57,6 +81,7 @@ class OldLedger:
         self.loop = store.active_loop(self.tenant, tags=["ü"])
         store.append(self.tenant.message(1, recipient="John@Example.com", database="1", profile="p"))
         store.append(self.tenant.message(2**63 - 1), self.tenant.profile("1", "p", {"name": 'J "ö" \\ \t'}))
+        store.append(self.tenant.profile("1", "p", {"n": 1}, ("orders", "7")))
         made = [
             event(self.tenant, 1, loop_nos=[self.loop.no], time_ms=NOW_MS + n, first_key=n or None)
             for n in range(EVENTS)
@@ -79,8 +104,18 @@ class OldLedger:
             store.run(writer.claim_key(ClaimKey(scope="acc_1", key=key, fingerprint="f")))
         answer = StoredAnswer(status=201, content_type="text/plain", body=b"\x00\xff\\x")
         store.run(writer.keep_answer(KeepAnswer(scope="acc_1", key="done", fingerprint="f", answer=answer)))
+        reports = [report(self.tenant, bytes([n]) * 32, 2, mime="ü", time_ms=NOW_MS + n) for n in range(3)]
+        record(store, *reports, report(self.tenant, bytes(32)))
+        gone = store.account()
+        keys = {key.account.id: key.hash for key in reader.api_key_list(-1).keys or []}
+        store.revoke_key(gone, keys[gone.view.id], NOW_MS)
+        self.key_hashes = sorted(keys.values())
+        self.mail_id = reports[1].report_id
         store.run(writer.close())
         reader.close()
+        with closing(open_sqlite(self.path)) as ledger:
+            for statement in ERASURE_ROWS:
+                ledger.execute(statement)
 
 
 @pytest.fixture
@@ -107,6 +142,7 @@ def answers(reader: LedgerReader, tenant: Tenant, loop_no: int) -> list[object]:
         reader.messages([1, 2**63 - 1]),
         reader.message(tenant.no, "m-1"),
         reader.profiles([(tenant.no, "1", "p")]),
+        reader.profile(tenant.no, ProfileKey("1", "p", "orders", "7")),
         reader.taken_firsts([(1, n) for n in range(EVENTS)]),
         reader.list_events(ListEvents(account=tenant.view, recipient="john@example.com", limit=1000)),
         reader.list_deliveries(loop_no, deliveries),
@@ -119,6 +155,7 @@ def answers(reader: LedgerReader, tenant: Tenant, loop_no: int) -> list[object]:
         reader.api_keys(tenant.no, 10),
         reader.attempt_minutes(loop_no, 0),
         reader.event_minutes(tenant.no, 0),
+        reader.list_reports(ListReports(account=tenant.view)),
     ]
 
 
@@ -131,6 +168,7 @@ def test_a_service_continues_on_the_new_store(old: OldLedger, url: str) -> None:
     reader, writer = PostgresLedgerReader(url, FakeClock()), PostgresLedgerWriter(url, FakeClock())
 
     assert expected == answers(reader, old.tenant, old.loop.no)
+    assert reader.kept_mail(old.mail_id) == "ü"
     assert {t.name: t.rows for t in compared}["deliveries"] == EVENTS
     assert len({t.checksum for t in compared}) == len(TABLES)
 
@@ -180,7 +218,7 @@ def test_the_old_ledger_is_put_aside(old: OldLedger, url: str) -> None:
     moved(old, url)
     settings = Settings.from_env({}, data_dir=str(old.data_dir))
 
-    assert sorted(p.name for p in old.data_dir.iterdir()) == ["ledger.moved.sqlite", "master.key"]
+    assert sorted(p.name for p in old.data_dir.iterdir()) == [MARKER_FILE, "ledger.moved.sqlite", "lock", "master.key"]
     with pytest.raises(Conflict, match="--store"):
         factory.check_store_setting(settings)
     factory.check_store_setting(Settings.from_env({}, data_dir=str(old.data_dir), store=url))
@@ -301,9 +339,12 @@ def test_missing_arguments_are_reported(tmp_path: Path, url: str, capsys: pytest
     """If the store, the directory or its ledger is missing, the message names the option."""
     assert migrate.run(["--data-dir", str(tmp_path)], {}) == 2
     assert "--store" in capsys.readouterr().err
-    assert migrate.run(["--data-dir", str(tmp_path / "none"), "--store", url], {}) == 2
+    assert migrate.run(["--data-dir", str(tmp_path / "none"), "--store", url], {}) == 1
     assert "--data-dir" in capsys.readouterr().err
-    assert migrate.run(["--data-dir", str(tmp_path), "--store", url], {}) == 1
+    assert not (tmp_path / "none").exists()
+    with DataDir.open(tmp_path / "empty") as made:
+        made.init()
+    assert migrate.run(["--data-dir", str(tmp_path / "empty"), "--store", url], {}) == 1
     assert "--data-dir" in capsys.readouterr().err
     with pytest.raises(InvalidInput, match="--store") as refused:
         import_ledger(tmp_path, "postgresql://u:sec%ret@h", lambda *_: None)

@@ -9,10 +9,11 @@ from eventsourcing.persistence import StoredEvent
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from domain.errors import Conflict, DomainError, NotFound
+from domain.errors import Conflict, DomainError, NotFound, TemporaryConflict
 from domain.event_catalogue.triggers import Trigger
-from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
+from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events, stored_events
+from domain.loop_secrets import SECRET_OVERLAP_MS
 from tests.loops import URL, a_loop
 
 CHANGES: dict[str, st.SearchStrategy[Any]] = {
@@ -35,7 +36,7 @@ class LoopMachine(RuleBasedStateMachine):
         self.stored: list[StoredEvent] = []
         self.model: dict[str, Any] = {"state": "unverified", "url": URL, "verified_at_ms": None, "reason": None}
         self.settings: dict[str, Any] = {}
-        self.rotations: list[int] = []
+        self.rotations: list[int | None] = []
         self.is_deleted = False
 
     def command(self, name: str, *args: Any, allowed: set[str] | None = None, **effects: Any) -> bool:
@@ -88,11 +89,20 @@ class LoopMachine(RuleBasedStateMachine):
     def note_attempt(self, succeeded: bool, found: str) -> None:
         self.command("note_attempt", succeeded, [(URL, succeeded, found)])
 
-    @rule(wait_ms=st.sampled_from([0, 1000, SECRET_OVERLAP_MS]))
-    def rotate_secret(self, wait_ms: int) -> None:
-        self.now_ms += wait_ms
-        if self.command("rotate_secret"):
-            self.rotations.append(self.now_ms)
+    @rule(wait_ms=st.sampled_from([0, 1000, SECRET_OVERLAP_MS // 3]), revoke=st.sampled_from([False, False, True]))
+    def rotate_secret(self, wait_ms: int, revoke: bool) -> None:
+        self.now_ms += wait_ms + 1
+        old = [at_ms for at_ms in self.rotations if at_ms is not None and self.now_ms - at_ms < SECRET_OVERLAP_MS]
+        if self.is_deleted:
+            with pytest.raises(NotFound):
+                self.loop.rotate_secret(1, self.now_ms, revoke=revoke)
+        elif len(old) == 3 and not revoke:
+            with pytest.raises(TemporaryConflict) as caught:
+                self.loop.rotate_secret(1, self.now_ms)
+            assert self.now_ms + caught.value.retry_after_s * 1000 == old[0] + SECRET_OVERLAP_MS
+        else:
+            self.loop.rotate_secret(1, self.now_ms, revoke=revoke)
+            self.rotations = [None] * (len(self.rotations) + 1) if revoke else [*self.rotations, self.now_ms]
 
     @rule(sure=st.sampled_from([False, False, False, True]))
     def delete(self, sure: bool) -> None:
@@ -113,9 +123,9 @@ class LoopMachine(RuleBasedStateMachine):
         assert loop.settings == loop.settings.replaced(self.settings)
         assert loop.is_deleted == self.is_deleted
         assert loop.may_receive == (self.model["state"] == "active" and not self.is_deleted)
-        recent = sum(self.now_ms - at_ms < SECRET_OVERLAP_MS for at_ms in self.rotations)
+        recent = sum(at_ms is not None and self.now_ms - at_ms < SECRET_OVERLAP_MS for at_ms in self.rotations)
         newest = len(self.rotations) + 1
-        assert loop.signing_versions(self.now_ms) == list(range(newest, newest - min(recent, 3) - 1, -1))
+        assert loop.secrets.signing(self.now_ms) == list(range(newest, newest - recent - 1, -1))
 
     @invariant()
     def equals_its_folded_history(self) -> None:

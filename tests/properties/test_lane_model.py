@@ -259,7 +259,6 @@ def template(tmp_path: Path) -> Iterator[tuple[Path, str, int]]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.mark.alone
 @pytest.mark.timeout(400)
 def test_the_lane_keeps_its_promises(template: tuple[Path, str, int]) -> None:
     """Deliveries end as delivered or dead, repeat only after crashes, and keep order, rate and concurrency."""

@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
+from domain.key_set import KeySet
 from domain.signers.standard_webhooks import standard_webhooks_signature
-from domain.signing import loop_secret, secret_text
+from domain.signing import loop_keys, loop_secret, secret_text
 
 BODIES = st.text(st.characters(exclude_categories=["Cs"]))
 
@@ -28,7 +29,7 @@ def headers(secrets: list[bytes], event: str, body: bytes) -> dict[str, str]:
 @given(st.binary(min_size=32, max_size=32), st.uuids(), st.integers(1, 1000), BODIES)
 def test_receivers_can_verify(master: bytes, event: object, version: int, text: str) -> None:
     """The reference verifier accepts a POST signed with the loop's secret."""
-    secret = loop_secret(master, "fl_1", version)
+    secret = loop_secret(loop_keys(KeySet.single(master), "fl_1"), 1, version)
     body = text.encode()
     Webhook(secret_text(secret)).verify(body, headers([secret], f"evt_{event}", body), json_parse=False)
 

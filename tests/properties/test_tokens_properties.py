@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidToken
+from domain.key_set import KeySet
 from domain.tokens import MAX_NUMBER, TrackingToken, TrackingTokens
 
-TOKENS = TrackingTokens(b"k" * 32)
+TOKENS = TrackingTokens(KeySet.single(b"k" * 32))
 NUMBERS = st.one_of(st.integers(0, 300), st.integers(0, MAX_NUMBER))
 TARGETS = st.one_of(
     st.text(st.characters(exclude_categories=["Cs"]), max_size=300),
@@ -92,4 +93,4 @@ def test_a_cut_or_lengthened_token_is_refused(
 def test_a_foreign_key_is_detected(account_no: int, message_key: int, target: str, key: bytes) -> None:
     """A token made with another key is refused."""
     with pytest.raises(InvalidToken):
-        TOKENS.read("click", TrackingTokens(key).click(account_no, message_key, target))
+        TOKENS.read("click", TrackingTokens(KeySet.single(key)).click(account_no, message_key, target))

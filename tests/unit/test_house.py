@@ -1,16 +1,16 @@
-"""Rules of this code base that no linter checks."""
+"""Rules of this code base that no linter checks. Each test shows every place that breaks its rule."""
 
 from __future__ import annotations
 
 import ast
+import functools
 import io
 import re
 import sys
 import tokenize
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-import pytest
 
 from tests.paths import ROOT
 
@@ -28,66 +28,128 @@ def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
-def imported_modules(path: Path) -> Iterator[str]:
-    for node in ast.walk(ast.parse(path.read_text())):
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the rules ask about a file."""
+
+    imported_modules: frozenset[str]
+    #: Attributes and imported names.
+    used_names: frozenset[str]
+    assert_lines: tuple[int, ...]
+    #: Each call of a logger, and whether it is a constant phrase with an action.
+    log_calls: tuple[tuple[str, bool], ...]
+    #: Lines of constructors with too many arguments.
+    long_constructors: tuple[int, ...]
+    #: Line, text and whether it is the module's docstring, for each docstring and comment.
+    prose: tuple[tuple[int, str, bool], ...]
+
+
+@functools.cache
+def facts_of(path: Path) -> Facts:
+    """Parses the file once for all tests. The syntax trees of all files would slow garbage collection down."""
+    source = path.read_text()
+    nodes = list(ast.walk(ast.parse(source)))
+    functions = [node for node in nodes if isinstance(node, ast.FunctionDef) and node.name == "__init__"]
+    return Facts(
+        imported_modules=frozenset(_imported_modules(nodes)),
+        used_names=frozenset(_used_names(nodes)),
+        assert_lines=tuple(node.lineno for node in nodes if isinstance(node, ast.Assert)),
+        log_calls=tuple((ast.unparse(call), _is_constant_with_action(call)) for call in _log_calls(nodes)),
+        long_constructors=tuple(node.lineno for node in functions if _count_arguments(node) > 8),
+        prose=(*_docstrings(nodes), *_comments(source)),
+    )
+
+
+def _imported_modules(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
 
 
-def used_names(path: Path) -> set[str]:
-    """Attributes and imported names in the file."""
-    names: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def _used_names(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Attribute):
-            names.add(node.attr)
+            yield node.attr
         elif isinstance(node, ast.ImportFrom):
-            names.update(alias.name for alias in node.names)
-    return names
+            yield from (alias.name for alias in node.names)
 
 
-@pytest.mark.parametrize("path", DOMAIN, ids=name_of)
-def test_the_domain_reads_no_clock_randomness_or_environment(path: Path) -> None:
-    """The domain's decisions depend only on their arguments."""
-    assert used_names(path) & IMPURE_NAMES == set()
-    assert {module.partition(".")[0] for module in imported_modules(path)} & IMPURE_MODULES == set()
-
-
-@pytest.mark.parametrize("path", DOMAIN, ids=name_of)
-def test_the_domain_imports_only_the_standard_library_and_eventsourcing(path: Path) -> None:
-    """Only the ledger uses eventsourcing's applications and persistence."""
-    allowed = EVENTSOURCING | (LEDGER_ONLY if path.name == "ledger.py" else set())
-    for module in imported_modules(path):
-        top = module.partition(".")[0]
-        assert top in sys.stdlib_module_names | {"domain"} or module in allowed, module
-
-
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_the_library_validates_without_assert(path: Path) -> None:
-    """`python -O` removes assertions, so nothing may depend on them."""
-    lines = [node.lineno for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.Assert)]
-    assert lines == []
-
-
-def log_calls(path: Path) -> Iterator[ast.Call]:
+def _log_calls(nodes: Iterable[ast.AST]) -> Iterator[ast.Call]:
     levels = {f"log.{level}" for level in ("debug", "info", "warning", "error", "exception", "critical")}
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) in levels:
+    for node in nodes:
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in levels:
             yield node
 
 
-@pytest.mark.parametrize("path", [path for path in LIBRARY if list(log_calls(path))], ids=name_of)
-def test_a_log_line_is_a_constant_phrase_with_fields(path: Path) -> None:
+def _is_constant_with_action(call: ast.Call) -> bool:
+    given = [keyword.value for keyword in call.keywords if keyword.arg == "extra"]
+    if [type(argument) for argument in call.args] != [ast.Constant] or not given:
+        return False
+    facts = given[0]
+    if not isinstance(facts, ast.Dict):
+        return True
+    keys = [key.value for key in facts.keys if isinstance(key, ast.Constant)]
+    return "action" in keys or None in facts.keys
+
+
+def _count_arguments(function: ast.FunctionDef) -> int:
+    """Without `self`."""
+    return len([*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]) - 1
+
+
+def _docstrings(nodes: Iterable[ast.AST]) -> Iterator[tuple[int, str, bool]]:
+    for node in nodes:
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            text = ast.get_docstring(node)
+            if text is not None:
+                yield getattr(node, "lineno", 1), " ".join(text.split()), isinstance(node, ast.Module)
+
+
+def _comments(source: str) -> Iterator[tuple[int, str, bool]]:
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT and not token.string.startswith("# noqa"):
+            yield token.start[0], token.string, False
+
+
+def refuse(wrong: Iterable[str]) -> None:
+    """Fails with a line for each place that breaks the rule."""
+    found = list(wrong)
+    assert not found, "\n".join(found)
+
+
+def test_the_domain_reads_no_clock_randomness_or_environment() -> None:
+    """The domain's decisions depend only on their arguments."""
+    refuse(f"{name_of(path)}: {name}" for path in DOMAIN for name in _impure(facts_of(path)))
+
+
+def _impure(facts: Facts) -> frozenset[str]:
+    modules = {module.partition(".")[0] for module in facts.imported_modules}
+    return (facts.used_names & IMPURE_NAMES) | (modules & IMPURE_MODULES)
+
+
+def test_the_domain_imports_only_the_standard_library_and_eventsourcing() -> None:
+    """Only the ledger uses eventsourcing's applications and persistence."""
+    refuse(
+        f"{name_of(path)}: {module}"
+        for path in DOMAIN
+        for module in facts_of(path).imported_modules
+        if module.partition(".")[0] not in sys.stdlib_module_names | {"domain"}
+        and module not in EVENTSOURCING | (LEDGER_ONLY if path.name == "ledger.py" else set())
+    )
+
+
+def test_the_library_validates_without_assert() -> None:
+    """`python -O` removes assertions, so nothing may depend on them."""
+    refuse(f"{name_of(path)}:{line}" for path in LIBRARY for line in facts_of(path).assert_lines)
+
+
+def test_a_log_line_is_a_constant_phrase_with_fields() -> None:
     """Messages can be counted and searched for: they contain no values, and each has fields with an action."""
-    for call in log_calls(path):
-        assert [type(argument) for argument in call.args] == [ast.Constant], ast.unparse(call)
-        given = [keyword.value for keyword in call.keywords if keyword.arg == "extra"]
-        assert given, ast.unparse(call)
-        facts = given[0]
-        if isinstance(facts, ast.Dict):
-            keys = [key.value for key in facts.keys if isinstance(key, ast.Constant)]
-            assert "action" in keys or None in facts.keys, ast.unparse(call)
+    calls = [(path, *call) for path in LIBRARY for call in facts_of(path).log_calls]
+    assert len(calls) > 50
+    refuse(f"{name_of(path)}: {call}" for path, call, is_allowed in calls if not is_allowed)
 
 
 #: Words that must not start a module's docstring, which names the module's subject.
@@ -106,58 +168,42 @@ NOT_PLAIN = {
 }
 
 
-def prose(path: Path) -> Iterator[tuple[int, str, bool]]:
-    """Line, text and whether it is the module's docstring, for each docstring and comment in the file."""
-    source = path.read_text()
-    for node in ast.walk(ast.parse(source)):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            text = ast.get_docstring(node)
-            if text is not None:
-                yield getattr(node, "lineno", 1), " ".join(text.split()), isinstance(node, ast.Module)
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT and not token.string.startswith("# noqa"):
-            yield token.start[0], token.string, False
-
-
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_docstrings_start_with_their_subject(path: Path) -> None:
+def test_docstrings_start_with_their_subject() -> None:
     """A module's docstring starts with a noun phrase; no docstring starts with a question word."""
-    wrong = [
-        f"{line}: {text[:80]}"
-        for line, text, is_module in prose(path)
+    refuse(
+        f"{name_of(path)}:{line}: {text[:80]}"
+        for path in LIBRARY
+        for line, text, is_module in facts_of(path).prose
         if (NO_NOUN_PHRASE if is_module else NO_START).match(text)
-    ]
-    assert wrong == []
+    )
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_docstrings_and_comments_use_plain_words(path: Path) -> None:
+def test_docstrings_and_comments_use_plain_words() -> None:
     """Words that slow readers down have plain replacements."""
-    wrong = [
-        f"{line}: {found[0]!r}: {plain}: {text[:80]}"
-        for line, text, _ in prose(path)
+    refuse(
+        f"{name_of(path)}:{line}: {found[0]!r}: {plain}: {text[:80]}"
+        for path in LIBRARY
+        for line, text, _ in facts_of(path).prose
         for pattern, plain in NOT_PLAIN.items()
         if (found := re.search(pattern, text))
-    ]
-    assert wrong == []
+    )
 
 
 #: An aggregate's constructor mirrors the event that creates it.
 MIRRORS_AN_EVENT = {"domain/message.py"}
 
 
-@pytest.mark.parametrize("path", LIBRARY, ids=name_of)
-def test_constructors_have_at_most_eight_arguments(path: Path) -> None:
+def test_constructors_have_at_most_eight_arguments() -> None:
     """Values that always travel together form one frozen value."""
-    if name_of(path) in MIRRORS_AN_EVENT:
-        return
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.FunctionDef) and node.name == "__init__":
-            given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
-            assert len(given) - 1 <= 8, f"{path}:{node.lineno}"
+    refuse(
+        f"{name_of(path)}:{line}"
+        for path in LIBRARY
+        if name_of(path) not in MIRRORS_AN_EVENT
+        for line in facts_of(path).long_constructors
+    )
 
 
 def test_only_one_package_imports_ray() -> None:
     """Ray's types and errors stay in `actors/ray_runtime`."""
-    importers = {path for path in LIBRARY if "ray" in {m.partition(".")[0] for m in imported_modules(path)}}
+    importers = {path for path in LIBRARY if "ray" in {m.partition(".")[0] for m in facts_of(path).imported_modules}}
     assert {path.parent for path in importers} == {ROOT / "actors" / "ray_runtime"}

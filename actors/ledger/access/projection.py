@@ -10,17 +10,26 @@ from domain.account import Account
 from domain.user import User
 from domain.values import id_text
 
+_KEYS_CHANGED: Final = "UPDATE meta SET value = value + 1 WHERE name = 'keys_version'"
+
 
 def _api_key_issued(cursor: Cursor, event: Account.ApiKeyIssued) -> None:
     cursor.execute(
         "INSERT INTO api_keys (hash, account_no, issued_at_ms, name) SELECT $1, no, $2, $3 FROM accounts WHERE id = $4",
         (event.key_hash, event.at_ms, event.name, id_text("acc", event.originator_id)),
     )
+    cursor.execute("DELETE FROM revoked_api_keys WHERE hash = $1", (event.key_hash,))
+    cursor.execute(_KEYS_CHANGED)
 
 
 def _api_key_revoked(cursor: Cursor, event: Account.ApiKeyRevoked) -> None:
     cursor.execute("DELETE FROM api_keys WHERE hash = $1", (event.key_hash,))
     cursor.execute("DELETE FROM api_key_uses WHERE hash = $1", (event.key_hash,))
+    cursor.execute(
+        "INSERT INTO revoked_api_keys (hash, account_no, revoked_at_ms) SELECT $1, no, $2 FROM accounts WHERE id = $3",
+        (event.key_hash, event.at_ms, id_text("acc", event.originator_id)),
+    )
+    cursor.execute(_KEYS_CHANGED)
 
 
 def _user_joined(cursor: Cursor, event: User.Joined) -> None:

@@ -81,6 +81,17 @@ class Uuids(Array):
         return b"".join([b"\0\0\0\x10" + value for value in self.values])
 
 
+class OptionalUuids(Array):
+    """uuid[] with nulls, of ids of 16 bytes."""
+
+    oid = 2951
+    element_oid = 2950
+
+    def elements(self) -> bytes:
+        """Sixteen bytes each, except nulls."""
+        return b"".join([_NULL if value is None else b"\0\0\0\x10" + value for value in self.values])
+
+
 class Blobs(Array):
     """bytea[]."""
 
@@ -127,7 +138,7 @@ class _IdLoader(Loader):
         return bytes(data)
 
 
-_ARRAY_TYPES: Final[Sequence[type[Array]]] = (Numbers, OptionalNumbers, Uuids, Blobs, Texts)
+_ARRAY_TYPES: Final[Sequence[type[Array]]] = (Numbers, OptionalNumbers, Uuids, OptionalUuids, Blobs, Texts)
 
 
 def adapt(connection: Connection[Any]) -> None:

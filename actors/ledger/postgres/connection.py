@@ -112,6 +112,17 @@ def open_importer(url: str) -> Connection[tuple[Any, ...]]:
     return connection
 
 
+def open_maintenance(url: str) -> Connection[tuple[Any, ...]]:
+    """A plain psycopg connection without time limits, for rewriting tables.
+
+    Raises:
+        StoreUnavailable: the server cannot be reached, refuses the connection, or accepts no writes.
+    """
+    connection: Connection[tuple[Any, ...]] = _connect(url, "feedback-loops compact")
+    connection.execute("SET statement_timeout = 0")
+    return connection
+
+
 def _open(url: str, name: str, settings: Mapping[str, str]) -> Connection[tuple[Any, ...]]:
     connection = _connect(url, name, cursor_factory=LedgerCursor, prepare_threshold=None)
     with closed_on_error(connection):

@@ -22,10 +22,9 @@ class PostgresDialect:
             "not in": f"<> ALL({a})",
             "join": "JOIN",
             # One look-up per event: OFFSET 0 keeps the planner from turning the join around.
-            "stored": f"LATERAL (SELECT state FROM stored_events WHERE originator_id = {a}.event_id"  # noqa: S608
+            "stored": f"LATERAL (SELECT state, notification_id FROM stored_events WHERE originator_id = {a}.event_id"  # noqa: S608
             " AND originator_version = 1 OFFSET 0) AS s ON true",
             "by": "",
-            "same": f'lower({a}) = lower({"".join(b)} COLLATE "C")',
             "larger": f"greatest({a}, {''.join(b)})",
             # Always true for pending deliveries, and part of these indexes' condition: no other query can use them.
             "pending": "state = 0 AND attempts >= 0",

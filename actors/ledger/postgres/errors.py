@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import psycopg
 
 from domain.errors import ConcurrentWrite, StoreError, StoreUnavailable
+
+#: The server's last words to a session.
+_ENDINGS: Final = (
+    psycopg.errors.AdminShutdown,
+    psycopg.errors.CrashShutdown,
+    psycopg.errors.CannotConnectNow,
+    psycopg.errors.DatabaseDropped,
+    psycopg.errors.IdleSessionTimeout,
+)
 
 
 def is_store_failure(error: Exception) -> bool:
@@ -21,6 +31,16 @@ def is_store_failure(error: Exception) -> bool:
     if isinstance(error, psycopg.ProgrammingError):
         return error.sqlstate is not None  # without one, the driver could not convert a parameter
     return isinstance(error, psycopg.Error | StoreUnavailable)
+
+
+def ends_session(error: Exception) -> bool:
+    """Whether the connection has ended: the server or a pooler closed it, or it broke.
+
+    The driver may see that the connection is closed only later than the server's message about it.
+    """
+    if not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError):
+        return False
+    return error.sqlstate is None or error.sqlstate.startswith("08") or isinstance(error, _ENDINGS)
 
 
 def request_error(error: Exception) -> Exception | None:

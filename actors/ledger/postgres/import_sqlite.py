@@ -187,7 +187,12 @@ class _Import:
         ):
             for row in batch:
                 values = table.comparable(row)
-                copy.write_row([v.hex() if n in table.ids else v for n, v in zip(table.columns, values, strict=True)])
+                copy.write_row(
+                    [
+                        v.hex() if n in table.ids and v is not None else v
+                        for n, v in zip(table.columns, values, strict=True)
+                    ]
+                )
 
     # --- comparing
 

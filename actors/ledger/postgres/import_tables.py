@@ -44,9 +44,9 @@ class Table(NamedTuple):
         return tuple(row[: self.key_length])
 
 
-def _id_bytes(value: Any) -> bytes:
-    """The bytes of an id given as a blob, hexadecimal text or UUID."""
-    if isinstance(value, bytes):
+def _id_bytes(value: Any) -> bytes | None:
+    """The bytes of an id given as a blob, hexadecimal text or UUID; None for no id."""
+    if value is None or isinstance(value, bytes):
         return value
     return bytes.fromhex(str(value).replace("-", ""))
 
@@ -60,6 +60,7 @@ TABLES: Final = (
     ),
     Table("accounts", ("no", "id", "name", "created_at_ms")),
     Table("api_keys", ("hash", "account_no", "issued_at_ms", "name")),
+    Table("revoked_api_keys", ("hash", "account_no", "revoked_at_ms")),
     Table("api_key_uses", ("hash", "used_at_ms")),
     Table("users", ("id", "account_no", "email", "password_hash", "joined_at_ms")),
     Table("sessions", ("hash", "user_id", "began_at_ms", "used_at_ms")),
@@ -69,9 +70,11 @@ TABLES: Final = (
         "messages",
         (
             *("key", "account_no", "id", "recipient", "tags"),
-            *("mailing", "database", "profile", "created_at_ms", "links"),
+            *("mailing", "database", "profile", "created_at_ms", "reference", "person", "erased_at_ms"),
+            "links",
         ),
     ),
+    Table("message_tags", ("account_no", "tag", "message_key")),
     Table(
         "profiles",
         (
@@ -81,8 +84,36 @@ TABLES: Final = (
         key_length=3,
         ids=frozenset({"originator_id"}),
     ),
+    Table(
+        "subprofiles",
+        (
+            *("account_no", "database", "profile", "collection", "id"),
+            *("originator_id", "created_at_ms", "modified_at_ms", "interests", "fields"),
+        ),
+        key_length=5,
+        ids=frozenset({"originator_id"}),
+    ),
+    Table(
+        "profile_streams",
+        ("originator_id", "account_no", "database", "profile", "is_profile"),
+        ids=frozenset({"originator_id"}),
+    ),
+    Table(
+        "profile_addresses",
+        ("account_no", "person", "originator_id"),
+        key_length=3,
+        ids=frozenset({"originator_id"}),
+    ),
+    Table("profile_history", ("superseded_at_ms", "originator_id", "version"), 3, frozenset({"originator_id"})),
     Table("events", ("account_no", "event_id", "type", "message_key"), key_length=2, ids=frozenset({"event_id"})),
     Table("first_hits", ("message_key", "first_key"), key_length=2),
+    Table(
+        "reports",
+        ("account_no", "report_id", "state", "source", "kind", "events", "truncated", "first_id"),
+        key_length=2,
+        ids=frozenset({"report_id", "first_id"}),
+    ),
+    Table("report_digests", ("digest", "report_id"), ids=frozenset({"report_id"})),
     Table(
         "deliveries",
         (
@@ -107,6 +138,30 @@ TABLES: Final = (
         ),
         key_length=2,
     ),
+    Table("idempotency_messages", ("scope", "key", "message_key"), key_length=3),
+    Table(
+        "erasures",
+        (
+            *("no", "id", "account_no", "digest", "person", "requested_at_ms", "keep_opt_out", "is_repeat"),
+            *("step", "position"),
+            *("completed_at_ms", "messages", "events", "deliveries", "profiles", "mails", "outside"),
+        ),
+    ),
+    Table("erasure_keys", ("erasure_no", "message_key", "is_partial"), key_length=2),
+    Table(
+        "erasure_histories",
+        (
+            *("erasure_no", "originator_id"),
+            *("whole_until", "whole_until_ms", "partly_until", "partly_until_ms"),
+        ),
+        key_length=2,
+        ids=frozenset({"originator_id"}),
+    ),
+    Table("erasure_deliveries", ("erasure_no", "delivery_id"), key_length=2),
+    Table("erasure_front_ends", ("erasure_no", "front_end"), key_length=2),
+    Table("front_end_problems", ("front_end", "problem")),
+    Table("erased_references", ("account_no", "digest", "message_key"), key_length=2),
+    Table("opt_outs", ("account_no", "digest", "opted_out_at_ms"), key_length=2),
     Table("meta", ("name", "value")),
     Table("attempt_minutes", ("loop_no", "minute", *COLUMNS), key_length=2),
     Table("event_minutes", ("account_no", "minute", "type", "count"), key_length=3),
@@ -115,14 +170,14 @@ TABLES: Final = (
         "replays",
         (
             *("id", "loop_no", "state", "which", "since_ms", "until_ms", "count"),
-            *("done", "created_at_ms", "at_created_at_ms", "at_id"),
+            *("done", "created_at_ms", "at_created_at_ms", "at_id", "is_estimate", "at_event"),
         ),
     ),
     Table(
         "loop_health",
         (
             *("loop_no", "breaker", "failing_since_ms", "last_success_ms"),
-            *("last_failure_ms", "failures", "next_probe_ms"),
+            *("last_failure_ms", "failures", "next_probe_ms", "failing_ms", "last_error"),
         ),
     ),
 )

@@ -16,17 +16,18 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
-from actors.ledger.event_encoding import duplicate_positions, encode_state
-from actors.ledger.postgres.binary_arrays import Blobs, Numbers, Texts, Uuids
+from actors.ledger.event_encoding import duplicate_positions, encode_mails, encode_state
+from actors.ledger.postgres.binary_arrays import Blobs, Numbers, OptionalUuids, Texts, Uuids
 from actors.ledger.postgres.fence import StoreCounters
 from actors.ledger.postgres.outcomes import RecordOutcomes
 from actors.ledger.projector import project
+from actors.ledger.report_rows import COLUMNS, ReportRow, sort_reports
 from actors.ledger.session import Work, WorkResult
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
 from domain.event_catalogue.triggers import TRIGGER_CODES
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 
 APPEND: Final = (
     "INSERT INTO stored_events (originator_id, originator_version, topic, state) SELECT * FROM unnest($1, $2, $3, $4)"
@@ -44,6 +45,20 @@ INSERT_EVENTS: Final = (
     " INSERT INTO events (account_no, event_id, type, message_key)"
     " SELECT account_no, id, type, message_key FROM unnest($3, $1, $4, $5) AS e (account_no, id, type, message_key)"
 )
+INSERT_MAILS: Final = (
+    "INSERT INTO stored_events (originator_id, originator_version, topic, state)"
+    " SELECT id, 2, 'tracking-event.mail-kept', state FROM unnest($1, $2) AS e (id, state)"
+)
+KNOWN_DIGESTS: Final = (
+    "{often}SELECT d.digest, d.report_id FROM unnest($1) AS wanted (digest)"
+    " CROSS JOIN LATERAL (SELECT digest, report_id FROM report_digests WHERE digest = wanted.digest OFFSET 0) AS d"
+)
+INSERT_DIGESTS: Final = "{often}INSERT INTO report_digests (digest, report_id) SELECT * FROM unnest($1, $2)"
+#: A row of a batch that is sent again exists.
+INSERT_REPORTS: Final = (
+    f"{{often}}INSERT INTO reports ({', '.join(COLUMNS)})"  # noqa: S608 - constants only
+    " SELECT * FROM unnest($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING"
+)
 INSERT_FIRSTS: Final = "{often}INSERT INTO first_hits (message_key, first_key) SELECT * FROM unnest($1, $2)"
 INSERT_DELIVERIES: Final = (
     "{often}WITH taken AS (UPDATE delivery_ids SET last_id = $6)"
@@ -59,6 +74,7 @@ class RecordEvents:
 
     routes_version: int
     events: Sequence[EventToRecord]
+    reports: Sequence[ReportToRecord]
     clock: Clock
 
     def __call__(self, cursor: Any) -> RecordedEvents:
@@ -75,23 +91,41 @@ class PostgresWrites:
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
         return lambda cursor: append(cursor, events)
 
-    def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        return RecordEvents(routes_version, events, clock)
+    def record_events(
+        self,
+        routes_version: int,
+        events: Sequence[EventToRecord],
+        reports: Sequence[ReportToRecord],
+        clock: Clock,
+    ) -> Work[RecordedEvents]:
+        return RecordEvents(routes_version, events, reports, clock)
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
         return RecordOutcomes(outcomes, health)
 
 
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """The part of a batch that the store has."""
+
+    #: Ids of events.
+    events: set[bytes]
+    #: Rows of `first_hits`.
+    firsts: set[tuple[int, int]]
+    #: Digests of reports, each with the id of its report.
+    digests: dict[bytes, bytes]
+
+
 class _Batch:
     """Rows to insert for several callers, in order. Each caller sees the rows of the callers before it as written."""
 
-    def __init__(self, counters: StoreCounters, recorded: set[bytes], taken: set[tuple[int, int]]) -> None:
-        """`recorded`: ids of events that the store has. `taken`: rows of `first_hits` that the store has."""
+    def __init__(self, counters: StoreCounters, known: _Known) -> None:
         self._counters = counters
-        self._recorded = recorded
-        self._taken = taken
+        self._known = known
         self.events: list[EventToRecord] = []
         self.firsts: list[tuple[int, int]] = []
+        self.reports: list[ReportRow] = []
+        self.digests: list[tuple[bytes, bytes]] = []
         #: Id, loop number, event id, type and creation time (Unix milliseconds) of each delivery.
         self.deliveries: list[tuple[int, int, bytes, int, int]] = []
         self._ids = count(counters.last_id + 1)
@@ -102,24 +136,31 @@ class _Batch:
         return self._counters.last_id + len(self.deliveries)
 
     def add(self, work: RecordEvents) -> WorkResult:
-        """Adds the new events of one caller: all of them, or none and an error."""
+        """Adds the new events and reports of one caller: all of them, or none and an error."""
         if work.routes_version != self._counters.routes_version:
             current = self._counters.routes_version
             error = StaleRoutes(f"routed with version {work.routes_version}, the current one is {current}", current)
             return WorkResult(None, error)
-        repeated = duplicate_positions([event.event_id for event in work.events], self._recorded)
-        skipped = set(repeated)
-        new = [event for position, event in enumerate(work.events) if position not in skipped]
+        found = sort_reports(work.reports, self._known.digests)
+        events, shift = [*work.events, *found.events], len(work.events)
+        unwanted = {position + shift for position in found.of_repeated}
+        known = duplicate_positions([event.event_id for event in events], self._known.events)
+        repeated = sorted({*known, *(position + shift for position in found.sent_again)}.difference(unwanted))
+        skipped = unwanted.union(repeated)
+        new = [event for position, event in enumerate(events) if position not in skipped]
         firsts = [(e.message_key, e.first_key) for e in new if e.first_key is not None]
-        if len(set(firsts)) < len(firsts) or not self._taken.isdisjoint(firsts):
+        if len(set(firsts)) < len(firsts) or not self._known.firsts.isdisjoint(firsts):
             return WorkResult(None, FirstTaken("another event was first"))
-        self._taken.update(firsts)
-        self._recorded.update(event.event_id for event in new)
+        self._known.firsts.update(firsts)
+        self._known.events.update(event.event_id for event in new)
+        self._known.digests.update(found.digests)
         self.events += new
         self.firsts += firsts
+        self.reports += found.rows
+        self.digests += found.digests
         now_ms = work.clock.now_ms()
-        ids = [[] if n in skipped else self._add_deliveries(event, now_ms) for n, event in enumerate(work.events)]
-        return WorkResult(RecordedEvents(ids, repeated))
+        ids = [[] if n in skipped else self._add_deliveries(event, now_ms) for n, event in enumerate(events)]
+        return WorkResult(RecordedEvents(ids, repeated, tuple(found.repeated)))
 
     def _add_deliveries(self, event: EventToRecord, now_ms: int) -> list[int]:
         ids = [next(self._ids) for _ in event.loop_nos]
@@ -153,16 +194,19 @@ def record_events(cursor: Any, works: Sequence[RecordEvents], counters: StoreCou
     """
     if not works:
         return []
-    batch = _Batch(counters, _recorded(cursor, works), _taken(cursor, works))
+    batch = _Batch(counters, _Known(_recorded(cursor, works), _taken(cursor, works), _known_digests(cursor, works)))
     results = [batch.add(work) for work in works]
     if batch.events:
         _insert(cursor, batch)
         rollups.count_events(cursor, batch.events, works[-1].clock.now_ms())
+    if batch.reports:
+        _insert_reports(cursor, batch)
     return results
 
 
 def _recorded(cursor: Any, works: Sequence[RecordEvents]) -> set[bytes]:
     ids = [event.event_id for work in works for event in work.events]
+    ids += [event.event_id for work in works for report in work.reports for event in report.events]
     return {row[0] for row in cursor.execute(KNOWN, (Uuids(ids),)).fetchall()} if ids else set()
 
 
@@ -172,6 +216,20 @@ def _taken(cursor: Any, works: Sequence[RecordEvents]) -> set[tuple[int, int]]:
         return set()
     keys, firsts = zip(*wanted, strict=True)
     return set(cursor.execute(TAKEN, (Numbers(keys), Numbers(firsts))).fetchall())
+
+
+def _known_digests(cursor: Any, works: Sequence[RecordEvents]) -> dict[bytes, bytes]:
+    digests = {report.digest for work in works for report in work.reports}
+    return dict(cursor.execute(KNOWN_DIGESTS, (Blobs(digests),)).fetchall()) if digests else {}
+
+
+def _insert_reports(cursor: Any, batch: _Batch) -> None:
+    if batch.digests:
+        digests, ids = zip(*batch.digests, strict=True)
+        cursor.execute(INSERT_DIGESTS, (Blobs(digests), Uuids(ids)))
+    kinds = (Numbers, Uuids, Numbers, Texts, Texts, Numbers, Numbers, OptionalUuids)
+    columns = zip(*batch.reports, strict=True)
+    cursor.execute(INSERT_REPORTS, [kind(column) for kind, column in zip(kinds, columns, strict=True)])
 
 
 def _insert(cursor: Any, batch: _Batch) -> None:
@@ -184,6 +242,9 @@ def _insert(cursor: Any, batch: _Batch) -> None:
         Numbers([e.message_key for e in events]),
     )
     cursor.execute(INSERT_EVENTS, columns)
+    if mails := encode_mails(events):
+        ids_of_mails, states = zip(*mails, strict=True)
+        cursor.execute(INSERT_MAILS, (Uuids(ids_of_mails), Blobs(states)))
     if batch.firsts:
         cursor.execute(INSERT_FIRSTS, [Numbers(column) for column in zip(*batch.firsts, strict=True)])
     if batch.deliveries:

@@ -16,7 +16,8 @@ from domain.delivery import AttemptOutcome, LaneHealth
 
 # A delivered row (1) stays delivered, whatever a later attempt reports; a dead one (2) can only become delivered. A
 # replay or retry makes either pending again and raises its number of attempts, so that only later attempts count.
-# Attempts of deliveries that retention or erasure has removed are not recorded.
+# Attempts of deliveries that retention has removed are not recorded. Those of erased deliveries (3) are recorded
+# without texts, because handlers may repeat what they received.
 # The ids are sorted, so `width_bucket` finds the position of a delivery in the lists. The planner could turn a join
 # around and read all deliveries for each outcome.
 _POSITION: Final = "[width_bucket(d.id, $1)]"
@@ -26,18 +27,23 @@ RECORD_OUTCOMES: Final = (
     f"  WHERE d.id {{in $1}} AND d.attempts < $2{_POSITION} AND (d.state = 0 OR d.state = 2 AND $9{_POSITION} = 1)),"
     " recorded AS (INSERT INTO attempts"
     "  (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers)"
-    "  SELECT o.* FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11, $13) AS o (id)"
-    "  CROSS JOIN LATERAL (SELECT FROM deliveries WHERE id = o.id OFFSET 0) AS d"
+    "  SELECT o.id, o.no, o.at_ms, o.duration_ms, o.status, o.error, CASE d.state WHEN 3 THEN '' ELSE o.excerpt END,"
+    "  o.address, o.response_bytes, CASE d.state WHEN 3 THEN '' ELSE o.headers END"
+    "  FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $11, $13)"
+    "  AS o (id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, headers)"
+    "  CROSS JOIN LATERAL (SELECT state FROM deliveries WHERE id = o.id OFFSET 0) AS d"
     "  ON CONFLICT DO NOTHING RETURNING delivery_id)"
     " SELECT d.loop_no, r.delivery_id FROM recorded AS r"
     " CROSS JOIN LATERAL (SELECT loop_no FROM deliveries WHERE id = r.delivery_id OFFSET 0) AS d"
 )
 SET_HEALTH: Final = (
     "{often}INSERT INTO loop_health"
-    " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms)"
-    " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (loop_no) DO UPDATE SET breaker = excluded.breaker,"
+    " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms, failing_ms,"
+    " last_error) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9) ON CONFLICT (loop_no) DO UPDATE SET"
+    " breaker = excluded.breaker,"
     " failing_since_ms = excluded.failing_since_ms, last_success_ms = excluded.last_success_ms,"
-    " last_failure_ms = excluded.last_failure_ms, failures = excluded.failures, next_probe_ms = excluded.next_probe_ms"
+    " last_failure_ms = excluded.last_failure_ms, failures = excluded.failures, next_probe_ms = excluded.next_probe_ms,"
+    " failing_ms = excluded.failing_ms, last_error = excluded.last_error"
 )
 
 

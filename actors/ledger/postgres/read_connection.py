@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import logging
-import select
 import threading
 import time
-from collections.abc import Collection, Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 import psycopg
@@ -17,11 +16,11 @@ from actors.ledger.dialect import Dialect
 from actors.ledger.postgres.binary_arrays import Uuids
 from actors.ledger.postgres.connection import READER_STATEMENT_S, SILENCE_S, open_reader
 from actors.ledger.postgres.dialect import POSTGRES, LedgerCursor
-from actors.ledger.postgres.errors import domain_errors, to_domain_error
+from actors.ledger.postgres.errors import domain_errors, ends_session, to_domain_error
 from actors.ledger.postgres.schema import check_readable
 from actors.ledger.postgres.watchdog import WATCHDOG
 from actors.ledger.store_connection import Row, StoreConnection, closed_on_error
-from domain.errors import StoreUnavailable
+from domain.errors import SessionLost, StoreUnavailable
 
 log = logging.getLogger(__name__)
 
@@ -61,8 +60,24 @@ class PostgresReadConnection(StoreConnection):
         """See `StoreConnection.rows_of_events`. Reads in one snapshot."""
         return self.rows(sql, (Uuids(event_ids),)) if event_ids else []
 
+    def rows(self, sql: str, params: Sequence[object] = ()) -> list[Row]:
+        """See `StoreConnection.rows`. Reads again on a new connection if the kept one has ended."""
+        try:
+            return super().rows(sql, params)
+        except SessionLost:
+            return super().rows(sql, params)
+
     @contextmanager
     def snapshot(self) -> Iterator[LedgerCursor]:
+        with ExitStack() as stack:
+            try:
+                cursor = stack.enter_context(self._snapshot())
+            except SessionLost:
+                cursor = stack.enter_context(self._snapshot())
+            yield cursor
+
+    @contextmanager
+    def _snapshot(self) -> Iterator[LedgerCursor]:
         with self._cursor() as cursor:
             cursor.execute("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
             try:
@@ -74,13 +89,18 @@ class PostgresReadConnection(StoreConnection):
     @contextmanager
     def _cursor(self) -> Iterator[LedgerCursor]:
         with self._lock:
+            is_kept = self._connection is not None
             connection = self._connected()
+            began_s = time.monotonic()
             try:
                 with WATCHDOG.within(connection, _DEADLINE_S), LedgerCursor(connection) as cursor:
                     yield cursor
             except psycopg.Error as exc:
                 self._disconnect()
-                raise to_domain_error(exc) from exc
+                error = to_domain_error(exc)
+                if is_kept and ends_session(exc) and time.monotonic() - began_s < _DEADLINE_S:
+                    error = SessionLost(str(error))
+                raise error from exc
             self._used_at_s = time.monotonic()
             if self._idle is None:
                 self._start_idle_timer(self._idle_s)
@@ -88,8 +108,6 @@ class PostgresReadConnection(StoreConnection):
     def _connected(self) -> Connection[Row]:
         if self._closed:
             raise StoreUnavailable("the ledger's reader is closed")
-        if self._connection is not None and _has_ended(self._connection):
-            self._disconnect()
         if self._connection is None:
             self._connection = self._connect()
         return self._connection
@@ -136,18 +154,6 @@ class PostgresReadConnection(StoreConnection):
                 self._start_idle_timer(left_s)
             else:
                 self._disconnect()
-
-
-def _has_ended(connection: Connection[Any]) -> bool:
-    """Whether an idle connection has something to read: a message that the server shuts down, or the end of the stream.
-
-    Without this check, the first read after a restart of the server would fail.
-    """
-    if connection.closed:
-        return True
-    poll = select.poll()
-    poll.register(connection.fileno(), select.POLLIN)
-    return bool(poll.poll(0))
 
 
 def _open(url: str) -> Connection[Any]:

@@ -18,6 +18,13 @@ PROFILES: Final = (
     " FROM unnest($1, $2, $3) AS wanted (account_no, database, id) CROSS JOIN LATERAL (SELECT * FROM profiles AS p"
     "  WHERE p.account_no = wanted.account_no AND p.database = wanted.database AND p.id = wanted.id OFFSET 0) AS p"
 )
+#: By the column's name, because a statement cannot have it as a parameter.
+MESSAGE_KEYS: Final = {
+    column: f"{{often}}SELECT m.account_no, m.{column}, m.key"  # noqa: S608
+    " FROM unnest($1, $2) AS wanted (account_no, name) CROSS JOIN LATERAL (SELECT * FROM messages AS m"
+    f"  WHERE m.account_no = wanted.account_no AND m.{column} = wanted.name OFFSET 0) AS m"
+    for column in ("id", "reference")
+}
 
 
 class PostgresLedgerReader(PostgresReadConnection, LedgerReader):
@@ -33,6 +40,10 @@ class PostgresLedgerReader(PostgresReadConnection, LedgerReader):
         """`clock` decides which deliveries are due."""
         super().__init__(url, idle_s)
         self.clock = clock or SystemClock()
+
+    def message_key_rows(self, column: str, names: Collection[tuple[int, str]]) -> list[Row]:
+        account_nos, texts = zip(*names, strict=True)
+        return self.rows(MESSAGE_KEYS[column], (Numbers(account_nos), Texts(texts)))
 
     def profile_rows(self, keys: Collection[tuple[int, str, str]]) -> list[Row]:
         account_nos, databases, ids = zip(*keys, strict=True)

@@ -1,6 +1,7 @@
 """Schema version of a PostgreSQL ledger, and its migration to this program's version.
 
-The table `ledger_schema` holds the version, and the oldest version that a program must know to use it (`min_version`).
+The table `ledger_schema` holds the version, a mark of our series of versions (`series`), and the oldest version that a
+program must know to use it (`min_version`).
 Programs of two versions share a ledger during a cluster upgrade: as long as newer migrations only add (`-- only adds`),
 the older program keeps working. A migration that only adds gives each new column a default.
 """
@@ -13,29 +14,32 @@ from typing import Any, Final
 from psycopg import ClientCursor, Connection
 from psycopg.rows import tuple_row
 
-from actors.ledger.migrations import Migration, check_current, load_migrations, refuse_newer, unreleased
+from actors.ledger.migrations import Migration, check_current, load_migrations, refuse_newer, series_mark, unreleased
 from domain.errors import StoreError, StoreUnavailable
 
 MIGRATIONS: Final = load_migrations("actors.ledger.postgres.migrations")
 SCHEMA_VERSION: Final = MIGRATIONS[-1].version
+SERIES: Final = series_mark(MIGRATIONS)
 
 #: An advisory lock for migrations: of two programs that start together, the second finds the work done.
 _LOCK: Final = 0x6665_6564_6C6F_6F70
 _VERSION: Final = "SELECT version FROM ledger_schema"
+_SERIES: Final = "SELECT series FROM ledger_schema"
 _MIN_VERSION: Final = "SELECT min_version FROM ledger_schema"
-# Whether `ledger_schema` has the column `min_version`, which development versions before 0.2.0 lacked; NULL if there is
+# Whether `ledger_schema` has the column `series`, which some development versions before 0.2.0 lacked; NULL if there is
 # no such table. `to_regclass` would not do: it reads a cache that may miss what another session has just committed.
 _IS_OURS: Final = (
-    "SELECT bool_or(a.attname = 'min_version') FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
+    "SELECT bool_or(a.attname = 'series') FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid"
     " WHERE c.relname = 'ledger_schema' AND c.relnamespace = current_schema()::regnamespace"
 )
 _NEW: Final = (
-    "CREATE TABLE ledger_schema (version integer NOT NULL, min_version integer NOT NULL);"
-    " INSERT INTO ledger_schema VALUES (0, 0)"
+    "CREATE TABLE ledger_schema (version integer NOT NULL, min_version integer NOT NULL, series integer NOT NULL);"  # noqa: S608 - a number
+    f" INSERT INTO ledger_schema VALUES (0, 0, {SERIES})"
 )
 _FOREIGN: Final = """
     SELECT c.relname FROM pg_class AS c
     WHERE c.relnamespace = current_schema()::regnamespace AND c.relkind IN ('r', 'p', 'v', 'm', 'f', 'S')
+      AND c.relname NOT IN ('installation', 'front_ends')  -- created before the ledger: actors.ledger.key_ring_store
       AND NOT EXISTS (SELECT 1 FROM pg_depend AS d
                       WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY c.relname LIMIT 3
@@ -51,7 +55,7 @@ def recorded_version(connection: Connection[Any]) -> int:
     is_ours = _value(connection, _IS_OURS)
     if is_ours is None:
         return 0
-    if not is_ours:
+    if not is_ours or _value(connection, _SERIES) != SERIES:
         raise unreleased("Name an empty database with --store (FEEDBACK_LOOPS_STORE).")
     return int(_value(connection, _VERSION))
 
@@ -115,7 +119,7 @@ def _apply(connection: Connection[Any], migration: Migration) -> None:
         if version >= migration.version:  # another process has just applied it
             return
         if version == 0:
-            _refuse_foreign(connection)
+            refuse_foreign(connection)
             _cursor(connection).execute(_NEW)
         changes = f"version = {migration.version}"
         if not migration.only_adds:
@@ -123,7 +127,12 @@ def _apply(connection: Connection[Any], migration: Migration) -> None:
         _cursor(connection).execute(f"{migration.script}; UPDATE ledger_schema SET {changes}")  # noqa: S608 - numbers
 
 
-def _refuse_foreign(connection: Connection[Any]) -> None:
+def refuse_foreign(connection: Connection[Any]) -> None:
+    """Refuses a database with tables of another application.
+
+    Raises:
+        StoreError: it has some.
+    """
     found = [name for (name,) in _cursor(connection).execute(_FOREIGN).fetchall()]
     if found:
         raise StoreError(

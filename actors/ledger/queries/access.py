@@ -22,6 +22,7 @@ SESSION: Final = (
     f"SELECT s.began_at_ms, s.used_at_ms, {_USER} FROM sessions AS s"  # noqa: S608 - constants only
     " {join} users AS u ON u.id = s.user_id {join} accounts AS a ON a.no = u.account_no WHERE s.hash = $1"
 )
+ACCOUNTS: Final = "SELECT no, id, name FROM accounts WHERE no > $1 ORDER BY no LIMIT $2"
 ACCOUNT: Final = "SELECT no, id, name FROM accounts WHERE id = $1"
 API_KEYS: Final = (
     "SELECT k.hash, k.name, k.issued_at_ms, u.used_at_ms FROM api_keys AS k LEFT JOIN api_key_uses AS u"
@@ -37,6 +38,15 @@ class AccessQueries(StoreConnection):
         """The account that an API key belongs to, by the key's SHA-256 (hexadecimal)."""
         found = self.row(ACCOUNT_BY_KEY, (key_hash,))
         return struct_of(Account, found) if found else None
+
+    def count_passwords_of_key(self, key_id: int) -> int:
+        """How many users' passwords are hashed with an installation key."""
+        (count,) = self.rows("SELECT count(*) FROM users WHERE password_hash LIKE $1", (f"{key_id}:%",))[0]
+        return int(count)
+
+    def accounts(self, after_no: int, limit: int) -> list[Account]:
+        """Accounts with greater numbers than `after_no`, oldest first."""
+        return [struct_of(Account, row) for row in self.rows(ACCOUNTS, (after_no, limit))]
 
     def has_users(self) -> bool:
         """Whether there is any user."""

@@ -62,7 +62,7 @@ class DeliveryQueries(StoreConnection):
         attempts: dict[int, list[AttemptView]] = {}
         for delivery_id, *attempt in cursor.execute(ATTEMPTS, (self.many([row[0] for row in rows]),)):
             attempts.setdefault(delivery_id, []).append(struct_of(AttemptView, attempt))
-        return [_delivery_view(row, attempts.get(row[0], [])) for row in rows]
+        return [delivery_view(row, attempts.get(row[0], [])) for row in rows]
 
 
 def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, delivery_index.IndexRange]:
@@ -82,7 +82,8 @@ def deliveries_statement(loop_no: int, query: ListDeliveries) -> tuple[str, deli
     return delivery_index.newest_first(_SHOWN, states, types), part
 
 
-def _delivery_view(row: Row, attempts: list[AttemptView]) -> DeliveryView:
+def delivery_view(row: Row, attempts: list[AttemptView]) -> DeliveryView:
+    """The API's view of a delivery, from its columns and its attempts."""
     delivery_id, event_id, code, state, created_at_ms, due_at_ms = row
     return DeliveryView(
         id=f"dlv_{delivery_id}",

@@ -11,7 +11,8 @@ from actors.commands.command import Page
 from actors.commands.events import EventView, ListEvents
 from actors.ledger.dialect import Dialect
 from actors.ledger.event_encoding import decode_delivered
-from actors.ledger.queries.filters import first_event_id, one_of
+from actors.ledger.people import person_named
+from actors.ledger.queries.filters import first_event_id, id_after, one_of
 from actors.ledger.queries.pagination import decode_cursor, page_of
 from actors.ledger.store_connection import StoreConnection
 from domain.errors import InvalidInput
@@ -45,7 +46,7 @@ class EventQueries(StoreConnection):
     def list_events(self, query: ListEvents) -> Page[EventView]:
         """Events of the account, newest first; oldest first if `after` is given.
 
-        The recipient filter ignores the case of ASCII letters.
+        The recipient filter finds all spellings of an address (`actors.ledger.people`).
 
         Raises:
             InvalidInput: the cursor, the type or `after` is invalid.
@@ -94,7 +95,7 @@ def _messages_statement(query: ListEvents, parameter: Callable[[object], str]) -
     if query.message_id is not None:
         conditions.append(f"id = {parameter(query.message_id)}")
     if query.recipient is not None:
-        conditions.append(f"{{same recipient, {parameter(query.recipient)}}}")
+        conditions.append(f"person = {parameter(person_named(query.recipient))}")
     return f"SELECT key FROM messages WHERE {' AND '.join(conditions)}"  # noqa: S608 - constants only
 
 
@@ -103,4 +104,4 @@ def _id_after(event_id: str) -> bytes:
     uuid = id_uuid("evt", f"evt_{event_id.removeprefix('evt_')}")
     if uuid is None:
         raise InvalidInput.at("/after", "is not the id of an event (evt_…)")
-    return min(uuid.int + 1, 2**128 - 1).to_bytes(16, "big")
+    return id_after(uuid.bytes)

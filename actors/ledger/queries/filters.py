@@ -26,6 +26,16 @@ def first_event_id(at_ms: int) -> bytes:
     return (time_ms(at_ms) << 80).to_bytes(16, "big")
 
 
+def id_before(event_id: bytes) -> bytes:
+    """The next smaller id."""
+    return max(int.from_bytes(event_id, "big") - 1, 0).to_bytes(16, "big")
+
+
+def id_after(event_id: bytes) -> bytes:
+    """The next greater id."""
+    return min(int.from_bytes(event_id, "big") + 1, 2**128 - 1).to_bytes(16, "big")
+
+
 def one_of(values: Mapping[str, T], name: str, field: str) -> T:
     """The value with this name, given in the request's `field`.
 

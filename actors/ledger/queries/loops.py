@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Final
 
 from actors.commands.command import Page
-from actors.commands.loops import Health, Loop
+from actors.commands.loops import Health
 from actors.ledger.loop_projection import LoopKey, LoopProjection, LoopRow
 from actors.ledger.queries.hot_path import HEALTH_COLUMNS
 from actors.ledger.queries.pagination import Number, decode_cursor, page_of
-from actors.ledger.store_connection import Row, StoreConnection, struct_of
+from actors.ledger.store_connection import Row, StoreConnection
+from domain.delivery import LaneHealth
 
 _LOOPS: Final = (
     f"SELECT no, id, account_no, doc, {HEALTH_COLUMNS} FROM loops AS l LEFT JOIN loop_health AS h ON h.loop_no = l.no"  # noqa: S608 - constants only
@@ -33,11 +34,22 @@ class LoopQueries(StoreConnection):
         found = self.row(LOOP_BY_NO, (loop_no,))
         return _loop_row(found) if found else None
 
+    def loops_of_other_keys(self, key_id: int) -> list[str]:
+        """Ids of the loops that are not deleted and whose secret is derived from another installation key."""
+        found = self.rows("SELECT id, doc FROM loops WHERE deleted = 0 ORDER BY no")
+        return [id_ for id_, doc in found if LoopProjection.from_text(doc).secret_key != key_id]
+
+    def count_loops_of_key(self, key_id: int) -> tuple[int, int]:
+        """How many loops derive their secret from an installation key, and how many have headers sealed with it."""
+        docs = [LoopProjection.from_text(doc) for (doc,) in self.rows("SELECT doc FROM loops WHERE deleted = 0")]
+        sealed = (any(text.startswith(f"{key_id}:") for text in doc.settings.headers.values()) for doc in docs)
+        return sum(doc.secret_key == key_id for doc in docs), sum(sealed)
+
     def running_loops(self) -> list[str]:
         """Ids of all loops that are not deleted, oldest first."""
         return [loop_id for (loop_id,) in self.rows(RUNNING_LOOPS)]
 
-    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> Page[Loop]:
+    def list_loops(self, account_no: int, limit: int, cursor: str | None) -> Page[LoopRow]:
         """The account's loops that are not deleted, oldest first.
 
         Raises:
@@ -50,5 +62,5 @@ class LoopQueries(StoreConnection):
 
 def _loop_row(row: Row) -> LoopRow:
     no, id_, account_no, doc, *health = row
-    shown = struct_of(Health, health) if health[0] else Health()
+    shown = Health.of(LaneHealth(*health)) if health[0] else Health()
     return LoopProjection.from_text(doc).row(LoopKey(no, id_, account_no), shown)

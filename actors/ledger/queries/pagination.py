@@ -33,9 +33,7 @@ def decode_cursor(text: str, shape: type[T]) -> T:
         padded = text.encode("ascii") + b"=" * (-len(text) % 4)
         return msgspec.json.decode(urlsafe_b64decode(padded), type=shape)
     except (UnicodeEncodeError, binascii.Error, msgspec.DecodeError) as exc:
-        raise InvalidInput.at(
-            "/cursor", "is not a cursor of this list; pass the `next` of its last page, or none to begin"
-        ) from exc
+        raise InvalidInput.at("/cursor", "is not a cursor of this list; start again without one") from exc
 
 
 def page_of(found: Sequence[R], limit: int, view: Callable[[R], T], key: Callable[[R], Sequence[int | str]]) -> Page[T]:

@@ -7,7 +7,7 @@ from typing import Final
 from actors.commands.command import Page
 from actors.commands.deliveries import Replay
 from actors.ledger.queries.pagination import Number, decode_cursor, page_of
-from actors.ledger.replays import PROGRESS
+from actors.ledger.replays import PROGRESS, progress_of
 from actors.ledger.store_connection import StoreConnection
 from domain.delivery import ReplayProgress
 
@@ -26,12 +26,12 @@ class ReplayQueries(StoreConnection):
     def running_replay(self, loop_no: int) -> ReplayProgress | None:
         """The running replay of the loop, if any; there is at most one."""
         found = self.row(RUNNING, (loop_no,))
-        return ReplayProgress(*found) if found else None
+        return progress_of(found) if found else None
 
     def replay(self, loop_no: int, replay_id: int) -> Replay | None:
         """A replay of the loop by number."""
         found = self.row(REPLAY, (replay_id, loop_no))
-        return Replay.of(ReplayProgress(*found)) if found else None
+        return Replay.of(progress_of(found)) if found else None
 
     def list_replays(self, loop_no: int, limit: int, cursor: str | None) -> Page[Replay]:
         """Replays of the loop, newest first.
@@ -41,4 +41,4 @@ class ReplayQueries(StoreConnection):
         """
         (before,) = decode_cursor(cursor, tuple[Number]) if cursor is not None else (_NEWEST,)
         found = self.rows(REPLAYS, (loop_no, before, limit + 1))
-        return page_of(found, limit, lambda row: Replay.of(ReplayProgress(*row)), lambda row: [row[0]])
+        return page_of(found, limit, lambda row: Replay.of(progress_of(row)), lambda row: [row[0]])

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from typing import Final
 
+from actors.commands.deliveries import DeliveryCount
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.ledger.queries import delivery_index
 from actors.ledger.queries.filters import END_OF_TIME_MS
@@ -14,7 +16,7 @@ from actors.ledger.store_connection import StoreConnection
 from actors.ports import LoopBacklog
 from domain.event_catalogue.triggers import TRIGGER_NAMES
 from domain.statistics import ANSWERS
-from domain.values import DeliveryState
+from domain.values import DeliveryState, id_text
 
 _SUMS: Final = ", ".join(f"CAST(sum({name}) AS BIGINT)" for name in COLUMNS)
 ATTEMPTS_SINCE: Final = f"SELECT {_SUMS} FROM attempt_minutes WHERE loop_no = $1 AND minute >= $2"  # noqa: S608
@@ -35,6 +37,11 @@ BACKLOGS: Final = (
 DELIVERIES_OF_EVENT: Final = (
     "SELECT d.id, l.id FROM deliveries AS d {join} loops AS l ON l.no = d.loop_no"
     " WHERE d.event_id = $1 AND l.account_no = $2 AND l.deleted = 0 ORDER BY d.id LIMIT $3"
+)
+DELIVERY_COUNTS: Final = (
+    "SELECT d.event_id, d.state, d.many, (SELECT account_no FROM loops WHERE no = d.loop_no AND deleted = 0) FROM"
+    " (SELECT event_id, state, loop_no, count(*) AS many FROM deliveries"
+    "   WHERE event_id {in $1} GROUP BY event_id, state, loop_no) AS d"
 )
 _NEWEST: Final = delivery_index.newest_first("id, created_at_ms", list(DeliveryState), delivery_index.ALL_TYPES)
 
@@ -74,6 +81,14 @@ class StatisticsQueries(StoreConnection):
         """The delivery ids of an event, each with its loop id, oldest first, excluding deleted loops."""
         found = self.rows(DELIVERIES_OF_EVENT, (self.dialect.event_id(event_id), account_no, limit))
         return [(int(number), loop_id) for number, loop_id in found]
+
+    def delivery_counts(self, account_no: int, event_ids: Collection[bytes]) -> list[DeliveryCount]:
+        """The number of deliveries of each event by state, without zeros, excluding deleted loops."""
+        counts: Counter[tuple[str, str]] = Counter()
+        for event_id, state, count, owner in self.rows_of_events(DELIVERY_COUNTS, event_ids):
+            if owner == account_no:
+                counts[id_text("evt", event_id), DeliveryState(state).name.lower()] += count
+        return [DeliveryCount(event=event, state=state, count=count) for (event, state), count in counts.items()]
 
     def backlogs(self, now_ms: int, at_most: int) -> Sequence[LoopBacklog]:
         """The due deliveries of all loops that are not deleted, grouped by loop state and breaker state.

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 
 from actors.ledger.group_commit import GroupCommit
+from actors.ledger.retention.personal_sweeps import MailSweep, MessageSweep, ProfileHistorySweep
+from actors.ledger.retention.report_sweeps import DigestSweep, ReportSweep
 from actors.ledger.retention.sweeps import (
     START,
     AttemptSweep,
@@ -34,7 +36,12 @@ class RetentionSweeper:
             EventSweep(),
             AttemptSweep(),
             ReplaySweep(),
+            ReportSweep(clock),
+            DigestSweep(clock),
             IdempotencySweep(clock),
+            MailSweep(clock),
+            MessageSweep(clock),
+            ProfileHistorySweep(),
         ]
         self._after: dict[Sweep, Position] = {}
 

@@ -126,7 +126,8 @@ OLD_EVENTS: Final = (
     " ORDER BY originator_id LIMIT $4"
 )
 NEEDED: Final = "SELECT DISTINCT event_id FROM deliveries WHERE event_id {in $1}"
-_DROP_STORED: Final = "DELETE FROM stored_events WHERE originator_id = $1 AND originator_version = 1"
+#: With the returned mail, which has version 2.
+_DROP_STORED: Final = "DELETE FROM stored_events WHERE originator_id = $1 AND originator_version IN (1, 2)"
 _DROP_EVENT: Final = "DELETE FROM events WHERE account_no = $1 AND event_id = $2"
 _DROP_FIRST: Final = "DELETE FROM first_hits WHERE message_key = $1 AND first_key = $2"
 
@@ -193,6 +194,12 @@ EXPIRED_KEYS: Final = (
 _DROP_KEY: Final = "DELETE FROM idempotency WHERE scope = $1 AND key = $2 AND kept_until_ms = $3"
 
 
+_DROP_MESSAGES: Final = (
+    "DELETE FROM idempotency_messages WHERE scope = $1 AND key = $2"
+    " AND NOT EXISTS (SELECT 1 FROM idempotency WHERE scope = $1 AND key = $2)"
+)
+
+
 class IdempotencySweep:
     """Idempotency-Keys whose 24 hours have passed."""
 
@@ -204,4 +211,6 @@ class IdempotencySweep:
 
     def drop(self, cursor: Cursor, rows: Sequence[Row]) -> int:
         cursor.executemany(_DROP_KEY, rows)
-        return cursor.rowcount
+        dropped = cursor.rowcount
+        cursor.executemany(_DROP_MESSAGES, [(scope, key) for scope, key, _ in rows])
+        return dropped

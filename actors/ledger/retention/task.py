@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import Final
+from typing import Final, NamedTuple
 
 from actors.background_task import BackgroundTask
 from actors.ports import Clock, RetentionLedger, RetentionLimits
@@ -21,18 +21,27 @@ PAUSE_S: Final = 0.05
 ROUND_S: Final = 60.0
 
 
+class KeptDays(NamedTuple):
+    """Days for which each kind of row is kept, in the order of `RetentionLimits`; 0: forever."""
+
+    deliveries: float
+    attempts: float
+    events: float
+    messages: float = 0
+    mails: float = 0
+    profile_history: float = 0
+
+
 class Retention(BackgroundTask):
-    """Deletes rows older than a number of days per kind; 0 keeps a kind forever.
+    """Deletes rows older than a number of days per kind.
 
     After `stop`, a transaction in progress still completes.
     """
 
-    def __init__(
-        self, ledger: RetentionLedger, clock: Clock, *, deliveries_days: float, attempts_days: float, events_days: float
-    ) -> None:
+    def __init__(self, ledger: RetentionLedger, clock: Clock, days: KeptDays) -> None:
         self._ledger = ledger
         self._clock = clock
-        self._days = (deliveries_days, attempts_days, events_days)
+        self._days = days
 
     async def drop_all(self) -> int:
         """Deletes everything that has expired by now, and returns the number of rows."""

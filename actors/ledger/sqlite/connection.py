@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -16,10 +17,13 @@ READER_CACHE_KIB: Final = 4 * 1024
 #: A write-ahead log that grew during a long read is truncated to this size when it restarts.
 WAL_LIMIT_BYTES: Final = 64 * 1024 * 1024
 
+#: Called before the file is opened. Raises `StoreUnavailable` if it must not be, because it is not the right one.
+Check = Callable[[], None]
+
 _WRITER_PRAGMAS: Final = (
     "journal_mode = WAL",
     "synchronous = FULL",  # every commit is fsynced, so answered requests survive a power cut
-    "secure_delete = OFF",
+    "secure_delete = ON",  # what an erasure or retention deletes must not stay in free space of the file
     "temp_store = MEMORY",
     f"cache_size = -{WRITER_CACHE_KIB}",
     f"wal_autocheckpoint = {WAL_PAGES}",
@@ -30,6 +34,10 @@ _READER_PRAGMAS: Final = (
     "temp_store = MEMORY",
     f"cache_size = -{READER_CACHE_KIB}",
 )
+
+
+def no_check() -> None:
+    """The file at the path may always be opened."""
 
 
 def open_writer(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:

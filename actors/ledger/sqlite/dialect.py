@@ -24,7 +24,6 @@ class SQLiteDialect:
             "join": "CROSS JOIN",
             "stored": f"stored_events AS s ON s.originator_id = lower(hex({a}.event_id)) AND s.originator_version = 1",
             "by": f"INDEXED BY {a}",
-            "same": f"{a} = {''.join(b)}",  # the column's collation is NOCASE
             "larger": f"max({a}, {''.join(b)})",
             "pending": "state = 0",
             "pending id": "id",

@@ -11,15 +11,16 @@ from uuid import UUID
 from eventsourcing.persistence import StoredEvent
 
 from actors.ledger import rollups
-from actors.ledger.event_encoding import duplicate_positions, encode_state
+from actors.ledger.event_encoding import duplicate_positions, encode_mails, encode_state
 from actors.ledger.projector import project
+from actors.ledger.report_rows import SortedReports, sort_reports
 from actors.ledger.session import Work
 from actors.ledger.sqlite.dialect import LedgerCursor, json_text
 from actors.ports import Clock
 from domain.delivery import AttemptOutcome, LaneHealth
 from domain.errors import FirstTaken, StaleRoutes
 from domain.event_catalogue.triggers import TRIGGER_CODES
-from domain.tracking import EventToRecord, RecordedEvents
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord
 
 KNOWN: Final = (
     "SELECT originator_id FROM stored_events"
@@ -27,6 +28,16 @@ KNOWN: Final = (
 )
 _APPEND: Final = "INSERT INTO stored_events VALUES (?, ?, ?, ?)"
 _INSERT_STORED: Final = "INSERT INTO stored_events VALUES (?, 1, 'tracking-event.recorded', ?)"
+_INSERT_MAIL: Final = "INSERT INTO stored_events VALUES (?, 2, 'tracking-event.mail-kept', ?)"
+KNOWN_DIGESTS: Final = "SELECT digest, report_id FROM report_digests WHERE digest IN ({})"
+_INSERT_DIGEST: Final = "INSERT INTO report_digests (digest, report_id) VALUES (?, ?)"
+# A row of a batch that is sent again exists.
+_INSERT_REPORT: Final = (
+    "INSERT OR IGNORE INTO reports (account_no, report_id, state, source, kind, events, truncated, first_id)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+)
+#: Parameters of one statement. Every build of SQLite allows this many.
+_CHUNK: Final = 500
 _INSERT_EVENT: Final = "INSERT INTO events (account_no, event_id, type, message_key) VALUES (?, ?, ?, ?)"
 _INSERT_FIRST: Final = "INSERT INTO first_hits (message_key, first_key) VALUES (?, ?)"
 _TAKE_IDS: Final = "UPDATE delivery_ids SET last_id = last_id + ? RETURNING last_id"
@@ -34,11 +45,13 @@ _INSERT_DELIVERY: Final = (
     "INSERT INTO deliveries (id, loop_no, event_id, type, state, attempts, created_at_ms, due_at_ms)"
     " VALUES (?, ?, ?, ?, 0, 0, ?, ?)"
 )
-# Attempts of deliveries that retention or erasure has removed are not recorded.
+# Attempts of deliveries that retention has removed are not recorded. Those of erased deliveries (3) are recorded
+# without texts, because handlers may repeat what they received.
 _INSERT_ATTEMPT: Final = (
     "INSERT OR IGNORE INTO attempts"
     " (delivery_id, no, at_ms, duration_ms, status, error, excerpt, address, response_bytes, response_headers)"
-    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10 WHERE EXISTS (SELECT 1 FROM deliveries WHERE id = ?1)"
+    " SELECT ?1, ?2, ?3, ?4, ?5, ?6, CASE state WHEN 3 THEN '' ELSE ?7 END, ?8, ?9,"
+    " CASE state WHEN 3 THEN '' ELSE ?10 END FROM deliveries WHERE id = ?1"
 )
 # A delivered row (1) stays delivered, whatever a later attempt reports; a dead one (2) can only become delivered. A
 # replay or retry makes either pending again and raises its number of attempts, so that only later attempts count.
@@ -48,8 +61,8 @@ _MOVE_ON: Final = (
 )
 _SET_HEALTH: Final = (
     "INSERT OR REPLACE INTO loop_health"
-    " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?)"
+    " (loop_no, breaker, failing_since_ms, last_success_ms, last_failure_ms, failures, next_probe_ms, failing_ms,"
+    " last_error) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -59,8 +72,14 @@ class SQLiteWrites:
     def append(self, events: Sequence[StoredEvent]) -> Work[None]:
         return lambda cursor: append(cursor, events)
 
-    def record_events(self, routes_version: int, events: Sequence[EventToRecord], clock: Clock) -> Work[RecordedEvents]:
-        return lambda cursor: record_events(cursor, routes_version, events, clock.now_ms())
+    def record_events(
+        self,
+        routes_version: int,
+        events: Sequence[EventToRecord],
+        reports: Sequence[ReportToRecord],
+        clock: Clock,
+    ) -> Work[RecordedEvents]:
+        return lambda cursor: record_events(cursor, routes_version, events, reports, clock.now_ms())
 
     def record_outcomes(self, outcomes: Sequence[AttemptOutcome], health: tuple[int, LaneHealth] | None) -> Work[None]:
         return lambda cursor: record_outcomes(cursor, outcomes, health)
@@ -79,27 +98,60 @@ def append(cursor: LedgerCursor, events: Sequence[StoredEvent]) -> None:
 
 
 def record_events(
-    cursor: LedgerCursor, routes_version: int, events: Sequence[EventToRecord], now_ms: int
+    cursor: LedgerCursor,
+    routes_version: int,
+    events: Sequence[EventToRecord],
+    reports: Sequence[ReportToRecord],
+    now_ms: int,
 ) -> RecordedEvents:
-    """Stores new events, each with one pending delivery per loop, due now.
+    """Stores new events and reports, each event with one pending delivery per loop, due now.
 
     Raises:
         StaleRoutes, FirstTaken: the caller must roll back to the savepoint.
     """
     _check_routes(cursor, routes_version)
+    if not reports:
+        return _record(cursor, events, set(), set(), now_ms)
+    found = sort_reports(reports, _known_digests(cursor, [report.digest for report in reports]))
+    _insert_reports(cursor, found)
+    shift = len(events)
+    sent_again, of_repeated = ({n + shift for n in positions} for positions in (found.sent_again, found.of_repeated))
+    recorded = _record(cursor, [*events, *found.events], sent_again, of_repeated, now_ms)
+    return recorded._replace(repeated_reports=tuple(found.repeated))
+
+
+def _record(
+    cursor: LedgerCursor, events: Sequence[EventToRecord], sent_again: set[int], unwanted: set[int], now_ms: int
+) -> RecordedEvents:
+    """Stores the events that are neither known, nor at the positions `sent_again` and `unwanted`."""
     hexes = [event.event_id.hex() for event in events]
     repeated = duplicate_positions([event.event_id for event in events], _known(cursor, hexes))
-    if not repeated:
+    if sent_again or unwanted:
+        repeated = sorted({*repeated, *sent_again}.difference(unwanted))
+    if not repeated and not unwanted:
         _insert(cursor, events, hexes)
         rollups.count_events(cursor, events, now_ms)
         return RecordedEvents(_insert_deliveries(cursor, events, now_ms), [])
-    known = set(repeated)
-    new = [n for n in range(len(events)) if n not in known]
+    skipped = unwanted.union(repeated)
+    new = [n for n in range(len(events)) if n not in skipped]
     new_events = [events[n] for n in new]
     _insert(cursor, new_events, [hexes[n] for n in new])
     rollups.count_events(cursor, new_events, now_ms)
     delivery_ids = dict(zip(new, _insert_deliveries(cursor, new_events, now_ms), strict=True))
     return RecordedEvents([delivery_ids.get(n, []) for n in range(len(events))], repeated)
+
+
+def _known_digests(cursor: LedgerCursor, digests: Sequence[bytes]) -> dict[bytes, bytes]:
+    known: dict[bytes, bytes] = {}
+    for first in range(0, len(digests), _CHUNK):
+        chunk = digests[first : first + _CHUNK]
+        known.update(cursor.execute(KNOWN_DIGESTS.format(",".join("?" * len(chunk))), chunk).fetchall())
+    return known
+
+
+def _insert_reports(cursor: LedgerCursor, found: SortedReports) -> None:
+    cursor.executemany(_INSERT_DIGEST, found.digests)
+    cursor.executemany(_INSERT_REPORT, found.rows)
 
 
 def _check_routes(cursor: LedgerCursor, routes_version: int) -> None:
@@ -120,6 +172,8 @@ def _insert(cursor: LedgerCursor, events: Sequence[EventToRecord], hexes: Sequen
         _INSERT_STORED,
         [(event_hex, encode_state(e)) for e, event_hex in zip(events, hexes, strict=True)],
     )
+    if mails := encode_mails(events):
+        cursor.executemany(_INSERT_MAIL, [(event_id.hex(), state) for event_id, state in mails])
     cursor.executemany(
         _INSERT_EVENT, [(e.account_no, e.event_id, TRIGGER_CODES[e.type], e.message_key) for e in events]
     )

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import Final
 
 from actors.ledger.dialect import Dialect
-from actors.ledger.sqlite.connection import open_reader
+from actors.ledger.sqlite.connection import Check, no_check, open_reader
 from actors.ledger.sqlite.dialect import SQLITE, LedgerCursor
 from actors.ledger.sqlite.errors import to_domain_error
 from actors.ledger.sqlite.schema import check_readable
@@ -27,8 +27,9 @@ class SQLiteReadConnection(StoreConnection):
 
     dialect: Dialect = SQLITE
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, check: Check = no_check) -> None:
         self._path = path
+        self._check = check
         self._lock = Lock()
         self._connection: sqlite3.Connection | None = None
         self._closed = False
@@ -68,6 +69,7 @@ class SQLiteReadConnection(StoreConnection):
         if self._closed:
             raise StoreUnavailable("the ledger's reader is closed")
         if self._connection is None:
+            self._check()
             connection = open_reader(self._path)
             with closed_on_error(connection):
                 check_readable(connection)

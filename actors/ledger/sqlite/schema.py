@@ -9,13 +9,11 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from actors.ledger.migrations import Migration, check_current, load_migrations, refuse_newer, unreleased
-
-#: "FLo2". Development versions before 0.2.0 left this field at 0.
-APPLICATION_ID: Final = 0x464C_6F32
+from actors.ledger.migrations import Migration, check_current, load_migrations, refuse_newer, series_mark, unreleased
 
 MIGRATIONS: Final = load_migrations("actors.ledger.sqlite.migrations")
 SCHEMA_VERSION: Final = MIGRATIONS[-1].version
+APPLICATION_ID: Final = series_mark(MIGRATIONS)
 
 
 def schema_version(connection: sqlite3.Connection) -> int:

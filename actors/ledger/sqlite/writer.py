@@ -10,7 +10,7 @@ from pathlib import Path
 
 from actors.adapters.clock import SystemClock
 from actors.ledger.group_commit import GroupCommit
-from actors.ledger.sqlite.connection import open_writer
+from actors.ledger.sqlite.connection import Check, no_check, open_writer
 from actors.ledger.sqlite.outbox import SQLiteWrites
 from actors.ledger.sqlite.read_connection import SQLiteReadConnection
 from actors.ledger.sqlite.schema import migrate
@@ -30,17 +30,20 @@ class SQLiteLedgerWriter(StoreWriter):
     call tries again and raises a `StoreError` with the reason.
     """
 
-    def __init__(self, path: Path, clock: Clock | None = None, connect: Connect = open_writer) -> None:
-        session = partial(_open_session, path, connect)
+    def __init__(
+        self, path: Path, clock: Clock | None = None, connect: Connect = open_writer, check: Check = no_check
+    ) -> None:
+        session = partial(_open_session, path, connect, check)
         first: SQLiteSession | None = None
         with contextlib.suppress(sqlite3.Error, FeedbackLoopsError):  # calls report the error; a dead actor could not
             first = session()
         super().__init__(
-            GroupCommit(session, first), SQLiteReadConnection(path), SQLiteWrites(), clock or SystemClock()
+            GroupCommit(session, first), SQLiteReadConnection(path, check), SQLiteWrites(), clock or SystemClock()
         )
 
 
-def _open_session(path: Path, connect: Connect) -> SQLiteSession:
+def _open_session(path: Path, connect: Connect, check: Check) -> SQLiteSession:
+    check()
     connection = connect(path)
     with closed_on_error(connection):
         migrate(connection)

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx
 
+from api.cli.api_client import Misused, NotUnderstood, needs_certificates, read_object, service_key, service_url
 from api.cli.command_group import UNREACHABLE
 from api.cli.help import Parser, whole_number
 
@@ -99,7 +100,7 @@ class Bench:
         answer = await self._http.get(path, params=query, headers=self._headers)
         if answer.status_code != 200:
             raise BenchFailed(f"GET {path} answered {answer.status_code}: {answer.text[:500]}")
-        found: dict[str, Any] = answer.json()
+        found: dict[str, Any] = read_object(answer.text, self._options.url)
         return found
 
     async def _check_loop(self) -> None:
@@ -117,7 +118,7 @@ class Bench:
         if answer.status_code != 201:
             raise BenchFailed(f"POST /v1/messages answered {answer.status_code}: {answer.text[:500]}")
         # Relative to --url: the public URL may be a proxy's.
-        messages = [json.loads(line) for line in answer.text.splitlines()]
+        messages = [read_object(line, self._options.url) for line in answer.text.splitlines()]
         return [httpx.URL(link).raw_path.decode() for message in messages for link in message["links"].values()]
 
     async def _click(self, paths: list[str]) -> list[float]:
@@ -183,8 +184,11 @@ def _spread(values_ms: Sequence[float]) -> str:
 
 async def _run(options: argparse.Namespace, key: str) -> list[str]:
     limits = httpx.Limits(max_connections=options.connections, max_keepalive_connections=options.connections)
-    async with httpx.AsyncClient(base_url=options.url, timeout=60, limits=limits, trust_env=False) as http:
-        return await Bench(options, key, http).run()
+    url = service_url(options.url)
+    async with httpx.AsyncClient(
+        base_url=url, timeout=60, limits=limits, trust_env=False, verify=needs_certificates(url)
+    ) as http:
+        return await Bench(options, service_key(key), http).run()
 
 
 def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
@@ -196,11 +200,14 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
         return 2
     try:
         lines = asyncio.run(_run(options, key))
+    except Misused as exc:
+        sys.stderr.write(f"feedback-loops bench: {exc}\n")
+        return 2
     except httpx.HTTPError as exc:
         problem = f"no answer from {options.url} ({exc or type(exc).__name__}); is the service running?"
         sys.stderr.write(f"feedback-loops bench: {problem}\n")
         return UNREACHABLE
-    except BenchFailed as exc:
+    except (BenchFailed, NotUnderstood) as exc:
         sys.stderr.write(f"feedback-loops bench: {exc}\n")
         return 1
     print("\n".join(lines))  # noqa: T201 - the command's output

@@ -9,12 +9,14 @@ from typing import Any, Final
 from rich.text import Text
 
 from api.cli.api_client import Service, path
-from api.cli.command_group import OK, TIME_HELP, Group, limit, moment
-from api.cli.commands.loops import LOOP, TRIGGERS, loop_command
+from api.cli.command_group import TIME_HELP, Group, limit, moment
+from api.cli.commands.loops import TRIGGERS, loop_command
 from api.cli.console import Screen, local_time, state
+from api.cli.loop_files import LOOP
+from api.cli.terminal import OK
 
 DELIVERY: Final = "/v1/deliveries/{}"
-STATES: Final = ("pending", "delivered", "dead")
+STATES: Final = ("pending", "delivered", "dead", "erased")
 
 
 def list_deliveries(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -90,7 +92,7 @@ def _body(attempt: Mapping[str, Any]) -> str | None:
 def group() -> Group:
     made = Group("deliveries", "Deliveries of a feedback loop, each with its attempts.")
     what = "list a loop's deliveries, newest first"
-    listing = loop_command(made, "list", list_deliveries, what, "fl_… --state dead")
+    listing = loop_command(made, "list", list_deliveries, what, "fl_… --state dead", makes="event")
     listing.add_argument("--state", choices=STATES, help="only deliveries in this state")
     listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only of events of this type")
     listing.add_argument("--since", type=moment, metavar="TIME", help=f"only those created since: {TIME_HELP}")

@@ -20,8 +20,9 @@ from rich.console import Console
 from rich.text import Text
 
 from actors.processes.serve_supervisor import child_environment
+from actors.settings import MARKS
 from actors.settings.options import ENV_PREFIX
-from actors.settings.settings import MARKS
+from api.cli.api_client import needs_certificates
 from api.cli.child_process import OwnProcess, accepts, free_port
 from api.cli.event_rendering import CHECKED, ReceivedEvent, rendered
 from api.cli.help import Parser, wrapped
@@ -98,7 +99,8 @@ class Demo:
         self._interruption = interruption
         self._admin_key = secrets.token_urlsafe(24)
         self._port, self._handler_port = free_port(), free_port()
-        self._http = httpx.Client(base_url=f"http://127.0.0.1:{self._port}", timeout=20, trust_env=False)
+        url = f"http://127.0.0.1:{self._port}"
+        self._http = httpx.Client(base_url=url, timeout=20, trust_env=False, verify=needs_certificates(url))
         self._steps = 0
 
     def run(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
@@ -11,11 +10,13 @@ from typing import Any, Final
 
 from rich.text import Text
 
-from api.cli.api_client import Refused, Service, Unreachable
-from api.cli.command_group import OK, Group, limit
+from api.cli.api_client import Refused, Service, Unreachable, read_object
+from api.cli.command_group import TIME_HELP, Group, limit, moment
 from api.cli.commands.loops import TRIGGERS
 from api.cli.console import Screen, local_time, printable
 from api.cli.event_rendering import colour
+from api.cli.report_commands import add_report_commands
+from api.cli.terminal import OK
 
 STREAM: Final = "/v1/events/stream"
 #: Seconds without even a comment (the service sends one every 15 s) after which the connection is given up.
@@ -24,7 +25,20 @@ SILENCE_S: Final = 40.0
 FIRST_WAIT_S: Final = 1.0
 LAST_WAIT_S: Final = 30.0
 #: Fields that a line shows, as far as an event has them; the time, the type and the recipient come before.
-_SHOWN: Final = ("original", "ip", "bot_reason", "description", "id", "tags")
+_SHOWN: Final = (
+    "original",
+    "ip",
+    "bot_reason",
+    "code",
+    "description",
+    "category",
+    "emailfrom",
+    "envelope",
+    "id",
+    "tags",
+)
+#: The same for events without a message, which are about a profile, or about mail that matched no message.
+_WITHOUT_MESSAGE: Final = (*_SHOWN, "database", "profile", "collection", "subprofile", "changed")
 
 
 def server_events(lines: Iterable[str]) -> Iterator[tuple[str, str]]:
@@ -52,6 +66,17 @@ def tail(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     return OK
 
 
+def list_events(service: Service, screen: Screen, options: argparse.Namespace) -> int:
+    query = {name: getattr(options, name) for name in ("type", "message", "recipient", "since", "until")}
+    events = list(service.items("/v1/events", options.limit, **query))
+    screen.json(events)
+    rows = (
+        [e["id"], local_time(e["time"]), e["type"], e["fields"].get("recipient"), _details(e).plain] for e in events
+    )
+    screen.table(("id", "time", "type", "recipient", "details"), rows, "No such events.")
+    return OK
+
+
 def _events(service: Service, screen: Screen, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Events without end: a connection that breaks is made again, and goes on where it was.
 
@@ -65,8 +90,12 @@ def _events(service: Service, screen: Screen, query: Mapping[str, str]) -> Itera
             with service.stream(STREAM, SILENCE_S, params=dict(query), headers=headers) as lines:
                 was_connected = True
                 for event_id, data in server_events(lines):
-                    last_id, wait_s = event_id, FIRST_WAIT_S
-                    yield json.loads(data)
+                    event = read_object(data, service.url)
+                    if "fields" in event:
+                        last_id, wait_s = event_id, FIRST_WAIT_S
+                        yield event
+                    else:  # about the stream itself: a gap, or its end
+                        screen.beside(event["detail"])
         except (Unreachable, Refused) as exc:
             if not was_connected or (isinstance(exc, Refused) and not exc.is_passing):
                 raise
@@ -76,20 +105,27 @@ def _events(service: Service, screen: Screen, query: Mapping[str, str]) -> Itera
 
 
 def _line(event: Mapping[str, Any]) -> Text:
-    fields = event["fields"]
     kind = printable(event["type"])
     text = Text.assemble((local_time(event["time"]).plain, "dim"), "  ", (f"{kind:11}", f"bold {colour(kind)}"))
-    text.append(printable(str(fields.get("recipient", ""))))
-    for name in _SHOWN:
+    text.append(printable(str(event["fields"].get("recipient", ""))))
+    details = _details(event)
+    return text.append("  ").append_text(details) if details else text
+
+
+def _details(event: Mapping[str, Any]) -> Text:
+    """The fields that matter most, as far as the event has them."""
+    found: list[Text] = []
+    fields = event["fields"]
+    for name in _SHOWN if "id" in fields else _WITHOUT_MESSAGE:
         value = fields.get(name)
         if value:
             shown = ",".join(map(str, value)) if isinstance(value, list) else str(value)
-            text.append(f"  {name}=", "dim").append(printable(shown))
-    return text
+            found.append(Text.assemble((f"{name}=", "dim"), printable(shown)))
+    return Text("  ").join(found)
 
 
 def group() -> Group:
-    made = Group("events", "Events: what happened to your messages.")
+    made = Group("events", "Events: what happened to your messages, and reports of what happened.")
     tailing = made.command(
         "tail",
         tail,
@@ -100,5 +136,13 @@ def group() -> Group:
     )
     tailing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help=f"only these: {', '.join(TRIGGERS)}")
     tailing.add_argument("--recipient", metavar="ADDRESS", help="only events of messages to this address")
+    listing = made.command("list", list_events, "list events, newest first", "--type click --since 1h", makes="type")
+    listing.add_argument("--type", choices=TRIGGERS, metavar="TRIGGER", help="only events of this type")
+    listing.add_argument("--message", metavar="ID", help="only events of this message")
+    listing.add_argument("--recipient", metavar="ADDRESS", help="only events of messages to this address")
+    listing.add_argument("--since", type=moment, metavar="TIME", help=f"only events since: {TIME_HELP}")
+    listing.add_argument("--until", type=moment, metavar="TIME", help="only events before")
+    listing.add_argument("--limit", type=limit, default=50, metavar="N", help="list at most N; default: 50")
     tailing.add_argument("--count", type=limit, metavar="N", help="stop after N events")
+    add_report_commands(made)
     return made

@@ -1,12 +1,14 @@
-"""`feedback-loops keys`: the API keys of an account, with one of them."""
+"""`feedback-loops keys`: the API keys of an account, with one of them, and the installation's own keys."""
 
 from __future__ import annotations
 
 import argparse
 
 from api.cli.api_client import Service, path
-from api.cli.command_group import OK, Group
+from api.cli.command_group import Group
+from api.cli.commands import installation_keys
 from api.cli.console import Screen
+from api.cli.terminal import OK
 
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -36,10 +38,14 @@ def revoke(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 
 def group() -> Group:
-    made = Group("keys", "API keys of the account: add one to replace another, revoke a lost one.")
-    creating = made.command("create", create, "create a key and show it", '"Shop, since March"')
+    made = Group(
+        "keys",
+        "API keys of the account: add one to replace another, revoke a lost one. With the admin key: the keys that the "
+        "installation signs links with.",
+    )
+    creating = made.command("create", create, "create a key and show it", '"Shop, since March"', makes="api_key")
     creating.add_argument("name", metavar="NAME", help="its purpose, as shown in the list")
-    made.command("list", list_, "list the keys, with the time of their last use")
+    made.command("list", list_, "list the keys, newest first, with the time of their last use", makes="name")
     revoking = made.command(
         "revoke",
         revoke,
@@ -48,4 +54,5 @@ def group() -> Group:
         "Revokes a key; it may be the one used for this command.",
     )
     revoking.add_argument("id", metavar="ID", help="the key's id, from `keys list`")
+    installation_keys.add_to(made)
     return made

@@ -5,125 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import time
-from collections.abc import Callable, Mapping, Sequence
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple
-from urllib.parse import unquote, urlsplit
+from typing import Final
 
-from api.cli.commands.signature_check import read_secret, signature_problem
-from api.cli.event_rendering import CHECKED, ReceivedEvent, rendered
-from api.cli.help import Parser, whole_number
-from api.cli.php_form import read_form
+from api.cli.commands.signature_check import read_secret
+from api.cli.event_rendering import rendered
+from api.cli.help import Parser, expanded_path, whole_number
+from api.cli.sample_handler import FILE_PREFIX, FILE_SUFFIX, SampleHandler, SampleServer, Secrets, Show
 
-MAX_BODY_BYTES: Final = 32 * 1024 * 1024
 #: Columns of what does not go to a terminal.
 _UNWRAPPED: Final = 1_000_000
-_FILE_PREFIX, _FILE_SUFFIX = "feedback-loops-", ".txt"
-Show = Callable[[ReceivedEvent], None]
-
-
-class Secrets(NamedTuple):
-    """The secrets there are now."""
-
-    keys: list[bytes]
-    #: What is wrong with the file that should have one, or None.
-    problem: str | None = None
-
-
-class SampleHandler:
-    """The sample handler's logic, without the server."""
-
-    def __init__(
-        self, secrets: Callable[[], Secrets], files: Mapping[str, str], folder: Path | None, status: int, show: Show
-    ) -> None:
-        """`secrets` is asked at each event; `folder` is where verification files may lie besides `files`."""
-        self._secrets = secrets
-        self._files = dict(files)
-        self._folder = folder
-        self._status = status
-        self._show = show
-
-    def file(self, path: str) -> bytes | None:
-        """The verification file that a URL's path names, in whatever directory; None when there is none."""
-        name = unquote(urlsplit(path).path).rpartition("/")[2]
-        if not (name.startswith(_FILE_PREFIX) and name.endswith(_FILE_SUFFIX) and name.isprintable()):
-            return None
-        if name in self._files:
-            return self._files[name].encode()
-        try:
-            return None if self._folder is None else (self._folder / name).read_bytes()
-        except OSError:
-            return None
-
-    def event(self, path: str, headers: Mapping[str, str], body: bytes) -> int:
-        """Shows a POST, and gives the status to answer with. `headers` have names in lower case."""
-        at_ns = time.time_ns()
-        secrets, unchecked = self._secrets()
-        problem = signature_problem(secrets, headers, body, at_ns // 1_000_000_000) if secrets else None
-        try:
-            fields = _fields(headers.get("content-type", ""), body)
-        except ValueError as exc:
-            fields, problem = {}, f"the body cannot be read: {exc}"
-        signature = problem or (CHECKED if secrets else None)
-        self._show(ReceivedEvent(at_ns=at_ns, path=path, fields=fields, signature=signature, unchecked=unchecked))
-        return 400 if problem else self._status
-
-
-def _fields(content_type: str, body: bytes) -> dict[str, Any]:
-    if content_type.partition(";")[0].strip().lower() == "application/json":
-        fields = json.loads(body)
-        if not isinstance(fields, dict):
-            raise ValueError("it is not a JSON object")
-        return fields
-    return read_form(body)
-
-
-def server(host: str, port: int, sample: SampleHandler) -> ThreadingHTTPServer:
-    """A listening HTTP server; `serve_forever` runs it.
-
-    Raises:
-        OSError: the port is taken.
-    """
-
-    class Requests(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        server_version = "feedback-loops-listen"
-        #: Seconds after which a silent connection is closed.
-        timeout = 120
-
-        def do_GET(self) -> None:
-            content = sample.file(self.path)
-            self._answer(404 if content is None else 200, b"not here\n" if content is None else content)
-
-        do_HEAD = do_GET  # noqa: N815 - the base class calls it so
-
-        def do_POST(self) -> None:
-            length = self.headers.get("Content-Length", "")
-            if not (length.isascii() and length.isdigit() and int(length[:12]) <= MAX_BODY_BYTES):
-                self.close_connection = True
-                self._answer(411, b"send a Content-Length of at most 32 MiB\n")
-                return
-            body = self.rfile.read(int(length))
-            headers = {name.lower(): value for name, value in self.headers.items()}
-            self._answer(sample.event(self.path, headers, body), b"thank you\n")
-
-        def _answer(self, status: int, body: bytes) -> None:
-            self.send_response(status)
-            self.send_header("Content-Type", "text/plain; charset=utf-8")
-            self.send_header("Content-Length", str(len(body)))
-            if self.close_connection:
-                self.send_header("Connection", "close")
-            self.end_headers()
-            if self.command != "HEAD":
-                self.wfile.write(body)
-
-        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class calls it so
-            """Events are shown, requests are not."""
-
-    ThreadingHTTPServer.daemon_threads = True
-    return ThreadingHTTPServer((host, port), Requests)
 
 
 def parser() -> Parser:
@@ -145,11 +37,13 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--secret-file",
-        type=Path,
+        type=_file,
         metavar="FILE",
         help="file with the secret, as the API or `loops create` returns it; read again for each event",
     )
-    made.add_argument("--dir", type=Path, metavar="DIR", help="directory of verification files (feedback-loops-….txt)")
+    made.add_argument(
+        "--dir", type=_folder, metavar="DIR", help="directory of verification files (feedback-loops-….txt)"
+    )
     made.add_argument(
         "--verification",
         action="append",
@@ -177,9 +71,23 @@ def _secret(text: str) -> bytes:
         raise argparse.ArgumentTypeError(str(exc)) from None
 
 
+def _file(text: str) -> Path:
+    path = expanded_path(text)
+    if path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a directory")
+    return path
+
+
+def _folder(text: str) -> Path:
+    path = expanded_path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is not a directory")
+    return path
+
+
 def _verification(text: str) -> tuple[str, str]:
     name, equals, content = text.partition("=")
-    if not equals or not name.startswith(_FILE_PREFIX) or not name.endswith(_FILE_SUFFIX):
+    if not equals or not name.startswith(FILE_PREFIX) or not name.endswith(FILE_SUFFIX):
         raise argparse.ArgumentTypeError("must be feedback-loops-….txt=CONTENT")
     return name, content
 
@@ -189,7 +97,7 @@ def secrets_of(given: Sequence[bytes], file: Path | None) -> Secrets:
     if file is None:
         return Secrets(list(given))
     try:
-        words = _words(file.read_text())
+        words = _words(file.read_text("utf-8"))
         if not words:
             return Secrets(list(given), f"{file} is empty")
         return Secrets([*given, *map(read_secret, words)])
@@ -204,8 +112,10 @@ def secrets_of(given: Sequence[bytes], file: Path | None) -> Secrets:
 def _words(text: str) -> list[str]:
     if not text.lstrip().startswith("{"):
         return text.split()
-    secret = json.loads(text).get("secret")
-    return [str(secret)]
+    try:
+        return [str(json.loads(text).get("secret"))]
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _printer(options: argparse.Namespace) -> Show:
@@ -221,7 +131,11 @@ def _printer(options: argparse.Namespace) -> Show:
 
 
 def run(arguments: Sequence[str], _environment: Mapping[str, str]) -> int:
-    """Listens until Ctrl-C."""
+    """Listens until Ctrl-C.
+
+    Raises:
+        OSError: the output cannot be written.
+    """
     options = parser().parse_args(arguments)
     sample = SampleHandler(
         secrets=lambda: secrets_of(options.secret, options.secret_file),
@@ -231,11 +145,13 @@ def run(arguments: Sequence[str], _environment: Mapping[str, str]) -> int:
         show=_printer(options),
     )
     try:
-        listening = server(options.host, options.port, sample)
-    except OSError as exc:
+        listening = SampleServer(options.host, options.port, sample)
+    except (OSError, UnicodeError) as exc:
         sys.stderr.write(f"feedback-loops listen: cannot listen at {options.host} port {options.port}: {exc}\n")
         return 1
     with listening:
-        sys.stderr.write(f"listening at http://{options.host}:{options.port}/ — press Ctrl-C to stop\n")
+        sys.stderr.write(f"listening at http://{options.host}:{listening.server_port}/; press Ctrl-C to stop\n")
         listening.serve_forever()
+    if listening.failure is not None:
+        raise listening.failure
     return 0

@@ -5,19 +5,23 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, Final
 
 from rich.text import Text
 
 from api.cli import loop_settings
 from api.cli.api_client import Refused, Service, path
-from api.cli.command_group import FAILED, MISUSED, OK, Act, Group, limit
+from api.cli.command_group import Act, Group, limit
 from api.cli.console import Screen, local_time, state
+from api.cli.loop_files import LOOP, proof, secret
+from api.cli.terminal import FAILED, MISUSED, OK
+from domain.delivery import MAX_WAITING
 from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.loop_settings import SETTINGS
 
 LOOPS: Final = "/v1/feedback-loops"
-LOOP: Final = f"{LOOPS}/{{}}"
 TRIGGERS: Final = tuple(EVENT_TYPES)
 _NOT_VERIFIED: Final = "/problems/not-verified"
 
@@ -27,8 +31,23 @@ def health_text(health: Mapping[str, Any]) -> Text:
     if health["failing_since"] is None:
         return Text("ok" if health["last_success_at"] else "-", "green" if health["last_success_at"] else "dim")
     since = local_time(health["failing_since"])
-    breaker = ", probing" if health["breaker"] == "open" else ""
-    return Text.assemble((f"{health['failures']} failures since ", "red"), since, breaker)
+    breaker = ", probing" if health["next_probe_at"] else ""
+    planned = Text.assemble(", next attempt ", _soon(health["next_attempt_at"])) if health["next_attempt_at"] else ""
+    failures = f"{health['failures']} failure{'' if health['failures'] == 1 else 's'} since "
+    return Text.assemble(
+        (f"{health['last_error']}: " if health["last_error"] else "", "red"),
+        (failures, "red"),
+        since,
+        breaker,
+        planned,
+        f", {health['waiting']:,}{'+' if health['waiting'] >= MAX_WAITING else ''} waiting",
+    )
+
+
+def _soon(text: str) -> Text:
+    """A time that is not in the past, or `now`: attempts that are due begin at once."""
+    is_now = datetime.fromisoformat(text) <= datetime.now(UTC) + timedelta(seconds=1)
+    return Text("now") if is_now else local_time(text)
 
 
 def list_loops(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -59,6 +78,10 @@ def _show(screen: Screen, loop: Mapping[str, Any]) -> int:
             "handler": health_text(loop["health"]),
             "last success": local_time(loop["health"]["last_success_at"]),
             "last failure": local_time(loop["health"]["last_failure_at"]),
+            "last error": loop["health"]["last_error"],
+            "failures": loop["health"]["failures"],
+            "next attempt": _soon(loop["health"]["next_attempt_at"]) if loop["health"]["next_attempt_at"] else None,
+            "waiting": loop["health"]["waiting"],
             **({"next probe": local_time(loop["health"]["next_probe_at"])} if loop["health"]["next_probe_at"] else {}),
             **({"secret": loop["secret"]} if "secret" in loop else {}),
         }
@@ -132,10 +155,14 @@ def _changed(screen: Screen, loop: Mapping[str, Any]) -> int:
 
 
 def rotate_secret(service: Service, screen: Screen, options: argparse.Namespace) -> int:
-    loop = service.ask("POST", path(f"{LOOP}/rotate-secret", options.loop))
+    query = "?revoke=true" if options.revoke else ""
+    loop = service.ask("POST", path(f"{LOOP}/rotate-secret", options.loop) + query)
     screen.json(loop)
     screen.facts({"secret": loop["secret"]})
-    screen.say("POSTs are signed with the old secret, too, for 24 hours.")
+    if options.revoke:
+        screen.say("The former secrets no longer sign: a handler that only knows one of them refuses all POSTs.")
+    else:
+        screen.say("POSTs are signed with the old secret, too, for 24 hours.")
     return OK
 
 
@@ -146,7 +173,12 @@ def delete(service: Service, screen: Screen, options: argparse.Namespace) -> int
             return MISUSED
         loop = service.ask("GET", path(LOOP, options.loop))
         screen.beside(f"Delete {loop['id']} ({loop['url']})? Its backlog is dropped. [y/N]")
-        if input().strip().lower() not in {"y", "yes"}:
+        try:
+            answer = input()
+        except EOFError:
+            answer = ""
+        if answer.strip().lower() not in {"y", "yes"}:
+            screen.beside("nothing was deleted")
             return FAILED
     service.ask("DELETE", path(LOOP, options.loop))
     screen.say(f"{options.loop} is deleted")
@@ -188,21 +220,36 @@ def _result(result: Mapping[str, Any]) -> Text:
 
 def group() -> Group:
     made = Group("loops", "Feedback loops: which events are sent to which script.")
-    listing = made.command("list", list_loops, "list the account's feedback loops")
+    listing = made.command("list", list_loops, "list the account's feedback loops", makes="state")
     listing.add_argument("--limit", type=limit, default=1000, metavar="N", help="list at most N; default: 1000")
     loop_command(made, "show", show, "show a loop's settings, its handler's health and its proof")
     creating = made.command(
-        "create", create, "create a feedback loop", "https://example.com/script.php --trigger open,click"
+        "create",
+        create,
+        "create a feedback loop",
+        "https://example.com/script.php --trigger open,click",
+        makes="secret",
     )
     creating.add_argument("handler", metavar="HANDLER", help="URL of your script, which receives the POSTs")
     loop_settings.add_options(creating, is_new=True)
     updating = loop_command(made, "update", update, "change a loop's settings; others stay as they are")
     updating.add_argument("--handler", metavar="URL", help="URL of another script, which must be verified again")
     loop_settings.add_options(updating, is_new=False)
+    proving = loop_command(
+        made,
+        "proof",
+        proof,
+        "write the verification file to standard output",
+        "fl_… > proof.txt",
+        "Writes the content of the verification file to standard output, or with --dir a file with the right name.",
+    )
+    proving.add_argument("--dir", type=Path, metavar="DIR", help="write the file, with its name, to this directory")
+    loop_command(made, "secret", secret, "print the current signing secret", "fl_… > secret")
     loop_command(made, "verify", verify, "check the proof that the handler's server is yours")
     loop_command(made, "pause", pause, "pause deliveries; the backlog is kept")
     loop_command(made, "resume", resume, "resume deliveries of a paused or disabled loop")
-    loop_command(made, "rotate-secret", rotate_secret, "create a new signing secret")
+    rotating = loop_command(made, "rotate-secret", rotate_secret, "create a new signing secret")
+    rotating.add_argument("--revoke", action="store_true", help="end all former secrets at once, not after 24 hours")
     deleting = loop_command(made, "delete", delete, "delete a loop with its backlog")
     deleting.add_argument("--yes", action="store_true", help="do not ask for confirmation")
     testing = loop_command(made, "test", test, "send a sample event to a loop's handler now")
@@ -221,9 +268,16 @@ def group() -> Group:
 
 
 def loop_command(
-    made: Group, name: str, act: Act, what: str, example: str = "fl_…", description: str = ""
+    made: Group,
+    name: str,
+    act: Act,
+    what: str,
+    example: str = "fl_…",
+    description: str = "",
+    *,
+    makes: str | None = None,
 ) -> argparse.ArgumentParser:
     """Adds a subcommand whose first argument is a loop."""
-    parser = made.command(name, act, what, example, description)
+    parser = made.command(name, act, what, example, description, makes=makes)
     parser.add_argument("loop", metavar="LOOP", help="the loop's id, fl_…")
     return parser

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from actors.settings.data_dir import DataDir
+from actors.settings.data_dir_marker import require_marker
+from actors.settings.default_data_dir import choose_data_dir
 from actors.settings.options import ENV_PREFIX
-from api.cli.help import Parser
+from api.cli.commands.backup import DATA_DIR
+from api.cli.help import Parser, expanded_path
 from domain.errors import FeedbackLoopsError
 
 DESCRIPTION: Final = """\
@@ -35,8 +37,8 @@ def parser() -> Parser:
     made.add_argument(
         "--data-dir",
         metavar="DIR",
-        type=Path,
-        help=f"The service's data directory. Default: ./var. [{ENV_PREFIX}DATA_DIR]",
+        type=expanded_path,
+        help=f"{DATA_DIR} [{ENV_PREFIX}DATA_DIR]",
     )
     made.add_argument(
         "--store", metavar="URL", help=f"An empty database: postgresql://user@host/database. [{ENV_PREFIX}STORE]"
@@ -55,13 +57,9 @@ def run(arguments: Sequence[str], environment: Mapping[str, str]) -> int:
             f"feedback-loops migrate: --store ({ENV_PREFIX}STORE) is missing: the URL of the PostgreSQL database\n"
         )
         return 2
-    data_dir = (given.data_dir or Path(environment.get(f"{ENV_PREFIX}DATA_DIR") or "./var")).expanduser().absolute()
-    if not data_dir.is_dir():
-        sys.stderr.write(
-            f"feedback-loops migrate: {data_dir} does not exist: name the data directory with --data-dir\n"
-        )
-        return 2
     try:
+        data_dir = choose_data_dir(environment, given.data_dir).path
+        require_marker(data_dir)
         with DataDir.open(data_dir):
             compared = import_ledger(data_dir, url, _report)
     except FeedbackLoopsError as exc:

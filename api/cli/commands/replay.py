@@ -10,9 +10,11 @@ from typing import Any, Final
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from api.cli.api_client import Refused, Service, Unreachable, path
-from api.cli.command_group import FAILED, INTERRUPTED, OK, TIME_HELP, Group, limit, moment
-from api.cli.commands.loops import LOOP, loop_command
+from api.cli.command_group import TIME_HELP, Group, limit, moment
+from api.cli.commands.loops import loop_command
 from api.cli.console import Screen, local_time, state
+from api.cli.loop_files import LOOP
+from api.cli.terminal import FAILED, INTERRUPTED, OK
 
 REPLAYS: Final = f"{LOOP}/replays"
 REPLAY: Final = f"{REPLAYS}/{{}}"
@@ -84,7 +86,7 @@ def _row(replay: Mapping[str, Any]) -> list[Any]:
     return [
         replay["id"],
         state(replay["state"]),
-        f"{replay['done']} of {replay['count']}",
+        f"{replay['done']} of {'about ' if replay['count_is_estimate'] else ''}{replay['count']}",
         replay["which"],
         local_time(replay["since"]),
         local_time(replay["until"]),
@@ -108,18 +110,24 @@ def group() -> Group:
         made,
         "start",
         start,
-        "send a period's dead deliveries again, or all of them",
+        "send a period's dead deliveries again, or all of them, or missed events",
         "fl_… --since 2d",
         "Sends the deliveries of a period again. The replay runs in the service, survives restarts, and gives way "
         "to live traffic. The bar shows how many deliveries are queued; Ctrl-C ends the bar, not the replay.",
+        makes="count",
     )
     starting.add_argument(
         "--since", type=moment, required=True, metavar="TIME", help=f"start of the period: {TIME_HELP}"
     )
     starting.add_argument("--until", type=moment, metavar="TIME", help="end of the period; default: now")
-    starting.add_argument("--state", choices=("dead", "all"), help="all also repeats delivered ones; default: dead")
+    starting.add_argument(
+        "--state",
+        choices=("dead", "missed", "all"),
+        help="all also repeats delivered ones; missed sends events that happened while the loop was disabled, with its "
+        "filters of now; default: dead",
+    )
     starting.add_argument("--detach", action="store_true", help="do not wait for the replay to end")
-    listing = loop_command(made, "list", list_replays, "list a loop's replays, newest first")
+    listing = loop_command(made, "list", list_replays, "list a loop's replays, newest first", makes="state")
     listing.add_argument("--limit", type=limit, default=50, metavar="N", help="list at most N; default: 50")
     for name, act, what in (
         ("watch", watch, "show a replay's progress until it ends"),

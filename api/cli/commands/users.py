@@ -6,9 +6,10 @@ import argparse
 from typing import Any
 
 from api.cli.api_client import Service, path
-from api.cli.command_group import FAILED, OK, Group
+from api.cli.command_group import Group
 from api.cli.commands.accounts import admin_group
 from api.cli.console import Screen
+from api.cli.terminal import FAILED, OK
 
 
 def create(service: Service, screen: Screen, options: argparse.Namespace) -> int:
@@ -63,12 +64,14 @@ def remove(service: Service, screen: Screen, options: argparse.Namespace) -> int
 
 def group() -> Group:
     made = admin_group("users", "Users of the dashboard; each belongs to one account.")
-    creating = made.command("create", create, "create a user and show the password", "ann@example.com")
+    creating = made.command(
+        "create", create, "create a user and show the password", "ann@example.com", makes="password or account"
+    )
     creating.add_argument("email", metavar="EMAIL", help="the user's e-mail address")
     which = creating.add_mutually_exclusive_group()
     which.add_argument("--account", metavar="ID", help="the user's account; default: a new one")
     which.add_argument("--account-name", metavar="NAME", help="the new account's name; default: the e-mail address")
-    made.command("list", list_, "list the users")
+    made.command("list", list_, "list the users", makes="email")
     for name, act, what in (
         ("password", password, "set a new password and show it"),
         ("remove", remove, "remove a user's access"),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import json
 import time
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -14,13 +13,15 @@ from rich.text import Text
 
 from actors.adapters.resolver import HandlerResolver
 from actors.ledger import factory
-from actors.settings.settings import Settings
-from api.cli.command_group import DEFAULT_URL, FAILED, OK, URL_VARIABLE
+from actors.settings import Settings
+from api.cli.command_group import DEFAULT_URL, URL_VARIABLE
 from api.cli.console import Screen, printable
 from api.cli.doctor import machine, network, stores
 from api.cli.doctor.findings import Check, Finding, Level, carried_out, problem
 from api.cli.help import Parser
-from domain.errors import FeedbackLoopsError, InvalidInput
+from api.cli.running_service import local_url, running_service
+from api.cli.terminal import FAILED, OK
+from domain.errors import InvalidInput
 from domain.handler_policy import HandlerPolicy
 
 DESCRIPTION: Final = """\
@@ -35,6 +36,8 @@ exit codes:
   1  there is a problem
   2  wrong usage
 """
+#: Checks that read the store.
+_ABOUT_STORE: Final = frozenset({"store", "backlog", "loop"})
 COLOURS: Final = {Level.OK: "green", Level.WARNING: "yellow", Level.PROBLEM: "bold red"}
 
 
@@ -64,36 +67,37 @@ async def examine(options: argparse.Namespace, environment: Mapping[str, str]) -
         advice = "Correct it where the service is started; `feedback-loops serve --help` explains each option."
         return [problem("settings", f"{name} {what}", advice) for name, what in exc.problems]
     runs = machine.is_running(settings.data_dir)
-    if runs:
-        settings = _those_of_the_service(settings)
+    service = running_service(settings.data_dir, settings) if runs else None
     found: list[Finding] = []
-    for name, check in _checks(settings, options, environment, runs=runs):
+    wrong_store = None if service is None else stores.check_same_store(service.store_place, settings.store)
+    for name, check in _checks(service.settings if service else settings, options, environment, runs=runs):
+        # The store that is named here is not the service's: what is found in it would mislead.
+        if wrong_store is not None and name in _ABOUT_STORE:
+            continue
         found += await carried_out(name, check)
-    return found
-
-
-def _those_of_the_service(settings: Settings) -> Settings:
-    """The settings of the running service, if they can be read."""
-    try:
-        return Settings.from_dict(json.loads((settings.data_dir / "run" / "settings.json").read_text()))
-    except (OSError, ValueError, KeyError, FeedbackLoopsError):
-        return settings
+    return found + ([] if wrong_store is None else [wrong_store])
 
 
 def _checks(
     settings: Settings, options: argparse.Namespace, environment: Mapping[str, str], *, runs: bool
 ) -> list[tuple[str, Check]]:
     data_dir, now_ms = settings.data_dir, time.time_ns() // 1_000_000
-    url = options.url or environment.get(URL_VARIABLE) or (_own_url(settings) if settings.port else DEFAULT_URL)
+    own_url = local_url(settings.host, settings.port)
+    url = options.url or environment.get(URL_VARIABLE) or (own_url if settings.port else DEFAULT_URL)
+    # Other machines do not get the key.
+    admin_key = machine.admin_key(settings) if url == own_url else None
+    instance = settings.instance if runs else None
     reader = factory.make_reader(settings)
     checks: list[tuple[str, Check]] = [
         ("data directory", partial(asyncio.to_thread, machine.check_data_dir, data_dir)),
         ("keys", partial(asyncio.to_thread, machine.check_keys, data_dir)),
         ("disk", partial(asyncio.to_thread, machine.check_disk, data_dir)),
+        ("reserve", partial(asyncio.to_thread, machine.check_reserve, settings)),
+        ("open files", partial(asyncio.to_thread, machine.check_open_files, data_dir, runs=runs)),
         ("clock", partial(asyncio.to_thread, machine.check_clock, data_dir)),
         ("port", partial(asyncio.to_thread, machine.check_port, settings, runs=runs)),
         ("DNS", partial(network.check_names, settings.public_url, settings.nameserver)),
-        ("service", partial(network.check_service, url, runs=runs)),
+        ("service", partial(network.check_service, url, runs=runs, admin_key=admin_key, instance=instance)),
         ("Ray", partial(network.check_ray_address, settings.ray_address, runs=runs)),
     ]
     if not runs:
@@ -107,13 +111,9 @@ def _checks(
         checks.append(("backlog", partial(asyncio.to_thread, stores.check_backlog, reader, now_ms)))
     if options.loop:
         resolver = HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
-        checks.append(("loop", partial(network.check_handler, options.loop, reader, resolver)))
+        ca_pem = settings.handler_ca_file_pem
+        checks.append(("loop", partial(network.check_handler, options.loop, reader, resolver, ca_pem)))
     return checks
-
-
-def _own_url(settings: Settings) -> str:
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)
-    return f"http://[{host}]:{settings.port}" if ":" in host else f"http://{host}:{settings.port}"
 
 
 def _tell(findings: Sequence[Finding], screen: Screen) -> None:

@@ -13,11 +13,15 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import ClassVar, Final
 
-from actors.settings.data_dir import check_format
+from actors.process_setup.open_files import ENOUGH, raise_limit
+from actors.settings import Settings
+from actors.settings.data_dir import runtime_dir_path
+from actors.settings.data_dir_marker import MARKER_FILE, Marker, check_empty, read_marker
+from actors.settings.data_dir_watch import LOCK_FILE
 from actors.settings.parsers import bearer_key, key
-from actors.settings.settings import Settings
 from api.cli.doctor.findings import Finding, ok, problem, warning
-from domain.errors import StoreError
+from api.journal.preallocation import CannotPreallocate, NoRoom, try_in
+from domain.errors import FeedbackLoopsError
 
 #: Free share of the file system below which there is a warning, and a problem.
 LITTLE: Final = 0.15
@@ -31,8 +35,17 @@ _STA_UNSYNC: Final = 0x40
 
 def is_running(data_dir: Path) -> bool:
     """Whether a service holds the data directory's lock."""
+    return _is_locked(data_dir / LOCK_FILE)
+
+
+def has_lost_it(data_dir: Path) -> bool:
+    """Whether a service was started on this path, and the directory there is no longer the one that it has locked."""
+    return _is_locked(runtime_dir_path(data_dir)) and not is_running(data_dir)
+
+
+def _is_locked(path: Path) -> bool:
     try:
-        fd = os.open(data_dir / "lock", os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
     try:
@@ -47,6 +60,9 @@ def is_running(data_dir: Path) -> bool:
 def check_data_dir(data_dir: Path) -> Sequence[Finding]:
     """Checks that the directory exists, belongs to this user, is private, and writable."""
     name = "data directory"
+    if has_lost_it(data_dir):
+        what = f"a service runs whose data directory {data_dir} was deleted, moved or replaced since its start"
+        return [problem(name, what, "Do not stop it yet: see `A lost data directory` in docs/how-to/operate.md.")]
     try:
         found = data_dir.stat()
     except FileNotFoundError:
@@ -66,13 +82,31 @@ def check_data_dir(data_dir: Path) -> Sequence[Finding]:
         return [problem(name, f"{data_dir} belongs to user {found.st_uid}, this is {os.geteuid()}", advice)]
     if not os.access(data_dir, os.W_OK | os.X_OK):
         return [problem(name, f"{data_dir} cannot be written", f"chmod u+rwx {data_dir}, or mount it writable.")]
+    return [_marked(data_dir, found.st_mode)]
+
+
+def _marked(data_dir: Path, mode: int) -> Finding:
+    """Checks the marker, and that only the owner can read the directory."""
+    name = "data directory"
     try:
-        check_format(data_dir)
-    except StoreError as exc:
-        return [problem(name, str(exc), "Use another directory, or the program that wrote it.")]
-    if found.st_mode & 0o077:
-        return [warning(name, f"{data_dir} is open to other users", f"chmod 700 {data_dir}")]
-    return [ok(name, f"{data_dir} is private")]
+        marker = read_marker(data_dir)
+        if marker is None:
+            check_empty(data_dir)
+    except FeedbackLoopsError as exc:
+        return problem(name, str(exc), "Name the service's directory with --data-dir, or start the right program.")
+    if marker is None:
+        advice = "Mount its volume if it should hold an installation; otherwise the first start makes a new one."
+        return warning(name, f"{data_dir} is empty: it has no {MARKER_FILE}", advice)
+    if mode & 0o077:
+        return warning(name, f"{data_dir}, {_identity(marker)}, is open to other users", f"chmod 700 {data_dir}")
+    return ok(name, f"{data_dir} is private, {_identity(marker)}")
+
+
+def _identity(marker: Marker) -> str:
+    """The installation's fingerprint and age, by which operators recognise a wrong volume."""
+    days = int(marker.age_days)
+    age = "today" if days <= 0 else f"{days} day{'s' if days > 1 else ''} ago"
+    return f"installation {marker.installation or 'not known yet'}, made {age} ({marker.created_at})"
 
 
 def check_keys(data_dir: Path) -> Sequence[Finding]:
@@ -96,6 +130,16 @@ def _key(path: Path, read: Callable[[str], object]) -> Finding:
     return ok("keys", f"{path.name} is intact and private")
 
 
+def admin_key(settings: Settings) -> str | None:
+    """The admin key that is set or stored in the data directory, or None."""
+    if settings.admin_key is not None:
+        return str(settings.admin_key)
+    try:
+        return str(bearer_key((settings.data_dir / "admin.key").read_text().strip()))
+    except (OSError, ValueError):
+        return None
+
+
 def check_disk(data_dir: Path, little: float = LITTLE, too_little: float = TOO_LITTLE) -> Sequence[Finding]:
     """Checks that the journal and the ledger have room to grow, in bytes and in files."""
     if not data_dir.exists():
@@ -107,6 +151,58 @@ def check_disk(data_dir: Path, little: float = LITTLE, too_little: float = TOO_L
     if left < too_little:
         return [problem("disk", found, advice)]
     return [warning("disk", found, advice) if left < little else ok("disk", found)]
+
+
+def check_reserve(settings: Settings) -> Sequence[Finding]:
+    """Checks that the journal can reserve room for a full disk, and that there is another disk for a last write."""
+    return [*_reserve(settings), *_spill_dir(settings)]
+
+
+def _reserve(settings: Settings) -> Sequence[Finding]:
+    if not settings.data_dir.exists():
+        return []
+    if not settings.journal_reserve_bytes:
+        advice = "Set --journal-reserve: while the disk is full, hits are only in memory."
+        return [warning("reserve", "the journal has no reserve for a full disk", advice)]
+    try:
+        try_in(settings.data_dir)
+    except CannotPreallocate as exc:
+        advice = "Move the data directory to ext4 or XFS: on a full disk, hits are in memory, and a stop loses them."
+        return [warning("reserve", f"the journal cannot reserve room for a full disk: {exc}", advice)]
+    except NoRoom as exc:
+        advice = "Free some space: a running service has its reserve, but nothing else can be written."
+        return [problem("disk", f"the disk of {settings.data_dir} is full: {exc}", advice)]
+    return [ok("reserve", f"the journal reserves {settings.journal_reserve_bytes // MIB} MiB for hits on a full disk")]
+
+
+def _spill_dir(settings: Settings) -> Sequence[Finding]:
+    folder = settings.spill_dir
+    if folder is None:
+        return []
+    if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+        advice = "Mount it, or make it and its permissions right: the service does not make it."
+        return [problem("spill", f"{folder} is not a directory that this user can write", advice)]
+    if settings.data_dir.exists() and folder.stat().st_dev == settings.data_dir.stat().st_dev:
+        advice = "Name a directory on another disk with --spill-dir."
+        return [warning("spill", f"{folder} is on the same file system as the data directory", advice)]
+    return [ok("spill", f"{folder} is on another file system and can be written")]
+
+
+def check_open_files(data_dir: Path, *, runs: bool) -> Sequence[Finding]:
+    """Checks the limit of open files: that of the running service, or the one that a service started here would get."""
+    name, limit = "open files", raise_limit()
+    if runs:
+        try:
+            pid = int((data_dir / "lock").read_text())
+            rows = Path(f"/proc/{pid}/limits").read_text().splitlines()
+            limit = int(next(row for row in rows if row.startswith("Max open files")).split()[3])
+        except (OSError, ValueError, StopIteration):
+            return []
+    found = f"{'the service' if runs else 'a service started here'} may open {limit} files"
+    if limit < ENOUGH:
+        advice = f"Raise the hard limit to {ENOUGH} or more: LimitNOFILE= in the unit, or ulimit -Hn."
+        return [warning(name, found, advice)]
+    return [ok(name, found)]
 
 
 def check_port(settings: Settings, *, runs: bool) -> Sequence[Finding]:

@@ -17,12 +17,14 @@ import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
 from actors.adapters.http_client import PinnedHttpClient
+from actors.adapters.http_connector import tls_context
 from actors.adapters.proof_fetcher import PinnedProofFetcher, stub_resolver
 from actors.adapters.resolver import HandlerResolver, ResolveError
 from actors.commands.accounts import Account
 from actors.commands.deliveries import AttemptView, ListDeliveries
 from actors.ledger.loop_projection import LoopRow
 from actors.ledger.reader import LedgerReader
+from api.cli.api_client import Misused, needs_certificates, service_url
 from api.cli.doctor.findings import Finding, ok, problem, warning
 from domain.breaker import OPEN
 from domain.errors import FeedbackLoopsError
@@ -41,20 +43,33 @@ _PREFIX: Final = "feedback_loops_"
 Samples = dict[tuple[str, ...], float]
 
 
-async def check_service(url: str, *, runs: bool | None) -> Sequence[Finding]:
+async def check_service(
+    url: str, *, runs: bool | None, admin_key: str | None = None, instance: str | None = None
+) -> Sequence[Finding]:
     """Checks that the service answers at `url` and is ready, and reads its metrics.
 
-    `runs`: whether one should, by the data directory's lock; None when that is not known.
+    `runs`: whether one should, by the data directory's lock; None when that is not known. `admin_key` is sent to the
+    service, which then explains in detail why it is not ready. `instance`: the name that the service with this data
+    directory has; another one gets no key.
     """
-    async with httpx.AsyncClient(base_url=url, timeout=ANSWER_S, trust_env=False) as http:
+    try:
+        service_url(url)
+    except Misused as exc:
+        return [problem("service", str(exc), "Set --url to the service's URL.")]
+    headers = {"Authorization": f"Bearer {admin_key}"} if admin_key else {}
+    async with httpx.AsyncClient(
+        base_url=url, timeout=ANSWER_S, trust_env=False, verify=needs_certificates(url)
+    ) as http:
         try:
             health = await http.get("/healthz")
-        except (httpx.HTTPError, httpx.InvalidURL) as exc:
+        except httpx.HTTPError as exc:
             return [_no_answer(url, exc, runs=runs)]
         if health.status_code != httpx.codes.OK:
             advice = "Is this the service's URL? Set it with --url."
             return [problem("service", f"{url}/healthz answers {health.status_code}", advice)]
-        ready, metrics = await asyncio.gather(http.get("/readyz"), http.get("/metrics"))
+        if other := _other_service(url, health, runs=runs, instance=instance):
+            return [other]
+        ready, metrics = await asyncio.gather(http.get("/readyz", headers=headers), http.get("/metrics"))
     if metrics.status_code != httpx.codes.OK:
         advice = "Is it an older version of this service? Then use that version's doctor."
         return [_ready(url, ready), problem("service", f"{url}/metrics answers {metrics.status_code}", advice)]
@@ -68,11 +83,26 @@ def _no_answer(url: str, exc: Exception, *, runs: bool | None) -> Finding:
     return warning("service", found, "Start it with `feedback-loops serve`, or set --url to its URL.")
 
 
+def _other_service(url: str, health: httpx.Response, *, runs: bool | None, instance: str | None) -> Finding | None:
+    """A finding if the service at the URL does not run on this data directory."""
+    try:
+        answered = health.json().get("instance")
+    except (ValueError, AttributeError):
+        answered = None
+    if runs is False:
+        found = f"a service answers at {url}, but no service runs on this data directory"
+        return problem("service", found, "Name the data directory of that service with --data-dir, or start this one.")
+    if instance is None or answered == instance:
+        return None
+    found = f"{url} is another service: it does not run on this data directory"
+    return problem("service", found, "Set --url to the URL of this machine's service, or name the other's --data-dir.")
+
+
 def _ready(url: str, answer: httpx.Response) -> Finding:
     if answer.status_code == httpx.codes.OK:
         return ok("service", f"{url} is ready")
     problems = answer.json().get("problems", []) if "json" in answer.headers.get("content-type", "") else []
-    advice = "Hits are still answered. Wait some seconds, then read the log, and logs/ray.log in the data directory."
+    advice = "Hits are still answered. Wait some seconds, then read the log."
     return problem("service", f"{url} is not ready: {'; '.join(problems) or answer.status_code}", advice)
 
 
@@ -117,7 +147,7 @@ def _actors(samples: Samples) -> Finding:
     running = {key[1]: value for key, value in samples.items() if key[0] == f"{_PREFIX}processes" and value}
     if silent:
         found = ", ".join(f"{count:.0f} of kind {kind}" for kind, count in silent.items())
-        advice = "They are restarted automatically; if this persists, see logs/ray.log in the data directory."
+        advice = "They are restarted automatically; if this persists, see the log."
         return problem("actors", f"processes are not responding: {found}", advice)
     found = ", ".join(f"{count:.0f} {kind}" for kind, count in running.items())
     if restarts := sum(value for key, value in samples.items() if key[0] == f"{_PREFIX}actor_restarts_total"):
@@ -198,10 +228,12 @@ async def _name_server(nameserver: str | None) -> Finding:
     return ok("DNS", f"the name server ({whose}) responds")
 
 
-async def check_handler(loop_id: str, reader: LedgerReader, resolver: HandlerResolver) -> Sequence[Finding]:
+async def check_handler(
+    loop_id: str, reader: LedgerReader, resolver: HandlerResolver, ca_pem: str | None
+) -> Sequence[Finding]:
     """Checks that a loop's handler can be reached like in a delivery, and shows its latest attempts.
 
-    It is asked with GET, and gets no event.
+    It is asked with GET, and gets no event. `ca_pem`: authorities to trust in addition to the public ones.
     """
     try:
         row = await asyncio.to_thread(reader.loop, loop_id)
@@ -210,7 +242,7 @@ async def check_handler(loop_id: str, reader: LedgerReader, resolver: HandlerRes
     if row is None or row.deleted:
         advice = "`feedback-loops loops list` lists the existing ones."
         return [problem("loop", f"there is no feedback loop {loop_id}", advice)]
-    return [_state(row), await _reached(row, resolver), *await _attempts(row, reader)]
+    return [_state(row), await _reached(row, resolver, ca_pem), *await _attempts(row, reader)]
 
 
 def _state(row: LoopRow) -> Finding:
@@ -228,13 +260,13 @@ def _state(row: LoopRow) -> Finding:
     return ok("loop", found)
 
 
-async def _reached(row: LoopRow, resolver: HandlerResolver) -> Finding:
+async def _reached(row: LoopRow, resolver: HandlerResolver, ca_pem: str | None) -> Finding:
     host = HandlerUrl(row.url).host
     try:
         addresses = await resolver.addresses(host)
     except ResolveError as exc:
         return problem("handler", str(exc), "Change the loop's URL, its DNS record, or the allowed networks.")
-    http_client = PinnedHttpClient(resolver)
+    http_client = PinnedHttpClient(resolver, tls_context(ca_pem))
     began_s = time.perf_counter()
     try:
         has_answered, answer = await PinnedProofFetcher(http_client).probe(row.url)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import tempfile
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -14,6 +16,7 @@ from actors.ledger.reader import LedgerReader
 from actors.ledger.sqlite.connection import open_reader, open_writer
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, schema_version
 from actors.ports import LoopBacklog
+from actors.settings.store_place import store_place
 from api.cli.doctor.findings import Finding, ok, problem, warning
 from api.journal.summary import read_summary
 from domain.breaker import OPEN
@@ -23,8 +26,11 @@ MIB: Final = 1024 * 1024
 #: A larger file is not checked completely: that would slow down the service's disk.
 READ_THROUGH_BYTES: Final = 256 * MIB
 LOCK_S: Final = 3.0
+#: Bytes that the disk must still take.
+_TRIED_BYTES: Final = 256 * 1024
 #: A write-ahead log this large means that a reader keeps it from being truncated.
 LONG_LOG_BYTES: Final = 512 * MIB
+_CANNOT_WRITE: Final = "Look for a full or read-only disk, a wrong owner, or a program that locks the file (`fuser`)."
 _RESTORE: Final = "Stop the service and restore the data directory from a backup."
 
 
@@ -37,7 +43,21 @@ def check_ledger_file(path: Path) -> Sequence[Finding]:
             advice = "Set --store, here and where the service starts."
             return [problem("store", str(exc).partition(":")[0], advice)]
         return [ok("store", f"{path} does not exist yet: the first start creates it")]
+    try:
+        _try_to_write(path.parent)
+    except OSError as exc:  # on a full disk, SQLite cannot even read, or takes a lock although it cannot write
+        return [problem("store", f"{path} cannot be written: {exc}", _CANNOT_WRITE)]
     return _look_into(path)
+
+
+def check_same_store(used: str | None, named: str | None) -> Finding | None:
+    """Compares the store of the running service, a place, with the one named here, a URL. None: they are the same."""
+    here = store_place(named)
+    if here == used:
+        return None
+    found = f"the running service uses {used or 'SQLite'}, but the environment of this command names {here or 'SQLite'}"
+    advice = "Run the command with the same FEEDBACK_LOOPS_STORE as `serve`; the store was not checked."
+    return problem("store", found, advice)
 
 
 def check_left_behind(data_dir: Path) -> Sequence[Finding]:
@@ -85,9 +105,17 @@ def _problem_with_writing(path: Path) -> Finding | None:
             connection.execute("BEGIN IMMEDIATE")
             connection.execute("ROLLBACK")
     except sqlite3.OperationalError as exc:
-        advice = "Look for a full or read-only disk, a wrong owner, or a program that locks the file (`fuser`)."
-        return problem("store", f"{path} cannot be written: {exc}", advice)
+        return problem("store", f"{path} cannot be written: {exc}", _CANNOT_WRITE)
     return None
+
+
+def _try_to_write(folder: Path) -> None:
+    """Writes to a file without a name. Raises `OSError`."""
+    with tempfile.TemporaryFile(dir=folder, buffering=0) as file:
+        left = _TRIED_BYTES
+        while left:
+            left -= file.write(bytes(left))
+        os.fsync(file.fileno())
 
 
 def _log_of(path: Path) -> Sequence[Finding]:

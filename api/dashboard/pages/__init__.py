@@ -14,7 +14,9 @@ from api.dashboard.pages import (
     loops,
     messages,
     overview,
+    people,
     replays,
+    reports,
     service,
     sign_in,
     testing,
@@ -33,6 +35,8 @@ PAGES: Final[tuple[Page, ...]] = (
     *deliveries.PAGES,
     *events.PAGES,
     *messages.PAGES,
+    *reports.PAGES,
+    *people.PAGES,
     *account.PAGES,
     *service.PAGES,
 )

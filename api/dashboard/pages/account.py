@@ -7,12 +7,14 @@ from typing import Any, Final, TypeVar
 
 from actors.commands.accounts import ApiKey, IssueApiKey, ListApiKeys, RevokeApiKey
 from actors.commands.users import ChangePassword, CreateUser, ListUsers, RemoveUser, User
+from api.dashboard.forms import beside_fields
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.authentication import key_hash, new_api_key
 from api.http.response import Response
 from domain.errors import Conflict, InvalidInput, NotFound
 
 HERE: Final = f"{ROOT}/account"
+_USER_LABELS: Final = {"email": "E-mail address", "password": "Initial password"}
 
 T = TypeVar("T", ApiKey, User)
 
@@ -36,7 +38,7 @@ async def new_key(visit: Visit) -> Response:
     try:
         await visit.call(IssueApiKey(account=visit.account, name=name, key_hash=key_hash(api_key)))
     except InvalidInput as exc:
-        return await _page(visit, 422, problems={"name": exc.problems[0][1]})
+        return await _page(visit, 422, problems=beside_fields(exc, {"name": "Name"})[0])
     return await _page(visit, new_key=api_key)
 
 
@@ -68,9 +70,9 @@ async def add_user(visit: Visit) -> Response:
     try:
         await visit.call(CreateUser(email=email, password=password, account_id=visit.account.id))
     except InvalidInput as exc:
-        return await _page(visit, 422, problems={p.split("/")[1]: d for p, d in exc.problems}, email=email)
+        return await _page(visit, 422, problems=beside_fields(exc, _USER_LABELS)[0], email=email)
     except Conflict as exc:
-        return await _page(visit, 409, problem=str(exc), email=email)
+        return await _page(visit, 409, problems={"email": str(exc)}, email=email)
     return see_other(f"{HERE}?done=user-added")
 
 
@@ -108,9 +110,11 @@ async def change_password(visit: Visit) -> Response:
     )
     try:
         if not await visit.call(command):
-            return await _page(visit, 422, problems={"old": "is not your password, or there were too many attempts"})
+            return await _page(
+                visit, 422, problems={"old": "This is not your password, or there were too many attempts."}
+            )
     except InvalidInput as exc:
-        return await _page(visit, 422, problems={"new": exc.problems[0][1]})
+        return await _page(visit, 422, problems=beside_fields(exc, {"new": "New password"}, {"/password": "new"})[0])
     return see_other(f"{HERE}?done=password")
 
 

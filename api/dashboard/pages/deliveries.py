@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final, NamedTuple
 
-from actors.commands.deliveries import AttemptView, GetLoopDelivery, GetPost, RetryDelivery
+from actors.commands.deliveries import AttemptView, GetLoopDelivery, GetPost, Post, RetryDelivery
 from actors.commands.loops import GetLoop
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.http.response import Response
@@ -12,6 +12,9 @@ from domain.errors import Conflict, NotFound
 
 #: Number of attempts shown, latest first: replays may have added many.
 MAX_ATTEMPTS: Final = 20
+
+#: Characters shown of a POST's body, which may contain a mail.
+MAX_BODY_CHARS: Final = 32_768
 
 
 async def delivery_page(visit: Visit) -> Response:
@@ -30,18 +33,26 @@ async def _page(visit: Visit, status: int = 200, problem: str = "") -> Response:
         loop=loop,
         delivery=found.delivery,
         attempts=attempts,
+        max_body_chars=MAX_BODY_CHARS,
         problem=problem,
         done=visit.query.text("done"),
     )
 
 
-async def _attempt(visit: Visit, delivery_id: str, attempt: AttemptView) -> dict[str, Any]:
+class ShownAttempt(NamedTuple):
     """An attempt with its POST, or with the reason why the POST cannot be shown."""
+
+    attempt: AttemptView
+    post: Post | None
+    why: str = ""
+
+
+async def _attempt(visit: Visit, delivery_id: str, attempt: AttemptView) -> ShownAttempt:
     command = GetPost(account=visit.account, delivery_id=delivery_id, attempt_no=attempt.no)
     try:
-        return {"attempt": attempt, "post": await visit.call(command), "why": ""}
+        return ShownAttempt(attempt, await visit.call(command))
     except (Conflict, NotFound) as exc:
-        return {"attempt": attempt, "post": None, "why": str(exc)}
+        return ShownAttempt(attempt, None, str(exc))
 
 
 async def retry(visit: Visit) -> Response:

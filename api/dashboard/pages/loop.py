@@ -15,7 +15,6 @@ from api.dashboard.charts import attempts_chart
 from api.dashboard.pages.loops import row
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.sse import live, message
-from api.events.sse import EVENT_STREAM
 from api.http.response import Response
 from domain.errors import Conflict
 
@@ -35,7 +34,7 @@ class Snippet(NamedTuple):
 
 
 def _snippet(language: str, file_name: str) -> Snippet:
-    return Snippet(language, file_name, (files("api.dashboard") / "snippets" / file_name).read_text())
+    return Snippet(language, file_name, (files("api.dashboard") / "snippets" / file_name).read_text("utf-8"))
 
 
 SNIPPETS: Final = (
@@ -65,7 +64,8 @@ async def _facts(visit: Visit, loop: Loop) -> dict[str, Any]:
         visit.call(ListAttemptMinutes(account=visit.account, loop_id=loop.id, minutes=CHART_MINUTES)),
     )
     chart = attempts_chart(minutes, visit.services.now_ms(), CHART_MINUTES)
-    return {**row(loop, figures[0]), "deliveries": deliveries, "chart": chart, "filters": wanted}
+    now_ms = visit.services.now_ms()
+    return {**row(loop, figures[0]), "deliveries": deliveries, "chart": chart, "filters": wanted, "now_ms": now_ms}
 
 
 async def loop_page(visit: Visit) -> Response:
@@ -79,7 +79,6 @@ async def loop_page(visit: Visit) -> Response:
 async def loop_live(visit: Visit) -> Response:
     """The page's live parts, as they change."""
     await visit.loop()
-    visit.services.streams.check(visit.account.no)
 
     async def look() -> Mapping[str, Any]:
         return await _facts(visit, await visit.loop())
@@ -88,20 +87,20 @@ async def loop_live(visit: Visit) -> Response:
         parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in ("facts", "deliveries")]
         return [*parts, message("chart", facts["chart"].text().encode())]
 
-    return Response(content_type=EVENT_STREAM, stream=live(visit, look, render))
+    return live(visit, look, render)
 
 
 async def pause(visit: Visit) -> Response:
     """Holds deliveries back."""
-    return await _bring(visit, PauseLoop(account=visit.account, loop_id=visit.path["id"]), "paused", "paused")
+    return await _bring(visit, PauseLoop(account=visit.account, loop_id=visit.path["id"]), "paused")
 
 
 async def resume(visit: Visit) -> Response:
     """Lets deliveries go on."""
-    return await _bring(visit, ResumeLoop(account=visit.account, loop_id=visit.path["id"]), "active", "resumed")
+    return await _bring(visit, ResumeLoop(account=visit.account, loop_id=visit.path["id"]), "active", "?done=resumed")
 
 
-async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done: str) -> Response:
+async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, query: str = "") -> Response:
     """Changes the loop's state. A double click or another tab may have done it already."""
     try:
         loop = await visit.call(command)
@@ -109,7 +108,7 @@ async def _bring(visit: Visit, command: PauseLoop | ResumeLoop, state: str, done
         loop = await visit.loop()
         if loop.state != state:
             raise
-    return see_other(f"{ROOT}/loops/{loop.id}?done={done}")
+    return see_other(f"{ROOT}/loops/{loop.id}{query}")
 
 
 async def code_page(visit: Visit) -> Response:
@@ -121,20 +120,21 @@ async def code_page(visit: Visit) -> Response:
 
 async def rotate(visit: Visit) -> Response:
     """Rotates the secret and shows the new one."""
-    loop = await visit.call(RotateSecret(account=visit.account, loop_id=visit.path["id"]))
-    return visit.html("code.html", loop=loop, secret=loop.secret, is_new=True, snippets=SNIPPETS)
+    revoke = visit.form.text("revoke") == "on"
+    loop = await visit.call(RotateSecret(account=visit.account, loop_id=visit.path["id"], revoke=revoke))
+    return visit.html("code.html", loop=loop, secret=loop.secret, is_new=True, is_revoked=revoke, snippets=SNIPPETS)
 
 
 async def delete_page(visit: Visit) -> Response:
     """Asks for the loop's name as confirmation."""
-    return visit.html("delete.html", loop=await visit.loop(), problem="")
+    return visit.html("delete.html", loop=await visit.loop(), problems={})
 
 
 async def delete(visit: Visit) -> Response:
     """Deletes the loop if its name was typed."""
     loop = await visit.loop()
     if visit.form.text("name") != labels.loop_name(loop):
-        return visit.html("delete.html", 422, loop=loop, problem="This is not the feedback loop's name.")
+        return visit.html("delete.html", 422, loop=loop, problems={"name": "This is not the feedback loop's name."})
     await visit.call(DeleteLoop(account=visit.account, loop_id=loop.id))
     return see_other(f"{ROOT}/loops?done=deleted")
 

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any, Final
 
 from actors.commands.loops import ChangeLoop, CreateLoop, Loop
 from api.dashboard import labels
-from api.dashboard.forms import Form
+from api.dashboard.forms import Form, beside_fields
 from api.dashboard.request import ROOT, Page, Visit, see_other
-from api.dashboard.setting_fields import form_of, setting_in
+from api.dashboard.setting_fields import form_of, setting_in, setting_problem
 from api.http.response import Response
-from api.http.validation import validate
-from api.schemas.loop_settings import sent_settings
-from api.schemas.loops import NewLoop, SentLoop
-from domain.errors import InvalidInput
+from domain.errors import Conflict, InvalidInput
 from domain.event_catalogue.samples import sample_fields
-from domain.loop_settings import SETTINGS, LoopSettings, nested
+from domain.loop_settings import SETTINGS, LoopSettings
 from domain.payload import CONTENT_TYPES, encode_form, encode_json
+from domain.values import HandlerUrl
 
 #: Id and time of every sample.
 _SAMPLE_EVENT: Final = bytes.fromhex("0199c2a4d1f27c3e8a5b6c7d8e9fa0b1")
 _SAMPLE_MS: Final = 1_772_357_400_000
+_URL: Final = {"url": "Where is your script?"}
 
 
 def sample_text(trigger: str, format_: str) -> str:
@@ -49,26 +49,33 @@ async def sample(visit: Visit) -> Response:
     return visit.html("_sample.html", sample=_sample(visit.query))
 
 
-def _sent_loop(form: Form) -> SentLoop:
-    """The loop in the form, checked as the API checks it.
+def _settings_in(form: Form) -> dict[str, Any]:
+    """The values of all settings that the form offers."""
+    return {name: setting_in(form, setting) for name, setting in SETTINGS.items() if setting.is_offered}
 
-    Raises:
-        InvalidInput: with every field that is wrong.
-    """
-    settings = {name: setting_in(form, setting) for name, setting in SETTINGS.items() if setting.is_offered}
-    return validate(NewLoop, {"url": form.text("url")} | nested(settings))
+
+def _problems_in(form: Form) -> dict[str, str]:
+    """The problems of the form, by field."""
+    found = {name: setting_problem(SETTINGS[name], value) for name, value in _settings_in(form).items()}
+    try:
+        HandlerUrl(form.text("url"))
+    except InvalidInput as exc:
+        found |= beside_fields(exc, _URL)[0]
+    return {name: problem for name, problem in found.items() if problem}
+
+
+def _problems_of(exc: InvalidInput) -> dict[str, str]:
+    """The problems that the service found, by field. One without a field is shown at the URL."""
+    pointers = {setting.pointer: name for name, setting in SETTINGS.items()}
+    beside, other = beside_fields(exc, _URL | dict.fromkeys(SETTINGS, ""), pointers)
+    return beside or {"url": other}
 
 
 def _form_page(
-    visit: Visit, form: Form, problems: Sequence[tuple[str, str]] = (), loop: Loop | None = None
+    visit: Visit, form: Form, problems: Mapping[str, str] = MappingProxyType({}), loop: Loop | None = None
 ) -> Response:
-    told: dict[str, str] = {}
-    for pointer, problem in problems:
-        # `/triggers/0` is a problem of the field `triggers`. Only a field's first problem is shown.
-        name = pointer.removeprefix("/filters").split("/")[1] if pointer else "url"
-        told.setdefault(name, problem)
     status = 422 if problems else 200
-    shown = {"form": form, "problems": told, "sample": _sample(form), "loop": loop, "once": secrets.token_hex(16)}
+    shown = {"form": form, "problems": problems, "sample": _sample(form), "loop": loop, "once": secrets.token_hex(16)}
     return visit.html("loop_form.html", status, **shown)
 
 
@@ -83,15 +90,19 @@ async def create_loop(visit: Visit) -> Response:
     """Creates the loop and shows its verification."""
     if "show" in visit.form:  # the button next to the sample, without JavaScript
         return _form_page(visit, visit.form)
+    if problems := _problems_in(visit.form):
+        return _form_page(visit, visit.form, problems)
     try:
-        sent = _sent_loop(visit.form)
-        settings = LoopSettings.of(sent_settings(sent))
+        settings = LoopSettings.of(_settings_in(visit.form))
         # Equal for a form sent twice, by a double click or the back button.
         seed = visit.form.digest() if visit.form.text("once") else None
-        command = CreateLoop(account=visit.account, url=sent.url, settings=settings, seed=seed)
+        command = CreateLoop(account=visit.account, url=visit.form.text("url"), settings=settings, seed=seed)
         loop = await visit.call(command)
     except InvalidInput as exc:
-        return _form_page(visit, visit.form, exc.problems)
+        return _form_page(visit, visit.form, _problems_of(exc))
+    except Conflict:  # the page gives the form a new `once`
+        was_deleted = "The loop made with this form was deleted. To make another one, send the form again."
+        return _form_page(visit, visit.form, {"url": was_deleted})
     return see_other(f"{ROOT}/loops/{loop.id}/verify?done=created")
 
 
@@ -106,14 +117,15 @@ async def edit(visit: Visit) -> Response:
     loop = await visit.loop()
     if "show" in visit.form:
         return _form_page(visit, visit.form, loop=loop)
+    if problems := _problems_in(visit.form):
+        return _form_page(visit, visit.form, problems, loop)
     try:
-        sent = _sent_loop(visit.form)
-        changes = loop.settings.differences(loop.settings.replaced(sent_settings(sent)))
-        if sent.url != loop.url:
-            changes["url"] = sent.url
+        changes = loop.settings.differences(loop.settings.replaced(_settings_in(visit.form)))
+        if visit.form.text("url") != loop.url:
+            changes["url"] = visit.form.text("url")
         changed = await visit.call(ChangeLoop(account=visit.account, loop_id=loop.id, changes=changes))
     except InvalidInput as exc:
-        return _form_page(visit, visit.form, exc.problems, loop)
+        return _form_page(visit, visit.form, _problems_of(exc), loop)
     if changed.url != loop.url:
         return see_other(f"{ROOT}/loops/{loop.id}/verify?done=url")
     return see_other(f"{ROOT}/loops/{loop.id}?done=saved")

@@ -10,11 +10,10 @@ from actors.commands.loops import ListLoops
 from actors.commands.statistics import ListEventMinutes, ListStatistics
 from actors.metrics import catalogue
 from api.dashboard import labels
-from api.dashboard.charts import events_chart
+from api.dashboard.charts import events_charts
 from api.dashboard.pages.loops import row
 from api.dashboard.request import ROOT, Page, Visit
 from api.dashboard.sse import live, message
-from api.events.sse import EVENT_STREAM
 from api.http.response import Response
 
 CHART_MINUTES: Final = 60
@@ -46,8 +45,8 @@ async def _facts(visit: Visit) -> dict[str, Any]:
     return {
         "rows": rows,
         "has_more": page.next is not None,
-        "attention": [*(Attention("bad", problem, "", "") for problem in problems), *_attention(rows)],
-        "chart": events_chart(minutes, visit.services.now_ms(), CHART_MINUTES),
+        "attention": [*(Attention("bad", str(problem), "", "") for problem in problems), *_attention(rows)],
+        "chart": events_charts(minutes, visit.services.now_ms(), CHART_MINUTES),
         "waiting": sum(row["figures"].backlog for row in rows),
         "journal": visit.services.metrics.own(catalogue.JOURNAL_DEPTH),
     }
@@ -61,7 +60,9 @@ def _attention(rows: Sequence[dict[str, Any]]) -> list[Attention]:
         if state == "disabled":
             found.append(Attention("bad", f"{name} is disabled: {loop.disabled_reason}", where, "Open"))
         elif state == "failing":
-            found.append(Attention("bad", f"{name}: the script is failing; deliveries are waiting.", where, "See why"))
+            error = f" ({loop.health.last_error})" if loop.health.last_error else ""
+            text = f"{name}: the script is failing{error}; {backlog:,} deliveries are waiting."
+            found.append(Attention("bad", text, where, "Open"))
         elif state == "unverified":
             found.append(
                 Attention("wait", f"{name} receives nothing until it is verified.", f"{where}/verify", "Verify")
@@ -78,13 +79,12 @@ async def overview_page(visit: Visit) -> Response:
 
 async def overview_live(visit: Visit) -> Response:
     """The page's parts, as they change."""
-    visit.services.streams.check(visit.account.no)
 
     def render(facts: Mapping[str, Any]) -> list[bytes]:
         parts = [message(name, visit.renderer.render(f"_{name}.html", facts)) for name in _PARTS]
         return [*parts, message("chart", facts["chart"].text().encode())]
 
-    return Response(content_type=EVENT_STREAM, stream=live(visit, lambda: _facts(visit), render))
+    return live(visit, lambda: _facts(visit), render)
 
 
 PAGES: Final = (

@@ -78,7 +78,7 @@ def _value(name: str, value: float) -> str:
 
 async def service_page(visit: Visit) -> Response:
     """All groups, and the reasons why the service is not ready."""
-    problems = await visit.services.readiness.problems()
+    problems = [str(problem) for problem in await visit.services.readiness.problems()]
     metrics = await visit.services.metrics.metrics()
     groups: list[dict[str, Any]] = [{"title": title, "rows": figures(metrics, wanted)} for title, wanted in GROUPS]
     return visit.html("service.html", problems=problems, groups=groups, **await _who_is_there(visit))

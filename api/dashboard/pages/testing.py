@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from actors.commands.loops import Loop, SendSample
 from api.dashboard import labels
+from api.dashboard.forms import beside_fields
 from api.dashboard.request import Page, Visit
-from api.http.problems import ProblemError
 from api.http.response import Response
-from api.http.strict_json import read_json
+from api.http.strict_json import NotJson, read_json
 from domain.errors import Conflict, InvalidInput
 from domain.event_catalogue.samples import sample_fields
 
@@ -25,7 +25,7 @@ def sample_data(trigger: str) -> str:
 
 
 async def _page(visit: Visit, loop: Loop, trigger: str, data: str, status: int = 200, **found: Any) -> Response:
-    shown: dict[str, Any] = {"problem": "", "result": None, **found}
+    shown: dict[str, Any] = {"problem": "", "problems": {}, "result": None, **found}
     template = "_test.html" if visit.is_fragment else "test.html"
     # htmx only shows successful responses.
     status = 200 if visit.is_fragment else status
@@ -50,7 +50,9 @@ async def send(visit: Visit) -> Response:
         data = _object(text)
         result = await visit.call(SendSample(account=visit.account, loop_id=loop.id, type=trigger, data=data))
     except InvalidInput as exc:
-        return await _page(visit, loop, trigger, text, 422, problem=str(exc))
+        problems, problem = beside_fields(exc, {"data": "POST data"})
+        problem = problem or "Please fix the POST data."
+        return await _page(visit, loop, trigger, text, 422, problem=problem, problems=problems)
     except Conflict as exc:
         return await _page(visit, loop, trigger, text, 409, problem=str(exc))
     return await _page(visit, loop, trigger, text, result=result)
@@ -59,10 +61,10 @@ async def send(visit: Visit) -> Response:
 def _object(text: str) -> dict[str, Any]:
     try:
         data = read_json(text.encode("utf-8", "surrogatepass"))
-    except ProblemError as exc:
-        raise InvalidInput(f"the data is not JSON: {exc}", [("/data", "is not JSON")]) from None
+    except NotJson as exc:
+        raise InvalidInput.at("/data", f"is not JSON: {exc.in_words}") from None
     if not isinstance(data, dict):
-        raise InvalidInput("the data must be a JSON object: {…}", [("/data", "must be an object")])
+        raise InvalidInput.at("/data", "must be a JSON object: names and values between { and }")
     return data
 
 

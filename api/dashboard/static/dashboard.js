@@ -1,4 +1,4 @@
-// Page behaviour beyond htmx: times in the viewer's zone, copying, charts, and live parts that stay still while in use.
+// Page behaviour beyond htmx: times in the viewer's zone, copying, and live parts that stay still while in use.
 "use strict";
 
 (() => {
@@ -58,63 +58,6 @@
     const before = label.textContent;
     label.textContent = "Copied";
     setTimeout(() => { label.textContent = before; }, 1500);
-  };
-
-  // --- charts
-
-  const charts = new Map();
-  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  // Lines also differ by their dashes, for people who cannot see the colours.
-  const DASHES = [[], [8, 4], [2, 3], [10, 3, 2, 3], [4, 4], [1, 4]];
-  const columns = (chart) => [chart.times, ...chart.lines.map((line) => line.values)];
-
-  const options = (chart, place) => ({
-    width: place.clientWidth,
-    height: 190,
-    scales: { y: { range: (_plot, _low, high) => [0, Math.max(high * 1.1, 1)] } },
-    axes: [
-      { stroke: colour("quiet"), grid: { stroke: colour("rule") }, ticks: { stroke: colour("rule") } },
-      {
-        stroke: colour("quiet"), grid: { stroke: colour("rule") }, ticks: { stroke: colour("rule") }, size: 60,
-        values: (_plot, values) => values.map((value) => `${value.toLocaleString()}${chart.unit ? ` ${chart.unit}` : ""}`),
-      },
-    ],
-    series: [
-      { label: "Time" },
-      ...chart.lines.map((line, n) => ({
-        label: line.label, stroke: colour(line.style), width: 2, dash: DASHES[n % DASHES.length], points: { show: false }, spanGaps: true,
-        value: (_plot, value) => (value === null ? "–" : `${value.toLocaleString()}${chart.unit ? ` ${chart.unit}` : ""}`),
-      })),
-    ],
-  });
-
-  const draw = (place, chart) => {
-    const known = charts.get(place);
-    const names = JSON.stringify(chart.lines.map((line) => line.label));
-    if (known && known.names === names) {
-      known.plot.setData(columns(chart));
-    } else {
-      if (known) known.plot.destroy();
-      place.classList.add("drawn");
-      charts.set(place, { plot: new uPlot(options(chart, place), columns(chart), place), names, chart });
-    }
-    charts.get(place).chart = chart;
-  };
-
-  const drawAll = (root) => {
-    if (!window.uPlot) return;
-    for (const place of root.querySelectorAll("[data-chart]")) {
-      if (!charts.has(place)) draw(place, JSON.parse(place.dataset.values));
-    }
-  };
-
-  const redraw = () => {
-    // Iterates over a copy: redrawing a chart appends it to the map, so iterating over the map itself would never end.
-    for (const [place, { plot, chart }] of [...charts]) {
-      plot.destroy();
-      charts.delete(place);
-      draw(place, chart);
-    }
   };
 
   // --- live parts
@@ -213,7 +156,7 @@
     } else if (part.matches("[data-charts]")) {
       event.preventDefault();
       const found = JSON.parse(event.detail.data);
-      for (const place of part.querySelectorAll("[data-chart]")) draw(place, found[place.dataset.chart]);
+      for (const place of part.querySelectorAll("[data-chart]")) Charts.draw(place, found[place.dataset.chart]);
     }
   });
 
@@ -231,7 +174,7 @@
   const prepare = (root) => {
     localiseTimes(root);
     offerCopying(root);
-    drawAll(root);
+    if (window.Charts) Charts.drawAll(root);
   };
 
   document.addEventListener("htmx:afterSwap", (event) => prepare(event.target));
@@ -240,10 +183,13 @@
   document.addEventListener("DOMContentLoaded", () => {
     nameZone();
     localiseFields();
+    // A confirmation is shown once, not after reloading the page or in a bookmark.
+    const here = new URL(location.href);
+    if (here.searchParams.has("done")) {
+      here.searchParams.delete("done");
+      history.replaceState(history.state, "", here);
+    }
     prepare(document);
     for (const part of document.querySelectorAll(".live, .live-notices")) part.hidden = false;
   });
-  window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  let resizing;
-  window.addEventListener("resize", () => { clearTimeout(resizing); resizing = setTimeout(redraw, 150); });
 })();

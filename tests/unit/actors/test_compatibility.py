@@ -29,11 +29,15 @@ from actors.ray_runtime.calls import Reply
 from actors.ray_runtime.deployment import Deployment
 from domain.delivery import AttemptOutcome, LaneHealth, OfferedDelivery, ReplayProgress
 from domain.loop_settings import LoopSettings
-from domain.tracking import EventToRecord, RecordedEvents, TrackingHit
+from domain.reports.intake import Report, ReturnedMailEntry
+from domain.tracking import EventToRecord, RecordedEvents, ReportToRecord, TrackingHit
 from tests.next_version import make_next_version
 
 HIT = TrackingHit(b"i" * 16, "click", 1, 2, 3, "https://shop.example/", "192.0.2.1", "agent", "", "")
 EVENT = EventToRecord(b"i" * 16, 1, "click", 2, None, 3, b"{}", [1, 2])
+REPORT = Report(b"r" * 16, 1, "api", b"k" * 32, 3, b"d" * 32, b"{}")
+MAIL = ReturnedMailEntry(b"m" * 16, 1, "mail", b"k" * 32, 3, b"d" * 32, b"", "file")
+REPORTED = ReportToRecord(b"r" * 16, 1, b"d" * 32, "api", "failure", 1, [EVENT._replace(mime="mail")])
 OUTCOME = AttemptOutcome(1, 1, 2, 3, 200, None, "", None, 1, 0)
 OFFER = OfferedDelivery(1, b"i" * 16, "click", b"{}", 0, 0)
 LOOP = Loop(
@@ -63,12 +67,13 @@ PICKLED: list[Any] = [
 _pack = msgspec.msgpack.encode
 #: Bodies of frames, by the name of their decoder in `actors.ray_runtime.remote_ports`.
 BODIES: dict[str, Any] = {
-    "unpack_events": (1, [EVENT]),
+    "unpack_change": ([(b"i" * 16, 1, "profile.created", b"{}")], 1, [EVENT]),
+    "unpack_events": remote_ports.EventsBody(1, [EVENT], [REPORTED]),
     "unpack_outcomes": ([OUTCOME], (1, LaneHealth())),
     "unpack_offers": [("fl_1", [OFFER])],
     "unpack_version": ("incarnation", 1),
     "unpack_changes": LocationChanges("incarnation", 1, True, {"loop-host/0": ["fl_1"]}),
-    "unpack_recorded": RecordedEvents([[1]], [0]),
+    "unpack_recorded": RecordedEvents([[1]], [0], (1,)),
 }
 #: Run by the next version: reads what this version wrote, and writes the values back.
 _SCRIPT = """
@@ -82,12 +87,12 @@ pickled, bodies, hits, deployment = pickle.load(sys.stdin.buffer)
 answers = [pickle.loads(each) for each in pickled]
 assert all(answer.value.novelty == "new" for answer in answers[:2]), answers
 read = {name: getattr(remote_ports, name)(body) for name, body in bodies.items()}
-(hit,) = read_batch(hits).entries
+entries = read_batch(hits).entries
 pickle.dump(
     (
         [pickle.dumps(answer) for answer in answers],
         {name: msgspec.msgpack.encode(value) for name, value in read.items()},
-        encode_batch([encode_entry(Novelty(b"n" * 16)), encode_entry(hit)]),
+        encode_batch([encode_entry(entry) for entry in (Novelty(b"n" * 16), *entries)]),
         Deployment.read(deployment).text(),
     ),
     sys.stdout.buffer,
@@ -106,7 +111,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     written = (
         [pickle.dumps(Reply(value)) for value in PICKLED],
         {name: _pack(value) for name, value in BODIES.items()},
-        encode_batch([encode_entry(HIT)]),
+        encode_batch([encode_entry(entry) for entry in (HIT, REPORT, MAIL)]),
         deployment.text(),
     )
     done = subprocess.run(
@@ -122,7 +127,7 @@ def test_two_versions_read_each_other(next_version: Path) -> None:
     assert [pickle.loads(each).value for each in pickled] == PICKLED
     assert {name: getattr(remote_ports, name)(body) for name, body in bodies.items()} == BODIES
     assert bodies["unpack_offers"] != written[1]["unpack_offers"]
-    assert read_batch(hits) == Batch([HIT], [0])
+    assert read_batch(hits) == Batch([HIT, REPORT, MAIL], [0])
     assert Deployment.read(text) == deployment
 
 

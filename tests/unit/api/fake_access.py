@@ -9,7 +9,15 @@ from uuid import UUID, uuid4
 
 from actors.commands import accounts as account_commands
 from actors.commands import users as user_commands
-from actors.commands.accounts import ApiKey, Authenticate, CreateAccount, IssueApiKey, ListApiKeys, RevokeApiKey
+from actors.commands.accounts import (
+    ApiKey,
+    Authenticate,
+    CreateAccount,
+    IssueApiKey,
+    ListAccounts,
+    ListApiKeys,
+    RevokeApiKey,
+)
 from actors.commands.users import (
     ChangePassword,
     CreateUser,
@@ -58,6 +66,11 @@ class FakeAccess:
         account = self._new_account(x.name)
         self._issue_api_key(IssueApiKey(account=account, name="", key_hash=x.key_hash))
         return account
+
+    def _list_accounts(self, x: ListAccounts) -> list[account_commands.Account]:
+        known = {account.no: account for account in self.accounts.values()}
+        known |= {user.account.no: user.account for user, _ in self.users.values()}
+        return [known[no] for no in sorted(known) if no > x.after][: x.limit]
 
     def _authenticate(self, x: Authenticate) -> account_commands.Account | None:
         return self.accounts.get(x.key_hash)

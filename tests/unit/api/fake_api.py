@@ -6,10 +6,11 @@ the real service refuses.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any, Final, Self, TypeVar, cast
@@ -24,6 +25,7 @@ from actors.commands.command import Command, Page
 from actors.commands.deliveries import (
     CancelReplay,
     DeliveryView,
+    EventDelivery,
     GetDelivery,
     GetReplay,
     ListDeliveries,
@@ -54,17 +56,24 @@ from actors.commands.loops import (
 )
 from actors.commands.messages import (
     GetMessage,
-    GetProfile,
+    ListMessages,
     MessageResult,
     MessageSpec,
     MessageView,
-    Profile,
-    PutProfile,
     RegisteredMessage,
     RegisterMessages,
     Rejection,
 )
 from actors.commands.metrics import ReadMetrics, Snapshot
+from actors.commands.profiles import (
+    DeleteProfile,
+    GetProfile,
+    ImportProfiles,
+    ImportResult,
+    PatchProfile,
+    Profile,
+    PutProfile,
+)
 from actors.commands.service import (
     CheckReadiness,
     ClaimKey,
@@ -76,31 +85,52 @@ from actors.commands.service import (
 )
 from actors.ipc import frames
 from api.app import create_app
+from api.journal.spool import Spool
 from domain.delivery import LaneHealth
-from domain.errors import Conflict, FeedbackLoopsError, IdempotencyConflict, InvalidInput, NotFound
+from domain.errors import (
+    Conflict,
+    FeedbackLoopsError,
+    IdempotencyConflict,
+    InvalidInput,
+    JournalUnavailable,
+    NotFound,
+    TemporaryConflict,
+)
 from domain.feedback_loop import FeedbackLoop
+from domain.kept_ip import KeepIp
+from domain.key_set import KeySet
 from domain.message import Message
-from domain.signing import loop_secret, secret_text
+from domain.profile_change import ProfileKey
+from domain.signing import loop_keys, loop_secret, secret_text
 from domain.tokens import TrackingTokens
 from domain.values import id_text
-from domain.verification import dns_name, file_locations
+from domain.verification import TOKEN_BYTES, dns_name, file_locations
+from tests.keys import KEYS, FixedKeys
 from tests.unit.api import fake_access
 from tests.unit.api.fake_access import FakeAccess
+from tests.unit.api.fake_erasures import FakeErasures
+from tests.unit.api.fake_keys import FakeKeys
+from tests.unit.api.fake_pages import page_of
+from tests.unit.api.fake_people import FakePeople
+from tests.unit.api.fake_reports import FakeReports
 from tests.unit.api.fake_statistics import FakeStatistics
 
 R = TypeVar("R")
 
 ADMIN_KEY: Final = "the-admin-key"
-MASTER_KEY: Final = bytes(range(32))
 PUBLIC_URL: Final = "https://t.example"
 NOW_MS: Final = fake_access.NOW_MS
+
+
+def _secret(loop_id: str, loop: FeedbackLoop) -> str:
+    return secret_text(loop_secret(loop_keys(KEYS, loop_id), loop.secrets.key_id, loop.secrets.version))
 
 
 def _method_name(command: str) -> str:
     return re.sub("([A-Z])", r"_\1", command).lower()
 
 
-class FakeClient(FakeAccess, FakeStatistics):
+class FakeClient(FakeAccess, FakeReports, FakeStatistics, FakeKeys, FakeErasures, FakePeople):
     """Implements `actors.gateway.client.Client`, with ways for tests to change its state."""
 
     def __init__(self) -> None:
@@ -118,11 +148,14 @@ class FakeClient(FakeAccess, FakeStatistics):
         self.deliveries: defaultdict[str, list[DeliveryView]] = defaultdict(list)
         self.replays: defaultdict[str, list[Replay]] = defaultdict(list)
         self.health: dict[str, Health] = {}
+        #: By recipient.
+        self.rejections: dict[str, Rejection] = {}
         #: Newest first.
         self.events: list[EventView] = []
         #: Number of the account that they belong to.
         self.events_of = 1
         self.problems: list[str] = []
+        self.of_store: list[int] = []
         self.snapshot = Snapshot([], [])
         self.cluster_inventory = ClusterInventory(nodes=[], processes=[], process_count=0)
         self.is_open = True
@@ -130,7 +163,8 @@ class FakeClient(FakeAccess, FakeStatistics):
         self.answers: dict[tuple[str, str], tuple[str, StoredAnswer | None]] = {}
         self.loops: dict[str, tuple[int, FeedbackLoop]] = {}
         self.messages: dict[tuple[int, str], MessageView] = {}
-        self.profiles: dict[tuple[int, str, str], Profile] = {}
+        self.profiles: dict[tuple[int, ProfileKey], Profile] = {}
+        self.imports: list[ImportProfiles] = []
         self._handlers = {cls: getattr(self, _method_name(name)) for name, cls in wire.COMMANDS.items()}
 
     async def close(self) -> None:
@@ -176,6 +210,15 @@ class FakeClient(FakeAccess, FakeStatistics):
                     return loop_id, delivery
         raise NotFound(f"there is no delivery {delivery_id} in this account")
 
+    def own_deliveries(self, account: Account) -> list[EventDelivery]:
+        """The deliveries of this account's loops."""
+        return [
+            EventDelivery(loop_id=loop_id, delivery=delivery)
+            for loop_id, deliveries in self.deliveries.items()
+            for delivery in deliveries
+            if self.loops[loop_id][0] == account.no
+        ]
+
     def own_events(self, account: Account) -> list[EventView]:
         """The events, if they belong to this account."""
         return self.events if account.no == self.events_of else []
@@ -192,7 +235,8 @@ class FakeClient(FakeAccess, FakeStatistics):
                 account_id=x.account.id,
                 url=x.url,
                 settings=x.settings,
-                verification_token=uuid4().hex,
+                verification_token=os.urandom(TOKEN_BYTES).hex(),
+                key_id=1,
                 at_ms=NOW_MS,
             )
             self.loops[loop_id] = (x.account.no, loop)
@@ -206,13 +250,13 @@ class FakeClient(FakeAccess, FakeStatistics):
 
     def _view(self, loop_id: str, *, with_secret: bool = False) -> Loop:
         loop = self.loops[loop_id][1]
-        secret = secret_text(loop_secret(MASTER_KEY, loop_id, loop.secret_version)) if with_secret else None
+        secret = _secret(loop_id, loop) if with_secret else None
         health = self.health.get(loop_id, Health())
         return msgspec.structs.replace(Loop.of(loop_id, loop, LaneHealth(), secret), health=health)
 
     def _list_loops(self, x: ListLoops) -> Page[Loop]:
         ids = [loop_id for loop_id, (no, loop) in self.loops.items() if no == x.account.no and not loop.is_deleted]
-        data, following = _page(ids, x.limit, x.cursor)
+        data, following = page_of(ids, x.limit, x.cursor)
         return Page(data=[self._view(loop_id) for loop_id in data], next=following)
 
     def _get_loop(self, x: GetLoop) -> Loop:
@@ -224,7 +268,7 @@ class FakeClient(FakeAccess, FakeStatistics):
         settings = {name: value for name, value in x.changes.items() if name != "url"}
         loop.change(settings, NOW_MS)
         if "url" in x.changes:
-            loop.change_url(x.changes["url"], uuid4().hex, NOW_MS)
+            loop.change_url(x.changes["url"], os.urandom(TOKEN_BYTES).hex(), NOW_MS)
         return self._view(x.loop_id)
 
     def _delete_loop(self, x: DeleteLoop) -> None:
@@ -248,12 +292,12 @@ class FakeClient(FakeAccess, FakeStatistics):
         return self._view(x.loop_id)
 
     def _rotate_secret(self, x: RotateSecret) -> Loop:
-        self._loop(x.account, x.loop_id).rotate_secret(NOW_MS)
+        self._loop(x.account, x.loop_id).rotate_secret(1, NOW_MS, revoke=x.revoke)
         return self._view(x.loop_id, with_secret=True)
 
     def _get_secret(self, x: GetSecret) -> str:
         loop = self._loop(x.account, x.loop_id)
-        return secret_text(loop_secret(MASTER_KEY, x.loop_id, loop.secret_version))
+        return _secret(x.loop_id, loop)
 
     def _send_sample(self, x: SendSample) -> SampleResult:
         if not self._loop(x.account, x.loop_id).may_receive:
@@ -276,7 +320,7 @@ class FakeClient(FakeAccess, FakeStatistics):
             and x.type in {None, d.type}
             and (x.since_ms or 0) <= d.created_at_ms < (x.until_ms or 1 << 60)
         ]
-        data, following = _page(wanted, x.limit, x.cursor)
+        data, following = page_of(wanted, x.limit, x.cursor)
         return Page(data=data, next=following)
 
     def _get_delivery(self, x: GetDelivery | RetryDelivery) -> DeliveryView:
@@ -298,7 +342,7 @@ class FakeClient(FakeAccess, FakeStatistics):
             problem = "must be before now" if x.until_ms is None else "must be before `until`"
             raise InvalidInput(f"since {problem}", [("/since", problem)])
         if any(replay.state == "running" for replay in self.replays[x.loop_id]):
-            raise Conflict("Another replay of this loop is running. Wait for it, or cancel it.")
+            raise TemporaryConflict("Another replay of this loop is running. Wait for it, or cancel it.")
         replay = Replay(
             id=f"rpl_{len(self.replays[x.loop_id]) + 1}",
             state="running",
@@ -314,7 +358,7 @@ class FakeClient(FakeAccess, FakeStatistics):
 
     def _list_replays(self, x: ListReplays) -> Page[Replay]:
         self._loop(x.account, x.loop_id)
-        data, following = _page(self.replays[x.loop_id], x.limit, x.cursor)
+        data, following = page_of(self.replays[x.loop_id], x.limit, x.cursor)
         return Page(data=data, next=following)
 
     def _get_replay(self, x: GetReplay | CancelReplay) -> Replay:
@@ -341,8 +385,10 @@ class FakeClient(FakeAccess, FakeStatistics):
         return [self._register(x.account, spec) for spec in x.messages]
 
     def _register(self, account: Account, spec: MessageSpec) -> MessageResult:
+        if spec.recipient in self.rejections:
+            return MessageResult(rejection=self.rejections[spec.recipient])
         message_id = spec.id if spec.id is not None else f"msg_{uuid4().hex}"
-        names = ("recipient", "tags", "mailing", "database", "profile", "links")
+        names = ("recipient", "tags", "mailing", "database", "profile", "links", "reference")
         content: dict[str, Any] = {name: getattr(spec, name) for name in names}
         key, owner = len(self.messages) + 1, UUID(account.id.removeprefix("acc_"))
         try:
@@ -350,42 +396,72 @@ class FakeClient(FakeAccess, FakeStatistics):
         except InvalidInput as exc:
             return MessageResult(rejection=Rejection(error="InvalidInput", detail=str(exc), problems=exc.problems))
         view = MessageView(key=key, account_no=account.no, id=message_id, created_at_ms=NOW_MS, history=[], **content)
+        is_known = (account.no, message_id) in self.messages
         known = self.messages.setdefault((account.no, message_id), view)
         if any(getattr(known, name) != getattr(spec, name) for name in names):
             return MessageResult(rejection=Rejection(error="Conflict", detail=f"message {spec.id} is another"))
-        return MessageResult(message=RegisteredMessage(id=message_id, key=known.key, account_no=account.no))
+        registered = RegisteredMessage(id=message_id, key=known.key, account_no=account.no, is_known=is_known)
+        return MessageResult(message=registered)
+
+    def _list_messages(self, x: ListMessages) -> Page[MessageView]:
+        wanted = [
+            msgspec.structs.replace(message, history=[])
+            for (no, _), message in reversed(self.messages.items())
+            if no == x.account.no
+            and x.recipient in {None, message.recipient}
+            and x.mailing in {None, message.mailing}
+            and (x.tag is None or x.tag in message.tags)
+        ]
+        data, following = page_of(wanted, x.limit, x.cursor)
+        return Page(data=data, next=following)
 
     def _get_message(self, x: GetMessage) -> MessageView:
         found = self.messages.get((x.account.no, x.message_id))
         if found is None:
             raise NotFound(f"there is no message {x.message_id} in this account")
-        return msgspec.structs.replace(found, history=self.events)
+        return msgspec.structs.replace(found, history=self.events[::-1])
 
     def _put_profile(self, x: PutProfile) -> Profile:
-        key = (x.account.no, x.database, x.profile_id)
         profile = Profile(
-            database=x.database,
-            id=x.profile_id,
+            key=x.key,
             fields=x.fields,
             interests=x.interests,
             created_at_ms=NOW_MS,
             modified_at_ms=NOW_MS,
-            created=key not in self.profiles,
+            created=(x.account.no, x.key) not in self.profiles,
         )
-        self.profiles[key] = profile
+        self.profiles[x.account.no, x.key] = profile
         return profile
 
+    def _patch_profile(self, x: PatchProfile) -> Profile:
+        known = self._get_profile(GetProfile(account=x.account, key=x.key))
+        fields = {**msgspec.json.decode(known.fields), **msgspec.json.decode(x.fields)}
+        interests = known.interests if x.interests is None else x.interests
+        raw = msgspec.Raw(msgspec.json.encode(fields))
+        return self._put_profile(PutProfile(account=x.account, key=x.key, fields=raw, interests=interests))
+
     def _get_profile(self, x: GetProfile) -> Profile:
-        found = self.profiles.get((x.account.no, x.database, x.profile_id))
+        found = self.profiles.get((x.account.no, x.key))
         if found is None:
-            raise NotFound(f"there is no profile {x.profile_id} in this account")
+            raise NotFound(f"there is no {x.key} of this account")
         return found
+
+    def _delete_profile(self, x: DeleteProfile) -> None:
+        self._get_profile(GetProfile(account=x.account, key=x.key))
+        del self.profiles[x.account.no, x.key]
+
+    def _import_profiles(self, x: ImportProfiles) -> list[ImportResult]:
+        self.imports.append(x)
+        for spec in x.profiles:
+            key = ProfileKey(x.database, spec.id)
+            self._put_profile(PutProfile(account=x.account, key=key, fields=spec.fields, interests=spec.interests))
+        return [ImportResult(result="created") for _ in x.profiles]
 
     def _list_events(self, x: ListEvents) -> Page[EventView]:
         wanted = [e for e in self.events if x.type in {None, e.type}]
         if x.after is not None:
             wanted = sorted((e for e in wanted if e.id > str(x.after)), key=lambda e: e.id)
-        data, following = _page(wanted, x.limit, x.cursor)
+        data, following = page_of(wanted, x.limit, x.cursor)
         return Page(data=data, next=following)
 
     # --- the service itself
@@ -408,7 +484,7 @@ class FakeClient(FakeAccess, FakeStatistics):
             self.answers[x.scope, x.key] = (self.answers[x.scope, x.key][0], x.answer)
 
     def _check_readiness(self, _: CheckReadiness) -> Readiness:
-        return Readiness(problems=self.problems)
+        return Readiness(problems=self.problems, of_store=self.of_store)
 
     def _read_cluster_inventory(self, _: ReadClusterInventory) -> ClusterInventory:
         return self.cluster_inventory
@@ -417,21 +493,29 @@ class FakeClient(FakeAccess, FakeStatistics):
         return self.snapshot
 
 
-def _page(items: list[R], limit: int, cursor: str | None) -> tuple[list[R], str | None]:
-    if cursor is not None and not cursor.isdigit():
-        raise InvalidInput("cursor is not one of ours", [("/cursor", "is not one that a list gave as next")])
-    start = int(cursor or 0)
-    return items[start : start + limit], str(start + limit) if start + limit < len(items) else None
-
-
 class FakeJournal:
     """The part of the edge journal that the API uses."""
 
-    def __init__(self, steps: list[str]) -> None:
+    def __init__(self, steps: list[str], folder: Path | None = None) -> None:
         self.problem: str | None = None
+        self.is_open = True
+        self.depth = 0
+        self.reports: list[bytes] = []
+        self.spool = Spool(folder or Path("/nonexistent"), 1 << 30)
         self._steps = steps
 
-    async def close(self) -> None:
+    async def append_reports(self, entries: Sequence[bytes]) -> None:
+        if self.problem is not None:
+            raise JournalUnavailable(self.problem)
+        self.reports += entries
+
+    def discard_file_without_record(self, name: str) -> None:
+        """Keeps it."""
+
+    async def flush(self, timeout_s: float) -> None:
+        self._steps.append("journal written")
+
+    async def close(self, timeout_s: float) -> None:
         self._steps.append("journal closed")
 
 
@@ -445,7 +529,7 @@ class FakeForwarder:
         self._steps.append("forwarder started")
 
     async def stop(self, drain_s: float) -> None:
-        self._steps.append(f"forwarder stopped within {drain_s:g} s")
+        self._steps.append(f"forwarder stopped within {drain_s:.0f} s")
 
 
 class FakeTracking:
@@ -463,8 +547,11 @@ class FakeSettings:
     """The settings that the front end needs."""
 
     public_url = PUBLIC_URL
+    public_url_problem: str | None = None
+    return_domain: str | None = None
+    keep_ip: KeepIp = KeepIp.FULL
     admin_key = ADMIN_KEY
-    master_key = MASTER_KEY
+    store: str | None = None
     data_dir: Path | None = None
     trusted_proxies = (IPv4Network("10.0.0.0/8"),)
 
@@ -476,9 +563,15 @@ class Api:
         self.steps: list[str] = []
         self.client = FakeClient()
         self.journal = FakeJournal(self.steps)
-        self.tokens = TrackingTokens(b"k" * 32)
+        self.tokens = TrackingTokens(KeySet.single(b"k" * 32))
         self.app = create_app(
-            FakeSettings(), self.client, self.tokens, FakeTracking(), self.journal, FakeForwarder(self.steps)
+            FakeSettings(),
+            self.client,
+            self.tokens,
+            FakeTracking(),
+            self.journal,
+            FakeForwarder(self.steps),
+            installation_keys=FixedKeys(),
         )
         self.http = httpx.AsyncClient(transport=httpx.ASGITransport(self.app), base_url="http://api.example")
         self.key = ""
@@ -505,7 +598,7 @@ class Api:
         """The output of a stream until it ended or the client closed it."""
         gone, got = asyncio.Event(), bytearray()
         start: dict[str, Any] = {}
-        request = httpx.Request("GET", f"http://api.example{path}")
+        request = httpx.Request("GET", f"http://localhost{path}")
 
         async def receive() -> dict[str, Any]:
             await gone.wait()
@@ -523,9 +616,10 @@ class Api:
             "path": request.url.path,
             "raw_path": request.url.raw_path.partition(b"?")[0],
             "query_string": request.url.query,
+            "client": ("127.0.0.1", 1),
             "headers": [
                 (name.lower().replace("_", "-").encode(), value.encode())
-                for name, value in {"Authorization": f"Bearer {self.key}", **headers}.items()
+                for name, value in {"Host": "localhost", "Authorization": f"Bearer {self.key}", **headers}.items()
             ],
         }
         async with asyncio.timeout(10):

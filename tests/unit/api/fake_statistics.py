@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from actors.commands.accounts import Account
-from actors.commands.deliveries import DeliveryView, EventDelivery, GetLoopDelivery, GetPost, ListEventDeliveries, Post
-from actors.commands.events import EventView, GetEvent
+from actors.commands.deliveries import (
+    CountDeliveries,
+    DeliveryCount,
+    DeliveryView,
+    EventDelivery,
+    GetLoopDelivery,
+    GetPost,
+    ListEventDeliveries,
+    Post,
+)
+from actors.commands.events import EventMail, EventView, GetEvent, GetEventMail
 from actors.commands.statistics import (
     AttemptMinute,
     Counts,
@@ -30,6 +39,10 @@ class FakeStatistics(ABC):
         self.attempt_minutes: defaultdict[str, list[AttemptMinute]] = defaultdict(list)
         self.event_minutes: list[EventMinute] = []
         self.backlogs: defaultdict[str, int] = defaultdict(int)
+        #: Bodies of POSTs, by delivery.
+        self.post_bodies: dict[str, str] = {}
+        #: Returned mails by event.
+        self.mails: dict[str, str] = {}
 
     @abstractmethod
     def own_loop(self, account: Account, loop_id: str) -> object:
@@ -38,6 +51,10 @@ class FakeStatistics(ABC):
     @abstractmethod
     def own_delivery(self, account: Account, delivery_id: str) -> tuple[str, DeliveryView]:
         """Returns a delivery and the id of its loop, or raises `NotFound`."""
+
+    @abstractmethod
+    def own_deliveries(self, account: Account) -> list[EventDelivery]:
+        """The account's deliveries."""
 
     @abstractmethod
     def own_events(self, account: Account) -> list[EventView]:
@@ -73,9 +90,8 @@ class FakeStatistics(ABC):
         _, delivery = self.own_delivery(x.account, x.delivery_id)
         if not any(attempt.no == x.attempt_no for attempt in delivery.attempts):
             raise NotFound(f"delivery {x.delivery_id} has no attempt {x.attempt_no}")
-        return Post(
-            url="https://h.example/hook", headers=[("webhook-id", delivery.event)], body=f"event={delivery.event}"
-        )
+        body = self.post_bodies.get(x.delivery_id, f"event={delivery.event}")
+        return Post(url="https://h.example/hook", headers=[("webhook-id", delivery.event)], body=body)
 
     def _get_event(self, x: GetEvent) -> EventView:
         for event in self.own_events(x.account):
@@ -83,6 +99,17 @@ class FakeStatistics(ABC):
                 return event
         raise NotFound(f"there is no event {x.event_id} in this account")
 
+    def _get_event_mail(self, x: GetEventMail) -> EventMail:
+        self._get_event(GetEvent(account=x.account, event_id=x.event_id))
+        if x.event_id not in self.mails:
+            raise NotFound(f"no returned mail is stored with event {x.event_id}")
+        return EventMail(mime=self.mails[x.event_id])
+
+    def _count_deliveries(self, x: CountDeliveries) -> list[DeliveryCount]:
+        owed = [each.delivery for each in self.own_deliveries(x.account) if each.delivery.event in x.event_ids]
+        counts = Counter((delivery.event, delivery.state) for delivery in owed)
+        return [DeliveryCount(event=event, state=state, count=n) for (event, state), n in counts.items()]
+
     def _list_event_deliveries(self, x: ListEventDeliveries) -> list[EventDelivery]:
         self._get_event(GetEvent(account=x.account, event_id=x.event_id))
-        return []
+        return [owed for owed in self.own_deliveries(x.account) if owed.delivery.event == x.event_id]

@@ -28,6 +28,7 @@ OTHER = LoopSettings(
     max_concurrency=3,
     ordered=True,
     description="two\nlines",
+    headers={"X-A": "b: c", "Authorization": "***"},
 )
 
 

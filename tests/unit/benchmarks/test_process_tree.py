@@ -30,6 +30,7 @@ PYTHON = "/srv/.venv/bin/python"
         (f"{PYTHON} -m actors.gateway.main --settings ledger.json", "gateway"),
         (f"{PYTHON} -m actors.counter", "actors.counter"),
         (f"{PYTHON} -m ray.scripts.scripts start --head", RAY),
+        (f"{PYTHON} -m actors.ray_runtime.local_node --cpus 2", RAY),
         (f"{PYTHON} /srv/.venv/lib/site-packages/ray/dashboard/dashboard.py --host=127.0.0.1", RAY),
         ("/srv/.venv/lib/site-packages/ray/core/src/ray/gcs/gcs_server --port=1", RAY),
         ("/usr/bin/openssl s_client -m", "openssl"),

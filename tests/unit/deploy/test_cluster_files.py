@@ -14,13 +14,17 @@ import yaml
 from ray.autoscaler._private.util import prepare_config, validate_config
 
 from actors.ray_runtime import options
+from actors.settings import Settings
 from actors.settings.options import OPTIONS
 from tests import kuberay
 from tests.cluster.ray_on_machines import PATIENCE, SETTINGS
 from tests.paths import ROOT
+from tests.unit.actors.settings.test_kubernetes import service_variables
+from tests.unit.deploy.kuberay_manifests import manifest, manifests, pod_templates
 
 LAUNCHER_FILES = ("ray_cluster.yaml", "deploy/aws.yaml")
-UNITS = sorted((ROOT / "deploy/systemd").glob("*.service"))
+#: Those of a cluster's machines: edge, head and worker.
+UNITS = [ROOT / f"deploy/systemd/feedback-loops-{name}.service" for name in ("edge", "ray-head", "ray-worker")]
 KUBERNETES = "1.33"
 
 
@@ -45,22 +49,6 @@ MISTAKES: list[tuple[list[str | int], object]] = [
 def launcher_file(name: str) -> dict[str, Any]:
     config: dict[str, Any] = yaml.safe_load((ROOT / name).read_text())
     return config
-
-
-def manifests() -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all((ROOT / "deploy/kuberay.yaml").read_text()))
-
-
-def manifest(kind: str, name: str) -> dict[str, Any]:
-    (found,) = [m for m in manifests() if m["kind"] == kind and m["metadata"]["name"] == name]
-    return found
-
-
-def pod_templates() -> list[dict[str, Any]]:
-    """The pods of the Ray cluster, and those of the edges."""
-    spec = manifest("RayCluster", "feedback-loops")["spec"]
-    groups = [spec["headGroupSpec"], *spec["workerGroupSpecs"], manifest("StatefulSet", "feedback-loops-edge")["spec"]]
-    return [group["template"] for group in groups]
 
 
 def ray_version() -> str:
@@ -119,7 +107,14 @@ def test_the_launcher_starts_a_front_end_on_every_worker_by_a_unit_that_is_mount
         started = re.findall(r"systemctl --user (?:enable|restart|start) ([\w -]+)", " ".join(commands))
         assert {word for words in started for word in words.split()} <= mounted
 
-    assert "systemctl --user start feedback-loops" in " ".join(config["worker_start_ray_commands"])
+    commands = " ".join(config["worker_start_ray_commands"])
+    assert "systemctl --user start feedback-loops-edge" in commands
+    # The former unit has the same port and data directory.
+    removed = (
+        "systemctl --user disable --now feedback-loops.service",
+        "rm -f ~/.config/systemd/user/feedback-loops.service",
+    )
+    assert all(commands.index(each) < commands.index("systemctl --user start") for each in removed)
 
 
 @pytest.mark.parametrize("path", UNITS, ids=lambda path: path.stem)
@@ -134,7 +129,7 @@ def test_units_restart_after_any_end(path: Path) -> None:
 
 def test_test_machines_have_the_units_settings() -> None:
     """`make chaos` measures with the settings of the units."""
-    head, worker, edge = (path.read_text() for path in UNITS)
+    edge, head, worker = (path.read_text() for path in UNITS)
     for name, value in SETTINGS.items():
         assert f"{name}={value}" in head
         assert f"{name}={value}" in worker or "health_check" in name
@@ -143,7 +138,7 @@ def test_test_machines_have_the_units_settings() -> None:
 
 def test_the_front_ends_unit_uses_existing_options() -> None:
     """`serve` accepts every flag of the unit, and joins by the address that Ray's nodes use."""
-    command = unit("feedback-loops")["Service"]["ExecStart"]
+    command = unit("feedback-loops-edge")["Service"]["ExecStart"]
     flags = {option.flag for option in OPTIONS}
 
     assert set(re.findall(r"--[a-z-]+", command)) <= flags
@@ -185,7 +180,7 @@ def test_kuberay_accepts_the_cluster() -> None:
     cluster = manifest("RayCluster", "feedback-loops")
 
     assert (cluster["apiVersion"], cluster["kind"]) == (f"ray.io/{kuberay.API_VERSION}", "RayCluster")
-    jsonschema.validate(cluster, kuberay.strict(kuberay.schema()))
+    kuberay.validator().validate(cluster)
 
 
 def test_kuberays_schema_is_of_the_oldest_supported_release() -> None:
@@ -208,12 +203,14 @@ def test_kuberay_refuses_a_mistake(where: list[str | int], what: object) -> None
         place[where[-1]] = what
 
     with pytest.raises(jsonschema.ValidationError):
-        jsonschema.validate(cluster, kuberay.strict(kuberay.schema()))
+        kuberay.validator().validate(cluster)
 
 
 def test_every_version_of_ray_is_the_locked_one() -> None:
     """The image, the cluster and the locked installation can join each other."""
-    image = re.search(r"^FROM rayproject/ray:([\d.]+)-py311", (ROOT / "deploy/Dockerfile").read_text(), re.MULTILINE)
+    image = re.search(
+        r"^FROM rayproject/ray:([\d.]+)-py311", (ROOT / "deploy/Dockerfile.kuberay").read_text(), re.MULTILINE
+    )
     assert image is not None
 
     assert image[1] == ray_version()
@@ -246,18 +243,59 @@ def test_the_edges_journal_outlives_its_pod() -> None:
     pod = spec["template"]["spec"]
     (container,) = pod["containers"]
     (claim,) = spec["volumeClaimTemplates"]
-    (mount,) = container["volumeMounts"]
+    mount = container["volumeMounts"][0]
 
     assert mount["name"] == claim["metadata"]["name"]
     assert f"--data-dir {mount['mountPath']}/" in container["args"][0]
     assert pod["terminationGracePeriodSeconds"] > 10 + 5
 
 
+def test_edges_start_beside_the_manifests_services() -> None:
+    """With what the kubelet sets for every Service, links or not, `serve` reads its options."""
+    pods = pod_templates()
+    assert [pod["spec"]["enableServiceLinks"] for pod in pods] == [False] * 3
+    names = [found["metadata"]["name"] for found in manifests() if found["kind"] == "Service"]
+    assert "feedback-loops" in names
+    environment = {key: value for name in names for key, value in service_variables(name).items()}
+
+    assert Settings.from_env(environment, data_dir="/data/feedback-loops").port == 8080
+
+
+def test_probes_ask_for_what_they_decide() -> None:
+    """Liveness: whether the process responds. Readiness, and load balancers: whether the edge answers hits."""
+    (edge,) = manifest("StatefulSet", "feedback-loops-edge")["spec"]["template"]["spec"]["containers"]
+
+    assert edge["livenessProbe"]["httpGet"]["path"] == "/healthz"
+    assert edge["readinessProbe"]["httpGet"]["path"] == "/readyz?for=tracking"
+    assert "health checks on /readyz?for=tracking" in (ROOT / "deploy/aws.yaml").read_text()
+    assert "`/readyz?for=tracking` as the health check" in (ROOT / "docs/how-to/cluster.md").read_text()
+
+
 def test_ray_requires_its_token_everywhere() -> None:
     """Head, workers and edges have the same secret."""
     spec = manifest("RayCluster", "feedback-loops")["spec"]
     edge = manifest("StatefulSet", "feedback-loops-edge")["spec"]["template"]["spec"]["containers"][0]
-    token = next(entry for entry in edge["env"] if entry["name"] == "RAY_AUTH_TOKEN")
+    volumes = manifest("StatefulSet", "feedback-loops-edge")["spec"]["template"]["spec"]["volumes"]
+    values = {entry["name"]: entry.get("value") for entry in edge["env"]}
+    (secret,) = (volume["secret"] for volume in volumes if volume["name"] == "ray-secrets")
 
-    assert spec["authOptions"] == {"mode": "token", "secretName": token["valueFrom"]["secretKeyRef"]["name"]}
-    assert token["valueFrom"]["secretKeyRef"]["key"] == "auth_token"
+    assert spec["authOptions"] == {"mode": "token", "secretName": secret["secretName"]}
+    assert secret["items"] == [{"key": "auth_token", "path": "auth_token"}]
+    assert (values["RAY_AUTH_MODE"], values["RAY_AUTH_TOKEN_PATH"]) == ("token", "/run/secrets/ray/auth_token")
+
+
+def test_no_ray_node_has_a_secret_in_its_environment() -> None:
+    """Every worker inherits it. Edges read mounted files; units take the secrets out of the shared file."""
+    edge = manifest("StatefulSet", "feedback-loops-edge")["spec"]["template"]["spec"]["containers"][0]
+    mounts = {mount["name"]: mount["mountPath"] for mount in edge["volumeMounts"]}
+    secrets = {option.variable for option in OPTIONS if option.is_secret} | {"FEEDBACK_LOOPS_STORE"}
+    variables = {entry["name"]: entry.get("value") for entry in edge["env"]}
+
+    assert "envFrom" not in edge
+    assert not secrets & variables.keys()
+    for name in ("MASTER_KEY", "ADMIN_KEY", "STORE"):
+        assert variables[f"FEEDBACK_LOOPS_{name}_FILE"] == f"{mounts['secrets']}/FEEDBACK_LOOPS_{name}"
+    for name in ("feedback-loops-ray-head", "feedback-loops-ray-worker"):
+        service = unit(name)["Service"]
+        reads_secrets = service["EnvironmentFile"].endswith("/environment")
+        assert not reads_secrets or secrets <= set(service["UnsetEnvironment"].split()), name

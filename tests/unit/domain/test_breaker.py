@@ -150,19 +150,21 @@ def test_a_restart_keeps_the_state() -> None:
     assert again.health.failing_since_ms == 0
 
 
-def test_duration_of_uninterrupted_failure() -> None:
-    """Failures count from the first, 4xx too, until a success or until they are forgiven."""
+def test_figures_about_failures() -> None:
+    """Failures count, 4xx too, until a success or until they are forgiven; the last error stays."""
     breaker = a_breaker()
-    breaker.fail(100, probe=0, is_down=False)
-    fail(breaker, 700)
+    breaker.fail(100, probe=0, is_down=False, error="422 Unprocessable Content")
+    breaker.fail(700, probe=0, is_down=True, error="503 Service Unavailable")
+    breaker.failing_ms = 600
 
-    assert (breaker.failing_for_ms, breaker.health.failures) == (600, 2)
+    assert breaker.health == LaneHealth("closed", 100, None, 700, 2, None, 600, "503 Service Unavailable")
 
     breaker.succeed(800)
 
-    assert (breaker.failing_for_ms, breaker.health.failures) == (0, 0)
+    assert breaker.health == LaneHealth("closed", None, 800, 700, 0, None, 0, "503 Service Unavailable")
 
     fail(breaker, 900, 9)
+    breaker.failing_ms = 5
     breaker.forgive()
 
     assert breaker.health == LaneHealth("closed", None, 800, 900, 0, None)

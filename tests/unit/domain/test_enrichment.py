@@ -26,6 +26,7 @@ def test_a_click_has_the_contracts_fields_in_order() -> None:
     """Everything known of a click is in the event, under the contract's names and in its order."""
     assert list(event_fields(HIT, MESSAGE, PROFILE, first=True, bot="crawler").items()) == [
         ("id", "m-1"),
+        ("message", "m-1"),
         ("event", "evt_000102030405060708090a0b0c0d0e0f"),
         ("type", "click"),
         ("timestamp", "2023-11-14 22:13:20"),
@@ -52,7 +53,7 @@ def test_unknown_fields_are_left_out() -> None:
     hit = HIT._replace(kind="open", target="", ip="", useragent="", referer="")
     message = MESSAGE._replace(tags=[], mailing=None, database=None, profile=None)
     assert list(event_fields(hit, message, None, first=False, bot=None)) == [
-        "id", "event", "type", "timestamp", "time", "recipient", "tags",
+        "id", "message", "event", "type", "timestamp", "time", "recipient", "tags",
     ]  # fmt: skip
 
 

@@ -7,10 +7,11 @@ from collections.abc import Callable
 
 import pytest
 
-from domain.errors import Conflict, InvalidInput, NotFound
-from domain.feedback_loop import SECRET_OVERLAP_MS, FeedbackLoop
+from domain.errors import Conflict, InvalidInput, NotFound, TemporaryConflict
+from domain.feedback_loop import FeedbackLoop
+from domain.loop_secrets import SECRET_OVERLAP_MS
 from domain.values import LoopState
-from tests.loops import LOOP_ID, URL, a_loop
+from tests.loops import LOOP_ID, TOKEN, URL, a_loop
 
 
 def unverified() -> FeedbackLoop:
@@ -49,7 +50,7 @@ COMMANDS: dict[str, Callable[[FeedbackLoop], None]] = {
     "pause": lambda loop: loop.pause(30),
     "resume": lambda loop: loop.resume(30),
     "disable": lambda loop: loop.disable("410 Gone", 30),
-    "rotate_secret": lambda loop: loop.rotate_secret(30),
+    "rotate_secret": lambda loop: loop.rotate_secret(1, 30),
     "delete": lambda loop: loop.delete(30),
 }
 
@@ -65,7 +66,7 @@ def test_a_new_loop_is_unverified() -> None:
         2.5,
     )
     assert (loop.state, loop.created_at_ms, loop.verified_at_ms) == (LoopState.UNVERIFIED, 5, None)
-    assert (loop.verification_token, loop.secret_version, loop.secret_rotations_ms) == ("token-1", 1, [])
+    assert (loop.verification_token, loop.secrets.version, loop.secrets.rotations_ms) == (TOKEN, 1, [])
     assert not loop.may_receive
 
 
@@ -144,7 +145,7 @@ def test_the_same_url_changes_nothing() -> None:
     """Setting the URL to its current value keeps the proof."""
     loop = active()
     loop.change_url(URL, "token-2", 30)
-    assert (loop.state, loop.verification_token, loop.version) == (LoopState.ACTIVE, "token-1", 2)
+    assert (loop.state, loop.verification_token, loop.version) == (LoopState.ACTIVE, TOKEN, 2)
 
 
 def test_an_invalid_url_changes_nothing() -> None:
@@ -206,21 +207,36 @@ def test_a_disabled_loop_has_a_reason_until_it_is_resumed() -> None:
 def test_a_replaced_secret_signs_for_a_day() -> None:
     """The former secret signs next to the new one for 24 h after the rotation, and not a millisecond longer."""
     loop = a_loop()
-    assert loop.signing_versions(0) == [1]
-    loop.rotate_secret(1000)
-    assert (loop.secret_version, loop.secret_rotations_ms) == (2, [1000])
-    assert loop.signing_versions(1000) == [2, 1]
-    assert loop.signing_versions(1000 + SECRET_OVERLAP_MS - 1) == [2, 1]
-    assert loop.signing_versions(1000 + SECRET_OVERLAP_MS) == [2]
+    assert loop.secrets.signing(0) == [1]
+    loop.rotate_secret(1, 1000)
+    assert (loop.secrets.version, loop.secrets.rotations_ms) == (2, [1000])
+    assert loop.secrets.signing(1000) == [2, 1]
+    assert loop.secrets.signing(1000 + SECRET_OVERLAP_MS - 1) == [2, 1]
+    assert loop.secrets.signing(1000 + SECRET_OVERLAP_MS) == [2]
 
 
 def test_each_replaced_secret_has_its_own_day() -> None:
-    """Rotating twice in a day does not shorten the first secret's time, but a POST has at most four signatures."""
+    """Rotating twice in a day does not shorten the first secret's time; a fourth time has to wait."""
     loop = a_loop()
-    loop.rotate_secret(1000)
-    loop.rotate_secret(2000)
-    assert loop.signing_versions(3000) == [3, 2, 1]
-    assert loop.signing_versions(1000 + SECRET_OVERLAP_MS) == [3, 2]
-    for at_ms in range(3000, 8000, 1000):
-        loop.rotate_secret(at_ms)
-    assert loop.signing_versions(9000) == [8, 7, 6, 5]
+    loop.rotate_secret(1, 1000)
+    loop.rotate_secret(1, 2000)
+    assert loop.secrets.signing(3000) == [3, 2, 1]
+    assert loop.secrets.signing(1000 + SECRET_OVERLAP_MS) == [3, 2]
+    loop.rotate_secret(1, 3000)
+    with pytest.raises(TemporaryConflict) as caught:
+        loop.rotate_secret(1, 4000)
+    assert caught.value.retry_after_s == (1000 + SECRET_OVERLAP_MS - 4000) / 1000
+    assert loop.secrets.signing(4000) == [4, 3, 2, 1]
+    loop.rotate_secret(1, 1000 + SECRET_OVERLAP_MS)
+    assert loop.secrets.signing(1000 + SECRET_OVERLAP_MS) == [5, 4, 3, 2]
+
+
+def test_former_secrets_can_be_revoked() -> None:
+    """Then only the new secret signs, and the next rotations start from there, however many there were before."""
+    loop = a_loop()
+    for at_ms in (1000, 2000, 3000):
+        loop.rotate_secret(1, at_ms)
+    loop.rotate_secret(1, 4000, revoke=True)
+    assert loop.secrets.signing(4000) == [5]
+    loop.rotate_secret(1, 5000)
+    assert loop.secrets.signing(5000) == [6, 5]

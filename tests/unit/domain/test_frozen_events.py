@@ -17,7 +17,8 @@ from domain.feedback_loop import FeedbackLoop
 from domain.ledger import domain_events, event_mapper
 from domain.message import Message
 from domain.profile import Profile
-from domain.tracking_event import TrackingEventRecorded
+from domain.profile_change import ProfileKey
+from domain.tracking_event import ReturnedMailKept, TrackingEventRecorded
 from domain.user import User
 from domain.values import LoopState
 from tests.event_topics import event_topics
@@ -97,7 +98,7 @@ def test_a_frozen_user_folds() -> None:
 
 
 def test_a_frozen_loop_folds() -> None:
-    """The loop's history, with all ten kinds of event, folds into the expected loop."""
+    """The loop's history, with all eleven kinds of event, folds into the expected loop."""
     events = domain_events(history("feedback-loop"))
     loop = FeedbackLoop.from_events(events)
     assert loop is not None
@@ -109,8 +110,9 @@ def test_a_frozen_loop_folds() -> None:
     )
     assert (loop.settings.rate_limit, loop.settings.description, loop.settings.signature) == (None, "Zoë", "cavage")
     assert (loop.state, loop.disabled_reason) == (LoopState.DISABLED, "The handler answered 410 Gone.")
-    assert (loop.created_at_ms, loop.verified_at_ms, loop.secret_rotations_ms) == (T_MS + 2, T_MS + 6, [T_MS + 10])
-    assert (loop.secret_version, loop.verification_token) == (2, "fedcba9876543210fedcba9876543210")
+    assert (loop.created_at_ms, loop.verified_at_ms, loop.secrets.rotations_ms) == (T_MS + 2, T_MS + 6, [T_MS + 10])
+    assert (loop.secrets.version, loop.secrets.oldest) == (2, 2)
+    assert loop.verification_token == "fedcba9876543210" * 2 + "00112233445566778899aabbccddeeff" * 2
     assert loop.is_deleted
     before_the_end = FeedbackLoop.from_events(events[:7])
     assert before_the_end is not None
@@ -118,31 +120,41 @@ def test_a_frozen_loop_folds() -> None:
 
 
 def test_a_frozen_message_folds() -> None:
-    """The message's one event folds into the expected message, under today's id."""
-    (stored,) = history("message")
-    message = Message.from_events(domain_events([stored]))
+    """The message's registration folds into the expected message, under today's id; its erasure empties it."""
+    registered, erased = history("message")
+    message = Message.from_events(domain_events([registered]))
     assert message is not None
     assert (message.message_id, message.key, message.recipient) == ("order-17", 3706187186995201234, "john@example.com")
     assert (message.tags, message.mailing, message.database) == (["spring", "shop"], "may", "1")
     account_id = history("account")[0].originator_id
     assert isinstance(account_id, UUID)
     assert message.id == Message.create_id(account_id, "order-17")
+    gone = Message.from_events(domain_events([registered, erased]))
+    assert gone is not None
+    assert (gone.recipient, gone.links, gone.reference, gone.erased_at_ms) == ("", [], None, T_MS + 16)
+    assert (gone.message_id, gone.key, gone.tags) == (message.message_id, message.key, message.tags)
 
 
 def test_a_frozen_profile_folds() -> None:
     """The profile's history folds into the expected profile, under today's id."""
     profile = Profile.from_events(domain_events(history("profile")))
     assert profile is not None
-    assert (profile.fields_json, profile.interests) == ('{"name":"Zoë","n":1.5}', ["golf", "chess"])
-    assert (profile.created_at_ms, profile.modified_at_ms) == (T_MS + 13, T_MS + 14)
+    assert (profile.fields_json, profile.interests) == ('{"name":"Ann","n":2}', [])
+    assert (profile.created_at_ms, profile.modified_at_ms) == (T_MS + 16, T_MS + 17)
+    updated = Profile.from_events(domain_events(history("profile"))[:2])
+    assert updated is not None
+    assert (updated.fields_json, updated.interests) == ('{"name":"Zoë","n":1.5}', ["golf", "chess"])
+    assert (updated.created_at_ms, updated.modified_at_ms) == (T_MS + 13, T_MS + 14)
     account_id = history("account")[0].originator_id
     assert isinstance(account_id, UUID)
-    assert profile.id == Profile.create_id(account_id, "1", "123")
+    assert profile.id == Profile.create_id(account_id, ProfileKey("1", "123"))
 
 
 def test_a_frozen_tracking_event_is_complete() -> None:
-    """The tracking event has its attributes, and its fields are JSON text."""
-    (event,) = domain_events(history("tracking-event"))
+    """The tracking event has its attributes, its fields are JSON text, and its mail shares its id."""
+    event, mail = domain_events([*history("tracking-event.recorded"), *history("tracking-event.mail-kept")])
     assert isinstance(event, TrackingEventRecorded)
     assert (event.type, event.account_no, event.time_ms) == ("click", 1, T_MS + 15)
     assert json.loads(event.fields)["recipient"] == "john@example.com"
+    assert isinstance(mail, ReturnedMailKept)
+    assert (mail.originator_id, mail.mime[-6:]) == (event.originator_id, "Zurück")

@@ -14,6 +14,7 @@ from domain.account import Account
 from domain.ledger import AGGREGATES, event_mapper
 from domain.message import Message
 from domain.profile import Profile
+from domain.profile_change import ProfileKey
 from domain.tracking_event import TrackingEventRecorded
 from domain.user import User
 from tests.event_topics import event_topics
@@ -35,7 +36,7 @@ def test_every_aggregate_round_trips(ledger: Application[UUID]) -> None:
     loop = a_loop()
     loop.verify("https://example.com/x", 2)
     message = Message.register(ACCOUNT, 1, "m", 1, "a@b.example", [], None, None, None, [], 3)
-    profile = Profile.create(ACCOUNT, 1, "1", "2", '{"_type_":"uuid_hex","_data_":"no"}', [], 4)
+    profile = Profile.create(ACCOUNT, 1, ProfileKey("1", "2"), '{"_type_":"uuid_hex","_data_":"no"}', [], 4)
     user = User.join(UUID(int=7), "acc_1", "a@b.example", "hash", 5)
     saved = (account, loop, message, profile, user)
     assert {type(aggregate) for aggregate in saved} == set(AGGREGATES)
@@ -68,7 +69,8 @@ def test_an_attribute_that_is_not_primitive_fails_at_once() -> None:
 def test_topics_match_the_architecture() -> None:
     """The topics in code are those in docs/explanation/architecture.md."""
     loops = (
-        "registered changed url-changed verification-attempted verified paused resumed disabled secret-rotated deleted"
+        "registered changed url-changed verification-attempted verified paused resumed disabled"
+        " secret-rotated former-secrets-revoked deleted"
     )
     assert set(event_topics()) == {
         "account.opened",
@@ -76,8 +78,9 @@ def test_topics_match_the_architecture() -> None:
         "account.api-key-revoked",
         *(f"user.{name}" for name in ("joined", "password-changed", "left")),
         *(f"feedback-loop.{name}" for name in loops.split()),
+        "message.erased",
         "message.registered",
-        "profile.created",
-        "profile.updated",
+        *(f"profile.{name}" for name in ("created", "updated", "patched", "deleted", "recreated")),
         "tracking-event.recorded",
+        "tracking-event.mail-kept",
     }

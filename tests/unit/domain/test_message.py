@@ -53,6 +53,14 @@ def test_an_id_is_unique_in_its_account() -> None:
         ({"message_id": "."}, "/id"),
         ({"message_id": ".."}, "/id"),
         ({"message_id": "\ud800"}, "/id"),
+        ({"message_id": "john@example.com"}, "/id"),
+        ({"tags": ["a", "to:John@Example.com!"]}, "/tags/1"),
+        ({"mailing": "may-john%40example.com"}, "/mailing"),
+        ({"recipient": "j+n@example.com", "database": "1", "profile": "j%2Bn%40example.com"}, "/profile/id"),
+        (
+            {"recipient": "jürgen@example.com", "database": "x ju\u0308RGEN@example.com", "profile": "1"},
+            "/profile/database",
+        ),
         ({"key": 0}, "/key"),
         ({"key": 2**63}, "/key"),
         ({"recipient": "john"}, "/recipient"),
@@ -79,6 +87,9 @@ def test_an_id_is_unique_in_its_account() -> None:
         ({"links": ["http:// /"]}, "/links/0"),
         ({"links": ["https://example.com/" + "x" * 8192]}, "/links/0"),
         ({"links": ["https://example.com/" + "é" * 5000]}, "/links/0"),
+        ({"links": ["https://example.com/" + "é" * 1363]}, "/links/0"),
+        ({"links": ["https://example.com/" + "✓" * 909]}, "/links/0"),
+        ({"links": ["https://example.com/" + " " * 2725]}, "/links/0"),
         ({"links": ["https://example.com/"] * 1001}, "/links"),
     ],
 )
@@ -99,4 +110,5 @@ def test_all_wrong_attributes_are_named_together() -> None:
 def test_ordinary_links_pass() -> None:
     """Capitals, spaces and other scripts in links are left to the browser."""
     links = ["HTTPS://EXAMPLE.COM/", "http://example.com/a b", "https://example.com/é?x=[1]"]
+    links += ["https://example.com/" + text for text in ("x" * 8172, "é" * 1362, "✓" * 908, " " * 2724)]
     assert a_message(links=links).links == links

@@ -118,7 +118,16 @@ def test_the_schedule_is_read_from_text() -> None:
     assert str(RetrySchedule.parse("0.1,0,2000000")) == "0.1,0,2000000"
 
 
-@pytest.mark.parametrize("text", ["", "5,", "5;300", "five", "-1", "1e9", "5,nan", "inf", "9999999999", "٥"])
+@pytest.mark.parametrize("text", ["", " ", "none", " None\n", "NONE"])
+def test_a_schedule_can_have_no_retries(text: str) -> None:
+    """Its text is `none`, which is read as the same schedule."""
+    schedule = RetrySchedule.parse(text)
+
+    assert schedule == RetrySchedule(())
+    assert str(schedule) == "none"
+
+
+@pytest.mark.parametrize("text", ["none,5", "5,", "5;300", "five", "-1", "1e9", "5,nan", "inf", "9999999999", "٥"])
 def test_an_invalid_schedule_is_refused(text: str) -> None:
     """Anything but a list of seconds is refused, and the error shows an example."""
     with pytest.raises(InvalidInput, match="5,300,1800") as caught:

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from domain.signing import loop_secret, secret_text
+from domain.key_set import KeySet
+from domain.signing import loop_keys, loop_secret, secret_text
 
-MASTER = bytes(32)
+KEYS = KeySet(2, {1: bytes(32), 2: b"x" * 32})
 
 
 def test_a_secret_belongs_to_one_loop_and_version() -> None:
-    """Loops, versions and installations do not share secrets, and derivation is deterministic."""
+    """Loops, versions and installation keys do not share secrets, and derivation is deterministic."""
     secrets = {
-        loop_secret(MASTER, "fl_1", 1),
-        loop_secret(MASTER, "fl_1", 2),
-        loop_secret(MASTER, "fl_2", 1),
-        loop_secret(b"x" * 32, "fl_1", 1),
+        loop_secret(loop_keys(KEYS, "fl_1"), 1, 1),
+        loop_secret(loop_keys(KEYS, "fl_1"), 1, 2),
+        loop_secret(loop_keys(KEYS, "fl_2"), 1, 1),
+        loop_secret(loop_keys(KEYS, "fl_1"), 2, 1),
     }
     assert len(secrets) == 4
-    assert loop_secret(MASTER, "fl_1", 1) in secrets
+    assert loop_secret(loop_keys(KEYS, "fl_1"), 1, 1) in secrets
     assert {len(secret) for secret in secrets} == {24}
 
 

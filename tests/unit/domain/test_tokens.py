@@ -7,11 +7,12 @@ from hashlib import blake2s
 
 import pytest
 
-from domain.errors import InvalidInput, InvalidToken
+from domain.errors import InvalidInput, InvalidToken, Unavailable, UnknownKey
+from domain.key_set import MAX_KEY_ID, NO_KEYS, KeySet
 from domain.tokens import MAX_NUMBER, MAX_TARGET_BYTES, MAX_TOKEN_CHARS, TrackingToken, TrackingTokens
 
 KEY = bytes(range(32))
-TOKENS = TrackingTokens(KEY)
+TOKENS = TrackingTokens(KeySet.single(KEY))
 MESSAGE_KEY = 3565158400000012345
 LONG_URL = "https://www.example.com/shop/products/12345?utm_source=newsletter&utm_medium=email&utm_campaign=spring-2026"
 
@@ -21,12 +22,12 @@ LONG_URL = "https://www.example.com/shop/products/12345?utm_source=newsletter&ut
     [
         (
             "click",
-            "E00xefytAAAwOUNmp1YAjc9JBWtDDrxifUMjYxNTshxaXFCUmZeua2RgZAYA7qAvDIjzWzC1qQ",
+            "R00xefytAAAwOUNmp1YAjc9JBWtDDrxifUMjYxNTshxaXFCUmZeua2RgZAYAoyf4-lEPgDR-fQ",
             (77, MESSAGE_KEY, LONG_URL),
         ),
-        ("click", "E00xefytAAAwOYOxUyuARuekgjUnAgAmuNtdZMSX3P_s", (77, MESSAGE_KEY, "https://example.org/a")),
-        ("open", "EU0xefytAAAwOQlkEwytoL8kt3g", (77, MESSAGE_KEY, "")),
-        ("unsubscribe", "EE0FTrDN6kahGc2Qrg", (77, 5, "")),
+        ("click", "R00xefytAAAwOYOxUyuARuekgjUnAgA1TKgUJMbcahg6", (77, MESSAGE_KEY, "https://example.org/a")),
+        ("open", "RU0xefytAAAwOX1Ef1uj3gHtOnM", (77, MESSAGE_KEY, "")),
+        ("unsubscribe", "RE0F-L8XHVo5pTaKUQ", (77, 5, "")),
     ],
 )
 def test_old_tokens_stay_readable(kind: str, token: str, values: tuple[int, int, str]) -> None:
@@ -87,13 +88,43 @@ def test_half_a_surrogate_pair_is_no_target() -> None:
         TOKENS.click(1, 1, "https://example.com/\ud800")
 
 
-@pytest.mark.parametrize("payload", [b"\x20\x01\x01", b"\x10\xff\xff", b"\x12\x01\x01\xff\xff", b"\x10\x01\x01\xff"])
+@pytest.mark.parametrize("payload", [b"\x84\x01\x01", b"\x44\xff\xff", b"\x46\x01\x01\xff\xff", b"\x44\x01\x01\xff"])
 def test_a_signed_but_unreadable_token_is_refused(payload: bytes) -> None:
     """An unknown version, a cut number or target, and a target that is not text raise only `InvalidToken`."""
     tag = blake2s(payload, key=KEY, person=b"click", digest_size=10).digest()
     token = urlsafe_b64encode(payload + tag).rstrip(b"=").decode()
     with pytest.raises(InvalidToken):
         TOKENS.read("click", token)
+
+
+@pytest.mark.parametrize("key_id", [1, 14, 15, MAX_KEY_ID])
+def test_tokens_of_all_keys_are_read(key_id: int) -> None:
+    """After a rotation, tokens of the former key are still read; without their key, they are of an unknown one."""
+    former = TrackingTokens(KeySet.single(b"k" * 32, key_id))
+    tokens = [former.open(77, MESSAGE_KEY), former.click(77, MESSAGE_KEY, LONG_URL)]
+    rotated = KeySet(key_id - 1 or 2, {key_id: b"k" * 32, key_id - 1 or 2: b"n" * 32})
+
+    former.use(rotated)
+    for token, kind in zip(tokens, ("open", "click"), strict=True):
+        assert former.read(kind, token).message_key == MESSAGE_KEY
+        with pytest.raises(UnknownKey):
+            TOKENS.read(kind, token) if key_id != 1 else TrackingTokens(NO_KEYS).read(kind, token)
+    assert former.open(77, MESSAGE_KEY) not in tokens
+    former.use(KeySet.single(b"x" * 32, key_id))
+    with pytest.raises(InvalidToken):
+        former.read("open", tokens[0])
+
+
+def test_a_key_id_costs_nothing_at_first() -> None:
+    """The first 14 keys make tokens of the same length; later ones add a byte."""
+    lengths = [len(TrackingTokens(KeySet.single(KEY, key_id)).open(77, MESSAGE_KEY)) for key_id in (1, 14, 15)]
+    assert lengths == [27, 27, 28]
+
+
+def test_without_keys_no_token_is_made() -> None:
+    """Until the installation's keys are known, messages cannot be registered, which is temporary."""
+    with pytest.raises(Unavailable, match="not known yet"):
+        TrackingTokens(NO_KEYS).open(1, 1)
 
 
 def test_an_unknown_kind_has_no_tokens() -> None:
@@ -105,4 +136,4 @@ def test_an_unknown_kind_has_no_tokens() -> None:
 def test_a_key_is_required() -> None:
     """An empty key would let anyone make tokens, so it is refused."""
     with pytest.raises(ValueError, match="key"):
-        TrackingTokens(b"")
+        TrackingTokens(KeySet.single(b""))

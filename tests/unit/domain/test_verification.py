@@ -6,7 +6,9 @@ import pytest
 
 from domain.verification import dns_name, dns_value, file_content, file_locations, file_name, proves, shortfall
 
-TOKEN = "0123456789abcdef"
+NAME = "0123456789abcdef" * 2
+TOKEN = NAME + "1f" * 32
+OTHER = NAME + "2e" * 32
 
 
 @pytest.mark.parametrize(
@@ -24,15 +26,16 @@ TOKEN = "0123456789abcdef"
 )
 def test_the_file_can_be_next_to_the_script_or_at_the_root(url: str, folders: list[str]) -> None:
     """Next to the script first, then at the root of the same server and port, without query or duplicates."""
-    assert file_locations(url, TOKEN) == [f"{folder}feedback-loops-{TOKEN}.txt" for folder in folders]
+    assert file_locations(url, TOKEN) == [f"{folder}feedback-loops-{NAME}.txt" for folder in folders]
 
 
-def test_name_and_content_depend_on_the_token() -> None:
-    """Each token has its own file name and content, and the name does not reveal the content."""
-    assert file_name(TOKEN) == f"feedback-loops-{TOKEN}.txt"
-    assert file_name("other") != file_name(TOKEN)
-    assert file_content("other") != file_content(TOKEN)
-    assert TOKEN not in file_content(TOKEN)
+def test_the_content_cannot_be_computed_from_the_name() -> None:
+    """A name has as many contents as there are random bytes, and does not contain them."""
+    assert file_name(TOKEN) == f"feedback-loops-{NAME}.txt"
+    assert file_name(OTHER) == file_name(TOKEN)
+    assert file_content(OTHER) != file_content(TOKEN)
+    assert NAME not in file_content(TOKEN)
+    assert len(bytes.fromhex(file_content(TOKEN).partition("=")[2])) == 32
     assert file_content(TOKEN).isprintable()
 
 
@@ -53,7 +56,7 @@ def test_white_space_around_the_content_does_not_matter(space: bytes) -> None:
         file_content(TOKEN).encode() + b".",
         b"<html>" + file_content(TOKEN).encode() + b"</html>",
         file_content(TOKEN).encode() * 2,
-        file_content("other").encode(),
+        file_content(OTHER).encode(),
         file_name(TOKEN).encode(),
         file_content(TOKEN).encode().upper(),
         b"\xff\xfe",
@@ -71,7 +74,7 @@ def test_anything_else_proves_nothing(content: bytes) -> None:
         (file_content(TOKEN).encode("utf-16"), "UTF-16"),
         (b"\xfe\xff" + file_content(TOKEN).encode("utf-16-be"), "UTF-16"),
         (b"<html>" + file_content(TOKEN).encode() + b"</html>", "among other text"),
-        (file_content("other").encode("utf-8-sig"), "not the proof"),
+        (file_content(OTHER).encode("utf-8-sig"), "not the proof"),
         (b"\xff\xfe\x00", "not the proof"),
         (b"", "not the proof"),
     ],
@@ -80,6 +83,12 @@ def test_damage_by_an_editor_is_explained(content: bytes, explanation: str) -> N
     """The proof is refused, and the owner learns why."""
     assert not proves(content, TOKEN)
     assert explanation in shortfall(content, TOKEN)
+
+
+@pytest.mark.parametrize("token", ["", NAME, TOKEN[:-2]])
+def test_an_incomplete_token_is_proved_by_nothing(token: str) -> None:
+    """A token without its random content must not be proved by a constant text."""
+    assert not proves(file_content(token).encode(), token)
 
 
 def test_a_file_of_more_than_4_kib_proves_nothing() -> None:

@@ -1,7 +1,7 @@
 -- The tables and columns of the SQLite schema; see there for their meaning.
 -- Texts compare byte by byte (COLLATE "C"), so order and equality do not depend on the server.
 
--- The event log. eventsourcing defines these columns and their order. Rows are never changed.
+-- The event log. eventsourcing defines these columns and their order. Only an erasure changes rows.
 CREATE TABLE stored_events (
     originator_id uuid NOT NULL,
     originator_version bigint NOT NULL,
@@ -28,6 +28,12 @@ CREATE TABLE api_keys (
 );
 CREATE INDEX api_keys_of_account ON api_keys (account_no, issued_at_ms);
 
+CREATE TABLE revoked_api_keys (
+    hash text COLLATE "C" PRIMARY KEY,
+    account_no bigint NOT NULL,
+    revoked_at_ms bigint NOT NULL
+);
+
 CREATE TABLE users (
     id text COLLATE "C" PRIMARY KEY,
     account_no bigint NOT NULL,
@@ -37,6 +43,7 @@ CREATE TABLE users (
 );
 CREATE INDEX users_of_account ON users (account_no, email);
 
+-- `doc` has the id of the key of its secret.
 CREATE TABLE loops (
     no bigint PRIMARY KEY,
     id text COLLATE "C" NOT NULL UNIQUE,
@@ -58,10 +65,25 @@ CREATE TABLE messages (
     database text COLLATE "C",
     profile text COLLATE "C",
     created_at_ms bigint NOT NULL,
+    reference text COLLATE "C",
+    person text COLLATE "C" NOT NULL,
+    erased_at_ms bigint,
     links text COLLATE "C" NOT NULL,
     UNIQUE (account_no, id)
 );
-CREATE INDEX messages_to_recipient ON messages (account_no, lower(recipient));
+CREATE UNIQUE INDEX messages_of_reference ON messages (account_no, reference) WHERE reference IS NOT NULL;
+CREATE INDEX messages_of_account ON messages (account_no, key);
+CREATE INDEX messages_to_recipient ON messages (account_no, person, key);
+CREATE INDEX messages_of_mailing ON messages (account_no, mailing, key) WHERE mailing IS NOT NULL;
+CREATE INDEX messages_of_profile ON messages (account_no, database, profile, key) WHERE profile IS NOT NULL;
+
+-- The messages with each tag, so that they can be listed.
+CREATE TABLE message_tags (
+    account_no bigint NOT NULL,
+    tag text COLLATE "C" NOT NULL,
+    message_key bigint NOT NULL,
+    PRIMARY KEY (account_no, tag, message_key)
+);
 
 CREATE TABLE profiles (
     account_no bigint NOT NULL,
@@ -74,6 +96,44 @@ CREATE TABLE profiles (
     fields text COLLATE "C" NOT NULL,
     PRIMARY KEY (account_no, database, id)
 ) WITH (fillfactor = 80);
+
+CREATE TABLE subprofiles (
+    account_no bigint NOT NULL,
+    database text COLLATE "C" NOT NULL,
+    profile text COLLATE "C" NOT NULL,
+    collection text COLLATE "C" NOT NULL,
+    id text COLLATE "C" NOT NULL,
+    originator_id uuid NOT NULL UNIQUE,
+    created_at_ms bigint NOT NULL,
+    modified_at_ms bigint NOT NULL,
+    interests text COLLATE "C" NOT NULL,
+    fields text COLLATE "C" NOT NULL,
+    PRIMARY KEY (account_no, database, profile, collection, id)
+) WITH (fillfactor = 80);
+
+CREATE TABLE profile_streams (
+    originator_id uuid PRIMARY KEY,
+    account_no bigint NOT NULL,
+    database text COLLATE "C" NOT NULL,
+    profile text COLLATE "C" NOT NULL,
+    is_profile smallint NOT NULL
+);
+CREATE INDEX streams_of_profile ON profile_streams (account_no, database, profile);
+
+CREATE TABLE profile_addresses (
+    account_no bigint NOT NULL,
+    person text COLLATE "C" NOT NULL,
+    originator_id uuid NOT NULL,
+    PRIMARY KEY (account_no, person, originator_id)
+);
+CREATE INDEX profile_addresses_of_profile ON profile_addresses (originator_id);
+
+CREATE TABLE profile_history (
+    superseded_at_ms bigint NOT NULL,
+    originator_id uuid NOT NULL,
+    version integer NOT NULL,
+    PRIMARY KEY (superseded_at_ms, originator_id, version)
+);
 
 CREATE TABLE events (
     account_no bigint NOT NULL,
@@ -97,7 +157,7 @@ CREATE TABLE meta (
     name text COLLATE "C" PRIMARY KEY,
     value bigint NOT NULL
 ) WITH (fillfactor = 10);
-INSERT INTO meta VALUES ('routes_version', 1);
+INSERT INTO meta VALUES ('routes_version', 1), ('keys_version', 1);
 
 -- Each row is usually changed once, soon after it is inserted; the fillfactor leaves room for that change on the page.
 -- Autovacuum starts when a twentieth of the table is dead rows, not at the default fifth.
@@ -116,8 +176,30 @@ CREATE TABLE deliveries (
 -- them, and then sort.
 CREATE INDEX deliveries_due ON deliveries (loop_no, due_at_ms, id) WHERE state = 0 AND attempts >= 0;
 CREATE INDEX deliveries_pending ON deliveries (loop_no, (id + 0)) WHERE state = 0 AND attempts >= 0;
+CREATE INDEX deliveries_failed ON deliveries (loop_no) WHERE state = 0 AND attempts > forgiven;
 CREATE INDEX deliveries_of_event ON deliveries (event_id);
 CREATE INDEX deliveries_listed ON deliveries (loop_no, state, type, created_at_ms, id);
+
+CREATE TABLE reports (
+    account_no bigint NOT NULL,
+    report_id uuid NOT NULL,
+    state smallint NOT NULL,
+    source text COLLATE "C" NOT NULL,
+    kind text COLLATE "C" NOT NULL,
+    events integer NOT NULL,
+    truncated smallint NOT NULL,
+    first_id uuid,
+    PRIMARY KEY (account_no, report_id)
+);
+CREATE INDEX reports_of_several ON reports (account_no, report_id) WHERE events > 2;
+CREATE INDEX reports_of_state ON reports (account_no, state, report_id);
+CREATE INDEX reports_of_age ON reports (report_id);
+
+CREATE TABLE report_digests (
+    digest bytea PRIMARY KEY,
+    report_id uuid NOT NULL
+);
+CREATE INDEX report_digests_of_age ON report_digests (report_id);
 
 CREATE TABLE delivery_ids (
     last_id bigint NOT NULL
@@ -145,7 +227,9 @@ CREATE TABLE loop_health (
     last_success_ms bigint,
     last_failure_ms bigint,
     failures bigint NOT NULL,
-    next_probe_ms bigint
+    next_probe_ms bigint,
+    failing_ms bigint NOT NULL DEFAULT 0,
+    last_error text COLLATE "C" NOT NULL DEFAULT ''
 ) WITH (fillfactor = 30, autovacuum_vacuum_threshold = 1000);
 
 CREATE TABLE replays (
@@ -159,10 +243,83 @@ CREATE TABLE replays (
     done bigint NOT NULL DEFAULT 0,
     created_at_ms bigint NOT NULL,
     at_created_at_ms bigint NOT NULL,
-    at_id bigint NOT NULL DEFAULT 0
+    at_id bigint NOT NULL DEFAULT 0,
+    is_estimate smallint NOT NULL DEFAULT 0,
+    at_event text COLLATE "C" NOT NULL DEFAULT ''
 ) WITH (fillfactor = 50);
 CREATE INDEX replays_of_loop ON replays (loop_no, id);
 CREATE UNIQUE INDEX replays_running ON replays (loop_no) WHERE state = 'running';
+
+CREATE TABLE erasures (
+    no bigint PRIMARY KEY,
+    id text COLLATE "C" NOT NULL UNIQUE,
+    account_no bigint NOT NULL,
+    digest bytea NOT NULL,
+    person text COLLATE "C" NOT NULL,
+    requested_at_ms bigint NOT NULL,
+    keep_opt_out smallint NOT NULL,
+    is_repeat smallint NOT NULL DEFAULT 0,
+    step text COLLATE "C" NOT NULL,
+    position text COLLATE "C" NOT NULL DEFAULT '',
+    completed_at_ms bigint,
+    messages bigint NOT NULL DEFAULT 0,
+    events bigint NOT NULL DEFAULT 0,
+    deliveries bigint NOT NULL DEFAULT 0,
+    profiles bigint NOT NULL DEFAULT 0,
+    mails bigint NOT NULL DEFAULT 0,
+    outside text COLLATE "C" NOT NULL DEFAULT '[]'
+) WITH (fillfactor = 50);
+CREATE UNIQUE INDEX erasures_running ON erasures (account_no, digest) WHERE completed_at_ms IS NULL;
+CREATE INDEX erasures_of_person ON erasures (account_no, digest, requested_at_ms);
+
+CREATE TABLE erasure_keys (
+    erasure_no bigint NOT NULL,
+    message_key bigint NOT NULL,
+    is_partial smallint NOT NULL DEFAULT 0,
+    PRIMARY KEY (erasure_no, message_key)
+);
+CREATE INDEX erasure_keys_of_message ON erasure_keys (message_key);
+
+CREATE TABLE erasure_histories (
+    erasure_no bigint NOT NULL,
+    originator_id uuid NOT NULL,
+    whole_until bigint NOT NULL,
+    whole_until_ms bigint NOT NULL,
+    partly_until bigint NOT NULL,
+    partly_until_ms bigint NOT NULL,
+    PRIMARY KEY (erasure_no, originator_id)
+);
+
+CREATE TABLE erasure_deliveries (
+    erasure_no bigint NOT NULL,
+    delivery_id bigint NOT NULL,
+    PRIMARY KEY (erasure_no, delivery_id)
+);
+
+CREATE TABLE erasure_front_ends (
+    erasure_no bigint NOT NULL,
+    front_end text COLLATE "C" NOT NULL,
+    PRIMARY KEY (erasure_no, front_end)
+);
+
+CREATE TABLE front_end_problems (
+    front_end text COLLATE "C" PRIMARY KEY,
+    problem text COLLATE "C" NOT NULL
+);
+
+CREATE TABLE erased_references (
+    account_no bigint NOT NULL,
+    digest bytea NOT NULL,
+    message_key bigint NOT NULL,
+    PRIMARY KEY (account_no, digest)
+);
+
+CREATE TABLE opt_outs (
+    account_no bigint NOT NULL,
+    digest bytea NOT NULL,
+    opted_out_at_ms bigint NOT NULL,
+    PRIMARY KEY (account_no, digest)
+);
 
 CREATE TABLE idempotency (
     scope text COLLATE "C" NOT NULL,
@@ -176,6 +333,14 @@ CREATE TABLE idempotency (
     PRIMARY KEY (scope, key)
 ) WITH (autovacuum_vacuum_scale_factor = 0.05);
 CREATE INDEX idempotency_kept ON idempotency (kept_until_ms);
+
+CREATE TABLE idempotency_messages (
+    scope text COLLATE "C" NOT NULL,
+    key text COLLATE "C" NOT NULL,
+    message_key bigint NOT NULL,
+    PRIMARY KEY (scope, key, message_key)
+);
+CREATE INDEX idempotency_of_message ON idempotency_messages (message_key);
 
 CREATE TABLE api_key_uses (
     hash text COLLATE "C" PRIMARY KEY,
@@ -235,3 +400,18 @@ CREATE TABLE writer (
     epoch bigint NOT NULL
 ) WITH (fillfactor = 10);
 INSERT INTO writer VALUES (0);
+
+-- No samples of texts that may reveal a person: ANALYZE would keep them when a table becomes empty. No plan needs them.
+ALTER TABLE stored_events ALTER COLUMN state SET STATISTICS 0;
+ALTER TABLE messages
+    ALTER COLUMN recipient SET STATISTICS 0,
+    ALTER COLUMN reference SET STATISTICS 0,
+    ALTER COLUMN person SET STATISTICS 0,
+    ALTER COLUMN links SET STATISTICS 0;
+ALTER TABLE profiles ALTER COLUMN interests SET STATISTICS 0, ALTER COLUMN fields SET STATISTICS 0;
+ALTER TABLE subprofiles ALTER COLUMN interests SET STATISTICS 0, ALTER COLUMN fields SET STATISTICS 0;
+ALTER TABLE profile_addresses ALTER COLUMN person SET STATISTICS 0;
+ALTER TABLE attempts ALTER COLUMN excerpt SET STATISTICS 0, ALTER COLUMN response_headers SET STATISTICS 0;
+ALTER TABLE erasures ALTER COLUMN person SET STATISTICS 0;
+ALTER TABLE idempotency ALTER COLUMN key SET STATISTICS 0;
+ALTER TABLE idempotency_messages ALTER COLUMN key SET STATISTICS 0;

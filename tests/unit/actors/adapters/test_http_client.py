@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import time
 from collections.abc import Callable, Coroutine
@@ -13,15 +14,19 @@ import pytest
 import uvloop
 
 from actors.adapters import http_client as module
+from actors.adapters import http_connector
 from actors.adapters.http_client import PinnedHttpClient, host_header
+from actors.adapters.http_connector import tls_context
 from actors.adapters.resolver import HandlerResolver
 from actors.ports import HttpRequest, HttpResponse
+from actors.settings.certificates import authorities
 from domain.handler_policy import HandlerPolicy, parse_networks
 from tests.raw_handler import (
     OK,
     RawHandler,
     Script,
     answering,
+    dropping_packets,
     eventually,
     make_certificates,
     raw_handler,
@@ -173,7 +178,7 @@ def test_framed_answers_keep_the_connection(answer: bytes, body: bytes, run: Run
     [
         (
             b"HTTP/1.1 200 OK\r\nServer: a:b\r\nset-cookie: 1\r\nset-cookie: 2\r\nX-E:\r\nContent-Length: 0\r\n\r\n",
-            b"Server: a:b\nset-cookie: 1\nset-cookie: 2\nX-E: \nContent-Length: 0",
+            b"Server: a:b\nset-cookie: 1\nset-cookie: 2\nX-E:\nContent-Length: 0",
         ),
         (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 204 No Content\r\nX: y\r\n\r\n", b"X: y"),
         (
@@ -341,7 +346,7 @@ def test_endless_interim_responses_are_too_large(run: Run) -> None:
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nxx",
         b"HTTP/1.1 20\x1b OK\r\n\r\n",
-        b"HTTP/1.1 200 OK\nX: y\r\n\r\n",
+        b"\r\n" * 5,
         b"HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 2x0 OK\r\nbad header\r\n\r\n",
     ],
 )
@@ -444,6 +449,8 @@ def test_each_exchange_has_its_own_timeout(run: Run) -> None:
     [
         (b"", "before an answer arrived"),
         (b"HTTP/1.1 200 OK\r\nContent-Le", "middle"),
+        (b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n", "middle"),
+        (b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n", "middle"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf", "middle"),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n", "middle"),
     ],
@@ -670,6 +677,67 @@ def test_the_next_address_is_tried(run: Run) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("silent", [["127.0.0.2"], ["127.0.0.2", "127.0.0.3", "127.0.0.4"]])
+def test_an_address_that_drops_packets_costs_only_a_moment(silent: list[str], run: Run) -> None:
+    """While an address does not answer at all, the next ones are tried as well, and no attempt is left over."""
+
+    async def main() -> None:
+        async def look_up(_host: str) -> list[str]:
+            return [*silent, "10.0.0.1", "127.0.0.1"]
+
+        async with raw_handler(answering(OK)) as handler:
+            with contextlib.ExitStack() as stack:
+                for address in silent:
+                    stack.enter_context(dropping_packets(address, handler.port))
+                http_client = PinnedHttpClient(HandlerResolver(LOCAL, look_up))
+                answer = await http_client.post(request_to(handler.url(host="two.example"), timeout_s=4.0))
+
+                assert (answer.status, answer.address) == (200, "127.0.0.1")
+                assert len(http_client._connector.connections) == 1
+                await http_client.close()
+            await eventually(lambda: len(asyncio.all_tasks()) == 1)
+
+    run(main())
+
+
+def test_the_most_helpful_failure_of_several_addresses_is_reported(run: Run) -> None:
+    """If no address can be connected to, a refusal says more than silence."""
+
+    async def main() -> None:
+        async def look_up(_host: str) -> list[str]:
+            return ["127.0.0.2", "127.0.0.1"]
+
+        async with raw_handler(answering(OK)) as handler:
+            port = handler.port
+        with dropping_packets("127.0.0.2", port):
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL, look_up))
+            answer = await http_client.post(request_to(f"http://two.example:{port}/", timeout_s=1.0))
+
+            assert (answer.error, answer.address) == ("connect", "127.0.0.1")
+
+    run(main())
+
+
+def test_of_two_addresses_that_answer_one_is_used(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that succeeds too late is closed."""
+
+    async def main() -> None:
+        monkeypatch.setattr(http_connector, "STAGGER_S", 0.0)
+
+        async def look_up(_host: str) -> list[str]:
+            return ["127.0.0.1", "127.0.0.2"]
+
+        async with raw_handler(answering(OK), host="0.0.0.0") as handler:
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL, look_up))
+            answers = [await http_client.post(request_to(handler.url(host="two.example"))) for _ in range(3)]
+            await eventually(lambda: len(http_client._connector.connections) == 1)
+            await http_client.close()
+
+            assert [(answer.status, len(handler.requests)) for answer in answers] == [(200, 3)] * 3
+
+    run(main())
+
+
 def test_unresolvable_names_are_dns_errors(run: Run) -> None:
     """A name without an address is `dns`, and so is one whose name server exceeds the timeout."""
 
@@ -759,7 +827,27 @@ def test_tls_with_a_wrong_certificate(run: Run, tmp_path: Path) -> None:
             no_tls = await PinnedHttpClient(resolver).post(request_to(speaker.url(host="x.example", scheme="https")))
 
             assert (misnamed.error, unknown.error, no_tls.error) == ("tls", "tls", "tls")
+            assert "--handler-ca-file" in unknown.detail
+            assert "--handler-ca-file" not in misnamed.detail + no_tls.detail
             assert "shop.example" in misnamed.detail
             assert handler.requests == []
+
+    run(main())
+
+
+def test_private_authorities_are_trusted_too(run: Run, tmp_path: Path) -> None:
+    """A handler with a certificate of a given authority is reached, and the public authorities stay trusted."""
+
+    async def main() -> None:
+        certificates = make_certificates(tmp_path, "127.0.0.1")
+        pem = authorities(str(tmp_path / "server.pem"))
+        context = tls_context(pem)
+        async with raw_handler(answering(OK), tls=certificates.server) as handler:
+            http_client = PinnedHttpClient(HandlerResolver(LOCAL), context)
+            answer = await http_client.post(request_to(handler.url(scheme="https")))
+            await http_client.close()
+
+            assert answer.status == 200
+        assert len(context.get_ca_certs()) == len(tls_context().get_ca_certs()) + 1
 
     run(main())

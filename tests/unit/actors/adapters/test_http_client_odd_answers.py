@@ -32,15 +32,20 @@ def test_non_ascii_text_in_a_header_is_legal(run: Run) -> None:
         (b"X: a\0b", "X: a�b"),
         (b"X: a\x7f", "X: a�"),
         (b"X: a\r\n folded", "X: a folded"),
+        (b"X: a\rb", "X: a�b"),
+        (b"X : space before the colon", "X : space before the colon"),
+        (b"no colon", "no colon"),
+        (b": no name", ": no name"),
+        (b"X: a\nY: b", "X: a\nY: b"),
     ],
 )
-def test_a_header_with_control_characters_costs_only_the_connection(header: bytes, shown: str, run: Run) -> None:
-    """The response counts, control characters are replaced for display, and the next POST opens a new connection."""
+def test_a_header_with_control_characters_costs_nothing(header: bytes, shown: str, run: Run) -> None:
+    """The response counts, control characters are replaced for display, and the next POST uses the same connection."""
     got, handler = outcome(answering(b"HTTP/1.1 201 OK\r\n" + header + b"\r\n" + LENGTH_2), run, posts=2)
 
     assert (got.status, got.error, got.body_start, got.response_bytes) == (201, None, b"ok", 2)
     assert header_lines(got.head_start) == f"{shown}\nContent-Length: 2"
-    assert handler.connections == 2
+    assert handler.connections == 1
 
 
 def test_an_odd_response_may_arrive_in_pieces(run: Run) -> None:
@@ -69,9 +74,8 @@ def test_an_odd_response_may_arrive_in_pieces(run: Run) -> None:
     "headers",
     [
         b"bad header\r\n\r\n",
-        b"X : space before the colon\r\n" + LENGTH_2,
-        b"X: a\nY: b\r\n" + LENGTH_2,
-        b"X: a\rb\r\n" + LENGTH_2,
+        b"Content-Length : 2\r\n\r\nok",
+        b"Content-Length 2\r\n\r\nok",
         b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\nok",
         b"Content-Length: 2\r\nContent-Length: 45\r\n\r\nok",
         b"Content-Length: -1\r\n\r\n",
@@ -82,8 +86,11 @@ def test_an_odd_response_may_arrive_in_pieces(run: Run) -> None:
     ],
 )
 @pytest.mark.parametrize("rest", [b"", OTHER], ids=["alone", "another answer behind it"])
-def test_the_status_line_decides_if_the_headers_are_unclear(headers: bytes, rest: bytes, run: Run) -> None:
-    """Only the status counts, at once; the bytes that follow are never the response to the next POST."""
+def test_the_status_line_decides_if_the_headers_are_unclear(
+    headers: bytes, rest: bytes, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the status counts, soon; the bytes that follow are never the response to the next POST."""
+    monkeypatch.setattr("actors.adapters.http_connection.DOUBT_S", 0.05)
     script = answering(b"HTTP/1.1 202 Accepted\r\n" + headers + rest, OK)
     got, handler = outcome(script, run)
     assert (got.status, got.error, got.retry_after) == (202, None, None)
@@ -91,6 +98,59 @@ def test_the_status_line_decides_if_the_headers_are_unclear(headers: bytes, rest
 
     again, handler = outcome(answering(b"HTTP/1.1 202 Accepted\r\n" + headers + rest, OK), run, posts=2)
     assert (again.status, again.body_start, handler.connections) == (200, b"ok", 2)
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b"bad header",
+        b"X: a\0\x1b",
+        b" folded first",
+        b"Content-Length: abc",
+        b"Content-Length: 1\r\nContent-Length: 2",
+        b"Content-Length: -1",
+        b"Transfer-Encoding: \xff",
+        b"Content-Length: 2\r\nTransfer-Encoding: chunked",
+        b"X: a\r\n b",
+        b"\xff\xfe",
+    ],
+)
+@pytest.mark.parametrize("end", [b"\r\n", b"\n"])
+@pytest.mark.parametrize("is_first", [True, False])
+def test_retry_after_survives_odd_headers(odd: bytes, end: bytes, is_first: bool, run: Run) -> None:
+    """`Retry-After` is obeyed whatever stands before or after it."""
+    lines = [b"Retry-After: 3600", odd] if is_first else [odd, b"retry-after:\t3600 "]
+    head = end.join([b"HTTP/1.1 429 Too Many", *lines, b"", b""])
+    got, _ = outcome(answering(head + b"ok", close=True), run)
+
+    assert (got.status, got.error, got.retry_after) == (429, None, "3600")
+
+
+@pytest.mark.parametrize("name", [b"Retry-After:\r\n 3600", b"Retry-After : 3600"])
+def test_an_odd_retry_after_is_read(name: bytes, run: Run) -> None:
+    """A folded value, and a space before the colon, do not hide it."""
+    got, _ = outcome(answering(b"HTTP/1.1 503 X\r\n" + name + b"\r\nContent-Length: 0\r\n\r\n"), run)
+
+    assert got.retry_after == "3600"
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 200\nX: y\r\nContent-Length: 2\n\r\nok",
+        b"HTTP/1.1 200 OK\nno colon\nTransfer-Encoding: chunked\n\n2;x\nok\n0\nT: 1\n\n",
+        b"HTTP/1.1  200\tOK\r\r\nContent-Length: 2\r\r\n\r\r\nok",
+        b"HTTP/1.0 200 OK\nConnection: Keep-Alive\nContent-Length: 2\n\nok",
+        b"HTTP/1.1 100 Continue\n\nHTTP/1.1 200 OK\nContent-Length: 2\nContent-Length: 2\n\nok",
+    ],
+)
+def test_odd_but_clear_responses_keep_the_connection(answer: bytes, run: Run) -> None:
+    """Line ends with LF, and lines that say nothing, cost neither the response nor the connection."""
+    got, handler = outcome(answering(answer), run, posts=3)
+
+    assert (got.status, got.error, got.body_start) == (200, None, b"ok")
+    assert (handler.connections, len(handler.requests)) == (1, 3)
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,17 @@ from actors.ports import FetchedProof
 from domain.handler_policy import HandlerPolicy, parse_networks
 from domain.values import HandlerUrl
 from domain.verification import file_content, file_name
-from tests.raw_handler import OK, RawHandler, Script, answering, make_certificates, raw_handler, read_request
+from tests.loops import TOKEN
+from tests.raw_handler import (
+    OK,
+    RawHandler,
+    Script,
+    answering,
+    dropping_packets,
+    make_certificates,
+    raw_handler,
+    read_request,
+)
 
 LOCAL = HandlerPolicy(parse_networks("127.0.0.0/8"))
 
@@ -79,7 +89,7 @@ def test_a_file_is_fetched() -> None:
         (b"HTTP/1.1 404 \x1b[31mred\x07\xff\r\nContent-Length: 0\r\n\r\n", "404 �[31mred��"),
         (b"HTTP/1.1 404 " + b"x" * 5000 + b"\r\nContent-Length: 0\r\n\r\n", "404 " + "x" * 96),
         (b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\n\r\n", "the answer is not HTTP"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x1b[31m\r\n\r\n", "the answer is not HTTP"),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: \x1b[31m\r\n\r\n", "an empty file"),
     ],
 )
 def test_other_statuses_are_no_file(answer: bytes, found: str) -> None:
@@ -114,11 +124,10 @@ def test_long_files_are_cut() -> None:
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "404 Not Found"),
         (b"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\nno chunk\r\n", "404 Not Found"),
         (b"HTTP/1.1 404 Not Found\r\nbad header\r\n\r\n", "404 Not Found"),
-        (b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n", "the answer is not HTTP/1.1: its headers cannot be read"),
     ],
 )
 def test_unneeded_bodies_are_not_read(head: bytes, found: str) -> None:
-    """The fetcher does not wait for the body of an error page or of an ambiguous response."""
+    """The fetcher does not wait for the body of an error page."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
         await read_request(reader)
@@ -128,9 +137,39 @@ def test_unneeded_bodies_are_not_read(head: bytes, found: str) -> None:
     assert fetched(script, timeout_s=60.0)[0] == (None, found)
 
 
+@pytest.mark.parametrize("body", [b"", b"the proof"])
+def test_a_doubtful_file_is_not_waited_for(body: bytes) -> None:
+    """If the headers leave doubt about the end of the file, it is what arrives within a moment."""
+
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:
+        await read_request(reader)
+        writer.write(b"HTTP/1.1 200 OK\r\nbad header\r\n\r\n" + body)
+        await reader.read()
+
+    assert fetched(script, timeout_s=60.0)[0].body == body
+
+
 def test_headers_with_control_characters() -> None:
     """A file is read even if a header has control characters, as in responses to deliveries."""
     got, _ = fetched(answering(file(b"the proof", b"HTTP/1.1 200 OK\r\nX: a\x1bb\r\nY: a\r\n folded")))
+
+    assert got == (b"the proof", 'a file: "the proof"')
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 200 OK\nContent-Length: 9\n\nthe proof",
+        b"HTTP/1.1 200\r\nno colon\r\nContent-Length: 9\r\n\r\nthe proof",
+        b"HTTP/1.1 200 OK\nno colon\n\nthe proof",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 9\r\n\r\nthe proof",
+        b"HTTP/1.1 200 OK\nTransfer-Encoding: chunked\n\n9;x=y\nthe proof\n0\n\n",
+        b"HTTP/1.0 200 OK\r\n\r\nthe proof",
+    ],
+)
+def test_what_can_be_delivered_to_can_be_verified(answer: bytes) -> None:
+    """The parser is that of deliveries, so an odd answer is read alike in both."""
+    got, _ = fetched(answering(answer, close=True))
 
     assert got == (b"the proof", 'a file: "the proof"')
 
@@ -153,12 +192,36 @@ def test_a_connection_is_used_once() -> None:
     asyncio.run(main())
 
 
-def test_compressed_files_are_not_inflated() -> None:
-    """A compressed file stays compressed: it cannot grow in memory, and proves nothing."""
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [
+        (b"Content-Encoding: gzip", "gzip"),
+        (b"content-encoding:\tbr", "br"),
+        (b"Content-Encoding: identity, DEFLATE", "DEFLATE"),
+        (b"Content-Encoding: gzip\r\nContent-Encoding: zstd", "gzip, zstd"),
+        (b"Transfer-Encoding: gzip, chunked", "gzip"),
+        (b"X: no header says so", "gzip"),
+    ],
+)
+def test_compressed_files_are_reported_and_not_inflated(header: bytes, named: str) -> None:
+    """A compressed file stays compressed: it cannot grow in memory. The message names the encoding and the way out."""
     packed = gzip.compress(b"y" * 1_000_000)[:4000]
-    got, _ = fetched(answering(file(packed, b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip")))
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(packed), packed) if b"chunked" in header else packed
+    got, _ = fetched(answering(b"HTTP/1.1 200 OK\r\n" + header + b"\r\nConnection: close\r\n\r\n" + body, close=True))
 
     assert got.body == packed
+    assert got.found.startswith(f"a file compressed with {named} although")
+
+
+def test_a_plain_file_with_a_false_encoding_is_the_proof() -> None:
+    """What counts is the content: a server that only claims to have compressed it has not."""
+
+    async def main() -> None:
+        answer = file(file_content(TOKEN).encode(), b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip")
+        async with raw_handler(answering(answer)) as handler:
+            assert (await search_for_proof(fetcher(), handler.url(), TOKEN)).location is not None
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("start", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n"])
@@ -270,6 +333,23 @@ def test_names_are_resolved_only_by_our_resolver() -> None:
             assert got.body == b"x"
             assert b"ost: shop.example:%d\r\n" % handler.port in handler.requests[0]
             assert unknown == (None, "gone.example does not resolve: Name or service not known")
+
+    asyncio.run(main())
+
+
+def test_the_second_address_is_reached_in_time() -> None:
+    """A host whose first address drops packets can still be verified."""
+
+    async def main() -> None:
+        async def look_up(_host: str) -> list[str]:
+            return ["127.0.0.2", "127.0.0.1"]
+
+        async with raw_handler(answering(file(file_content(TOKEN).encode()))) as handler:
+            with dropping_packets("127.0.0.2", handler.port):
+                proof_fetcher = fetcher(LOCAL, look_up, timeout_s=4.0)
+                found = await search_for_proof(proof_fetcher, handler.url(host="shop.example"), TOKEN)
+
+            assert found.location is not None
 
     asyncio.run(main())
 
@@ -439,7 +519,7 @@ def test_the_search_order() -> None:
     """The file is searched next to the script and at the root; DNS is queried only if neither proves it."""
 
     async def main() -> None:
-        token = "t1"
+        token = TOKEN
         served = {f"GET /{file_name(token)} ".encode(): file_content(token).encode()}
 
         async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, handler: RawHandler) -> None:

@@ -10,15 +10,22 @@ import pytest
 from actors.application import service
 from actors.application.accounts import AccountService
 from actors.application.deliveries import DeliveryService
+from actors.application.erasures import ErasureService
 from actors.application.events import EventService
+from actors.application.front_end_erasures import FrontEndErasureService
+from actors.application.installation_keys import InstallationKeyService
 from actors.application.loops import ForwardedCommand, LoopService
 from actors.application.messages import MessageRegistration
+from actors.application.profiles import ProfileService
+from actors.application.recipients import RecipientService
+from actors.application.reports import ReportService
 from actors.application.service import ApplicationService
 from actors.application.statistics import StatisticsService
 from actors.application.users import UserService
 from actors.commands.accounts import Account
 from actors.commands.deliveries import CancelReplay, RetryDelivery, StartReplay
 from actors.commands.handlers import Handlers, HandlerTable
+from actors.commands.loop_keys import FollowKey
 from actors.commands.loops import GetLoop
 from actors.commands.protocol import COMMANDS, answer_type
 from actors.delivery.loop_commands import LoopCommands
@@ -30,9 +37,15 @@ TABLES = [
         AccountService,
         ApplicationService,
         DeliveryService,
+        ErasureService,
         EventService,
+        FrontEndErasureService,
+        InstallationKeyService,
         LoopService,
         MessageRegistration,
+        ProfileService,
+        RecipientService,
+        ReportService,
         StatisticsService,
         UserService,
     )
@@ -63,7 +76,7 @@ def test_a_handler_takes_its_command_and_returns_its_answer(command: type, metho
 
 def test_a_loop_handles_every_command_that_is_forwarded_to_it() -> None:
     """Otherwise the loop's process would refuse the command."""
-    forwarded = {*get_args(ForwardedCommand), CancelReplay, RetryDelivery, StartReplay}
+    forwarded = {*get_args(ForwardedCommand), CancelReplay, FollowKey, RetryDelivery, StartReplay}
 
     assert set(LoopCommands.handlers.methods) == forwarded
 

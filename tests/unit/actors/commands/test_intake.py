@@ -13,8 +13,10 @@ TIME_MS = 1_764_438_415_123
 EVENT_ID = TIME_MS.to_bytes(6, "big") + bytes(range(10))
 HIT = TrackingHit(EVENT_ID, "click", 1, 2, TIME_MS, "https://a.example/?n=é", "192.0.2.1", "UA", "", "")
 _pack = msgspec.msgpack.encode
+#: Cut in a text, so that the bytes of the next entry are read as UTF-8.
+CUT = encode_entry(HIT)[:45]
 #: An entry of a kind that only a later version writes.
-NEWER = _pack((2, (EVENT_ID, "bounce")))
+NEWER = _pack((99, (EVENT_ID, "bounce")))
 
 
 def test_a_batch_round_trips() -> None:
@@ -33,7 +35,7 @@ def test_entries_of_a_newer_version_leave_the_others_readable() -> None:
     assert read_batch(encode_batch([NEWER, encode_entry(HIT), NEWER, more_fields])) == Batch([HIT, HIT], [0, 2])
 
 
-@pytest.mark.parametrize("broken", [b"\x91\x01", b"\xc1", _pack(HIT), _pack((1, HIT[:3])), _pack(("1", HIT))])
+@pytest.mark.parametrize("broken", [b"\x91\x01", b"\xc1", _pack(HIT), _pack((1, HIT[:3])), _pack(("1", HIT)), CUT])
 def test_a_batch_with_a_broken_entry_is_refused(broken: bytes) -> None:
     """Its other entries are refused too, and the sender finds the broken one by sending parts of the batch."""
     for others in ([], [encode_entry(HIT)], [NEWER]):

@@ -183,7 +183,7 @@ def test_the_outbox_is_found_without_an_offer(tmp_path: Path) -> None:
             lane.resume()
             await settled(fixture, lane)
             watch = OutboxPoller(
-                fixture.reader, MonotonicWallClock(fixture.clock), lambda due: lane.nudge() if due else None
+                fixture.reader, MonotonicWallClock(fixture.clock), lambda due, _: lane.nudge() if due else None
             )
             watch.start()
             await make_active(fixture)
@@ -445,7 +445,7 @@ def test_uninterrupted_failures_disable_the_loop(tmp_path: Path) -> None:
     """The lane gives up on a handler that only failed for the allowed time; one success resets the time."""
 
     async def main() -> None:
-        async with a_lane(tmp_path, schedule="0.05,0.05,0.05,0.05,0.05", disable_after_s=0.15) as (
+        async with a_lane(tmp_path, schedule=",".join(["0.05"] * 60), disable_after_s=0.15) as (
             lane,
             fixture,
             reasons,
@@ -640,7 +640,7 @@ def test_an_unreadable_outbox_is_read_again(tmp_path: Path) -> None:
             fixture.reader.is_away = True
             lane = make_lane(fixture, [])
             watch = OutboxPoller(
-                fixture.reader, MonotonicWallClock(fixture.clock), lambda due: lane.nudge() if due else None
+                fixture.reader, MonotonicWallClock(fixture.clock), lambda due, _: lane.nudge() if due else None
             )
             watch.start()
             lane.start()

@@ -11,7 +11,8 @@ import pytest
 
 from domain.delivery import OfferedDelivery
 from domain.errors import Conflict
-from tests.loop_commands import PAUSE, RESUME, cancel, change, replay, retry
+from domain.verification import file_content, file_locations
+from tests.loop_commands import PAUSE, RESUME, VERIFY, cancel, change, replay, retry, sample
 from tests.loop_simulation import LoopSimulation, make_template
 
 
@@ -62,47 +63,21 @@ def arrivals(simulation: LoopSimulation) -> list[int]:
 # --- immediate second attempts
 
 
-def test_a_connection_that_breaks_at_once_is_retried_at_once(simulation: LoopSimulation) -> None:
-    """A second attempt follows at once and is recorded, but does not use up the schedule's only retry."""
-    restart(simulation, "30")
-    simulation.handler.next.extend(["disconnect", "ok", "connect", "connect", "ok"])
-    first = record_events(simulation)[0]
-    wait(simulation, 0.5)
-
-    assert attempts(simulation, first) == [(1, None, "disconnect"), (2, 200, None)]
-
-    second = record_events(simulation)[0]
-    wait(simulation, 1)
-
-    assert attempts(simulation, second) == [(1, None, "connect"), (2, None, "connect")]
-    assert simulation.state(second) == 0
-
-    wait(simulation, 40)
-
-    assert attempts(simulation, second)[2:] == [(3, 200, None)]
-
-
-def test_immediate_second_attempts_do_not_count(simulation: LoopSimulation) -> None:
-    """Each step of the schedule has an immediate second attempt, even across restarts; then the delivery is dead."""
+@pytest.mark.parametrize("failure", ["connect", "disconnect", "hang", "500"])
+def test_each_step_of_the_schedule_is_one_attempt(simulation: LoopSimulation, failure: str) -> None:
+    """However a delivery fails, it is retried on the schedule, even across a crash; then it is dead."""
     restart(simulation, "30,30")
-    simulation.handler.usual = "connect"
-    delivery = record_events(simulation)[0]
-    wait(simulation, 5)
-    simulation.run(simulation.crash())
-    wait(simulation, 200)
-
-    assert [no for no, _, _ in attempts(simulation, delivery)] == [1, 2, 3, 4, 5, 6]
-    assert simulation.state(delivery) == 2
-
-
-def test_a_hanging_attempt_is_not_retried_at_once(simulation: LoopSimulation) -> None:
-    """Only connections that break within a second are retried at once."""
-    restart(simulation, "30")
-    simulation.handler.usual = "hang"
+    simulation.handler.usual = failure
     delivery = record_events(simulation)[0]
     wait(simulation, 20)
 
-    assert len(attempts(simulation, delivery)) == 1
+    assert [no for no, _, _ in attempts(simulation, delivery)] == [1]
+
+    simulation.run(simulation.crash())
+    wait(simulation, 200)
+
+    assert [no for no, _, _ in attempts(simulation, delivery)] == [1, 2, 3]
+    assert simulation.state(delivery) == 2
 
 
 # --- the breaker
@@ -191,6 +166,17 @@ def test_retry_after(simulation: LoopSimulation) -> None:
     assert states(simulation) == [1] * 5
 
 
+@pytest.mark.parametrize("answer", ["connect", "disconnect", "500", "429", "hang"])
+def test_without_a_schedule_there_is_one_attempt(simulation: LoopSimulation, answer: str) -> None:
+    """Not even a connection that broke at once is tried again."""
+    restart(simulation, "none")
+    simulation.handler.usual = answer
+    record_events(simulation, 2)
+    wait(simulation, 100)
+
+    assert simulation.rows("SELECT state, attempts FROM deliveries") == [(2, 1), (2, 1)]
+
+
 # --- giving up
 
 
@@ -224,6 +210,123 @@ def test_uninterrupted_failures_disable_a_loop_across_restarts(simulation: LoopS
 
     assert states(simulation).count(1) >= 25
     assert 0 not in states(simulation)
+
+
+def loop_state(simulation: LoopSimulation) -> str:
+    row = simulation.reader.loop(simulation.loop_id)
+    assert row is not None
+    return row.state
+
+
+def test_a_disabled_loop_shows_its_last_error(simulation: LoopSimulation) -> None:
+    """The error is recorded before the loop is disabled."""
+    simulation.handler.usual = "410"
+    record_events(simulation)
+    while loop_state(simulation) == "active":
+        wait(simulation, 0.0005)
+
+    assert simulation.reader.health(simulation.loop_no).last_error == "410 Gone"
+
+
+def test_silence_does_not_count(simulation: LoopSimulation) -> None:
+    """After a death and a long silence, one failure does not disable the loop: nothing waited in between."""
+    restart(simulation, "1", disable_after_s=100)
+    simulation.handler.usual = "500"
+    record_events(simulation)
+    wait(simulation, 1000)
+
+    assert states(simulation) == [2]
+    assert 900 < simulation.reader.health(simulation.loop_no).failing_ms < 2000
+
+    record_events(simulation)
+    wait(simulation, 0.5)
+    simulation.handler.usual = "ok"
+    wait(simulation, 5)
+
+    assert (loop_state(simulation), states(simulation)) == ("active", [2, 1])
+
+
+def test_a_long_wait_for_a_retry_counts(simulation: LoopSimulation) -> None:
+    """The loop is disabled during the wait, also when only that one delivery failed."""
+    restart(simulation, "5,1000", disable_after_s=100)
+    simulation.handler.usual = "422"
+    record_events(simulation)
+    wait(simulation, 99)
+
+    assert loop_state(simulation) == "active"
+
+    wait(simulation, 2)
+
+    assert (loop_state(simulation), states(simulation)) == ("disabled", [0])
+
+
+def test_only_time_in_service_counts(simulation: LoopSimulation) -> None:
+    """Pauses, time when the service or its ledger is down, and a changed time of day do not count."""
+    restart(simulation, "2000,2000", disable_after_s=100)
+    simulation.handler.usual = "500"
+    record_events(simulation)
+    wait(simulation, 20)
+    simulation.run(simulation.runtime.handle(PAUSE))
+    wait(simulation, 300)
+    simulation.ledger.is_away = simulation.reader.is_away = True
+    simulation.run(simulation.runtime.stop(2.0))
+    wait(simulation, 300)
+    simulation.ledger.is_away = simulation.reader.is_away = False
+    restart(simulation)
+    simulation.clock.set_by_ms += 86_400_000
+    wait(simulation, 10)
+    simulation.clock.set_by_ms -= 2 * 86_400_000
+    wait(simulation, 10)
+
+    assert loop_state(simulation) == "paused"
+    assert 19_000 <= simulation.reader.health(simulation.loop_no).failing_ms <= 21_000
+
+
+def test_an_outage_of_the_ledger_does_not_count(simulation: LoopSimulation) -> None:
+    """While no retry could be recorded, the handler is not to blame."""
+    restart(simulation, "2000", disable_after_s=100)
+    simulation.handler.usual = "500"
+    record_events(simulation)
+    wait(simulation, 31)
+    simulation.reader.is_away = True
+    wait(simulation, 600)
+    simulation.reader.is_away = False
+    wait(simulation, 40)
+
+    assert loop_state(simulation) == "active"
+
+    wait(simulation, 40)
+
+    assert loop_state(simulation) == "disabled"
+
+
+@pytest.mark.parametrize("forgive", ["success", "sample", "resume", "url"])
+def test_what_sets_the_time_to_0(simulation: LoopSimulation, forgive: str) -> None:
+    """A success, a successful test, `resume` and a new URL give the handler all of its time again."""
+    restart(simulation, "1000", disable_after_s=100)
+    simulation.handler.next.append("500")
+    record_events(simulation)
+    wait(simulation, 80)
+    if forgive == "success":
+        record_events(simulation)
+    elif forgive == "sample":
+        assert simulation.run(simulation.runtime.handle(sample("open", {}))).status == 200
+    elif forgive == "resume":
+        simulation.run(simulation.runtime.handle(PAUSE))
+        simulation.run(simulation.runtime.handle(RESUME))
+    else:
+        view = simulation.run(simulation.runtime.handle(change({"url": "https://other.example/x"})))
+        assert (view.health.failures, view.health.failing_ms) == (0, 0)
+        token = view.verification_token
+        simulation.proof_fetcher.files[file_locations(view.url, token)[0]] = file_content(token).encode()
+        assert simulation.run(simulation.runtime.handle(VERIFY)).verified
+    wait(simulation, 90)
+
+    assert loop_state(simulation) == "active"
+
+    wait(simulation, 20)
+
+    assert loop_state(simulation) == "disabled"
 
 
 # --- order
@@ -435,6 +538,17 @@ def test_retrying_one(simulation: LoopSimulation) -> None:
     wait(simulation, 1)
 
     assert simulation.arrived[recorded[1]] == 2
+
+
+def test_retrying_one_that_succeeds_meanwhile(simulation: LoopSimulation) -> None:
+    """A delivery that succeeds while a retry reads it from the ledger is not sent a second time."""
+    simulation.loop.thread_s = 0.06
+    simulation.run(simulation.runtime.handle(change({"max_concurrency": 1})))
+    first, second = record_events(simulation, 2)
+    simulation.run(simulation.runtime.handle(retry(second)))
+    wait(simulation, 1)
+
+    assert arrivals(simulation) == [first, second]
 
 
 def test_retrying_the_head_of_the_line(simulation: LoopSimulation) -> None:

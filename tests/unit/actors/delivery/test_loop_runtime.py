@@ -25,11 +25,10 @@ from domain.handler_policy import HandlerPolicy
 from domain.values import id_uuid
 from domain.verification import dns_name, dns_value, file_content, file_locations
 from tests.fakes import DELIVERED, LoopFixture, failed, header, loop_fixture
+from tests.keys import FixedKeys
 from tests.loop_commands import DELETE, GET_SECRET, PAUSE, RESUME, ROTATE_SECRET, VERIFY, change, sample
-from tests.loops import URL
+from tests.loops import TOKEN, URL
 from tests.raw_handler import eventually
-
-MASTER = b"m" * 32
 
 
 async def look_up(host: str) -> list[str]:
@@ -41,7 +40,7 @@ def make_runtime(fixture: LoopFixture) -> LoopRuntime:
         fixture.loop_id,
         fixture.services(),
         AttemptTelemetry(fixture.loop_id),
-        CommandServices(fixture.proof_fetcher, HandlerResolver(HandlerPolicy(()), look_up), MASTER),
+        CommandServices(fixture.proof_fetcher, HandlerResolver(HandlerPolicy(()), look_up), FixedKeys()),
     )
 
 
@@ -64,7 +63,7 @@ async def a_runtime(
             await runtime.stop(1.0)
 
 
-def prove(fixture: LoopFixture, url: str = URL, token: str = "token-1") -> None:
+def prove(fixture: LoopFixture, url: str = URL, token: str = TOKEN) -> None:
     """Places the file at the root of the handler's server."""
     fixture.proof_fetcher.files[file_locations(url, token)[-1]] = file_content(token).encode() + b"\n"
 
@@ -102,8 +101,8 @@ def test_verification_by_file(tmp_path: Path) -> None:
             assert (report.loop.state, report.loop.secret) == ("active", None)
             assert report.loop.verified_at_ms is not None
             assert [(f.location, f.matched) for f in report.findings] == [
-                (file_locations(URL, "token-1")[0], False),
-                (file_locations(URL, "token-1")[1], True),
+                (file_locations(URL, TOKEN)[0], False),
+                (file_locations(URL, TOKEN)[1], True),
             ]
             assert topics(fixture) == ["registered", "verification-attempted", "verified"]
             assert stored_state(fixture) == "active"
@@ -116,7 +115,7 @@ def test_verification_by_dns(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
-            fixture.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value("token-1").encode()]
+            fixture.proof_fetcher.records[str(dns_name(URL))] = [b"v=spf1 -all", dns_value(TOKEN).encode()]
             report = await runtime.handle(VERIFY)
 
             assert report.verified
@@ -131,7 +130,7 @@ def test_verification_without_proof(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with a_runtime(tmp_path, verified=False) as (runtime, fixture):
-            fixture.proof_fetcher.files[file_locations(URL, "token-1")[0]] = b"something else"
+            fixture.proof_fetcher.files[file_locations(URL, TOKEN)[0]] = b"something else"
             report = await runtime.handle(VERIFY)
 
             assert not report.verified
@@ -215,8 +214,8 @@ def test_a_new_url_is_not_posted_to_before_it_is_verified(tmp_path: Path) -> Non
 
             assert (changed.state, changed.url) == ("unverified", "https://other.example/x")
             assert changed.settings.description == "new"
-            assert changed.verification_token != "token-1"
-            assert len(changed.verification_token) == 32
+            assert changed.verification_token != TOKEN
+            assert len(changed.verification_token) == 96
             assert not (await runtime.handle(VERIFY)).verified
 
             prove(fixture, changed.url, changed.verification_token)
@@ -320,7 +319,7 @@ def test_another_writer_wins(tmp_path: Path) -> None:
             other = LoopRepository(fixture.loop_id, fixture.ledger, fixture.reader, lambda _: None)
 
             def rotate(loop: Any) -> None:
-                loop.rotate_secret(fixture.clock.now_ms())
+                loop.rotate_secret(1, fixture.clock.now_ms())
 
             fixture.ledger.before_append = lambda: other.change(rotate)
             loop = await runtime.handle(PAUSE)
@@ -459,6 +458,111 @@ def test_410_while_the_ledger_is_unavailable(tmp_path: Path) -> None:
             await eventually(lambda: stored_state(fixture) == "disabled")
 
             assert len(fixture.http_client.requests) == 1
+
+    asyncio.run(main())
+
+
+# --- headers
+
+SECRET = "Bearer correct-horse-battery"
+
+
+def test_headers_are_sent_and_shown_to_nobody(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Deliveries and samples have the headers; answers, read models, events and the log do not have their values."""
+
+    async def main() -> None:
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            changed = await runtime.handle(change({"headers": {"Authorization": SECRET, "X-Id": "4711-secret"}}))
+            await runtime.handle(sample("open", {}))
+            runtime.offer(await fixture.owe(2))
+            await eventually(lambda: fixture.pending() == 0)
+            row = fixture.reader.loop(fixture.loop_id)
+            requests = fixture.http_client.requests
+
+            assert [header(r, "Authorization") for r in requests] == [SECRET] * 3
+            assert [header(r, "X-Id") for r in requests] == ["4711-secret"] * 3
+            assert row is not None
+            assert changed.settings.headers == row.settings.headers == {"Authorization": "***", "X-Id": "***"}
+
+        for file in tmp_path.rglob("*"):
+            assert not file.is_file() or b"battery" not in file.read_bytes()
+            assert not file.is_file() or b"4711-secret" not in file.read_bytes()
+
+    asyncio.run(main())
+    assert "battery" not in caplog.text
+
+
+def test_headers_survive_a_restart(tmp_path: Path) -> None:
+    """Another runtime opens what this one has sealed, and a change of other settings keeps it."""
+
+    async def main() -> None:
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            await runtime.handle(change({"headers": {"Authorization": SECRET}}))
+            await runtime.handle(change({"description": "new"}))
+            events = topics(fixture)
+            await runtime.handle(change({"headers": {"Authorization": SECRET}}))
+            await runtime.handle(change({"headers": {"Authorization": "***"}}))
+            assert topics(fixture) == events
+            await runtime.stop(1.0)
+
+            other = make_runtime(fixture)
+            await other.start()
+            await other.handle(sample("open", {}))
+            await other.stop(1.0)
+
+            assert header(fixture.http_client.requests[-1], "Authorization") == SECRET
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("changes", "kept"),
+    [
+        ({"url": "https://example.com/other.php"}, ["Authorization", "X-Id"]),
+        ({"url": "http://example.com:8443/"}, ["Authorization", "X-Id"]),
+        ({"url": "https://EXAMPLE.com./x"}, ["Authorization", "X-Id"]),
+        ({"url": "https://www.example.com/dir/script.php"}, []),
+        ({"url": "https://other.example/", "description": "x"}, []),
+        ({"url": "https://other.example/", "headers": {"X-Id": "2"}}, ["X-Id"]),
+        ({"headers": {"X-Id": "***"}}, ["X-Id"]),
+        ({"headers": {}}, []),
+    ],
+)
+def test_headers_do_not_follow_to_another_host(tmp_path: Path, changes: dict[str, Any], kept: list[str]) -> None:
+    """A URL on another host drops the headers, unless they are sent again; a new map replaces the old one."""
+
+    async def main() -> None:
+        async with a_runtime(tmp_path, verified=False) as (runtime, _):
+            await runtime.handle(change({"headers": {"Authorization": SECRET, "X-Id": "1"}}))
+            changed = await runtime.handle(change(changes))
+
+            assert changed.settings.headers == dict.fromkeys(kept, "***")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer"),
+    [
+        ({"url": "https://other.example/", "headers": {"Authorization": "***"}}, "/headers/Authorization"),
+        ({"headers": {"X-New": "***"}}, "/headers/X-New"),
+        ({"headers": {"Host": "x"}}, "/headers/Host"),
+        ({"headers": ["Authorization"]}, "/headers"),
+    ],
+)
+def test_refused_headers_change_nothing(tmp_path: Path, changes: dict[str, Any], pointer: str) -> None:
+    """The error points at the entry, and URL and headers stay as they were."""
+
+    async def main() -> None:
+        async with a_runtime(tmp_path) as (runtime, fixture):
+            await runtime.handle(change({"headers": {"Authorization": SECRET}}))
+            with pytest.raises(InvalidInput) as caught:
+                await runtime.handle(change(changes))
+            await runtime.handle(sample("open", {}))
+
+            assert [found for found, _ in caught.value.problems] == [pointer]
+            assert header(fixture.http_client.requests[0], "Authorization") == SECRET
+            assert fixture.http_client.requests[0].url == URL
 
     asyncio.run(main())
 

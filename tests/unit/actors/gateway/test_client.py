@@ -18,6 +18,7 @@ from actors.commands.service import CheckReadiness, Readiness
 from actors.gateway.client import GatewayClient
 from actors.gateway.dispatcher import Dispatcher
 from actors.ipc.server import FrameServer
+from actors.ipc.socket_key import make_key
 from domain.errors import InvalidInput, StoreUnavailable, Unavailable
 from domain.tracking import TrackingHit
 
@@ -32,7 +33,7 @@ def client_and_gateway(tmp_path: Path, record: Any, handle: Any) -> tuple[Gatewa
     path = tmp_path / "gateway.sock"
     dispatcher = Dispatcher("not open")
     dispatcher.open(record, handle)
-    return GatewayClient(str(path)), FrameServer(dispatcher.handle), path
+    return GatewayClient(path), FrameServer(dispatcher.handle, make_key(path)), path
 
 
 def test_every_command_has_an_answer_type_and_survives_the_wire() -> None:
@@ -129,7 +130,7 @@ def test_without_a_gateway_a_call_fails(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr("actors.ipc.connection.PATIENCE_S", 0.05)
 
     async def scenario() -> None:
-        client = GatewayClient(str(tmp_path / "none.sock"))
+        client = GatewayClient(tmp_path / "none.sock")
         with pytest.raises(Unavailable) as lost:
             await client.call(Authenticate(key_hash=""))
         assert not lost.value.may_have_run

@@ -27,7 +27,8 @@ class FakeActors:
 
 def check(actors: FakeActors, rollout_problem: str | None = None) -> list[str]:
     client = cast(ActorClient, cast(Any, actors))
-    return asyncio.run(ReadinessCheck(client, ["enricher/0", "enricher/1"], lambda: rollout_problem).problems())
+    readiness = ReadinessCheck(client, ["enricher/0", "enricher/1"], lambda: rollout_problem)
+    return list(map(str, asyncio.run(readiness.problems())))
 
 
 def test_readiness_covers_the_shared_actors() -> None:

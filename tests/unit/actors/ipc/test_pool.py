@@ -1,4 +1,4 @@
-"""Frames and connections: requests get their answers, messages arrive, and the token is required."""
+"""Frames and connections: requests get their answers, and messages arrive."""
 
 from __future__ import annotations
 
@@ -13,17 +13,18 @@ from hypothesis import strategies as st
 from actors.ipc import frames
 from actors.ipc.connection import MAX_UNSENT_BYTES, Connection
 from actors.ipc.frames import HEADER, FrameProtocol
+from actors.ipc.handshake import ClientEnd
 from actors.ipc.server import FrameServer
 from domain.errors import NotFound, Unavailable
 
-TOKEN = b"t" * 32
+KEY = b"k" * 32
 
 
-def connection_to(address: tuple[str, int], token: bytes | None = TOKEN) -> Connection:
+def connection_to(address: tuple[str, int], key: bytes = KEY) -> Connection:
     async def connect(protocol: Callable[[], FrameProtocol]) -> None:
         await asyncio.get_running_loop().create_connection(protocol, *address)
 
-    return Connection("the test server", connect, token)
+    return Connection("the test server", connect, lambda: key)
 
 
 async def echo(kind: int, body: bytes) -> bytes:
@@ -49,7 +50,7 @@ def test_a_request_gets_its_answer_or_its_error() -> None:
     """Concurrent requests get their own answers; an error keeps its type."""
 
     async def scenario() -> None:
-        server = FrameServer(echo, TOKEN)
+        server = FrameServer(echo, KEY)
         connection = connection_to(await server.listen_on("127.0.0.1"))
         answers = await asyncio.gather(*(connection.request(n, b"x" * n, 5) for n in range(50)))
         assert answers == [bytes([n]) + b"x" * n for n in range(50)]
@@ -59,27 +60,6 @@ def test_a_request_gets_its_answer_or_its_error() -> None:
         await server.stop(0.1)
 
     asyncio.run(scenario())
-
-
-@pytest.mark.parametrize("token", [None, b"", b"w" * 32])
-def test_without_the_token_no_request_runs(token: bytes | None) -> None:
-    """A client that does not send the token is disconnected before its request is read."""
-    handled: list[int] = []
-
-    async def note(kind: int, body: bytes) -> bytes:
-        handled.append(kind)
-        return body
-
-    async def scenario() -> None:
-        server = FrameServer(note, TOKEN)
-        connection = connection_to(await server.listen_on("127.0.0.1"), token)
-        with pytest.raises(Unavailable):
-            await connection.request(5, b"", 5)
-        await connection.close()
-        await server.stop(0.1)
-
-    asyncio.run(scenario())
-    assert handled == []
 
 
 def test_messages_sent_without_a_connection_arrive_later() -> None:
@@ -94,7 +74,7 @@ def test_messages_sent_without_a_connection_arrive_later() -> None:
         return b""
 
     async def scenario() -> None:
-        server = FrameServer(keep, TOKEN)
+        server = FrameServer(keep, KEY)
         connection = connection_to(await server.listen_on("127.0.0.1"))
         connection.send(1, b"first")
         connection.send(1, b"second")
@@ -112,37 +92,42 @@ def test_an_oversized_frame_ends_the_connection() -> None:
     """The server does not wait for a body beyond the limit."""
 
     async def scenario() -> None:
-        server = FrameServer(echo, None)
-        reader, writer = await asyncio.open_connection(*await server.listen_on("127.0.0.1"))
-        writer.write(frames.HEADER.pack(frames.MAX_BODY_BYTES + 1, 1, 1))
+        server = FrameServer(echo, KEY)
+        address = await server.listen_on("127.0.0.1")
+        lost = asyncio.Event()
+        client = ClientEnd(KEY, lambda *_: None, lost.set)
+        await asyncio.get_running_loop().create_connection(lambda: client, *address)
+        await client.authenticated()
+        assert client._transport is not None
+        client._transport.write(frames.HEADER.pack(frames.MAX_BODY_BYTES + 1, 1, 1))
         async with asyncio.timeout(5):
-            assert await reader.read() == b""
-        writer.close()
+            await lost.wait()
         await server.stop(0.1)
 
     asyncio.run(scenario())
 
 
-class ClosedTransport(asyncio.Transport):
-    """Fake transport that is already closed."""
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        """Drops the data."""
-
-
 def test_a_connection_lost_at_once_fails_the_request_that_waited_for_it() -> None:
     """The request fails at once and does not wait for an answer."""
+    address = ("", 0)
 
     async def connect(protocol: Callable[[], FrameProtocol]) -> None:
         made = protocol()
-        made.connection_made(ClosedTransport())
-        asyncio.get_running_loop().call_soon(made.connection_lost, None)
+        assert isinstance(made, ClientEnd)
+        await asyncio.get_running_loop().create_connection(lambda: made, *address)
+        await made.authenticated()
+        assert made._transport is not None
+        made._transport.abort()
 
     async def scenario() -> None:
-        connection = Connection("the test server", connect)
+        nonlocal address
+        server = FrameServer(echo, KEY)
+        address = await server.listen_on("127.0.0.1")
+        connection = Connection("the test server", connect, lambda: KEY)
         async with asyncio.timeout(5):
             with pytest.raises(Unavailable, match="went away"):
                 await connection.request(1, b"", 60)
         await connection.close()
+        await server.stop(0.1)
 
     asyncio.run(scenario())

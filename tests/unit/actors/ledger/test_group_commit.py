@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 from threading import Event
@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 
 from actors.ledger.group_commit import GroupCommit
+from actors.ledger.session import WorkResult
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.session import SQLiteSession
-from domain.errors import ConcurrentWrite, NotFound, StoreError, StoreUnavailable
+from domain.errors import ConcurrentWrite, NotFound, SessionLost, StoreError, StoreUnavailable
 
 Work = Callable[[sqlite3.Cursor], Any]
 
@@ -104,6 +105,36 @@ def test_a_commit_is_bounded(recorded: RecordedDatabase) -> None:
     asyncio.run(scenario())
 
     assert recorded.statements.count("COMMIT") == 1 + 4
+
+
+def test_a_patient_request_shares_the_next_commit(recorded: RecordedDatabase) -> None:
+    """It needs no commit of its own, for which others would wait; and none is delayed at the end."""
+
+    async def scenario() -> list[int]:
+        commits = GroupCommit(recorded.connect, patience_s=60)
+        patient = [asyncio.create_task(commits.run(insert(n), 1, is_patient=True)) for n in range(3)]
+        await asyncio.sleep(0)
+        await commits.run(insert(3), 1)
+        last = asyncio.create_task(commits.run(insert(4), 1, is_patient=True))
+        await asyncio.sleep(0)
+        await commits.close()
+        return await asyncio.gather(*patient, last)
+
+    assert asyncio.run(scenario()) == [0, 1, 2, 4]
+    assert recorded.statements.count("COMMIT") == 2
+    assert recorded.committed() == list(range(5))
+
+
+def test_patience_ends(recorded: RecordedDatabase) -> None:
+    """A patient request is written without any other."""
+
+    async def scenario() -> int:
+        commits = GroupCommit(recorded.connect, patience_s=0.01)
+        answer: int = await commits.run(insert(1), 1, is_patient=True)
+        await commits.close()
+        return answer
+
+    assert asyncio.run(scenario()) == 1
 
 
 def test_waiting_rows_are_bounded(recorded: RecordedDatabase) -> None:
@@ -278,3 +309,53 @@ def test_a_clean_close_leaves_one_whole_file(recorded: RecordedDatabase, tmp_pat
         assert recorded.path.with_name(f"{recorded.path.name}-wal").stat().st_size == 0
     finally:
         reader.close()
+
+
+class BreakingSession:
+    """A session that loses its connection in the commits with these numbers, counted over all sessions."""
+
+    numbers = 0
+
+    def __init__(self, lost: set[int]) -> None:
+        self._lost = lost
+
+    def commit(self, works: Sequence[Work]) -> list[WorkResult]:
+        type(self).numbers += 1
+        if self.numbers in self._lost:
+            raise SessionLost("the connection ended")
+        return [WorkResult("done") for _ in works]
+
+    def finish(self) -> None:
+        """Nothing to prepare."""
+
+    def close(self) -> None:
+        """Nothing to close."""
+
+
+@pytest.mark.parametrize(
+    ("lost", "outcomes"),
+    [
+        ({1}, ["lost", "done", "done"]),
+        ({2}, ["done", "done", "done"]),
+        ({2, 3}, ["done", "lost", "done"]),
+        ({2, 4}, ["done", "done", "done"]),
+    ],
+)
+def test_a_kept_session_that_was_lost_is_replaced_once(
+    monkeypatch: pytest.MonkeyPatch, lost: set[int], outcomes: list[str]
+) -> None:
+    """A new session that is lost as well is an error: the store is failing."""
+    monkeypatch.setattr(BreakingSession, "numbers", 0)
+
+    async def scenario() -> list[str]:
+        commits = GroupCommit(lambda: BreakingSession(lost))
+        found: list[str] = []
+        for n in range(3):
+            try:
+                found.append(await commits.run(insert(n), 1))
+            except StoreUnavailable:
+                found.append("lost")
+        await commits.close()
+        return found
+
+    assert asyncio.run(scenario()) == outcomes

@@ -14,6 +14,7 @@ from actors.ledger.migrations import Migration, load_migrations
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import (
+    APPLICATION_ID,
     MIGRATIONS,
     SCHEMA_VERSION,
     check_readable,
@@ -129,14 +130,16 @@ def test_a_newer_database_is_refused(path: Path, connection: sqlite3.Connection)
 
 
 @pytest.mark.parametrize("version", [1, SCHEMA_VERSION, 5, 99])
+@pytest.mark.parametrize("mark", [0, APPLICATION_ID ^ 1], ids=["no mark", "another first script"])
 def test_a_database_of_an_unreleased_version_is_refused(
-    path: Path, connection: sqlite3.Connection, version: int
+    path: Path, connection: sqlite3.Connection, version: int, mark: int
 ) -> None:
     """Development versions had other migrations under the same numbers, so their databases are
     refused and not migrated.
     """
     connection.execute("CREATE TABLE accounts (no INTEGER PRIMARY KEY)")
     connection.execute(f"PRAGMA user_version = {version}")
+    connection.execute(f"PRAGMA application_id = {mark}")
     before = schema_of(connection)
 
     assert_refused(path, "unreleased version.*Start with a new data directory")

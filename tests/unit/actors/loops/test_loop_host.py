@@ -151,6 +151,22 @@ def test_a_loop_that_is_awake_and_due_is_nudged(monkeypatch: pytest.MonkeyPatch)
     run(scenario)
 
 
+def test_a_loop_with_failed_deliveries_is_awake() -> None:
+    """Its failure clock runs although nothing is due; it is not woken if too many are awake already."""
+
+    async def scenario() -> None:
+        async with a_host("fl_a", "fl_b", "fl_c", max_awake=2) as fixture:
+            fixture.host.offer("fl_b", OFFER)
+            fixture.reader.failing = ["fl_a", "fl_b", "fl_c", "fl_elsewhere"]
+            await fixture.host.assign(fixture.order(), [])
+            await until(lambda: fixture.host.awake == 2)
+            await asyncio.sleep(0.05)
+            assert fixture.host.awake == 2
+            assert fixture.runtimes["fl_b"][0].nudges == 0
+
+    run(scenario)
+
+
 def test_polling_continues_after_the_ledger_was_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     """Due loops are found once the ledger can be read again."""
     monkeypatch.setattr(outbox_poller, "EVERY_S", 0.01)
@@ -231,6 +247,27 @@ def test_idle_loops_are_released_at_once_and_busy_ones_when_done() -> None:
             done.set()
             assert await going == ["fl_working"]
             assert fixture.host.status(fixture.order()).loops == []
+
+    run(scenario)
+
+
+def test_awake_loops_forget_what_they_have_read() -> None:
+    """After their commands have ended, because a retry may have read its delivery; others stay asleep."""
+
+    async def scenario() -> None:
+        async with a_host("fl_awake", "fl_asleep", "fl_busy") as fixture:
+            fixture.host.offer("fl_awake", OFFER)
+            command = asyncio.create_task(fixture.host.call("fl_busy", VERIFY))
+            await until(lambda: set(fixture.runtimes) == {"fl_awake", "fl_busy"})
+            forgetting = asyncio.create_task(fixture.host.forget_queued(["fl_awake", "fl_asleep", "fl_busy"]))
+            await until(lambda: fixture.runtimes["fl_awake"][0].forgotten == 1)
+            assert fixture.runtimes["fl_busy"][0].forgotten == 0
+            fixture.runtimes["fl_busy"][0].gate.set()
+            await forgetting
+            await command
+
+            assert fixture.runtimes["fl_busy"][0].forgotten == 1
+            assert set(fixture.runtimes) == {"fl_awake", "fl_busy"}
 
     run(scenario)
 

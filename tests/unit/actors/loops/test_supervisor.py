@@ -40,7 +40,7 @@ async def placing(*loops: str, budget: int | None = 3) -> AsyncIterator[tuple[Su
     try:
         yield watch, cluster
     finally:
-        await watch.stop()
+        await watch.stop(1.0)
         await cluster.close()
 
 
@@ -202,7 +202,7 @@ def test_a_restarted_supervisor_finds_everything_in_place() -> None:
             assert changes.is_complete
             assert {name: sorted(loops) for name, loops in changes.locations.items()} == before
             assert (cluster.held(), cluster.up) == (before, processes)
-            await second.stop()
+            await second.stop(1.0)
 
     asyncio.run(scenario())
 
@@ -229,7 +229,7 @@ def test_nothing_is_assigned_until_every_host_has_answered() -> None:
 
             cluster.hung.clear()
             await locating
-            await second.stop()
+            await second.stop(1.0)
 
     asyncio.run(scenario())
 
@@ -370,6 +370,6 @@ def test_each_loop_has_one_host_whatever_fails(seed: int) -> None:
         cluster.losses = 0.0
         await until(lambda: cluster.held_once() == loops and not watch._relocations.moving)
         assert CountedRuntime.doubles == []
-        await watch.stop()
+        await watch.stop(1.0)
 
     asyncio.run(scenario())

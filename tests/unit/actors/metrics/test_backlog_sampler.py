@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from actors.metrics.backlog_sampler import FRESH_S, BacklogSampler
 from actors.metrics.registry import Registry
-from actors.ports import LoopBacklog
+from actors.ports import ErasureBacklog, LoopBacklog
 from domain.errors import StoreUnavailable
 from tests.contract.ledger_facts import FakeClock
 
@@ -18,6 +18,7 @@ class BacklogReader:
 
     def __init__(self, *groups: LoopBacklog) -> None:
         self.groups = groups
+        self.erasures: list[ErasureBacklog] = []
         self.looks = 0
         self.gate = threading.Event()
         self.gate.set()
@@ -30,6 +31,9 @@ class BacklogReader:
         if self.failure:
             raise self.failure
         return self.groups
+
+    def erasure_backlogs(self) -> Sequence[ErasureBacklog]:
+        return self.erasures
 
 
 def values(registry: Registry) -> dict[tuple[str, ...], float]:
@@ -118,5 +122,30 @@ def test_a_ledger_that_cannot_be_read_is_counted() -> None:
         await sampler.refresh()
         assert values(registry)["deliveries_waiting", "up"] == 4
         assert values(registry)["backlog_looks_failed",] == 1
+
+    asyncio.run(scenario())
+
+
+def test_erasures_are_counted_by_what_they_wait_for() -> None:
+    """So that an operator hears of a front end that is off; those that have completed count no more."""
+
+    async def scenario() -> None:
+        clock, registry = FakeClock(), Registry()
+        ledger = BacklogReader()
+        ledger.erasures = [
+            ErasureBacklog("front_ends", 2, clock.ms - 7_200_000), ErasureBacklog("service", 1, clock.ms - 500)
+        ]  # fmt: skip
+        sampler = BacklogSampler(ledger, clock, registry)
+        await sampler.refresh()
+        assert values(registry) == {
+            ("erasures_running", "front_ends"): 2,
+            ("erasures_running", "service"): 1,
+            ("erasures_oldest_seconds", "front_ends"): 7200,
+            ("erasures_oldest_seconds", "service"): 0.5,
+        }
+        ledger.erasures = []
+        clock.ms += round(FRESH_S * 1000)
+        await sampler.refresh()
+        assert values(registry) == {}
 
     asyncio.run(scenario())

@@ -22,7 +22,9 @@ STUBBORN = "import signal, sys; signal.signal(15, signal.SIG_IGN); print('up', f
 
 def program(tmp_path: Path, code: str, *arguments: str) -> Program:
     command = (sys.executable, "-I", "-S", "-c", code, *arguments)
-    return Program(name="test", command=command, environment=ENVIRONMENT, output=tmp_path / "output")
+    return Program(
+        name="test", command=command, environment=ENVIRONMENT, directory=tmp_path, output=tmp_path / "output"
+    )
 
 
 def run(work: Callable[[], Awaitable[None]]) -> None:
@@ -75,8 +77,9 @@ def test_stopping_terminates_and_then_kills(tmp_path: Path) -> None:
         assert kept.pid is not None
         family = [psutil.Process(kept.pid), *psutil.Process(kept.pid).children()]
         assert len(family) == 2
-        await kept.stop(0.1)
+        assert await kept.stop(0.1) == -signal.SIGKILL
         await running
+        assert await kept.stop(0.1) is None
         await until(lambda: not any(p.is_running() and p.status() != psutil.STATUS_ZOMBIE for p in family))
 
     run(work)
@@ -99,8 +102,7 @@ signal.pause()
     async def work() -> None:
         child = await ChildProcess.start(program(tmp_path, code))
         await until(lambda: output(tmp_path) == ["up"])
-        await child.stop(10)
-        assert await child.wait() == 0
+        assert await child.stop(10) == 0
 
     run(work)
     assert output(tmp_path) == ["up", "bye"]
@@ -109,7 +111,11 @@ signal.pause()
 def test_a_missing_program_is_retried(tmp_path: Path) -> None:
     """A command that cannot run is treated like a child that ended; stopping works during the wait."""
     missing = Program(
-        name="test", command=(str(tmp_path / "missing"),), environment=ENVIRONMENT, output=tmp_path / "output"
+        name="test",
+        command=(str(tmp_path / "missing"),),
+        environment=ENVIRONMENT,
+        directory=tmp_path,
+        output=tmp_path / "output",
     )
 
     async def work() -> None:
@@ -132,7 +138,7 @@ def test_children_inherit_given_descriptors(tmp_path: Path) -> None:
     async def work() -> None:
         given = program(tmp_path, code, str(write))
         child = await ChildProcess.start(
-            Program(name="test", command=given.command, environment=ENVIRONMENT, pass_fds=(write,))
+            Program(name="test", command=given.command, environment=ENVIRONMENT, directory=tmp_path, pass_fds=(write,))
         )
         assert await child.wait() == 0
 

@@ -11,7 +11,8 @@ from ray.exceptions import ActorUnavailableError, RayTaskError
 
 from actors import actor_names
 from actors.ray_runtime.calls import ActorClient, Reply, reply_with
-from api.http.problems import INTERNAL, problem_of
+from api.http.problem_types import INTERNAL
+from api.http.problems import problem_of
 from domain.errors import InternalError, NotFound, Unavailable
 
 LOOP = "feedback-loop/fl_1"
@@ -55,13 +56,14 @@ def raised_there(cause: Exception) -> RayTaskError:
     "cause", [KeyError("location"), TimeoutError("x"), ValueError("no such actor"), OSError(5, "x")]
 )
 def test_a_fault_in_an_actor_is_an_internal_error(cause: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """It is logged with the actor's traceback, and the caller gets no details."""
+    """It is logged with the actor's traceback; the caller gets no details, and only a known one the actor's name."""
     with pytest.raises(InternalError) as caught:
         result_of(raised_there(cause))
 
-    problem = problem_of(caught.value)
+    problem = problem_of(caught.value, is_known=True)
     assert (problem.kind, problem.kind.status) == (INTERNAL, 500)
     assert problem.detail == "Something unexpected happened in feedback loop fl_1, and was logged. Try again."
+    assert "fl_1" not in problem_of(caught.value).detail
     [record] = caplog.records
     assert record.levelno == logging.ERROR
     assert record.exc_info is not None

@@ -5,20 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from actors.ray_runtime.deployment import OWN_OPTIONS, Deployment
+from actors.settings import Settings
 from actors.settings.options import OPTIONS
-from actors.settings.parsers import Secret
-from actors.settings.settings import Settings
 
 STORE = "postgresql://user:password@db/feedback_loops"
-KEY = bytes(range(32))
+INSTALLATION = bytes(range(16)).hex()
 
 
-def settings(key: bytes = KEY, **texts: str) -> Settings:
-    return Settings.from_env({}, **{"store": STORE, **texts}).with_keys(key, Secret("an-admin-key"))
-
-
-def deployment(key: bytes = KEY, **texts: str) -> Deployment:
-    return Deployment.of(settings(key, **texts), 1)
+def deployment(installation: str = INSTALLATION, **texts: str) -> Deployment:
+    return Deployment.of(Settings.from_env({}, **{"store": STORE, **texts}), installation, 1)
 
 
 def test_options_of_the_actors_are_compared_by_name() -> None:
@@ -39,8 +34,8 @@ def test_some_options_belong_to_one_front_end() -> None:
 
 def test_on_sqlite_the_data_directory_counts() -> None:
     """Two front ends with separate directories would have two ledgers."""
-    here = Deployment.of(Settings.from_env({}).with_keys(KEY, Secret("an-admin-key")), 1)
-    there = Deployment.of(Settings.from_env({}, data_dir="/elsewhere").with_keys(KEY, Secret("an-admin-key")), 1)
+    here = Deployment.of(Settings.from_env({}), INSTALLATION, 1)
+    there = Deployment.of(Settings.from_env({}, data_dir="/elsewhere"), INSTALLATION, 1)
 
     assert here.differences(there) == ["data_dir"]
 
@@ -51,9 +46,10 @@ def test_its_encoding_reveals_no_secret() -> None:
 
     assert Deployment.read(made.text()) == made
     assert "password" not in made.text()
-    assert KEY.hex() not in made.text()
-    assert deployment(key=bytes(32)).options["store"] != made.options["store"]
-    assert deployment(key=bytes(32)).installation != made.installation
+    assert INSTALLATION not in made.text()
+    other = deployment(installation=bytes(16).hex())
+    assert other.options["store"] != made.options["store"]
+    assert other.installation != made.installation
 
 
 def test_an_actor_reports_the_version_that_it_runs() -> None:

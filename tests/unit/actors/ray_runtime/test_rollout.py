@@ -14,7 +14,7 @@ from actors import actor_names
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.deployment import Deployment
 from actors.ray_runtime.rollout import CHECK_S, MISSING_S, Rollout
-from domain.errors import Conflict, Unavailable
+from domain.errors import Conflict, NotMigrated, Unavailable
 from tests.virtual_time import VirtualLoop
 
 LOOP = actor_names.loop_name("fl_1")
@@ -101,6 +101,41 @@ def test_missing_actors_are_started_the_ledger_first() -> None:
     assert cluster.log[0] == "start ledger"
 
 
+def test_nothing_is_delivered_before_the_ledger_is_prepared() -> None:
+    """The supervisor, which assigns loops, starts once what has to come before them is done."""
+    cluster = FakeCluster(deployment(1))
+    problems = [Unavailable("people are erased again")]
+
+    async def prepare() -> None:
+        cluster.log.append("prepare")
+        if problems:
+            raise problems.pop()
+
+    rollout = Rollout(cast(ActorClient, cast(Any, cluster)), cluster, cluster.mine, 1, prepare)
+    with pytest.raises(Unavailable, match="erased again"):
+        run(rollout.set_up())
+    assert cluster.log == ["start ledger", "prepare"]
+    run(rollout.set_up())
+    assert cluster.log[:3] == ["start ledger", "prepare", "prepare"]
+    assert set(cluster.deployments) == {"ledger", "enricher/0", "supervisor"}
+
+
+@pytest.mark.parametrize("is_running", [True, False])
+def test_an_upgrade_does_not_wait_for_a_ledger_that_it_will_migrate(is_running: bool) -> None:
+    """While loops deliver already there is nothing to wait for; without them, the former ledger cannot be prepared."""
+    cluster = FakeCluster(deployment(2, version="0.9"), **everyone(deployment(1)))
+    if not is_running:
+        del cluster.deployments["supervisor"]
+
+    async def prepare() -> None:
+        cluster.log.append("prepare")
+        raise NotMigrated("the ledger is at schema version 1 and not migrated to 2 yet")
+
+    run(Rollout(cast(ActorClient, cast(Any, cluster)), cluster, cluster.mine, 2, prepare).set_up())
+
+    assert cluster.log == ([] if is_running else ["prepare", "start supervisor"])
+
+
 def test_up_to_date_actors_are_kept() -> None:
     """A front end that restarts with the same settings changes nothing."""
     cluster = FakeCluster(deployment(2), **everyone(deployment(1)))
@@ -180,11 +215,11 @@ def test_only_outdated_actors_are_replaced() -> None:
 
 
 def test_actors_of_another_installation_are_kept() -> None:
-    """With another master key nothing is started or replaced, and the message names the setting."""
+    """Nothing is started or replaced, and the message says what to do."""
     mine = deployment(2)
     theirs = Deployment(started_ms=1, version="1", installation="bb", options=mine.options)
     cluster = FakeCluster(mine, ledger=theirs)
-    with pytest.raises(Conflict, match="FEEDBACK_LOOPS_MASTER_KEY"):
+    with pytest.raises(Conflict, match="another installation a Ray of its own"):
         run(rollout_of(cluster).set_up())
 
     assert cluster.log == []

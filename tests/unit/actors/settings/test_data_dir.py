@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings.data_dir import FORMAT, FORMAT_FILE, DataDir, make_private_dir, runtime_dir_path, write_private
+from actors.settings.data_dir import DataDir, make_private_dir, runtime_dir_path, write_private
 from actors.settings.parsers import Secret
-from domain.errors import Conflict, StoreError, StoreUnavailable
+from domain.errors import Conflict, StoreUnavailable
 from tests.paths import ROOT
 
 HOLD = """
@@ -40,12 +40,11 @@ def test_only_the_owner_can_read_the_directory(tmp_path: Path) -> None:
     old = os.umask(0)
     try:
         with DataDir.open(tmp_path / "a" / "data") as data:
-            data.master_key(b"")
             data.admin_key(None)
             data.folder("logs")
             path = tmp_path / "a" / "data"
             assert mode(path) == mode(path / "logs") == 0o700
-            assert {mode(path / name) for name in ("master.key", "admin.key", "lock")} == {0o600}
+            assert {mode(path / name) for name in ("admin.key", "lock")} == {0o600}
     finally:
         os.umask(old)
 
@@ -53,35 +52,30 @@ def test_only_the_owner_can_read_the_directory(tmp_path: Path) -> None:
 def test_keys_are_created_once_and_kept(tmp_path: Path) -> None:
     """The next start has the same keys; two directories have different ones."""
     with DataDir.open(tmp_path / "one") as data:
-        made = data.master_key(b""), data.admin_key(None)
+        data.init()
+        made = data.admin_key(None)
     with DataDir.open(tmp_path / "one") as data:
-        assert (data.master_key(b""), data.admin_key(None)) == made
+        assert data.admin_key(None) == made
     with DataDir.open(tmp_path / "two") as data:
-        assert data.master_key(b"") != made[0]
-        assert data.admin_key(None) != made[1]
-    assert len(made[0]) == 32
-    assert str(made[1]).startswith("fla_")
+        assert data.admin_key(None) != made
+    assert str(made).startswith("fla_")
 
 
-def test_given_keys_are_used(tmp_path: Path) -> None:
-    """A given admin key is used and not stored; a given master key is stored, and another one is refused afterwards."""
-    key = bytes(range(32))
+def test_a_given_key_is_used(tmp_path: Path) -> None:
+    """A given admin key is used and not stored."""
     with DataDir.open(tmp_path / "data") as data:
         assert data.admin_key(Secret("given-key")) == Secret("given-key")
         assert not (tmp_path / "data" / "admin.key").exists()
-        assert data.master_key(key) == data.master_key(b"") == key
-        with pytest.raises(StoreUnavailable, match=r"master\.key"):
-            data.master_key(bytes(32))
 
 
 @pytest.mark.parametrize("damage", [b"", b"abcd\n", b"\xff\xfe"])
 def test_a_damaged_key_is_never_replaced(tmp_path: Path, damage: bytes) -> None:
     """A cut or broken key file prevents the start with advice, and is not overwritten."""
     with DataDir.open(tmp_path / "data") as data:
-        path = tmp_path / "data" / "master.key"
+        path = tmp_path / "data" / "admin.key"
         path.write_bytes(damage)
-        with pytest.raises(StoreUnavailable, match=r"master\.key"):
-            data.master_key(b"")
+        with pytest.raises(StoreUnavailable, match=r"admin\.key"):
+            data.admin_key(None)
         assert path.read_bytes() == damage
 
 
@@ -112,23 +106,6 @@ def test_children_of_a_dead_service_keep_the_directory(tmp_path: Path) -> None:
     use(tmp_path / "data", patience_s=0.1)
 
 
-def test_a_foreign_directory_is_refused_unchanged(tmp_path: Path) -> None:
-    """A directory with other files is refused and keeps its mode; an empty one and a restored one are accepted."""
-    tmp_path.chmod(0o755)
-    (tmp_path / "letter.txt").touch()
-    with pytest.raises(Conflict, match="files of another program"):
-        use(tmp_path)
-    assert mode(tmp_path) == 0o755
-
-    restored = tmp_path / "restored"
-    restored.mkdir(mode=0o755)
-    (restored / "master.key").write_text("ab" * 32)
-    (restored / "ledger.sqlite").touch()
-    with DataDir.open(restored) as data:
-        assert data.master_key(b"") == bytes.fromhex("ab" * 32)
-    assert mode(restored) == 0o700
-
-
 def test_a_directory_that_cannot_be_created_is_reported(tmp_path: Path) -> None:
     """A path through a file is refused with the path and the reason."""
     (tmp_path / "file").touch()
@@ -146,27 +123,6 @@ def test_private_files_are_written_atomically(tmp_path: Path) -> None:
     assert path.read_text() == "two"
     assert mode(path) == 0o600
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_data_directory_of_another_format_is_refused(tmp_path: Path) -> None:
-    """A new one gets this program's format; one of a newer or unreleased program is not changed."""
-    data_dir = tmp_path / "data"
-    use(data_dir)
-    file = data_dir / FORMAT_FILE
-    assert file.read_text() == f"{FORMAT}\n"
-    use(data_dir)
-
-    file.write_text(f"{FORMAT + 1}\n")
-    with pytest.raises(StoreError, match="newer program"):
-        use(data_dir)
-    file.write_text("one\n")
-    with pytest.raises(StoreUnavailable, match="cannot be read"):
-        use(data_dir)
-    file.unlink()
-    (data_dir / "journal").mkdir()
-    with pytest.raises(StoreError, match=r"unreleased version of this program, from before 0\.2\.0: name a new"):
-        use(data_dir)
-    assert not file.exists()
 
 
 def test_the_short_directory_is_short_and_private(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from actors.settings.options import OPTIONS, text_of
+from actors.settings import DATA_DIR_LOCK, INSTANCE, Settings
+from actors.settings.default_data_dir import choose_data_dir
+from actors.settings.options import OPTIONS, SECRETS, Option, text_of
 from actors.settings.parsers import Secret
-from actors.settings.settings import Settings
 from api.cli.commands import serve
 from docs._generate.settings import page
 from domain.errors import InvalidInput
@@ -32,7 +33,7 @@ def test_the_defaults_are_the_contract_s() -> None:
     settings = Settings.from_env({})
 
     assert (settings.host, settings.port, settings.public_url) == ("127.0.0.1", 8080, "http://127.0.0.1:8080")
-    assert settings.data_dir == Path("var").absolute()
+    assert settings.data_dir == choose_data_dir({}).path
     assert settings.retry_schedule == RetrySchedule((5, 300, 1800, 7200, 18000, 36000, 36000))
     assert (settings.delivery_timeout_s, settings.disable_after_s) == (15, 432000)
     assert settings.allowed_handler_networks == settings.trusted_proxies == ()
@@ -46,6 +47,34 @@ def test_a_flag_has_precedence_over_the_environment() -> None:
 
     assert (settings.port, settings.host, settings.delivery_timeout_s) == (2, "::1", 15)
     assert settings.public_url == "http://[::1]:2"
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "delays"),
+    [
+        ("", None, ()),
+        ("none", "5", ()),
+        ("", "5", ()),
+        (None, "", ()),
+        (None, "none", ()),
+        ("7", "", (7,)),
+        (None, None, (5, 300, 1800, 7200, 18000, 36000, 36000)),
+    ],
+)
+def test_an_empty_retry_schedule_is_a_value(flag: str | None, variable: str | None, delays: tuple[float, ...]) -> None:
+    """It means no retries, as a flag and as a variable, and is the same in the other processes."""
+    env = KEYS if variable is None else KEYS | {"FEEDBACK_LOOPS_RETRY_SCHEDULE": variable}
+    settings = Settings.from_env(env, retry_schedule=flag)
+
+    assert settings.retry_schedule.delays_s == delays
+    assert Settings.from_dict(settings.to_dict()).retry_schedule == settings.retry_schedule
+
+
+@pytest.mark.parametrize("option", [o for o in OPTIONS if o.name != "retry_schedule"], ids=lambda option: option.name)
+def test_any_other_empty_option_is_not_given(option: Option) -> None:
+    """An empty variable or flag leaves the default."""
+    assert Settings.from_env({option.variable: ""}) == Settings.from_env({})
+    assert Settings.from_env({}, **{option.name: ""}) == Settings.from_env({})
 
 
 def test_variables_of_other_commands_are_ignored() -> None:
@@ -69,6 +98,8 @@ def test_all_errors_are_reported_at_once() -> None:
     [
         ("HOST", "a b"),
         ("PORT", "65536"),
+        ("DATA_DIR", "~no-such-user/x"),
+        ("HANDLER_CA_FILE", "~no-such-user/x"),
         ("STORE", "mysql://x/y"),
         ("RAY_ADDRESS", "auto"),
         ("PUBLIC_URL", "track.example.com"),
@@ -81,6 +112,8 @@ def test_all_errors_are_reported_at_once() -> None:
         ("ENRICHERS", "0"),
         ("NAMESERVER", "dns.example:53"),
         ("JOURNAL_MAX_BYTES", "1"),
+        ("JOURNAL_RESERVE", "-1"),
+        ("SPILL_DIR", "/tmp"),
         ("LOG_LEVEL", "loud"),
         ("LOG_FORMAT", "xml"),
     ],
@@ -112,15 +145,50 @@ def test_settings_cross_to_another_process_intact() -> None:
     }
     settings = Settings.from_env(env)
 
-    assert Settings.from_dict(settings.to_dict()) == settings
+    assert Settings.from_dict(settings.to_dict() | settings.secrets(SECRETS)) == settings
     assert settings.allowed_handler_networks == (IPv4Network("10.0.0.0/8"), IPv6Network("fd00::/8"))
     assert settings.master_key == bytes.fromhex("ab" * 32)
 
 
-def test_no_process_starts_without_keys() -> None:
-    """Settings without the installation's keys cannot be passed on."""
-    with pytest.raises(ValueError, match="no keys"):
-        Settings.from_env({}).to_dict()
+def test_settings_for_other_processes_have_no_secret() -> None:
+    """Secrets are passed on separately, to the processes that need them."""
+    settings = Settings.from_env(KEYS | {"FEEDBACK_LOOPS_STORE": "postgresql://u:secret-word@h/d"})
+
+    plain = str(settings.to_dict())
+    assert not [secret for secret in ("ab" * 32, "an-admin-key", "secret-word") if secret in plain]
+    assert settings.secrets(["admin_key"]) == {"admin_key": "an-admin-key"}
+    assert Settings.from_env({}).secrets(SECRETS) == {"admin_key": None, "master_key": None, "store": None}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("postgresql://u@h/d", "postgresql://u@h/d?password=p%2F%26w"),
+        (
+            "postgresql://u@h1,h2:5433/d?sslmode=require",
+            "postgresql://u@h1,h2:5433/d?sslmode=require&password=p%2F%26w",
+        ),
+        ("postgresql://u:own@h/d", "postgresql://u:own@h/d"),
+        ("postgresql://u@h/d?password=own", "postgresql://u@h/d?password=own"),
+    ],
+)
+def test_libpqs_variable_becomes_a_part_of_the_url(url: str, expected: str) -> None:
+    """No process but `serve` has PGPASSWORD, and the others reach the store all the same."""
+    assert Settings.from_env({"FEEDBACK_LOOPS_STORE": url, "PGPASSWORD": "p/&w"}).store == expected
+
+
+def test_a_secret_can_be_in_a_file(tmp_path: Path) -> None:
+    """A mounted file replaces the variable. Both at once, or a file that is not there, are named."""
+    (tmp_path / "key").write_text("a-key-in-a-file\n")
+    given = {"FEEDBACK_LOOPS_ADMIN_KEY_FILE": str(tmp_path / "key")}
+
+    assert str(Settings.from_env(given).admin_key) == "a-key-in-a-file"
+    with pytest.raises(InvalidInput, match="cannot be given together with FEEDBACK_LOOPS_ADMIN_KEY"):
+        Settings.from_env(given | KEYS)
+    with pytest.raises(InvalidInput, match=r"FEEDBACK_LOOPS_STORE_FILE.* cannot be read"):
+        Settings.from_env({"FEEDBACK_LOOPS_STORE_FILE": str(tmp_path / "none")})
+    with pytest.raises(InvalidInput, match=r"FEEDBACK_LOOPS_MASTER_KEY_FILE.* cannot be given together"):
+        Settings.from_env(KEYS | {"FEEDBACK_LOOPS_MASTER_KEY_FILE": str(tmp_path / "key")})
 
 
 def test_secrets_are_hidden() -> None:
@@ -155,7 +223,9 @@ def test_the_gateway_s_socket_path_fits() -> None:
 
 def test_the_table_matches_the_settings() -> None:
     """Each row of the table is an attribute of `Settings` in the same order, and each default can be parsed."""
-    assert [option.attribute for option in OPTIONS] == [field.name for field in fields(Settings)]
+    assert [*(option.attribute for option in OPTIONS), DATA_DIR_LOCK, INSTANCE] == [
+        field.name for field in fields(Settings)
+    ]
     for option in OPTIONS:
         assert option.default is None or option.problem_with(option.default) is None
         assert option.default is not None or option.unset

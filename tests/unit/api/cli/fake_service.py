@@ -53,7 +53,7 @@ class RunningService:
     def request_json(self, method: str, path: str, **request: Any) -> Any:
         """The JSON response of the API itself."""
         headers = {"Authorization": f"Bearer {self.environment['FEEDBACK_LOOPS_API_KEY']}"}
-        answer = httpx.request(method, self.url + path, headers=headers, trust_env=False, **request)
+        answer = httpx.request(method, self.url + path, headers=headers, trust_env=False, verify=False, **request)
         assert answer.is_success, answer.text
         return answer.json()
 
@@ -80,9 +80,8 @@ def running_service(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Monk
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     try:
-        made = httpx.post(
-            f"{url}/v1/accounts", json={"name": "x"}, headers={"Authorization": f"Bearer {ADMIN_KEY}"}, trust_env=False
-        )
+        headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
+        made = httpx.post(f"{url}/v1/accounts", json={"name": "x"}, headers=headers, trust_env=False, verify=False)
         environment = {"FEEDBACK_LOOPS_URL": url, "FEEDBACK_LOOPS_API_KEY": made.json()["api_key"]}
         yield RunningService(api, url, environment, capsys, monkeypatch)
     finally:

@@ -16,6 +16,7 @@ from api.cli.commands.bench import event_time_ms, percentile
 from api.cli.main import COMMANDS
 from domain.values import id_text
 from tests.paths import ROOT
+from tests.ports import free_port
 
 
 def command(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -152,3 +153,15 @@ def test_an_exception_stays_on_the_line() -> None:
 
     assert "\n" not in line
     assert "ValueError: invalid literal" in line
+
+
+@pytest.mark.parametrize(("arguments", "warns"), [(["--retry-schedule", ""], True), (["--retry-schedule", "5"], False)])
+def test_each_start_without_retries_is_logged(tmp_path: Path, arguments: list[str], warns: bool) -> None:
+    """Also a start that fails, here because the port is taken."""
+    with socket.create_server(("127.0.0.1", free_port())) as taken:
+        port = str(taken.getsockname()[1])
+        done = command("serve", "--port", port, "--data-dir", str(tmp_path / "data"), *arguments)
+
+    assert done.returncode == 1
+    assert f"port {port} on 127.0.0.1 is in use" in done.stderr
+    assert ("failed deliveries are not retried" in done.stderr) == warns

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Awaitable, Callable
 from hashlib import sha256
 from typing import Any, Final
 
@@ -12,21 +13,28 @@ import msgspec
 
 from actors.commands.accounts import IssueApiKey
 from actors.commands.deliveries import AttemptView, DeliveryView, StartReplay
+from actors.commands.erasures import EraseRecipient
 from actors.commands.events import EventView
 from actors.commands.loops import CreateLoop, Health, Loop, VerifyLoop
 from actors.commands.messages import MessageSpec, RegisterMessages
+from actors.commands.reports import ReportView
 from actors.commands.service import ActorProcess, ClusterInventory, ClusterNode
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.commands.users import CreateUser
 from api.dashboard.session import COOKIE
 from domain.loop_settings import LoopSettings
 from domain.values import id_text
-from tests.unit.api.fake_api import NOW_MS, Api
+from tests.unit.api.fake_api import NOW_MS, Api, run
 
 EMAIL: Final = "ann@example.com"
 PASSWORD: Final = "correct horse battery"
-ORIGIN: Final = {"Origin": "http://api.example"}
+ORIGIN: Final = {"Origin": "http://localhost"}
 MINUTE: Final = 60_000
+#: A returned mail.
+MAIL: Final = (
+    "Return-Path: <>\r\nFrom: MAILER-DAEMON@mx.example\r\nSubject: Undelivered <i>Mail</i>\r\n\r\n"
+    "<h1>The body is not shown</h1>\r\n"
+)
 
 
 class FakeDashboard:
@@ -45,7 +53,9 @@ class FakeDashboard:
         client.proved.add(self.loop.id)
         client._verify_loop(VerifyLoop(account=account, loop_id=self.loop.id))
         self.unverified = self._loop("https://h.example/another.php", "")
-        client.health[self.loop.id] = Health(breaker="open", failing_since_ms=NOW_MS, failures=3)
+        client.health[self.loop.id] = Health(
+            breaker="open", failing_since_ms=NOW_MS, failures=3, last_error="connect: refused", next_attempt_ms=NOW_MS
+        )
         self.delivery_id = f"dlv_{account.no}1"
         self.event_id = id_text("evt", account.no.to_bytes(16, "big"))
         client.deliveries[self.loop.id] = [
@@ -59,6 +69,7 @@ class FakeDashboard:
         )
         client.events.insert(0, event)
         client.events_of = account.no
+        self._add_returned_mail()
         client._register_messages(
             RegisterMessages(
                 account=account,
@@ -88,11 +99,39 @@ class FakeDashboard:
             ],
             process_count=6,
         )
+        self.erasure = client._erase_recipient(EraseRecipient(account=account, email=f"erased-{email}"))
         self.replay = client._start_replay(StartReplay(account=account, loop_id=self.loop.id, since_ms=0))
         now = time.time_ns() // 1_000_000 // MINUTE
         counts = Counts(answers=[90, 0, 1, 9, 0], buckets=[0, 10, 50, 30, 5, 3, 2, 0, 0, 0, 0, 0])
         client.attempt_minutes[self.loop.id] = [AttemptMinute(minute=now - n, counts=counts) for n in range(3)]
         client.event_minutes = [EventMinute(minute=now - n, type="click", count=5 + n) for n in range(3)]
+
+    def _add_returned_mail(self) -> None:
+        """A mail that became a failure and a bounce of the message, and a report that matched nothing."""
+        client, number = self.api.client, self.account.no
+        own = [id_text("evt", (n + 500 + 10 * number).to_bytes(16, "big")) for n in range(2)]
+        self.failure_id, self.bounce_id = own
+        of_message: dict[str, Any] = {"recipient": "john@example.com", "id": "m-1", "tags": ["spring"]}
+        reply = {"code": "550", "extended": "5.1.1", "description": "User <b>unknown</b>", "category": "address"}
+        failure = of_message | reply | {"type": "failure", "action": "failed", "state": "bounce", "permanent": 1}
+        bounce = of_message | {"type": "bounce", "category": "address", "permanent": 1, "envelope": "b-x@r.example"}
+        self.put_event(self.failure_id, failure)
+        self.put_event(self.bounce_id, bounce | {"mime_charset": "utf-8"})
+        client.mails[self.bounce_id] = MAIL
+        self.report_id = id_text("rep", (500 + 10 * number).to_bytes(16, "big"))
+        about: dict[str, Any] = {"source": "mail", "arrived_at_ms": NOW_MS}
+        client.reports[:0] = [
+            ReportView(id=self.report_id, state="matched", kind="failed", events=own, **about),
+            ReportView(id=id_text("rep", bytes(16)), state="unmatched", kind="auto-reply", **about),
+        ]
+        client.reports_of = number
+
+    def put_event(self, event_id: str, fields: dict[str, Any], time_ms: int = NOW_MS) -> None:
+        """Adds an event with these fields as the newest one."""
+        view = EventView(
+            id=event_id, type=fields["type"], time_ms=time_ms, fields=msgspec.Raw(msgspec.json.encode(fields))
+        )
+        self.api.client.events.insert(0, view)
 
     def _loop(self, url: str, description: str) -> Loop:
         command = CreateLoop(
@@ -130,8 +169,11 @@ class FakeDashboard:
         ids = {
             "/loops/": self.loop.id,
             "/deliveries/": self.delivery_id,
+            "/events/{id}/mail": self.bounce_id,
             "/events/": self.event_id,
+            "/reports/": self.report_id,
             "/messages/": "m-1",
+            "/people/erasures/": self.erasure.id,
             "/account/keys/": self.key.id,
             "/account/users/": self.other_user.id,
         }
@@ -146,7 +188,7 @@ class Visitor:
 
     def __init__(self, api: Api) -> None:
         self.http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(api.app), base_url="http://api.example", headers=ORIGIN, timeout=10
+            transport=httpx.ASGITransport(api.app), base_url="http://localhost", headers=ORIGIN, timeout=10
         )
         self.csrf = ""
 
@@ -169,3 +211,19 @@ class Visitor:
 
     async def close(self) -> None:
         await self.http.aclose()
+
+
+Scenario = Callable[[FakeDashboard, Visitor], Awaitable[None]]
+
+
+def with_visitor(scenario: Scenario) -> None:
+    """Runs the scenario with a signed-in visitor."""
+
+    async def within() -> None:
+        async with Api() as api:
+            dashboard, visitor = FakeDashboard(api), Visitor(api)
+            await visitor.sign_in()
+            await scenario(dashboard, visitor)
+            await visitor.close()
+
+    run(within())

@@ -19,8 +19,9 @@ from api.dashboard.request import Page
 from api.dashboard.session import COOKIE
 from domain.key_derivation import derive
 from domain.sessions import ABSOLUTE_MS
+from tests.keys import KEYS
 from tests.unit.api.dashboard.fake_dashboard import EMAIL, ORIGIN, PASSWORD, FakeDashboard, Visitor
-from tests.unit.api.fake_api import MASTER_KEY, Api, run
+from tests.unit.api.fake_api import Api, run
 
 CLOSED = [page for page in PAGES if not page.is_open]
 FORMS = [page for page in PAGES if page.method == "POST"]
@@ -146,9 +147,34 @@ def test_every_answer_has_the_security_headers(page: Page) -> None:
     run(scenario())
 
 
+def test_the_first_user_can_join_an_account_of_the_command_line() -> None:
+    """Only who has the token sees the accounts, and the first user then sees the loop that was made there."""
+    token = f"flf_{derive(KEYS.signing_key, 'first-run', 16).hex()}"
+
+    async def scenario() -> None:
+        async with Api() as api:
+            loop = await api.loop()
+            (account,) = api.client.accounts.values()
+            visitor = Visitor(api)
+            for path in ("/first-run", "/first-run?token=flf_guess", "/sign-in"):
+                assert account.id not in (await visitor.get(path)).text
+            form = (await visitor.get(f"/first-run?token={token}")).text
+            assert re.findall(r'<option value="(\w+)"', form) == [account.id, "new"]
+            user = {"email": EMAIL, "password": PASSWORD, "token": token}
+            wrong = await visitor.post("/first-run", **user, account="acc_none")
+            assert wrong.status_code == 404
+            made = await visitor.post("/first-run", **user, account=account.id)
+            assert made.status_code == 303
+            assert loop["id"] in (await visitor.get("/loops")).text
+            assert len({known.id for known in api.client.accounts.values()}) == 1
+            await visitor.close()
+
+    run(scenario())
+
+
 def test_the_first_run_needs_the_token_and_ends_with_the_first_user() -> None:
     """The page creates the first user only with the token, signs the user in, and is then closed."""
-    token = f"flf_{derive(MASTER_KEY, 'first-run', 16).hex()}"
+    token = f"flf_{derive(KEYS.signing_key, 'first-run', 16).hex()}"
     fields = {"email": EMAIL, "password": PASSWORD, "account_name": "Acme"}
 
     async def scenario() -> None:
@@ -239,11 +265,43 @@ def test_a_trusted_proxy_sets_the_client_address_and_https() -> None:
         async with visiting(signed_in=False) as (dashboard, _):
             transport = httpx.ASGITransport(dashboard.api.app, client=("10.0.0.5", 1))
             headers = {**ORIGIN, "X-Forwarded-For": "192.0.2.9", "X-Forwarded-Proto": "https"}
-            async with httpx.AsyncClient(transport=transport, base_url="http://api.example", headers=headers) as http:
+            async with httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers) as http:
                 answer = await http.post("/dashboard/sign-in", data={"email": EMAIL, "password": PASSWORD})
             assert dashboard.api.client.called(SignIn)[-1].address == "192.0.2.9"
             assert SimpleCookie(answer.headers["set-cookie"])[COOKIE]["secure"] is True
             assert "max-age" in answer.headers["strict-transport-security"]
+
+    run(scenario())
+
+
+@pytest.mark.parametrize(
+    ("host", "peer", "headers", "is_secure"),
+    [
+        ("t.example", "10.0.0.5", {"X-Forwarded-For": "192.0.2.9"}, True),
+        ("t.example", "198.51.100.7", {}, True),
+        ("t.example", "127.0.0.1", {}, True),
+        ("127.0.0.1:8080", "127.0.0.1", {"X-Forwarded-For": "192.0.2.9"}, True),
+        ("127.0.0.1:8080", "198.51.100.7", {}, True),
+        ("[bad", "127.0.0.1", {}, True),
+        ("127.0.0.1:8080", "127.0.0.1", {}, False),
+        ("localhost:8080", "::1", {}, False),
+    ],
+)
+def test_a_public_url_of_https_protects_the_session(
+    host: str, peer: str, headers: dict[str, str], is_secure: bool
+) -> None:
+    """Cookie and HSTS do not depend on the proxy's headers; only this machine's own browser may use HTTP."""
+
+    async def scenario() -> None:
+        async with visiting(signed_in=False) as (dashboard, _):
+            transport = httpx.ASGITransport(dashboard.api.app, client=(peer, 1))
+            sent = {"Host": host, "Origin": f"http://{host}", "Sec-Fetch-Site": "same-origin", **headers}
+            async with httpx.AsyncClient(transport=transport, base_url="http://t.example", headers=sent) as http:
+                answer = await http.post("/dashboard/sign-in", data={"email": EMAIL, "password": PASSWORD})
+                tracked = await http.get("/o/x")
+            assert bool(SimpleCookie(answer.headers["set-cookie"])[COOKIE]["secure"]) is is_secure
+            assert ("strict-transport-security" in answer.headers) is is_secure
+            assert "strict-transport-security" not in tracked.headers
 
     run(scenario())
 

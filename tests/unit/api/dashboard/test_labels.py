@@ -8,12 +8,14 @@ from actors.commands.metrics import HistogramData, Snapshot
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from actors.metrics import catalogue
 from api.dashboard import labels
-from api.dashboard.charts import attempts_chart, events_chart
+from api.dashboard.charts import attempts_chart, events_charts
 from api.dashboard.pages.loops import success_share
 from api.dashboard.pages.service import GROUPS, figures
 from api.dashboard.render import duration_text, share_text, time_html
 from api.dashboard.sse import message
 from api.observability.prometheus import families
+from domain.reports.intake import SOURCES, ReportState
+from domain.returned_mail.report import Kind
 from domain.values import DeliveryState, LoopState
 
 MINUTE_MS = 60_000
@@ -72,9 +74,27 @@ def test_charts_have_every_minute() -> None:
     assert [line.values for line in answers.lines][:1] == [[0, 3, 0]]
     assert answers.lines[3].values == [0, 1, 0]
     assert charts["durations"].lines[0].values == [None, 2.5, None]
-    events = events_chart([EventMinute(minute=100, type="click", count=5)], 100 * MINUTE_MS, 2)["events"]
-    assert [(line.label, line.values) for line in events.lines] == [("Clicks", [0, 5])]
-    assert [line.label for line in events_chart([], 0, 1)["events"].lines] == ["Opens", "Clicks"]
+    events = events_charts([EventMinute(minute=100, type="click", count=5)], 100 * MINUTE_MS, 2)
+    assert [(line.label, line.values) for line in events["events"].lines][:2] == [("Opens", [0, 0]), ("Clicks", [0, 5])]
+    assert [chart.is_empty for chart in events.values()] == [False, True, True]
+
+
+def test_every_trigger_is_in_one_chart() -> None:
+    """With a colour of its own there; complaints are beside bounces, not beside thousands of opens."""
+    charts = events_charts([], 0, 1)
+    lines = [line.label for chart in charts.values() for line in chart.lines]
+    assert sorted(lines) == sorted(row.label for row in labels.TRIGGERS.values())
+    assert all(len({line.style for line in chart.lines}) == len(chart.lines) for chart in charts.values())
+    assert {"Bounces", "Complaints"} <= {line.label for line in charts["reports"].lines}
+
+
+def test_every_report_has_words() -> None:
+    """Each state has a label and an explanation, each kind of mail and each source a name."""
+    states = {state.name.lower() for state in ReportState}
+    assert states <= set(labels.STATES)
+    assert states == set(labels.REPORT_STATES)
+    assert set(Kind) == set(labels.MAIL_KINDS)
+    assert set(SOURCES) == set(labels.REPORT_SOURCES)
 
 
 def test_a_message_of_a_stream_is_one_event() -> None:

@@ -15,7 +15,7 @@ from tests.unit.api.dashboard.fake_dashboard import PASSWORD, FakeDashboard, Vis
 from tests.unit.api.fake_api import Api, run
 
 #: Streams and a file.
-NOT_HTML = {"/live", "/loops/{id}/live", "/events/live", "/loops/{id}/file"}
+NOT_HTML = {"/live", "/loops/{id}/live", "/events/live", "/loops/{id}/file", "/events/{id}/mail"}
 SHOWN = [page for page in PAGES if page.method == "GET" and not page.is_open and page.path not in NOT_HTML]
 REFERENCES = ("for", "aria-describedby", "aria-labelledby", "aria-controls", "data-copy", "form")
 LONG = "x" * 9000

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import quote
 
@@ -16,27 +15,15 @@ from actors.commands.loops import ChangeLoop, CreateLoop, RotateSecret, SampleRe
 from actors.commands.service import ReadClusterInventory
 from actors.commands.users import FindSession
 from api.dashboard import sse
-from api.dashboard.forms import beside_fields
+from api.dashboard.forms import OTHER_FIELDS, beside_fields
 from api.dashboard.session import COOKIE
+from api.events import sse as event_sse
 from domain.errors import Conflict, InvalidInput, NotFound, Unavailable
-from tests.unit.api.dashboard.fake_dashboard import PASSWORD, FakeDashboard, Visitor
-from tests.unit.api.fake_api import NOW_MS, Api, run
+from domain.verification import file_name
+from tests.unit.api.dashboard.fake_dashboard import PASSWORD, FakeDashboard, Visitor, with_visitor
+from tests.unit.api.fake_api import NOW_MS
 
-Scenario = Callable[[FakeDashboard, Visitor], Awaitable[None]]
 GOOD = {"url": "https://n.example/hook", "triggers": ["open", "click"], "format": "form", "max_concurrency": "16"}
-
-
-def with_visitor(scenario: Scenario) -> None:
-    """Runs the scenario with a signed-in visitor."""
-
-    async def within() -> None:
-        async with Api() as api:
-            dashboard, visitor = FakeDashboard(api), Visitor(api)
-            await visitor.sign_in()
-            await scenario(dashboard, visitor)
-            await visitor.close()
-
-    run(within())
 
 
 def problem_at(field: str, page: str) -> str:
@@ -93,11 +80,14 @@ def test_a_loop_is_created_from_the_whole_form() -> None:
     ("field", "value", "text"),
     [
         ("url", "ftp://x", "must start with http"),
-        ("triggers", [], "at least 1 item"),
-        ("rate_limit", "often", "must be a number"),
-        ("rate_limit", "-1", "must be above 0"),
-        ("max_concurrency", "0", "must be at least 1"),
-        ("tags", "x" * 201, "at most 200"),
+        ("triggers", [], "Select at least one."),
+        ("rate_limit", "often", "Enter a number above 0"),
+        ("rate_limit", "-1", "Enter a number above 0"),
+        ("rate_limit", "1_0", "Enter a number above 0"),
+        ("max_concurrency", "0", "Enter a whole number from 1 to 1,000."),
+        ("headers", "X-A: 1\nHost: x", "“Host” cannot be set"),
+        ("headers", "Bearer abc", "“Bearer abc” is not the name of a header"),
+        ("tags", "spring\n" + "x" * 201, "Entry 2 must be at most 200 characters long."),
     ],
 )
 def test_a_form_with_errors_shows_where(field: str, value: Any, text: str) -> None:
@@ -173,16 +163,40 @@ def test_a_changed_address_needs_a_new_proof() -> None:
     with_visitor(scenario)
 
 
+def test_headers_are_masked_in_the_form() -> None:
+    """They are entered one per line. Saved again as shown, they stay; a problem of the service is at the field."""
+
+    async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
+        path = f"/loops/{dashboard.loop.id}/edit"
+        same = {**GOOD, "url": dashboard.loop.url, "headers": "Authorization: Basic Zm9vOmJhcg==\r\n\r\nX-A:b"}
+        await visitor.post(path, **same)
+        sent = dashboard.api.client.called(ChangeLoop)[-1].changes["headers"]
+        assert sent == {"Authorization": "Basic Zm9vOmJhcg==", "X-A": "b"}
+
+        page = (await visitor.get(path)).text
+        assert "Authorization: ***\nX-A: ***</textarea>" in page
+        assert "Zm9v" not in page
+        await visitor.post(path, **{**same, "headers": "Authorization: ***\r\nX-A: ***"})
+        assert "headers" not in dashboard.api.client.called(ChangeLoop)[-1].changes
+
+        problem = [("/headers/X-A", "must be the value itself: the `url` is on another host")]
+        dashboard.api.client.failures[ChangeLoop] = [InvalidInput("no", problem)]
+        refused = await visitor.post(path, **{**same, "description": "x"})
+        assert (refused.status_code, "“X-A” must be the value itself" in refused.text) == (422, True)
+
+    with_visitor(scenario)
+
+
 def test_verification_shows_every_place_tried() -> None:
     """The page lists file and places first, then the finding at each place, and the next step after success."""
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
         loop = dashboard.unverified
         page = (await visitor.get(f"/loops/{loop.id}/verify")).text
-        places = [f"https://h.example/feedback-loops-{loop.verification_token}.txt", "_feedback-loops.h.example"]
+        places = [f"https://h.example/{file_name(loop.verification_token)}", "_feedback-loops.h.example"]
         assert all(place in page for place in places)
         file = await visitor.get(f"/loops/{loop.id}/file")
-        assert f'filename="feedback-loops-{loop.verification_token}.txt"' in file.headers["content-disposition"]
+        assert f'filename="{file_name(loop.verification_token)}"' in file.headers["content-disposition"]
         tried = await visitor.post(f"/loops/{loop.id}/verify")
         assert (tried.status_code, tried.text.count("404 Not Found")) == (422, 2)
         part = await visitor.http.post(
@@ -200,8 +214,8 @@ def test_a_loop_is_paused_resumed_and_deleted_by_its_name() -> None:
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
         path = f"/loops/{dashboard.loop.id}"
-        assert (await visitor.post(f"{path}/pause")).headers["location"].endswith("?done=paused")
-        assert (await visitor.post(f"{path}/pause")).headers["location"].endswith("?done=paused")
+        for _ in range(2):
+            assert (await visitor.post(f"{path}/pause")).headers["location"] == f"/dashboard{path}"
         for _ in range(2):
             assert (await visitor.post(f"{path}/resume")).headers["location"].endswith("?done=resumed")
         forbidden = await visitor.post(f"/loops/{dashboard.unverified.id}/pause")
@@ -225,7 +239,9 @@ def test_the_secret_is_shown_and_rotated() -> None:
         )
         rotated = await visitor.post(f"/loops/{dashboard.loop.id}/code")
         assert "24 hours" in rotated.text
-        assert len(dashboard.api.client.called(RotateSecret)) == 1
+        revoked = await visitor.post(f"/loops/{dashboard.loop.id}/code", revoke="on")
+        assert "the only one that signs" in revoked.text
+        assert [command.revoke for command in dashboard.api.client.called(RotateSecret)] == [False, True]
 
     with_visitor(scenario)
 
@@ -288,10 +304,10 @@ def test_a_replay_is_started_followed_and_cancelled() -> None:
         assert cancelled.headers["location"].endswith("?done=cancelled")
         ended = await visitor.get(f"{path}/{dashboard.replay.id}", headers={"HX-Request": "true"})
         assert "every 1s" not in ended.text
-        begun = await visitor.post(path, since="2026-01-01T00:00", until="2026-01-01T01:00", which="all")
+        begun = await visitor.post(path, since="2026-01-01T00:00", until="2026-01-01T01:00", which="missed")
         command = dashboard.api.client.called(StartReplay)[-1]
         assert begun.headers["location"].endswith("/rpl_2")
-        assert (command.since_ms, command.until_ms, command.which) == (1_767_225_600_000, 1_767_229_200_000, "all")
+        assert (command.since_ms, command.until_ms, command.which) == (1_767_225_600_000, 1_767_229_200_000, "missed")
 
     with_visitor(scenario)
 
@@ -319,11 +335,17 @@ def test_events_are_searched() -> None:
     """Each filter reaches the log; a tag filters the results; times are in UTC."""
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
-        found = await visitor.get("/events?type=click&recipient=john@example.com&message=m-1&since=2026-01-01T00:00")
+        form = {"type": "click", "recipient": "john@example.com", "message": "m-1", "since": "2026-01-01T00:00"}
+        where = (await visitor.post("/events", **form)).headers["location"]
+        found = await visitor.get(where.removeprefix("/dashboard"))
         query = dashboard.api.client.called(ListEvents)[-1]
         assert (query.type, query.recipient, query.message_id) == ("click", "john@example.com", "m-1")
         assert query.since_ms == 1_767_225_600_000
         assert dashboard.event_id in found.text
+        # The address is in no URL: neither in this one, nor in those of the page's links.
+        urls = [where, *re.findall(r'(?:href|action|sse-connect)="([^"]*)"', found.text)]
+        assert not [url for url in urls if "john" in url]
+        assert any("who=" in url and "live" in url for url in urls)
         assert dashboard.event_id in (await visitor.get("/events?tag=spring")).text
         assert dashboard.event_id not in (await visitor.get("/events?tag=autumn")).text
         wrong = await visitor.get("/events?until=soon")
@@ -349,7 +371,7 @@ def test_a_time_is_an_instant_or_utc(text: str, served: str, since_ms: int) -> N
         page = (await visitor.get("/events", params={"since": text})).text
         assert dashboard.api.client.called(ListEvents)[-1].since_ms == since_ms
         assert f'name="since" value="{served}"' in page
-        assert f"since={quote(text, safe='')}&amp;" in page
+        assert f"live?since={quote(text, safe='')}" in page
         dashboard.api.client.advance_replay(dashboard.loop.id, dashboard.replay.id, state="done")
         await visitor.post(f"/loops/{dashboard.loop.id}/replays", since=text, which="dead")
         assert dashboard.api.client.called(StartReplay)[-1].since_ms == since_ms
@@ -382,8 +404,8 @@ def test_a_problem_without_a_field_is_shown_above_the_form() -> None:
     """It uses the form's terms as far as there are any."""
     exc = InvalidInput("no", [("/cursor", "is not of this list"), ("/until", "must be after `since`"), ("/until", "2")])
     text = beside_fields(exc, {"since": "From", "until": "To"})
-    assert text == ({"until": "must be after “From”"}, "cursor is not of this list")
-    assert beside_fields(InvalidInput("why"), {}) == ({}, "why")
+    assert text == ({"until": "This must be after “From”."}, OTHER_FIELDS["cursor"])
+    assert beside_fields(InvalidInput("why"), {}) == ({}, "Why.")
 
 
 def test_a_message_is_registered_and_its_links_shown() -> None:
@@ -473,7 +495,11 @@ def test_the_overview_shows_what_needs_attention() -> None:
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
         dashboard.api.client.problems = ["the ledger is away"]
         page = (await visitor.get("/")).text
-        for text in ("the ledger is away", "the script is failing", "receives nothing until it is verified"):
+        for text in (
+            "the ledger is away",
+            "the script is failing (connect: refused)",
+            "receives nothing until it is verified",
+        ):
             assert text in page
         dashboard.api.client.problems = []
         dashboard.api.client.health.clear()
@@ -493,6 +519,8 @@ def test_operators_see_nodes_and_actors() -> None:
     """Running and silent actors are listed with the number left out, but no loop ids; missing data is reported."""
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
+        dashboard.api.client.problems = ["run `feedback-loops doctor`"]
+        assert "<li>run “feedback-loops doctor”</li>" in (await visitor.get("/service")).text
         page = (await visitor.get("/service")).text
         for text in ("1a1a1a1a", "2b2b2b2b", "gone", "4.0 GB", "enricher/0", "silent", "75.2 MB", "And 1 more."):
             assert text in page
@@ -539,7 +567,7 @@ def test_a_stream_reports_its_end(monkeypatch: pytest.MonkeyPatch, why: str, pat
     """The last event ends the stream when the loop is deleted or the session ends; a page that reconnects gets it at
     once.
     """
-    monkeypatch.setattr(sse, "_SESSION_EVERY", 1)
+    monkeypatch.setattr(event_sse, "ACCESS_CHECK_S", 0)
     monkeypatch.setattr(sse, "POLL_S", 0.01)
 
     async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:

@@ -3,119 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import pytest
-import uvicorn
-import uvloop
 
+from api.http import connection_limits
+from api.http.connection_budget import RESERVED, ConnectionBudget
 from api.http.connection_limits import MAX_HEAD_BYTES, HttpLimits, LimitedHttpProtocol
-from api.main import server_config
-
-HEAD_S, PAUSE_S, BODY_S = 0.4, 0.4, 1.0
-#: Longer than any of the limits, shorter than uvicorn's keep-alive timeout.
-LONGER_S = 1.5
-GET = b"GET /ok HTTP/1.1\r\nHost: x\r\n\r\n"
-
-
-class FastProtocol(LimitedHttpProtocol):
-    """The protocol with time limits short enough for a test."""
-
-    limits: ClassVar[HttpLimits] = HttpLimits(head_s=HEAD_S, pause_s=PAUSE_S, body_s=BODY_S, linger_s=0.3, check_s=0.05)
-
-
-class App:
-    """Answers with the number of bytes of the body when its gate is open; records clients that disconnected."""
-
-    def __init__(self) -> None:
-        self.gate = asyncio.Event()
-        self.gate.set()
-        self.paths: list[str] = []
-        self.went_away = asyncio.Event()
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        self.paths.append(scope["path"])
-        if scope["path"] == "/refused":
-            await self.answer(send, 401, b"no")
-            return
-        await self.gate.wait()
-        size, more = 0, True
-        while more:
-            message = await receive()
-            if message["type"] == "http.disconnect":
-                self.went_away.set()
-                return
-            size, more = size + len(message["body"]), message["more_body"]
-        await self.answer(send, 200, b"%d" % size)
-
-    async def answer(self, send: Any, status: int, body: bytes) -> None:
-        headers = [(b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": status, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-
-class Connection:
-    """A client's connection."""
-
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.reader, self.writer = reader, writer
-
-    async def send(self, data: bytes) -> None:
-        self.writer.write(data)
-        await self.writer.drain()
-
-    async def answer(self) -> tuple[int, bytes]:
-        head = await self.reader.readuntil(b"\r\n\r\n")
-        length = int(head.lower().partition(b"content-length: ")[2].split(b"\r\n")[0])
-        return int(head.split()[1]), await self.reader.readexactly(length)
-
-    async def asked(self, data: bytes) -> tuple[int, bytes]:
-        await self.send(data)
-        return await self.answer()
-
-    async def is_closed(self) -> bool:
-        """Whether the server closes it without sending anything more, sooner than uvicorn's keep-alive timeout."""
-        try:
-            async with asyncio.timeout(5):
-                return await self.reader.read() == b""
-        except ConnectionResetError:
-            return True
-
-
-Scenario = Callable[[App, Callable[[], Awaitable[Connection]]], Awaitable[None]]
-
-
-def serve(scenario: Scenario, protocol: type[LimitedHttpProtocol] = FastProtocol) -> None:
-    """Runs the scenario with the application and a function that opens connections to it."""
-
-    async def main() -> None:
-        app = App()
-        config = server_config(app)
-        assert config.http is LimitedHttpProtocol
-        config.http, config.lifespan, config.port, config.backlog = protocol, "off", 0, 64
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve())
-        while not server.started:
-            await asyncio.sleep(0.01)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        made: list[Connection] = []
-
-        async def connect() -> Connection:
-            made.append(Connection(*await asyncio.open_connection("127.0.0.1", port)))
-            return made[-1]
-
-        try:
-            async with asyncio.timeout(20):
-                await scenario(app, connect)
-        finally:
-            for connection in made:
-                connection.writer.close()
-            server.should_exit = True
-            await serving
-
-    uvloop.run(main())
+from tests.unit.api.http.fake_server import BODY_S, GET, LONGER_S, PAUSE_S, App, Connection, serve
 
 
 def refused(answer: tuple[int, bytes], status: int, slug: str) -> None:
@@ -251,7 +149,7 @@ def test_a_new_idle_connection_is_closed() -> None:
 
 
 def test_a_kept_connection_may_be_idle_longer() -> None:
-    """Only uvicorn's keep-alive timeout counts between requests, also after a body that followed its response."""
+    """Only the limit for idle connections counts between requests, also after a body that followed its response."""
 
     async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
         connection = await connect()
@@ -263,6 +161,81 @@ def test_a_kept_connection_may_be_idle_longer() -> None:
         assert app.paths == ["/ok", "/refused", "/ok"]
 
     serve(scenario)
+
+
+@pytest.mark.parametrize("is_proxy", [False, True])
+def test_only_a_proxy_may_keep_a_connection_idle_for_long(is_proxy: bool) -> None:
+    """A client without a proxy's address is disconnected soon after its latest response."""
+
+    class Protocol(LimitedHttpProtocol):
+        limits: ClassVar[HttpLimits] = HttpLimits(idle_s=0.4)
+
+    proxies = (ipaddress.ip_network("127.0.0.0/8"),) if is_proxy else ()
+
+    async def scenario(app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        connection = await connect()
+        assert (await connection.asked(GET))[0] == 200
+        if not is_proxy:
+            async with asyncio.timeout(LONGER_S):
+                assert await connection.is_closed()
+            return
+        await asyncio.sleep(LONGER_S)
+        assert (await connection.asked(GET))[0] == 200
+
+    serve(scenario, Protocol, trusted_proxies=proxies)
+
+
+def test_incomplete_heads_take_little_memory_in_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Beyond the limit, the oldest is closed; what is complete counts no longer, and bodies do not count."""
+    monkeypatch.setattr(connection_limits, "MAX_HELD_BYTES", 100_000)
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        half = b"GET /ok HTTP/1.1\r\nHost: x\r\nX: " + b"x" * 30_000
+        for _ in range(5):  # these are completed
+            connection = await connect()
+            await connection.send(half)
+            assert (await connection.asked(b"\r\n\r\n"))[0] == 200
+        uploading = await connect()
+        await uploading.send(b"POST /ok HTTP/1.1\r\nContent-Length: 50001\r\n\r\n" + b"x" * 50_000)
+        idle = await connect()
+        waiting = [await connect() for _ in range(4)]
+        for connection in waiting:
+            await connection.send(half)
+            await connection.send(b"x")
+        assert await waiting[0].is_closed()
+        for connection in waiting[1:]:
+            assert (await connection.asked(b"\r\n\r\n"))[0] == 200
+        assert (await uploading.asked(b"x"))[0] == 200
+        assert (await idle.asked(GET))[0] == 200
+
+    class Protocol(LimitedHttpProtocol):
+        limits: ClassVar[HttpLimits] = HttpLimits()
+
+    serve(scenario, Protocol)
+
+
+def test_a_new_connection_replaces_the_one_that_waits_longest(caplog: pytest.LogCaptureFixture) -> None:
+    """Above the budget, a request is answered at once, and the oldest half-sent head or idle connection is closed."""
+
+    class Protocol(LimitedHttpProtocol):
+        budget: ClassVar[ConnectionBudget] = ConnectionBudget(16 + RESERVED)
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        kept = await connect()
+        assert (await kept.asked(GET))[0] == 200
+        slow = [await connect() for _ in range(15)]
+        for connection in slow:
+            await connection.send(b"GET /ok HTTP/1.1\r\n")
+        for closed in slow[:3]:
+            assert (await (await connect()).asked(GET))[0] == 200
+            assert await closed.is_closed()
+        assert Protocol.budget.closed == 3
+        assert (await kept.asked(GET))[0] == 200
+        await slow[-1].send(b"\r\n")
+        assert (await slow[-1].answer())[0] == 200
+
+    serve(scenario, Protocol)
+    assert [record.action for record in caplog.records if hasattr(record, "action")] == ["open_files_exhausted"]
 
 
 @pytest.mark.parametrize("pause_s", [0.05, 60])

@@ -13,13 +13,14 @@ import pytest
 
 from actors.commands.accounts import Account, Authenticate, CreateAccount
 from actors.commands.loops import CreateLoop, ListLoops
-from api.http import operation
-from api.http.authentication import CACHE_TTL_S, Authenticator, key_hash
+from api.http import ndjson, operation
+from api.http.authentication import USE_NOTED_S, Authenticator, key_hash
 from api.http.body import KIB, MAX_JSON_TOKENS, MIB, run_in_thread_if_long
+from api.http.key_list import FRESH_S, KeyList
 from api.http.operation import Access
-from api.http.problems import BY_ERROR, PROBLEM_TYPES, STORE_UNAVAILABLE, ProblemError, problem_of
+from api.http.problem_types import PROBLEM_TYPES, STORE_UNAVAILABLE
+from api.http.problems import BY_ERROR, ProblemError, problem_of
 from api.http.strict_json import read_json
-from api.messages import ndjson
 from domain import errors as e
 from tests.unit.api.fake_api import ADMIN_KEY, Api, FakeClient, pointers, problem, run
 
@@ -144,25 +145,32 @@ def test_an_account_s_key_is_shown_once_and_only_its_hash_is_sent_on() -> None:
     run(scenario())
 
 
-def test_a_known_key_is_looked_up_again_after_a_few_seconds() -> None:
-    """A known key is cached for a while; an unknown key is looked up each time."""
+def test_a_listed_key_is_looked_up_once_a_minute() -> None:
+    """While the list of keys is fresh it decides, and a key's use is recorded about once a minute."""
     now_s = 100.0
 
     async def scenario() -> None:
         nonlocal now_s
         client = FakeClient()
         client.accounts[key_hash("known")] = Account(no=1, id="acc_1", name="")
-        authenticator = Authenticator(client, ADMIN_KEY, lambda: now_s)
+        keys = KeyList(client, None, lambda: now_s)
+        await keys.renew()
+        authenticator = Authenticator(client, ADMIN_KEY, keys, lambda: now_s)
 
         async def asked(key: str) -> int:
             with contextlib.suppress(ProblemError):
                 await authenticator.account_for(Access.ACCOUNT, f"bearer {key}")
+            for _ in range(3):  # the use is recorded in the background
+                await asyncio.sleep(0)
             return len(client.called(Authenticate))
 
         assert [await asked("known"), await asked("known")] == [1, 1]
-        now_s += CACHE_TTL_S
+        now_s += FRESH_S
         assert await asked("known") == 2
-        assert [await asked("unknown"), await asked("unknown")] == [3, 4]
+        now_s += USE_NOTED_S
+        await keys.renew()
+        assert [await asked("known"), await asked("known")] == [3, 3]
+        assert [await asked("unknown"), await asked("unknown")] == [4, 5]
 
     run(scenario())
 
@@ -192,7 +200,7 @@ def test_a_failed_look_up_is_not_a_wrong_key() -> None:
         (b"{", "line 1, column 2"),
         (b"{} {}", "Extra data"),
         (b'{"url":"\xff"}', "UTF-8"),
-        (b"\xef\xbb\xbf{}", "Expecting value"),
+        (b"\xef\xbb\xbf\xef\xbb\xbf{}", "Expecting value"),
         (b'{"url":NaN}', "NaN"),
         (b'{"url":-Infinity}', "-Infinity"),
         (b'{"rate_limit":1e999}', "too large"),
@@ -495,7 +503,7 @@ def test_every_error_of_the_domain_has_a_status(cls: type[e.FeedbackLoopsError])
         e.UnknownIntake: ([0],),
     }
     error = cls("why", *more.get(cls, ()))
-    found = problem_of(error)
+    found = problem_of(error, is_known=True)
 
     assert found.detail == (found.kind.advice if found.kind is STORE_UNAVAILABLE else "why")
     assert (found.kind.status == 500) == (cls in {e.FeedbackLoopsError, e.InternalError})
@@ -511,7 +519,8 @@ def test_every_error_of_the_domain_has_a_status(cls: type[e.FeedbackLoopsError])
         (e.Conflict("no"), 409, "conflict", None),
         (e.ConcurrentWrite("no"), 409, "concurrent-write", "1"),
         (e.StoreUnavailable("no"), 503, "store-unavailable", "1"),
-        (e.Overloaded("no", 12.3), 503, "overloaded", "12"),
+        (e.Overloaded("no", 12.3), 503, "overloaded", "13"),
+        (e.TemporaryConflict("no", 3599.5), 409, "temporary-conflict", "3600"),
         (e.Unavailable("no", True), 503, "unavailable", "1"),
         (e.FeedbackLoopsError("no"), 500, "internal-error", None),
     ],
@@ -607,7 +616,8 @@ def test_the_lifespan_starts_and_stops_in_a_safe_order() -> None:
             assert (await outgoing.get())["type"] == "lifespan.shutdown.complete"
             await running
 
-            assert api.steps == ["forwarder started", "forwarder stopped within 3 s", "journal closed"]
+            stop = ["journal written", "forwarder stopped within 3 s", "journal closed"]
+            assert api.steps == ["forwarder started", *stop]
             assert not api.client.is_open
 
     run(scenario())

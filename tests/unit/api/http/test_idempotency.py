@@ -10,6 +10,7 @@ import httpx
 import pytest
 
 from actors.commands.loops import CreateLoop
+from actors.commands.messages import Rejection
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from api.http import idempotency
 from domain import errors as e
@@ -44,7 +45,7 @@ def test_a_repeated_request_gets_the_same_answer() -> None:
 
 
 def test_a_kept_answer_does_not_show_its_secret() -> None:
-    """The ledger's copy cannot be read without the master key."""
+    """The ledger's copy cannot be read without the installation key."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -59,8 +60,8 @@ def test_a_kept_answer_does_not_show_its_secret() -> None:
     run(scenario())
 
 
-def test_an_answer_sealed_with_another_master_key_is_explained() -> None:
-    """After a change of the master key an old idempotency key gets a 422 with an explanation."""
+def test_an_answer_sealed_with_another_key_is_explained() -> None:
+    """After its key was dropped, an old idempotency key gets a 422 with an explanation."""
 
     async def scenario() -> None:
         async with Api() as api:
@@ -171,14 +172,14 @@ def test_an_invalid_request_uses_up_no_key() -> None:
 
 
 def test_a_refusal_by_the_actors_is_kept() -> None:
-    """A conflict stays the answer for this key, even after the state has changed."""
+    """A refusal that depends on the request only stays the answer for this key."""
 
     async def scenario() -> None:
         async with Api() as api:
-            path = f"{LOOPS}/{(await api.loop())['id']}/pause"
-            first, again = [await api.call("POST", path, headers={"Idempotency-Key": "k"}) for _ in range(2)]
+            api.client.failures[CreateLoop].append(e.InvalidInput.at("/url", "leads nowhere"))
+            first, again = [await post(api, "k") for _ in range(2)]
 
-            assert problem(first, 409, "conflict") == problem(again, 409, "conflict")
+            assert problem(first, 422, "invalid-input") == problem(again, 422, "invalid-input")
             assert is_replayed(again)
 
     run(scenario())
@@ -191,6 +192,13 @@ def test_a_refusal_by_the_actors_is_kept() -> None:
         (e.Unavailable("away", True), 503),
         (e.Overloaded("full"), 503),
         (e.ConcurrentWrite("raced"), 409),
+        (e.StaleRoutes("raced", 1), 503),
+        (e.NotMigrated("later"), 503),
+        (e.UnknownIntake("later", []), 503),
+        (e.Moved("elsewhere"), 503),
+        (e.InternalError("a bug"), 500),
+        (e.TemporaryConflict("wait"), 409),
+        (e.Conflict("another state"), 409),
         (RuntimeError("a bug"), 500),
     ],
 )
@@ -207,6 +215,46 @@ def test_a_retryable_error_frees_the_key(error: Exception, status: int) -> None:
             assert len(seeds) == 2
             assert len(set(seeds)) == 1
             assert seeds[0] is not None
+
+    run(scenario())
+
+
+def test_a_temporary_problem_of_a_line_frees_the_key() -> None:
+    """Lines that succeeded get the same message again; without such a problem, the answer is kept."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            lines = "\n".join(json.dumps({"recipient": f"{n}@b.example"}) for n in range(2)) + "\nnot JSON"
+            headers = {"Idempotency-Key": "k", "Content-Type": NDJSON}
+            temporary = Rejection(error="TemporaryConflict", detail="wait", problems=[])
+            api.client.rejections = {"1@b.example": temporary}
+            answers = []
+            for _ in range(3):
+                answers.append(await api.call("POST", "/v1/messages", content=lines, headers=headers))
+                api.client.rejections = {}
+
+            first, second, third = ([json.loads(line) for line in a.text.splitlines()] for a in answers)
+            assert [is_replayed(a) for a in answers] == [False, False, True]
+            assert (first[1]["type"], first[1]["status"]) == ("/problems/temporary-conflict", 409)
+            assert second[0] == first[0]
+            assert second[1]["id"].startswith("msg_")
+            assert third == second
+            assert len(api.client.messages) == 2
+
+    run(scenario())
+
+
+def test_a_proof_that_was_not_found_frees_the_key() -> None:
+    """The file may be there the next time."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            loop_id = (await api.loop())["id"]
+            path = f"{LOOPS}/{loop_id}/verify"
+            problem(await api.call("POST", path, headers={"Idempotency-Key": "k"}), 422, "not-verified")
+            api.client.proved.add(loop_id)
+
+            assert (await api.call("POST", path, headers={"Idempotency-Key": "k"})).status_code == 200
 
     run(scenario())
 
@@ -268,5 +316,28 @@ def test_other_methods_ignore_the_key() -> None:
                 answer = await api.call("PATCH", path, json={}, headers={"Idempotency-Key": "k"})
                 assert (answer.status_code, is_replayed(answer)) == (200, False)
             assert not api.client.called(ClaimKey)
+
+    run(scenario())
+
+
+def test_an_answer_is_kept_with_its_messages() -> None:
+    """So that an erasure finds it. The key may reveal a person, too, and is only kept as a digest."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            one = {"recipient": "john@example.com"}
+            lines = "".join(
+                f"{json.dumps({'recipient': each})}\n" for each in ("john@example.com", "no", "jane@example.com")
+            )
+            assert (await post(api, "john@example.com", one, "/v1/messages")).status_code == 201
+            headers = {"Idempotency-Key": "lines", "Content-Type": NDJSON}
+            await api.call("POST", "/v1/messages", content=lines, headers=headers)
+            await post(api, "loop")
+            kept = api.client.called(KeepAnswer)
+            registered = [message.key for message in api.client.messages.values()]
+
+            assert [len(each.message_keys) for each in kept] == [1, 2, 0]
+            assert sorted(key for each in kept for key in each.message_keys) == sorted(registered)
+            assert all("john" not in each.key for each in [*kept, *api.client.called(ClaimKey)])
 
     run(scenario())

@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from actors.commands.command import Command
+from actors.commands.intake import encode_entry
 from api.journal.forwarder import Forwarder, ForwarderLimits
 from api.journal.journal import Journal
 from api.journal.limits import JournalLimits
 from domain.errors import InvalidInput, Overloaded, StoreUnavailable, Unavailable, UnknownIntake
+from domain.reports.intake import MAIL, ReturnedMailEntry
 
 MIB = 1 << 20
 QUICK = ForwarderLimits(first_backoff_s=0.001, last_backoff_s=0.01, pool_s=0.001, unknown_retry_s=0.01)
@@ -315,3 +317,34 @@ def test_hits_kept_in_memory_are_forwarded_too(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(main())
+
+
+def test_hits_do_not_wait_for_returned_mails(tmp_path: Path) -> None:
+    """However many mails are being parsed, hits behind them are sent at once; mails have a few batches of their own."""
+
+    async def body(journal: Journal, ledger: Ledger, forwarder: Forwarder) -> None:
+        gate = asyncio.Event()
+        mails = [returned_mail(number, b"x" * 40_000) for number in range(100)]
+
+        async def hold_mails(_: int) -> None:
+            if ledger.batches[-1][0] in mails:
+                await gate.wait()
+
+        ledger.trouble = hold_mails
+        await forwarder.start()
+        await journal.append_reports(mails)
+        await eventually(lambda: ledger.under_way == 2)
+        await append_all(journal, hits(1, 300))
+        await eventually(lambda: ledger.recorded == Counter(hits(1, 300)))
+        assert ledger.under_way == 2
+        gate.set()
+        await eventually(lambda: journal.depth == 0)
+        assert ledger.recorded == Counter([*hits(1, 300), *mails])
+        assert all(len(batch) <= 2 for batch in ledger.batches if batch[0] in mails)
+
+    run(tmp_path, body)
+
+
+def returned_mail(number: int, mime: bytes) -> bytes:
+    event_id = number.to_bytes(16, "big")
+    return encode_entry(ReturnedMailEntry(event_id, 1, MAIL, b"k" * 32, 1, event_id * 2, mime))

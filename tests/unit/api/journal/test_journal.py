@@ -21,7 +21,8 @@ from actors.adapters.uuid7 import UUID7s
 from actors.commands.intake import encode_entry
 from api.journal.journal import Journal
 from api.journal.limits import JournalLimits
-from api.journal.lmdb_store import LmdbStore, Removals, WriteResult
+from api.journal.lmdb_file import Removals
+from api.journal.lmdb_store import LmdbStore, WriteResult
 from domain.errors import StoreUnavailable
 from domain.tracking import TrackingHit
 from tests.paths import ROOT
@@ -66,12 +67,14 @@ class GatedStore(LmdbStore):
         self.passes: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self.arrived = threading.Semaphore(0)
 
-    def write(self, next_seq: int, hits: Any, removals: Removals) -> WriteResult:
+    def write(
+        self, next_seq: int, hits: Any, removals: Removals, reports: Any = (), *, is_last: bool = False
+    ) -> WriteResult:
         self.writes.append(len(hits))
         self.arrived.release()
         if problem := self.passes.get():
             return WriteResult(are_hits_saved=False, are_removals_done=False, entries=0, problem=problem)
-        return super().write(next_seq, hits, removals)
+        return super().write(next_seq, hits, removals, reports, is_last=is_last)
 
     async def wait_for_write(self) -> None:
         await asyncio.to_thread(self.arrived.acquire)
@@ -242,7 +245,7 @@ def test_commits_reach_the_disk(tmp_path: Path) -> None:
     """LMDB must sync data and meta page with each commit, which killing a process cannot show."""
 
     async def body(journal: Journal) -> None:
-        flags = journal._store._env.flags()
+        flags = journal._store.file.env.flags()
         assert flags["sync"]
         assert flags["metasync"]
         assert not flags["writemap"]
@@ -289,7 +292,7 @@ async def client(journal, name):
         os.write(1, hit.encode() + b"\\n")
 
 async def main():
-    journal = Journal.open(Path(sys.argv[1]), 1 << 28)
+    journal = Journal.open(Path(sys.argv[1]), 1 << 28, reserve_bytes=1 << 20)
     await asyncio.gather(*(client(journal, name) for name in range(20)))
 
 asyncio.run(main())
@@ -364,6 +367,27 @@ def test_a_hit_discarded_during_its_write_does_not_stay(tmp_path: Path) -> None:
         again = LmdbStore(tmp_path / "j", MIB)
         assert again.entries == 0
         again.close()
+
+    asyncio.run(main())
+
+
+def test_hits_discarded_during_a_commit_are_removed_after_it(tmp_path: Path) -> None:
+    """Also if their own time comes while that commit is still under way, and nothing else is to be written."""
+
+    async def main() -> None:
+        store = GatedStore(tmp_path / "j")
+        journal = Journal(store, QUICK)
+        store.passes.put(None)
+        await append_all(journal, hits(1, 2))
+        journal.discard(1, 1)
+        for _ in range(2):
+            await store.wait_for_write()  # the second one removes the first hit
+        journal.discard(2, 2)
+        await eventually(lambda: journal._timer is None)
+        store.passes.put(None)
+        store.passes.put(None)
+        await eventually(lambda: store.entries == 0)
+        await journal.close()
 
     asyncio.run(main())
 
@@ -505,7 +529,7 @@ def test_a_journal_whose_files_break_is_reopened(tmp_path: Path) -> None:
 
     async def body(journal: Journal) -> None:
         await append_all(journal, hits(1, 3))
-        journal._store._env.close()
+        journal._store.file.env.close()
         assert journal.read(0, 10) == []
         assert "cannot be read" in (journal.problem or "")
         await journal.append(b"hit 4")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -19,16 +20,20 @@ from starlette.routing import Route
 
 from actors.commands.deliveries import AttemptView, DeliveryView
 from actors.commands.events import EventView
+from actors.commands.reports import ReportView
 from api.app import FrontEnd
-from api.http.operation import Access
-from api.http.problems import PROBLEM_TYPES
+from api.http.connection_limits import MAX_HEAD_BYTES
+from api.http.operation import Access, Operation
+from api.http.problem_types import PROBLEM_TYPES
+from api.http.problems import PROBLEM_JSON
 from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
-from api.schemas.base import TriggerName
+from api.schemas.base import Trigger as TriggerType
 from domain.delivery import EVENT_TOO_LARGE
 from domain.event_catalogue.triggers import Trigger
 from tests.paths import ROOT
 from tests.unit.api.fake_api import ADMIN_KEY, NOW_MS, Api, run
+from tests.unit.api.http.fake_server import App, Connection, serve
 
 LOOPS = "/v1/feedback-loops"
 METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
@@ -108,7 +113,7 @@ def test_every_operation_is_complete(document: dict[str, Any]) -> None:
         assert any(status.startswith("2") for status in operation["responses"])
         assert all(response["description"] for response in operation["responses"].values())
         takes_key = any(p["name"] == "Idempotency-Key" for p in parameters)
-        assert takes_key == (method == "post")
+        assert takes_key == (method == "post" and path not in {"/v1/events", "/v1/mime"})
         for parameter in parameters:
             Draft202012Validator.check_schema(parameter["schema"])
 
@@ -120,9 +125,45 @@ def test_every_operation_with_a_key_has_401(document: dict[str, Any]) -> None:
         assert ("401" in found["responses"]) == (operation.access is not Access.ANYBODY)
 
 
+def _refusals(operation: Operation) -> Iterator[tuple[int, bytes]]:
+    """Requests that the server refuses before any operation sees them, with the status of the answer."""
+    method, path = operation.method.encode(), operation.path
+    start = b"%b %b HTTP/1.1\r\nHost: x\r\n" % (method, re.sub("{[^}]*}", "x", path).encode())
+    yield 400, start + b"no colon\r\n\r\n"
+    yield 408, start
+    yield 431, start + b"X: " + b"x" * MAX_HEAD_BYTES
+    for parameter in re.findall("{[^}]*}", path):
+        without = re.sub("{[^}]*}", "x", path.replace(parameter, "")).encode()
+        yield 404, b"%b %b HTTP/1.1\r\nContent-Length: 0\r\n\r\n" % (method, without)
+
+
+def test_the_servers_own_refusals_are_documented(document: dict[str, Any]) -> None:
+    """For each operation, requests that are not HTTP, too slow, too long or without an id get a documented problem."""
+
+    async def scenario(_app: App, connect: Callable[[], Awaitable[Connection]]) -> None:
+        # The test server's backlog is short.
+        turns = asyncio.Semaphore(20)
+
+        async def check(responses: dict[str, Any], status: int, request: bytes) -> None:
+            async with turns:
+                connection = await connect()
+                await connection.send(request)
+                found, body = await connection.answer()
+            assert (found, json.loads(body)["status"]) == (status, status), request[:100]
+            assert PROBLEM_JSON in responses[str(status)]["content"], request[:100]
+
+        async with asyncio.TaskGroup() as checks:
+            for operation in with_documents(OPERATIONS, "0"):
+                responses = document["paths"][operation.path][operation.method.lower()]["responses"]
+                for status, request in _refusals(operation):
+                    checks.create_task(check(responses, status, request))
+
+    serve(scenario, asgi=Api().app)
+
+
 def test_the_triggers_are_those_of_the_domain() -> None:
     """The API's list of triggers equals the domain's."""
-    assert TypeAdapter(TriggerName).json_schema()["enum"] == [trigger.value for trigger in Trigger]
+    assert TypeAdapter(TriggerType).json_schema()["enum"] == [trigger.value for trigger in Trigger]
 
 
 def test_requests_are_closed_and_answers_are_open(document: dict[str, Any]) -> None:
@@ -153,6 +194,18 @@ def test_every_body_has_a_valid_example(document: dict[str, Any]) -> None:
 
 
 # --- real answers
+
+
+REPORT = ReportView(
+    id="rep_1",
+    state="repeated",
+    source="mail",
+    kind="failed",
+    arrived_at_ms=NOW_MS,
+    events=["evt_1"],
+    is_truncated=True,
+    first_id="rep_0",
+)
 
 
 class Checker:
@@ -212,6 +265,41 @@ async def _use_keys(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
         await ask("DELETE", f"/v1/api-keys/{made['id']}")
 
 
+async def _use_profiles(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """Calls the operations on profiles and subprofiles, with success and failure."""
+    profile = "/v1/databases/1/profiles/3"
+    for path in (profile, f"{profile}/collections/c/subprofiles/4"):
+        for method, body in (("PUT", {"fields": {"a": 1}}), ("PATCH", {"fields": {"b": None}})):
+            await ask(method, path, json=body)
+            await ask(method, path, json={"fields": 1})
+        await ask("GET", path)
+        for _ in range(2):
+            await ask("DELETE", path)
+    lines = b'{"id": "a", "fields": {}}\n\n{"id": 1}\n'
+    for query in ("", "?events=none", "?events=some"):
+        await ask(
+            "PUT", f"/v1/databases/1/profiles{query}", content=lines, headers={"Content-Type": "application/x-ndjson"}
+        )
+
+
+async def _use_installation_keys(ask: Callable[..., Awaitable[httpx.Response]]) -> None:
+    """Calls the operations on the installation's keys, with success and failure."""
+    keys = "/v1/installation-keys"
+    for method, path in (
+        ("GET", keys),
+        ("POST", f"{keys}/rotate"),
+        ("GET", f"{keys}/1"),
+        ("GET", f"{keys}/9"),
+        ("DELETE", f"{keys}/2"),
+        ("DELETE", f"{keys}/1"),
+        ("POST", f"{keys}/rotate-master"),
+        ("GET", "/v1/front-ends"),
+        ("DELETE", "/v1/front-ends/5c0e"),
+        ("DELETE", "/v1/front-ends/none"),
+    ):
+        await ask(method, path, key=ADMIN_KEY)
+
+
 def test_real_answers_match_the_document(document: dict[str, Any]) -> None:
     """Every operation is called with success and failure, and each answer fits its schema."""
     checker = Checker(document)
@@ -226,8 +314,11 @@ def test_real_answers_match_the_document(document: dict[str, Any]) -> None:
 
             await ask("POST", "/v1/accounts", key=ADMIN_KEY, json={"name": "x"})
             await ask("POST", "/v1/accounts", json={"name": "x"})
+            await ask("GET", "/v1/accounts?limit=1", key=ADMIN_KEY)
+            await ask("GET", "/v1/accounts?cursor=x", key=ADMIN_KEY)
             await _use_users(ask)
             await _use_keys(ask)
+            await _use_installation_keys(ask)
             loop = (await ask("POST", LOOPS, json={"url": "https://h.example/", "triggers": ["open"]})).json()
             item = f"{LOOPS}/{loop['id']}"
             await ask("POST", LOOPS, json={"url": 1})
@@ -249,14 +340,26 @@ def test_real_answers_match_the_document(document: dict[str, Any]) -> None:
             await ask("POST", "/v1/messages", json=message)
             await ask("POST", "/v1/messages", json={})
             lines = {"Content-Type": "application/x-ndjson"}
-            await ask("POST", "/v1/messages", content=json.dumps(message | {"id": "n"}), headers=lines)
+            content = f"{json.dumps(message | {'id': 'n'})}\n\n{{}}\n"
+            await ask("POST", "/v1/messages", content=content, headers=lines)
+            await ask("GET", "/v1/messages?recipient=a%40b.example")
             await ask("GET", "/v1/messages/m")
             await ask("GET", "/v1/messages/none")
             for _ in range(2):
                 await ask("PUT", "/v1/databases/1/profiles/2", json={"fields": {"a": [1]}})
             await ask("GET", "/v1/databases/1/profiles/2")
+            await _use_profiles(ask)
             await ask("GET", "/v1/events")
             await ask("GET", "/v1/events?x=1")
+            await ask("POST", "/v1/events", json={"type": "delivery", "message": "m"})
+            await ask("POST", "/v1/events", json=[{}])
+            await ask("POST", "/v1/events", content="{}", headers=lines)
+            for mail in ("From: a\n\nb", ""):
+                await ask("POST", "/v1/mime", content=mail, headers={"Content-Type": "message/rfc822"})
+            api.client.reports = [REPORT]
+            await ask("GET", "/v1/reports")
+            await ask("GET", f"/v1/reports/{REPORT.id}")
+            await ask("GET", "/v1/reports/none")
             checker.check(await api.stream("/v1/events/stream", bool))
             await ask("GET", "/v1/deliveries/dlv_1")
             await ask("POST", "/v1/deliveries/dlv_1/retry")
@@ -266,6 +369,10 @@ def test_real_answers_match_the_document(document: dict[str, Any]) -> None:
             await ask("GET", f"{item}/replays/rpl_1")
             await ask("DELETE", f"{item}/replays/rpl_1")
             await ask("DELETE", item)
+            await ask("GET", "/v1/recipients/john%40example.com")
+            erasure = (await ask("DELETE", "/v1/recipients/john%40example.com")).json()
+            await ask("GET", "/v1/erasures")
+            await ask("GET", f"/v1/erasures/{erasure['id']}")
             for path in ("/healthz", "/readyz", "/metrics", "/openapi.json", "/docs", "/problems/conflict"):
                 await ask("GET", path)
             api.client.problems = ["no supervisor"]
@@ -348,11 +455,18 @@ def test_every_body_s_limit_is_documented(document: dict[str, Any]) -> None:
 
 
 def test_every_error_of_an_attempt_is_documented(document: dict[str, Any]) -> None:
-    """Every error code in the sources of the delivery side is in the enum of `Attempt.error`."""
-    schema = document["components"]["schemas"]["Attempt"]["properties"]["error"]
-    (documented,) = [kind["enum"] for kind in schema["anyOf"] if "enum" in kind]
+    """Every error code in the sources of the delivery side is in the enum `AttemptError`."""
+    documented = document["components"]["schemas"]["AttemptError"]["enum"]
     sources = (ROOT / "actors").rglob("*.py")
     text = "\n".join(path.read_text() for path in sources)
     used = set(re.findall(r'(?:ExchangeFailed|_fail|_failed|HttpResponse\(None,) ?\(?"([a-z_]+)"', text))
     assert {"timeout", "dns", "disconnect", "too_large", "internal"} <= used
     assert used | {"redirect", "status", EVENT_TOO_LARGE} == set(documented)
+
+
+def test_single_values_are_enums(document: dict[str, Any]) -> None:
+    """Generators that do not know `const` would make them plain text."""
+    text = json.dumps(document)
+
+    assert '"const"' not in text
+    assert document["components"]["schemas"]["ClickEvent"]["properties"]["type"]["enum"] == ["click"]

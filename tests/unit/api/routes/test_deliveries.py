@@ -157,6 +157,7 @@ def test_a_replay_is_started_followed_and_cancelled() -> None:
                 "since": "2026-01-01T00:00:00.000Z",
                 "until": "2026-01-01T00:00:00.123Z",
                 "count": 1,
+                "count_is_estimate": False,
                 "done": 0,
                 "created_at": "2026-01-01T00:00:00.123Z",
             }
@@ -184,7 +185,9 @@ def test_the_fields_of_a_replay_reach_the_actors() -> None:
 
             assert (command.which, command.since_ms) == ("all", NOW_MS - 123)
             assert command.until_ms == NOW_MS - 123 + 3_600_000
-            problem(await api.call("POST", path, json=body), 409, "conflict")
+            problem(await api.call("POST", path, json=body), 409, "temporary-conflict")
+            api.client.advance_replay(path.split("/")[3], "rpl_1", state="done")
+            assert (await api.call("POST", path, json={"since": SINCE, "state": "missed"})).json()["which"] == "missed"
 
     run(scenario())
 
@@ -212,6 +215,19 @@ def test_every_wrong_field_of_a_replay_is_named(body: Any, expected: list[str]) 
     run(scenario())
 
 
+def test_a_time_that_is_null_is_refused_in_clear_words() -> None:
+    """The text says that null is what is wrong."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            path = f"{LOOPS}/{(await api.loop())['id']}/replay"
+            answer = problem(await api.call("POST", path, json={"since": None, "until": None}), 422, "invalid-input")
+            assert pointers(answer) == ["/since", "/until"]
+            assert all(error["detail"].startswith("must not be null; leave it out") for error in answer["errors"])
+
+    run(scenario())
+
+
 def test_a_loop_shows_the_health_of_its_handler() -> None:
     """`health` has the breaker and its times, wherever the loop is shown."""
 
@@ -225,6 +241,9 @@ def test_a_loop_shows_the_health_of_its_handler() -> None:
                 last_failure_ms=NOW_MS + 1,
                 failures=7,
                 next_probe_ms=NOW_MS + 2,
+                last_error="tls: the certificate has expired",
+                waiting=9,
+                next_attempt_ms=NOW_MS + 2,
             )
             one = (await api.call("GET", f"{LOOPS}/{loop_id}")).json()
             listed = (await api.call("GET", LOOPS)).json()["data"]
@@ -235,7 +254,10 @@ def test_a_loop_shows_the_health_of_its_handler() -> None:
                 "failing_since": "2026-01-01T00:00:00.123Z",
                 "last_success_at": "2026-01-01T00:00:00.122Z",
                 "last_failure_at": "2026-01-01T00:00:00.124Z",
+                "last_error": "tls: the certificate has expired",
                 "failures": 7,
+                "waiting": 9,
+                "next_attempt_at": "2026-01-01T00:00:00.125Z",
                 "next_probe_at": "2026-01-01T00:00:00.125Z",
             }
 

@@ -42,6 +42,7 @@ def test_a_new_loop_has_the_contract_s_fields() -> None:
                 "ordered": False,
                 "signature": "none",
                 "description": "",
+                "headers": {},
                 "created_at": "2026-01-01T00:00:00.123Z",
                 "verified_at": None,
                 "health": {
@@ -49,15 +50,18 @@ def test_a_new_loop_has_the_contract_s_fields() -> None:
                     "failing_since": None,
                     "last_success_at": None,
                     "last_failure_at": None,
+                    "last_error": None,
                     "failures": 0,
+                    "waiting": 0,
+                    "next_attempt_at": None,
                     "next_probe_at": None,
                 },
                 "verification": {
-                    "file_name": f"feedback-loops-{token}.txt",
+                    "file_name": verification.file_name(token),
                     "file_content": verification.file_content(token),
                     "locations": [
-                        f"https://h.example/dir/feedback-loops-{token}.txt",
-                        f"https://h.example/feedback-loops-{token}.txt",
+                        f"https://h.example/dir/{verification.file_name(token)}",
+                        f"https://h.example/{verification.file_name(token)}",
                     ],
                     "dns": {
                         "name": "_feedback-loops.h.example",
@@ -248,6 +252,7 @@ def test_lists_are_paged_by_cursor() -> None:
         ("limit=1&limit=2", "/limit"),
         ("size=3", "/size"),
         ("cursor=", "/cursor"),
+        ("cursor=a%00b", "/cursor"),  # PostgreSQL cannot even look for it
         ("%FF=1", ""),
     ],
 )
@@ -372,6 +377,25 @@ def test_the_secret_is_rotated_and_read() -> None:
 
             assert rotated["secret"] != loop["secret"]
             assert (await api.call("GET", f"{path}/secret")).json() == {"secret": rotated["secret"]}
+
+    run(scenario())
+
+
+def test_the_fifth_secret_has_to_wait() -> None:
+    """The refusal says for how long, and frees its key; revoking the former secrets is possible at once."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            path = f"{LOOPS}/{(await api.loop())['id']}/rotate-secret"
+            for _ in range(3):
+                assert (await api.call("POST", path)).status_code == 200
+            for _ in range(2):
+                refused = await api.call("POST", path, headers={"Idempotency-Key": "k"})
+                problem(refused, 409, "temporary-conflict")
+                assert refused.headers["retry-after"] == "86400"
+                assert "idempotency-replayed" not in refused.headers
+            assert (await api.call("POST", f"{path}?revoke=true")).json()["secret"].startswith("whsec_")
+            problem(await api.call("POST", f"{path}?revoke=perhaps"), 422, "invalid-input")
 
     run(scenario())
 

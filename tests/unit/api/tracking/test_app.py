@@ -7,20 +7,26 @@ import re
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_network
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import httpx
 import pytest
 import uvicorn
+from hypothesis import given
+from hypothesis import strategies as st
 
 from actors.commands.intake import MAX_ENTRIES, encode_batch, read_batch
 from api.journal.journal import Journal
-from api.tracking.app import PIXEL, TrackingApp, asks_to_unsubscribe, location_of
+from api.tracking.app import PIXEL, TrackingApp, location_of
+from api.tracking.one_click import asks_to_unsubscribe
 from api.tracking.urls import TrackingUrls
+from domain.key_set import KeySet
+from domain.message import MAX_LINK_BYTES, link_problem
 from domain.tokens import TrackingTokens
 from domain.tracking import TrackingHit
 
-TOKENS = TrackingTokens(b"k" * 32)
+TOKENS = TrackingTokens(KeySet.single(b"k" * 32))
 URLS = TrackingUrls("http://track.test/", TOKENS)
 TARGET = "https://example.com/shop?item=1&utm_source=mail#top"
 KEY = 7_000_000_000_000_000
@@ -35,7 +41,8 @@ class Clock:
 
 def recorded_hits(journal: Journal) -> list[TrackingHit]:
     """All hits in the journal."""
-    return read_batch(encode_batch([entry for _, entry in journal.read(0, MAX_ENTRIES)])).entries
+    entries = read_batch(encode_batch([entry for _, entry in journal.read(0, MAX_ENTRIES)])).entries
+    return [entry for entry in entries if isinstance(entry, TrackingHit)]
 
 
 class Edge:
@@ -137,10 +144,62 @@ def test_head_answers_like_get_and_records_nothing(tmp_path: Path, kind: str) ->
     run(tmp_path, body)
 
 
+class LatecomingKeys:
+    """Keys of a machine whose next look at the disk finds a second one, if `comes`."""
+
+    def __init__(self, tokens: TrackingTokens, *, comes: bool, is_current: bool, is_wrong: bool = False) -> None:
+        self._tokens, self._comes, self.is_current, self.is_wrong_installation = tokens, comes, is_current, is_wrong
+
+    def reload(self) -> None:
+        if self._comes:
+            self._tokens.use(KeySet(1, {1: b"k" * 32, 2: b"n" * 32}))
+
+
+@pytest.mark.parametrize(
+    ("comes", "is_current", "status"), [(True, False, 302), (False, False, 503), (False, True, 404)]
+)
+def test_a_token_of_an_unknown_key(tmp_path: Path, comes: bool, is_current: bool, status: int) -> None:
+    """It is answered if its key is on the disk; otherwise it is unknown for now, until the keys are known to be all."""
+    token = TrackingTokens(KeySet.single(b"n" * 32, 2)).click(1, KEY, TARGET)
+    tokens = TrackingTokens(KeySet.single(b"k" * 32))
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path / "j", 1 << 22)
+        keys = LatecomingKeys(tokens, comes=comes, is_current=is_current)
+        app = TrackingApp(tokens, journal, [], Clock(), keys=keys)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            answer = await client.get(f"http://track.test/c/{token}")
+            own = await client.get(f"http://track.test/c/{TOKENS.click(1, KEY, TARGET)}")
+            forged = await client.get(f"http://track.test/c/{TOKENS.open(1, KEY)}")
+        assert (answer.status_code, answer.headers.get("retry-after")) == (status, "5" if status == 503 else None)
+        assert own.status_code == 302
+        assert forged.status_code == 404
+        assert len(recorded_hits(journal)) == 1 + (status == 302)
+        await journal.close()
+
+    asyncio.run(main())
+
+
+def test_with_a_store_of_another_installation_no_token_is_known_to_be_wrong(tmp_path: Path) -> None:
+    """Another machine may know it: 503. Tokens that are verified here are answered."""
+    foreign = TrackingTokens(KeySet.single(b"n" * 32)).click(1, KEY, TARGET)
+
+    async def main() -> None:
+        journal = Journal.open(tmp_path / "j", 1 << 22)
+        keys = LatecomingKeys(TOKENS, comes=False, is_current=False, is_wrong=True)
+        app = TrackingApp(TOKENS, journal, [], Clock(), keys=keys)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app)) as client:
+            assert (await client.get(f"http://track.test/c/{foreign}")).status_code == 503
+            assert (await client.get(f"http://track.test/c/{TOKENS.click(1, KEY, TARGET)}")).status_code == 302
+        await journal.close()
+
+    asyncio.run(main())
+
+
 def test_an_invalid_token_leads_nowhere(tmp_path: Path) -> None:
     """Forged, cut, changed, mismatched and empty tokens get 404 without Location or a record, for any method."""
     click = TOKENS.click(1, KEY, TARGET)
-    forged = TrackingTokens(b"other" * 6).click(1, KEY, TARGET)
+    forged = TrackingTokens(KeySet.single(b"other" * 6)).click(1, KEY, TARGET)
     flipped = click[:9] + ("A" if click[9] != "A" else "B") + click[10:]
     bad = [forged, click[:-1], click[1:], flipped, click + "A", click + "=", TOKENS.open(1, KEY), "", "%ff", "é", "a/b"]
 
@@ -152,6 +211,38 @@ def test_an_invalid_token_leads_nowhere(tmp_path: Path) -> None:
                     assert answer.status_code == 404, (kind, token, method)
                     assert "location" not in answer.headers
                     assert answer.headers["content-type"].startswith("text/plain")
+        assert edge.hits == []
+
+    run(tmp_path, body)
+
+
+PUNCTUATION = ".,;:!?)>]}\"'"
+
+
+@given(tail=st.lists(st.sampled_from(PUNCTUATION), max_size=40), encoded=st.randoms())
+def test_trailing_punctuation_is_ignored(
+    tmp_path_factory: pytest.TempPathFactory, tail: list[str], encoded: Random
+) -> None:
+    """Link detection may add any number of these characters, as they are or percent-encoded."""
+    # A `?` that is not encoded begins the query, which does not matter either.
+    suffix = "".join(f"%{ord(c):02{encoded.choice('xX')}}" if encoded.random() < 0.5 else c for c in tail)
+
+    async def body(edge: Edge) -> None:
+        assert (await edge.get(URLS.open_url(1, KEY) + suffix)).content == PIXEL
+        assert (await edge.get(URLS.link_url(1, KEY, TARGET) + suffix)).headers["location"] == TARGET
+        assert (await edge.get(URLS.unsubscribe_url(1, KEY) + suffix)).status_code == 200
+        assert (await edge.client.post(URLS.unsubscribe_url(1, KEY) + suffix, data=ONE_CLICK)).status_code == 200
+        assert [(hit.kind, hit.target) for hit in edge.hits] == [("open", ""), ("click", TARGET), ("unsubscribe", "")]
+
+    run(tmp_path_factory.mktemp("edge"), body)
+
+
+@pytest.mark.parametrize("tail", ["=", "/", "*", "%20", "-", "_", "%2E=", ".a", "%252E"])
+def test_other_characters_after_a_token_are_not_ignored(tmp_path: Path, tail: str) -> None:
+    """They alter the token."""
+
+    async def body(edge: Edge) -> None:
+        assert (await edge.get(URLS.open_url(1, KEY) + tail)).status_code == 404
         assert edge.hits == []
 
     run(tmp_path, body)
@@ -286,6 +377,14 @@ def test_a_location_is_an_http_url_in_ascii(target: str, location: bytes | None)
     assert location_of(target) == location
 
 
+@given(st.text(st.characters(exclude_categories=["Cc", "Cs"]), max_size=40), st.integers(1, 400))
+def test_a_location_is_as_long_as_links_may_be(text: str, times: int) -> None:
+    """Percent-encoding makes no link that is accepted longer than proxies are told to expect."""
+    target = f"https://b\u00fccher.example/{text * times}"[:MAX_LINK_BYTES]
+    if link_problem(target) is None:
+        assert len(location_of(target) or b"") <= MAX_LINK_BYTES + 64
+
+
 def test_a_link_with_another_scheme_leads_nowhere(tmp_path: Path) -> None:
     """Even a genuine token for another scheme is not followed."""
 
@@ -303,6 +402,23 @@ def test_long_headers_are_cut(tmp_path: Path) -> None:
         await edge.get(URLS.open_url(1, KEY), headers={"User-Agent": b"\xe9" * 2000, "Referer": "é".encode() * 2000})
         [hit] = edge.hits
         assert (hit.useragent, hit.referer) == ("é" * 1024, "é" * 1024)
+
+    run(tmp_path, body)
+
+
+def test_all_purpose_headers_are_recorded(tmp_path: Path) -> None:
+    """Each of them counts, in any number of lines; an empty or unknown one hides none."""
+
+    async def body(edge: Edge) -> None:
+        headers = [
+            ("Purpose", ""),
+            ("X-Purpose", "Instant"),
+            ("Sec-Purpose", "navigate"),
+            ("Sec-Purpose", "Prefetch;x"),
+        ]
+        await edge.get(URLS.open_url(1, KEY), headers=[*headers, ("X-Moz", "preview")])
+        [hit] = edge.hits
+        assert hit.purpose == ", instant, navigate, prefetch;x, preview"
 
     run(tmp_path, body)
 
@@ -374,7 +490,7 @@ def test_on_a_real_server(tmp_path: Path) -> None:
             for _ in range(2):
                 assert (await client.get(urls.open_url(1, KEY))).content == PIXEL
                 assert (await client.head(urls.open_url(1, KEY))).headers["content-length"] == "43"
-                assert (await client.get(urls.link_url(1, KEY, TARGET))).headers["location"] == TARGET
+                assert (await client.get(urls.link_url(1, KEY, TARGET) + "%29%2E")).headers["location"] == TARGET
                 assert (await client.post(urls.unsubscribe_url(1, KEY), data=ONE_CLICK)).status_code == 200
         recorded = recorded_hits(journal)
         assert [(hit.kind, hit.ip) for hit in recorded] == [
@@ -385,12 +501,3 @@ def test_on_a_real_server(tmp_path: Path) -> None:
         await journal.close()
 
     asyncio.run(main())
-
-
-def test_urls_are_below_the_public_url() -> None:
-    """A tracking URL is the public URL, the kind and the token; links with such a start count as tracked."""
-    urls = TrackingUrls("https://track.example/base/", TOKENS)
-    assert urls.open_url(1, KEY) == f"https://track.example/base/o/{TOKENS.open(1, KEY)}"
-    assert urls.link_url(1, KEY, TARGET) == f"https://track.example/base/c/{TOKENS.click(1, KEY, TARGET)}"
-    assert urls.unsubscribe_url(1, KEY) == f"https://track.example/base/u/{TOKENS.unsubscribe(1, KEY)}"
-    assert urls.link_url(1, KEY, TARGET).startswith(urls.prefixes)

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from actors.ledger.retention.task import DAY_MS, Retention
+from actors.ledger.retention.task import DAY_MS, KeptDays, Retention
 from actors.ports import RetentionLimits
 from domain.errors import StoreUnavailable
 from tests.contract.ledger_facts import NOW_MS, FakeClock
@@ -34,7 +34,7 @@ class CountingLedger:
 
 
 def retention(ledger: CountingLedger, days: float = 30) -> Retention:
-    return Retention(ledger, FakeClock(), deliveries_days=days, attempts_days=7, events_days=0)
+    return Retention(ledger, FakeClock(), KeptDays(days, 7, 0, messages=90, mails=5, profile_history=1))
 
 
 def test_old_rows_are_deleted_in_small_steps(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -47,7 +47,10 @@ def test_old_rows_are_deleted_in_small_steps(monkeypatch: pytest.MonkeyPatch) ->
     assert dropped == 1_234
     assert ledger.rows == 0
     assert {limit for _, limit in ledger.asked} == {500}
-    assert ledger.asked[0][0] == RetentionLimits(NOW_MS - 30 * DAY_MS, NOW_MS - 7 * DAY_MS, None)
+    assert ledger.asked[0][0] == RetentionLimits(
+        *(NOW_MS - 30 * DAY_MS, NOW_MS - 7 * DAY_MS, None),
+        *(NOW_MS - 90 * DAY_MS, NOW_MS - 5 * DAY_MS, NOW_MS - DAY_MS),
+    )
 
 
 def test_an_unavailable_store_does_not_end_the_task(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import http.client
 import io
 import json
+import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -22,6 +24,7 @@ from api.cli.commands import listen
 from api.cli.commands.signature_check import TOLERANCE_S, read_secret, signature_problem
 from api.cli.event_rendering import ReceivedEvent, rendered
 from api.cli.php_form import read_form
+from api.cli.sample_handler import SampleHandler, SampleServer, Secrets
 from domain.payload import encode_form, encode_json
 from domain.signers.standard_webhooks import standard_webhooks_signature
 from domain.signing import secret_text
@@ -52,8 +55,8 @@ def listening(
     status: int = 200,
 ) -> Iterator[http.client.HTTPConnection]:
     """A server, and one connection to it."""
-    sample = listen.SampleHandler(lambda: listen.Secrets(secrets()), files or {}, folder, status, shown.append)
-    server = listen.server("127.0.0.1", 0, sample)
+    sample = SampleHandler(lambda: Secrets(secrets()), files or {}, folder, status, shown.append)
+    server = SampleServer("127.0.0.1", 0, sample)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
@@ -146,6 +149,168 @@ def test_the_status_is_the_requested_one() -> None:
     """`--status 503` makes a handler that fails."""
     with listening([], status=503) as connection:
         assert post(connection, b"type=open", "application/x-www-form-urlencoded", {}) == 503
+
+
+@pytest.mark.parametrize("status", [200, 201, 204, 205, 304, 410, 503, 599])
+def test_a_kept_connection_stays_in_step(status: int) -> None:
+    """Statuses without content have none (RFC 9110), so the next answer on the connection is read as it was sent."""
+    with listening([], status=status) as connection:
+        for _ in range(3):
+            connection.request("POST", "/", b"type=open", {"Content-Type": "application/x-www-form-urlencoded"})
+            answer = connection.getresponse()
+            body = answer.read()
+            assert answer.status == status
+            assert (body == b"") == (status in {204, 205, 304})
+            assert (answer.headers["Content-Length"] is None) == (status in {204, 304})
+            assert ask(connection, "GET", "/") == (404, b"not here\n")
+
+
+def test_a_client_may_wait_for_100_continue() -> None:
+    """curl sends a large body only after the server has answered 100."""
+    with listening([]) as connection, socket.create_connection((connection.host, connection.port), 10) as raw:
+        raw.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nExpect: 100-continue\r\nContent-Length: 9\r\n\r\n")
+        assert raw.recv(100).startswith(b"HTTP/1.1 100 ")
+        raw.sendall(b"type=open")
+        assert raw.recv(1000).startswith(b"HTTP/1.1 200 ")
+
+
+def test_head_and_body_go_out_together() -> None:
+    """One write each, so no client waits for Nagle's algorithm and its own delayed acknowledgement."""
+    with listening([]) as connection, socket.create_connection((connection.host, connection.port), 10) as raw:
+        for _ in range(20):
+            raw.sendall(b"POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 9\r\n\r\ntype=open")
+            assert raw.recv(4096).endswith(b"\r\n\r\nthank you\n")
+
+
+@pytest.mark.alone
+def test_answers_on_a_kept_connection_are_quick() -> None:
+    """95 % of the answers arrive within 10 ms, far below the 40 ms of a delayed acknowledgement."""
+    with listening([]) as connection:
+        times = []
+        for _ in range(200):
+            began = time.perf_counter()
+            assert post(connection, b"type=open", "application/x-www-form-urlencoded", {}) == 200
+            times.append(time.perf_counter() - began)
+
+    assert sorted(times)[190] < 0.01
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"[" * 100_000, id="arrays"),
+        pytest.param(b'{"a":' * 100_000, id="objects"),
+        pytest.param(b'{"a":' * 900 + b"1" + b"}" * 900, id="closed objects"),
+        pytest.param(b'{"a":' + b"[" * 500 + b"]" * 500 + b"}", id="closed arrays"),
+        pytest.param(b'{"a":[' + b"[]," * 2_000_000 + b"[]]}", id="many arrays"),
+        pytest.param(b'{"a":' + b"9" * 1_000_000 + b"}", id="a long number"),
+        pytest.param(b'{"a":1e999}', id="a large number"),
+        pytest.param(b'{"a":"\\ud800"}', id="half a surrogate pair"),
+        pytest.param(b'{"a":"\xff"}', id="not UTF-8"),
+        pytest.param(b'{"a":1,"a":2}', id="a repeated name"),
+        pytest.param(b"", id="nothing"),
+        pytest.param(b"null", id="null"),
+    ],
+)
+def test_hostile_json_is_refused_and_shown(body: bytes) -> None:
+    """Such a body gets 400 and one line, and the next event is accepted."""
+    shown: list[ReceivedEvent] = []
+    with listening(shown) as connection:
+        assert post(connection, body, "application/json", {}) == 400
+        assert post(connection, b'{"type":"open"}', "application/json", {}) == 200
+    assert str(shown[0].signature).startswith("the body cannot be read: ")
+    assert len(rendered(shown[0], 80).plain) < 1000
+    assert shown[1].fields == {"type": "open"}
+
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"&".join([b"a[]="] * 90_000), id="a[]="),
+        pytest.param(b"&".join([b"a[][]="] * 90_000), id="a[][]="),
+        pytest.param(b"&".join(b"a[%d]=" % n for n in range(90_000)), id="a[n]="),
+        pytest.param(b"&".join(b"a[%d][]=&a[]=" % n for n in range(45_000)), id="a[n][]="),
+        pytest.param(b"&".join(b"k%d=" % n for n in range(90_000)), id="many names"),
+        pytest.param(b"&".join([b"a=1&a[b]=2"] * 45_000), id="text and map in turn"),
+        pytest.param(b"&".join([b"a" + b"[b]" * 60 + b"="] * 90_000), id="deep and many"),
+        pytest.param(b"a=" + b"x" * 30 * MIB, id="a long value"),
+        pytest.param(b"a" * 30 * MIB + b"=", id="a long name"),
+        pytest.param(b"a=" + b"%1b" * 2 * MIB, id="escapes"),
+        pytest.param(b"a[" * 15 * MIB, id="brackets"),
+        pytest.param(b"a" + b"[b]" * 3 * MIB + b"=", id="a deep name"),
+        pytest.param(b"&" * 30 * MIB, id="separators"),
+        pytest.param(b"a&" * 15 * MIB, id="too many fields"),
+        pytest.param(b"a[" + b"9" * 10_000 + b"]=&a[]=", id="a long number as a key"),
+    ],
+)
+def test_hostile_forms_take_linear_time(body: bytes) -> None:
+    """Reading and showing the largest bodies takes seconds at most, whatever is in them."""
+    began = time.process_time()
+    try:
+        fields = read_form(body)
+    except ValueError:
+        fields = {}
+    event = ReceivedEvent(at_ns=1, path="/", fields=fields, signature=None)
+    shown = rendered(event, 80)
+
+    assert time.process_time() - began < 5
+    assert len(shown.plain) < 2 * MIB
+
+
+def test_events_larger_than_the_screen_are_cut() -> None:
+    """The terminal shows the beginning of long values and the first of many fields; `--json` shows everything."""
+    fields = {"type": "open", "mime": "x" * 500_000, **{f"field{n}": "y" for n in range(1000)}}
+    event = ReceivedEvent(at_ns=1, path="/", fields=fields, signature=None)
+    shown = rendered(event, 80).plain
+
+    assert "(496000 more characters)" in " ".join(shown.split())
+    assert "and 801 more fields" in shown
+    assert json.loads(event.to_json())["fields"] == fields
+
+
+@pytest.mark.parametrize("length", ["-1", "+1", "1_0", "0" * 12 + "9" * 20, "9" * 5000, "\xb2", "33554433", ""])
+def test_odd_lengths_are_refused(length: str) -> None:
+    """A length that is not a plain number of at most 32 MiB gets 411."""
+    with listening([]) as connection:
+        connection.putrequest("POST", "/")
+        connection.putheader("Content-Length", length.encode("latin-1"))
+        connection.endheaders()
+        assert connection.getresponse().status == 411
+
+
+def test_a_client_that_goes_away_leaves_no_trace(capsys: pytest.CaptureFixture[str]) -> None:
+    """Neither half a request nor a reset connection shows anything."""
+    shown: list[ReceivedEvent] = []
+    with listening(shown) as connection:
+        for data in (b"POST / HTTP/1.1\r\nContent-Length: 9\r\n\r\nhalf", b"GET", b"\x16\x03\x01\x00", b"\r\n"):
+            with socket.create_connection((connection.host, connection.port), 10) as raw:
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                raw.sendall(data)
+        assert post(connection, b"type=open", "application/x-www-form-urlencoded", {}) == 200
+    assert [event.fields for event in shown] == [{"type": "open"}]
+    assert capsys.readouterr() == ("", "")
+
+
+def test_the_server_ends_when_the_output_is_closed() -> None:
+    """`listen --json | head -1` ends with the next event, as if it had been stopped."""
+
+    def show(_event: ReceivedEvent) -> None:
+        raise BrokenPipeError
+
+    server = SampleServer("127.0.0.1", 0, SampleHandler(lambda: Secrets([]), {}, None, 200, show))
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    with pytest.raises(http.client.HTTPException):
+        post(connection, b"type=open", "application/x-www-form-urlencoded", {})
+    thread.join(10)
+    server.server_close()
+
+    assert not thread.is_alive()
+    assert isinstance(server.failure, BrokenPipeError)
 
 
 def test_the_secret_may_come_later(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 import time
@@ -71,18 +72,54 @@ def test_every_setting_of_a_loop_can_be_given(service: RunningService) -> None:
     assert (loop["ordered"], loop["description"]) == (True, "mine")
 
 
+def test_headers_can_be_given_in_an_option_or_a_file(service: RunningService, tmp_path: Path) -> None:
+    """A file keeps their values out of the list of processes; a change replaces all headers, or removes them."""
+    file = tmp_path / "headers"
+    file.write_text("Authorization: Basic dXNlcjpwYXNz\n\nX-Two:2\n")
+    service.run("loops", "create", "https://h.example/", "--trigger", "open", "--header", f"@{file}")
+    (loop_id,) = service.client.loops
+
+    def changes(*options: str) -> dict[str, object]:
+        assert service.run("loops", "update", loop_id, *options).code == 0
+        called: dict[str, object] = service.client.called(ChangeLoop)[-1].changes
+        return called
+
+    assert service.client.called(CreateLoop)[0].settings.headers == {
+        "Authorization": "Basic dXNlcjpwYXNz",
+        "X-Two": "2",
+    }
+    assert changes("--header", "X-A: b: c", "--header", "X-B:d") == {"headers": {"X-A": "b: c", "X-B": "d"}}
+    assert changes("--no-headers") == {"headers": {}}
+    for wrong in ("no colon", f"@{tmp_path}/missing"):
+        refused = service.run("loops", "update", loop_id, "--header", wrong)
+        assert (refused.code, "--header" in refused.err) == (2, True)
+
+
 def test_loops_are_listed_shown_and_changed(service: RunningService) -> None:
-    """A failing loop shows since when; pausing and resuming print the state; --json prints the API's JSON."""
+    """A failing loop shows why and since when; pausing and resuming print the state; --json prints the API's JSON."""
     first, second = service.loop(active=True), service.loop()
-    service.client.health[first] = Health(breaker="open", failing_since_ms=NOW_MS, failures=12)
+    service.client.health[first] = Health(
+        breaker="open",
+        failing_since_ms=NOW_MS,
+        failures=12,
+        last_error="503 Service Unavailable",
+        waiting=1234,
+        next_attempt_ms=NOW_MS,
+        next_probe_ms=NOW_MS,
+    )
 
     lines = service.run("loops", "list").out.splitlines()
     assert [first in lines[1], "12 failures since" in lines[1], "probing" in lines[1]] == [True] * 3
+    why = "503 Service Unavailable: 12 failures since"
+    assert [why in lines[1], "next attempt now, 1,234 waiting" in lines[1]] == [True] * 2
     assert [second in lines[2], "unverified" in lines[2]] == [True] * 2
     listed = json.loads(service.run("loops", "list", "--json").out)
     assert listed == service.request_json("GET", "/v1/feedback-loops")["data"]
     assert json.loads(service.run("loops", "show", first, "--json").out) == listed[0]
-    assert "12 failures" in service.run("loops", "show", first).out
+    shown = service.run("loops", "show", first).out
+    assert why in shown
+    assert re.search("last error +503 Service Unavailable", shown)
+    assert re.search("next attempt +now", shown)
     assert service.run("loops", "pause", first).out == f"{first} is paused\n"
     assert service.run("loops", "resume", first).out == f"{first} is active\n"
     assert "whsec_" in service.run("loops", "rotate-secret", first).out
@@ -155,17 +192,19 @@ def test_a_handler_that_fails_makes_test_and_check_fail(service: RunningService)
 
 
 def test_problems_are_shown_with_their_pointers(service: RunningService) -> None:
-    """Every wrong field has its own line; --json also prints the problem document."""
+    """Every wrong field has its own line, and nothing is shown twice; --json prints only the problem document."""
     wrong = ("loops", "create", "ftp://h.example/", "--trigger", "open,opened")
     result = service.run(*wrong)
 
     assert result.code == 1
     assert result.out == ""
-    assert result.err.startswith("feedback-loops loops: Invalid input (status 422): url must start")
+    assert result.err.startswith("feedback-loops loops: Invalid input (status 422)\n")
+    assert result.err.count("must start with") == 1
     assert "  /url: must start with http:// or https://" in result.err
     assert "  /triggers/1: must be " in result.err
     assert f"see {service.url}/problems/invalid-input" in result.err
-    assert json.loads(service.run(*wrong, "--json").out)["type"] == "/problems/invalid-input"
+    as_json = service.run(*wrong, "--json")
+    assert (json.loads(as_json.out)["type"], as_json.err) == ("/problems/invalid-input", "")
     assert "API key is unknown" in service.run("loops", "list", "--key", "flk_x").err
 
 
@@ -201,10 +240,11 @@ def test_a_message_is_registered(service: RunningService, tmp_path: Path, monkey
     assert [link in table.out, "https://t.example/" in table.out] == [True, True]
 
     html = tmp_path / "mail.html"
-    html.write_text(f'<html><body><a href="{link}">x</a></body></html>')
+    html.write_text(f'<html><body><a href="{link}">x</a><a href="http://">y</a></body></html>')
     mail = service.run("messages", "register", "a@b.example", "--html", str(html))
     assert mail.out.startswith('<html><body><a href="https://t.example/')
     assert "List-Unsubscribe: <https://t.example/" in mail.err
+    assert "not tracked: http:// is not a URL that browsers can open" in mail.err
 
     monkeypatch.setattr(sys, "stdin", io.StringIO('{"recipient": "a@b.example"}\n{"recipient": "a"}\n'))
     many = service.run("messages", "register", "--lines", "-")
@@ -218,11 +258,27 @@ def test_the_admin_key_of_the_data_directory_is_found(
 ) -> None:
     """On the machine of a running service, `accounts create` finds the admin key by itself."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
     assert service.run("accounts", "create", "x").code == 2
-    (tmp_path / "var").mkdir()
-    (tmp_path / "var" / "admin.key").write_text(f"{ADMIN_KEY}\n")
+    usual = tmp_path / ".local/state/feedback-loops"
+    usual.mkdir(parents=True)
+    (usual / "admin.key").write_text(f"{ADMIN_KEY}\n")
 
     assert service.run("accounts", "create", "x").code == 0
+
+
+@pytest.mark.parametrize("group", ["accounts", "users"])
+def test_the_data_directory_of_the_environment_is_used(
+    service: RunningService, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, group: str
+) -> None:
+    """FEEDBACK_LOOPS_DATA_DIR names the service: its admin key, and the URL at which it runs."""
+    monkeypatch.setenv("FEEDBACK_LOOPS_DATA_DIR", str(tmp_path))
+    (tmp_path / "admin.key").write_text(f"{ADMIN_KEY}\n")
+    (tmp_path / "run").mkdir()
+    host, _, port = service.url.removeprefix("http://").rpartition(":")
+    (tmp_path / "run" / "settings.json").write_text(json.dumps({"host": host, "port": port}))
+
+    assert service.run(group, "list", FEEDBACK_LOOPS_URL="").code == 0
 
 
 @pytest.mark.parametrize("name", GROUPS)

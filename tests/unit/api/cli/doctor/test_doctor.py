@@ -8,9 +8,12 @@ import json
 import os
 import socket
 import sqlite3
+import subprocess
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -22,8 +25,10 @@ from actors.commands.intake import encode_entry
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.schema import SCHEMA_VERSION, migrate
-from actors.settings.data_dir import DataDir
-from actors.settings.settings import Settings
+from actors.processes.runtime_dir import locked
+from actors.settings import Settings
+from actors.settings.data_dir import DataDir, runtime_dir_path
+from actors.settings.data_dir_marker import MARKER_FILE, Marker
 from api.cli.doctor import command, machine, network, stores
 from api.cli.doctor.findings import Finding, Level, carried_out
 from api.journal.journal import Journal
@@ -34,6 +39,7 @@ from domain.tracking import TrackingHit
 from domain.values import id_text
 from tests.contract.ledger_facts import Store, event, failed, outcome
 from tests.contract.sqlite_store import sqlite_stores
+from tests.keys import install
 from tests.ports import free_port
 from tests.raw_handler import OK, answering, make_certificates, raw_handler
 
@@ -63,7 +69,8 @@ def data_dir(tmp_path: Path) -> Path:
     """A data directory as the first start creates it."""
     path = tmp_path / "data"
     with DataDir.open(path) as made:
-        made.master_key(b"")
+        made.record_installation("ab12cd34")
+        install(path)
         made.admin_key(None)
     return path
 
@@ -83,6 +90,34 @@ def test_a_sound_directory_is_ok(data_dir: Path) -> None:
 
     assert set(levels(found)) == {Level.OK}
     assert len(found) == 4
+
+
+def test_the_installation_and_its_age_are_shown(data_dir: Path) -> None:
+    """They tell a wrong volume from the right one."""
+    assert "installation ab12cd34, made today" in only_finding(machine.check_data_dir(data_dir), Level.OK).found
+    old = (datetime.now(UTC) - timedelta(days=40, hours=1)).isoformat()
+    (data_dir / MARKER_FILE).write_text(Marker(old, "ab12cd34").text())
+    assert "made 40 days ago" in only_finding(machine.check_data_dir(data_dir), Level.OK).found
+
+
+def test_an_empty_directory_is_a_warning_and_a_foreign_one_a_problem(tmp_path: Path) -> None:
+    """An empty one may be a volume that is not mounted; the service never uses one with other files."""
+    assert "Mount its volume" in only_finding(machine.check_data_dir(tmp_path), Level.WARNING).advice
+    (tmp_path / "lock").touch()
+    only_finding(machine.check_data_dir(tmp_path), Level.WARNING)
+    (tmp_path / "letter.txt").touch()
+    assert "another program" in only_finding(machine.check_data_dir(tmp_path), Level.PROBLEM).found
+
+
+def test_a_service_that_has_lost_its_directory_is_found(data_dir: Path) -> None:
+    """A new directory at the path is not taken for that of the service, which still runs."""
+    with locked(runtime_dir_path(data_dir)), DataDir.open(data_dir):
+        assert only_finding(machine.check_data_dir(data_dir), Level.OK)
+        data_dir.rename(data_dir.with_name("aside"))
+        assert "Do not stop it" in only_finding(machine.check_data_dir(data_dir), Level.PROBLEM).advice
+        data_dir.mkdir()
+        (data_dir / "lock").touch()
+        assert "was deleted, moved or replaced" in only_finding(machine.check_data_dir(data_dir), Level.PROBLEM).found
 
 
 def test_open_permissions_are_found(data_dir: Path) -> None:
@@ -124,6 +159,23 @@ def test_a_nearly_full_disk_is_found(data_dir: Path) -> None:
     """Little space is a warning, too little a problem (the test moves the limits and not the disk's usage)."""
     only_finding(machine.check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
     only_finding(machine.check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
+
+
+def test_the_limit_of_open_files_is_that_of_the_service(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a running service, its own limit counts; otherwise, how far a new one could raise it."""
+    service = subprocess.Popen(["prlimit", "--nofile=100:256", "sleep", "60"])
+    (data_dir / "lock").write_text(f"{service.pid}\n")
+    try:
+        for _ in range(500):  # until prlimit has set it
+            if "256" in Path(f"/proc/{service.pid}/limits").read_text().split("Max open files")[1].splitlines()[0]:
+                break
+            time.sleep(0.01)
+        assert "may open 100 files" in only_finding(machine.check_open_files(data_dir, runs=True), Level.WARNING).found
+    finally:
+        service.kill()
+        service.wait()
+    monkeypatch.setattr(machine, "raise_limit", lambda: 4096)
+    assert "may open 4096 files" in only_finding(machine.check_open_files(data_dir, runs=False), Level.OK).found
 
 
 def test_a_port_in_use_is_found() -> None:
@@ -281,11 +333,12 @@ def test_a_corrupt_journal_is_reported_and_kept(tmp_path: Path) -> None:
 class FakeServiceHandler(BaseHTTPRequestHandler):
     """A service that answers as the class attributes configure it."""
 
+    health = b"{}"
     ready = (200, b'{"status": "ready"}')
     metrics = b""
 
     def do_GET(self) -> None:
-        status, body = {"/readyz": self.ready, "/metrics": (200, self.metrics)}.get(self.path, (200, b"{}"))
+        status, body = {"/readyz": self.ready, "/metrics": (200, self.metrics)}.get(self.path, (200, self.health))
         self.send_response(status)
         self.send_header("Content-Type", "application/problem+json" if status != 200 else "text/plain")
         self.end_headers()
@@ -295,13 +348,16 @@ class FakeServiceHandler(BaseHTTPRequestHandler):
         """Logs nothing."""
 
 
-def findings_about_service(**how: Any) -> dict[str, Finding]:
+def findings_about_service(
+    runs: bool | None = None, instance: str | None = None, admin_key: str | None = None, **how: Any
+) -> dict[str, Finding]:
     """Findings about a service with these answers, by check."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), type("Made", (FakeServiceHandler,), how))
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     try:
-        found = asyncio.run(network.check_service(f"http://127.0.0.1:{server.server_port}", runs=None))
+        url = f"http://127.0.0.1:{server.server_port}"
+        found = asyncio.run(network.check_service(url, runs=runs, admin_key=admin_key, instance=instance))
     finally:
         server.shutdown()
         thread.join()
@@ -374,7 +430,7 @@ async def handler(store: Store, url: str, policy: HandlerPolicy = LOCAL) -> dict
         return id_text("fl", loop.id)
 
     loop_id = await asyncio.to_thread(made)
-    found = await network.check_handler(loop_id, store.reader, HandlerResolver(policy))
+    found = await network.check_handler(loop_id, store.reader, HandlerResolver(policy), None)
     return {finding.check: finding for finding in found}
 
 
@@ -415,7 +471,7 @@ def test_the_latest_attempts_are_reported(store: Store) -> None:
 
     def attempts() -> list[Finding]:
         found = asyncio.run(
-            network.check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), empty_name_server))
+            network.check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), empty_name_server), None)
         )
         return [finding for finding in found if finding.check == "attempts"]
 
@@ -429,7 +485,7 @@ def test_the_latest_attempts_are_reported(store: Store) -> None:
 def test_an_unknown_loop_is_reported(store: Store) -> None:
     """An unknown id is a problem with the command's argument."""
     only_finding(
-        asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL))), Level.PROBLEM
+        asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL), None)), Level.PROBLEM
     )
 
 

@@ -1,0 +1,1 @@
+"""Parser of returned mail in a process of its own, so that a hostile mail cannot hurt anything else."""

@@ -1,0 +1,1 @@
+"""Returned mail: bounces, delivery status notifications, complaints and automatic replies, read without I/O."""

@@ -1,0 +1,1 @@
+"""Clients that generators make from the OpenAPI document, as docs/how-to/generate-a-client.md describes."""

@@ -1,0 +1,46 @@
+"""Search for traces of a text in bytes, in every form in which files, logs and databases may hold it."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Iterable
+from urllib.parse import quote
+
+import psycopg
+
+
+def forms_of(text: str) -> set[bytes]:
+    """The text itself, as hexadecimal, percent-encoded, and within base64 at each of its three alignments."""
+    raw = text.encode()
+    percent = {quote(text, safe=""), quote(text), "".join(f"%{byte:02x}" for byte in raw)}
+    found = {raw, raw.hex().encode(), raw.hex().upper().encode(), text.encode("utf-16-le")}
+    found |= {form.encode() for form in percent} | {form.lower().encode() for form in percent}
+    found |= {text.upper().encode()}
+    return found | {within_base64(raw, shift) for shift in range(3)}
+
+
+def within_base64(raw: bytes, shift: int) -> bytes:
+    """The characters of base64 that only depend on these bytes, which begin `shift` bytes after a group's start."""
+    encoded = b64encode(bytes(shift) + raw).rstrip(b"=")
+    first = -(-shift * 8 // 6)
+    whole = (shift + len(raw)) * 8 // 6
+    return encoded[first:whole]
+
+
+def traces(texts: Iterable[str], haystack: bytes) -> set[tuple[str, bytes]]:
+    """Each text that is found, with the form in which it is."""
+    return {(text, form) for text in texts for form in forms_of(text) if form in haystack}
+
+
+def tables_of(url: str) -> dict[str, bytes]:
+    """All rows of all tables, and the planner's statistics about them, as text."""
+    found = {}
+    with psycopg.connect(url) as connection:
+        names = connection.execute("SELECT tablename FROM pg_tables WHERE schemaname = 'public'").fetchall()
+        for (name,) in [*names, ("pg_stats",)]:
+            rows = connection.execute(f"SELECT * FROM {name}".encode()).fetchall()
+            found[f"table {name}"] = b"\n".join(
+                b"\t".join(bytes(v) if isinstance(v, bytes | memoryview) else str(v).encode() for v in row)
+                for row in rows
+            )
+    return found
