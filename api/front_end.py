@@ -131,6 +131,8 @@ def _register_journal_metrics(journal: Journal, data_dir: Path, watch: DataDirWa
     registry.set_function(m.JOURNAL_DEPTH, lambda: journal.depth)
     registry.set_function(m.JOURNAL_AGE, lambda: journal.oldest_age_s)
     registry.set_function(m.JOURNAL_TROUBLE, lambda: journal.problem is not None)
+    registry.set_function(m.RESERVE_LEFT, lambda: journal.reserve.left_bytes)
+    registry.set_function(m.RESERVE_USED, lambda: journal.reserve.is_used)
     registry.set_function(m.HITS_LOST, lambda: journal.lost)
     registry.set_function(m.DATA_DIR_LOST, lambda: watch.check() is not None)
     registry.set_function(m.DISK_FREE, lambda: shutil.disk_usage(data_dir).free)

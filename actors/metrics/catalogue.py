@@ -118,6 +118,13 @@ JOURNAL_TROUBLE: Final = Metric(
     *(_G, "journal_trouble", "1 while hits are kept in memory because the journal's disk is full or broken.", _FRONT),
     merge=_MAX,
 )
+RESERVE_LEFT: Final = Metric(
+    *(_G, "journal_reserve_bytes", "Bytes left in the journal's file for hits while the disk is full.", _FRONT),
+)
+RESERVE_USED: Final = Metric(
+    *(_G, "journal_reserve_used", "1 while the disk is full, so that hits go into the journal's reserve.", _FRONT),
+    merge=_MAX,
+)
 DATA_DIR_LOST: Final = Metric(
     *(_G, "data_dir_lost", "1 while the data directory is missing, or another one is at its path.", _FRONT),
     merge=_MAX,

@@ -18,7 +18,7 @@ import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from api.journal.preallocation import CannotPreallocate, NoRoom, check_file_system, preallocate
 
@@ -61,6 +61,15 @@ class Reserve:
         return self.hits + self.memory
 
 
+class ReserveState(NamedTuple):
+    """The reserve for hits at one moment."""
+
+    #: Bytes that hits may take at least while the disk is full; free pages come on top. 0: there is no reserve.
+    left_bytes: int
+    #: Whether the disk is full, so that hits go into it.
+    is_used: bool
+
+
 def allocate_lock_file(path: Path) -> None:
     """Allocates LMDB's lock file. It is mapped, so writing to a hole in it on a full disk would end the process.
 
@@ -91,6 +100,7 @@ class Allocation:
         self._reserve = reserve
         self._fd: int | None = None
         self._end = 0
+        self._used = used
         #: Bytes to keep allocated ahead: `_wanted`, or what a small disk has room for.
         self._goal = 0
         self._wanted = reserve.total + COMMIT_BYTES
@@ -119,9 +129,15 @@ class Allocation:
             os.close(self._fd)
             self._fd = None
 
-    def left(self, used: int) -> int:
-        """Bytes of new pages that hits may still take."""
-        return max(0, self.limit - used)
+    @property
+    def state(self) -> ReserveState:
+        """The reserve, as of the last `grow` or `note_used`. Any thread may ask."""
+        has_reserve = self._fd is not None
+        return ReserveState(max(0, self.limit - self._used) if has_reserve else 0, self.is_disk_full)
+
+    def note_used(self, used: int) -> None:
+        """Notes how much a commit has left in use."""
+        self._used = used
 
     @property
     def can_move(self) -> bool:
@@ -139,6 +155,7 @@ class Allocation:
         Raises:
             OSError: the disk does not work.
         """
+        self._used = used
         if self._fd is None or self._end >= self.max_bytes:
             return
         ahead, now_s = self._end - used, time.monotonic()
@@ -158,7 +175,7 @@ class Allocation:
         share = (self._end - used) * self._reserve.hits // self._reserve.total
         if not is_disk_full:
             self.limit = max(self.limit, self._end - self._reserve.memory, _down(used + share))
-        self._note(used, is_disk_full=is_disk_full)
+        self._note(is_disk_full=is_disk_full)
 
     def _begin(self, fd: int, used: int) -> None:
         """Fills the holes that an LMDB file may have, and allocates the rest."""
@@ -194,12 +211,12 @@ class Allocation:
             extra={"action": "journal_without_reserve", "problem": self.problem},
         )
 
-    def _note(self, used: int, *, is_disk_full: bool) -> None:
+    def _note(self, *, is_disk_full: bool) -> None:
         if is_disk_full == self.is_disk_full:
             return
         self.is_disk_full = is_disk_full
         if is_disk_full:
-            facts = {"left_bytes": self.left(used), "advice": "free disk space"}
+            facts = {"left_bytes": self.state.left_bytes, "advice": "free disk space"}
             log.error(
                 "the disk is full: hits go into the journal's reserve, and reports are refused",
                 extra={"action": "journal_reserve_used", **facts},

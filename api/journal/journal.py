@@ -16,7 +16,7 @@ from typing import Final
 
 from actors.commands.intake import received_ms
 from actors.settings.data_dir_watch import UNWATCHED, DataDirWatch
-from api.journal.allocation import Reserve
+from api.journal.allocation import Reserve, ReserveState
 from api.journal.commit_thread import Commit, CommitThread, RenewalJob
 from api.journal.limits import JournalLimits
 from api.journal.lmdb_file import Removals
@@ -122,6 +122,11 @@ class Journal:
     def problem(self) -> str | None:
         """Why hits are kept in memory instead of on disk, in one sentence; None while all is well."""
         return self._problem
+
+    @property
+    def reserve(self) -> ReserveState:
+        """The part of the file that is kept for hits while the disk is full, as of the last commit."""
+        return self._store.reserve
 
     @property
     def is_open(self) -> bool:
@@ -367,6 +372,8 @@ class Journal:
             self._commit_reports_in(self._limits.report_delay_s)
         elif any(self._removals):  # their timer may have fired during this commit
             self._commit_in(self._limits.removal_delay_s)
+        elif self.reserve.is_used:  # a commit notices that there is room again
+            self._commit_in(self._limits.retry_s)
 
     def _refuse_reports(self, problem: str) -> None:
         self._reports.refuse_all(problem)
@@ -398,7 +405,7 @@ class Journal:
 
     def _on_timer(self) -> None:
         self._timer = None
-        if self._unsaved or any(self._removals) or self._problem is not None:
+        if self._unsaved or any(self._removals) or self._problem is not None or self.reserve.is_used:
             self._commit()
 
     def _cancel_timers(self) -> None:

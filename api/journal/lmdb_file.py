@@ -75,6 +75,10 @@ class JournalFile:
         """Allocates ahead of what is used. Raises `OSError`."""
         self.allocation.grow(file_bytes(self.env))
 
+    def note_used(self) -> None:
+        """Notes what a commit has taken of the reserve."""
+        self.allocation.note_used(file_bytes(self.env))
+
     def map(self, size: int) -> None:
         """Lets transactions use so many bytes of the file, but never less than they use already.
 

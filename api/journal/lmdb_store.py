@@ -17,7 +17,7 @@ import lmdb
 from actors.commands.intake import RETURNED_MAIL, spool_name
 from actors.settings.data_dir_watch import UNWATCHED, DataDirWatch
 from api.journal import file_swap
-from api.journal.allocation import REMOVAL_BYTES, Reserve
+from api.journal.allocation import REMOVAL_BYTES, Reserve, ReserveState
 from api.journal.lmdb_file import JournalFile, Removals
 from api.journal.owner_lock import lock_journal
 from api.journal.spool import FOLDER
@@ -88,6 +88,11 @@ class LmdbStore:
     def entries(self) -> int:
         with self._lock, self.file.env.begin() as txn:
             return self.file.count(txn)
+
+    @property
+    def reserve(self) -> ReserveState:
+        """The reserve for hits, as of the last write. Waits for nothing."""
+        return self.file.allocation.state
 
     def next_seq(self) -> int:
         """The number after the last one ever saved, starting at 1."""
@@ -204,6 +209,7 @@ class LmdbStore:
                 file.put(txn, hits, () if reports_problem else reports)
             file.put_next_seq(txn, next_seq)
             entries = file.count(txn)
+        file.note_used()
         return WriteResult(has_room, True, entries, None if has_room else self._full(), reports_problem)
 
     def _reports_problem(self, txn: Any, reports: Sequence[tuple[int, bytes]]) -> str | None:

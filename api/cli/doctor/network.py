@@ -39,6 +39,7 @@ KNOWN_NAME: Final = "example.com"
 #: Number of latest attempts shown.
 ATTEMPTS: Final = 3
 _PREFIX: Final = "feedback_loops_"
+_MIB: Final = 1 << 20
 
 Samples = dict[tuple[str, ...], float]
 
@@ -134,6 +135,11 @@ def _journal(samples: Samples) -> Finding:
     if samples.get((f"{_PREFIX}journal_trouble",), 0.0):
         advice = "Free space on its disk, or repair it, before you restart the service."
         return problem("journal", f"hits are kept in memory because the disk cannot be written; {found}", advice)
+    if samples.get((f"{_PREFIX}journal_reserve_used",), 0.0):
+        left = samples.get((f"{_PREFIX}journal_reserve_bytes",), 0.0)
+        advice = "Free some space on the disk of the data directory."
+        facts = f"the disk is full: hits go into the journal's reserve, of which {left / _MIB:.0f} MiB are left"
+        return problem("journal", f"{facts}; {found}", advice)
     if lost := samples.get((f"{_PREFIX}hits_lost_total",), 0.0):
         advice = "Repair the disk: see `hit_lost` in the log."
         return problem("journal", f"{lost:.0f} hits were lost since the start", advice)

@@ -20,7 +20,8 @@ from domain.errors import FeedbackLoopsError
 #: The metrics shown, in groups. None of them belongs to a single account.
 GROUPS: Final[tuple[tuple[str, tuple[m.Metric, ...]], ...]] = (
     ("Processes", (m.RESTARTS, m.MEMORY)),
-    ("Journals", (m.JOURNAL_DEPTH, m.JOURNAL_AGE, m.JOURNAL_TROUBLE, m.HITS, m.HITS_LOST, m.DISK_FREE)),
+    ("Journals", (m.JOURNAL_DEPTH, m.JOURNAL_AGE, m.JOURNAL_TROUBLE, m.HITS, m.HITS_LOST)),
+    ("Disks", (m.DISK_FREE, m.RESERVE_LEFT, m.RESERVE_USED)),
     ("Ledger", (m.LEDGER_WAITING, m.LEDGER_SIZE, m.COMMIT, m.COMMITS_FAILED)),
     ("Lanes", (m.LOOPS, m.BREAKERS, m.WAITING, m.OLDEST_DUE, m.UNDER_WAY, m.EVENT_DELIVERED)),
 )

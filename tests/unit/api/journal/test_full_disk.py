@@ -77,8 +77,12 @@ def test_a_full_disk_takes_hits_until_the_reserve_is_used(disk: SmallDisk) -> No
     async def body(journal: Journal) -> None:
         await append_until(journal, lambda: journal.depth > 0)
         disk.fill()
+        hits.extend(await append_until(journal, lambda: journal.reserve.is_used))
+        left_bytes = journal.reserve.left_bytes
+        assert left_bytes >= RESERVE
         hits.extend(await append_until(journal, lambda: journal.problem is not None))
         assert sum(map(len, hits)) > RESERVE
+        assert journal.reserve.left_bytes < left_bytes - RESERVE
         assert "reserve is used up" in str(journal.problem)
         assert journal.lost == 0
 
@@ -133,19 +137,20 @@ def test_a_full_disk_goes_on_while_hits_are_forwarded(disk: SmallDisk) -> None:
     run(disk, body)
 
 
-def test_the_reserve_is_whole_again_when_there_is_room(disk: SmallDisk, caplog: pytest.LogCaptureFixture) -> None:
-    """A used reserve is allocated again, so that it can be used a second time."""
-
-    def is_whole() -> bool:
-        return any(getattr(record, "action", "") == "journal_reserve_whole" for record in caplog.records)
+@pytest.mark.parametrize("is_used_up", [False, True])
+def test_the_reserve_is_whole_again_when_there_is_room(
+    disk: SmallDisk, caplog: pytest.LogCaptureFixture, *, is_used_up: bool
+) -> None:
+    """A used reserve is allocated again without further hits, so that it can be used a second time."""
 
     async def body(journal: Journal) -> None:
         disk.fill()
-        await append_until(journal, lambda: journal.problem is not None, 3000)
+        await append_until(
+            journal, lambda: (journal.problem is not None) if is_used_up else journal.reserve.is_used, 3000
+        )
         disk.free()
         async with asyncio.timeout(20):
-            while not is_whole() or journal.problem is not None:
-                await journal.append(hit(1))
+            while journal.reserve.is_used or journal.problem is not None:
                 await asyncio.sleep(0.01)
         disk.fill()
         before = journal.depth
@@ -154,6 +159,7 @@ def test_the_reserve_is_whole_again_when_there_is_room(disk: SmallDisk, caplog: 
 
     with caplog.at_level(logging.WARNING):
         run(disk, body)
+    assert "journal_reserve_whole" in [getattr(record, "action", "") for record in caplog.records]
 
 
 def test_a_full_disk_refuses_reports_and_keeps_the_reserve_for_hits(disk: SmallDisk) -> None:

@@ -369,6 +369,7 @@ HEALTHY = b"""feedback_loops_journal_depth 3
 feedback_loops_processes{process="ledger"} 1
 feedback_loops_ray_nodes{state="alive"} 1
 """
+RESERVE_USED = b"feedback_loops_journal_reserve_used 1\nfeedback_loops_journal_reserve_bytes 41943040\n"
 
 
 def test_a_healthy_service_is_ok() -> None:
@@ -386,6 +387,7 @@ def test_a_healthy_service_is_ok() -> None:
         ("service", {"ready": (503, b'{"problems": ["the ledger is away"]}')}, "the ledger is away"),
         ("journal", {"metrics": HEALTHY + b"feedback_loops_journal_oldest_age_seconds 61\n"}, "61 s"),
         ("journal", {"metrics": HEALTHY + b"feedback_loops_journal_trouble 1\n"}, "memory"),
+        ("journal", {"metrics": HEALTHY + RESERVE_USED}, "of which 40 MiB are left"),
         ("journal", {"metrics": HEALTHY + b"feedback_loops_hits_lost_total 7\n"}, "7 hits were lost"),
         ("actors", {"metrics": HEALTHY + b'feedback_loops_processes_silent{process="gateway"} 1\n'}, "gateway"),
         ("Ray", {"metrics": b""}, "not responding"),
