@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from eventsourcing.persistence import StoredEvent
 
 from actors.enrichment.fan_out import offer_deliveries
-from actors.enrichment.routing_index import RoutingIndex
+from actors.enrichment.routing_index import MAX_PASSES, RoutingIndex
 from actors.ledger.reader import LedgerReader
 from actors.metrics.instruments import ProfileInstruments
 from actors.ports import ChangeLedger, LoopNotifier
@@ -20,9 +20,6 @@ from domain.event_catalogue.triggers import Trigger
 from domain.profile import Profile
 from domain.profile_change import ProfileTimes, change_fields
 from domain.tracking import EventToRecord, RoutingTable
-
-#: Each pass loses only to a change of some loop; this many in a row mean that something is broken.
-MAX_PASSES: Final = 50
 
 
 class ProfileEvent(NamedTuple):

@@ -13,7 +13,7 @@ from actors.enrichment.hits import Enriched, enrich_hits
 from actors.enrichment.mails import MailReader
 from actors.enrichment.read_report import ReadReport
 from actors.enrichment.reports import enrich_read_reports, enrich_reports
-from actors.enrichment.routing_index import RoutingIndex
+from actors.enrichment.routing_index import MAX_PASSES, RoutingIndex
 from actors.ledger.erasure.port import ErasureChange, NoteOptOuts
 from actors.ledger.reader import LedgerReader
 from actors.metrics.instruments import EnrichmentInstruments
@@ -30,8 +30,6 @@ log = logging.getLogger(__name__)
 #: An entry that is ready to be enriched: a returned mail has been read.
 Entry: TypeAlias = TrackingHit | Report | ReadReport
 
-#: Each pass loses only to another writer's progress; this many in a row mean that something is broken.
-MAX_PASSES: Final = 50
 #: The enrichment function of each kind of intake.
 ENRICH: Final[dict[type[Entry], Callable[[Sequence[Any], LedgerReader, RoutingIndex], Enriched]]] = {
     TrackingHit: enrich_hits,

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from domain.tracking import Route, RoutingTable
+
+#: Attempts to record events with an index. Each loses only to another writer's progress; this many in a row mean that
+#: something is broken.
+MAX_PASSES: Final = 50
 
 
 class RoutingIndex:

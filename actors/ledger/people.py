@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
 from unicodedata import normalize
 
-import idna
-
 from domain.errors import InvalidInput
-
-#: A label longer than this has no ASCII form (RFC 1035), and encoding it would take quadratic time.
-_MAX_LABEL_CHARS: Final = 63
+from domain.host_names import ascii_name
 
 
 def person_of(address: str) -> str:
@@ -21,7 +16,8 @@ def person_of(address: str) -> str:
     mean is up to the receiving server.
     """
     local, at, domain = normalize("NFC", address.strip()).rpartition("@")
-    return local.lower() + at + _ascii_domain(domain)
+    ascii_domain = ascii_name(domain)
+    return local.lower() + at + (domain.lower() if ascii_domain is None else ascii_domain.rstrip("."))
 
 
 def person_named(recipient: str) -> str:
@@ -33,21 +29,3 @@ def person_named(recipient: str) -> str:
     if person := person_of(recipient):
         return person
     raise InvalidInput.at("/recipient", "must not be blank")
-
-
-def _ascii_domain(domain: str) -> str:
-    try:
-        mapped = idna.uts46_remap(domain, std3_rules=False, transitional=False)
-        labels = [_ascii_label(label) for label in mapped.rstrip(".").split(".")]
-    except UnicodeError:
-        return domain.lower()
-    return ".".join(labels)
-
-
-def _ascii_label(label: str) -> str:
-    if label.isascii():
-        return label
-    if len(label) > _MAX_LABEL_CHARS:
-        raise UnicodeError("a label is too long")
-    # Not idna.encode(): it rejects names that exist, such as those with emoji.
-    return f"xn--{label.encode('punycode').decode()}"
