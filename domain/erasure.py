@@ -72,6 +72,8 @@ class RunningErasure(NamedTuple):
     step: str
     #: Progress within the step, as the step writes it; "" at its start.
     position: str
+    #: What the step waits for, as `Erasure.waiting_for` shows it: a JSON list.
+    held_up_by: str = "[]"
 
 
 class Counts(NamedTuple):

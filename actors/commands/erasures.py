@@ -32,7 +32,7 @@ class Erasure(WireStruct, frozen=True, kw_only=True):
     #: A `domain.erasure.StepName`; the last one if it has completed.
     step: str
     counts: ErasureCounts
-    #: The front ends that have not confirmed it: name, and in parentheses what holds them up, if it is known.
+    #: What holds it up in this step: a front end, a process, the store; in parentheses why, if it is known.
     waiting_for: list[str] = field(default_factory=list)
     #: Sentences: what it cannot reach.
     outside: list[str] = field(default_factory=list)

@@ -124,6 +124,7 @@ COLUMNS: Final[dict[str, dict[str, Column]]] = {
         "step": _WORD,
         "position": _kept("ids and numbers"),
         "outside": _kept("sentences about the store and its copies"),
+        "held_up_by": _kept("names of processes, and the service's own words about them"),
     },
     "erasure_histories": {"originator_id": _ID},
     "erasure_front_ends": {"front_end": _FRONT_END},

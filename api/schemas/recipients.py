@@ -85,7 +85,8 @@ class Erasure(AnswerModel):
     completed_at: Time | None
     step: str = Field(description="What is being done; the last step if it has completed.")
     waiting_for: list[str] = Field(
-        description="What it waits for: front ends that have not answered yet, and parts of the store that are in use."
+        description="What it waits for now: front ends that have not answered yet, attempts under way, processes that"
+        " do not answer, and readers of the store; in parentheses why, if it is known."
     )
     counts: ErasureCounts
     outside: list[str] = Field(description="Copies that the service cannot reach, in words.")

@@ -10,6 +10,7 @@ import pytest
 from tests.contract.erasure_answers_suite import AnswerErasureSuite
 from tests.contract.erasure_mails_suite import MailErasureSuite
 from tests.contract.erasure_profiles_suite import ProfileAddressesSuite, ProfileErasureSuite
+from tests.contract.erasure_waits_suite import WaitsSuite
 from tests.contract.ledger_access_suite import AccessSuite
 from tests.contract.ledger_backlog_suite import BacklogSuite
 from tests.contract.ledger_erasure_suite import ErasureSuite
@@ -133,4 +134,8 @@ class TestAnswerErasure(AnswerErasureSuite):
 
 
 class TestErasures(ErasureSuite):
+    """On SQLite."""
+
+
+class TestWaits(WaitsSuite):
     """On SQLite."""

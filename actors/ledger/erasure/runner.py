@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import json
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,6 +13,7 @@ from actors.ledger.erasure import store as rows
 from actors.ledger.erasure.step import Advance, ErasureAction, ErasureStep, Found
 from actors.ledger.erasure.store_access import ErasureStore
 from domain.erasure import RunningErasure
+from domain.errors import FeedbackLoopsError
 
 #: Rows that one transaction redacts. This bounds how long other writes wait.
 ROWS_AT_ONCE: Final = 100
@@ -66,7 +69,7 @@ class ErasureRunner:
         """Advances every running erasure. Returns whether there is more to do at once.
 
         Raises:
-            StoreUnavailable: try again later.
+            FeedbackLoopsError: a step cannot go on now; the others have. Try again later.
         """
         running = await asyncio.to_thread(rows.running, self._store.connection)
         self.is_busy = bool(running)
@@ -76,14 +79,31 @@ class ErasureRunner:
             # Every step may run again, so the step of another version does no harm.
             by_step.get(erasure.step, by_step[names[0]]).append(erasure)
         has_more = False
+        problems: list[FeedbackLoopsError] = []
         for number, action in enumerate(self._actions):
             if group := by_step[action.name]:
-                advance = await action.advance(group)
+                try:
+                    advance = await action.advance(group)
+                except FeedbackLoopsError as exc:
+                    problems.append(exc)
+                    with contextlib.suppress(FeedbackLoopsError):
+                        await self._note_waits(group, [f"the service ({exc})"])
+                    continue
                 has_more = has_more or advance.has_more
+                done = {erasure.no for erasure in advance.done}
+                await self._note_waits([each for each in group if each.no not in done], advance.waits_for)
                 moved = await self._go_on(advance.done, number)
                 if number + 1 < len(names):
                     by_step[names[number + 1]] += moved
+        if problems:
+            raise problems[0]
         return has_more
+
+    async def _note_waits(self, erasures: Sequence[RunningErasure], waits_for: Sequence[str]) -> None:
+        """Keeps what these erasures wait for, if it has changed."""
+        text = json.dumps(waits_for, ensure_ascii=False)
+        if changed := [erasure for erasure in erasures if erasure.held_up_by != text]:
+            await self._store.commits.run(lambda cursor: rows.note_waits(cursor, changed, text), len(changed))
 
     async def _go_on(self, done: Sequence[RunningErasure], number: int) -> list[RunningErasure]:
         """Goes on with the step after the one with this number; returns the erasures that have gone on."""

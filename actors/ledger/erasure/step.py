@@ -42,6 +42,8 @@ class Advance(NamedTuple):
     done: Sequence[RunningErasure]
     #: Whether there is more to do at once; otherwise the others wait for another process.
     has_more: bool = False
+    #: What the others wait for: names of processes or programs, with what holds them up in parentheses.
+    waits_for: Sequence[str] = ()
 
 
 class ErasureAction(Protocol):

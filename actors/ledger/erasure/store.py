@@ -12,7 +12,7 @@ from actors.ledger.store_connection import Row, StoreConnection
 from domain.erasure import ALL_ACCOUNTS, Counts, RunningErasure, StepName
 
 #: The columns of `RunningErasure`, in its order.
-RUNNING_COLUMNS: Final = "no, id, account_no, person, digest, requested_at_ms, keep_opt_out, step, position"
+RUNNING_COLUMNS: Final = "no, id, account_no, person, digest, requested_at_ms, keep_opt_out, step, position, held_up_by"
 _IS_RUNNING: Final = "completed_at_ms IS NULL"
 #: The partial index holds only those that run.
 RUNNING: Final = f"SELECT {RUNNING_COLUMNS} FROM erasures AS r {{by erasures_running}} WHERE {_IS_RUNNING} ORDER BY no"  # noqa: S608
@@ -23,7 +23,7 @@ _INSERT: Final = (
 )
 _AGAIN: Final = (
     "UPDATE erasures SET requested_at_ms = {larger requested_at_ms, $2}, keep_opt_out = {larger keep_opt_out, $3},"
-    " person = $4, step = $5, position = '' WHERE no = $1"
+    " person = $4, step = $5, position = '', held_up_by = '[]' WHERE no = $1"
 )
 LATEST_MESSAGE: Final = (
     "SELECT max(created_at_ms) FROM messages {by messages_to_recipient} WHERE account_no = $1 AND person = $2"
@@ -39,7 +39,11 @@ _HAS_REDACTED: Final = (
 )
 #: Batches that were enriched with an older version of the routing table are refused, and enriched again.
 RAISE_FENCE: Final = "UPDATE meta SET value = value + 1 WHERE name = 'routes_version'"
-_STEP: Final = "UPDATE erasures SET step = $3, position = '' WHERE no = $1 AND step = $2 AND requested_at_ms = $4"
+_STEP: Final = (
+    "UPDATE erasures SET step = $3, position = '', held_up_by = '[]'"
+    " WHERE no = $1 AND step = $2 AND requested_at_ms = $4"
+)
+_WAITS: Final = "UPDATE erasures SET held_up_by = $3 WHERE no = $1 AND step = $2"
 #: The last step clears the store's files, so nothing personal may be written after its start.
 _FORGET_PERSON: Final = "UPDATE erasures SET person = '' WHERE no = $1"
 _COMPLETE: Final = (
@@ -108,6 +112,11 @@ def keep_progress(cursor: Cursor, erasure: RunningErasure, position: str, counts
     cursor.execute(_PROGRESS, (erasure.no, erasure.step, position, *counts))
 
 
+def note_waits(cursor: Cursor, erasures: Sequence[RunningErasure], held_up_by: str) -> None:
+    """Keeps what erasures wait for in their step, for those who look."""
+    cursor.executemany(_WAITS, [(erasure.no, erasure.step, held_up_by) for erasure in erasures])
+
+
 def go_on(cursor: Cursor, erasures: Sequence[RunningErasure], step: StepName) -> list[RunningErasure]:
     """Goes on with another step. Leaves out erasures that have started again since.
 
@@ -120,7 +129,7 @@ def go_on(cursor: Cursor, erasures: Sequence[RunningErasure], step: StepName) ->
     for erasure in erasures:
         params = (erasure.no, erasure.step, step.value, erasure.requested_at_ms)
         if cursor.execute(_STEP, params).rowcount == 1:
-            moved.append(erasure._replace(step=step.value, position=""))
+            moved.append(erasure._replace(step=step.value, position="", held_up_by="[]"))
             if step is StepName.BYTES:
                 for sql in (_FORGET_PERSON, _DROP_KEYS):
                     cursor.execute(sql, (erasure.no,))

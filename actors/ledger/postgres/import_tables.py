@@ -144,7 +144,7 @@ TABLES: Final = (
         (
             *("no", "id", "account_no", "digest", "person", "requested_at_ms", "keep_opt_out", "is_repeat"),
             *("step", "position"),
-            *("completed_at_ms", "messages", "events", "deliveries", "profiles", "mails", "outside"),
+            *("completed_at_ms", "messages", "events", "deliveries", "profiles", "mails", "outside", "held_up_by"),
         ),
     ),
     Table("erasure_keys", ("erasure_no", "message_key", "is_partial"), key_length=2),

@@ -13,11 +13,11 @@ from actors.installation.key_file import ring_of
 from actors.ledger.key_ring_store import LOAD
 from actors.ledger.queries.pagination import Number, decode_cursor, page_of
 from actors.ledger.store_connection import Row, StoreConnection
-from domain.erasure import digest_key, reference_digest
+from domain.erasure import StepName, digest_key, reference_digest
 from domain.errors import StoreUnavailable
 
 _COLUMNS: Final = (
-    "no, id, requested_at_ms, completed_at_ms, step, outside, messages, events, deliveries, profiles, mails"
+    "no, id, requested_at_ms, completed_at_ms, step, outside, held_up_by, messages, events, deliveries, profiles, mails"
 )
 _ONE: Final = f"SELECT {_COLUMNS} FROM erasures WHERE id = $1"  # noqa: S608 - constants only
 _LISTED: Final = f"SELECT {_COLUMNS} FROM erasures WHERE no < $1{{more}} ORDER BY no DESC LIMIT $2"  # noqa: S608
@@ -31,7 +31,8 @@ _WAITING_FOR: Final = (
     " ORDER BY f.name, f.front_end"
 )
 
-
+#: The step `lanes` does little but wait for these.
+ATTEMPTS: Final = "deliveries (attempts are under way)"
 _ANY_REFERENCE: Final = "SELECT 1 FROM erased_references LIMIT 1"
 ERASED_REFERENCES: Final = (
     "SELECT digest, message_key FROM erased_references WHERE account_no = $1 AND digest IN ({marks})"
@@ -105,7 +106,7 @@ class ErasureQueries(StoreConnection):
         return page_of(found, query.limit, self._view, lambda row: [row[0]])
 
     def _view(self, row: Row) -> Erasure:
-        no, id_, requested_at_ms, completed_at_ms, step, outside, *counts = row
+        no, id_, requested_at_ms, completed_at_ms, step, outside, held_up_by, *counts = row
         is_running = completed_at_ms is None
         return Erasure(
             id=id_,
@@ -114,9 +115,17 @@ class ErasureQueries(StoreConnection):
             completed_at_ms=completed_at_ms,
             step=step,
             counts=ErasureCounts(**dict(zip(ErasureCounts.__struct_fields__, counts, strict=True))),
-            waiting_for=[_waiting(*found) for found in self.rows(_WAITING_FOR, (no,))] if is_running else [],
+            waiting_for=self._waiting_for(no, step, json.loads(held_up_by)) if is_running else [],
             outside=json.loads(outside),
         )
+
+    def _waiting_for(self, no: int, step: str, noted: list[str]) -> list[str]:
+        """What an erasure waits for in its step. `noted`: by the step itself."""
+        if step == StepName.FRONT_ENDS:
+            noted = [*(_waiting(*found) for found in self.rows(_WAITING_FOR, (no,))), *noted]
+        if step == StepName.LANES and not noted:
+            return [ATTEMPTS]
+        return noted
 
 
 def _waiting(name: str, problem: str | None) -> str:

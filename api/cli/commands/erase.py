@@ -94,7 +94,7 @@ def follow(service: Service, screen: Screen, erasure: Mapping[str, Any]) -> Mapp
         if doing != shown:
             screen.beside(doing)
             shown = doing
-        if waiting and not has_hinted and time.monotonic() - began_s > HINT_S:
+        if erasure["step"] == "front_ends" and waiting and not has_hinted and time.monotonic() - began_s > HINT_S:
             screen.beside(HINT)
             has_hinted = True
         time.sleep(POLL_S)

@@ -53,19 +53,21 @@ class BytesAction:
         self._monotonic_s = monotonic_s
         self._rests_until_s = float("-inf")
         self._logged_at_s = float("-inf")
+        self._waits_for: list[str] = []
 
     async def advance(self, erasures: Sequence[RunningErasure]) -> Advance:
         began_s = self._monotonic_s()
         if began_s < self._rests_until_s:
-            return Advance([])
+            return Advance([], waits_for=self._waits_for)
         problem = await asyncio.to_thread(self._clearing.clear)
         ended_s = self._monotonic_s()
         self._rests_until_s = ended_s + REST_FACTOR * (ended_s - began_s)
+        self._waits_for = [] if problem is None else [f"the store ({problem})"]
         if problem is not None:
             if ended_s - self._logged_at_s >= LOG_S:
                 self._logged_at_s = ended_s
                 log.warning("erased bytes cannot be cleared yet", extra={"action": "erasure_waits", "reason": problem})
-            return Advance([])
+            return Advance([], waits_for=self._waits_for)
         if self._clearing.outside:
             await self._store.commits.run(lambda cursor: self._note_outside(cursor, erasures), len(erasures))
         return Advance(erasures)

@@ -10,7 +10,6 @@ from typing import Final, Protocol
 from actors.ledger.erasure.step import Advance
 from actors.ledger.erasure.store_access import ErasureStore
 from domain.erasure import ALL_ACCOUNTS, RunningErasure, StepName
-from domain.errors import FeedbackLoopsError
 
 log = logging.getLogger(__name__)
 
@@ -43,14 +42,11 @@ class LanesAction:
 
     async def advance(self, erasures: Sequence[RunningErasure]) -> Advance:
         loop_ids = await asyncio.to_thread(self._loops, {erasure.account_no for erasure in erasures})
-        try:
-            silent = await self._hosts.forget_queued(loop_ids) if loop_ids else []
-        except FeedbackLoopsError as exc:
-            silent = [str(exc)]
+        silent = await self._hosts.forget_queued(loop_ids) if loop_ids else []
         if silent:
             facts = {"action": "erasure_waits", "processes": ", ".join(silent)}
             log.warning("processes that hold loops have not confirmed an erasure", extra=facts)
-            return Advance([])
+            return Advance([], waits_for=[f"{name} (it holds loops, and does not answer)" for name in silent])
         return Advance(erasures)
 
     def _loops(self, account_nos: set[int]) -> list[str]:

@@ -267,7 +267,8 @@ CREATE TABLE erasures (
     deliveries bigint NOT NULL DEFAULT 0,
     profiles bigint NOT NULL DEFAULT 0,
     mails bigint NOT NULL DEFAULT 0,
-    outside text COLLATE "C" NOT NULL DEFAULT '[]'
+    outside text COLLATE "C" NOT NULL DEFAULT '[]',
+    held_up_by text COLLATE "C" NOT NULL DEFAULT '[]'
 ) WITH (fillfactor = 50);
 CREATE UNIQUE INDEX erasures_running ON erasures (account_no, digest) WHERE completed_at_ms IS NULL;
 CREATE INDEX erasures_of_person ON erasures (account_no, digest, requested_at_ms);

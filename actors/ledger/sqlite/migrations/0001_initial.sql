@@ -290,7 +290,8 @@ CREATE TABLE erasures (
     deliveries INTEGER NOT NULL DEFAULT 0,
     profiles INTEGER NOT NULL DEFAULT 0,
     mails INTEGER NOT NULL DEFAULT 0,
-    outside TEXT NOT NULL DEFAULT '[]'
+    outside TEXT NOT NULL DEFAULT '[]',
+    held_up_by TEXT NOT NULL DEFAULT '[]'
 ) STRICT;
 CREATE UNIQUE INDEX erasures_running ON erasures (account_no, digest) WHERE completed_at_ms IS NULL;
 CREATE INDEX erasures_of_person ON erasures (account_no, digest, requested_at_ms);

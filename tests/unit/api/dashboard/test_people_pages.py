@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import msgspec
+
 from actors.commands.erasures import EraseRecipient
 from api.dashboard.labels import ERASURE_STEPS
 from domain.erasure import StepName
@@ -42,6 +44,24 @@ def test_a_person_is_looked_up_exported_and_erased() -> None:
         assert "running" in listed.text
         # The address is in no URL, and on no page that has one.
         assert EMAIL not in erasure.text + listed.text + done.headers["location"]
+
+    with_visitor(scenario)
+
+
+def test_a_running_erasure_shows_what_it_waits_for() -> None:
+    """Front ends that are gone have a remedy, which is no help with anything else."""
+
+    async def scenario(dashboard: FakeDashboard, visitor: Visitor) -> None:
+        erasures = dashboard.api.client.erasures
+        made = await dashboard.api.client.call(EraseRecipient(account=dashboard.account, email=EMAIL))
+        for step, waiting, has_remedy in (("front_ends", "edge-1", True), ("bytes", "the store (in use)", False)):
+            no, person, erasure = erasures[made.id]
+            changed = msgspec.structs.replace(erasure, step=step, waiting_for=[waiting])
+            erasures[made.id] = (no, person, changed)
+            page = await visitor.get(f"/people/erasures/{made.id}")
+            assert f"<dt>Waits for</dt><dd>{waiting}</dd>" in page.text
+            assert ("edges forget" in page.text) == has_remedy
+            assert waiting in (await visitor.get("/people")).text
 
     with_visitor(scenario)
 

@@ -73,13 +73,16 @@ def test_an_erasure_needs_a_confirmation(service: RunningService) -> None:
 
 
 def test_an_erasure_shows_what_it_waits_for(service: RunningService, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`--wait` returns once it has completed; the progress goes to standard error, without the address."""
+    """`--wait` returns once it has completed; the progress goes to standard error, without the address.
+
+    The hint about lost front ends comes only while it waits for one.
+    """
     looks = iter(("lanes", "front_ends", "front_ends", "bytes"))
 
     def go_on(_seconds: float) -> None:
         [(erasure_id, (account, person, erasure))] = service.client.erasures.items()
         step = next(looks)
-        waiting = ["edge-1"] if step == "front_ends" else []
+        waiting = {"lanes": ["loops-1"], "front_ends": ["edge-1"]}.get(step, [])
         state, at_ms = ("completed", 1) if step == "bytes" else ("running", None)
         changed = replace(erasure, step=step, waiting_for=waiting, state=state, completed_at_ms=at_ms)
         service.client.erasures[erasure_id] = (account, person, changed)
@@ -90,7 +93,10 @@ def test_an_erasure_shows_what_it_waits_for(service: RunningService, monkeypatch
 
     assert done.code == 0
     assert json.loads(done.out)["state"] == "completed"
-    assert done.err.splitlines() == ["messages", "lanes", "front_ends: waiting for edge-1", erase.HINT, "bytes"][:4]
+    assert done.err.splitlines() == [
+        *("messages", "lanes: waiting for loops-1"),
+        *("front_ends: waiting for edge-1", erase.HINT),
+    ]
     assert EMAIL not in done.out + done.err
     (command,) = service.client.called(EraseRecipient)
     assert (command.email, command.keep_opt_out) == (EMAIL, True)
