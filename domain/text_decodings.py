@@ -22,6 +22,9 @@ _PERCENT: Final = re.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _JSON_ESCAPE: Final = re.compile(r"\\u([0-9a-f]{4})", re.IGNORECASE)
 #: UTF-7 (RFC 2152) encodes little of an address.
 _UTF7: Final = {"+AEA-": "@", "+AC0-": "-", "+AF8-": "_", "+ACs-": "+"}
+#: A character that RFC 6533 escapes in addresses, and those that RFC 3461 encodes in ASCII ones (xtext).
+_BRACED: Final = re.compile(r"\\x\{([0-9a-f]{1,6})\}", re.IGNORECASE)
+_XTEXT: Final = {"+2B": "+", "+3D": "=", "+40": "@"}
 _TAG: Final = re.compile(r"<[^<>]*>")
 _BASE64: Final = re.compile(rb"[A-Za-z0-9+/_-]{12,}(?:\r?\n[A-Za-z0-9+/_-]+)*")
 _HEX: Final = re.compile(rb"[0-9A-Fa-f]{12,}")
@@ -37,7 +40,7 @@ _NOT_CHARSETS: Final = frozenset(
 
 
 def readings(text: str) -> Iterator[str]:
-    """The text, and what it becomes step by step: as header field, HTML, URL, JSON, and without tags."""
+    """The text, and what it becomes step by step: as header field, HTML, URL, JSON or DSN, and without tags."""
     yield text
     for decode in (_words, _references, _percent, _references, _percent, _escapes, _tags):
         decoded = decode(text)
@@ -161,10 +164,20 @@ def _octets(match: re.Match[str]) -> str:
 def _escapes(text: str) -> str:
     if "\\u" in text:
         text = _JSON_ESCAPE.sub(lambda match: chr(int(match[1], 16)), text)
+    if "\\x{" in text:
+        text = _BRACED.sub(_braced, text)
+    if "+2" in text or "+3" in text or "+4" in text:
+        for code, char in _XTEXT.items():
+            text = text.replace(code, char)
     if "+A" in text:
         for code, char in _UTF7.items():
             text = text.replace(code, char)
     return text
+
+
+def _braced(match: re.Match[str]) -> str:
+    number = int(match[1], 16)
+    return chr(number) if number < 0x110000 else match[0]
 
 
 def _tags(text: str) -> str:

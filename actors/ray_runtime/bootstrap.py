@@ -212,14 +212,15 @@ class ProcessContext:
         recorder = EventRecorder(changes, self.reader, loops, ProfileInstruments(self.registry))
         names = partial(asyncio.to_thread, cluster_state.actor_names)
         hosts = RemoteLoopHosts(self.actors, names, self.settings.delivery_timeout_s)
+        searcher = AddressSearcher()
         actions: list[ErasureAction] = [
-            PeopleAction(store, self.reader.digest_key),
+            PeopleAction(store, self.reader.digest_key, searcher),
             Batches(MessagesStep(self.reader.digest_key), store),
             Batches(EventsStep(), store),
             ProfilesAction(store, changes, recorder),
             Batches(HistoriesStep(), store),
             FrontEndsAction(store),
-            MailsAction(store, AddressSearcher()),
+            MailsAction(store, searcher),
             Batches(MessagesStep(self.reader.digest_key, StepName.LATE_MESSAGES), store),
             Batches(EventsStep(StepName.LATE_EVENTS), store),
             LanesAction(store, hosts),

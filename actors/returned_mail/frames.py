@@ -25,12 +25,20 @@ class Response(msgspec.Struct, frozen=True, array_like=True):
     error: str = ""
 
 
-class SearchRequest(msgspec.Struct, frozen=True, array_like=True):
-    """A person, and texts and mails to search for the address."""
+class SearchRequest(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """A person, and texts and mails to search for the address. The response: whether one has it."""
 
     person: str
     texts: list[str]
     mails: list[str]
+
+
+class AddressesRequest(msgspec.Struct, frozen=True, array_like=True, tag=True):
+    """Texts and mails. The response: what may be an address in them, a list of at most `limit`."""
+
+    texts: list[str]
+    mails: list[str]
+    limit: int
 
 
 def frame(payload: bytes) -> bytes:

@@ -1,4 +1,4 @@
-"""Process that searches mails for the address of a person (`actors.returned_mail.process_loop`)."""
+"""Process that searches mails for addresses (`actors.returned_mail.process_loop`)."""
 
 from __future__ import annotations
 
@@ -9,18 +9,21 @@ from typing import Final
 import msgspec
 
 from actors.returned_mail import process_loop
-from actors.returned_mail.frames import SearchRequest
+from actors.returned_mail.frames import AddressesRequest, SearchRequest
+from domain.address_candidates import possible_addresses
 from domain.address_search import AddressSearch
 
-_DECODER: Final = msgspec.msgpack.Decoder(SearchRequest)
+_DECODER: Final = msgspec.msgpack.Decoder(SearchRequest | AddressesRequest)
 _search: Final = lru_cache(maxsize=100)(AddressSearch)
 
 
-def respond(payload: bytes) -> bool:
-    """Whether a mail, or one of the texts about it, has the address. Lack of memory ends the process."""
+def respond(payload: bytes) -> bool | list[str]:
+    """The response to a request. Lack of memory ends the process."""
     request = _DECODER.decode(payload)
-    search = _search(request.person)
     try:
+        if isinstance(request, AddressesRequest):
+            return possible_addresses(request.texts, request.mails, request.limit)
+        search = _search(request.person)
         return any(map(search.is_in, request.texts)) or any(map(search.is_in_mail, request.mails))
     except MemoryError:
         os._exit(1)

@@ -18,6 +18,7 @@ from actors.ledger.erasure.steps.mails import MailsAction
 from actors.ledger.erasure.steps.messages import MessagesStep
 from actors.ledger.writer import StoreWriter
 from actors.returned_mail.worker import WorkerUnavailable
+from domain.address_candidates import possible_addresses
 from domain.address_search import AddressSearch
 from domain.errors import Unavailable
 from domain.reports.intake import ReportState, further_id
@@ -41,6 +42,11 @@ class Searcher:
             raise WorkerUnavailable("away")
         search = AddressSearch(person)
         return any(map(search.is_in, texts)) or any(map(search.is_in_mail, mails))
+
+    async def addresses(self, texts: list[str], mails: list[str]) -> list[str]:
+        if self.is_away:
+            raise WorkerUnavailable("away")
+        return possible_addresses(texts, mails, 1000)
 
     async def close(self) -> None:
         """Nothing is open."""

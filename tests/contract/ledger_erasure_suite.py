@@ -381,10 +381,13 @@ class ErasureSuite:
         erase(store, tenant)
         old = report(store, tenant, reference="x@y", recipient=JOHN)
         hidden = report(store, tenant, reference="x@y", mime="To: =?utf-8?q?j?=\r\n\r\njohn=40example.com")
+        in_words = report(
+            store, tenant, reference="x@y", mime="To: =?utf-8?b?am9obkBleGFtcGxl?=\r\n =?utf-8?b?LmNvbQ==?=\r\n\r\nhi"
+        )
         new = report(store, tenant, NOW_MS + 6, reference="x@y", recipient=JOHN)
-        enrich(store, old, hidden, new)
+        enrich(store, old, hidden, in_words, new)
 
-        assert [state for _, state in listed(store, tenant)] == ["unmatched", "erased", "erased"]
+        assert [state for _, state in listed(store, tenant)] == ["unmatched", *["erased"] * 3]
 
 
 class CrashingCommits:

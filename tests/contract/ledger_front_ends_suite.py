@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Sequence
 from typing import Any
+
+import pytest
 
 from actors.commands.front_end_erasures import ConfirmedErasure
 from actors.installation.erasure_file import ErasureLine
@@ -15,9 +18,10 @@ from actors.ledger.erasure.steps.front_ends import FrontEndsAction
 from actors.ledger.erasure.steps.people import PeopleAction
 from actors.ledger.erasure.store import running
 from domain.erasure import ALL_ACCOUNTS, RunningErasure, StepName, digest_key, person_digest
+from domain.errors import Unavailable
 from domain.key_ring import FrontEndKeys
 from domain.reports.intake import ReportState
-from tests.contract.erasure_mails_suite import returned
+from tests.contract.erasure_mails_suite import Searcher, returned
 from tests.contract.ledger_facts import NOW_MS, Store
 from tests.contract.ledger_reports_suite import record
 
@@ -223,7 +227,7 @@ class RepeatSuite:
 
     def people(self, store: Store) -> dict[str, str]:
         """Runs the step that finds people. Returns those of the erasures that go on, which the next step gets, too."""
-        action = PeopleAction(store.writer.erasure_store, store.reader.digest_key)
+        action = PeopleAction(store.writer.erasure_store, store.reader.digest_key, Searcher())
         group = [erasure for erasure in running_now(store) if erasure.step == action.name]
         going_on = {erasure.id: erasure.person for erasure in asyncio.run(action.advance(group)).done}
         stored = {erasure.id: erasure.person for erasure in running_now(store)}
@@ -269,6 +273,31 @@ class RepeatSuite:
         record(store, of_john, of_jane)
         self.repeat(store, *(repeated(f"ers_{name}", None, f"{name}@example.com") for name in ("john", "jane", "jim")))
         assert self.people(store) == {"ers_john": JOHN, "ers_jane": "jane@example.com"}
+
+    def test_a_person_who_is_only_in_an_encoded_part_is_found(self, store: Store) -> None:
+        """Bounces often have the address in base64, in quoted-printable with a soft line break, or in encoded words."""
+        install(store)
+        tenant = store.account()
+        mails = {
+            "base64": f"Content-Transfer-Encoding: base64\n\n{b64encode(b'550 no base64@example.com').decode()}\n",
+            "quoted": "Content-Transfer-Encoding: quoted-printable\n\n550 no quoted=40exam=\nple.com here\n",
+            "header": "To: =?utf-8?B?aGVhZGVyQGV4YW1w?=\n =?utf-8?q?le=2Ecom?=\n\nhello\n",
+            "path": "Return-Path: <bounce+path=example.com@lists.example>\n\nhello\n",
+        }
+        record(store, *(returned(tenant, ReportState.UNMATCHED, {}, mime=mail) for mail in mails.values()))
+        self.repeat(store, *(repeated(f"ers_{name}", None, f"{name}@example.com") for name in (*mails, "nobody")))
+        assert self.people(store) == {f"ers_{name}": f"{name}@example.com" for name in mails}
+
+    def test_a_search_that_does_not_start_is_made_later(self, store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Nobody counts as absent before the reports were searched."""
+        install(store)
+        record(store, returned(store.account(), ReportState.UNMATCHED, {"recipient": JOHN}))
+        self.repeat(store, repeated("ers_1"))
+        monkeypatch.setattr(Searcher, "is_away", True)
+        with pytest.raises(Unavailable):
+            self.people(store)
+        monkeypatch.setattr(Searcher, "is_away", False)
+        assert self.people(store) == {"ers_1": JOHN}
 
     def test_known_erasures_are_not_repeated(self, store: Store) -> None:
         """Neither completed nor running ones, unless the person was erased again later than the store knows."""

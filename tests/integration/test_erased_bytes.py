@@ -110,7 +110,7 @@ def erase(store: Store, clearing: Any) -> None:
     changes = ErasureChanges(writer)
     searcher = AddressSearcher()
     actions: list[ErasureAction] = [
-        PeopleAction(access, digest_key),
+        PeopleAction(access, digest_key, searcher),
         Batches(MessagesStep(digest_key), access),
         Batches(EventsStep(), access),
         ProfilesAction(access, changes, EventRecorder(changes, store.reader, Offers())),

@@ -65,7 +65,7 @@ class Service:
         }
         access, key = self.writer.erasure_store, self.reader.digest_key
         actions: list[ErasureAction] = [
-            PeopleAction(access, key),
+            PeopleAction(access, key, Searcher()),
             Batches(MessagesStep(key), access),
             Batches(EventsStep(), access),
             FrontEndsAction(access),

@@ -183,7 +183,6 @@ FIXED = {
     "attempts to redact": (redaction.REDACT_ATTEMPTS, 1),
     "erased references": (erasures.ERASED_REFERENCES.format(marks="$2, $3"), 3),
     "erasures since": (erasures.ERASED_SINCE, 2),
-    "erased person": (erasures.IS_ERASED, 3),
     "erasures that a front end has to confirm": (front_end_erasures.WORK, 3),
     "erasures that are settled": (front_end_erasures.SETTLED, 0),
     "erased messages": (front_end_erasures.ERASED, 1),

@@ -40,8 +40,7 @@ ERASED_REFERENCES: Final = (
 #: Parameters of one statement. Every build of SQLite allows this many.
 _CHUNK: Final = 500
 _IN_ACCOUNT: Final = "account_no IN ($1, 0)"
-ERASED_SINCE: Final = f"SELECT 1 FROM erasures WHERE {_IN_ACCOUNT} AND requested_at_ms >= $2 LIMIT 1"  # noqa: S608
-IS_ERASED: Final = f"SELECT 1 FROM erasures WHERE {_IN_ACCOUNT} AND digest = $2 AND requested_at_ms >= $3 LIMIT 1"  # noqa: S608
+ERASED_SINCE: Final = f"SELECT digest FROM erasures WHERE {_IN_ACCOUNT} AND requested_at_ms >= $2"  # noqa: S608
 
 
 class ErasureQueries(StoreConnection):
@@ -80,13 +79,9 @@ class ErasureQueries(StoreConnection):
                 found |= {(account_no, by_digest[bytes(digest)]): int(key) for digest, key in rows}
         return found
 
-    def has_erasure_since(self, account_no: int, at_ms: int) -> bool:
-        """Whether anyone was erased in this account at this time or later. Reads the account's erasures."""
-        return self.row(ERASED_SINCE, (account_no, at_ms)) is not None
-
-    def is_any_erased(self, account_no: int, digests: Collection[bytes], since_ms: int) -> bool:
-        """Whether a person with one of these digests was erased in this account at this time or later."""
-        return any(self.row(IS_ERASED, (account_no, digest, since_ms)) is not None for digest in digests)
+    def erased_since(self, account_no: int, at_ms: int) -> set[bytes]:
+        """The digests of the people who were erased in this account at this time or later."""
+        return {bytes(digest) for (digest,) in self.rows(ERASED_SINCE, (account_no, at_ms))}
 
     def erasure(self, account_no: int | None, erasure_id: str) -> Erasure | None:
         """An erasure that the account asked for; any, if `account_no` is None."""

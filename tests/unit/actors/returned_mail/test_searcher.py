@@ -34,6 +34,22 @@ def test_texts_and_mails_are_searched() -> None:
     asyncio.run(run())
 
 
+def test_possible_addresses_are_listed() -> None:
+    """From decoded parts, too; a mail that ends the process has none, so that the other mails are searched."""
+
+    async def run() -> None:
+        searcher = AddressSearcher()
+        assert JOHN in await searcher.addresses(["hi"], [MAIL])
+        assert await searcher.addresses(["john@example.com"], []) == ["john@example.com"]
+        await searcher.close()
+        hurt = AddressSearcher(WorkerLimits(time_s=0.0001))
+        assert await hurt.addresses([], ["x@y.example " * 50_000]) == []
+        assert hurt.deaths == 2
+        await hurt.close()
+
+    asyncio.run(run())
+
+
 def test_what_cannot_be_searched_may_have_the_address() -> None:
     """A mail that ends the process does not stop the erasure, and does not survive it."""
 
