@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from unicodedata import normalize
 
+from actors.adapters.host_names import ascii_name
 from domain.errors import InvalidInput
-from domain.host_names import ascii_name
 
 
 def person_of(address: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from domain.host_names import MAX_LABEL_CHARS, ascii_name
+from actors.adapters.host_names import MAX_LABEL_CHARS, ascii_name
 
 #: Characters of an ASCII host name. Look-alikes of `/` or `@` must not become those characters.
 _FIT: Final = re.compile(r"[0-9A-Za-z._~!$&'()*+,;=-]+")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from domain.host_names import MAX_LABEL_CHARS, ascii_name
+from actors.adapters.host_names import MAX_LABEL_CHARS, ascii_name
 
 
 @pytest.mark.parametrize(
