@@ -9,16 +9,16 @@ from typing import Final
 from actors.delivery.attempt_telemetry import AttemptTelemetry
 from actors.delivery.dependencies import DeliveryServices
 from actors.delivery.failure_clock import FailureClock
-from actors.delivery.kept_mails import kept_mail
 from actors.delivery.lane_config import LaneConfig
 from actors.delivery.monotonic_clock import MonotonicWallClock
 from actors.delivery.outbox_reader import OutboxReader
 from actors.delivery.outcome_policy import OutcomePolicy
 from actors.delivery.outcome_recorder import OutcomeRecorder
-from actors.delivery.outdated import Outdated
 from actors.delivery.prefetch_buffer import CAPACITY, PrefetchBuffer
 from actors.delivery.request_builder import EventTooLarge, RequestBuilder
+from actors.delivery.returned_mail import kept_mail
 from actors.delivery.scheduler import Scheduler
+from actors.delivery.stale_deliveries import StaleDeliveries
 from actors.delivery.worker_pool import WorkerPool
 from actors.ports import HttpResponse
 from domain.breaker import Breaker
@@ -79,7 +79,7 @@ class Lane:
             config, services, self._breaker, self._buffer, self._recorder, self._wall_clock, self._dispatch
         )
         #: Deliveries that are attempted or recorded with what was read before `forget_queued`.
-        self._outdated = Outdated()
+        self._stale = StaleDeliveries()
         self._in_flight = 0
         self._is_stopping = False
         self._has_given_up = False
@@ -191,7 +191,7 @@ class Lane:
         newest_id = await asyncio.to_thread(self._ledger_reader.newest_delivery_id)
         self._newest_before = max(self._newest_before, newest_id)
         self._read_again()
-        await self._outdated.gone(self._buffer.ids)
+        await self._stale.gone(self._buffer.ids)
 
     def _read_again(self) -> None:
         self._buffer.release_queue()
@@ -211,7 +211,7 @@ class Lane:
             self._failure_clock.stop(), self._outbox.stop(), self._pool.stop(max(drain_s - RECORDING_S, drain_s / 2))
         )
         await self._recorder.close(max(ends_s - self._clock.monotonic_s(), 0.0))
-        self._outdated.clear()
+        self._stale.clear()
 
     def _dispatch(self) -> None:
         """Wakes as many workers as can start an attempt now."""
@@ -277,8 +277,8 @@ class Lane:
         for outcome in outcomes:
             delivery_id = outcome.delivery_id
             self._buffer.remember(delivery_id, outcome.attempt_no)
-            is_outdated = self._outdated.discard(delivery_id)
-            if outcome.state == DeliveryState.PENDING and is_outdated:
+            is_stale = self._stale.discard(delivery_id)
+            if outcome.state == DeliveryState.PENDING and is_stale:
                 self._leave(self._buffer.failed.pop(delivery_id))
             elif outcome.state == DeliveryState.PENDING:
                 self._retry(self._buffer.failed.pop(delivery_id))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from actors.delivery.outdated import Outdated
+from actors.delivery.stale_deliveries import StaleDeliveries
 from domain.delivery import OfferedDelivery
 from tests.fakes import DELIVERED, failed
 from tests.raw_handler import eventually
@@ -95,14 +95,14 @@ def test_waiting_ends_when_the_lane_stops() -> None:
     """A lane that stops records nothing more, so waiting for it would never end."""
 
     async def main() -> None:
-        outdated = Outdated()
-        first, second = asyncio.create_task(outdated.gone([1, 2])), asyncio.create_task(outdated.gone([2]))
+        stale = StaleDeliveries()
+        first, second = asyncio.create_task(stale.gone([1, 2])), asyncio.create_task(stale.gone([2]))
         await asyncio.sleep(0)
-        assert outdated.discard(2)
-        assert not outdated.discard(2)
+        assert stale.discard(2)
+        assert not stale.discard(2)
         await second
         assert not first.done()
-        outdated.clear()
+        stale.clear()
         await first
 
     asyncio.run(main())

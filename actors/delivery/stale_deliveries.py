@@ -6,15 +6,15 @@ import asyncio
 from collections.abc import Collection
 
 
-class Outdated:
-    """Ids of outdated deliveries, and those who wait until they are gone. For one event loop."""
+class StaleDeliveries:
+    """Ids of stale deliveries, and those who wait until they are gone. For one event loop."""
 
     def __init__(self) -> None:
         self._ids: set[int] = set()
         self._waiting: list[tuple[set[int], asyncio.Future[None]]] = []
 
     async def gone(self, ids: Collection[int]) -> None:
-        """Notes that these are outdated, and returns when each has been discarded."""
+        """Notes that these are stale, and returns when each has been discarded."""
         self._ids.update(ids)
         if ids:
             gone = asyncio.get_running_loop().create_future()
@@ -22,7 +22,7 @@ class Outdated:
             await gone
 
     def discard(self, id_: int) -> bool:
-        """Forgets a delivery. Returns whether it was outdated."""
+        """Forgets a delivery. Returns whether it was stale."""
         if id_ not in self._ids:
             return False
         self._ids.discard(id_)
