@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from actors.application.context import CommandService, Context
 from actors.application.events import find_event
 from actors.application.loops import LoopClient, owned_loop
-from actors.application.plans import with_plan
+from actors.application.next_attempts import with_plan
 from actors.commands.command import Page
 from actors.commands.deliveries import (
     CancelReplay,

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from actors.application.context import CommandService
-from actors.application.plans import with_plan
+from actors.application.next_attempts import with_plan
 from actors.commands.command import Page
 from actors.commands.deliveries import CountDeliveries, DeliveryCount, EventDelivery, ListEventDeliveries
 from actors.commands.events import EventMail, EventView, GetEvent, GetEventMail, ListEvents

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from actors.adapters.sealed_headers import HeaderSealer
 from actors.application.context import CommandService, Context
-from actors.application.plans import with_backlog
+from actors.application.next_attempts import with_backlog
 from actors.commands.accounts import Account
 from actors.commands.command import Command, Page
 from actors.commands.handlers import HandlerTable

@@ -1,4 +1,4 @@
-"""Plans of a loop's lane: when the next attempts begin. They are estimates, because only the lane decides."""
+"""Next attempts of deliveries and loops: estimates of their times, because only the lane decides."""
 
 from __future__ import annotations
 
