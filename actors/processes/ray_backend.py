@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from actors.process_setup.own_code import python_module
+from actors.process_setup.import_path import python_module
 from actors.processes.child import Backoff, Program, SupervisedProcess
 from actors.processes.ray_head import RayHead
 from actors.settings.data_dir_watch import INTERVAL_S, DataDirWatch

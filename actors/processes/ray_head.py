@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from actors.process_setup.own_code import python_module
+from actors.process_setup.import_path import python_module
 from actors.processes.actor_log import ActorLog
 from actors.processes.child import ChildProcess, Program
 from actors.settings.data_dir import make_private_dir, write_private

@@ -23,8 +23,8 @@ from typing import Final
 from actors.ipc.socket_key import key_path
 from actors.ledger import factory
 from actors.process_setup.exit_codes import HITS_LOST
+from actors.process_setup.import_path import python_module, with_own_code
 from actors.process_setup.open_files import ENOUGH, raise_limit
-from actors.process_setup.own_code import python_module, with_own_code
 from actors.processes.child import Program, SupervisedProcess
 from actors.processes.installation import prepare_keys
 from actors.processes.journal_check import check_journal

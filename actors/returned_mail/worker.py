@@ -15,7 +15,7 @@ from asyncio.subprocess import PIPE, Process
 from dataclasses import dataclass
 from typing import Final
 
-from actors.process_setup.own_code import python_module, with_own_code
+from actors.process_setup.import_path import python_module, with_own_code
 from actors.process_setup.pdeathsig import killed_with_parent
 from actors.returned_mail.frames import LENGTH_BYTES, frame
 

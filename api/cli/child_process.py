@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
-from actors.process_setup.own_code import python_module
+from actors.process_setup.import_path import python_module
 from actors.process_setup.pdeathsig import killed_with_parent
 
 STOP_TIMEOUT_S: Final = 12.0

@@ -1,4 +1,4 @@
-"""Start of our Python programs, which import this code and nothing from the directory where they were started.
+"""Import path of our Python programs: they import this code, and nothing from the directory where they were started.
 
 `python -m` puts the working directory first on the import path, and Ray adds its driver's to the path of its workers. A
 folder `api` in an operator's directory must not become part of the service.
