@@ -17,7 +17,7 @@ from actors.adapters.uuid7 import UUID7s
 from actors.application.event_recorder import EventRecorder, ProfileEvent, profile_event
 from actors.ledger.dialect import Cursor
 from actors.ledger.erasure import store as rows
-from actors.ledger.erasure.families import OTHERS_MESSAGE, Family, FamilyFinder, Plan
+from actors.ledger.erasure.profile_families import OTHERS_MESSAGE, Family, FamilyFinder, Plan
 from actors.ledger.erasure.step import Advance
 from actors.ledger.erasure.store import RAISE_FENCE
 from actors.ledger.erasure.store_access import ErasureStore

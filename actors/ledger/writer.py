@@ -14,8 +14,8 @@ from actors.ledger import idempotency, replays
 from actors.ledger.access import store
 from actors.ledger.access.port import AccessChange
 from actors.ledger.erasure import store as erasure_store
+from actors.ledger.erasure.after_restore import repeat
 from actors.ledger.erasure.port import ErasureChange
-from actors.ledger.erasure.repeats import repeat
 from actors.ledger.erasure.store_access import ErasureStore
 from actors.ledger.group_commit import GroupCommit
 from actors.ledger.retention.sweeper import RetentionSweeper

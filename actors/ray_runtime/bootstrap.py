@@ -41,12 +41,12 @@ from actors.ipc.server import Handler, Listener
 from actors.ledger import factory
 from actors.ledger.erasure.runner import Batches, ErasureRunner
 from actors.ledger.erasure.step import ErasureAction
-from actors.ledger.erasure.steps.answers import AnswersStep
 from actors.ledger.erasure.steps.attempts import AttemptsStep
 from actors.ledger.erasure.steps.bytes import BytesAction
 from actors.ledger.erasure.steps.events import EventsStep
 from actors.ledger.erasure.steps.front_ends import FrontEndsAction
 from actors.ledger.erasure.steps.histories import HistoriesStep
+from actors.ledger.erasure.steps.idempotency import IdempotencyStep
 from actors.ledger.erasure.steps.lanes import LanesAction
 from actors.ledger.erasure.steps.mails import MailsAction
 from actors.ledger.erasure.steps.messages import MessagesStep
@@ -225,7 +225,7 @@ class ProcessContext:
             Batches(EventsStep(StepName.LATE_EVENTS), store),
             LanesAction(store, hosts),
             Batches(AttemptsStep(), store),
-            Batches(AnswersStep(), store),
+            Batches(IdempotencyStep(), store),
             BytesAction(store, factory.make_byte_clearing(self.settings)),
         ]
         return ErasureTask(ErasureRunner(actions, store))

@@ -9,7 +9,7 @@ from actors.application.event_recorder import EventRecorder
 from actors.commands.service import ClaimKey, KeepAnswer, StoredAnswer
 from actors.ledger.erasure.runner import Batches
 from actors.ledger.erasure.step import ErasureAction
-from actors.ledger.erasure.steps.answers import AnswersStep
+from actors.ledger.erasure.steps.idempotency import IdempotencyStep
 from actors.ledger.erasure.steps.messages import MessagesStep
 from actors.ledger.writer import StoreWriter
 from tests.contract.erasing import Eraser
@@ -20,7 +20,7 @@ ANSWER = StoredAnswer(status=201, content_type="application/json", body=b"\x00ci
 
 def answer_steps(writer: StoreWriter, recorder: EventRecorder, changes: ErasureChanges) -> list[ErasureAction]:
     store = writer.erasure_store
-    return [Batches(MessagesStep(lambda: b"k" * 32), store), Batches(AnswersStep(), store, limit=3)]
+    return [Batches(MessagesStep(lambda: b"k" * 32), store), Batches(IdempotencyStep(), store, limit=3)]
 
 
 class AnswerErasureSuite:

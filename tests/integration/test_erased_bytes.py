@@ -17,11 +17,11 @@ from actors.commands.service import ClaimKey
 from actors.ledger.erasure.port import RequestErasure
 from actors.ledger.erasure.runner import Batches, ErasureRunner
 from actors.ledger.erasure.step import ErasureAction
-from actors.ledger.erasure.steps.answers import AnswersStep
 from actors.ledger.erasure.steps.bytes import BytesAction
 from actors.ledger.erasure.steps.events import EventsStep
 from actors.ledger.erasure.steps.front_ends import FrontEndsAction
 from actors.ledger.erasure.steps.histories import HistoriesStep
+from actors.ledger.erasure.steps.idempotency import IdempotencyStep
 from actors.ledger.erasure.steps.lanes import LanesAction
 from actors.ledger.erasure.steps.mails import MailsAction
 from actors.ledger.erasure.steps.messages import MessagesStep
@@ -120,7 +120,7 @@ def erase(store: Store, clearing: Any) -> None:
         Batches(MessagesStep(digest_key, StepName.LATE_MESSAGES), access),
         Batches(EventsStep(StepName.LATE_EVENTS), access),
         LanesAction(access, NoHosts()),
-        Batches(AnswersStep(), access),
+        Batches(IdempotencyStep(), access),
         BytesAction(access, clearing),
     ]
 

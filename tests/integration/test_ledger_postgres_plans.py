@@ -17,9 +17,9 @@ from actors.commands.events import ListEvents
 from actors.commands.messages import ListMessages
 from actors.ledger import profile_people, profile_projection, replays
 from actors.ledger.access import store
-from actors.ledger.erasure import families, history_search
+from actors.ledger.erasure import history_search, profile_families
 from actors.ledger.erasure import reports as erased_reports
-from actors.ledger.erasure.steps import answers, histories
+from actors.ledger.erasure.steps import histories, idempotency
 from actors.ledger.export import events as exported_events
 from actors.ledger.export import messages as exported_messages
 from actors.ledger.export import profiles as exported_profiles
@@ -228,12 +228,12 @@ FIXED: dict[str, tuple[str, list[object]]] = {
         outcomes.RECORD_OUTCOMES,
         [*[SOME] * 5, *[Texts(["x"] * 250)] * 3, *[SOME] * 4, Texts(["x"] * 250)],
     ),
-    "family of a person": (families.NEXT_FAMILY.format(account="c.no = $1"), [1, "p1", 1, 0, "", ""]),
-    "profile of a family": (families.PROFILE, [1, "1", "2"]),
-    "subprofiles of a family": (families.SUBPROFILES, [1, "1", "2"]),
-    "streams of a family": (families.STREAMS, [1, "1", "2", "p1"]),
-    "erased message that names a profile": (families.OWN_MESSAGE, [1, "1", "2", 1, 0]),
-    "message to others that names a profile": (families.OTHERS_MESSAGE, [1, "1", "2", "p1"]),
+    "family of a person": (profile_families.NEXT_FAMILY.format(account="c.no = $1"), [1, "p1", 1, 0, "", ""]),
+    "profile of a family": (profile_families.PROFILE, [1, "1", "2"]),
+    "subprofiles of a family": (profile_families.SUBPROFILES, [1, "1", "2"]),
+    "streams of a family": (profile_families.STREAMS, [1, "1", "2", "p1"]),
+    "erased message that names a profile": (profile_families.OWN_MESSAGE, [1, "1", "2", 1, 0]),
+    "message to others that names a profile": (profile_families.OTHERS_MESSAGE, [1, "1", "2", "p1"]),
     "events of a profile": (history_search.EVENTS, [-7, START, 100]),
     "messages that name a profile": (history_search.NAMING_MESSAGES, [1, "1", "2", 0, 200]),
     "history of a profile": (profile_people.HISTORY_PAGE, [START, 0, 500]),
@@ -242,7 +242,7 @@ FIXED: dict[str, tuple[str, list[object]]] = {
         f"searched reports {number}": (query, [1, START, "f" * 32, 20])
         for number, query in enumerate(erased_reports.SEARCHED)
     },
-    "answers about erased messages": (answers.ANSWERS, [1, 1, 100]),
+    "answers about erased messages": (idempotency.ANSWERS, [1, 1, 100]),
     "old deliveries": (sweeps.OLD_DELIVERIES, [0, 9000, 9000, 500]),
     "drop deliveries": (sweeps.DROP_DELIVERIES, [SOME]),
     "drop attempts": (sweeps.DROP_ATTEMPTS, [SOME]),

@@ -16,11 +16,11 @@ from actors.commands.events import ListEvents
 from actors.commands.messages import ListMessages
 from actors.ledger import missed_events, profile_people, profile_projection, replays, rollups
 from actors.ledger.access import store
-from actors.ledger.erasure import families, history_search, redaction
+from actors.ledger.erasure import history_search, profile_families, redaction
 from actors.ledger.erasure import reports as erased_reports
 from actors.ledger.erasure import store as erasure_store
-from actors.ledger.erasure.steps import answers, histories, people
 from actors.ledger.erasure.steps import events as erase_events
+from actors.ledger.erasure.steps import histories, idempotency, people
 from actors.ledger.erasure.steps import messages as erase_messages
 from actors.ledger.export import events as exported_events
 from actors.ledger.export import messages as exported_messages
@@ -160,19 +160,19 @@ FIXED = {
     "exported events of reports": (exported_reports.EVENTS, 2),
     "opt-out": (exported_status.OPT_OUT, 2),
     "running erasures": (exported_status.RUNNING, 2),
-    "family of a person": (families.NEXT_FAMILY.format(account="c.no = $1"), 6),
-    "family of a person anywhere": (families.NEXT_FAMILY.format(account="c.no > $1"), 6),
-    "profile of a family": (families.PROFILE, 3),
-    "subprofiles of a family": (families.SUBPROFILES, 3),
-    "streams of a family": (families.STREAMS, 4),
-    "erased message that names a profile": (families.OWN_MESSAGE, 5),
-    "message to others that names a profile": (families.OTHERS_MESSAGE, 4),
+    "family of a person": (profile_families.NEXT_FAMILY.format(account="c.no = $1"), 6),
+    "family of a person anywhere": (profile_families.NEXT_FAMILY.format(account="c.no > $1"), 6),
+    "profile of a family": (profile_families.PROFILE, 3),
+    "subprofiles of a family": (profile_families.SUBPROFILES, 3),
+    "streams of a family": (profile_families.STREAMS, 4),
+    "erased message that names a profile": (profile_families.OWN_MESSAGE, 5),
+    "message to others that names a profile": (profile_families.OTHERS_MESSAGE, 4),
     "events of a profile": (history_search.EVENTS, 3),
     "messages that name a profile": (history_search.NAMING_MESSAGES, 5),
     "history of a profile": (profile_people.HISTORY_PAGE, 3),
     "next history to redact": (histories.NEXT_HISTORY, 1),
     **{f"searched reports {number}": (query, 4) for number, query in enumerate(erased_reports.SEARCHED)},
-    "answers about erased messages": (answers.ANSWERS, 3),
+    "answers about erased messages": (idempotency.ANSWERS, 3),
     "messages of a person": (erase_messages.FIND.format(account="a.no = $1"), 4),
     "messages of a person in all accounts": (erase_messages.FIND.format(account="a.no > $1"), 4),
     "latest message of a person": (erasure_store.LATEST_MESSAGE, 2),

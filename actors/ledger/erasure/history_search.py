@@ -13,7 +13,7 @@ from uuid import UUID
 
 import msgspec
 
-from actors.ledger.erasure.families import RedactedHistory
+from actors.ledger.erasure.profile_families import RedactedHistory
 from actors.ledger.erasure.redaction import RedactedEvent, erased_event, state_with
 from actors.ledger.event_encoding import TrackingEventState, decode_state
 from actors.ledger.people import person_of

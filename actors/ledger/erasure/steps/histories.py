@@ -11,8 +11,8 @@ from typing import Final
 from uuid import UUID
 
 from actors.ledger.dialect import Cursor
-from actors.ledger.erasure.families import RedactedHistory
 from actors.ledger.erasure.history_search import HistorySearch, Progress, Version
+from actors.ledger.erasure.profile_families import RedactedHistory
 from actors.ledger.erasure.redaction import RedactedEvent, redact_events
 from actors.ledger.erasure.step import Found
 from actors.ledger.erasure.store_access import replace_states

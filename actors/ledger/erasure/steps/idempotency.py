@@ -23,7 +23,7 @@ ANSWERS: Final = (
 _DROP: Final = "DELETE FROM idempotency WHERE scope = $1 AND key = $2"
 
 
-class AnswersStep:
+class IdempotencyStep:
     """Drops answers. One that is on its way is not kept, because its message is erased."""
 
     name = StepName.ANSWERS

@@ -1,4 +1,4 @@
-"""Erasures that a restored store lacks: they start again, for data from before each of them only."""
+"""Repetition of erasures after a restore: those that the restored store lacks start again, for older data only."""
 
 from __future__ import annotations
 
