@@ -25,7 +25,7 @@ from actors.installation.erasure_file import ErasureLine
 from actors.installation.key_file import KeyFile
 from api.erasures.files import ErasureFiles
 from api.erasures.renewals import JournalRenewals, RenewableJournal
-from api.erasures.set_aside import entries_to_drop
+from api.erasures.set_aside_entries import entries_to_drop
 from domain.errors import FeedbackLoopsError, StoreUnavailable
 
 log = logging.getLogger(__name__)

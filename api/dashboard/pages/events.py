@@ -13,9 +13,9 @@ from actors.commands.deliveries import AttemptView, DeliveryView, ListEventDeliv
 from actors.commands.events import GetEvent, GetEventMail, ListEvents
 from actors.commands.loops import GetLoop, Loop
 from actors.commands.reports import FindReport
+from api.dashboard.encrypted_query import opened, sealed
 from api.dashboard.foreign_text import ShownMail, mail_bytes
 from api.dashboard.forms import beside_fields
-from api.dashboard.private_query import opened, sealed
 from api.dashboard.request import ROOT, Page, Visit, see_other
 from api.dashboard.shown_events import ShownEvent
 from api.dashboard.sse import live, message

@@ -1,4 +1,4 @@
-"""Texts in the query of a URL that must not be readable there: browsers and proxies keep URLs."""
+"""Encrypted texts for the query of a URL: they must not be readable there, because browsers and proxies keep URLs."""
 
 from __future__ import annotations
 
