@@ -33,7 +33,7 @@ _XTEXT: Final = re.compile(r"\+([0-9A-F]{2})")
 
 #: Local parts of mail systems and of people who run them (RFC 2142), never those of a recipient.
 _ROLE: Final = re.compile(
-    r"^(?:mailer[-_.]?daemon|mail[-_.]?daemon|mdaemon|postmaster|abuse|hostmaster|mailadm(?:in)?|no-?reply|do-?not-?reply"
+    r"^(?:mailer[-_.]?daemon|mail[-_.]?daemon|mdaemon|post[-_.]?master|abuse|hostmaster|mailadm(?:in)?|no-?reply|do-?not-?reply"
     r"|help-?desk|support|postmast)$",
     re.IGNORECASE,
 )

@@ -113,6 +113,8 @@ _WEAK: Final = (
     (Category.CONTENT, re.compile(r"\bheaders?\b|\bfields?\b|\bmime\b|malformed|8-?bit", re.IGNORECASE)),
     (Category.ADDRESS, re.compile(rf"\b{_PERSON}\b", re.IGNORECASE)),
 )
+#: A code with one meaning (RFC 7504).
+_NO_MAIL_FOR_DOMAIN: Final = 556
 _BY_CODE: Final[Mapping[int, Category]] = {
     421: Category.NETWORK,
     450: Category.ADDRESS,
@@ -122,7 +124,6 @@ _BY_CODE: Final[Mapping[int, Category]] = {
     552: Category.MAILBOX_FULL,
     553: Category.ADDRESS,
     554: Category.POLICY,
-    556: Category.DOMAIN,
 }
 
 
@@ -136,6 +137,8 @@ def category_of(code: int | None, extended: str, description: str, context: str 
     if extended and not _VAGUE.match(extended):
         subject, _, detail = extended[2:].partition(".")
         return _BY_STATUS.get(f"{subject}.{detail}") or _BY_STATUS.get(subject, Category.OTHER)
+    if code == _NO_MAIL_FOR_DOMAIN:
+        return Category.DOMAIN
     found = _by_words(description)
     if not found and code is None and not extended:
         found = _by_words(context)

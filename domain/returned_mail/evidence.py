@@ -16,7 +16,7 @@ from domain.returned_mail.statuses import find_reply
 
 _DAEMON: Final = re.compile(r"mailer.?daemon|mdaemon|mail.?daemon|maildaemon|^ndr@", re.IGNORECASE)
 _SYSTEM: Final = re.compile(
-    r"postmaster|mail.?(?:delivery|system|admin|service|server|gateway)|delivery.?(?:sub)?system|system.?administrator|mail.?transport|e-?mail.?gateway"
+    r"post[-_.]?master|mail.?(?:delivery|system|admin|service|server|gateway)|delivery.?(?:sub)?system|system.?administrator|mail.?transport|e-?mail.?gateway"
     r"|non.?deliver|bounce|undeliver|imss|interscan|anti.?virus|mailadm",
     re.IGNORECASE,
 )
@@ -72,6 +72,9 @@ def bounce_points(mail: Mail) -> int:
     points += bool(mail.originals)
     points += bool(_FAILURE.search(mail.subject))
     points += bool(_FAILURE.search(mail.text[:2_000]))
+    if _REPLY.match(mail.subject) and not (_FAILURE.search(mail.subject) or _SYSTEM.search(writers)):
+        # People ask about bounces, and quote them.
+        points -= 2
     return points
 
 
@@ -107,14 +110,15 @@ def challenge_points(mail: Mail) -> int:
 
 
 def _link_points(mail: Mail) -> int:
-    """The points for links with a token: words for consent in one or before one, and the writer's address in one."""
+    """The points for links with a token: words for consent in one or before one, and a person in one."""
     text = mail.text[:20_000]
     links = [found for found in islice(_LINK.finditer(text), _MAX_LINKS) if _LINK_TOKEN.search(found[1])]
-    writer = addresses.first(mail.header.get("from")).casefold()
+    # The link identifies the person who asks, or the one who is asked.
+    people = {addresses.first(mail.header.get(name)).casefold() for name in ("from", "to")} - {""}
     return (
         any(_CONSENT.search(link[0]) for link in links)
         + any(_CONSENT.search(text[max(0, link.start() - _BEFORE_LINK_CHARS) : link.start()]) for link in links)
-        + any(bool(writer) and writer in link[0].casefold() for link in links)
+        + any(person in link[0].casefold() for link in links for person in people)
     )
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from email.errors import MessageError
 from email.header import decode_header, make_header
 from functools import cached_property
+from itertools import chain
 from typing import Final
 
 from domain.returned_mail import addresses, notification
@@ -31,8 +33,8 @@ class Mail:
     """A parsed mail. `envelope` is the address that it was delivered to, if the transport showed it."""
 
     def __init__(self, raw: bytes, envelope: str = "") -> None:
-        # Lines of old Macs end with CR.
-        self.raw = raw if b"\n" in raw else raw.replace(b"\r", b"\n")
+        # Lines of old Macs end with CR, and a gateway that adds it to each LF doubles it.
+        self.raw = raw.replace(b"\r\r\n", b"\n") if b"\n" in raw else raw.replace(b"\r", b"\n")
         self.root, self.truncated = parse(self.raw)
         self.header = self.root.header
         self._envelope = envelope
@@ -94,16 +96,24 @@ class Mail:
         """Values of fields of the returned message."""
         return [value for header in self.originals for value in header.all(*names)]
 
-    def machine_text(self, *types: str) -> str:
+    def machine_text(self, *types: str, field: re.Pattern[str] | None = None) -> str:
         """The first part of one of these types as text; empty if there is none.
 
-        Gateways enclose whole reports in another message, so enclosed parts are the second choice.
+        Gateways enclose whole reports in another message, so enclosed parts are the second choice. Others change the
+        type, so the third choice is any text or attachment with the `field`.
         """
         for parts in (self.own_parts, self.parts):
             for part in parts:
                 if part.type in types:
                     return _unfolded_bytes(part)
-        return ""
+        if field is None:
+            return ""
+        attachments = (
+            _unfolded_bytes(part)
+            for part in self.own_parts
+            if not part.children and not part.type.startswith("message/") and part.type not in HEADERS
+        )
+        return next((text for text in chain((self.text,), attachments) if field.search(text)), "")
 
 
 def _unfolded_bytes(part: Part) -> str:

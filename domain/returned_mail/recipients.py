@@ -39,12 +39,12 @@ _LABEL: Final = re.compile(
     r"(?:^|[\s>*-])[^\W\d_][\w '/().-]{0,60}[:=]\s*[<\"'\[(]*(?:smtp:|mailto:|rfc822;\s?)?$", re.IGNORECASE
 )
 _FIELD_OF_ORIGINAL: Final = re.compile(
-    r"^\s*(?:from|sender|reply-to|subject|date|message-id|return-path|errors-to|de|von|cc)\s?:", re.IGNORECASE
+    r"^\s*(?:from|sender|reply-to|subject|date|message-id|return-path|errors-to|de|von|cc)\s{0,20}:", re.IGNORECASE
 )
 #: A field of a block that describes the original, as in "To: … Subject: … Sent: …".
 _TO_FIELD: Final = re.compile(r"^\s*[^\W\d_]{1,12}\s?:\s*[^:]{0,80}$")
 _BLOCK_FIELD: Final = re.compile(
-    r"^\s*(?:subject|date|sent|message-id|from|betreff|objet|asunto|oggetto|onderwerp|assunto|gesendet|件名|тема)\s?:",
+    r"^\s*(?:subject|date|sent|message-id|from|betreff|objet|asunto|oggetto|onderwerp|assunto|gesendet|件名|тема)\s{0,20}:",
     re.IGNORECASE | re.MULTILINE,
 )
 _EXPANDED_FROM: Final = re.compile(

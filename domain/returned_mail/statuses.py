@@ -78,13 +78,19 @@ NO_REPLY: Final = Reply(None, "", -1)
 def find_reply(text: str) -> Reply:
     """The reply that explains a failure: the first permanent one, else the first temporary one, else a positive one.
 
-    A specific status is better than a general one (`X.0.0`) of the same class.
+    A specific status is better than a general one (`X.0.0`) of the same class, and a status with its code, which is a
+    server's own reply, than one without.
     """
-    best, best_rank = NO_REPLY, (0, 0, 0)
+    best, best_rank = NO_REPLY, (0, False, False, False)
     replies = _replies(text)
     for reply in replies:
         class_ = reply.extended[:1] or str(reply.code)[:1]
-        rank = ({"5": 3, "4": 2}.get(class_, 1), bool(reply.extended), not is_general(reply.extended))
+        rank = (
+            {"5": 3, "4": 2}.get(class_, 1),
+            bool(reply.extended),
+            not is_general(reply.extended),
+            reply.code is not None,
+        )
         if rank > best_rank:
             best, best_rank = reply, rank
     return _completed(best, replies)
@@ -120,7 +126,8 @@ def _reply(text: str, number: re.Match[str]) -> Reply | None:
     before = text[max(0, start - _BEFORE_CHARS) : start]
     if number[2]:
         return Reply(None, _plain(number[2]), start) if _is_status(text, before, end) else None
-    if (both := _BOTH.match(text, start)) and (both[1][0] == both[2][0] or both[1] == "554"):
+    # Servers answer with a 5xx about a temporary reason that they waited for in vain: `550 4.4.7 message expired`.
+    if (both := _BOTH.match(text, start)) and (both[1][0] == "2") == (both[2][0] == "2"):
         return Reply(int(both[1]), _plain(both[2]), start)
     return Reply(int(number[1]), "", start) if _is_code(text, before, start, end) else None
 

@@ -28,15 +28,13 @@ _ACTIONS: Final = (
 )
 _BY_CLASS: Final = {"2": Kind.DELIVERED, "4": Kind.DELAYED, "5": Kind.FAILED}
 _DIAGNOSTIC_TYPE: Final = re.compile(r"^\s{0,8}[A-Za-z][\w.-]{0,40}\s{0,8};\s{0,8}")
-_QUOTED_STATUS: Final = re.compile(r"^(?:final|original)-recipient:", re.IGNORECASE | re.MULTILINE)
+_STATUS_FIELD: Final = re.compile(r"^(?:final|original)-recipient:", re.IGNORECASE | re.MULTILINE)
 _ADDRESS_FIELDS: Final = ("original-recipient", "final-recipient", "x-actual-recipient", "x-failed-recipient")
 
 
 def read_delivery_status(mail: Mail) -> Finding | None:
     """A mail with fields of a recipient, in a part of their own or in its text."""
-    text = mail.machine_text(*STATUS_TYPES)
-    if not text and _QUOTED_STATUS.search(mail.text):
-        text = mail.text
+    text = mail.machine_text(*STATUS_TYPES, field=_STATUS_FIELD)
     found = list(groups(text)) if text else []
     about_recipients = _about_recipients(found)
     if not about_recipients:
@@ -117,9 +115,9 @@ def _report(fields: Fields, named: _NamedRecipients, *, single: bool) -> Recipie
         address = named.all[0].address
     final = addresses.of_status_field(fields.get("final-recipient", ""))
     diagnostic = _DIAGNOSTIC_TYPE.sub("", fields.get("diagnostic-code", ""), count=1)
-    reply = find_reply(diagnostic)
-    extended = better(clean(fields.get("status", "")[:500]), reply)
-    code = reply.code
+    answered = find_reply(diagnostic)
+    extended = better(clean(fields.get("status", "")[:500]), answered)
+    code = answered.code
     for name in ("status", "action"):
         # Some programs put the server's reply into these fields.
         reply = find_reply(fields.get(name, "")[:500])
@@ -136,7 +134,8 @@ def _report(fields: Fields, named: _NamedRecipients, *, single: bool) -> Recipie
             if not description and in_text.is_known:
                 description = paragraph_at(text, in_text.start)
     description = description or _comment(fields.get("status", "")) or named.reason_for(address, final, single=single)
-    code = code if not extended or str(code)[:1] == extended[0] else None
+    if extended and extended != answered.extended and str(code)[:1] != extended[0]:
+        code = None
     action = _action(fields.get("action", ""), extended, code)
     return recipient(
         address,

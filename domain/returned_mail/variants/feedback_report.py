@@ -22,14 +22,12 @@ _KINDS: Final[Mapping[str, Kind]] = {
     "auth-failure": Kind.AUTH_FAILURE,
     "dmarc": Kind.AUTH_FAILURE,
 }
-_QUOTED_REPORT: Final = re.compile(r"^feedback-type:", re.IGNORECASE | re.MULTILINE)
+_REPORT_FIELD: Final = re.compile(r"^feedback-type:", re.IGNORECASE | re.MULTILINE)
 
 
 def read_feedback_report(mail: Mail) -> Finding | None:
     """A mail with the fields of a report, in a part of their own or in its text."""
-    text = mail.machine_text("message/feedback-report")
-    if not text and _QUOTED_REPORT.search(mail.text):
-        text = mail.text
+    text = mail.machine_text("message/feedback-report", field=_REPORT_FIELD)
     if not text:
         return None
     fields: Fields = {}

@@ -33,6 +33,8 @@ from domain.returned_mail.report import Category
         (554, "", "blocked using a list", Category.POLICY),
         (None, "", "connection timed out", Category.NETWORK),
         (550, "", "", Category.ADDRESS),
+        (556, "5.1.10", "Recipient not accepted", Category.DOMAIN),
+        (550, "5.1.10", "Recipient not found", Category.ADDRESS),
         (552, "", "", Category.MAILBOX_FULL),
         (451, "", "", Category.SYSTEM),
         (None, "5.2.0", "", Category.ADDRESS),

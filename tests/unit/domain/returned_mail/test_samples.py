@@ -37,12 +37,13 @@ def small_samples() -> list[Sample]:
 
 
 def test_line_breaks_make_no_difference() -> None:
-    """A pipe brings mail with LF, SMTP with CRLF, and a file from an old Mac has CR."""
+    """A pipe brings mail with LF, SMTP with CRLF, a careless gateway CRCRLF, and a file from an old Mac has CR."""
     for sample in small_samples():
         lines = sample.raw.replace(b"\r\n", b"\n")
         if b"\r" not in lines:
             expected = read(lines)
             assert read(lines.replace(b"\n", b"\r\n")) == expected, sample.name
+            assert read(lines.replace(b"\n", b"\r\r\n")) == expected, sample.name
             assert read(lines.replace(b"\n", b"\r")) == expected, sample.name
 
 

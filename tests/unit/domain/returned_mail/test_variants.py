@@ -81,6 +81,31 @@ def test_the_original_recipient_is_the_address_and_the_final_one_is_kept() -> No
     assert (only.address, only.final_address) == ("a@example.com", "b@example.net")
 
 
+def test_the_server_s_reply_keeps_its_code_whatever_the_class_of_its_status() -> None:
+    """A server that gave up answers with a permanent code and the temporary reason."""
+    fields = group("a@example.com", "failed", "4.4.7") + "Diagnostic-Code: smtp; 550 4.4.7 message expired\n"
+    (one,) = read(dsn(fields)).recipients
+    assert (one.code, one.extended, one.category, one.permanent) == (550, "4.4.7", Category.NETWORK, False)
+
+    (other,) = read(dsn(group("a@example.com", "failed", "4.0.0") + "Diagnostic-Code: smtp; 550 no\n")).recipients
+    assert (other.code, other.extended) == (None, "4.0.0")
+
+
+@pytest.mark.parametrize("type_", ["application/octet-stream", "text/plain\nContent-Disposition: attachment"])
+def test_a_report_is_known_by_its_fields_if_a_gateway_has_changed_its_type(type_: str) -> None:
+    """The fields are in an attachment instead of a part with the standard's type."""
+    fields = "Reporting-MTA: dns; mx\n\n" + group("a@example.com", "failed", "5.1.1")
+    report = read((REPORT % ("delivery-status", type_, fields)).encode())
+    assert (report.kind, report.recipients[0].address, report.category) == (
+        Kind.FAILED,
+        "a@example.com",
+        Category.ADDRESS,
+    )
+    complaint = "Feedback-Type: abuse\nOriginal-Rcpt-To: a@example.com\n"
+    report = read((REPORT % ("feedback-report", type_, complaint)).encode())
+    assert (report.kind, report.complainant) == (Kind.ABUSE, "a@example.com")
+
+
 def test_internationalised_addresses_are_read() -> None:
     """RFC 6533: another type of part, and addresses in UTF-8."""
     fields = "Reporting-MTA: dns; mx\n\nFinal-Recipient: utf-8; 用户@例子.公司\nAction: failed\nStatus: 5.1.1\n"
