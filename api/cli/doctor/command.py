@@ -17,7 +17,10 @@ from actors.settings import Settings
 from api.cli.command_group import DEFAULT_URL, URL_VARIABLE
 from api.cli.console import Screen, printable
 from api.cli.doctor import machine, network, stores
+from api.cli.doctor.disk import check_disk, check_reserve
 from api.cli.doctor.findings import Check, Finding, Level, carried_out, problem
+from api.cli.doctor.handler import check_handler
+from api.cli.doctor.service import check_service
 from api.cli.help import Parser
 from api.cli.running_service import local_url, running_service
 from api.cli.terminal import FAILED, OK
@@ -91,13 +94,13 @@ def _checks(
     checks: list[tuple[str, Check]] = [
         ("data directory", partial(asyncio.to_thread, machine.check_data_dir, data_dir)),
         ("keys", partial(asyncio.to_thread, machine.check_keys, data_dir)),
-        ("disk", partial(asyncio.to_thread, machine.check_disk, data_dir)),
-        ("reserve", partial(asyncio.to_thread, machine.check_reserve, settings)),
+        ("disk", partial(asyncio.to_thread, check_disk, data_dir)),
+        ("reserve", partial(asyncio.to_thread, check_reserve, settings)),
         ("open files", partial(asyncio.to_thread, machine.check_open_files, data_dir, runs=runs)),
         ("clock", partial(asyncio.to_thread, machine.check_clock, data_dir)),
         ("port", partial(asyncio.to_thread, machine.check_port, settings, runs=runs)),
         ("DNS", partial(network.check_names, settings.public_url, settings.nameserver)),
-        ("service", partial(network.check_service, url, runs=runs, admin_key=admin_key, instance=instance)),
+        ("service", partial(check_service, url, runs=runs, admin_key=admin_key, instance=instance)),
         ("Ray", partial(network.check_ray_address, settings.ray_address, runs=runs)),
     ]
     if not runs:
@@ -112,7 +115,7 @@ def _checks(
     if options.loop:
         resolver = HandlerResolver(HandlerPolicy(settings.allowed_handler_networks))
         ca_pem = settings.handler_ca_file_pem
-        checks.append(("loop", partial(network.check_handler, options.loop, reader, resolver, ca_pem)))
+        checks.append(("loop", partial(check_handler, options.loop, reader, resolver, ca_pem)))
     return checks
 
 

@@ -30,7 +30,10 @@ from actors.settings import Settings
 from actors.settings.data_dir import DataDir, runtime_dir_path
 from actors.settings.data_dir_marker import MARKER_FILE, Marker
 from api.cli.doctor import command, machine, network, stores
+from api.cli.doctor.disk import check_disk
 from api.cli.doctor.findings import Finding, Level, carried_out
+from api.cli.doctor.handler import check_handler
+from api.cli.doctor.service import check_service
 from api.journal.journal import Journal
 from domain.breaker import OPEN
 from domain.delivery import LaneHealth
@@ -86,7 +89,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def test_a_sound_directory_is_ok(data_dir: Path) -> None:
     """A directory right after the first start has no problems."""
-    found = [*machine.check_data_dir(data_dir), *machine.check_keys(data_dir), *machine.check_disk(data_dir, 0, 0)]
+    found = [*machine.check_data_dir(data_dir), *machine.check_keys(data_dir), *check_disk(data_dir, 0, 0)]
 
     assert set(levels(found)) == {Level.OK}
     assert len(found) == 4
@@ -157,8 +160,8 @@ def test_a_damaged_or_readable_key_is_found(data_dir: Path, name: str, content: 
 
 def test_a_nearly_full_disk_is_found(data_dir: Path) -> None:
     """Little space is a warning, too little a problem (the test moves the limits and not the disk's usage)."""
-    only_finding(machine.check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
-    only_finding(machine.check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
+    only_finding(check_disk(data_dir, little=1.1, too_little=0), Level.WARNING)
+    only_finding(check_disk(data_dir, little=1.1, too_little=1.1), Level.PROBLEM)
 
 
 def test_the_limit_of_open_files_is_that_of_the_service(data_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -357,7 +360,7 @@ def findings_about_service(
     thread.start()
     try:
         url = f"http://127.0.0.1:{server.server_port}"
-        found = asyncio.run(network.check_service(url, runs=runs, admin_key=admin_key, instance=instance))
+        found = asyncio.run(check_service(url, runs=runs, admin_key=admin_key, instance=instance))
     finally:
         server.shutdown()
         thread.join()
@@ -402,8 +405,8 @@ def test_a_stopped_service_is_a_warning_unless_its_lock_is_held() -> None:
     """A service whose lock is held is running, and should answer."""
     url = f"http://127.0.0.1:{free_port()}"
 
-    only_finding(asyncio.run(network.check_service(url, runs=False)), Level.WARNING)
-    only_finding(asyncio.run(network.check_service(url, runs=True)), Level.PROBLEM)
+    only_finding(asyncio.run(check_service(url, runs=False)), Level.WARNING)
+    only_finding(asyncio.run(check_service(url, runs=True)), Level.PROBLEM)
 
 
 def test_an_unreachable_ray_is_found() -> None:
@@ -432,7 +435,7 @@ async def handler(store: Store, url: str, policy: HandlerPolicy = LOCAL) -> dict
         return id_text("fl", loop.id)
 
     loop_id = await asyncio.to_thread(made)
-    found = await network.check_handler(loop_id, store.reader, HandlerResolver(policy), None)
+    found = await check_handler(loop_id, store.reader, HandlerResolver(policy), None)
     return {finding.check: finding for finding in found}
 
 
@@ -473,7 +476,7 @@ def test_the_latest_attempts_are_reported(store: Store) -> None:
 
     def attempts() -> list[Finding]:
         found = asyncio.run(
-            network.check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), empty_name_server), None)
+            check_handler(row.id, store.reader, HandlerResolver(HandlerPolicy(()), empty_name_server), None)
         )
         return [finding for finding in found if finding.check == "attempts"]
 
@@ -487,7 +490,7 @@ def test_the_latest_attempts_are_reported(store: Store) -> None:
 def test_an_unknown_loop_is_reported(store: Store) -> None:
     """An unknown id is a problem with the command's argument."""
     only_finding(
-        asyncio.run(network.check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL), None)), Level.PROBLEM
+        asyncio.run(check_handler("fl_" + "0" * 32, store.reader, HandlerResolver(LOCAL), None)), Level.PROBLEM
     )
 
 

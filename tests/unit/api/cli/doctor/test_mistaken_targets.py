@@ -12,7 +12,8 @@ from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.schema import migrate
 from actors.settings import Settings
 from actors.settings.store_place import store_place
-from api.cli.doctor import machine, stores
+from api.cli.doctor import stores
+from api.cli.doctor.disk import check_reserve
 from api.cli.doctor.findings import Finding, Level
 from api.cli.running_service import running_service, written_url
 from tests.small_disk import small_disk
@@ -114,12 +115,12 @@ def test_a_full_disk_is_found(tmp_path: Path) -> None:
             migrate(made)
         settings = Settings.from_env({}, data_dir=str(disk.path))
         assert levels(stores.check_ledger_file(path)) == [Level.OK]
-        assert levels(machine.check_reserve(settings)) == [Level.OK]
+        assert levels(check_reserve(settings)) == [Level.OK]
 
         disk.fill()
 
         assert "No space left" in only_finding(stores.check_ledger_file(path), Level.PROBLEM).found
-        assert "is full" in only_finding(machine.check_reserve(settings), Level.PROBLEM).found
+        assert "is full" in only_finding(check_reserve(settings), Level.PROBLEM).found
         assert {entry.name for entry in disk.path.iterdir()} <= {"ledger.sqlite", "filler"}
 
 
@@ -127,9 +128,9 @@ def test_a_file_system_without_a_reserve_is_found(tmp_path: Path) -> None:
     """On ramfs, fallocate(2) is not supported; and a reserve may be turned off."""
     with small_disk("ramfs", MIB, tmp_path) as disk:
         settings = Settings.from_env({}, data_dir=str(disk.path))
-        assert "does not support fallocate" in only_finding(machine.check_reserve(settings), Level.WARNING).found
+        assert "does not support fallocate" in only_finding(check_reserve(settings), Level.WARNING).found
     without = Settings.from_env({}, data_dir=str(tmp_path), journal_reserve="0")
-    only_finding(machine.check_reserve(without), Level.WARNING)
+    only_finding(check_reserve(without), Level.WARNING)
 
 
 def test_a_directory_for_a_last_write_is_checked(tmp_path: Path) -> None:
@@ -137,7 +138,7 @@ def test_a_directory_for_a_last_write_is_checked(tmp_path: Path) -> None:
 
     def spill(folder: Path) -> list[Finding]:
         settings = Settings.from_env({}, data_dir=str(tmp_path), spill_dir=str(folder))
-        return [finding for finding in machine.check_reserve(settings) if finding.check == "spill"]
+        return [finding for finding in check_reserve(settings) if finding.check == "spill"]
 
     assert spill(tmp_path / "none")[0].level is Level.PROBLEM
     assert spill(tmp_path)[0].level is Level.WARNING
