@@ -20,10 +20,10 @@ from typing import Final
 
 import uvloop
 
-from actors.actor_names import LEDGER, SUPERVISOR, enricher_name
+from actors.actor_names import enricher_name
 from actors.application.installation_keys import InstallationKeyService
 from actors.application.key_sync import KeySync, first_refresh
-from actors.delivery.lane import RECORDING_S
+from actors.gateway.actor_stop import ActorStop
 from actors.gateway.dispatcher import Dispatcher, EnricherBalancer
 from actors.gateway.erasure_gate import ErasureGate
 from actors.gateway.readiness import ReadinessCheck
@@ -39,7 +39,6 @@ from actors.process_setup.gc_tuning import tune_gc
 from actors.process_setup.logging_setup import configure_logging
 from actors.ray_runtime import cluster_state
 from actors.ray_runtime.bootstrap import ProcessContext
-from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
 from actors.ray_runtime.fleet_launcher import RayFleetLauncher
 from actors.ray_runtime.join import JoinedRay, head_answers, join
@@ -50,49 +49,11 @@ from domain.errors import Conflict, FeedbackLoopsError, StoreError
 
 log = logging.getLogger("feedback_loops.gateway")
 
-#: Limit of the whole stop from the first signal on, except the interpreter's own; `serve_supervisor.GATEWAY_STOP_S` is
-#: when it is killed.
-STOP_S: Final = 9.1
-#: Share of that for requests in flight. The front end has ended by then, and waits for none of them.
+#: Seconds of a stop for requests in flight. The front end has ended by then, and waits for none of them.
 DRAIN_S: Final = 0.5
-#: Share of that for the ledger, however long the loops take.
-LEDGER_STOP_S: Final = 0.35
-#: Time for the loops to finish the attempts in flight (until 8.0 s) and to record their outcomes.
-LOOPS_STOP_S: Final = 8.0 + RECORDING_S
 #: Pause before another try when only people can fix the problem.
 REFUSED_S: Final = 60.0
 RETRY_S: Final = 0.5
-
-
-class ActorStop:
-    """The orderly end of the actors: first the loops, as soon as possible, and the ledger last."""
-
-    def __init__(self, actors: ActorClient) -> None:
-        self._actors = actors
-        self._loops: asyncio.Task[None] | None = None
-        self._ends_s = 0.0
-
-    def drain(self) -> None:
-        """Stops the loops from starting attempts, and lets them finish those in flight; returns at once."""
-        if self._loops is None:
-            self._ends_s = asyncio.get_running_loop().time() + STOP_S
-            stopping = _stop_actor(self._actors, SUPERVISOR, self._ends_s - LEDGER_STOP_S, LOOPS_STOP_S)
-            self._loops = asyncio.create_task(stopping, name="drain")
-
-    async def finish(self) -> None:
-        """Returns when the loops have ended and the ledger is closed, `STOP_S` after the first call at the latest."""
-        self.drain()
-        if self._loops is not None:
-            await self._loops
-        await _stop_actor(self._actors, LEDGER, self._ends_s)
-
-
-async def _stop_actor(actors: ActorClient, name: str, ends_s: float, *arguments: float) -> None:
-    left_s = max(ends_s - asyncio.get_running_loop().time(), 0.0)
-    try:
-        await actors.call(name, "stop", *arguments, timeout_s=left_s)
-    except FeedbackLoopsError as exc:
-        log.warning("an actor did not stop in time", extra={"action": "stop_failed", "actor": name, "error": str(exc)})
 
 
 class GatewayProcess:

@@ -6,10 +6,10 @@ It uses no framework, because this is the hot path. An answer needs only the tok
 from __future__ import annotations
 
 import re
-from collections.abc import Awaitable, Callable, MutableMapping, Sequence
+from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network
 from time import perf_counter, time_ns
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 from urllib.parse import quote
 
 from actors.commands.intake import event_id_of
@@ -19,49 +19,33 @@ from api.http.client_address import ClientAddresses
 from api.tracking.hits import HitEncoder
 from api.tracking.idna import ascii_host
 from api.tracking.one_click import asks_to_unsubscribe
-from api.tracking.unsubscribe_page import ASK_PAGE, CONTENT_SECURITY_POLICY, DONE_PAGE
+from api.tracking.responses import (
+    PIXEL,
+    PIXEL_HEADERS,
+    REDIRECT_HEADERS,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    answer_not_allowed,
+    answer_not_found,
+    answer_page,
+    answer_text,
+)
+from api.tracking.unsubscribe_page import ASK_PAGE, DONE_PAGE
 from api.tracking.urls import PATHS, token_text
 from domain.errors import InvalidToken, UnknownKey
 from domain.kept_ip import KeepIp
 from domain.tokens import TrackingToken, TrackingTokens
 
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
-Headers = list[tuple[bytes, bytes]]
-
-#: The smallest transparent GIF.
-PIXEL: Final = bytes.fromhex("47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b")
 MAX_BODY_BYTES: Final = 4096
 #: Seconds after which a token may be verifiable that was not while keys were missing.
 RETRY_AFTER_S: Final = b"5"
 
-#: Caches must not store answers, because every hit must reach us. `Pragma` and `Expires` are for HTTP/1.0 caches.
-_NO_STORE: Final[Headers] = [
-    (b"cache-control", b"no-store, no-cache, must-revalidate, private, max-age=0"),
-    (b"pragma", b"no-cache"),
-    (b"expires", b"Thu, 01 Jan 1970 00:00:00 GMT"),
-]
 #: The host of a URL: between the last `@` before its path and the port.
 _HOST: Final = re.compile(r"https?://(?>(?:[^/?#\\]*@)?)([^/?#\\@:]+)", re.IGNORECASE)
 _PLAIN_ASCII: Final = re.compile(r"[!-~]+")
 _ALL_ASCII: Final = "".join(map(chr, range(0x21, 0x7F)))
-
-
-def _headers(content_type: bytes, body: bytes, *more: tuple[bytes, bytes]) -> Headers:
-    about_body = [(b"content-type", content_type), (b"content-length", b"%d" % len(body))]
-    return [*about_body, *_NO_STORE, (b"x-content-type-options", b"nosniff"), *more]
-
-
-_PIXEL_HEADERS: Final = _headers(b"image/gif", PIXEL)
-_REDIRECT_HEADERS: Final[Headers] = [(b"content-length", b"0"), *_NO_STORE]
-_TEXT: Final = b"text/plain; charset=utf-8"
-#: Anyone with the URL of such a page can unsubscribe the recipient: keep it out of referrers and search engines.
-_PAGE_HEADERS: Final[Headers] = [
-    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
-    (b"referrer-policy", b"no-referrer"),
-    (b"x-robots-tag", b"noindex, nofollow"),
-]
 
 
 class Clock(Protocol):
@@ -133,11 +117,11 @@ class TrackingApp:
         path: str = scope["path"]
         kind = PATHS.get(path[:3])
         if kind is None:
-            await _answer_not_found(scope, send)
+            await answer_not_found(scope, send)
             return
         method = scope["method"]
         if method not in {"GET", "HEAD"} and not (method == "POST" and kind == "unsubscribe"):
-            await _answer_not_allowed(scope, send, b"GET, HEAD, POST" if kind == "unsubscribe" else b"GET, HEAD")
+            await answer_not_allowed(scope, send, b"GET, HEAD, POST" if kind == "unsubscribe" else b"GET, HEAD")
             return
         try:
             token = self._tokens.read(kind, token_text(path))
@@ -168,36 +152,36 @@ class TrackingApp:
         self._instruments.refused.value += 1
         keys = self._keys
         if keys is not None and (keys.is_wrong_installation or (is_unknown and not keys.is_current)):
-            await _answer_text(scope, send, 503, b"This link cannot be checked now.\n", (b"retry-after", RETRY_AFTER_S))
+            await answer_text(scope, send, 503, b"This link cannot be checked now.\n", (b"retry-after", RETRY_AFTER_S))
         else:
-            await _answer_not_found(scope, send)
+            await answer_not_found(scope, send)
 
     async def _open(self, token: TrackingToken, scope: Scope, _: Receive, send: Send) -> None:
         if scope["method"] == "GET":
             await self._record(token, scope)
-        await _answer(scope, send, 200, _PIXEL_HEADERS, PIXEL)
+        await answer(scope, send, 200, PIXEL_HEADERS, PIXEL)
 
     async def _click(self, token: TrackingToken, scope: Scope, _: Receive, send: Send) -> None:
         location = location_of(token.target)
         if location is None:
-            await _answer_not_found(scope, send)
+            await answer_not_found(scope, send)
             return
         if scope["method"] == "GET":
             await self._record(token, scope)
-        await _answer(scope, send, 302, [(b"location", location), *_REDIRECT_HEADERS], b"")
+        await answer(scope, send, 302, [(b"location", location), *REDIRECT_HEADERS], b"")
 
     async def _unsubscribe(self, token: TrackingToken, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] != "POST":
-            await _answer_page(scope, send, 200, ASK_PAGE)
+            await answer_page(scope, send, 200, ASK_PAGE)
             return
         body = await _read_body(receive)
         if body is None:
-            await _answer_text(scope, send, 413, b"The body of the request is too long.\n")
+            await answer_text(scope, send, 413, b"The body of the request is too long.\n")
         elif not asks_to_unsubscribe(body, _content_type(scope)):
-            await _answer_page(scope, send, 400, ASK_PAGE)
+            await answer_page(scope, send, 400, ASK_PAGE)
         else:
             await self._record(token, scope)
-            await _answer_page(scope, send, 200, DONE_PAGE)
+            await answer_page(scope, send, 200, DONE_PAGE)
 
     async def _record(self, token: TrackingToken, scope: Scope) -> None:
         began_s = perf_counter()
@@ -248,24 +232,3 @@ async def _read_body(receive: Receive) -> bytes | None:
             return None
         if not message.get("more_body", False):
             return body
-
-
-async def _answer(scope: Scope, send: Send, status: int, headers: Headers, body: bytes) -> None:
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": b"" if scope["method"] == "HEAD" else body})
-
-
-async def _answer_text(scope: Scope, send: Send, status: int, body: bytes, *more: tuple[bytes, bytes]) -> None:
-    await _answer(scope, send, status, _headers(_TEXT, body, *more), body)
-
-
-async def _answer_page(scope: Scope, send: Send, status: int, page: bytes) -> None:
-    await _answer(scope, send, status, _headers(b"text/html; charset=utf-8", page, *_PAGE_HEADERS), page)
-
-
-async def _answer_not_found(scope: Scope, send: Send) -> None:
-    await _answer_text(scope, send, 404, b"This link is incomplete or was changed.\n")
-
-
-async def _answer_not_allowed(scope: Scope, send: Send, allowed: bytes) -> None:
-    await _answer_text(scope, send, 405, b"This method is not allowed here.\n", (b"allow", allowed))

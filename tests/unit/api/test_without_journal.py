@@ -11,7 +11,8 @@ from api.journal.held_hits import HeldHits, HeldHitsImport
 from api.journal.journal import Journal
 from api.journal.limits import JournalLimits
 from api.journal.spill import Spill, read_spilled
-from api.tracking.app import PIXEL, TrackingApp
+from api.tracking.app import TrackingApp
+from api.tracking.responses import PIXEL
 from api.tracking.urls import TrackingUrls
 from api.without_journal import WithoutJournal
 from domain.errors import StoreUnavailable

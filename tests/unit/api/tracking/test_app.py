@@ -18,8 +18,9 @@ from hypothesis import strategies as st
 
 from actors.commands.intake import MAX_ENTRIES, encode_batch, read_batch
 from api.journal.journal import Journal
-from api.tracking.app import PIXEL, TrackingApp, location_of
+from api.tracking.app import TrackingApp, location_of
 from api.tracking.one_click import asks_to_unsubscribe
+from api.tracking.responses import PIXEL
 from api.tracking.urls import TrackingUrls
 from domain.key_set import KeySet
 from domain.message import MAX_LINK_BYTES, link_problem
