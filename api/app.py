@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import functools
 import logging
-import sys
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from ipaddress import IPv4Network, IPv6Network
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 from urllib.parse import quote
 
 from starlette.applications import Starlette
@@ -21,10 +17,19 @@ from starlette.responses import Response as StarletteResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from actors.gateway.client import Client
 from actors.metrics.registry import Registry
 from actors.settings.data_dir_watch import UNWATCHED, DataDirWatch
 from actors.version import VERSION
+from api.announcement import announce
+from api.app_ports import (
+    ConnectedClient,
+    FollowedKeys,
+    FrontEndSettings,
+    HitForwarder,
+    OpenJournal,
+    TrackingPaths,
+    Watch,
+)
 from api.dashboard.asgi import Dashboard
 from api.first_run import FirstRun
 from api.http.authentication import Authenticator
@@ -37,13 +42,11 @@ from api.http.problem_types import INTERNAL, NOT_FOUND
 from api.http.problems import Problem, problem_of
 from api.http.response import Response
 from api.observability.prometheus import PrometheusExporter
-from api.observability.readiness import JournalHealth, ReadinessProbe
-from api.reports.intake import ReportIntake, ReportJournal
+from api.observability.readiness import ReadinessProbe
+from api.reports.intake import ReportIntake
 from api.routes import OPERATIONS
 from api.routes.openapi import with_documents
 from api.tracking.urls import TrackingUrls
-from domain.kept_ip import KeepIp
-from domain.key_set import KeySet
 from domain.return_path import ReturnPathTokens, return_path_keys
 from domain.tokens import TrackingTokens
 
@@ -55,107 +58,6 @@ DRAIN_S: Final = 3.0
 FLUSH_S: Final = 2.5
 #: Seconds for what is left to write after that.
 CLOSE_S: Final = 1.0
-
-
-class FrontEndSettings(Protocol):
-    """The settings that the front end needs; implemented by `actors.settings.Settings`."""
-
-    @property
-    def public_url_problem(self) -> str | None:
-        """Why recipients cannot reach the public URL, or None."""
-        ...
-
-    @property
-    def public_url(self) -> str:
-        """Base of all tracking URLs."""
-        ...
-
-    @property
-    def return_domain(self) -> str | None:
-        """Domain of the return-path addresses, or None."""
-        ...
-
-    @property
-    def keep_ip(self) -> KeepIp:
-        """How much of a client's address is kept."""
-        ...
-
-    @property
-    def admin_key(self) -> object:
-        """The bearer key of /v1/accounts: an object whose `str()` is the key."""
-        ...
-
-    @property
-    def store(self) -> str | None:
-        """The URL of the ledger's database; None: the ledger is in the data directory."""
-        ...
-
-    @property
-    def data_dir(self) -> Path | None:
-        """The directory for the first run's token and the copy of the API keys; if None, no file is written."""
-        ...
-
-    @property
-    def trusted_proxies(self) -> Sequence[IPv4Network | IPv6Network]: ...
-
-
-class ConnectedClient(Client, Protocol):
-    """A client with a connection to close."""
-
-    async def close(self) -> None: ...
-
-
-class FollowedKeys(Protocol):
-    """The installation's keys, which change with a rotation."""
-
-    def __call__(self) -> KeySet:
-        """The current keys."""
-        ...
-
-    def follow(self, use: Callable[[KeySet], None]) -> None:
-        """Calls `use` with each later set of keys."""
-        ...
-
-
-class Watch(Protocol):
-    """Background task that looks for what this front end has to do: new keys, erasures."""
-
-    def start(self) -> None: ...
-
-    async def stop(self) -> None: ...
-
-
-class OpenJournal(JournalHealth, ReportJournal, Protocol):
-    """An open edge journal."""
-
-    @property
-    def depth(self) -> int:
-        """Entries that are not in the ledger yet."""
-        ...
-
-    async def flush(self, timeout_s: float) -> None:
-        """Writes the hits in memory, also to what is reserved for this."""
-        ...
-
-    async def close(self, timeout_s: float) -> None: ...
-
-
-class HitForwarder(Protocol):
-    """Background task that sends the journal's hits to the ledger."""
-
-    async def start(self) -> None: ...
-
-    async def stop(self, drain_s: float) -> None: ...
-
-
-class TrackingPaths(Protocol):
-    """The ASGI application of tracking URLs."""
-
-    def handles(self, path: str) -> bool:
-        """Whether the application answers requests for this path."""
-        ...
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None: ...
 
 
 def create_app(
@@ -196,7 +98,9 @@ def create_app(
                 stack.push_async_callback(each.stop)
             keys.start()
             stack.push_async_callback(keys.stop)
-            announcing = asyncio.create_task(_announce(services, settings.public_url), name="announce")
+            announcing = asyncio.create_task(
+                announce(services.readiness, services.first_run, settings.public_url), name="announce"
+            )
             stack.callback(announcing.cancel)
             yield
 
@@ -282,27 +186,6 @@ class FrontEnd:
                 await self._dashboard(scope, receive, send)
                 return
         await self.api(scope, receive, send)
-
-
-async def _announce(services: Services, url: str) -> None:
-    """Logs when the service is ready and, if no user exists yet, how to create the first one.
-
-    On a terminal, people get the same in three plain lines on standard output.
-    """
-    await services.readiness.announce()
-    is_terminal = sys.stdout is not None and sys.stdout.isatty()
-    if is_terminal:
-        _tell(f"Ready at {url}/")
-    first_user_url = await services.first_run.announce(url)
-    if is_terminal:
-        _tell(f"Create the first user at {first_user_url}" if first_user_url else f"Sign in at {url}/dashboard/sign-in")
-        _tell("Press Ctrl-C to stop.")
-
-
-def _tell(text: str) -> None:
-    with contextlib.suppress(OSError):  # the terminal is gone
-        sys.stdout.write(f"{text}\n")  # in one piece: the log of other processes goes to the same terminal
-        sys.stdout.flush()
 
 
 def _by_path(operations: Sequence[Operation]) -> dict[str, dict[str, Operation]]:

@@ -20,7 +20,8 @@ from actors.settings import Settings
 from actors.settings.data_dir_marker import read_marker
 from actors.settings.data_dir_watch import DataDirWatch
 from actors.tracing.spans import Traces
-from api.app import Watch, create_app
+from api.app import create_app
+from api.app_ports import Watch
 from api.erasures.files import ErasureFiles
 from api.erasures.watch import ErasureWatch
 from api.http.connection_budget import ConnectionBudget
