@@ -32,6 +32,8 @@ log = logging.getLogger(__name__)
 
 _HITS_PER_COMMIT: Final = 4096
 _BYTES_PER_COMMIT: Final = 4 << 20
+#: At a stop, a commit that fails is tried again in parts of this size: they may fit where it did not.
+_PART_BYTES: Final = 128 << 10
 _STUCK: Final = "the disk has not finished a write of the journal in time: hits are kept in memory; check the disk"
 
 
@@ -52,6 +54,7 @@ class Journal:
         self.spool = spool or Spool(store.path.with_name(FOLDER), 0)
         self._is_closed = False
         self._is_last = False
+        self._bytes_per_commit = _BYTES_PER_COMMIT
         self._reports = ReportQueue()
         self._limits = limits
         self._last_seq = store.next_seq() - 1
@@ -296,12 +299,14 @@ class Journal:
             log.critical("hits were lost during shutdown", extra={"action": "hit_lost", "lost": lost})
 
     async def _settle(self) -> None:
-        """Commits until nothing is left or the disk fails."""
+        """Commits until nothing is left, or the disk fails or has no room for a part of it."""
         await self._wait_for_job()
-        is_working = True
-        while is_working and (self._unsaved or self._reports or any(self._removals)):
+        while self._unsaved or self._reports or any(self._removals):
             self._commit()
-            is_working = await self._wait_for_job()
+            if not await self._wait_for_job():
+                if self._bytes_per_commit == _PART_BYTES:
+                    return
+                self._bytes_per_commit = _PART_BYTES
 
     async def _wait_for_job(self) -> bool:
         """Waits for the pending commit and those that follow at once. Returns whether the last one succeeded."""
@@ -321,7 +326,7 @@ class Journal:
         if self._job is not None:
             return
         loop = asyncio.get_running_loop()
-        hits = self._unsaved.first(_HITS_PER_COMMIT, _BYTES_PER_COMMIT)
+        hits = self._unsaved.first(_HITS_PER_COMMIT, self._bytes_per_commit)
         reports, groups = self._numbered_reports() if self._reports and len(hits) == len(self._unsaved) else ([], [])
         self._job = Commit(self._last_seq + 1, hits, self._removals, reports, groups, loop, self._is_last)
         self._removals = Removals([], [], [], [])

@@ -120,6 +120,30 @@ def test_without_a_reserve_a_stop_on_a_full_disk_loses_what_is_in_memory(disk: S
     assert len(kept(disk)) < len(hits)
 
 
+def test_a_stop_without_room_for_everything_writes_what_fits(tmp_path: Path) -> None:
+    """On a small disk, the room for the stop is used to its end, and the number of lost hits is exact."""
+    size, two_pages = 4400, 8192
+    hits: list[bytes] = []
+    lost = 0
+
+    async def body(disk: SmallDisk) -> None:
+        nonlocal lost
+        limits = JournalLimits(retry_s=0.02, stuck_s=30.0)
+        journal = Journal.open(disk.path / "j", JOURNAL, limits, reserve_bytes=64 * MIB)
+        disk.fill()
+        hits.extend(await append_until(journal, lambda: journal.depth * two_pages > 12 * MIB, size))
+        await journal.close(30.0)
+        lost = journal.lost_at_stop
+
+    with small_disk("tmpfs", 16 * MIB, tmp_path) as disk:
+        asyncio.run(body(disk))
+        file_bytes = (disk.path / "j" / "data.mdb").stat().st_size
+        disk.free()
+        assert kept(disk) == hits[: len(hits) - lost]
+    assert (len(hits) - lost) * two_pages > file_bytes - MIB
+    assert lost > 0
+
+
 def test_a_full_disk_goes_on_while_hits_are_forwarded(disk: SmallDisk) -> None:
     """Pages of discarded hits are used again, so a ledger on another disk keeps the journal going without end."""
 
