@@ -67,7 +67,7 @@ def _candidates(text: str, *, needs_dot: bool) -> Iterator[str]:
 
 
 def _domains(text: str, start: int, *, needs_dot: bool) -> Iterator[str]:
-    """What may be the domain at a position, which may end with punctuation."""
+    """The possible domains at a position. What follows one may look like its end."""
     seen = set()
     for pattern in (_ASCII_DOMAIN, _WIDE_DOMAIN, _WORD_DOMAIN):
         if match := pattern.match(text, start, start + _MAX_DOMAIN):
@@ -78,7 +78,7 @@ def _domains(text: str, start: int, *, needs_dot: bool) -> Iterator[str]:
 
 
 def _locals(text: str, end: int, begins: re.Pattern[str]) -> Iterator[str]:
-    """What may be the local part before a position."""
+    """The possible local parts before a position."""
     before = text[max(0, end - _MAX_LOCAL - 2) : end]
     if before.endswith('"'):
         quoted = before[:-1].rpartition('"')[2]

@@ -115,7 +115,7 @@ class ErasureQueries(StoreConnection):
         )
 
     def _waiting_for(self, no: int, step: str, noted: list[str]) -> list[str]:
-        """What an erasure waits for in its step. `noted`: by the step itself."""
+        """The things that an erasure waits for in its step. `noted`: by the step itself."""
         if step == StepName.FRONT_ENDS:
             noted = [*(_waiting(*found) for found in self.rows(_WAITING_FOR, (no,))), *noted]
         if step == StepName.LANES and not noted:
