@@ -1,10 +1,12 @@
 """Erasure of one person from a large SQLite ledger, beside other writers; and what `secure_delete` costs per event.
 
-    python -m benchmarks.erasure [--events 1000000] [--person 1000] [--pairs 6] [--out benchmarks/results]
+    python -m benchmarks.erasure [--events 1000000] [--person 1000] [--pairs 6] [--reports 10000] [--out FOLDER]
 
 The ledger has one message for each ten events, and one delivery with an attempt for each event. `hold_ms` is the time
-for which a transaction of the erasure kept the writer, without its fsync. CPU time is that of this process. The pairs
-record the same events and outcomes with and without `secure_delete`, in turn, into new ledgers.
+for which a transaction of the erasure kept the writer, without its fsync. `search` reads returned mails that matched
+messages to others, in a process of its own; one in a hundred names the person as a forwarding address. CPU time is that
+of this process. The pairs record the same events and outcomes with and without `secure_delete`, in turn, into new
+ledgers.
 """
 
 from __future__ import annotations
@@ -25,14 +27,16 @@ from uuid import UUID
 from actors.ledger.dialect import Cursor
 from actors.ledger.erasure.port import RequestErasure
 from actors.ledger.erasure.runner import Batches, ErasureRunner
-from actors.ledger.erasure.step import ErasureAction, ErasureStep, Found
+from actors.ledger.erasure.step import Advance, ErasureAction, ErasureStep, Found
 from actors.ledger.erasure.steps.bytes import BytesAction
 from actors.ledger.erasure.steps.events import EventsStep
+from actors.ledger.erasure.steps.mails import MailsAction
 from actors.ledger.erasure.steps.messages import MessagesStep
 from actors.ledger.sqlite.checkpoint import SQLiteByteClearing
 from actors.ledger.sqlite.connection import open_writer
 from actors.ledger.sqlite.writer import Connect, SQLiteLedgerWriter
 from actors.ledger.store_connection import Row, StoreConnection
+from actors.returned_mail.searcher import AddressSearcher
 from benchmarks.bench_ledger import FIELDS, START_MS, batches
 from benchmarks.row import run
 from domain.account import Account
@@ -41,7 +45,8 @@ from domain.erasure import Counts, RunningErasure, StepName, digest_key, person_
 from domain.errors import StaleRoutes
 from domain.ledger import stored_events
 from domain.message import Message
-from domain.tracking import EventToRecord
+from domain.reports.intake import ReportState, further_id
+from domain.tracking import EventToRecord, ReportToRecord
 from domain.values import DeliveryState
 
 ACCOUNT: Final = UUID(int=7)
@@ -73,6 +78,69 @@ class Timed:
         counts = self._step.apply(cursor, erasure, rows)
         self.hold_s.append(time.perf_counter() - began_s)
         return counts
+
+
+class TimedSearch:
+    """The step of returned mails, with the time that it takes."""
+
+    name = StepName.MAILS
+
+    def __init__(self, step: MailsAction) -> None:
+        self._step = step
+        self.took_s = 0.0
+
+    async def advance(self, erasures: Sequence[RunningErasure]) -> Advance:
+        began_s = time.perf_counter()
+        advance = await self._step.advance(erasures)
+        self.took_s += time.perf_counter() - began_s
+        return advance
+
+
+#: A notification of usual length: words, delivery status, and the returned mail.
+_MAIL: Final = """\
+From: MAILER-DAEMON@mx.example.net
+To: b-{number}@bounces.example
+Subject: Undelivered Mail Returned to Sender
+Content-Type: multipart/report; report-type=delivery-status; boundary=b
+
+--b
+Content-Type: text/plain; charset=utf-8
+
+<{forward}>: host mx.example.net said: 550 5.1.1 unknown (expanded from <someone.{number}@example.com>)
+
+--b
+Content-Type: message/delivery-status
+
+Final-Recipient: rfc822; someone.{number}@example.com
+Action: failed
+Status: 5.1.1
+
+--b
+Content-Type: message/rfc822
+
+To: someone.{number}@example.com
+Content-Type: text/html; charset=utf-8
+Content-Transfer-Encoding: quoted-printable
+
+{body}
+--b--
+"""
+_BODY: Final = '<p>Hello, this is our newsletter with <a href=3D"https://example.com/offer">an offer</a>.</p>\n' * 50
+
+
+async def fill_reports(writer: SQLiteLedgerWriter, number: int) -> None:
+    """Records returned mails that matched messages of others."""
+    for first in range(0, number, 200):
+        made = []
+        for n in range(first, min(first + 200, number)):
+            id_ = (START_MS + n).to_bytes(6, "big") + b"\x70\x01" + n.to_bytes(8, "big")
+            forward = PERSON if n % 100 == 0 else f"forward.{n}@example.net"
+            mime = _MAIL.format(number=n, forward=forward, body=_BODY)
+            body = json.dumps({"recipient": f"someone.{n}@example.com", "code": "550"}).encode()
+            failure = EventToRecord(id_, 1, "failure", 1, None, START_MS, body, [])
+            bounce = EventToRecord(further_id(id_, 1), 1, "bounce", 1, None, START_MS, body, [], mime)
+            made.append(ReportToRecord(id_, 1, id_ * 2, "mail", "failed", int(ReportState.MATCHED), [failure, bounce]))
+        await writer.record_events(1, [], made)
 
 
 def fill(path: Path, events: int, of_person: int) -> None:
@@ -165,13 +233,16 @@ def spread(values: Sequence[float]) -> dict[str, float]:
     }
 
 
-async def erase(path: Path) -> dict[str, Any]:
+async def erase(path: Path, reports: int) -> dict[str, Any]:
     """Erases the person beside other writers."""
     writer = SQLiteLedgerWriter(path)
+    await fill_reports(writer, reports)
     store = writer.erasure_store
+    search = TimedSearch(MailsAction(store, AddressSearcher()))
     timed = [Timed(MessagesStep(lambda: KEY)), Timed(EventsStep())]
     late: list[ErasureStep] = [MessagesStep(lambda: KEY, StepName.LATE_MESSAGES), EventsStep(StepName.LATE_EVENTS)]
-    actions: list[ErasureAction] = [Batches(step, store) for step in [*timed, *late]]
+    actions: list[ErasureAction] = [*(Batches(step, store) for step in timed), search]
+    actions += [Batches(step, store) for step in late]
     actions.append(BytesAction(store, SQLiteByteClearing(path)))
     quiet, busy, is_over = OtherWriter(writer), OtherWriter(writer), asyncio.Event()
     asyncio.get_running_loop().call_later(QUIET_S, is_over.set)
@@ -188,14 +259,15 @@ async def erase(path: Path) -> dict[str, Any]:
     took_s, cpu_s = time.perf_counter() - began_s, time.process_time() - began_cpu_s
     is_over.set()
     await others
-    [row] = store.connection.rows("SELECT messages, events, completed_at_ms IS NOT NULL FROM erasures")
+    [row] = store.connection.rows("SELECT messages, events, completed_at_ms IS NOT NULL, mails FROM erasures")
     await writer.close()
     holds = [each * 1000 for step in timed for each in step.hold_s]
     found_s = sum(sum(step.find_s) for step in timed)
     return {
-        "redacted": {"messages": row[0], "events": row[1], "is_complete": bool(row[2])},
+        "redacted": {"messages": row[0], "events": row[1], "mails": row[3], "is_complete": bool(row[2])},
         "work_s": round(found_s + sum(holds) / 1000, 3),
         "took_s": round(took_s, 3),
+        "search": {"reports": reports, "took_s": round(search.took_s, 3)},
         "cpu_s_with_other_writers": round(cpu_s, 3),
         "hold_ms": spread(holds),
         "other_writers_ms": {"before": spread(quiet.took_ms), "during": spread(busy.took_ms)},
@@ -254,8 +326,12 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     cost = compare(folder, options.pairs, 20_000)
     asyncio.run(prepare())
     fill(path, options.events, options.person)
-    return {"file_mib": path.stat().st_size >> 20, "erasure": asyncio.run(erase(path)), "secure_delete": cost}
+    return {
+        "file_mib": path.stat().st_size >> 20,
+        "erasure": asyncio.run(erase(path, options.reports)),
+        "secure_delete": cost,
+    }
 
 
 if __name__ == "__main__":
-    run("erasure", __doc__, measure, {"events": 1_000_000, "person": 1_000, "pairs": 6})
+    run("erasure", __doc__, measure, {"events": 1_000_000, "person": 1_000, "pairs": 6, "reports": 10_000})

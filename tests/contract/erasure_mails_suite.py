@@ -156,6 +156,38 @@ class MailErasureSuite:
         assert made.events[0].event_id not in {each.event_id for each in due}
         assert dict(listed(store, tenant))[f"rep_{made.report_id.hex()}"] == state.name.lower()
 
+    def test_a_forwarding_address_goes_from_reports_about_others(self, store: Store, eraser: Eraser) -> None:
+        """A server names where it forwarded a mail to. The person to whom the mail was sent keeps the event."""
+        tenant = store.account()
+        loop = store.active_loop(tenant, triggers=["failure"])
+        about_jane = {"recipient": JANE, "code": "550", "description": f"<{JOHN}>: unknown (expanded from <{JANE}>)"}
+        in_text = returned(
+            tenant, ReportState.MATCHED, about_jane, {"category": "address"}, mime="no", loop_nos=[loop.no]
+        )
+        in_mail = returned(tenant, ReportState.MATCHED, {"recipient": JANE}, {"recipient": JANE}, mime=MAIL)
+        by_final = returned(tenant, ReportState.MATCHED, {"recipient": JOHN, "code": "551"}, loop_nos=[loop.no])
+        other = returned(tenant, ReportState.MATCHED, {"recipient": JANE, "description": "no"}, mime="hello")
+        recorded = record(store, in_text, in_mail, by_final, other)
+        store.outcomes(outcome(recorded.delivery_ids[0][0], 1, state=DeliveryState.PENDING, excerpt=JOHN))
+
+        assert self.erase(eraser, tenant) == {"messages": 0, "events": 5, "deliveries": 0, "profiles": 0, "mails": 3}
+        log = repr(store.log())
+        assert "john@" not in log.lower()
+        assert MAIL[-20:-5] not in log
+        kept = [
+            {name: value for name, value in self.fields(store, each)[0].items() if name in {*about_jane, "erased"}}
+            for each in (in_text, in_mail, by_final, other)
+        ]
+        assert kept == [
+            *({"recipient": JANE, "code": "550"}, {"recipient": JANE}, {"code": "551"}),
+            {"recipient": JANE, "description": "no"},
+        ]
+        assert store.reader.kept_mail(other.events[0].event_id) == "hello"
+        assert sorted(state for _, state in listed(store, tenant)) == ["matched"] * 4
+        due = {each.event_id for each in store.reader.due_deliveries(loop.no, 2**47, 9, [])}
+        assert due == {each.event_id for each in (*in_text.events, *by_final.events)}
+        assert eraser.rows("SELECT excerpt FROM attempts") == [("",)]
+
     def test_another_recipient_of_a_mail_to_the_person(self, store: Store) -> None:
         """The mail matched the person's message, and so its events about others belong to that message, too."""
         tenant = store.account()

@@ -1,7 +1,7 @@
 """Reports that may name a person whose messages they did not match, and their redaction.
 
-A report that matched no message, or was not readable, is only found by its text. So are the other recipients of one
-that is about several people and matched the message of one of them.
+A report that matched no message, or was not readable, is only found by its text. So is one that matched the message of
+someone else: it may be about several people, or name the address to which a mail was forwarded.
 """
 
 from __future__ import annotations
@@ -25,15 +25,12 @@ from domain.report_erasure import are_about, event_about_others
 from domain.reports.intake import ReportState, further_id
 
 _PAGE: Final = (
-    "SELECT report_id, events FROM reports {{by {index}}} WHERE account_no = $1 AND {condition}"
+    "SELECT report_id, events FROM reports {{by reports_of_state}} WHERE account_no = $1 AND state = {state:d}"
     " AND report_id > $2 AND report_id < $3 ORDER BY report_id LIMIT $4"
 )
 #: The reports to search, in the order in which an account's are searched.
-SEARCHED: Final = (
-    _PAGE.format(index="reports_of_state", condition=f"state = {ReportState.UNMATCHED:d}"),
-    _PAGE.format(index="reports_of_state", condition=f"state = {ReportState.UNREADABLE:d}"),
-    _PAGE.format(index="reports_of_several", condition=f"state = {ReportState.MATCHED:d} AND events > 2"),
-)
+_STATES: Final = (ReportState.UNMATCHED, ReportState.UNREADABLE, ReportState.MATCHED)
+SEARCHED: Final = tuple(_PAGE.format(state=state) for state in _STATES)
 _ACCOUNTS: Final = "SELECT no FROM accounts WHERE no >= $1 ORDER BY no"
 _END: Final = "UPDATE reports SET state = $3 WHERE account_no = $1 AND report_id = $2"
 
@@ -115,6 +112,9 @@ def without_person(report: FoundReport, person: str) -> RedactedReport:
     """A report that names the person, as it stays. Events about others go out without what it quotes."""
     fields: list[dict[str, Any]] = [json.loads(state.fields) for state in report.events.values()]
     about = are_about(person, fields, person_of)
+    if _STATES[report.position.kind] is ReportState.MATCHED and all(about):
+        # It belongs to a message to someone else: those to the person were redacted before.
+        about = [False] * len(about)
     events = [
         erased_event(id_, state) if is_about else _about_others(id_, state, event_about_others(each, person, person_of))
         for (id_, state), each, is_about in zip(report.events.items(), fields, about, strict=True)

@@ -1,6 +1,7 @@
 """Step of an erasure: returned mails and reports that name the person, but matched none of the person's messages.
 
-Each is searched in a process of its own, so that no mail holds up the ledger.
+All reports of the last 30 days are searched, a few at a time, on a read connection. This takes a while, and holds up no
+one: pending deliveries have ended by then. Each is searched in a process of its own, so that no mail delays the ledger.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from domain.errors import Unavailable
 
 #: Reports that one query reads. Each may have a mail of half a megabyte.
 REPORTS_AT_ONCE: Final = 20
+#: Seconds between two pages, so that the ledger's process is mostly free for others.
+PAUSE_S: Final = 0.005
 #: Pages of reports after which the next erasure has its turn.
 PAGES_AT_ONCE: Final = 20
 
@@ -73,6 +76,7 @@ class MailsAction:
                 if await self._names(erasure, report):
                     await self._redact(erasure, without_person(report, erasure.person))
             after = reports[-1].position
+            await asyncio.sleep(PAUSE_S)
         await self._keep(erasure, after)
         return False
 

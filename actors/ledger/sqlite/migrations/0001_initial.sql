@@ -204,8 +204,6 @@ CREATE TABLE reports (
     first_id BLOB,
     PRIMARY KEY (account_no, report_id)
 ) STRICT, WITHOUT ROWID;
--- Reports about several recipients: one has a failure for each, and a bounce.
-CREATE INDEX reports_of_several ON reports (account_no, report_id) WHERE events > 2;
 CREATE INDEX reports_of_state ON reports (account_no, state, report_id);
 CREATE INDEX reports_of_age ON reports (report_id);
 
