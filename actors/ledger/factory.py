@@ -12,11 +12,13 @@ from actors.ledger.compaction import Compaction
 from actors.ledger.erasure.steps.bytes import ByteClearing
 from actors.ledger.key_ring_store import KeyRingStore, SQLiteKeyRingStore
 from actors.ledger.reader import LedgerReader
+from actors.ledger.retention.clearing import RetentionClearing
 from actors.ledger.sqlite.checkpoint import SQLiteByteClearing
 from actors.ledger.sqlite.compaction import SQLiteCompaction
 from actors.ledger.sqlite.reader import SQLiteLedgerReader
 from actors.ledger.sqlite.writer import SQLiteLedgerWriter
 from actors.ledger.writer import StoreWriter
+from actors.ports import Clock
 from actors.settings import Settings
 from actors.settings.data_dir import write_private
 from domain.errors import Conflict
@@ -61,6 +63,14 @@ def make_byte_clearing(settings: Settings) -> ByteClearing:
     from actors.ledger.postgres.vacuum import PostgresByteClearing  # noqa: PLC0415
 
     return PostgresByteClearing(settings.store)
+
+
+def make_retention_clearing(settings: Settings, clock: Clock) -> RetentionClearing | None:
+    """Clears the store's files of what deleted rows leave. PostgreSQL does what it can on its own, by autovacuum."""
+    if settings.store is not None:
+        return None
+    path, check = settings.data_dir / LEDGER_FILE, settings.watch().require_readable
+    return RetentionClearing(lambda rest: SQLiteByteClearing(path, check, rest=rest), clock)
 
 
 def make_key_ring_store(settings: Settings) -> KeyRingStore:

@@ -202,7 +202,7 @@ class ProcessContext:
             mails=settings.keep_mails_days,
             profile_history=settings.keep_profile_history_days,
         )
-        return Retention(ledger, self.clock, days)
+        return Retention(ledger, self.clock, days, factory.make_retention_clearing(settings, self.clock))
 
     def erasures(self, ledger: StoreWriter) -> ErasureTask:
         """The task next to the writer that erases people."""

@@ -7,6 +7,7 @@ import logging
 from typing import Final, NamedTuple
 
 from actors.background_task import BackgroundTask
+from actors.ledger.retention.clearing import RetentionClearing
 from actors.ports import Clock, RetentionLedger, RetentionLimits
 from domain.errors import StoreUnavailable
 
@@ -38,10 +39,19 @@ class Retention(BackgroundTask):
     After `stop`, a transaction in progress still completes.
     """
 
-    def __init__(self, ledger: RetentionLedger, clock: Clock, days: KeptDays) -> None:
+    def __init__(
+        self, ledger: RetentionLedger, clock: Clock, days: KeptDays, clearing: RetentionClearing | None = None
+    ) -> None:
+        """`clearing`: of files that keep bytes of deleted rows."""
         self._ledger = ledger
+        self._clearing = clearing
         self._clock = clock
         self._days = days
+
+    async def stop(self) -> None:
+        if self._clearing is not None:
+            self._clearing.stop()
+        await super().stop()
 
     async def drop_all(self) -> int:
         """Deletes everything that has expired by now, and returns the number of rows."""
@@ -60,6 +70,8 @@ class Retention(BackgroundTask):
             try:
                 if dropped := await self.drop_all():
                     log.info("deleted expired rows", extra={"action": "retention", "rows": dropped})
+                if self._clearing is not None:
+                    await self._clearing.clear_if_due(has_deleted=dropped > 0)
             except StoreUnavailable as exc:
                 log.warning(
                     "expired rows cannot be deleted now", extra={"action": "retention_failed", "error": str(exc)}

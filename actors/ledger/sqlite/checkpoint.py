@@ -45,13 +45,16 @@ class SQLiteByteClearing:
         check: Check = no_check,
         sleep: Callable[[float], None] = time.sleep,
         search: Callable[[Path], Leftovers] = Leftovers,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
+        """`rest` is called after each part of the search, which it may end with an exception."""
         self.outside: Sequence[str] = ()
         self._path = path
         self._log = path.with_name(f"{path.name}-wal")
         self._check = check
         self._sleep = sleep
         self._leftovers = search(path)
+        self._rest = rest
 
     def clear(self) -> str | None:
         """See `ByteClearing.clear`.
@@ -76,7 +79,7 @@ class SQLiteByteClearing:
 
     def _clear_leftovers(self, connection: sqlite3.Connection) -> str | None:
         """Clears copies in the file, a few pages at a time; the log is empty before each of these times."""
-        pages = self._leftovers.pages()
+        pages = self._leftovers.pages(self._rest)
         if not pages:
             return None
         for start in range(0, len(pages), PAGES_AT_ONCE):

@@ -7,7 +7,7 @@ When SQLite moves rows between pages, it may leave copies of them between a page
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -47,8 +47,11 @@ class Leftovers:
         self._usable = self._page_size - header[_RESERVED]
         return not any(header[_POINTERS]) and os.fstat(self._descriptor).st_size < _MAX_PAGES * self._page_size
 
-    def pages(self) -> list[int]:
-        """Positions in the file of the pages with copies. Others may write to the file meanwhile."""
+    def pages(self, rest: Callable[[], None]) -> list[int]:
+        """Positions in the file of the pages with copies. Others may write to the file meanwhile.
+
+        `rest` is called after each MiB or so.
+        """
         found = []
         size = self._page_size
         position = 0
@@ -58,6 +61,7 @@ class Leftovers:
                 if any(True for _ in self._unused(page, position + start)):
                     found.append(position + start)
             position += len(data)
+            rest()
         return found
 
     def clear(self, pages: Sequence[int]) -> None:
