@@ -24,6 +24,7 @@ from actors.ray_runtime import options, remote_ports
 from actors.ray_runtime.bootstrap import ProcessContext
 from actors.ray_runtime.calls import Reply, reply_with
 from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
+from actors.ray_runtime.erasure_wiring import erasure_task
 from actors.ray_runtime.remote_ports import ActorFrame
 
 #: Niceness of loop hosts, relative to the other processes.
@@ -68,7 +69,7 @@ class LedgerActor(Actor):
         self._core = self._context.ledger()
         self._retention = self._context.retention(self._core)
         self._retention.start()
-        self._erasures = self._context.erasures(self._core)
+        self._erasures = erasure_task(self._context, self._core)
         self._erasures.start()
 
     async def _handle(self, kind: int, body: bytes) -> bytes:

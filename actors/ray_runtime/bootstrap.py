@@ -22,8 +22,6 @@ from actors.adapters.passwords import Argon2Passwords
 from actors.adapters.proof_fetcher import PinnedProofFetcher
 from actors.adapters.resolver import HandlerResolver
 from actors.application.context import Context
-from actors.application.erasure_profiles import ErasureChanges, ProfilesAction
-from actors.application.erasure_task import ErasureTask
 from actors.application.event_recorder import EventRecorder
 from actors.application.installation_keys import InstallationKeyService
 from actors.application.service import ApplicationService
@@ -39,18 +37,6 @@ from actors.ipc.handshake import connection_key
 from actors.ipc.pool import ConnectionPool
 from actors.ipc.server import Handler, Listener
 from actors.ledger import factory
-from actors.ledger.erasure.runner import Batches, ErasureRunner
-from actors.ledger.erasure.step import ErasureAction
-from actors.ledger.erasure.steps.attempts import AttemptsStep
-from actors.ledger.erasure.steps.bytes import BytesAction
-from actors.ledger.erasure.steps.events import EventsStep
-from actors.ledger.erasure.steps.front_ends import FrontEndsAction
-from actors.ledger.erasure.steps.histories import HistoriesStep
-from actors.ledger.erasure.steps.idempotency import IdempotencyStep
-from actors.ledger.erasure.steps.lanes import LanesAction
-from actors.ledger.erasure.steps.mails import MailsAction
-from actors.ledger.erasure.steps.messages import MessagesStep
-from actors.ledger.erasure.steps.people import PeopleAction
 from actors.ledger.reader import LedgerReader
 from actors.ledger.retention.task import KeptDays, Retention
 from actors.ledger.writer import StoreWriter
@@ -72,16 +58,13 @@ from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
 from actors.ray_runtime.host_launcher import RayHostLauncher
 from actors.ray_runtime.loop_client import RemoteLoopClient
-from actors.ray_runtime.loop_hosts import RemoteLoopHosts
 from actors.ray_runtime.ray_token import ray_token
 from actors.ray_runtime.remote_ports import RemoteLedger, RemoteLoopNotifier, follow_locations
 from actors.ray_runtime.role_secrets import RoleSecrets, SecretsClient
 from actors.returned_mail.parser import MailParser
-from actors.returned_mail.searcher import AddressSearcher
 from actors.settings import Settings
 from actors.tracing.setup import start_tracing
 from actors.tracing.spans import Traces
-from domain.erasure import StepName
 from domain.errors import FeedbackLoopsError
 from domain.handler_policy import HandlerPolicy
 from domain.key_set import NO_KEYS, KeySet
@@ -203,32 +186,6 @@ class ProcessContext:
             profile_history=settings.keep_profile_history_days,
         )
         return Retention(ledger, self.clock, days, factory.make_retention_clearing(settings, self.clock))
-
-    def erasures(self, ledger: StoreWriter) -> ErasureTask:
-        """The task next to the writer that erases people."""
-        store = ledger.erasure_store
-        changes = ErasureChanges(ledger)
-        loops = RemoteLoopNotifier(self.pool, self.locations)
-        recorder = EventRecorder(changes, self.reader, loops, ProfileInstruments(self.registry))
-        names = partial(asyncio.to_thread, cluster_state.actor_names)
-        hosts = RemoteLoopHosts(self.actors, names, self.settings.delivery_timeout_s)
-        searcher = AddressSearcher()
-        actions: list[ErasureAction] = [
-            PeopleAction(store, self.reader.digest_key, searcher),
-            Batches(MessagesStep(self.reader.digest_key), store),
-            Batches(EventsStep(), store),
-            ProfilesAction(store, changes, recorder),
-            Batches(HistoriesStep(), store),
-            FrontEndsAction(store),
-            MailsAction(store, searcher),
-            Batches(MessagesStep(self.reader.digest_key, StepName.LATE_MESSAGES), store),
-            Batches(EventsStep(StepName.LATE_EVENTS), store),
-            LanesAction(store, hosts),
-            Batches(AttemptsStep(), store),
-            Batches(IdempotencyStep(), store),
-            BytesAction(store, factory.make_byte_clearing(self.settings)),
-        ]
-        return ErasureTask(ErasureRunner(actions, store))
 
     async def _token_keys(self) -> tuple[KeySet, KeySet]:
         role = await self._actor_secrets.client.role()
