@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contract.erasure_answers_suite import AnswerErasureSuite
+from tests.contract.erasure_idempotency_suite import IdempotencyErasureSuite
 from tests.contract.erasure_mails_suite import MailErasureSuite
 from tests.contract.erasure_profiles_suite import ProfileAddressesSuite, ProfileErasureSuite
 from tests.contract.erasure_waits_suite import WaitsSuite
@@ -129,7 +129,7 @@ class TestMailErasure(MailErasureSuite):
     """On SQLite."""
 
 
-class TestAnswerErasure(AnswerErasureSuite):
+class TestAnswerErasure(IdempotencyErasureSuite):
     """On SQLite."""
 
 

@@ -23,7 +23,7 @@ def answer_steps(writer: StoreWriter, recorder: EventRecorder, changes: ErasureC
     return [Batches(MessagesStep(lambda: b"k" * 32), store), Batches(IdempotencyStep(), store, limit=3)]
 
 
-class AnswerErasureSuite:
+class IdempotencyErasureSuite:
     """The step of an erasure about kept answers."""
 
     @pytest.fixture
