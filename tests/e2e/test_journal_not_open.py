@@ -1,11 +1,14 @@
-"""A journal that cannot be opened, and a stop that can save hits nowhere: what clients and operators see."""
+"""A journal that cannot be opened, and stops on a full disk: what clients and operators see."""
 
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
 import time
+from contextlib import closing
+from http.client import HTTPConnection
 from pathlib import Path
 
 import httpx
@@ -19,6 +22,15 @@ from tests.service import Service, eventually
 from tests.small_disk import SmallDisk, small_disk
 
 MIB = 1 << 20
+#: The journal reserves half of the room that it finds at a start; the ledger gets the rest.
+FIRST_ROOM_BYTES = 16 * MIB
+#: Room that each of two later starts finds in addition.
+MORE_ROOM_BYTES = 12 * MIB
+#: More than the room for a stop, which is a part of what the journal reserves.
+STOP_BYTES = 8 * MIB
+#: A hit with this header takes two pages of the journal. Its event has nothing of it.
+LONG_HEADER = {"Purpose": ("\N{GRINNING FACE}" * 1024).encode()}
+HIT_BYTES = 2 * 4096
 
 
 @pytest.fixture
@@ -84,23 +96,44 @@ def test_an_inherited_socket_answers_503_before_the_end(data_dir: Path) -> None:
         assert time.monotonic() - began_s >= 5
 
 
-def test_a_front_end_without_its_journal_answers_clicks_only(tmp_path: Path) -> None:
+def test_a_front_end_without_its_journal_and_stops_beyond_its_reserve(tmp_path: Path) -> None:
     """Links redirect, the API gets 503 at once, and the hits arrive once the journal can be opened.
 
-    The same service then loses hits at a stop, because its disk is full and nothing is reserved: exit code 5.
+    The same service is then stopped while its disk is full, the reserve used up and the memory fuller than the room for
+    a stop. The log has the exact number of lost hits, and the exit code is 5; with `--spill-dir`, none is lost.
     """
-    with small_disk("tmpfs", 1024 * MIB, tmp_path) as disk:
-        service = Service(disk.path / "data", FEEDBACK_LOOPS_JOURNAL_RESERVE="0")
+    spill = tmp_path / "spill"
+    spill.mkdir()
+    with small_disk("tmpfs", FIRST_ROOM_BYTES + 2 * MORE_ROOM_BYTES, tmp_path) as disk:
+        ballast = [disk.path / "ballast 1", disk.path / "ballast 2"]
+        for file in ballast:
+            file.write_bytes(bytes(MORE_ROOM_BYTES))
+        service = Service(disk.path / "data")
         service.log = tmp_path / "log"
         try:
             service.start()
-            _answers_without_its_journal(service)
-            _loses_hits_at_a_stop(service, disk)
+            answered = _answers_without_its_journal(service)
+            answered += _clicks_beyond_the_reserve(service, disk)
+            lost = _lost_at_the_stop(service)
+            disk.free()
+            ballast.pop().unlink()
+            service.environment["FEEDBACK_LOOPS_SPILL_DIR"] = str(spill)
+            service.start()
+            eventually(lambda: _recorded(service) == answered - lost, 60, "all others are recorded")
+
+            answered += _clicks_beyond_the_reserve(service, disk)
+            _spills_at_the_stop(service, spill)
+            disk.free()
+            ballast.pop().unlink()
+            service.start()
+            eventually(lambda: _recorded(service) == answered - lost, 60, "what was spilled is recorded")
+            eventually(lambda: not list(spill.iterdir()), 20, "nothing is left in the spill")
         finally:
             service.end()
 
 
-def _answers_without_its_journal(service: Service) -> None:
+def _answers_without_its_journal(service: Service) -> int:
+    """Returns the number of clicks."""
     account = service.account()
     (path,) = account.click_paths(1)
     journal, away = service.data_dir / "journal", service.data_dir / "journal.away"
@@ -121,6 +154,7 @@ def _answers_without_its_journal(service: Service) -> None:
     away.rename(journal)
     service.wait_ready()
     eventually(lambda: account.call("GET", "/v1/events?type=click").json()["data"], 20, "the click is recorded")
+    return 1
 
 
 def _answer(service: Service, path: str) -> httpx.Response | None:
@@ -130,16 +164,55 @@ def _answer(service: Service, path: str) -> httpx.Response | None:
         return None
 
 
-def _loses_hits_at_a_stop(service: Service, disk: SmallDisk) -> None:
-    paths = service.account().click_paths(2000)
+def _clicks_beyond_the_reserve(service: Service, disk: SmallDisk) -> int:
+    """Fills the disk, and clicks until the memory holds more than a stop can write. Returns the number of clicks."""
+    (path,) = service.account().click_paths(1)
+    log_bytes = service.log.stat().st_size
     disk.fill()
-    for path in paths:
-        assert service.http.get(path).status_code == 302
+    with closing(HTTPConnection("127.0.0.1", service.port, timeout=30)) as connection:
+
+        def click(count: int) -> int:
+            for _ in range(count):
+                connection.request("GET", path, headers=LONG_HEADER)
+                with connection.getresponse() as answer:
+                    answer.read()
+                    assert answer.status == 302
+            return count
+
+        clicks = 0
+        while b"reserve is used up" not in service.log.read_bytes()[log_bytes:]:
+            clicks += click(20)
+        clicks += click(STOP_BYTES // HIT_BYTES)
+    metrics = service.http.get("/metrics", headers=service.admin).text
+    assert "\nfeedback_loops_journal_reserve_used 1.0\n" in metrics
+    assert "\nfeedback_loops_journal_trouble 1.0\n" in metrics
+    return clicks
+
+
+def _lost_at_the_stop(service: Service) -> int:
+    """Stops the service in time, and returns the number in its log."""
+    assert _exit_code(service) == 5
+    (line,) = [line for line in service.log.read_text().splitlines() if "hits were lost during shutdown" in line]
+    lost = int(line.partition("lost=")[2].split()[0])
+    assert lost > 0
+    return lost
+
+
+def _spills_at_the_stop(service: Service, spill: Path) -> None:
+    assert _exit_code(service) == 0
+    assert list(spill.iterdir())
+    assert service.log.read_text().count("hits were lost during shutdown") == 1  # by the earlier stop
+
+
+def _exit_code(service: Service) -> int:
+    """Stops the service, which must end before systemd would kill it."""
     process = service.serve_process
     assert process is not None
-    took_s = service.terminate()
+    service.terminate(timeout_s=15)
+    return process.returncode
 
-    assert process.returncode == 5
-    assert took_s < 10
-    (line,) = [line for line in service.log.read_text().splitlines() if "hits were lost during shutdown" in line]
-    assert 0 < int(line.partition("lost=")[2].split()[0]) <= len(paths)
+
+def _recorded(service: Service) -> int:
+    """The number of clicks in the ledger."""
+    with closing(sqlite3.connect(f"file:{service.data_dir / 'ledger.sqlite'}?mode=ro", uri=True, timeout=10)) as ledger:
+        return int(ledger.execute("SELECT count(*) FROM events").fetchone()[0])
