@@ -1,4 +1,4 @@
-"""Clearing of what deleted rows leave in the store's files: once a day, beside other work."""
+"""Clearing of what deleted rows leave in the files of the store, once a day and slowly."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ REST_S: Final = 0.005
 
 
 class RetentionClearing:
-    """Clears the files if rows were deleted. The first time is an hour after the start, which has better things to do."""
+    """Clears the files if rows were deleted. The first time is an hour after the start."""
 
     def __init__(self, make: Callable[[Callable[[], None]], ByteClearing], clock: Clock) -> None:
         """`make`: makes the clearing, which calls its argument after each part of the search."""
