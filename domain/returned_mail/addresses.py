@@ -8,6 +8,8 @@ from typing import Final, NamedTuple
 
 MAX_LOCAL_CHARS: Final = 64
 MAX_DOMAIN_CHARS: Final = 255
+#: Characters between a URL's scheme and an address in it.
+_MAX_IN_URL: Final = 300
 
 #: With the Latin letters beyond ASCII (RFC 6531). Those of other scripts may be words that end at the address.
 _LETTER: Final = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u024f"
@@ -51,18 +53,8 @@ def find(text: str) -> Iterator[Found]:
     """The addresses in running text, in order. The cost is linear in the length of the text."""
     at = text.find("@")
     while at >= 0:
-        start = max(0, at - MAX_LOCAL_CHARS)
-        before = text[start:at]
-        local = _QUOTED_BEFORE.search(before) or _LOCAL_BEFORE.search(before)
-        domain = _LITERAL.match(text, at + 1) or _DOMAIN.match(text, at + 1, at + 1 + MAX_DOMAIN_CHARS)
-        if local and local[0] and domain:
-            name = local[0].lstrip("'*=/|`.~{&")
-            if name and ("." in domain[0] or _in_brackets(text, at - len(name), domain.end())):
-                address = normal(f"{name}@{domain[0]}")
-                if address:
-                    yield Found(address, at - len(local[0]), domain.end())
-        elif found := _BRACKETED.match(text, max(text.rfind("<", start, at), 0)):
-            yield Found(f"{found[1]}@{found[2]}", found.start(), found.end())
+        if not _in_url(text, at) and (found := _found_at(text, at)):
+            yield found
         at = text.find("@", at + 1)
 
 
@@ -124,6 +116,28 @@ def is_role(address: str) -> bool:
 def same(one: str, other: str) -> bool:
     """Whether two addresses are the same for almost all servers: upper and lower case do not differ."""
     return one.casefold() == other.casefold()
+
+
+def _found_at(text: str, at: int) -> Found | None:
+    """The address around an `@`."""
+    start = max(0, at - MAX_LOCAL_CHARS)
+    before = text[start:at]
+    local = _QUOTED_BEFORE.search(before) or _LOCAL_BEFORE.search(before)
+    domain = _LITERAL.match(text, at + 1) or _DOMAIN.match(text, at + 1, at + 1 + MAX_DOMAIN_CHARS)
+    if local and local[0] and domain:
+        name = local[0].lstrip("'*=/|`.~{&")
+        if name and ("." in domain[0] or _in_brackets(text, at - len(name), domain.end())):
+            address = normal(f"{name}@{domain[0]}")
+            return Found(address, at - len(local[0]), domain.end()) if address else None
+    elif found := _BRACKETED.match(text, max(text.rfind("<", start, at), 0)):
+        return Found(f"{found[1]}@{found[2]}", found.start(), found.end())
+    return None
+
+
+def _in_url(text: str, at: int) -> bool:
+    """Whether a position belongs to a URL, whose characters an address may have, too."""
+    scheme = text.rfind("://", max(0, at - _MAX_IN_URL), at)
+    return scheme >= 0 and len(text[scheme:at].split()) == 1
 
 
 def _in_brackets(text: str, start: int, end: int) -> bool:

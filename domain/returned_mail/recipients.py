@@ -175,8 +175,6 @@ def _points(before: str, after: str, following: str, *, begins_paragraph: bool) 
     """The points for the way in which an address stands in its line."""
     if _FIELD_OF_ORIGINAL.match(before) or _SENDER_COMMAND.search(before):
         return -4
-    if "://" in before[-60:] and not re.search(r"\s", before[before.rfind("://") :]):
-        return -4
     points = 0
     if _COMMAND.search(before):
         points = 6

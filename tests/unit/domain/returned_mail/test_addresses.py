@@ -27,6 +27,7 @@ from domain.returned_mail import addresses
         ("<用户@例子.公司>", ["用户@例子.公司"]),
         ("to jöhn@example.com, <jan@mail.exämple.nl>", ["jöhn@example.com", "jan@mail.exämple.nl"]),
         ("a@b.c, d@e.f", ["a@b.c", "d@e.f"]),
+        ("550 see https://x.example/4.2.1?e=user@example.com or ask help@example.com", ["help@example.com"]),
         ("@ @@ a@ @b", []),
     ],
 )
