@@ -139,7 +139,9 @@ def category_of(code: int | None, extended: str, description: str, context: str 
         return _BY_STATUS.get(f"{subject}.{detail}") or _BY_STATUS.get(subject, Category.OTHER)
     if code == _NO_MAIL_FOR_DOMAIN:
         return Category.DOMAIN
-    found = _by_words(description)
+    # Before its reply stands who said it, such as `host mx.example.com said:`.
+    reply_at = max(description.find(str(code)), 0)
+    found = _by_words(description[reply_at:]) or _by_words(description)
     if not found and code is None and not extended:
         found = _by_words(context)
     if found := found or _first(_WEAK, _NAME.sub(" ", description)):

@@ -16,7 +16,7 @@ from domain.returned_mail.statuses import find_reply
 
 _DAEMON: Final = re.compile(r"mailer.?daemon|mdaemon|mail.?daemon|maildaemon|^ndr@", re.IGNORECASE)
 _SYSTEM: Final = re.compile(
-    r"post[-_.]?master|mail.?(?:delivery|system|admin|service|server|gateway)|delivery.?(?:sub)?system|system.?administrator|mail.?transport|e-?mail.?gateway"
+    r"post[-_.]?master|mail.?(?:delivery|system|admin|service|server|gateway|security|filter)|delivery.?(?:sub)?system|system.?administrator|mail.?transport|e-?mail.?gateway"
     r"|non.?deliver|bounce|undeliver|imss|interscan|anti.?virus|mailadm",
     re.IGNORECASE,
 )

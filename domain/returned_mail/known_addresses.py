@@ -66,8 +66,10 @@ class KnownAddresses:
         if local := _LOCAL_USER.findall(self._mail.text[:5_000]):
             domain = next((sender.partition("@")[2] for sender in self._mail.senders if addresses.is_role(sender)), "")
             return [f"{name}@{domain}" for name in dict.fromkeys(local)][:MAX_RECIPIENTS] if domain else []
-        delivered = self._received_for - self._senders
-        return list(delivered) if len(delivered) == 1 else []
+        for rest in (self._received_for, _folded([self._mail.subject])):
+            if len(found := rest - self._senders - self._own - self._system) == 1:
+                return list(found)
+        return []
 
     def _names_user(self, address: str) -> bool:
         """Whether the text has the local part of an address as a word: servers omit their own domain."""

@@ -190,4 +190,7 @@ def _points(before: str, after: str, following: str, *, begins_paragraph: bool) 
         points += 2
     elif points >= 2 and find_reply(following).is_known:
         points += 1
+    elif after.rstrip().endswith(":") and find_reply(following.partition("\n")[0]).is_known:
+        # A sentence announces the server's reply.
+        points += 2
     return points

@@ -37,6 +37,8 @@ from domain.returned_mail.report import Category
         (550, "5.1.10", "Recipient not found", Category.ADDRESS),
         (552, "", "", Category.MAILBOX_FULL),
         (451, "", "", Category.SYSTEM),
+        (451, "4.3.0", "host mx[192.0.2.1] said: 451 4.3.0 Temporary lookup failure", Category.SYSTEM),
+        (550, "", "User unknown (reply 550)", Category.ADDRESS),
         (None, "5.2.0", "", Category.ADDRESS),
         (None, "", "user@quota.example.com", Category.OTHER),
         (554, "", "mx.connect.example.com said: no Resent-From field given", Category.CONTENT),

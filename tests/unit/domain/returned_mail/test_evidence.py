@@ -31,3 +31,7 @@ def test_the_writer_s_role_counts_however_it_is_spelled() -> None:
     header = b"Return-Path: <>\nFrom: post_master@msg.example\nSubject: Undeliverable Message\n"
     report = read(header + b"\nTo: 5551112222@msg.example\n")
     assert (report.kind, [one.address for one in report.recipients]) == (Kind.BOUNCE, ["5551112222@msg.example"])
+
+    mail = b"Return-Path: <>\nFrom: mailsecurity@mx.example\nSubject: Blocked\n\nNot passed on: jane@example.com\n"
+    report = read(mail)
+    assert (report.kind, [one.address for one in report.recipients]) == (Kind.BOUNCE, ["jane@example.com"])
