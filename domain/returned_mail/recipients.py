@@ -31,6 +31,8 @@ _FORM_OF_A_LIST: Final = 4
 _TYPED: Final = re.compile(r"(?:smtp|rfc-?822)=", re.IGNORECASE)
 _ALONE: Final = re.compile(r"^[\s>*•·\"'<\[(|-]*(?:smtp:|mailto:|rfc822;\s?)?$", re.IGNORECASE)
 _ALONE_AFTER: Final = re.compile(r"^(?:\s?<mailto:[^>]*>)?[\s>\"'\])|.,;]*(?::|$)", re.IGNORECASE)
+#: The reply in a row of a table.
+_FAILED_AFTER: Final = re.compile(r"[>\s|:,;]{1,40}[45][0-9]{2}[ -]")
 _COMMAND: Final = re.compile(r"\b(?:rcpt|vrfy)\b.{0,10}<?$", re.IGNORECASE)
 _SENDER_COMMAND: Final = re.compile(
     r"(?:\bmail from\b|\bfrom|\bsender|\breply-to|\bcontact\b.{0,40}|\bhelp\b.{0,40})[:=]?\s*[<\"']?$", re.IGNORECASE
@@ -179,7 +181,8 @@ def _points(before: str, after: str, following: str, *, begins_paragraph: bool) 
     if _COMMAND.search(before):
         points = 6
     elif _ALONE.match(before):
-        points = 5 if _ALONE_AFTER.match(after) else 4 if begins_paragraph or before.strip() else 1
+        begins_entry = begins_paragraph or before.strip() or _FAILED_AFTER.match(after)
+        points = 5 if _ALONE_AFTER.match(after) else 4 if begins_entry else 1
     elif _LABEL.search(before):
         points = 4 if _ALONE_AFTER.match(after) else 3
     elif _ALONE_AFTER.match(after):

@@ -26,14 +26,16 @@ def read_server_notice(mail: Mail) -> Finding | None:
     delayed = speaks_of_delay(mail) and (not in_mail.is_known or str(in_mail.code or in_mail.extended)[0] == "4")
     # Without words of its own, a recipient shares the reply of the others.
     has_replies = len(named) > 1 and any(find_reply(one.text).is_known for one in named[:MAX_RECIPIENTS])
+    # What stands before the recipients is about all of them.
+    common = mail.text[: min(one.line_start for one in named)] if len(named) > 1 else mail.text
     reports = tuple(
-        _report(one, mail.text, NO_REPLY if has_replies and _is_explained(one) else in_mail, delayed=delayed)
+        _report(one, mail.text, common, NO_REPLY if has_replies and _is_explained(one) else in_mail, delayed=delayed)
         for one in named[:MAX_RECIPIENTS]
     )
     return Finding(kind=Kind.BOUNCE, recipients=reports, truncated=len(named) > MAX_RECIPIENTS)
 
 
-def _report(named: Named, whole_text: str, in_mail: Reply, *, delayed: bool) -> RecipientReport:
+def _report(named: Named, whole_text: str, common: str, in_mail: Reply, *, delayed: bool) -> RecipientReport:
     text = named.text
     reply = in_mail if text is whole_text else find_reply(text)
     if not reply.is_known:
@@ -47,8 +49,9 @@ def _report(named: Named, whole_text: str, in_mail: Reply, *, delayed: bool) -> 
         description = reason_for(named.final_address or named.address, named.text, 0)
     else:
         description = reason_for(named.final_address or named.address, whole_text, named.line_start)
+    context = common if _is_explained(named) else whole_text
     action = "delayed" if delayed else "failed"
-    return recipient(named.address, named.final_address, action, reply, description, whole_text)
+    return recipient(named.address, named.final_address, action, reply, description, context)
 
 
 def _is_explained(named: Named) -> bool:
