@@ -42,8 +42,8 @@ COMMANDS = {
 }
 #: `go run` compiles first, and on a new machine also the standard library.
 START_TIMEOUT_S = 200.0
-#: Compiles faster without C, and downloads no newer Go.
-GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local"}
+#: Compiles faster without C and without optimization, and downloads no newer Go.
+GO = {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOFLAGS": "-gcflags=all=-N"}
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(300)]
 
 
