@@ -34,9 +34,9 @@ class Received:
 
 
 class Handler:
-    """A real HTTP(S) server on 127.0.0.1. `files` are served to GET; POSTs get `status`."""
+    """A real HTTP(S) server on `host`. `files` are served to GET; POSTs get `status`."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.files: dict[str, bytes] = {}
         self.status = 200
         self.answer_headers: dict[str, str] = {}
@@ -68,11 +68,11 @@ class Handler:
             def log_message(self, format: str, *args: object) -> None:  # noqa: A002
                 """Logs nothing."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Requests)
+        self._server = ThreadingHTTPServer((host, 0), Requests)
         self._server.daemon_threads = True
         if tls is not None:
             self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
-        self.base = f"http{'s' if tls else ''}://127.0.0.1:{self._server.server_address[1]}"
+        self.base = f"http{'s' if tls else ''}://{host}:{self._server.server_address[1]}"
         self.url = f"{self.base}/dir/script.php"
 
     def __enter__(self) -> Self:

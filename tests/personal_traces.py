@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
@@ -40,6 +43,24 @@ def without_empty_pages(data: bytes) -> bytes:
     """The data with one zero byte for each page of zeros. Most of a journal is room that nothing was written to."""
     pages = (data[start : start + _PAGE] for start in range(0, len(data), _PAGE))
     return b"".join(page if page.strip(b"\0") else b"\0" for page in pages)
+
+
+def files_of(*places: Path) -> dict[str, bytes]:
+    """Everything in these folders and files, by path. What is removed meanwhile is left out."""
+    paths = [place for place in places if place.is_file()]
+    paths += [Path(folder, name) for place in places for folder, _, names in os.walk(place) for name in names]
+    found: dict[str, bytes] = {}
+    for path in paths:
+        with suppress(FileNotFoundError):
+            if path.is_file() and not path.is_symlink():
+                found[str(path)] = path.read_bytes()
+    return found
+
+
+def where(found: Mapping[str, bytes], texts: Iterable[str]) -> dict[str, set[str]]:
+    """The places that have a trace of these texts, each with what it has."""
+    hits = {name: {f"{text} as {form[:40]!r}" for text, form in traces(texts, data)} for name, data in found.items()}
+    return {name: has for name, has in hits.items() if has}
 
 
 def tables_of(url: str) -> dict[str, bytes]:

@@ -84,5 +84,5 @@ class ClockStep(Fault):
         load.call("POST", "/pause")
         waiting = {"state": "pending", "limit": WAITING}
         eventually(lambda: len(load.call("GET", "/deliveries", params=waiting)["data"]) == WAITING, 10, "waiting")
-        load.sandbox.step_clock_to(load.sandbox.clock_step_s + self._step_s)
+        load.sandbox.clock.advance(self._step_s)
         load.call("POST", "/resume")

@@ -26,7 +26,7 @@ class KillInReplay(Kill):
         return None if any(path.endswith("/replay") for path in paths) else "the API has no replay"
 
     def prepare(self, load: ServiceUnderLoad) -> Mapping[int, int]:
-        since = utc_text(load.sandbox.now_ns())
+        since = utc_text(load.sandbox.clock.now_ns())
         clicks = load.click(REPLAYED, rate=4 * load.rate)
         numbers = {click.number for click in load.note(clicks, clicks.finish())}
         assert load.missing_in_the_end(numbers, 30) == 0

@@ -1,7 +1,7 @@
 """Sandbox of one service, in which its disk, its DNS and its clock can fail without affecting other processes.
 
 The data directory is a small separate file system, and the service sees a separate hosts file; both need root and
-mounts, and are omitted without them. The clock is stepped in Python (see `stepped_clock`).
+mounts, and are omitted without them. The clock is stepped in Python.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.service import Sink, eventually
+from tests.stepped_clock import SteppedClock
 
 HANDLER_NAME = "handler.chaos.test"
 DISK_BYTES = 2 << 30
@@ -29,13 +30,12 @@ class Sandbox:
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder / "data"
         self.data_dir.mkdir(mode=0o700)
-        self._clock = folder / "clock"
+        self.clock = SteppedClock(folder / "clock")
         self._hosts = folder / "hosts"
         self._resolv = folder / "resolv.conf"
         self._filler = self.data_dir / "filler"
         self._filling: threading.Thread | None = None
         self._is_full = threading.Event()
-        self.step_clock_to(0)
         self.show_handler()
         self._resolv.write_text(_NO_SERVER)
         self.has_own_disk = _can_run(
@@ -54,8 +54,7 @@ class Sandbox:
     @property
     def environment(self) -> dict[str, str]:
         """Variables for the service's environment."""
-        path = [str(Path(__file__).parent / "stepped_clock"), os.environ.get("PYTHONPATH", "")]
-        return {"STEPPED_CLOCK": str(self._clock), "PYTHONPATH": os.pathsep.join(filter(None, path))}
+        return self.clock.environment()
 
     def remove(self) -> None:
         """Unmounts the file system; the service must have ended."""
@@ -103,22 +102,6 @@ class Sandbox:
         if self._filling is not None:
             self._filling.join()  # the space of a removed file is free once nobody has it open
         self._filler.unlink(missing_ok=True)
-
-    # --- the clock
-
-    def step_clock_to(self, seconds: float) -> None:
-        """Sets how far the service's clock is ahead of the machine's."""
-        step = round(seconds * 1e9).to_bytes(8, "little", signed=True)
-        if self._clock.exists():
-            with self._clock.open("r+b") as file:
-                file.write(step)
-        else:
-            self._clock.write_bytes(step)
-        self.clock_step_s = seconds
-
-    def now_ns(self) -> int:
-        """Unix time by the service's clock."""
-        return time.time_ns() + round(self.clock_step_s * 1e9)
 
 
 def _can_run(command: list[str | Path]) -> bool:

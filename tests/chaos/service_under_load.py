@@ -155,7 +155,7 @@ class ServiceUnderLoad:
 
     def now_ns(self) -> int:
         """Unix time by the service's clock."""
-        return self._sandbox.now_ns() if self._sandbox else time.time_ns()
+        return self._sandbox.clock.now_ns() if self._sandbox else time.time_ns()
 
     def call(self, method: str, action: str = "", **arguments: Any) -> dict[str, Any]:
         """Calls the API for the loop; the call must succeed."""

@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from tests.cluster.edge_node import EdgeNode
-from tests.cluster.machine import Machine
+from tests.cluster.machine import CODE, Machine
 from tests.cluster.network import OWN_NUMBER, Network
 from tests.cluster.ray_on_machines import PATIENCE, RayOnMachines
 from tests.cluster.stores import RedisServer, postgres_at
@@ -18,6 +18,7 @@ from tests.paths import ROOT
 from tests.ports import free_port
 from tests.postgres import PostgresServer
 from tests.service import ROLES, Sink, eventually
+from tests.stepped_clock import SteppedClock
 
 #: Processes for loops: three shared hosts, one per machine, and three for single loops.
 BUDGET = 6
@@ -35,18 +36,22 @@ class Cluster:
     def __init__(self, folder: Path, network: Network, postgres: PostgresServer, redis: str | None, code: Path) -> None:
         #: For files of tests; deleted with the cluster.
         self.folder = folder
+        self.network = network
         self.postgres = postgres
+        #: Of the Python processes on all machines.
+        self.clock = SteppedClock(folder / "clock")
         self.machines = [Machine(number, network, folder) for number in (1, 2, 3)]
         for machine in self.machines:
             machine.install(code)
         self.head, *self.workers = self.machines
-        self.ray = RayOnMachines(self.machines, folder, redis)
+        clock = self.clock.environment(CODE)
+        self.ray = RayOnMachines(self.machines, folder, clock, redis)
         self.sink = Sink(network.inside(OWN_NUMBER))
         store = postgres.new_database().replace("127.0.0.1", network.inside(OWN_NUMBER))
         settings = SETTINGS | {"FEEDBACK_LOOPS_MASTER_KEY": secrets.token_hex(32), "FEEDBACK_LOOPS_STORE": store}
         ray = {"FEEDBACK_LOOPS_RAY_ADDRESS": self.ray.address, **self.ray.credentials, **PATIENCE}
-        self._environment = settings | ray
-        self.edges = [EdgeNode(machine, machine.folder / "data", **self._environment) for machine in self.workers]
+        environment = settings | ray | clock
+        self.edges = [EdgeNode(machine, machine.folder / "data", **environment) for machine in self.workers]
         #: Hosts of the front ends that get clicks, as in the configuration of a load balancer.
         self.in_rotation = [edge.host for edge in self.edges]
 
@@ -69,7 +74,7 @@ class Cluster:
 
     def another_edge(self, folder: Path, **environment: str) -> EdgeNode:
         """A second front end on a worker, not started, with a changed environment."""
-        return EdgeNode(self.workers[0], folder / "data", free_port(), **self._environment | environment)
+        return EdgeNode(self.workers[0], folder / "data", free_port(), **self.edges[0].environment | environment)
 
     def wait_ready(self, timeout_s: float = 90) -> None:
         for edge in self.edges:

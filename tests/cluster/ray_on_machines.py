@@ -7,13 +7,14 @@ import os
 import secrets
 import socket
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
 
 from actors.processes.ray_head import OBJECT_STORE_BYTES
 from actors.settings.data_dir import write_private
-from tests.cluster.machine import CODE, Machine
+from tests.cluster.machine import Machine
 from tests.service import MARK, eventually
 
 PORT = 6379
@@ -36,12 +37,20 @@ PARTS = ("ray.scripts.scripts", RAYLET, GCS, "ray::", "dashboard/agent", "runtim
 class RayOnMachines:
     """A Ray cluster: the first machine is the head, and all machines require the same token."""
 
-    def __init__(self, machines: list[Machine], folder: Path, redis: str | None = None) -> None:
-        """Creates the token. `redis` is the address of the Redis that keeps the head's state over a restart."""
+    def __init__(
+        self, machines: list[Machine], folder: Path, shared: Mapping[str, str], redis: str | None = None
+    ) -> None:
+        """Creates the token.
+
+        Args:
+            shared: variables for all processes.
+            redis: address of the Redis that keeps the head's state over a restart.
+        """
         self.head = machines[0]
         self.machines = machines
         self.address = f"{self.head.inside}:{PORT}"
         self._folder = folder
+        self._shared = shared
         self._redis = redis
         token = folder / "ray-token"
         write_private(token, secrets.token_hex(32))
@@ -71,8 +80,8 @@ class RayOnMachines:
         given = {n: v for n, v in os.environ.items() if not n.startswith("RAY_")}
         quiet = {"RAY_USAGE_STATS_ENABLED": "0", "RAY_BACKEND_LOG_LEVEL": "warning", "RAY_worker_niceness": "0"}
         redis = {"RAY_REDIS_ADDRESS": self._redis} if self._redis and machine is self.head else {}
-        ours = {MARK: f"ray {machine.number}", "PYTHONPATH": CODE, **quiet, **SETTINGS, **redis}
-        return {**given, **self.credentials, **ours}
+        ours = {MARK: f"ray {machine.number}", **quiet, **SETTINGS, **redis}
+        return {**given, **self.credentials, **ours, **self._shared}
 
     def wait_for(self, machine: Machine, timeout_s: float = 60) -> None:
         """Waits until Ray runs on the machine, and the head answers."""

@@ -18,9 +18,10 @@ import pytest
 from actors.settings.data_dir import runtime_dir_path
 from api.journal.journal import Journal
 from tests.e2e.test_main_job import path_of, verified_loop
+from tests.erasures import bounce, completed_erasure, erase
 from tests.handler import Handler
 from tests.paths import ROOT
-from tests.personal_traces import tables_of, traces
+from tests.personal_traces import files_of, tables_of, where
 from tests.postgres import PostgresServer, running_server
 from tests.service import Service, eventually
 
@@ -39,39 +40,6 @@ PERSONAL: Final = (
     *("Quokka-73122", "Ouagadougou-5567", "Zanzibar-88123", "aardvark-5541", "Narwhal-reference-1"),
     "Wombat-idempotency-4",
 )
-BOUNCE: Final = """\
-From: MAILER-DAEMON@mx.example
-To: bounces@sender.example
-Subject: Undelivered Mail Returned to Sender
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary="b"
-
---b
-Content-Type: text/plain
-
-The mail to {email} could not be delivered.
-
---b
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.example
-
-Final-Recipient: rfc822; {email}
-Action: failed
-Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 <{email}>: no such user {name}
-
---b
-Content-Type: message/rfc822
-
-From: shop@sender.example
-To: {email}
-Message-ID: <{reference}>
-Subject: Hello {name}
-
-Hello
---b--
-"""
 UNMATCHED: Final = """\
 From: someone@else.example
 To: bounces@sender.example
@@ -144,7 +112,7 @@ class World:
         path = path_of(made["unsubscribe_url"])
         one_click = {"List-Unsubscribe": "One-Click"}
         assert self.service.http.post(path, data=one_click, headers=headers).status_code == 200
-        self.mail(BOUNCE.format(email=email, reference=reference, name="Quokka-73122" if is_person else "Jane"))
+        self.mail(bounce(email, reference, "Quokka-73122" if is_person else "Jane"))
         if is_person:
             self.mail(UNMATCHED.format(body=b64encode(f"I am {EMAIL} and I am away.".encode()).decode()))
 
@@ -209,32 +177,13 @@ class World:
 
     def erase(self) -> dict[str, Any]:
         """Erases the person, and waits until it is complete."""
-        erasure = self.call("DELETE", f"/v1/recipients/{quote(EMAIL, safe='')}", 202)
-
-        def completed() -> dict[str, Any] | None:
-            found: dict[str, Any] = self.call("GET", f"/v1/erasures/{erasure['id']}", 200)
-            return found if found["state"] == "completed" else None
-
-        done: dict[str, Any] = eventually(completed, 60, "the erasure has completed", 0.2)
-        return done
-
-
-def files_of(*folders: Path) -> dict[str, bytes]:
-    """Everything in these folders and files."""
-    found = [file for folder in folders for file in ([folder] if folder.is_file() else folder.rglob("*"))]
-    return {str(file): file.read_bytes() for file in found if file.is_file() and not file.is_symlink()}
+        return completed_erasure(self.account, erase(self.account, EMAIL))
 
 
 def command(*arguments: str | Path) -> None:
     """Runs `feedback-loops` with these arguments."""
     line = [sys.executable, "-m", "api.cli.main", *map(str, arguments)]
     subprocess.run(line, cwd=ROOT, check=True, capture_output=True)
-
-
-def where(found: dict[str, bytes], texts: tuple[str, ...] = PERSONAL) -> dict[str, set[str]]:
-    """The places that have a trace, each with what it has."""
-    hits = {name: {f"{text} as {form[:40]!r}" for text, form in traces(texts, data)} for name, data in found.items()}
-    return {name: has for name, has in hits.items() if has}
 
 
 @pytest.fixture(scope="module", params=["sqlite", "postgres"])
@@ -284,7 +233,7 @@ def test_nothing_of_an_erased_person_is_left(world: tuple[World, PostgresServer 
         if text != "Wombat-idempotency-4":
             assert text.lower() in export.lower(), text
     assert OTHER not in export
-    assert where(files_of(service.data_dir))  # the search finds what is there
+    assert where(files_of(service.data_dir), PERSONAL)  # the search finds what is there
 
     erasure = here.erase()
     posts = len(here.good.got) + len(here.bad.got)
@@ -293,16 +242,16 @@ def test_nothing_of_an_erased_person_is_left(world: tuple[World, PostgresServer 
     assert erasure["counts"]["messages"] == 1
     places = {"metrics": here.metrics().encode(), "log": service.log.read_bytes()}
     places |= files_of(service.data_dir, runtime_dir_path(service.data_dir))
-    assert where(places) == {}
+    assert where(places, PERSONAL) == {}
     if server is not None:
         url = service.environment["FEEDBACK_LOOPS_STORE"]
-        assert where(tables_of(url)) == {}
+        assert where(tables_of(url), PERSONAL) == {}
         assert erasure["outside"]
         command("compact", "--yes", "--data-dir", service.data_dir, "--store", url)
-        assert where(files_of(server.data / "base")) == {}
+        assert where(files_of(server.data / "base"), PERSONAL) == {}
         service.wait_ready()
     command("backup", tmp_path / "copy", "--data-dir", service.data_dir)
-    assert where(files_of(tmp_path / "copy")) == {}
+    assert where(files_of(tmp_path / "copy"), PERSONAL) == {}
 
     assert +here.statistics() - before == Counter({k: n for k, n in here.statistics().items() if k[0] == "delete"})
     assert before - here.statistics() == Counter()

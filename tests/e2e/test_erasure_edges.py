@@ -7,8 +7,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
-from urllib.parse import quote
+from typing import Final
 
 import pytest
 
@@ -21,9 +20,10 @@ from api.erasures.files import ErasureFiles
 from api.erasures.watch import ErasureWatch
 from api.journal.journal import Journal
 from domain.key_ring import FrontEndKeys
+from tests.erasures import completed_erasure, erase, shown_erasure
 from tests.paths import ROOT
-from tests.personal_traces import traces
-from tests.service import Account, Service, eventually, running
+from tests.personal_traces import files_of, where
+from tests.service import Service, eventually, running
 
 pytestmark = [pytest.mark.ray, pytest.mark.timeout(240)]
 
@@ -34,35 +34,6 @@ def command(*arguments: str | Path) -> None:
     """Runs `feedback-loops` with these arguments."""
     line = [sys.executable, "-m", "api.cli.main", *map(str, arguments)]
     subprocess.run(line, cwd=ROOT, check=True, capture_output=True)
-
-
-def erase(account: Account, email: str = EMAIL) -> str:
-    """The id of the erasure, which has started."""
-    answer = account.call("DELETE", f"/v1/recipients/{quote(email, safe='')}")
-    assert answer.status_code == 202, answer.text
-    return str(answer.json()["id"])
-
-
-def shown(account: Account, erasure_id: str) -> dict[str, Any]:
-    found: dict[str, Any] = account.call("GET", f"/v1/erasures/{erasure_id}").json()
-    return found
-
-
-def completed(account: Account, erasure_id: str) -> dict[str, Any]:
-    """The erasure, once it has completed."""
-    try:
-        eventually(lambda: shown(account, erasure_id)["state"] == "completed", 60, "the erasure has completed", 0.2)
-    except AssertionError:
-        sys.stderr.write(f"{shown(account, erasure_id)}\n{account.service.log.read_text()[-4000:]}")
-        raise
-    return shown(account, erasure_id)
-
-
-def traces_in(folder: Path) -> dict[str, set[str]]:
-    """The files in a folder that have a trace of the person."""
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    found = {str(path): {text for text, _ in traces((EMAIL,), path.read_bytes())} for path in files}
-    return {path: texts for path, texts in found.items() if texts}
 
 
 class OtherMachine:
@@ -100,20 +71,20 @@ def test_an_erasure_waits_for_a_front_end_that_is_off(tmp_path: Path) -> None:
         account = service.account()
         account.messages([{"recipient": EMAIL, "links": ["https://shop.example/"]}])
         other = OtherMachine(service, tmp_path / "other")
-        first = erase(account)
-        eventually(lambda: shown(account, first)["waiting_for"] == ["edge-2"], 30, "it waits for edge-2", 0.2)
-        assert shown(account, first)["state"] == "running"
+        first = erase(account, EMAIL)
+        eventually(lambda: shown_erasure(account, first)["waiting_for"] == ["edge-2"], 30, "it waits for edge-2", 0.2)
+        assert shown_erasure(account, first)["state"] == "running"
         other.do_its_part()
-        completed(account, first)
+        completed_erasure(account, first)
 
         account.messages([{"recipient": EMAIL, "links": ["https://shop.example/"]}])
-        second = erase(account)
+        second = erase(account, EMAIL)
         assert second != first
-        eventually(lambda: shown(account, second)["waiting_for"] == ["edge-2"], 30, "it waits again", 0.2)
+        eventually(lambda: shown_erasure(account, second)["waiting_for"] == ["edge-2"], 30, "it waits again", 0.2)
         admin = {"FEEDBACK_LOOPS_URL": f"http://127.0.0.1:{service.port}"}
         line = [sys.executable, "-m", "api.cli.main", "edges", "forget", "edge-2", "--yes", "--key", "test-admin-key"]
         subprocess.run(line, cwd=ROOT, check=True, capture_output=True, env={"PYTHONPATH": str(ROOT), **admin})
-        completed(account, second)
+        completed_erasure(account, second)
 
         # It was only unplugged: it does its part of what it has missed.
         other.do_its_part()
@@ -135,9 +106,9 @@ def test_a_restored_backup_from_before_an_erasure_brings_nothing_back(tmp_path: 
             assert service.http.get(f"/{link.split('/', 3)[3]}").status_code == 302
         eventually(lambda: len(account.call("GET", "/v1/events").json()["data"]) == 2, 20, "both are recorded")
         command("backup", tmp_path / "copy", "--data-dir", service.data_dir)
-        assert traces_in(tmp_path / "copy")
-        erasure_id = erase(account)
-        completed(account, erasure_id)
+        assert where(files_of(tmp_path / "copy"), [EMAIL])
+        erasure_id = erase(account, EMAIL)
+        completed_erasure(account, erasure_id)
         assert list(read_erasures(outside).lines) == [erasure_id]
         assert read_erasures(service.data_dir / FILE).lines == read_erasures(outside).lines
         service.kill()
@@ -148,13 +119,13 @@ def test_a_restored_backup_from_before_an_erasure_brings_nothing_back(tmp_path: 
         try:
             again.start()
             account.service = again
-            assert completed(account, erasure_id)["counts"]["messages"] == 1
+            assert completed_erasure(account, erasure_id)["counts"]["messages"] == 1
             eventually(lambda: sink.stats()["posts"] == 1, 20, "the event about the other person is delivered")
             assert account.call("GET", "/v1/messages/m-1").json()["recipient"] is None
             events = account.call("GET", "/v1/events").json()["data"]
             assert sorted(EMAIL in json.dumps(event) for event in events) == [False, False]
             again.terminate()
             assert sink.stats()["posts"] == 1
-            assert traces_in(tmp_path / "restored") == {}
+            assert where(files_of(tmp_path / "restored"), [EMAIL]) == {}
         finally:
             again.end()

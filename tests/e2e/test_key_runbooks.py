@@ -5,26 +5,29 @@ Each test checks the runbook's table: which links, secrets and passwords work be
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.key_runbooks import keys, make, rotate, wait_until_rotated, works
-from tests.paths import ROOT
+from tests.e2e.key_runbooks import (
+    DROPPED,
+    ROTATED,
+    SAME,
+    another_installation,
+    give_up_lost_keys,
+    keys,
+    lose_data_directory,
+    make,
+    rotate,
+    run_command,
+    wait_until_rotated,
+    works,
+    wrong_volume,
+    wrong_volume_is_noticed,
+)
 from tests.postgres import PostgresServer, running_server
 from tests.service import Service, eventually
-
-#: Everything of an installation works as before.
-SAME = {"link": 302, "secret": "same", "password": True}
-#: After a rotation of the installation key, loops have a new secret, and nothing else changes.
-ROTATED = {"link": 302, "secret": "new", "password": True}
-#: After the end of the key that they were made with.
-DROPPED = {"link": 404, "secret": "new", "password": False}
 
 
 @pytest.fixture(scope="module")
@@ -61,14 +64,6 @@ def first(server: PostgresServer, tmp_path_factory: pytest.TempPathFactory) -> I
         made.end()
 
 
-def cli(service: Service, *arguments: str) -> str:
-    """Runs a command of the operator."""
-    command = [sys.executable, "-m", "api.cli.main", "keys", *arguments, "--url", f"http://127.0.0.1:{service.port}"]
-    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "FEEDBACK_LOOPS_ADMIN_KEY": "test-admin-key"}
-    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=True, timeout=60)
-    return done.stdout + done.stderr
-
-
 @pytest.mark.timeout(300)
 def test_keys_are_rotated_while_the_service_runs(service: Service) -> None:
     """The master key, then the installation key, each through a `kill -9` of the gateway; then the old key ends."""
@@ -96,8 +91,9 @@ def test_keys_are_rotated_while_the_service_runs(service: Service) -> None:
     service.start()
     assert (works(service, before), works(service, after)) == (ROTATED, SAME)
 
-    shown = cli(service, "drop-old", "1", "--yes")
-    assert "the links of 2 messages, 1 passwords, the secrets of 0 loops and the headers of 0 loops" in shown
+    shown = run_command(service, "keys", "drop-old", "1", "--yes")
+    ended = "the links of 2 messages, 1 passwords, the secrets of 0 loops and the headers of 0 loops"
+    assert ended in shown.stdout + shown.stderr
     eventually(lambda: works(service, absent) == DROPPED, 10, "what the old key made has ended")
     assert works(service, before) == DROPPED | {"password": True}, "its user has signed in since the rotation"
     assert works(service, after) == SAME
@@ -110,13 +106,11 @@ def test_a_lost_master_key_costs_what_it_signed(service: Service) -> None:
     before = make(service, account, "before-the-loss")
     installation = keys(service)["installation"]
     service.terminate()
-    rekey = [sys.executable, "-m", "api.cli.main", "rekey", "--data-dir", str(service.data_dir), "--yes"]
-    env = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", **service.environment}
-    refused = subprocess.run(rekey, cwd=ROOT, env=env, capture_output=True, text=True, check=False, timeout=60)
+    refused = run_command(service, "rekey", "--data-dir", str(service.data_dir), "--yes")
     assert (refused.returncode, "nothing to do" in refused.stderr) == (1, True)
 
     (service.data_dir / "master.key").unlink()
-    subprocess.run(rekey, cwd=ROOT, env=env, check=True, timeout=60)
+    give_up_lost_keys(service)
     service.start()
     wait_until_rotated(service)
 
@@ -131,17 +125,7 @@ def test_a_lost_data_directory_is_made_again_from_the_store(first: Service) -> N
     made = make(first, first.account(), "made-before-the-loss")
     installation = keys(first)["installation"]
     assert not (first.data_dir / "master.key").exists()
-    first.terminate()
-    shutil.rmtree(first.data_dir)
-
-    master_key = first.environment.pop("FEEDBACK_LOOPS_MASTER_KEY")
-    first.start(wait=False)
-    eventually(lambda: "wrapped by the master key" in first.problems(), 40, "the missing key is named")
-    assert first.http.get(made.link, follow_redirects=False).status_code == 503
-    first.terminate()
-
-    first.environment["FEEDBACK_LOOPS_MASTER_KEY"] = master_key
-    first.start()
+    lose_data_directory(first, made)
     assert keys(first)["installation"] == installation
     assert works(first, made) == SAME
 
@@ -149,35 +133,14 @@ def test_a_lost_data_directory_is_made_again_from_the_store(first: Service) -> N
 @pytest.mark.timeout(300)
 def test_a_wrong_volume_is_noticed(first: Service, tmp_path: Path, server: PostgresServer) -> None:
     """Another installation's directory: not ready, its own links redirect, others may be right somewhere else: 503."""
-    wrong = Service(tmp_path / "wrong", FEEDBACK_LOOPS_STORE=server.new_database())
-    try:
-        made = make(first, first.account(), "made")
-        fingerprint, front_ends = keys(first)["installation"], keys(first)["front_ends"]
-        first.terminate()
-        wrong.start()
-        foreign = make(wrong, wrong.account(), "foreign")
-        other = keys(wrong)["installation"]
-        wrong.terminate()
-
-        wrong.environment["FEEDBACK_LOOPS_STORE"] = first.environment["FEEDBACK_LOOPS_STORE"]
-        wrong.start(wait=False)
-        eventually(lambda: fingerprint in wrong.problems() and other in wrong.problems(), 40, "both are named")
-        assert wrong.http.get("/readyz").status_code == 503
-        unknown = partial(wrong.http.get, made.link, follow_redirects=False)
-        eventually(lambda: unknown().status_code == 503, 10, "the front end knows of it, too")
-        answers = {
-            name: wrong.http.get(each.link, follow_redirects=False)
-            for name, each in (("made", made), ("foreign", foreign))
-        }
-        assert {name: answer.status_code for name, answer in answers.items()} == {"made": 503, "foreign": 302}
-        assert answers["made"].headers["retry-after"] == "5"
-        wrong.terminate()
-
-        first.start()
-        assert works(first, made) == SAME
-        assert [each["id"] for each in keys(first)["front_ends"]] == [each["id"] for each in front_ends]
-    finally:
-        wrong.end()
+    made = make(first, first.account(), "made")
+    before = keys(first)
+    first.terminate()
+    directory, foreign, other = another_installation(first, tmp_path / "wrong", server.new_database())
+    with wrong_volume(first, directory):
+        wrong_volume_is_noticed(first, made, foreign, [before["installation"], other])
+    assert works(first, made) == SAME
+    assert [each["id"] for each in keys(first)["front_ends"]] == [each["id"] for each in before["front_ends"]]
 
 
 def _kill_gateway(service: Service) -> None:

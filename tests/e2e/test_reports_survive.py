@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -14,6 +13,7 @@ import psutil
 import pytest
 
 from api.http.authentication import key_hash
+from tests.background_load import BackgroundLoad
 from tests.service import Account, Service, eventually
 
 LARGE = "x" * 100_000
@@ -35,72 +35,45 @@ def all_of(account: Account, path: str) -> list[dict[str, Any]]:
             return found
 
 
-class Load:
-    """Sends hits, reports and mails until it is stopped; keeps the names of those that were answered."""
+class Load(BackgroundLoad):
+    """Hits, reports and mails; keeps the ids of the mails that were accepted."""
 
-    def __init__(self, account: Account, path_of: Callable[[int], str]) -> None:
-        self._account = account
-        self._path_of = path_of
-        self._stopped = threading.Event()
-        self.answered: Counter[str] = Counter()
+    def __init__(self, account: Account, click_paths: Sequence[str]) -> None:
+        super().__init__(account, ("click", "delivery", "mail"), pause_s=0.005)
+        self._click_paths = click_paths
         self.mails: list[str] = []
-        self._threads = [threading.Thread(target=self._send, args=(kind,)) for kind in ("hit", "report", "mail")]
-        for thread in self._threads:
-            thread.start()
 
-    def stop(self) -> None:
-        self._stopped.set()
-        for thread in self._threads:
-            thread.join()
-
-    def _send(self, kind: str) -> None:
-        number = 0
-        base_url = self._account.service.http.base_url
-        with httpx.Client(base_url=base_url, timeout=10, trust_env=False, verify=False) as http:
-            while not self._stopped.wait(0.005):
-                with suppress(httpx.HTTPError):
-                    self._send_one(http, kind, number)
-                number += 1
-
-    def _send_one(self, http: httpx.Client, kind: str, number: int) -> None:
-        headers = self._account.headers
-        if kind == "hit":
-            if http.get(self._path_of(number)).status_code == 302:
-                self.answered["click"] += 1
-            return
-        if kind == "report":
+    def send(self, http: httpx.Client, kind: str, number: int) -> int:
+        headers = self.account.headers
+        if kind == "click":
+            return http.get(self._click_paths[number % len(self._click_paths)]).status_code == 302
+        if kind == "delivery":
             body = [{"type": "delivery", "message": "m", "event": f"{number}-{n}"} for n in range(3)]
-            if http.post("/v1/events", json=body, headers=headers).status_code == 202:
-                self.answered["delivery"] += len(body)
-            return
+            return len(body) * (http.post("/v1/events", json=body, headers=headers).status_code == 202)
         content = mail(str(number), LARGE if number % 5 == 0 else "")
         answer = http.post("/v1/mime", content=content, headers=headers | {"Content-Type": "message/rfc822"})
         if answer.status_code == 202:
             self.mails.append(answer.json()["id"])
+        return answer.status_code == 202
 
 
 @pytest.mark.parametrize("role", ["front", "gateway", "ledger", "enricher"])
 def test_nothing_answered_is_lost_or_doubled_by_kill_9(service: Service, role: str) -> None:
     """Under a load of hits, reports and mails, each answered one is recorded once after a kill -9."""
     account = service.account()
-    paths = account.click_paths(2000)
-    load = Load(account, paths.__getitem__)
-    try:
-        eventually(lambda: load.answered["delivery"] > 60 and len(load.mails) > 10, 30, "the load is running")
+    with Load(account, account.click_paths(500)) as load:
+        load.wait_for_more(30)
         for process in service.processes(role):
             process.kill()
-        reached = load.answered.copy()
-        eventually(lambda: load.answered["delivery"] > reached["delivery"] + 60, 60, "reports are answered again")
-    finally:
-        load.stop()
+        load.wait_for_more(30)
     service.wait_ready()
 
     def recorded() -> bool:
         counts = Counter(event["type"] for event in all_of(account, "/v1/events"))
         reports = {report["id"] for report in all_of(account, "/v1/reports")}
         return (
-            counts["delivery"] >= load.answered["delivery"]
-            and counts["click"] >= load.answered["click"]
+            counts["delivery"] >= load.accepted["delivery"]
+            and counts["click"] >= load.accepted["click"]
             and reports.issuperset(load.mails)
         )
 
