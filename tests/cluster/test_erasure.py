@@ -19,7 +19,7 @@ from tests.erasures import (
     shown_erasure,
 )
 from tests.handler import Handler
-from tests.personal_traces import files_of, tables_of
+from tests.personal_traces import files_of, tables_of, where
 from tests.service import Account, eventually
 from tests.stepped_clock import DAY_S
 
@@ -39,11 +39,16 @@ def test_an_erasure_waits_for_a_machine_that_is_cut_off(cluster: Cluster) -> Non
     (here,) = [edge for edge in cluster.edges if edge is not cut_off]
     account = here.account()
     there = Account(cut_off, account.key)
+
+    def places() -> dict[str, bytes]:
+        return files_of(cluster.folder) | tables_of(here.environment["FEEDBACK_LOOPS_STORE"])
+
     with Handler(host=cluster.network.inside(OWN_NUMBER)) as handler:
         person = Person(account, handler, EMAIL)
         with PersonLoad(person, account) as near, PersonLoad(person, there) as far:
             near.wait_for_more(60)
             far.wait_for_more(60)
+            assert where(places(), person.secrets), "the search finds what is there"
             cut_off.machine.cut_off()
             try:
                 erasure_id = erase(account, EMAIL)
@@ -65,5 +70,4 @@ def test_an_erasure_waits_for_a_machine_that_is_cut_off(cluster: Cluster) -> Non
 
     for edge in cluster.edges:
         restart_front_end(edge)
-    store = here.environment["FEEDBACK_LOOPS_STORE"]
-    check_nothing_is_left(person, lambda: files_of(cluster.folder) | tables_of(store))
+    check_nothing_is_left(person, places)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from functools import partial
 from typing import Final
 
 import pytest
 
 from tests.erasures import Person, PersonLoad, check_nothing_is_left, completed_erasure, erase, restart_front_end
 from tests.handler import Handler
-from tests.personal_traces import files_of, tables_of
+from tests.personal_traces import files_of, tables_of, where
 from tests.postgres import PostgresServer
 from tests.service import Service, eventually, running
 from tests.stepped_clock import DAY_S, SteppedClock
@@ -47,10 +46,17 @@ def test_an_erasure_beside_a_load_completes(service: tuple[Service, SteppedClock
     """Nothing of the person is kept or sent once it has completed, not even of a bounce a day later."""
     running_service, clock = service
     account = running_service.account()
+    store = running_service.environment.get("FEEDBACK_LOOPS_STORE")
+
+    def places() -> dict[str, bytes]:
+        files = files_of(running_service.data_dir, running_service.log)
+        return files | (tables_of(store) if store else {})
+
     with Handler() as handler:
         person = Person(account, handler, EMAIL)
         with PersonLoad(person, account) as load:
             load.wait_for_more(60)
+            assert where(places(), person.secrets), "the search finds what is there"
             erasure_id = erase(account, EMAIL)
             for role in killed:
                 for process in running_service.processes(role):
@@ -65,6 +71,4 @@ def test_an_erasure_beside_a_load_completes(service: tuple[Service, SteppedClock
         assert len(handler.got) == sent_before
 
     restart_front_end(running_service)
-    store = running_service.environment.get("FEEDBACK_LOOPS_STORE")
-    files = partial(files_of, running_service.data_dir, running_service.log)
-    check_nothing_is_left(person, lambda: files() | (tables_of(store) if store else {}))
+    check_nothing_is_left(person, places)
