@@ -65,6 +65,8 @@ def test_the_master_key_is_replaced_while_a_machine_is_off(cluster: Cluster) -> 
 
     after = wait_until_rotated(here)
     assert (after["installation"], after["master_key"] != before["master_key"]) == (before["installation"], True)
+    for edge in cluster.edges:
+        (edge.data_dir / NEXT_FILE).unlink()
     all_work(cluster.edges, [(made, SAME)])
 
 
