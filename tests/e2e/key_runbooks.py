@@ -28,6 +28,7 @@ ROTATED: Final = {"link": 302, "secret": "new", "password": True}
 DROPPED: Final = {"link": 404, "secret": "new", "password": False}
 #: Fields of the sign-in form come from the dashboard's own pages.
 _BROWSER: Final = {"Sec-Fetch-Site": "same-origin"}
+_TARGET: Final = "https://shop.example/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,17 @@ class Made:
 
 def make(service: Service, account: Account, name: str) -> Made:
     """Makes one of each."""
-    (message,) = account.messages([{"recipient": f"{name}@example.com", "links": ["https://shop.example/"]}])
+    (message,) = account.messages([{"recipient": f"{name}@example.com", "links": [_TARGET]}])
     (link,) = message["links"].values()
     spec = {"url": "https://example.com/hook", "triggers": ["click"], "headers": {"Authorization": "Bearer s3cret"}}
     loop = account.call("POST", "/v1/feedback-loops", json=spec).json()
     user = {"email": f"{name}@example.com", "account_name": name}
     created = service.http.post("/v1/users", json=user, headers=service.admin).json()
-    path = httpx.URL(link).raw_path.decode()
-    return Made(account, path, loop["id"], loop["secret"], created["email"], created["password"])
+    return Made(account, _path_of(link), loop["id"], loop["secret"], created["email"], created["password"])
+
+
+def _path_of(link: str) -> str:
+    return httpx.URL(link).raw_path.decode()
 
 
 def works(service: Service, made: Made) -> dict[str, Any]:
@@ -115,6 +119,20 @@ def wait_until_rotated(service: Service) -> dict[str, Any]:
 
     found: dict[str, Any] = eventually(done, 30, "the rotation is through", 0.3)
     return found
+
+
+def wait_for_new_links(service: Service, former: Made) -> None:
+    """Waits until a front end signs with another key: within a second after its gateway.
+
+    The first character of a token stands for its key.
+    """
+
+    def is_new() -> bool:
+        (message,) = Account(service, former.account.key).messages([{"recipient": former.email, "links": [_TARGET]}])
+        (link,) = message["links"].values()
+        return _path_of(link)[:4] != former.link[:4]
+
+    eventually(is_new, 30, "new links have another key", 0.2)
 
 
 def run_command(service: Service, *arguments: str) -> subprocess.CompletedProcess[str]:
