@@ -28,9 +28,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from api.http.operation import Access, Operation
-from api.openapi.document import openapi_document
-from api.routes import OPERATIONS
-from api.routes.openapi import with_documents
+from tests.api_document import DECLARED, DOCUMENT
 from tests.handler import Handler
 from tests.service import Service, eventually
 
@@ -50,8 +48,7 @@ CHECKS: Final = [
 #: In addition, invalid requests must be refused.
 NEGATIVE_CHECKS: Final = [*CHECKS, negative_data_rejection]
 
-DECLARED: Final = with_documents(OPERATIONS, "0")
-SCHEMA: Final = schemathesis.openapi.from_dict(openapi_document(DECLARED, "0"))
+SCHEMA: Final = schemathesis.openapi.from_dict(DOCUMENT)
 # Changes and deletions come last, so that other requests find a verified loop.
 LAST: Final = ("patch", "delete")
 ASKED: Final[list[APIOperation[Any, Any, Any, Any]]] = sorted(

@@ -14,10 +14,9 @@ from hypothesis import strategies as st
 from api.dashboard.pages import PAGES
 from api.dashboard.request import Page
 from api.http.operation import Access, BodyType, Operation
-from api.openapi.document import openapi_document
-from api.routes import OPERATIONS
-from api.routes.openapi import with_documents
 from domain.loop_settings import SETTINGS
+from tests.api_document import DECLARED as ALL
+from tests.api_document import DOCUMENT
 from tests.paths import ROOT
 from tests.unit.api.dashboard.fake_dashboard import FakeDashboard, Visitor
 from tests.unit.api.fake_api import ADMIN_KEY, Api, run
@@ -31,8 +30,6 @@ from tests.unit.api.hostile_input import (
     status_of,
 )
 
-ALL: Final = with_documents(OPERATIONS, "0")
-DOCUMENT: Final = openapi_document(ALL, "0")
 SCHEMAS: Final[dict[str, Any]] = DOCUMENT["components"]["schemas"]
 every_operation = pytest.mark.parametrize("operation", ALL, ids=lambda operation: operation.id)
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: f"{page.method} {page.path}")
