@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import pytest
 
@@ -14,32 +15,33 @@ HTML = b"From: MAILER-DAEMON@mx.example.org\nContent-Type: text/html\n\n"
 MIXED = b'Content-Type: multipart/mixed; boundary="x"\n\n'
 SIZE = 10 << 20
 
-HOSTILE = {
-    "a line": HEAD + b"a" * SIZE,
-    "at signs": HEAD + b"@" * SIZE,
-    "addresses": HEAD + b"a@b.c " * (SIZE // 6),
-    "codes": HEAD + b"550 " * (SIZE // 4),
-    "statuses": HEAD + b"5.1.1 " * (SIZE // 6),
-    "spaces": HEAD + b"x" + b" " * SIZE + b"x",
-    "tabs": HTML + b"\t" * SIZE,
-    "line breaks": HEAD + b"\n" * SIZE,
-    "dashes": HEAD + b"-" * SIZE,
-    "fields": HEAD + b"A: b\n" * (SIZE // 5),
-    "a field": b"Subject: " + b"x" * SIZE,
-    "folded lines": b"Subject: x\n" + b" x\n" * (SIZE // 3),
-    "headers": b"A: b\n" * (SIZE // 5),
-    "levels": b'Content-Type: multipart/mixed; boundary="x"\n\n--x\n' * (SIZE // 50),
-    "enclosed messages": b"Content-Type: message/rfc822\n\n" * (SIZE // 30),
-    "parts": MIXED + b"--x\n\n\n" * (SIZE // 6),
-    "tags": HTML + b"<a " * (SIZE // 3),
-    "at signs in a tag": HTML + b"<a" + b"@" * SIZE,
-    "comments": HTML + b"<!--" * (SIZE // 4),
-    "encoded words": b"Subject: " + b"=?utf-8?q?a?= " * (SIZE // 14) + b"\n\nx",
-    "quoted-printable": b"From: a@b\nContent-Transfer-Encoding: quoted-printable\n\n" + b"=41" * (SIZE // 3),
-    "punycode": b"From: a@b\nContent-Type: text/plain; charset=punycode\n\n" + b"a" * SIZE,
-    "parameters": b"Content-Type: a/b;" + b'"\\";' * (SIZE // 4),
-    "recipients": HEAD + b"".join(b"<u%d@example.com>:\nunknown\n\n" % number for number in range(10_000)),
-    "recipients in a line": HEAD + b"".join(b"u%d@example.com 550 5.1.1 " % number for number in range(10_000)),
+#: Mails by name. They are made when they are read, because together they are larger than all other tests.
+HOSTILE: dict[str, Callable[[], bytes]] = {
+    "a line": lambda: HEAD + b"a" * SIZE,
+    "at signs": lambda: HEAD + b"@" * SIZE,
+    "addresses": lambda: HEAD + b"a@b.c " * (SIZE // 6),
+    "codes": lambda: HEAD + b"550 " * (SIZE // 4),
+    "statuses": lambda: HEAD + b"5.1.1 " * (SIZE // 6),
+    "spaces": lambda: HEAD + b"x" + b" " * SIZE + b"x",
+    "tabs": lambda: HTML + b"\t" * SIZE,
+    "line breaks": lambda: HEAD + b"\n" * SIZE,
+    "dashes": lambda: HEAD + b"-" * SIZE,
+    "fields": lambda: HEAD + b"A: b\n" * (SIZE // 5),
+    "a field": lambda: b"Subject: " + b"x" * SIZE,
+    "folded lines": lambda: b"Subject: x\n" + b" x\n" * (SIZE // 3),
+    "headers": lambda: b"A: b\n" * (SIZE // 5),
+    "levels": lambda: b'Content-Type: multipart/mixed; boundary="x"\n\n--x\n' * (SIZE // 50),
+    "enclosed messages": lambda: b"Content-Type: message/rfc822\n\n" * (SIZE // 30),
+    "parts": lambda: MIXED + b"--x\n\n\n" * (SIZE // 6),
+    "tags": lambda: HTML + b"<a " * (SIZE // 3),
+    "at signs in a tag": lambda: HTML + b"<a" + b"@" * SIZE,
+    "comments": lambda: HTML + b"<!--" * (SIZE // 4),
+    "encoded words": lambda: b"Subject: " + b"=?utf-8?q?a?= " * (SIZE // 14) + b"\n\nx",
+    "quoted-printable": lambda: b"From: a@b\nContent-Transfer-Encoding: quoted-printable\n\n" + b"=41" * (SIZE // 3),
+    "punycode": lambda: b"From: a@b\nContent-Type: text/plain; charset=punycode\n\n" + b"a" * SIZE,
+    "parameters": lambda: b"Content-Type: a/b;" + b'"\\";' * (SIZE // 4),
+    "recipients": lambda: HEAD + b"".join(b"<u%d@example.com>:\nunknown\n\n" % number for number in range(10_000)),
+    "recipients in a line": lambda: HEAD + b"".join(b"u%d@example.com 550 5.1.1 " % number for number in range(10_000)),
 }
 
 DSN = (
@@ -48,12 +50,14 @@ DSN = (
 )
 GROUP = b"Final-Recipient: rfc822; u%d@example.com\nAction: failed\nDiagnostic-Code: x" + b" " * 8000 + b"x\n\n"
 HOSTILE |= {
-    "spaces in diagnostics": DSN + b"".join(GROUP % number for number in range(200)),
-    "recipients that share a text": DSN.replace(b"text", b"550 5.1.1 a@b.example no such user\n" * 3000)
-    + b"Final-Recipient: rfc822; a@b.example\nAction: failed\n\n" * 200,
-    "message ids": b"From: a@b\nMessage-ID: " + (b"<" + b"a" * 1200) * 200 + b"\n\nx",
-    "references": b"From: a@b\nReferences: " + b"<a@b.c> " * 30_000 + b"\n\nx",
-    "names": b"From: " + b"a" * 200_000 + b"\nReply-To: " + b"-" * 200_000 + b"\n\nx",
+    "spaces in diagnostics": lambda: DSN + b"".join(GROUP % number for number in range(200)),
+    "recipients that share a text": lambda: (
+        DSN.replace(b"text", b"550 5.1.1 a@b.example no such user\n" * 3000)
+        + b"Final-Recipient: rfc822; a@b.example\nAction: failed\n\n" * 200
+    ),
+    "message ids": lambda: b"From: a@b\nMessage-ID: " + (b"<" + b"a" * 1200) * 200 + b"\n\nx",
+    "references": lambda: b"From: a@b\nReferences: " + b"<a@b.c> " * 30_000 + b"\n\nx",
+    "names": lambda: b"From: " + b"a" * 200_000 + b"\nReply-To: " + b"-" * 200_000 + b"\n\nx",
 }
 
 
@@ -61,8 +65,9 @@ HOSTILE |= {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_mail_takes_less_than_a_second(name: str) -> None:
     """10 MiB of one thing. The parser's process allows two seconds of CPU time."""
+    mail = HOSTILE[name]()
     start = time.process_time()
-    read(HOSTILE[name])
+    read(mail)
     assert time.process_time() - start < 1
 
 
