@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import psycopg
 from psycopg import Connection
+from psycopg.errors import Diagnostic
 
 from actors.ledger.postgres.connection import open_maintenance
 from actors.ledger.postgres.errors import to_domain_error
@@ -27,7 +28,7 @@ OUTSIDE: Final = (
     "The PostgreSQL server keeps former bytes in its files until it reuses the space or `compact` rewrites them.",
     "Its write-ahead log, replicas, archives and snapshots keep former bytes for as long as you have configured there.",
 )
-#: Seconds for which one call waits for older transactions.
+#: Seconds for which one call waits for older transactions, and for locks.
 TRIES_S: Final = 5.0
 _PAUSE_S: Final = 0.1
 #: Whoever may still see row versions that were current at a transaction. A vacuum would keep these.
@@ -57,10 +58,11 @@ class PostgresByteClearing:
             with open_maintenance(self._url) as connection:
                 if (holder := self._older_transaction(connection)) is not None:
                     return f"{holder} may still read erased rows"
-                connection.execute(VACUUM.encode())
+                return _vacuum(connection)
+        except psycopg.errors.LockNotAvailable:
+            return "another session holds a lock on a table of the ledger"
         except psycopg.Error as exc:
             raise to_domain_error(exc) from exc
-        return None
 
     def _older_transaction(self, connection: Connection[Any]) -> str | None:
         """Waits for transactions that are older than now; returns one that does not end."""
@@ -71,3 +73,18 @@ class PostgresByteClearing:
                 return str(found[0])
             self._sleep(_PAUSE_S)
         return None
+
+
+def _vacuum(connection: Connection[Any]) -> str | None:
+    """Vacuums the tables. Returns None, or a reason for which the server has left out one of them."""
+    warnings: list[str] = []
+
+    def note(diagnostic: Diagnostic) -> None:
+        # Without the right to vacuum a table, the server only warns.
+        if diagnostic.severity_nonlocalized == "WARNING":
+            warnings.append(diagnostic.message_primary or "it left out a table")
+
+    connection.add_notice_handler(note)
+    connection.execute("SELECT set_config('lock_timeout', %s, false)", (f"{TRIES_S * 1000:.0f}ms",))
+    connection.execute(VACUUM.encode())
+    return f"the server says: {warnings[0]}" if warnings else None
