@@ -6,10 +6,10 @@ import base64
 import json
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import psutil
 import pytest
@@ -42,12 +42,21 @@ _PICTURE_QUALITY: Final = 75
 _ANSWER_WITHIN_S: Final = 45
 #: WCAG 2.2 AA, and axe's best practices.
 _TAGS: Final = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+#: The rules of axe whose findings depend on colours. A colour scheme changes nothing else.
+_COLOUR_RULES: Final = ["color-contrast", "link-in-text-block"]
 #: Runs axe, and returns its findings as JSON text.
-_RUN: Final = f"""
-axe.run(document, {{runOnly: {json.dumps(_TAGS)}}}).then((found) => JSON.stringify(found.violations.map((v) => ({{
-  id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 200) + " | " + n.failureSummary),
-}}))))
+_RUN: Final = """
+axe.run(document, {runOnly: %s, resultTypes: ["violations"]}).then((found) => JSON.stringify(
+  found.violations.map((v) => ({
+    id: v.id, help: v.help, nodes: v.nodes.map((n) => n.html.slice(0, 200) + " | " + n.failureSummary),
+  })),
+))
 """
+#: Whether every drawn chart fits its container. Charts are redrawn some time after the window's size has changed.
+_CHARTS_FIT: Final = """() => [...document.querySelectorAll("[data-chart].drawn")].every(
+  (place) => place.querySelector(".u-wrap")?.offsetWidth === place.clientWidth)"""
+#: Ends after the next frame, in which a page notices another colour scheme.
+_NEXT_FRAME: Final = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))"
 
 
 @contextmanager
@@ -138,10 +147,30 @@ class Watched:
         """Opens a page, without waiting for its live streams."""
         self.page.goto(self.base + path, wait_until="domcontentloaded")
 
-    def check(self) -> None:
-        """Fails on any accessibility finding, overflow, browser message or request to another host."""
+    def resize(self, width: int) -> None:
+        """Changes the window's width, and waits until the charts fit."""
+        self.page.set_viewport_size({"width": width, "height": 800})
+        self.page.wait_for_function(_CHARTS_FIT)
+
+    def check_both_schemes(self) -> None:
+        """Checks the page in light colours, and its colours in the dark ones; the light ones are shown afterwards."""
+        self.check()
+        self._show("dark")
+        self.check(_COLOUR_RULES)
+        self._show("light")
+
+    def _show(self, scheme: Literal["light", "dark"]) -> None:
+        self.page.emulate_media(color_scheme=scheme)
+        with answering(f"the {scheme} colours of {self.page.url}"):
+            self.page.evaluate(_NEXT_FRAME)
+
+    def check(self, rules: Sequence[str] = ()) -> None:
+        """Fails on any accessibility finding, overflow, browser message or request to another host.
+
+        `rules` are those of axe to check; all if there are none.
+        """
         with answering(f"axe on {self.page.url}"):
-            violations = axe_violations(self.page)
+            violations = axe_violations(self.page, rules)
             width = self.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert violations == [], json.dumps(violations, indent=1)
         assert width <= 0, f"{self.page.url} is {width} px wider than the window"
@@ -149,15 +178,17 @@ class Watched:
         assert self.elsewhere == []
 
 
-def axe_violations(page: Page) -> list[dict[str, Any]]:
+def axe_violations(page: Page, rules: Sequence[str] = ()) -> list[dict[str, Any]]:
     """The findings of axe-core, which runs outside the page's content security policy."""
+    only = {"type": "rule", "values": [*rules]} if rules else {"type": "tag", "values": _TAGS}
     session = page.context.new_cdp_session(page)
     try:
-        session.send("Runtime.evaluate", {"expression": AXE})
+        if not page.evaluate("'axe' in window"):
+            session.send("Runtime.evaluate", {"expression": AXE})
         answer = session.send(
             "Runtime.evaluate",
             {
-                "expression": _RUN,
+                "expression": _RUN % json.dumps(only),
                 "awaitPromise": True,
                 "returnByValue": True,
             },

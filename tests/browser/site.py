@@ -40,15 +40,17 @@ def served(api: Api, port: int = 0) -> Iterator[str]:
 
 @contextmanager
 def signed_in(browser: Browser, base: str, **context: Any) -> Iterator[Watched]:
-    """A page in a new browser context with a signed-in user; `context` holds the context's options."""
+    """An empty page in a new browser context with a signed-in user; `context` holds the context's options."""
     visiting = browser.new_context(**context)
     try:
-        watched = Watched(visiting.new_page(), base)
-        watched.open("/dashboard/sign-in")
-        watched.page.get_by_label("E-mail address").fill(EMAIL)
-        watched.page.get_by_label("Password").fill(PASSWORD)
-        watched.page.get_by_role("button", name="Sign in").click()
-        watched.page.wait_for_url("**/dashboard/")
-        yield watched
+        # As the form does, without the time that a browser needs to show it.
+        answer = visiting.request.post(
+            f"{base}/dashboard/sign-in",
+            form={"email": EMAIL, "password": PASSWORD},
+            headers={"Origin": base},
+            max_redirects=0,
+        )
+        assert answer.status == 303, answer.text()
+        yield Watched(visiting.new_page(), base)
     finally:
         visiting.close()

@@ -7,7 +7,9 @@ from playwright.sync_api import Browser, expect
 
 from actors.commands.events import EventView
 from api.dashboard.pages import PAGES
+from api.dashboard.request import Page as ListedPage
 from tests.browser.chromium import Watched, answering, needs_chromium
+from tests.browser.site import signed_in
 from tests.unit.api.dashboard.fake_dashboard import EMAIL, PASSWORD, FakeDashboard
 
 pytestmark = [needs_chromium, pytest.mark.timeout(240)]
@@ -24,25 +26,26 @@ PARTS = {
 }
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [360, 1440])
-def test_every_page_is_accessible(
-    browser: Browser, base: str, dashboard: FakeDashboard, width: int, scheme: str
-) -> None:
-    """Every page with data passes all checks in this width and scheme."""
-    context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)  # type: ignore[arg-type]
-    watched = Watched(context.new_page(), base)
-    watched.open("/dashboard/sign-in")
-    watched.check()
-    watched.page.get_by_label("E-mail address").fill(EMAIL)
-    watched.page.get_by_label("Password").fill(PASSWORD)
-    watched.page.get_by_role("button", name="Sign in").click()
-    watched.page.wait_for_url("**/dashboard/")
-    for page in PAGES:
-        if page.method == "GET" and page.path not in PARTS and not page.is_open:
-            watched.open(f"/dashboard{dashboard.filled(page.path)}")
-            watched.check()
+def test_every_page_is_accessible(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
+    """Every page with data passes all checks in each width and scheme."""
+    shown = [dashboard.filled(page.path) for page in PAGES if is_shown(page) and not page.is_open]
+    context = browser.new_context()
+    check_widths(Watched(context.new_page(), base), "/sign-in")
     context.close()
+    with signed_in(browser, base) as watched:
+        for path in shown:
+            check_widths(watched, path)
+
+
+def is_shown(page: ListedPage) -> bool:
+    return page.method == "GET" and page.path not in PARTS
+
+
+def check_widths(watched: Watched, path: str) -> None:
+    watched.open(f"/dashboard{path}")
+    for width in (360, 1440):
+        watched.resize(width)
+        watched.check_both_schemes()
 
 
 def test_pages_can_be_reached_by_keyboard(browser: Browser, base: str) -> None:
@@ -108,43 +111,32 @@ def test_every_form_works_without_scripts(browser: Browser, base: str, dashboard
 
 def test_charts_are_redrawn_when_the_window_is_resized(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
     """After a change of size or scheme, each chart exists once and fits its container, and the page responds."""
-    context = browser.new_context(viewport={"width": 1200, "height": 800})
-    page = context.new_page()
-    page.goto(f"{base}/dashboard/sign-in")
-    page.get_by_label("E-mail address").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.wait_for_url("**/dashboard/")
-    for path in ("/", dashboard.filled("/loops/{id}")):
-        page.set_viewport_size({"width": 1200, "height": 800})
-        page.goto(f"{base}/dashboard{path}", wait_until="domcontentloaded")
-        places = page.locator("[data-chart]")
-        drawn = page.locator("[data-chart] .uplot")
-        expect(drawn).to_have_count(places.count())
-        before = places.first.evaluate("(place) => place.querySelector('.uplot').offsetWidth")
-        page.set_viewport_size({"width": 700, "height": 800})
-        with answering("the charts after resizing"):
-            expect(drawn.first).not_to_have_css("width", f"{before}px")
+    with signed_in(browser, base, viewport={"width": 1200, "height": 800}) as watched:
+        page = watched.page
+        for path in ("/", dashboard.filled("/loops/{id}")):
+            page.set_viewport_size({"width": 1200, "height": 800})
+            page.goto(f"{base}/dashboard{path}", wait_until="domcontentloaded")
+            places = page.locator("[data-chart]")
+            drawn = page.locator("[data-chart] .uplot")
             expect(drawn).to_have_count(places.count())
-            page.emulate_media(color_scheme="dark")
-            expect(drawn).to_have_count(places.count())
-            assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
-    context.close()
+            before = places.first.evaluate("(place) => place.querySelector('.uplot').offsetWidth")
+            page.set_viewport_size({"width": 700, "height": 800})
+            with answering("the charts after resizing"):
+                expect(drawn.first).not_to_have_css("width", f"{before}px")
+                expect(drawn).to_have_count(places.count())
+                page.emulate_media(color_scheme="dark")
+                expect(drawn).to_have_count(places.count())
+                assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
 
 
 def test_times_are_in_the_viewers_zone(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
     """Times are shown in the viewer's time zone, with UTC on hover."""
-    context = browser.new_context(timezone_id="Asia/Tokyo", locale="en-GB")
-    page = context.new_page()
-    page.goto(f"{base}/dashboard/sign-in")
-    page.get_by_label("E-mail address").fill(EMAIL)
-    page.get_by_label("Password").fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
-    page.goto(f"{base}/dashboard/events/{dashboard.event_id}", wait_until="domcontentloaded")
-    time_shown = page.locator("time").first
-    assert time_shown.get_attribute("title") == "2026-01-01 00:00:00 UTC"
-    assert time_shown.inner_text() == "1 Jan 2026, 09:00:00"
-    context.close()
+    with signed_in(browser, base, timezone_id="Asia/Tokyo", locale="en-GB") as watched:
+        page = watched.page
+        page.goto(f"{base}/dashboard/events/{dashboard.event_id}", wait_until="domcontentloaded")
+        time_shown = page.locator("time").first
+        assert time_shown.get_attribute("title") == "2026-01-01 00:00:00 UTC"
+        assert time_shown.inner_text() == "1 Jan 2026, 09:00:00"
 
 
 def test_the_fake_dashboard_has_data(dashboard: FakeDashboard) -> None:
