@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from actors.commands.statistics import AttemptMinute, Counts, EventMinute
 from domain.statistics import ANSWERS, BUCKETS
-from tests.browser.chromium import answering, needs_chromium
+from tests.browser.chromium import Watched, answering, needs_chromium
 from tests.browser.long_data import TRIGGERS
 from tests.browser.site import signed_in
 from tests.unit.api.dashboard.fake_dashboard import FakeDashboard
@@ -70,6 +70,13 @@ _PIXELS: Final = """([name, style]) => {
 }"""
 
 
+@pytest.fixture(scope="module")
+def wide(browser: Browser, base: str) -> Iterator[Watched]:
+    """A signed-in page on a usual screen, for the tests that look at pixels."""
+    with signed_in(browser, base, viewport={"width": 1200, "height": 800}) as watched:
+        yield watched
+
+
 def now_minute() -> int:
     return time.time_ns() // 60_000_000_000
 
@@ -82,10 +89,10 @@ def minute(ago: int, answers: Sequence[int], bucket: int | None = None) -> Attem
     return AttemptMinute(minute=now_minute() - ago, counts=Counts(answers=list(answers), buckets=buckets))
 
 
-def open_chart(watched: Any, path: str) -> Page:
+def open_chart(watched: Watched, path: str) -> Page:
     """Opens the page, with its charts drawn."""
     watched.open(f"/dashboard{path}")
-    page: Page = watched.page
+    page = watched.page
     expect(page.locator("[data-chart] canvas").first).to_be_visible()
     return page
 
@@ -99,10 +106,10 @@ def test_no_label_is_cut(browser: Browser, base: str, dashboard: FakeDashboard, 
         for count in (1000, 10**15):
             client.attempt_minutes[loop] = [minute(n, [count, 0, 0, 1, 0], -1) for n in range(60)]
             client.event_minutes = [EventMinute(minute=now_minute() - n, type="open", count=count) for n in range(60)]
-            for width in (320, 768, 1440):
-                watched.page.set_viewport_size({"width": width, "height": 800})
-                for path in ("/", f"/loops/{loop}"):
-                    page = open_chart(watched, path)
+            for path in ("/", f"/loops/{loop}"):
+                page = open_chart(watched, path)
+                for width in (320, 768, 1440):
+                    watched.resize(width)
                     with answering("the labels"):
                         texts, misplaced = page.evaluate(_CUT)
                     assert len(texts) >= 3, (locale, path)
@@ -128,43 +135,39 @@ STYLES: Final = ("good", "wait", "bad", "bad-2", "quiet")
 @pytest.mark.parametrize("many", [10, 10_000, 10**12])
 @pytest.mark.parametrize("ago", [0, 30, 59])
 def test_one_failure_is_visible_beside_many_successes(
-    browser: Browser, base: str, dashboard: FakeDashboard, many: int, ago: int
+    wide: Watched, dashboard: FakeDashboard, many: int, ago: int
 ) -> None:
     """A single failure of each kind stands out of the chart, whatever the number of successes and its minute."""
     client, loop = dashboard.api.client, dashboard.loop.id
-    with signed_in(browser, base, viewport={"width": 1200, "height": 800}) as watched:
-        for kind in range(1, len(ANSWERS)):
-            failed = [many, *(int(n == kind) for n in range(1, len(ANSWERS)))]
+    for kind in range(1, len(ANSWERS)):
+        failed = [many, *(int(n == kind) for n in range(1, len(ANSWERS)))]
 
-            def look(failed: list[int] = failed) -> list[bool]:
-                client.attempt_minutes[loop] = [
-                    minute(n, failed if n == ago else [many, 0, 0, 0, 0], 3) for n in range(60)
-                ]
-                page = open_chart(watched, f"/loops/{loop}")
-                return [visible(page, "answers", style) for style in STYLES]
+        def look(failed: list[int] = failed) -> list[bool]:
+            client.attempt_minutes[loop] = [minute(n, failed if n == ago else [many, 0, 0, 0, 0], 3) for n in range(60)]
+            page = open_chart(wide, f"/loops/{loop}")
+            return [visible(page, "answers", style) for style in STYLES]
 
-            seen = in_one_minute(look)
-            assert seen == [n in {0, kind} for n in range(len(STYLES))], (kind, seen)
+        seen = in_one_minute(look)
+        assert seen == [n in {0, kind} for n in range(len(STYLES))], (kind, seen)
 
 
 @pytest.mark.parametrize("ago", [0, 1, 30, 59])
-def test_a_single_minute_is_visible(browser: Browser, base: str, dashboard: FakeDashboard, ago: int) -> None:
+def test_a_single_minute_is_visible(wide: Watched, dashboard: FakeDashboard, ago: int) -> None:
     """Data of one minute is visible in each chart: counts, response times and events."""
     client, loop = dashboard.api.client, dashboard.loop.id
-    with signed_in(browser, base, viewport={"width": 1200, "height": 800}) as watched:
 
-        def look() -> list[bool]:
-            client.attempt_minutes[loop] = [minute(ago, [3, 0, 0, 0, 0], 4)]
-            client.event_minutes = [EventMinute(minute=now_minute() - ago, type="open", count=1)]
-            page = open_chart(watched, f"/loops/{loop}")
-            seen = [visible(page, "answers", "good")]
-            seen += [visible(page, "durations", style) for style in ("accent", "wait", "bad")]
-            return [*seen, visible(open_chart(watched, "/"), "events", "line-1")]
+    def look() -> list[bool]:
+        client.attempt_minutes[loop] = [minute(ago, [3, 0, 0, 0, 0], 4)]
+        client.event_minutes = [EventMinute(minute=now_minute() - ago, type="open", count=1)]
+        page = open_chart(wide, f"/loops/{loop}")
+        seen = [visible(page, "answers", "good")]
+        seen += [visible(page, "durations", style) for style in ("accent", "wait", "bad")]
+        return [*seen, visible(open_chart(wide, "/"), "events", "line-1")]
 
-        assert in_one_minute(look) == [True] * 5
+    assert in_one_minute(look) == [True] * 5
 
 
-def test_rare_events_are_visible_beside_many(browser: Browser, base: str, dashboard: FakeDashboard) -> None:
+def test_rare_events_are_visible_beside_many(wide: Watched, dashboard: FakeDashboard) -> None:
     """One complaint is visible beside thousands of deliveries, and the exact numbers are shown on hover."""
     client = dashboard.api.client
     client.event_minutes = [
@@ -172,20 +175,19 @@ def test_rare_events_are_visible_beside_many(browser: Browser, base: str, dashbo
         for n in range(60)
         for trigger in ("open", "delivery", "abuse")
     ]
-    with signed_in(browser, base, viewport={"width": 1200, "height": 800}) as watched:
-        page = open_chart(watched, "/")
-        assert [visible(page, "events", style) for style in ("line-1", "line-2")] == [True, False]
-        assert [visible(page, "reports", style) for style in ("good", "wait", "bad", "bad-2")] == [
-            True,
-            False,
-            False,
-            True,
-        ]
-        reports = page.locator('[data-chart="reports"]')
-        reports.locator(".u-over").hover()
-        expect(reports.locator(".u-legend")).to_contain_text("54,321")
-        expect(reports.locator(".u-legend .u-series").last).to_contain_text("Complaints")
-        expect(reports.locator(".u-legend .u-series").last.locator(".u-value")).to_have_text("1")
+    page = open_chart(wide, "/")
+    assert [visible(page, "events", style) for style in ("line-1", "line-2")] == [True, False]
+    assert [visible(page, "reports", style) for style in ("good", "wait", "bad", "bad-2")] == [
+        True,
+        False,
+        False,
+        True,
+    ]
+    reports = page.locator('[data-chart="reports"]')
+    reports.locator(".u-over").hover()
+    expect(reports.locator(".u-legend")).to_contain_text("54,321")
+    expect(reports.locator(".u-legend .u-series").last).to_contain_text("Complaints")
+    expect(reports.locator(".u-legend .u-series").last.locator(".u-value")).to_have_text("1")
     assert {"open", "delivery", "abuse"} <= set(TRIGGERS)
 
 
@@ -197,9 +199,9 @@ def test_changes_of_profiles_have_a_chart_once_there_are_some(
     with signed_in(browser, base) as watched:
         for trigger, names in (("open", ["events", "reports"]), ("update", ["events", "reports", "profiles"])):
             client.event_minutes = [EventMinute(minute=now_minute() - 1, type=trigger, count=3)]
+            page = open_chart(watched, "/")
             for width in (320, 768, 1440):
-                watched.page.set_viewport_size({"width": width, "height": 800})
-                page = open_chart(watched, "/")
+                watched.resize(width)
                 shown = page.locator("[data-chart]").evaluate_all("(all) => all.map((place) => place.dataset.chart)")
                 assert shown == names
                 assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
