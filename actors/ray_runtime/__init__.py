@@ -3,4 +3,4 @@
 from actors.process_setup.deferred_imports import defer
 
 #: Ray needs them for cloud accelerators, its dashboard and the environments of workers.
-defer("requests", "jsonschema")
+defer("requests", "jsonschema", "yaml")
