@@ -34,14 +34,16 @@ class RemoteLoopClient:
         name = self._locations.get(loop_id)
         ends_at = asyncio.get_running_loop().time() + COMMAND_S
         for attempt in range(1, TRIES + 1):
+            is_current = name is None
             name = name or await self._locate(loop_id)
             try:
                 return cast(R, await self._actors.call(name, "call", loop_id, command, timeout_s=COMMAND_S))
             except Unavailable as exc:
                 may_repeat = command.is_idempotent and asyncio.get_running_loop().time() < ends_at
-                if exc.may_have_run:
-                    if not may_repeat:
-                        raise
+                if exc.may_have_run and not may_repeat:
+                    raise
+                # Where nothing was done, the registry may just have been behind the supervisor.
+                if exc.may_have_run or is_current:
                     await asyncio.sleep(attempt * NOTICED_S)
                 name = None
         raise Moved(f"feedback loop {loop_id} is being moved; try again shortly")

@@ -12,7 +12,7 @@ from actors.commands.loops import GetLoop, LoopCommand, PauseLoop, SendSample, V
 from actors.loops.location_registry import LocationChanges, LocationRegistry
 from actors.ray_runtime.calls import ActorClient
 from actors.ray_runtime.loop_client import RemoteLoopClient
-from domain.errors import Unavailable
+from domain.errors import Moved, Unavailable
 
 ACCOUNT = Account(id="acc_1", no=1, name="shop")
 
@@ -57,3 +57,27 @@ def test_a_sample_is_not_sent_twice() -> None:
     with pytest.raises(Unavailable, match="loop-host 1 is away"):
         _call(hosts, SendSample(account=ACCOUNT, loop_id="fl_1", type="open"))
     assert hosts.received == ["loop-host/1"]
+
+
+class SupervisorBehind(Hosts):
+    """The loop is in the second host, and the supervisor learns so a second after it was asked."""
+
+    knows_at = 0.0
+
+    async def call(self, name: str, method: str, *args: Any, timeout_s: float = 30.0) -> Any:
+        if method == "locate":
+            now = asyncio.get_running_loop().time()
+            self.knows_at = self.knows_at or now + 1.0
+            return "loop-host/2" if now >= self.knows_at else "loop-host/1"
+        self.received.append(name)
+        if name == "loop-host/1":
+            raise Moved("feedback loop fl_1 is in another process")
+        return "done"
+
+
+def test_a_command_waits_until_the_supervisor_knows_where_its_loop_is() -> None:
+    """Even one that must not run twice, because where the loop is not, nothing was done."""
+    hosts = SupervisorBehind()
+
+    assert _call(hosts, SendSample(account=ACCOUNT, loop_id="fl_1", type="open")) == "done"
+    assert hosts.received[-1] == "loop-host/2"
