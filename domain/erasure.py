@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from domain.event_catalogue.fields import KEPT_FIELDS
+from domain.event_catalogue.event_fields import KEPT_FIELDS
 from domain.key_derivation import derive
 
 #: The account number of an erasure in all accounts. Accounts have positive numbers.

@@ -12,8 +12,8 @@ from uuid import UUID, uuid5
 from eventsourcing.domain import AggregateCreated
 
 from domain.aggregate import EventSourced
-from domain.event_catalogue.report_types import bare_reference, reference_problem
-from domain.event_catalogue.reports import MAX_REFERENCE_CHARS
+from domain.event_catalogue.report_fields import MAX_REFERENCE_CHARS
+from domain.event_catalogue.report_values import bare_reference, reference_problem
 from domain.validation import MAX_NAME_CHARS, Problems, address_problem, dots_problem, text_problem
 from domain.values import email_problem
 

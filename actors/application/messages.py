@@ -35,7 +35,7 @@ from domain.errors import (
     InvalidInput,
     NotFound,
 )
-from domain.event_catalogue.report_types import bare_reference
+from domain.event_catalogue.report_values import bare_reference
 from domain.ledger import stored_events
 from domain.message import Message
 

@@ -38,12 +38,12 @@ from actors.metrics import catalogue
 from actors.process_setup.gc_tuning import tune_gc
 from actors.process_setup.logging_setup import configure_logging
 from actors.ray_runtime import cluster_state
-from actors.ray_runtime.bootstrap import ProcessContext
 from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
 from actors.ray_runtime.fleet_launcher import RayFleetLauncher
 from actors.ray_runtime.join import JoinedRay, head_answers, join
 from actors.ray_runtime.role_secrets import SecretsServer
 from actors.ray_runtime.rollout import Rollout
+from actors.ray_runtime.wiring import ProcessContext
 from actors.settings import Settings
 from domain.errors import Conflict, FeedbackLoopsError, StoreError
 

@@ -1,7 +1,7 @@
 """Classes of all columns of the store that hold texts or bytes: whether they may reveal a person, and why not.
 
 A column of the class `PERSONAL` is redacted by an erasure and shown by an export. Fields of events, which are within
-`stored_events.state`, have their own list (`domain.event_catalogue.fields`). Columns of numbers, and UUIDs of
+`stored_events.state`, have their own list (`domain.event_catalogue.event_fields`). Columns of numbers, and UUIDs of
 PostgreSQL, reveal no one.
 """
 

@@ -21,11 +21,11 @@ from actors.loops.host_fleet import DRAIN_S
 from actors.loops.orders import HostStatus, Order
 from actors.metrics import catalogue
 from actors.ray_runtime import options, remote_ports
-from actors.ray_runtime.bootstrap import ProcessContext
 from actors.ray_runtime.calls import Reply, reply_with
 from actors.ray_runtime.deployment import DEPLOYMENT, Deployment
 from actors.ray_runtime.erasure_wiring import erasure_task
 from actors.ray_runtime.remote_ports import ActorFrame
+from actors.ray_runtime.wiring import ProcessContext
 
 #: Niceness of loop hosts, relative to the other processes.
 LOOP_NICENESS: Final = 5

@@ -24,9 +24,9 @@ from actors.ledger.erasure.steps.people import PeopleAction
 from actors.ledger.writer import StoreWriter
 from actors.metrics.instruments import ProfileInstruments
 from actors.ray_runtime import cluster_state
-from actors.ray_runtime.bootstrap import ProcessContext
 from actors.ray_runtime.loop_hosts import RemoteLoopHosts
 from actors.ray_runtime.remote_ports import RemoteLoopNotifier
+from actors.ray_runtime.wiring import ProcessContext
 from actors.returned_mail.searcher import AddressSearcher
 from domain.erasure import StepName
 

@@ -15,8 +15,8 @@ from api.cli.api_client import Misused, Refused, Service
 from api.cli.command_group import TIME_HELP, Group, moment
 from api.cli.console import Screen
 from api.cli.terminal import FAILED, OK, read_bytes
-from domain.event_catalogue.report_types import ReportChoice
-from domain.event_catalogue.reports import REPORT_FIELDS, ReportField
+from domain.event_catalogue.report_fields import REPORT_FIELDS, ReportField
+from domain.event_catalogue.report_values import ReportChoice
 
 EVENTS: Final = "/v1/events"
 MIME: Final = "/v1/mime"

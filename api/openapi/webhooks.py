@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.event_catalogue.fields import FieldType, example_of, fields_of
+from domain.event_catalogue.event_fields import FieldType, example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 
 Schema = dict[str, Any]

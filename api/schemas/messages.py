@@ -20,8 +20,8 @@ from api.schemas.base import (
 )
 from api.schemas.service import AnsweredLine
 from api.tracking.targets import given_link_problem
-from domain.event_catalogue.report_types import reference_problem
-from domain.event_catalogue.reports import MAX_REFERENCE_CHARS
+from domain.event_catalogue.report_fields import MAX_REFERENCE_CHARS
+from domain.event_catalogue.report_values import reference_problem
 from domain.message import MAX_LINKS, MAX_TAGS
 from domain.validation import MAX_NAME_CHARS, MAX_TAG_CHARS
 from domain.values import email_problem

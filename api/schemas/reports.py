@@ -1,4 +1,4 @@
-"""API models of reports. The fields of a report come from `domain.event_catalogue.reports`."""
+"""API models of reports. The fields of a report come from `domain.event_catalogue.report_fields`."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from pydantic import ConfigDict, Field, create_model
 from typing_extensions import TypeAliasType
 
 from api.schemas.base import ABSENT, NAME_PATTERN, AnswerModel, Next, OneOf, PageQuery, RequestModel, Time, tidy_schema
-from domain.event_catalogue.report_types import (
+from domain.event_catalogue.report_fields import REPORT_FIELDS, ReportField
+from domain.event_catalogue.report_values import (
     MAX_ADDRESS_CHARS,
     EnhancedStatus,
     IpAddress,
@@ -21,7 +22,6 @@ from domain.event_catalogue.report_types import (
     ReportType,
     SmtpCode,
 )
-from domain.event_catalogue.reports import REPORT_FIELDS, ReportField
 from domain.reports import intake
 
 ReportState = TypeAliasType(

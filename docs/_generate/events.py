@@ -11,7 +11,7 @@ from typing import Final
 
 from actors.settings.options import OPTIONS
 from api.openapi.webhooks import HEADERS
-from domain.event_catalogue.fields import FIELDS, EventField, FieldType, example_of, fields_of
+from domain.event_catalogue.event_fields import FIELDS, EventField, FieldType, example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.payload import encode_form
 from domain.retry import JITTER, RetrySchedule

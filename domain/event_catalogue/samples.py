@@ -8,7 +8,7 @@ from typing import Any
 from domain.custom_fields import json_problem
 from domain.enrichment import time_fields
 from domain.errors import InvalidInput
-from domain.event_catalogue.fields import example_of, fields_of
+from domain.event_catalogue.event_fields import example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 
 

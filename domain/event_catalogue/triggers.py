@@ -1,7 +1,8 @@
 """Triggers, one row each: their numbers in the ledger, where their events come from, and their labels.
 
-A new trigger needs a name in `Trigger`, a row here, its fields in `domain.event_catalogue.fields`, and its intake. The
-API, the OpenAPI document, the reference page, the samples, the command line, the dashboard and the metrics follow.
+A new trigger needs a name in `Trigger`, a row here, its fields in `domain.event_catalogue.event_fields`, and its
+intake. The API, the OpenAPI document, the reference page, the samples, the command line, the dashboard and the metrics
+follow.
 Source: the contract, sections 1 and 5.
 """
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.event_catalogue.fields import MAX_MIME_BYTES
+from domain.event_catalogue.event_fields import MAX_MIME_BYTES
 from domain.event_catalogue.triggers import Trigger
 from domain.reports.statements import Statement
 from domain.returned_mail.outcome import Outcome, outcomes

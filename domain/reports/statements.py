@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from domain.enrichment import message_fields, profile_fields, time_fields
-from domain.event_catalogue.reports import EVENT_FIELDS
+from domain.event_catalogue.report_fields import EVENT_FIELDS
 from domain.event_catalogue.triggers import Trigger
 from domain.returned_mail.categories import category_of, permanence_of
 from domain.tracking import MessageFacts, ProfileFacts

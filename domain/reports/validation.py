@@ -1,4 +1,4 @@
-"""Validation of reports from callers, by the table `domain.event_catalogue.reports`.
+"""Validation of reports from callers, by the table `domain.event_catalogue.report_fields`.
 
 A valid report becomes its canonical text: one JSON object with sorted names and each value in its only spelling.
 """
@@ -9,7 +9,7 @@ import json
 from typing import Any, Final, NamedTuple
 
 from domain.errors import InvalidInput
-from domain.event_catalogue.reports import REPORT_FIELDS
+from domain.event_catalogue.report_fields import REPORT_FIELDS
 from domain.kept_ip import KeepIp, kept_ip
 from domain.validation import Problems
 

@@ -12,7 +12,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from api.openapi.webhooks import model_name
-from domain.event_catalogue.fields import example_of, fields_of
+from domain.event_catalogue.event_fields import example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.payload import encode_json
 from tests.clients import page

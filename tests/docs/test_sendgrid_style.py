@@ -17,7 +17,7 @@ from actors.delivery.request_builder import RequestBuilder
 from actors.delivery.sample_events import sample_request
 from actors.ports import HttpRequest
 from api.cli.commands.loops import group
-from domain.event_catalogue.fields import fields_of
+from domain.event_catalogue.event_fields import fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES, Trigger
 from domain.loop_settings import LoopSettings
 from domain.signing import SigningSecret

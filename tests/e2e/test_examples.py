@@ -23,7 +23,7 @@ import httpx
 import pytest
 from standardwebhooks.webhooks import Webhook
 
-from domain.event_catalogue.fields import example_of, fields_of
+from domain.event_catalogue.event_fields import example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 from domain.payload import encode_form, encode_json
 from tests.e2e.test_main_job import BROWSER, path_of, register

@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from standardwebhooks import Webhook
 
 from api.openapi.webhooks import HEADERS, models
-from domain.event_catalogue.fields import fields_of
+from domain.event_catalogue.event_fields import fields_of
 from tests.handler import Handler, Received
 from tests.service import Account, Service, eventually
 

@@ -18,7 +18,7 @@ from api.schemas.deliveries import Delivery, DeliveryQuery
 from api.schemas.loops import NewLoop, Sample
 from api.schemas.messages import Event, EventQuery
 from docs._generate.events import page
-from domain.event_catalogue.fields import fields_of
+from domain.event_catalogue.event_fields import fields_of
 from domain.event_catalogue.samples import sample_fields
 from domain.event_catalogue.triggers import EVENT_TYPES, EventType
 

@@ -6,7 +6,7 @@ import json
 from uuid import UUID, uuid4
 
 from domain.erasure import digest_key, person_digest, profile_event_key, redacted_fields, reference_digest
-from domain.event_catalogue.fields import FIELDS, KEPT_FIELDS
+from domain.event_catalogue.event_fields import FIELDS, KEPT_FIELDS
 
 KEY = digest_key("ab" * 16)
 

@@ -1,4 +1,4 @@
-"""`domain.reports.validation` and the value types of `domain.event_catalogue.report_types`."""
+"""`domain.reports.validation` and the value types of `domain.event_catalogue.report_values`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidInput
-from domain.event_catalogue.reports import REPORT_FIELDS
+from domain.event_catalogue.report_fields import REPORT_FIELDS
 from domain.event_catalogue.triggers import REPORTED
 from domain.reports.validation import MAX_REPORTS, canonical_report, canonical_reports
 

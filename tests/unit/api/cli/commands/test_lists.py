@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from actors.commands.events import EventView
-from domain.event_catalogue.fields import example_of, fields_of
+from domain.event_catalogue.event_fields import example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 from tests.unit.api.cli.fake_service import RunningService, running_service
 from tests.unit.api.fake_api import ADMIN_KEY, NOW_MS

@@ -11,7 +11,7 @@ import pytest
 
 from actors.commands.intake import encode_batch, read_batch
 from actors.commands.reports import ReportView
-from domain.event_catalogue.reports import REPORT_FIELDS
+from domain.event_catalogue.report_fields import REPORT_FIELDS
 from domain.reports.intake import Report, ReturnedMailEntry
 from tests.ports import free_port
 from tests.unit.api.cli.fake_service import RunningService, running_service

@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from domain.event_catalogue.fields import FIELDS
-from domain.event_catalogue.report_types import MessageReference, ReportChoice, ReportText, ReportTime, ReportType
+from domain.event_catalogue.event_fields import FIELDS
+from domain.event_catalogue.report_values import MessageReference, ReportChoice, ReportText, ReportTime, ReportType
 from domain.event_catalogue.triggers import REPORTED
 from domain.validation import MAX_NAME_CHARS
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final
 
-from domain.event_catalogue.report_types import (
+from domain.event_catalogue.report_values import (
     MAX_ADDRESS_CHARS,
     EnhancedStatus,
     IpAddress,

@@ -1,10 +1,10 @@
-"""`domain.event_catalogue.fields`."""
+"""`domain.event_catalogue.event_fields`."""
 
 from __future__ import annotations
 
 import pytest
 
-from domain.event_catalogue.fields import FIELDS, FieldType, example_of, fields_of
+from domain.event_catalogue.event_fields import FIELDS, FieldType, example_of, fields_of
 from domain.event_catalogue.triggers import EVENT_TYPES
 
 TYPES = {
