@@ -14,11 +14,13 @@ from eventsourcing.domain import AggregateCreated
 from domain.aggregate import EventSourced
 from domain.event_catalogue.report_fields import MAX_REFERENCE_CHARS
 from domain.event_catalogue.report_values import bare_reference, reference_problem
-from domain.validation import MAX_NAME_CHARS, Problems, address_problem, dots_problem, text_problem
+from domain.validation import MAX_ADDRESS_CHARS, MAX_NAME_CHARS, Problems, address_problem, dots_problem, text_problem
 from domain.values import email_problem
 
 #: The sign that every address has, also percent-encoded.
 _AT: Final = re.compile("@|%40")
+#: A label of an internationalised domain, in ASCII.
+_ACE_LABEL: Final = re.compile(r"xn--([a-z0-9-]{1,59})")
 MAX_TAGS: Final = 50
 MAX_LINKS: Final = 1000
 #: Bytes of a link as a browser requests it, percent-encoded. Tokens hold as much, and proxies let redirects to it pass.
@@ -123,7 +125,7 @@ class Message(EventSourced):
         problems = Problems()
         problems.add("/id", _id_problem(message_id))
         problems.add("/key", None if 0 < key <= _MAX_KEY else "must be a positive 63-bit number")
-        problems.add("/recipient", text_problem(recipient, 400) or email_problem(recipient))
+        problems.add("/recipient", text_problem(recipient, MAX_ADDRESS_CHARS) or email_problem(recipient))
         problems.add_texts("/tags", list(tags), MAX_TAGS)
         problems.add("/mailing", None if mailing is None else text_problem(mailing))
         _check_profile(problems, database, profile)
@@ -160,11 +162,22 @@ def _address_problem(name: str | None, recipient: str) -> str | None:
     """Names stay when a person is erased, so they must not reveal the address."""
     if not isinstance(name, str) or not _AT.search(name):
         return None
-    address = normalize("NFC", recipient.strip()).casefold()
-    spellings = (name, unquote(name), unquote_plus(name))
-    if any(address in normalize("NFC", each).casefold() for each in spellings):
+    address = _one_spelling(recipient).rstrip(".")
+    if any(address in _one_spelling(each) for each in (name, unquote(name), unquote_plus(name))):
         return "must not contain the recipient's address, because it stays when the person is erased"
     return None
+
+
+def _one_spelling(text: str) -> str:
+    """A text in which all spellings of an address look the same: upper and lower case, both forms of its domain."""
+    return normalize("NFKC", _ACE_LABEL.sub(_unicode_label, normalize("NFKC", text).casefold())).casefold()
+
+
+def _unicode_label(label: re.Match[str]) -> str:
+    try:
+        return label[1].encode("ascii").decode("punycode")
+    except UnicodeError:
+        return label[0]
 
 
 def _id_problem(message_id: str) -> str | None:

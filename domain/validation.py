@@ -17,6 +17,8 @@ _ADDRESS: Final = re.compile(r"[^\s@]@[^\s@]")
 
 MAX_NAME_CHARS: Final = 200
 MAX_TAG_CHARS: Final = 100
+#: Of an e-mail address that is looked for, with white space around it; one that exists has at most 320.
+MAX_ADDRESS_CHARS: Final = 400
 
 
 def text_problem(

@@ -25,7 +25,7 @@ from api.http.problem_types import METHOD_NOT_ALLOWED, UNSUPPORTED_MEDIA_TYPE
 from api.http.problems import ProblemError, problem_of
 from api.http.response import Response, send_response
 from api.http.validation import invalid_input, validate_query
-from domain.validation import text_problem
+from domain.validation import MAX_ADDRESS_CHARS, text_problem
 
 _UTF_8 = re.compile(r'charset="?utf-?8"?', re.IGNORECASE)
 
@@ -116,7 +116,8 @@ def path_parameters(scope: Scope) -> dict[str, str]:
     for name, raw in scope["path_params"].items():
         try:
             found[name] = unquote_to_bytes(raw).decode()
-            problem = text_problem(found[name])
+            # Any recipient must fit: who cannot be named could not be erased. Ids have limits of their own.
+            problem = text_problem(found[name], MAX_ADDRESS_CHARS)
         except UnicodeDecodeError:
             problem = "must be UTF-8, percent-encoded"
         if problem is not None:

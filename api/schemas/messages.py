@@ -23,7 +23,7 @@ from api.tracking.targets import given_link_problem
 from domain.event_catalogue.report_fields import MAX_REFERENCE_CHARS
 from domain.event_catalogue.report_values import reference_problem
 from domain.message import MAX_LINKS, MAX_TAGS
-from domain.validation import MAX_NAME_CHARS, MAX_TAG_CHARS
+from domain.validation import MAX_ADDRESS_CHARS, MAX_NAME_CHARS, MAX_TAG_CHARS
 from domain.values import email_problem
 
 MAX_HTML_CHARS: Final = 2_000_000
@@ -166,7 +166,7 @@ class MessageList(AnswerModel):
 class MessageQuery(PageQuery):
     """Filters of messages; all of them must match."""
 
-    recipient: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
+    recipient: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESS_CHARS)] | None = Field(
         default=None, description="Only messages to this address."
     )
     tag: Annotated[str, Field(min_length=1, max_length=MAX_TAG_CHARS)] | None = Field(
@@ -184,7 +184,7 @@ class StreamQuery(QueryModel):
     message: Annotated[str, Field(min_length=1, max_length=MAX_NAME_CHARS)] | None = Field(
         default=None, description="Only events of the message with this id."
     )
-    recipient: Annotated[str, Field(min_length=1, max_length=400)] | None = Field(
+    recipient: Annotated[str, Field(min_length=1, max_length=MAX_ADDRESS_CHARS)] | None = Field(
         default=None, description="Only events of messages to this address."
     )
 

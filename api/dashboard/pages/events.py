@@ -22,7 +22,7 @@ from api.dashboard.sse import live, message
 from api.dashboard.time_fields import time_ms
 from api.http.response import Response
 from domain.errors import InvalidInput, NotFound
-from domain.validation import Problems, text_problem
+from domain.validation import MAX_ADDRESS_CHARS, Problems, text_problem
 
 #: Events on one page.
 PAGE: Final = 50
@@ -30,7 +30,6 @@ PAGE: Final = 50
 _LOOKED_THROUGH: Final = 2000
 _READ_AT_ONCE: Final = 200
 #: Longer texts are in no event that can be searched for.
-MAX_SEARCHED_CHARS: Final = 400
 #: Search fields and their labels in the form.
 _SEARCHED: Final = {
     "type": "Type",
@@ -59,7 +58,7 @@ def _query(visit: Visit, wanted: dict[str, str]) -> ListEvents:
     problems = Problems()
     for name, text in wanted.items():
         # PostgreSQL refuses to look for a NUL, and no index has such long texts.
-        problems.add(f"/{name}", text_problem(text, MAX_SEARCHED_CHARS, min_chars=0))
+        problems.add(f"/{name}", text_problem(text, MAX_ADDRESS_CHARS, min_chars=0))
     problems.raise_if_any()
     since_ms = time_ms(wanted["since"], "since") if wanted["since"] else None
     until_ms = time_ms(wanted["until"], "until") if wanted["until"] else None

@@ -100,6 +100,25 @@ def test_a_wrong_attribute_is_named(changes: dict[str, Any], pointer: str) -> No
     assert [p for p, _ in caught.value.problems] == [pointer]
 
 
+@pytest.mark.parametrize(
+    ("recipient", "tag"),
+    [
+        ("john@exämple.com", "to john@xn--exmple-cua.com"),
+        ("john@xn--exmple-cua.com", "JOHN@EXÄMPLE.COM"),
+        ("john@xn--exmple-cua.com", "john@exa\u0308mple.com"),
+        ("john@exämple.com", "john%40XN--EXMPLE-CUA.com"),
+        ("john@example.com.", "john@example.com"),
+        ("john@example.com", "john@ｅｘａｍｐｌｅ.com"),
+    ],
+)
+def test_a_tag_has_no_spelling_of_the_recipient(recipient: str, tag: str) -> None:
+    """All spellings of an address are one person, so none of them may stay in a name when that person is erased."""
+    with pytest.raises(InvalidInput) as caught:
+        a_message(recipient=recipient, tags=["a", tag])
+    assert [p for p, _ in caught.value.problems] == ["/tags/1"]
+    a_message(recipient=recipient, tags=["jane@xn--exmple-cua.com", "xn--@xn--99999999"])
+
+
 def test_all_wrong_attributes_are_named_together() -> None:
     """One error lists every wrong attribute."""
     with pytest.raises(InvalidInput) as caught:

@@ -60,6 +60,23 @@ def test_an_export_has_a_line_for_each_record() -> None:
     run(scenario())
 
 
+def test_the_longest_recipient_can_be_exported_and_erased() -> None:
+    """A path takes every address that a message can be registered for; a longer one is refused by name."""
+    longest = f"{'l' * 64}@{'d' * 255}"
+
+    async def scenario() -> None:
+        async with Api() as api:
+            registered = await api.call("POST", "/v1/messages", json={"recipient": longest})
+            assert registered.status_code == 201, registered.text
+            for method, status in (("GET", 200), ("DELETE", 202)):
+                answer = await api.call(method, f"/v1/recipients/{quote(longest)}")
+                assert answer.status_code == status, answer.text
+                too_long = await api.call(method, f"/v1/recipients/{quote(longest + 'd')}")
+                assert pointers(problem(too_long, 422, "invalid-input")) == ["/email"]
+
+    run(scenario())
+
+
 def test_an_unknown_person_has_an_empty_export() -> None:
     """There is no 404, so that nobody needs to guess."""
 
