@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -41,12 +43,15 @@ def no_check() -> None:
 
 
 def open_writer(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
-    """A connection with durable commits. Creates a missing file. The caller begins and ends transactions.
+    """A connection with durable commits. Creates a missing file, which only its owner can read.
+
+    The caller begins and ends transactions.
 
     Raises:
         sqlite3.Error: the file cannot be opened, or is locked for longer than `lock_timeout_s`.
     """
-    return _open(path, "rwc", lock_timeout_s, _WRITER_PRAGMAS)
+    _create_private(path)
+    return _open(path, "rw", lock_timeout_s, _WRITER_PRAGMAS)
 
 
 def open_reader(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
@@ -57,6 +62,12 @@ def open_reader(path: Path, lock_timeout_s: float = 5.0) -> sqlite3.Connection:
     """
     # Not `mode=ro`: after a crash, the first process to open the file must recover the write-ahead log, even a reader.
     return _open(path, "rw", lock_timeout_s, _READER_PRAGMAS)
+
+
+def _create_private(path: Path) -> None:
+    """Creates a missing file with mode 0600: SQLite would go by the umask. Its write-ahead log gets the same mode."""
+    with suppress(OSError):  # SQLite reports the problem when it opens the file.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
 def _open(path: Path, mode: str, lock_timeout_s: float, pragmas: tuple[str, ...]) -> sqlite3.Connection:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import subprocess
 import sys
 from pathlib import Path
@@ -28,6 +30,19 @@ def test_init_makes_an_installation_once(tmp_path: Path, capsys: pytest.CaptureF
     assert init.run([], environment) == 1
     assert "is a data directory already" in capsys.readouterr().err
     assert ((path / "master.key").read_text(), (path / "admin.key").read_text()) == keys
+
+
+def test_only_the_user_can_read_what_init_makes(tmp_path: Path) -> None:
+    """Every file is private, the ledger too, in a directory that others may read and whatever the umask is."""
+    tmp_path.chmod(0o755)
+    umask = os.umask(0)
+    try:
+        assert init.run(["--data-dir", str(tmp_path)], {}) == 0
+    finally:
+        os.umask(umask)
+    modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+    assert "ledger.sqlite" in modes
+    assert set(modes.values()) == {0o600}, modes
 
 
 def test_init_refuses_a_directory_of_another_program(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
