@@ -51,7 +51,8 @@ def unwrapped(ring: KeyRing, master_keys: Iterable[bytes]) -> KeySet:
         if master is None:
             raise StoreUnavailable(
                 f"the keys of installation {ring.fingerprint} are wrapped by the master key {', '.join(key.wrapped)}, "
-                f"not by {', '.join(masters) or 'none'}: start with that master key (FEEDBACK_LOOPS_MASTER_KEY)"
+                f"not by {', '.join(masters) or 'none'}: start with that master key (--master-key-file, "
+                "FEEDBACK_LOOPS_MASTER_KEY, or master.key in the data directory)"
             )
         raw = b64decode(key.wrapped[master])
         cipher, context = _cipher(masters[master]), _context(ring.installation, key.id)

@@ -61,12 +61,14 @@ def back_up(data_dir: Path, target: Path, now: str, *, with_ledger: bool = True)
     the ledger, the caller copies that afterwards.
 
     Raises:
-        InvalidInput: `target` is not empty.
+        InvalidInput: `target` is not empty, or within the data directory.
         Conflict: there is no data directory of a service.
         StoreError: another version of this program wrote the data directory.
         StoreUnavailable: a file cannot be read or written, or the data directory was replaced meanwhile.
     """
     require_marker(data_dir)
+    if target.resolve().is_relative_to(data_dir.resolve()):
+        raise wrong("target", f"{target} is in the data directory, and would be lost with it: name another place")
     with failing(f"{data_dir} cannot be read"):
         began_in = FileIdentity.of(data_dir.stat())
     with failing(f"{data_dir} cannot be backed up to {target}"):

@@ -39,6 +39,8 @@ def choose_data_dir(environment: Mapping[str, str], given: str | Path | None = N
     Raises:
         InvalidInput: a path is not valid, or several directories may be meant.
     """
+    if given == "":  # `--data-dir "$DIR"` with an unset DIR: the default would be another installation.
+        raise _unclear("must not be empty")
     if text := str(given or environment.get(VARIABLE) or ""):
         try:
             return DataDirChoice(directory(text))

@@ -172,6 +172,15 @@ def test_a_backup_never_overwrites_anything(used_directory: Path, tmp_path: Path
         back_up(used_directory, tmp_path / "copy", NOW)
 
 
+def test_a_backup_is_not_part_of_the_data_directory(used_directory: Path) -> None:
+    """A target in the data directory is refused, and not created: it would be lost with it."""
+    for target in (used_directory, used_directory / "copies" / "first", used_directory / "x" / ".." / "copy"):
+        before = sorted(used_directory.iterdir())
+        with pytest.raises(InvalidInput, match="is in the data directory"):
+            back_up(used_directory, target, NOW)
+        assert sorted(used_directory.iterdir()) == before
+
+
 def test_an_unfinished_backup_cannot_be_restored(tmp_path: Path) -> None:
     """The backup in this test fails because the ledger is damaged."""
     with DataDir.open(tmp_path / "data") as made:

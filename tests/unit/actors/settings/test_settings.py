@@ -72,9 +72,13 @@ def test_an_empty_retry_schedule_is_a_value(flag: str | None, variable: str | No
 
 @pytest.mark.parametrize("option", [o for o in OPTIONS if o.name != "retry_schedule"], ids=lambda option: option.name)
 def test_any_other_empty_option_is_not_given(option: Option) -> None:
-    """An empty variable or flag leaves the default."""
+    """An empty variable or flag leaves the default; only `--data-dir ""` is refused, which could hit another one."""
     assert Settings.from_env({option.variable: ""}) == Settings.from_env({})
-    assert Settings.from_env({}, **{option.name: ""}) == Settings.from_env({})
+    if option.name == "data_dir":
+        with pytest.raises(InvalidInput, match=r"--data-dir \(FEEDBACK_LOOPS_DATA_DIR\) must not be empty"):
+            Settings.from_env({}, data_dir="")
+    else:
+        assert Settings.from_env({}, **{option.name: ""}) == Settings.from_env({})
 
 
 def test_variables_of_other_commands_are_ignored() -> None:
