@@ -71,7 +71,7 @@ def validate_query(model: type[M], query: bytes) -> M:
     try:
         return model.model_validate(values)
     except ValidationError as exc:
-        known = ", ".join(model.model_fields) or "none"
+        known = ", ".join(field.alias or name for name, field in model.model_fields.items()) or "none"
         problems = []
         for error in _errors(exc):
             detail = _words(error)

@@ -17,7 +17,7 @@ Common = set[tuple[str, str]]
 COMMON_FROM: Final = 8
 
 _COMMON: Final = "Any call can return one of these problems. Other problems are listed with the call.\n"
-_KEYS: Final = {"apiKey": "with an API key", "adminKey": "with the admin key"}
+_KEYS: Final = {"apiKey": "an API key", "adminKey": "the admin key"}
 
 
 def calls_section(document: Schema) -> Iterator[str]:
@@ -66,8 +66,9 @@ def _common_problems(calls: Iterable[Schema]) -> Common:
 
 
 def _call(path: str, method: str, call: Schema, common: Common) -> str:
-    key = _KEYS.get("".join(name for scheme in call["security"] for name in scheme), "without a key")
-    parts = [f"### {call['summary']}\n", f"`{method.upper()} {path}`, {key}\n"]
+    keys = " or ".join(_KEYS[name] for scheme in call["security"] for name in scheme)
+    access = f"with {keys}" if keys else "without a key"
+    parts = [f"### {call['summary']}\n", f"`{method.upper()} {path}`, {access}\n"]
     if description := call.get("description"):
         parts.append(f"{description}\n")
     if parameters := [p for p in call.get("parameters", ()) if p["name"] != "Idempotency-Key"]:

@@ -33,16 +33,16 @@ def list_edges(service: Service, screen: Screen, _options: argparse.Namespace) -
 
 def forget(service: Service, screen: Screen, options: argparse.Namespace) -> int:
     if (options.name is None) == (options.unseen is None):
-        screen.beside("feedback-loops edges forget: name a front end, or say --unseen DAYS")
+        screen.beside("feedback-loops edges forget: give either the NAME of a front end or --unseen DAYS")
         return MISUSED
     found = service.ask("GET", FRONT_ENDS)["data"]
     chosen = _unseen(found, options.unseen) if options.name is None else _named(found, options.name)
     if options.name is not None and len(chosen) != 1:
         ids = ", ".join(each["id"] for each in chosen)
         screen.beside(
-            f"several front ends are on {options.name}: name one by its id, {ids}"
+            f"feedback-loops edges forget: several front ends are on {options.name}: name one by its id, {ids}"
             if chosen
-            else f"there is no front end {options.name}: see `feedback-loops edges list`"
+            else f"feedback-loops edges forget: there is no front end {options.name}: see `feedback-loops edges list`"
         )
         return FAILED
     if not chosen:
@@ -54,7 +54,7 @@ def forget(service: Service, screen: Screen, options: argparse.Namespace) -> int
         "erasures complete without it."
     )
     question = "Forget? Only what will not come back."
-    if (code := refusal(screen, "feedback-loops edges", question, yes=options.yes)) is not None:
+    if (code := refusal(screen, "feedback-loops edges forget", question, yes=options.yes)) is not None:
         return code
     for each in chosen:
         service.ask("DELETE", path(FRONT_END, each["id"]))

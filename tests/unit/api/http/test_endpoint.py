@@ -29,6 +29,19 @@ GOOD = b'{"url":"https://h.example/","triggers":["open"]}'
 JSON = {"Content-Type": "application/json"}
 
 
+def test_an_unknown_parameter_is_answered_with_the_names_that_exist() -> None:
+    """The names are those of the URL: `for`, although Python calls it differently."""
+
+    async def scenario() -> None:
+        async with Api() as api:
+            answer = await api.call("GET", "/readyz?four=tracking")
+            document = problem(answer, 422, "invalid-input")
+            assert pointers(document) == ["/four"]
+            assert "(known here: for)" in document["errors"][0]["detail"]
+
+    run(scenario())
+
+
 # --- paths and methods
 
 
