@@ -10,7 +10,10 @@ from typing import Final
 
 from actors.ipc import frames
 from actors.ipc.handshake import ServerEnd
-from domain.errors import DomainError, FeedbackLoopsError, Overloaded, Unavailable
+from domain.errors import DomainError, FeedbackLoopsError, FirstTaken, Overloaded, StaleRoutes, Unavailable
+
+#: `Unavailable` was logged where it occurred; after the last two, the enricher does its work again.
+_UNREMARKABLE: Final = (DomainError, Unavailable, StaleRoutes, FirstTaken)
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +128,7 @@ class _Client:
         try:
             answer = await self._handler(kind, body)
         except FeedbackLoopsError as exc:
-            if not isinstance(exc, DomainError | Unavailable):  # `Unavailable` was logged where it occurred
+            if not isinstance(exc, _UNREMARKABLE):
                 facts = {"action": "request_failed", "kind": kind, "error": f"{type(exc).__name__}: {exc}"}
                 log.warning("request failed", extra=facts)
             self._reply(request_id, frames.ERROR, frames.error_body(exc))

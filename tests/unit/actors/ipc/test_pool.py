@@ -15,7 +15,7 @@ from actors.ipc.connection import MAX_UNSENT_BYTES, Connection
 from actors.ipc.frames import HEADER, FrameProtocol
 from actors.ipc.handshake import ClientEnd
 from actors.ipc.server import FrameServer
-from domain.errors import NotFound, Unavailable
+from domain.errors import FirstTaken, NotFound, StaleRoutes, StoreUnavailable, Unavailable
 
 KEY = b"k" * 32
 
@@ -60,6 +60,26 @@ def test_a_request_gets_its_answer_or_its_error() -> None:
         await server.stop(0.1)
 
     asyncio.run(scenario())
+
+
+def test_only_an_unexpected_error_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """A log warns of a store that fails, and not of events that are enriched again because a loop was just changed."""
+    errors = {1: StaleRoutes("routed with version 1", 2), 2: FirstTaken("m"), 3: StoreUnavailable("the disk is full")}
+
+    async def failing(kind: int, _: bytes) -> bytes:
+        raise errors[kind]
+
+    async def scenario() -> None:
+        server = FrameServer(failing, KEY)
+        connection = connection_to(await server.listen_on("127.0.0.1"))
+        for kind, error in errors.items():
+            with pytest.raises(type(error)):
+                await connection.request(kind, b"", 5)
+        await connection.close()
+        await server.stop(0.1)
+
+    asyncio.run(scenario())
+    assert [vars(record)["error"] for record in caplog.records] == ["StoreUnavailable: the disk is full"]
 
 
 def test_messages_sent_without_a_connection_arrive_later() -> None:
