@@ -56,7 +56,7 @@ class Connection:
             protocol = self._protocol
             if protocol is None:
                 async with asyncio.timeout(PATIENCE_S):
-                    protocol = await asyncio.shield(self._start_connecting())
+                    protocol = await self._connected()
         except TimeoutError:
             raise Unavailable(f"{self._name} cannot be reached; it is being restarted, so try again shortly") from None
         if not protocol.is_open:  # lost while this task waited for its turn: no answer would ever come
@@ -93,6 +93,14 @@ class Connection:
         if self._protocol is not None:
             self._protocol.close()
         self._lost()
+
+    async def _connected(self) -> frames.FrameProtocol:
+        connecting = self._start_connecting()
+        # Not `shield`: another user's `close` cancels the task, which must not look as if this one were cancelled.
+        await asyncio.wait({connecting})
+        if connecting.cancelled():
+            raise Unavailable(f"the connection to {self._name} is closed")
+        return connecting.result()
 
     def _start_connecting(self) -> asyncio.Task[frames.FrameProtocol]:
         if self._connecting is None or self._connecting.done():

@@ -46,6 +46,25 @@ def test_frames_survive_any_division_of_the_stream(sent: list[tuple[int, int, by
     assert got == sent
 
 
+def test_requests_that_wait_for_a_connection_fail_when_it_is_closed() -> None:
+    """Their tasks are not cancelled, so they can try again."""
+
+    async def scenario() -> list[object]:
+        began = asyncio.Event()
+
+        async def connect(_protocol: Callable[[], FrameProtocol]) -> None:
+            began.set()
+            await asyncio.Event().wait()
+
+        connection = Connection("the test server", connect, lambda: KEY)
+        requests = [asyncio.create_task(connection.request(1, b"", 5)) for _ in range(3)]
+        await began.wait()
+        await connection.close()
+        return list(await asyncio.gather(*requests, return_exceptions=True))
+
+    assert [type(failure) for failure in asyncio.run(scenario())] == [Unavailable] * 3
+
+
 def test_a_request_gets_its_answer_or_its_error() -> None:
     """Concurrent requests get their own answers; an error keeps its type."""
 
