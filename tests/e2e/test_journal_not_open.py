@@ -96,6 +96,7 @@ def test_an_inherited_socket_answers_503_before_the_end(data_dir: Path) -> None:
         assert time.monotonic() - began_s >= 5
 
 
+@pytest.mark.timeout(300)
 def test_a_front_end_without_its_journal_and_stops_beyond_its_reserve(tmp_path: Path) -> None:
     """Links redirect, the API gets 503 at once, and the hits arrive once the journal can be opened.
 
