@@ -43,7 +43,7 @@ class RemoteLoopClient:
                 if exc.may_have_run and not may_repeat:
                     raise
                 # Where nothing was done, the registry may just have been behind the supervisor.
-                if exc.may_have_run or is_current:
+                if attempt < TRIES and (exc.may_have_run or is_current):
                     await asyncio.sleep(attempt * NOTICED_S)
                 name = None
         raise Moved(f"feedback loop {loop_id} is being moved; try again shortly")
