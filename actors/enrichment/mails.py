@@ -9,7 +9,6 @@ from contextlib import contextmanager
 from typing import Final, Protocol
 
 from actors.enrichment.read_report import ReadReport
-from actors.returned_mail.worker import WorkerUnavailable
 from domain.errors import InvalidToken, Unavailable, UnknownKey
 from domain.key_set import KeySet
 from domain.reports.intake import ReturnedMailEntry
@@ -59,10 +58,7 @@ class MailReader:
         Raises:
             Unavailable: the parser does not start, or no gateway has the keys; try again later.
         """
-        try:
-            mail = await self._parser.parse(entry.mime)
-        except WorkerUnavailable as exc:
-            raise Unavailable(str(exc)) from exc
+        mail = await self._parser.parse(entry.mime)
         try:
             if self._has_unknown_key(mail.keys):
                 await self._renew_keys()

@@ -28,7 +28,7 @@ class MailParser(MailWorker):
         """The content of a returned mail. `envelope` is the address that the mail was delivered to, if it is known.
 
         Raises:
-            WorkerUnavailable: the process does not start.
+            Unavailable: the process does not start.
         """
         payload = await self._ask(msgspec.msgpack.encode(Request(raw, envelope)))
         if payload is None:

@@ -33,7 +33,7 @@ class AddressSearcher(MailWorker):
         What cannot be searched may have it, so it counts as found.
 
         Raises:
-            WorkerUnavailable: the process does not start.
+            Unavailable: the process does not start.
         """
         payload = await self._ask(msgspec.msgpack.encode(SearchRequest(person, texts, mails)))
         return payload is None or _decode(payload)
@@ -42,7 +42,7 @@ class AddressSearcher(MailWorker):
         """All that may be an address in the texts and mails, at most `MAX_ADDRESSES`; none if they cannot be searched.
 
         Raises:
-            WorkerUnavailable: the process does not start.
+            Unavailable: the process does not start.
         """
         payload = await self._ask(msgspec.msgpack.encode(AddressesRequest(texts, mails, MAX_ADDRESSES)))
         return [] if payload is None else _decode_list(payload)

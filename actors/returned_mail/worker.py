@@ -18,15 +18,12 @@ from typing import Final
 from actors.process_setup.import_path import python_module, with_own_code
 from actors.process_setup.pdeathsig import killed_with_parent
 from actors.returned_mail.frames import LENGTH_BYTES, frame
+from domain.errors import Unavailable
 
 log = logging.getLogger(__name__)
 
 _ENDED: Final = (asyncio.IncompleteReadError, ConnectionError, TimeoutError)
 _TRIES: Final = 2
-
-
-class WorkerUnavailable(Exception):
-    """The process cannot be started. It is no mail's fault, so the request can be made later."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +59,7 @@ class MailWorker:
         """The response to a request; None if the request ends each process.
 
         Raises:
-            WorkerUnavailable: the process does not start.
+            Unavailable: the process does not start. It is no mail's fault, so the request can be made later.
         """
         request = frame(payload)
         async with self._lock:
@@ -96,7 +93,7 @@ class MailWorker:
             async with asyncio.timeout(self._limits.start_s):
                 await _call(self._process, b"")
         except (OSError, *_ENDED) as exc:
-            raise WorkerUnavailable(f"the process {self._module} does not start") from exc
+            raise Unavailable(f"the process {self._module} does not start") from exc
         return self._process
 
     async def _kill(self) -> None:

@@ -17,7 +17,6 @@ from actors.ledger.erasure.steps.events import EventsStep
 from actors.ledger.erasure.steps.mails import MailsAction
 from actors.ledger.erasure.steps.messages import MessagesStep
 from actors.ledger.writer import StoreWriter
-from actors.returned_mail.worker import WorkerUnavailable
 from domain.address_candidates import possible_addresses
 from domain.address_search import AddressSearch
 from domain.errors import Unavailable
@@ -39,13 +38,13 @@ class Searcher:
 
     async def finds(self, person: str, texts: list[str], mails: list[str]) -> bool:
         if self.is_away:
-            raise WorkerUnavailable("away")
+            raise Unavailable("away")
         search = AddressSearch(person)
         return any(map(search.is_in, texts)) or any(map(search.is_in_mail, mails))
 
     async def addresses(self, texts: list[str], mails: list[str]) -> list[str]:
         if self.is_away:
-            raise WorkerUnavailable("away")
+            raise Unavailable("away")
         return possible_addresses(texts, mails, 1000)
 
     async def close(self) -> None:

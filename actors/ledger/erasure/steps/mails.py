@@ -14,7 +14,6 @@ from typing import Final, Protocol
 from actors.ledger.dialect import Cursor
 from actors.ledger.erasure import store as rows
 from actors.ledger.erasure.reports import (
-    FoundReport,
     RedactedReport,
     ReportPosition,
     next_reports,
@@ -23,9 +22,7 @@ from actors.ledger.erasure.reports import (
 )
 from actors.ledger.erasure.step import Advance
 from actors.ledger.erasure.store_access import ErasureStore
-from actors.returned_mail.worker import WorkerUnavailable
 from domain.erasure import Counts, RunningErasure, StepName
-from domain.errors import Unavailable
 
 #: Reports that one query reads. Each may have a mail of half a megabyte.
 REPORTS_AT_ONCE: Final = 20
@@ -73,18 +70,12 @@ class MailsAction:
             if not reports:
                 return True
             for report in reports:
-                if await self._names(erasure, report):
+                if await self._searcher.finds(erasure.person, report.texts, report.mails):
                     await self._redact(erasure, without_person(report, erasure.person))
             after = reports[-1].position
             await asyncio.sleep(PAUSE_S)
         await self._keep(erasure, after)
         return False
-
-    async def _names(self, erasure: RunningErasure, report: FoundReport) -> bool:
-        try:
-            return await self._searcher.finds(erasure.person, report.texts, report.mails)
-        except WorkerUnavailable as exc:
-            raise Unavailable(str(exc)) from exc
 
     async def _redact(self, erasure: RunningErasure, report: RedactedReport) -> None:
         def redact(cursor: Cursor) -> None:

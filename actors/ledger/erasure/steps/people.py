@@ -12,14 +12,12 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final, Protocol
 
 from actors.ledger.dialect import Cursor
-from actors.ledger.erasure.reports import FoundReport, ReportPosition, next_reports
+from actors.ledger.erasure.reports import ReportPosition, next_reports
 from actors.ledger.erasure.step import Advance
 from actors.ledger.erasure.store_access import ErasureStore
 from actors.ledger.people import person_of
 from actors.ledger.store_connection import StoreConnection
-from actors.returned_mail.worker import WorkerUnavailable
 from domain.erasure import ALL_ACCOUNTS, RunningErasure, StepName, person_digest
-from domain.errors import Unavailable
 
 _ACCOUNTS: Final = "SELECT no FROM accounts ORDER BY no"
 #: Where people are, by account and in order. Erased messages have no person.
@@ -116,17 +114,11 @@ class PeopleAction:
             next_reports, connection, ALL_ACCOUNTS, _ALL_TIMES_MS, after, _REPORTS_AT_ONCE
         ):
             for report in reports:
-                addresses = await self._addresses(report)
+                addresses = await self._finder.addresses(report.texts, report.mails)
                 await asyncio.to_thread(_compare, wanted, report.position.account_no, addresses)
             if wanted.is_complete:
                 return
             after = reports[-1].position
-
-    async def _addresses(self, report: FoundReport) -> list[str]:
-        try:
-            return await self._finder.addresses(report.texts, report.mails)
-        except WorkerUnavailable as exc:
-            raise Unavailable(str(exc)) from exc
 
 
 def _compare(wanted: _Wanted, account_no: int, addresses: Sequence[str]) -> None:

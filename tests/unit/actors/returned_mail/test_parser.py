@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from actors.returned_mail.parser import MailParser
-from actors.returned_mail.worker import WorkerLimits, WorkerUnavailable
+from actors.returned_mail.worker import WorkerLimits
+from domain.errors import Unavailable
 from domain.returned_mail.reader import UNREADABLE, read
 from tests.returned_mail_samples import samples
 
@@ -170,7 +171,7 @@ def test_a_process_that_does_not_start_is_no_fault_of_the_mail() -> None:
 
     async def run() -> None:
         parser = MailParser(module="actors.returned_mail.no_such_module")
-        with pytest.raises(WorkerUnavailable):
+        with pytest.raises(Unavailable):
             await parser.parse(MAIL)
         assert parser.deaths == 0
 

@@ -10,7 +10,8 @@ import signal
 import pytest
 
 from actors.returned_mail.searcher import AddressSearcher
-from actors.returned_mail.worker import WorkerLimits, WorkerUnavailable
+from actors.returned_mail.worker import WorkerLimits
+from domain.errors import Unavailable
 
 JOHN = "john.doe@example.com"
 MAIL = "Subject: hi\n\n" + base64.encodebytes(b"for John.Doe@example.com").decode()
@@ -64,7 +65,7 @@ def test_what_cannot_be_searched_may_have_the_address() -> None:
 
 def test_a_process_that_does_not_start_is_no_fault_of_the_mail() -> None:
     async def run() -> None:
-        with pytest.raises(WorkerUnavailable):
+        with pytest.raises(Unavailable):
             await AddressSearcher(module="actors.returned_mail.no_such_module").finds(JOHN, [], [MAIL])
 
     asyncio.run(run())
